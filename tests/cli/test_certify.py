@@ -37,7 +37,7 @@ def test_what_may_be_lost_of_all_requests(certified_bundle: Path, tmp_path: Path
     assert code(["certify", str(certified_bundle), "--show"]) == 0
     assert "of all requests on average at most 0.01 are answered locally and disagree" in " ".join(capsys.readouterr().out.split())
     assert code(["certify", str(certified_bundle), "--data", str(file), "--overall", "2", "--threads", "1"]) == 2
-    assert "Give --overall 0.01" in " ".join(capsys.readouterr().err.split())
+    assert "--overall: must be less than 1" in " ".join(capsys.readouterr().err.split())
 
 
 def test_no_certificate_is_exit_1_with_what_is_missing(

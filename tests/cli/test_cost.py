@@ -6,7 +6,6 @@ import datetime
 import json
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +17,8 @@ from tests.line_versions import line_of
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.flows.certify.certification import CertificateTerms, certify, revoke
-from smidgen.flows.cost_report import CostQuestion, reckon_cost
+from smidgen.flows.cost_report import reckon_cost
+from smidgen.flows.cost_settings import CostSettings
 from smidgen.flows.local_model import load
 from smidgen.judge import cost_estimate
 from smidgen.judge.report import Report
@@ -167,12 +167,12 @@ def test_a_chart_whose_name_is_of_another_kind_is_refused(
     asked = ["--requests-per-month", "500000", "--tokens-in", "400", "--tokens-out", "20", "--prices", prices]
     assert code(["cost", *asked, "--plot", str(tmp_path / name)]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "the chart is an SVG file" in said and f"Name it {Path(name).stem}.svg" in said and not (tmp_path / name).exists()
+    assert "the chart's file must end in .svg" in said and f"Name it {Path(name).stem}.svg" in said and not (tmp_path / name).exists()
     assert code(["cost", *asked, "--plot", str(tmp_path / "COST.SVG")]) == 0
 
 
 def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, tmp_path: Path, prices: str) -> None:  # noqa: F811
-    asked = CostQuestion(1000, bundle=certified_bundle, tokens_in=1, tokens_out=1, prices=Path(prices))
+    asked = CostSettings(requests_per_month=1000, bundle=certified_bundle, tokens_in=1, tokens_out=1, prices=Path(prices))
     assert reckon_cost(asked).local.source == "assumed" and reckon_cost(asked).asked.share_local == 0.8
     with closing(load(certified_bundle, 1)) as model:
         paper = certify(model, write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000)), CertificateTerms()).certificate
@@ -185,7 +185,7 @@ def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, t
         "said": "",
         "certificate": paper.id,
     }
-    told = reckon_cost(replace(asked, share_local=0.3))
+    told = reckon_cost(asked.model_copy(update={"share_local": 0.3}))
     assert (told.local.source, told.asked.share_local) == ("flag", 0.3) and "as you say" in " ".join(told.assumptions)
     revoke(certified_bundle, "new products")
     later = reckon_cost(asked)
@@ -200,12 +200,12 @@ def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_pat
         told = json.loads((line.version(id) / "report.json").read_text(encoding="utf-8"))
         told["speed"]["texts_per_second"] = 100.0 + number
         (line.version(id) / "report.json").write_text(json.dumps(told), encoding="utf-8")
-    found = reckon_cost(CostQuestion(1000, bundle=line.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
+    found = reckon_cost(CostSettings(requests_per_month=1000, bundle=line.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
     assert found.asked.texts_per_second == 101.0 and found.asked.bundle == line.version(champion)
     empty = Line(tmp_path / "empty")
     empty.begin("empty")
     with pytest.raises(InputError, match="no champion yet"):
-        reckon_cost(CostQuestion(1000, bundle=empty.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
+        reckon_cost(CostSettings(requests_per_month=1000, bundle=empty.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_pat
         (["--requests-per-month", "5"], "nobody says how many tokens a request has"),
         (["none", "--requests-per-month", "5"], "there is no bundle in this place"),
         (["--requests-per-month", "5", "--tokens-in", "1", "--tokens-out", "1", "--model", "Bigg"], "Did you mean 'Big'?"),
-        (["--requests-per-month", "0"], "Input should be greater than or equal to 1"),
+        (["--requests-per-month", "0"], "must be greater than or equal to 1"),
         ([], "--requests-per-month"),
     ],
 )
@@ -224,7 +224,7 @@ def test_what_cannot_be_reckoned_is_wrong_usage(prices: str, capsys: pytest.Capt
 
 
 def test_old_prices_are_said_to_be_old(prices: str) -> None:
-    asked = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=Path(prices))
+    asked = CostSettings(requests_per_month=1000, tokens_in=1, tokens_out=1, prices=Path(prices))
     late = " ".join(reckon_cost(asked, datetime.date(2027, 4, 1)).assumptions)
     assert "That is 132 days ago: look them up." in late
     assert "days ago" not in " ".join(reckon_cost(asked, datetime.date(2026, 11, 25)).assumptions)
@@ -235,14 +235,16 @@ def test_an_old_price_in_a_new_list_is_said_to_be_old(tmp_path: Path) -> None:
     aged = json.loads(json.dumps(PRICES))
     aged["models"][0]["date"] = "2020-05-01"
     own.write_text(json.dumps(aged), encoding="utf-8")
-    asked, day = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=own), datetime.date(2026, 11, 25)
+    asked, day = CostSettings(requests_per_month=1000, tokens_in=1, tokens_out=1, prices=own), datetime.date(2026, 11, 25)
     assert "Old are the prices of Big of 2020-05-01 (2399 days): look them up." in " ".join(reckon_cost(asked, day).assumptions)
-    assert "Old" not in " ".join(reckon_cost(replace(asked, models=("Small",)), day).assumptions), "one that is not used does not matter"
+    assert "Old" not in " ".join(reckon_cost(asked.model_copy(update={"models": ("Small",)}), day).assumptions), (
+        "one that is not used does not matter"
+    )
 
 
 @pytest.mark.parametrize("name", ["gpt-6-luna", "openai/gpt-6-luna", "GPT 6 Luna", "gpt_6_luna", "gpt-6 LUNA"])
 def test_a_model_may_be_spelt_as_the_gateway_knows_it(name: str) -> None:
-    found = reckon_cost(CostQuestion(1000, tokens_in=1, tokens_out=1, models=(name, "GPT-6 Luna")))
+    found = reckon_cost(CostSettings(requests_per_month=1000, tokens_in=1, tokens_out=1, model=(name, "GPT-6 Luna")))
     assert [one.model.name for one in found.against] == ["GPT-6 Luna"]
 
 
@@ -250,11 +252,11 @@ def test_a_spelling_of_two_models_is_none_of_either(tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     twins = [{"name": name, "input": 1, "output": 1, "date": "2026-11-20"} for name in ("us/Big", "eu/Big", "\u5927")]
     own.write_text(json.dumps({"as_of": "2026-11-20", "models": twins}), encoding="utf-8")
-    asked = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=own)
-    assert [one.model.name for one in reckon_cost(replace(asked, models=("EU/big",))).against] == ["eu/Big"]
+    asked = CostSettings(requests_per_month=1000, tokens_in=1, tokens_out=1, prices=own)
+    assert [one.model.name for one in reckon_cost(asked.model_copy(update={"models": ("EU/big",)})).against] == ["eu/Big"]
     for name in ("big", "/"):
         with pytest.raises(UnknownPart):
-            reckon_cost(replace(asked, models=(name,)))
+            reckon_cost(asked.model_copy(update={"models": (name,)}))
 
 
 def test_the_packaged_list_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from smidgen.cli import learn
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
 from smidgen.flows.drift import check, sample
+from smidgen.flows.drift.settings import DriftSettings
 from smidgen.store import bundle_list
 from smidgen.store.traffic.store import opened
 
@@ -56,9 +57,9 @@ def test_the_exit_code_says_so_only_where_it_was_asked_to(bundle: Path, capsys: 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process can be set on POSIX alone")
 def test_moments_are_in_utc_whatever_the_machines_time_zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[check.DriftRequest] = []
+    asked: list[DriftSettings] = []
 
-    def look(place: object, ask: check.DriftRequest, screen: object) -> None:
+    def look(place: object, ask: DriftSettings, screen: object) -> None:
         asked.append(ask)
         raise InputError("far enough", value="", todo="")
 
@@ -80,10 +81,9 @@ def test_what_cannot_be_is_wrong_usage(bundle: Path, capsys: Any) -> None:
 
 
 def test_learning_is_told_of_an_alarm_in_words(bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = check.DriftRequest(recent=100, reference=300)
-    monkeypatch.setattr(check, "DriftRequest", lambda **more: small)
+    small = DriftSettings(recent=100, reference=300)
     monkeypatch.setattr(check, "is_look_due", lambda folder, ask, after: False)
-    looks = learn._Looks(bundle, None, None)
+    looks = learn._DriftLooks(bundle, small)
     assert not looks()
     asked: list[object] = []
     monkeypatch.setattr(check, "is_look_due", lambda folder, ask, after: asked.append(after) or True)

@@ -51,16 +51,16 @@ def test_flags_win_and_what_neither_says_has_its_default(recipe: Callable[[str],
         'audit_share = 0.1\nwhen_upstream_fails = "local"'
     )
     chosen = with_route(ServeSettings(privacy="off", audit_share=0.02, port=0), file)
-    told = {name: getattr(chosen, name) for name in ("privacy", "audit_share", "quality", "capture", "when_upstream_fails", "capture_days")}
+    told = chosen.given()
     wanted = {"privacy": "off", "audit_share": 0.02, "quality": 0.9, "capture": "answers", "when_upstream_fails": "local"}
-    assert told == {**wanted, "capture_days": 30}
-    assert (chosen.fallback, chosen.fallback_model, chosen.port) == (("http://a.example/v1",), ("m",), 0)
+    assert told == {**wanted, "fallback": ("http://a.example/v1",), "fallback_model": ("m",), "port": 0}
+    assert chosen.capture.days == 30
 
 
 def test_a_key_of_the_recipes_fallback_does_not_go_to_one_of_the_flags(recipe: Callable[[str], Path]) -> None:
     file = recipe('fallback = "http://a.example/v1"\nfallback_model = "m"\nfallback_key_env = "A_KEY"\nprice_in = 1.0\nprice_out = 2.0')
     chosen = with_route(ServeSettings(fallback=("http://b.example/v1",), fallback_model=("n",)), file)
-    assert (chosen.fallback_key_env, chosen.price_in, chosen.price_out) == ((), (), ())
+    assert (chosen.fallback.key_env, chosen.budget.price_in, chosen.budget.price_out) == ((), (), ())
     (target,) = fallback_targets(chosen, {"A_KEY": KEY})
     assert (target.url, target.model, target.key) == ("http://b.example/v1", "n", None)
 

@@ -87,7 +87,7 @@ class Running:
 def running(*models: Any, patience: RetryPolicy | None = None, **settings: Any) -> Iterator[Running]:
     """A server at work, stopped in the end. `patience` is with the fallback."""
     chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
-    bound = take_port(chosen)
+    bound = take_port(chosen.listen)
     server = uvicorn.Server(config_of(create_app(models, chosen, patience), chosen))
     started = threading.Event()
     startup = server.startup

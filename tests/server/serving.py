@@ -26,7 +26,7 @@ def main() -> None:
     if sys.argv[1:] != ["open"]:
         model.gate.clear()
         threading.Thread(target=lambda: (sys.stdin.readline(), model.gate.set()), daemon=True).start()
-    bound = take_port(settings)
+    bound = take_port(settings.listen)
     url = url_of(bound)
     run(create_app([model], settings), bound, settings, lambda: print(url, flush=True))
     print("torch" in sys.modules or "transformers" in sys.modules, flush=True)

@@ -14,7 +14,7 @@ import pytest
 
 from smidgen.core.errors import SmidgenError
 from smidgen.server.process import BoundedHttpProtocol, take_port
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import ListenSettings
 
 
 def said(text):
@@ -210,17 +210,17 @@ def test_the_access_log_has_no_text(serve, caplog):
 
 
 def test_port_in_use():
-    with take_port(ServeSettings(port=0)) as bound:
+    with take_port(ListenSettings(port=0)) as bound:
         bound.listen()
         port = bound.getsockname()[1]
         with pytest.raises(SmidgenError, match=r"the port is in use: '127.0.0.1:\d+'. Stop the program") as caught:
-            take_port(ServeSettings(port=port))
+            take_port(ListenSettings(port=port))
     assert caught.value.exit_code == 1
 
 
 def test_host_that_is_none():
     with pytest.raises(SmidgenError) as caught:
-        take_port(ServeSettings(host="192.0.2.1", port=0))
+        take_port(ListenSettings(host="192.0.2.1", port=0))
     assert caught.value.exit_code == 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smidgen.cli.flags import flag_of
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, settings_of
 from smidgen.parts import recipe, registry
 from tools.reference.tables import cell, default, table, told, typed
 
@@ -35,7 +35,7 @@ def parts() -> dict[str, str]:
 
 def _section(title: str, section: str, owner: type[Settings]) -> str:
     rows = []
-    for name, field in owner.model_fields.items():
+    for name, field in settings_of(owner).items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         drawn = section == recipe.ROUTE or "flag" in extra
         rows.append((f"`{name}`", typed(field), default(field), f"`{flag_of(name, field)}`" if drawn else "", field.description))

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.flags import with_flags
+from smidgen.cli.screen import Screen, out, print_json, print_line
+from smidgen.core.settings import settings_of
+from smidgen.flows.drift.settings import DriftSettings
 
 if TYPE_CHECKING:
     from smidgen.flows.drift.check import DriftLook
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+_FIRST = tuple(settings_of(DriftSettings))
 
 
+@with_flags(DriftSettings, _FIRST)
 def drift(
-    model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Name of a served line or bundle, or its folder.")],
-    recent: Annotated[
-        int | None,
-        typer.Option(
-            help="Most requests that are looked at: the newest (default: 500; of a line up to 2,000, where too few are held out)."
-        ),
-    ] = None,
-    reference: Annotated[int, typer.Option(help="Most earlier requests, or rows, that they are compared with.")] = 2000,
-    before: Annotated[
-        datetime | None,
-        typer.Option(formats=_FORMATS, help="Compare with what came before then, in UTC (default: before the champion's promotion)."),
-    ] = None,
-    since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Look at what came from then on, in UTC.")] = None,
-    asked: Annotated[str | None, typer.Option(help="The model that those requests named (default: its own name).")] = None,
-    least: Annotated[float, typer.Option(help="Smallest share of the texts that must have come from elsewhere for an alarm.")] = 0.05,
-    level: Annotated[float, typer.Option(help="Chance of any false alarm, of all looks at this bundle's traffic together.")] = 0.05,
-    fail_on_drift: Annotated[bool, typer.Option("--fail-on-drift", help="Exit with code 1 where there is an alarm.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    settings: DriftSettings,
+    model: str = typer.Argument(metavar="NAME|DIR", help="Name of a served line or bundle, or its folder."),
+    fail_on_drift: bool = typer.Option(False, "--fail-on-drift", help="Exit with code 1 on an alarm."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     """Test whether captured requests still look like the old ones.
 
@@ -44,11 +32,10 @@ def drift(
 
     Example: smidgen drift my-line --recent 500
     """
-    from smidgen.flows.drift.check import DriftRequest, folder_of_name, look_for_drift
+    from smidgen.flows.drift.check import folder_of_name, look_for_drift
 
-    ask = DriftRequest(asked, recent, reference, _utc(before), _utc(since), level, least, threads)
     with Screen(quiet=as_json) as screen:
-        done = look_for_drift(folder_of_name(model), ask, screen)
+        done = look_for_drift(folder_of_name(model), settings, screen)
     if as_json:
         print_json(done.json())
     else:
@@ -66,7 +53,7 @@ def show(done: DriftLook) -> None:
         soft_wrap=True,
     )
     if done.judgement is None:
-        out.print(f"[yellow]not looked:[/] {escape(done.why)}", soft_wrap=True)
+        out.print(f"[yellow]not tested:[/] {escape(done.why)}", soft_wrap=True)
         return
     table = Table("what", "moved", "size", "p", "", box=None, pad_edge=False, header_style="dim")
     for test in done.judgement.tests:
@@ -80,22 +67,22 @@ def show(done: DriftLook) -> None:
     for test in (one for one in done.judgement.tests if one.alarm and one.examples):
         out.print(f"{escape(test.what)}, for example:")
         for example in test.examples:
-            out.print(f"  {escape(example)}", soft_wrap=True)
+            print_line(f"  {example}")
     _verdict(done)
 
 
 def _verdict(done: DriftLook) -> None:
     judgement = done.judgement
     assert judgement is not None
-    tested = f"look {judgement.look}, tested at {judgement.spent:.2g}; an alarm is {judgement.least:.0%} and more"
+    tested = f"look {judgement.look}, tested at {judgement.spent:.2g}; an alarm takes {judgement.least:.0%} or more"
     if judgement.alarm:
         moved = ", ".join(test.what for test in judgement.tests if test.alarm)
-        out.print(f"[red]alarm:[/] moved: {escape(moved)} ({tested})", soft_wrap=True)
+        out.print(f"[red]alarm:[/] {escape(moved)} moved ({tested})", soft_wrap=True)
     else:
         out.print(f"[green]no alarm[/] ({tested})", soft_wrap=True)
     if judgement.blind:
         out.print(
-            "[yellow]So many looks were spent that no further one can raise an alarm. A new version of the line counts them anew.[/]",
+            "[yellow]After so many looks, no further one can raise an alarm. A new version of the line starts counting again.[/]",
             soft_wrap=True,
         )
 
@@ -103,10 +90,6 @@ def _verdict(done: DriftLook) -> None:
 def _size(stretch: dict[str, object]) -> str:
     texts = stretch["texts"]
     return f"{stretch['requests']:,} requests" + (f" ({texts:,} different texts)" if texts is not None else "")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
 part = drift

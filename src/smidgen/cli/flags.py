@@ -7,21 +7,26 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import typer
 from pydantic.fields import FieldInfo
 
 from smidgen.core.errors import RecipeError
-from smidgen.core.settings import Settings, is_hidden
+from smidgen.core.settings import Settings, is_hidden, place_of, section_of, settings_of
+
+S = TypeVar("S", bound=Settings)
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str, str, FieldInfo]]:
     """Every setting with a flag of its own: parameter name -> (section, setting, field). A flag that two tasks share is one flag."""
     found: dict[str, tuple[str, str, FieldInfo]] = {}
     for section, owner in sections:
-        for name, field in owner.model_fields.items():
+        for name, field in settings_of(owner).items():
             extra = field.json_schema_extra
             if isinstance(extra, dict) and isinstance(extra.get("flag"), str):
                 flag = str(extra["flag"])
@@ -42,62 +47,72 @@ def with_recipe_flags(
         name: None if name in first else f"{section.rpartition('.')[2].capitalize()}: [{section}] of a recipe"
         for name, (section, _, _) in drawn.items()
     }
-    added = [_parameter(name, field, panels[name]) for name, (_, _, field) in drawn.items()]
-    _sign(function, function, own, added)
+    _sign(function, function, [*own, *(_parameter(name, field, panels[name]) for name, (_, _, field) in drawn.items())])
     return function
 
 
 def with_flags(
-    owner: type[Settings], panels: Mapping[str, Sequence[str]] | None = None, first: Sequence[str] = ()
+    owner: type[Settings], first: Sequence[str] = (), without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a verb whose first parameter is a settings object: each of its settings becomes a flag (`--name`, or its own flag).
+    """Decorates a verb whose first parameter is a settings object: each of its settings becomes a flag (`--name`, or its own flag), but
+    those in `without`.
 
-    In help, the settings named in `first` stand among the verb's own flags, those of `panels` under its titles, and the rest under
+    In help, the settings named in `first` stand among the verb's own flags, those of a section under its title, and the rest under
     "More options". A value out of the settings' limits raises RecipeError with every mistake.
     """
-    titles = {name: title for title, names in (panels or {}).items() for name in names}
-    placed = [*first, *titles, *(name for name in owner.model_fields if name not in titles and name not in first)]
+    titles: dict[str, str] = {}
+    for field in owner.model_fields.values():
+        if (section := section_of(field)) is not None:
+            titles |= dict.fromkeys(settings_of(section), section.title)
+    fields = {name: field for name, field in settings_of(owner).items() if name not in without}
+    placed = [name for name in first if name in fields] + [name for name in fields if name not in first]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def verb(**given: Any) -> None:
-            values = {name: given.pop(name) for name in owner.model_fields}
-            tree = {name: value for name, value in values.items() if value is not None and value != []}
-            try:
-                settings = owner.model_validate(tree)
-            except pydantic.ValidationError as error:
-                mistakes = [_mistake(owner, entry) for entry in error.errors()]
-                raise RecipeError("a flag has a value it cannot have", value=len(mistakes), todo="Mend:", mistakes=mistakes) from None
-            function(settings, **given)
+            values = {name: given.pop(name) for name in fields}
+            function(settings_from(owner, {name: value for name, value in values.items() if value is not None and value != []}), **given)
 
         own = list(inspect.signature(function).parameters.values())[1:]
         panel = {name: None if name in first else titles.get(name, "More options") for name in placed}
-        added = [_parameter(name, owner.model_fields[name], panel[name]) for name in placed]
-        _sign(verb, function, own, added)
+        drawn = [_parameter(name, fields[name], panel[name]) for name in placed]
+        top = [p for p in drawn if panel[p.name] is None]
+        _sign(verb, function, [*top, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *drawn[len(top) :]])
         return verb
 
     return decorate
 
 
+def settings_from(owner: type[S], given: Mapping[str, Any]) -> S:
+    """Settings from values by their names. Raises RecipeError with every mistake, in the words of the flags."""
+    try:
+        return owner.model_validate(given)
+    except pydantic.ValidationError as error:
+        mistakes = [_mistake(owner, entry) for entry in error.errors()]
+        flags = ", ".join(dict.fromkeys(mistake.partition(":")[0] for mistake in mistakes))
+        raise RecipeError("a flag has an invalid value", value=flags, todo="Correct it:", mistakes=mistakes) from None
+
+
 def _mistake(owner: type[Settings], entry: Any) -> str:
     """What is wrong with a flag. What stands where a secret, or the name of one, should is not shown."""
-    place = [str(step) for step in entry["loc"]]
-    field = owner.model_fields.get(place[0]) if place else None
-    got = "" if field is not None and (is_hidden(field) or not field.repr) else f", not {entry['input']!r}"
+    place = place_of(owner, entry["loc"])
+    field = settings_of(owner).get(place[0]) if place else None
+    hidden = entry["type"] == "missing" or (field is not None and (is_hidden(field) or not field.repr))
+    got = "" if hidden else f", not {entry['input']!r}"
     flag = flag_of(place[0], field) if field is not None else f"--{place[0]}" if place else ""
-    return f"{'.'.join([flag, *place[1:]])}: {entry['msg']}{got}"
+    return f"{'.'.join([flag, *place[1:]])}: {entry['msg'].replace('Input should be', 'must be')}{got}"
 
 
 def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, field, panel))
 
 
-def _sign(target: Callable[..., None], source: Callable[..., None], own: list[inspect.Parameter], added: list[inspect.Parameter]) -> None:
+def _sign(target: Callable[..., None], source: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
     """Give `target` the parameters that Typer is to see."""
     hints = typing.get_type_hints(source, include_extras=True)
-    own = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in own]
-    target.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-    target.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    told = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in parameters]
+    target.__signature__ = inspect.Signature(told)  # type: ignore[attr-defined]
+    target.__annotations__ = {p.name: p.annotation for p in told}
 
 
 def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -111,18 +126,29 @@ def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[s
 
 
 def _annotation(name: str, field: FieldInfo, panel: str | None) -> Any:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     flag = flag_of(name, field)
-    default = "" if field.default in (None, False, (), "") else f" (default: {field.default})"
+    plain = field.default is None or field.default is False or field.default in ((), "")
+    said = field.is_required() or plain or "(default" in (field.description or "")
+    default = "" if said else f" (default: {'on' if field.default is True else field.default})"
     kind, choices = _kind(field.annotation)
     one_of = f" One of: {', '.join(choices)}." if choices else ""
     help = f"{field.description or ''}{one_of}{default}"
-    declared = f"{flag}/--no-{flag.lstrip('-')}" if kind is bool else flag
+    declared = f"{flag}/--no-{flag.lstrip('-')}" if kind is bool and "option" not in extra else flag
 
     def completed(incomplete: str) -> list[str]:
         return [choice for choice in choices if choice.startswith(incomplete)]
 
-    offered = completed if choices else None
-    return Annotated[kind | None, typer.Option(declared, help=help, show_default=False, rich_help_panel=panel, autocompletion=offered)]
+    option = typer.Option(
+        declared,
+        help=help,
+        show_default=False,
+        metavar=str(extra["metavar"]) if "metavar" in extra else None,
+        rich_help_panel=panel,
+        autocompletion=completed if choices else None,
+        formats=_TIMES if kind is datetime else None,
+    )
+    return Annotated[kind | None, option]
 
 
 def flag_of(name: str, field: FieldInfo) -> str:
@@ -135,11 +161,12 @@ def flag_of(name: str, field: FieldInfo) -> str:
 def _kind(annotation: Any) -> tuple[Any, list[str]]:
     """The plain type that Typer is to read, and the choices where there are some. Limits are checked by the settings themselves."""
     origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _kind(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        annotation = next(arm for arm in typing.get_args(annotation) if arm is not type(None))
-        origin = typing.get_origin(annotation)
+        return _kind(next(arm for arm in typing.get_args(annotation) if arm is not type(None)))
     if origin is Literal:
         return str, [str(choice) for choice in typing.get_args(annotation)]
     if origin in (tuple, list):
-        return list[str], []
-    return (annotation, []) if annotation in (str, int, float, bool) else (str, [])
+        return list[Path] if typing.get_args(annotation)[0] is Path else list[str], []
+    return (annotation, []) if annotation in (str, int, float, bool, Path, datetime) else (str, [])

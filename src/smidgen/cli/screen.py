@@ -51,6 +51,11 @@ def print_json(value: Any, indent: int | None = 2) -> None:
     print(printable_json(value, indent), flush=True)  # noqa: T201
 
 
+def print_line(text: str) -> None:
+    """A text on stdout as it stands: no markup, no wrapping."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
 EVERY_SECONDS = 30.0
 """Where there is no terminal, a step that takes longer than this says so often that it is still at work."""
 

@@ -5,9 +5,10 @@ Command-line flags, `--help`, the recipe's schema and the Studio's forms are dra
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
@@ -15,21 +16,86 @@ from pydantic.fields import FieldInfo
 class Settings(BaseModel):
     """Base of every part's settings: immutable, and a name that it does not know is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)
+    title: ClassVar[str] = "Options"
+    """What its flags stand under in help, where it is a section."""
+
+    def given(self) -> dict[str, Any]:
+        """The settings that were given, by the names that flags and recipes give them."""
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if section_of(field) is not None:
+                found |= value.given()
+            elif name in self.model_fields_set:
+                found[field.alias or name] = value
+        return found
+
+
+class SectionedSettings(Settings):
+    """Settings in sections, each with a class of its own. Flags and recipes give them flat: `cache_scope` is `cache.scope`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sort(cls, given: Any) -> Any:
+        """Sort what was given flat into the sections."""
+        if not isinstance(given, Mapping):
+            return given
+        owners = {key: name for name, section in _sections(cls).items() for key in settings_of(section)}
+        tree: dict[str, Any] = {}
+        for key, value in given.items():
+            if key in owners and not isinstance(value, Settings):
+                tree.setdefault(owners[key], {})[key] = value
+            else:
+                tree[key] = value
+        return tree
+
+
+def section_of(field: FieldInfo) -> type[Settings] | None:
+    """The class of a field that is a section; None for a plain setting."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
+
+
+def settings_of(owner: type[Settings]) -> dict[str, FieldInfo]:
+    """Every setting of a class and its sections, by the name that flags and recipes give it."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in owner.model_fields.items():
+        section = section_of(field)
+        found |= {field.alias or name: field} if section is None else settings_of(section)
+    return found
+
+
+def place_of(owner: type[Settings], place: Sequence[Any]) -> list[str]:
+    """Where a mistake is, by pydantic's path: the setting's name first, without its section."""
+    steps = [str(step) for step in place]
+    return steps[1:] if len(steps) > 1 and steps[0] in _sections(owner) else steps
+
+
+def _sections(owner: type[Settings]) -> dict[str, type[Settings]]:
+    return {name: section for name, field in owner.model_fields.items() if (section := section_of(field)) is not None}
 
 
 def setting(
-    default: Any, help: str, *, flag: str | None = None, option: str | None = None, hidden: bool = False, file: bool = False, **limits: Any
+    default: Any,
+    help: str,
+    *,
+    flag: str | None = None,
+    option: str | None = None,
+    metavar: str | None = None,
+    hidden: bool = False,
+    file: bool = False,
+    **limits: Any,
 ) -> Any:
     """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
-    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway.
-    `option` names its flag for a verb that takes all settings of its class: `--pass`, which cannot be a Python name. What
-    was given to a `hidden` one is never shown in a message: it may be a secret in the wrong place. A `file` is the name of one, from the
-    recipe's folder on.
+    `alias` is its name in flags and recipes, where that is not the field's. `flag` gives it a command-line flag of its own (`--quality`);
+    every setting can be reached by `--set section.name=value` anyway. `option` names its flag for a verb that takes all settings of its
+    class: `--pass`, which cannot be a Python name. `metavar` is what help shows for its value. What was given to a `hidden` one is never
+    shown in a message: it may be a secret in the wrong place. A `file` is the name of one, from the recipe's folder on.
     """
-    named: JsonDict = {**({"flag": flag} if flag else {}), **({"option": option} if option else {})}
-    extra: JsonDict = {**named, **({"hidden": True} if hidden else {}), **({"file": True} if file else {})}
+    told = {"flag": flag, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
+    extra: JsonDict = {name: value for name, value in told.items() if value}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
 
 

@@ -14,6 +14,7 @@ from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
 from smidgen.flows import bundle_paths
 from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.cost_settings import CostSettings
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
@@ -69,26 +70,6 @@ _RISK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class CostQuestion:
-    """What is asked; None is what the report or the house says. `growth_percent` is from month to month. `build_usd_per_hour` is of the
-    hours that building takes: of the machine, unless a person's are meant."""
-
-    requests_per_month: int
-    bundle: Path | None = None
-    tokens_in: float | None = None
-    tokens_out: float | None = None
-    models: tuple[str, ...] = ()
-    share_local: float | None = None
-    machine_usd_per_hour: float | None = None
-    texts_per_second: float | None = None
-    build_hours: float | None = None
-    build_usd_per_hour: float | None = None
-    growth_percent: float = 0.0
-    months: int = 12
-    prices: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LargeModelCost:
     """One large model, and what comes of it."""
 
@@ -110,7 +91,7 @@ class CostReport:
         local: what the small model answers where both are used, and who says so.
     """
 
-    asked: CostQuestion
+    asked: CostSettings
     against: tuple[LargeModelCost, ...]
     assumptions: tuple[str, ...]
     as_of: str
@@ -153,7 +134,7 @@ class CostReport:
 
     def json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""
-        asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.asked).items()}
+        asked = {name: str(value) if isinstance(value, Path) else value for name, value in self.asked.model_dump().items()}
         return {
             "answer": self.answers[0],
             "answers": list(self.answers),
@@ -175,7 +156,7 @@ class CostReport:
         }
 
 
-def reckon_cost(asked: CostQuestion, today: datetime.date | None = None) -> CostReport:
+def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> CostReport:
     """The answer.
 
     Raises:
@@ -187,10 +168,10 @@ def reckon_cost(asked: CostQuestion, today: datetime.date | None = None) -> Cost
     """
     table = price_list.read(asked.prices)
     if asked.bundle is not None:
-        asked = replace(asked, bundle=bundle_paths.folder_of(asked.bundle))
+        asked = asked.model_copy(update={"bundle": bundle_paths.folder_of(asked.bundle)})
     report = _report(asked.bundle)
     local = local_share(asked.share_local, asked.bundle)
-    full = replace(_with_defaults(asked, report), share_local=local.share)
+    full = _with_defaults(asked, report).model_copy(update={"share_local": local.share})
     assert full.tokens_in is not None and full.tokens_out is not None and full.machine_usd_per_hour is not None
     priced = cost_estimate.estimate(full.tokens_in, full.tokens_out, texts_per_second=None, table=table).models
     case = _case(full, report)
@@ -214,7 +195,7 @@ def _report(bundle: Path | None) -> Report | None:
     return read(bundle / "report.json")
 
 
-def _with_defaults(asked: CostQuestion, report: Report | None) -> CostQuestion:
+def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
     """What is asked, with nothing left open but the share of the small model."""
     costs = report.cost if report else None
     tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
@@ -227,22 +208,23 @@ def _with_defaults(asked: CostQuestion, report: Report | None) -> CostQuestion:
         )
     machine = _first(asked.machine_usd_per_hour, costs.machine_usd_per_hour if costs else None, cost_estimate.MACHINE_USD_PER_HOUR)
     seconds = report.training.seconds if report else None
-    return replace(
-        asked,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        machine_usd_per_hour=machine,
-        texts_per_second=_first(asked.texts_per_second, (report.speed.texts_per_second if report else None) or None, TEXTS_PER_SECOND),
-        build_hours=_first(asked.build_hours, None if seconds is None else seconds / 3600, BUILD_HOURS),
-        build_usd_per_hour=_first(asked.build_usd_per_hour, machine),
-    )
+    measured = (report.speed.texts_per_second if report else None) or None
+    found = {
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "machine_usd_per_hour": machine,
+        "texts_per_second": _first(asked.texts_per_second, measured, TEXTS_PER_SECOND),
+        "build_hours": _first(asked.build_hours, None if seconds is None else seconds / 3600, BUILD_HOURS),
+        "build_usd_per_hour": _first(asked.build_usd_per_hour, machine),
+    }
+    return asked.model_copy(update=found)
 
 
 def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
 
 
-def _case(full: CostQuestion, report: Report | None) -> CostCase:
+def _case(full: CostSettings, report: Report | None) -> CostCase:
     taught = (report.teacher.usd if report and report.teacher else None) or 0.0
     return CostCase(
         requests=full.requests_per_month,
@@ -275,7 +257,7 @@ def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPri
     return list(found.values())
 
 
-def _of_the_machine(asked: CostQuestion, report: Report | None, case: CostCase, first: LargeModelCost, local: LocalShare) -> Iterator[str]:
+def _of_the_machine(asked: CostSettings, report: Report | None, case: CostCase, first: LargeModelCost, local: LocalShare) -> Iterator[str]:
     speed = f"A machine answers {rate(case.texts_per_second)} texts a second"
     if asked.texts_per_second is not None:
         yield f"{speed}, as you say."
@@ -304,7 +286,7 @@ def _at_risk(report: Report | None) -> str:
 
 
 def _of_the_calls(
-    asked: CostQuestion, full: CostQuestion, table: Mapping[str, Any], models: Sequence[ModelPrice], today: datetime.date | None
+    asked: CostSettings, full: CostSettings, table: Mapping[str, Any], models: Sequence[ModelPrice], today: datetime.date | None
 ) -> Iterator[str]:
     model = models[0]
     whose = "as you say" if asked.tokens_in is not None and asked.tokens_out is not None else "as the bundle's report estimates them"
@@ -324,7 +306,7 @@ def _of_the_calls(
         yield f"Requests change by {full.growth_percent:+g} % from month to month."
 
 
-def _of_building(asked: CostQuestion, full: CostQuestion, report: Report | None, case: CostCase) -> Iterator[str]:
+def _of_building(asked: CostSettings, full: CostSettings, report: Report | None, case: CostCase) -> Iterator[str]:
     hours = full.build_hours or 0.0
     if asked.build_hours is not None:
         said = "as you say"

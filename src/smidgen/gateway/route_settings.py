@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from smidgen.core.settings import Settings, setting
+from smidgen.core.settings import SectionedSettings, Settings, setting
 
 
 def _as_several(value: Any) -> Any:
@@ -22,25 +22,30 @@ Names = Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-
 """Names of variables. A key, which is no such name, is refused in its place, and not shown."""
 
 
-class RouteSettings(Settings):
-    """Where requests go that no certificate lets the bundle answer. It counts where the server is started with this file
-    (`smidgen serve DIR --recipe FILE`); a bundle does not hold it.
-    """
+class FallbackSettings(Settings):
+    """Where requests go that no bundle may answer, and how long to wait there."""
 
-    fallback: Several = setting(
-        (), "Base URL of an OpenAI-compatible server for requests that no bundle may answer. May be repeated; tried in order.", hidden=True
+    title = "Fallback"
+
+    urls: Several = setting(
+        (),
+        "Base URL of an OpenAI-compatible server for requests that no bundle may answer. May be repeated; tried in order.",
+        hidden=True,
+        alias="fallback",
     )
-    fallback_model: Several = setting((), "The fallback's name for its model. Once, or once for each fallback.")
-    fallback_key_env: Names = setting(
+    models: Several = setting((), "The fallback's name for its model. Once, or once for each fallback.", alias="fallback_model")
+    key_env: Names = setting(
         (),
         "Name of the fallback's key in the environment or the secrets file. Once for each fallback (default: "
         "SMIDGEN_FALLBACK_KEY, then SMIDGEN_FALLBACK_KEY_2, and so on).",
         hidden=True,
+        alias="fallback_key_env",
     )
-    reference_model: Several = setting(
+    reference_models: Several = setting(
         (),
         "Another name of the first fallback's model. A certificate against a large model counts only if it names this one. May be "
         "repeated.",
+        alias="reference_model",
     )
     pass_paths: Several = setting(
         (),
@@ -49,15 +54,31 @@ class RouteSettings(Settings):
         "client reaches what others stored.",
         option="--pass",
     )
-    fallback_connect_seconds: float = setting(5.0, "Longest wait for a connection to the fallback.", gt=0, le=600)
-    fallback_seconds: float = setting(300.0, "Longest wait for the next byte from the fallback.", gt=0, le=3600)
-    fallback_retry_seconds: float = setting(20.0, "Longest total wait of a request between tries, at all fallbacks together.", ge=0, le=600)
-    fallback_max_mb: float = setting(100.0, "Largest answer of a fallback, in megabytes. A larger one is cut off.", gt=0, le=100_000)
+    connect_seconds: float = setting(5.0, "Longest wait for a connection to the fallback.", gt=0, le=600, alias="fallback_connect_seconds")
+    seconds: float = setting(300.0, "Longest wait for the next byte from the fallback.", gt=0, le=3600, alias="fallback_seconds")
+    retry_seconds: float = setting(
+        20.0, "Longest total wait of a request between tries, at all fallbacks together.", ge=0, le=600, alias="fallback_retry_seconds"
+    )
+    max_mb: float = setting(
+        100.0, "Largest answer of a fallback, in megabytes. A larger one is cut off.", gt=0, le=100_000, alias="fallback_max_mb"
+    )
     when_upstream_fails: Literal["error", "local"] = setting(
         "error",
         "What a request to a bundle gets that the bundle may not answer, while no fallback answers. error: an error. local: the "
         "bundle's answer, marked as uncertified.",
     )
+
+    @property
+    def max_body(self) -> int:
+        """The largest answer, in bytes."""
+        return int(self.max_mb * 1_000_000)
+
+
+class LocalAnswerSettings(Settings):
+    """Which requests a bundle answers itself, and how its answers are checked."""
+
+    title = "Answers of bundles"
+
     quality: float | None = setting(
         None,
         "Smallest share of local answers that must agree with the reference. With 0.95, only certificates with an alpha of at "
@@ -69,59 +90,6 @@ class RouteSettings(Settings):
         False,
         "Let a line answer the jobs that its certificate was tested on, whatever model a request names. Other requests go their way.",
     )
-    capture: Literal["off", "answers"] = setting(
-        "off",
-        "Store requests to chat, completions and responses with their answers, to learn from. off: nothing is stored.",
-    )
-    capture_days: int = setting(30, "Days after which stored requests are deleted.", ge=1, le=3650)
-    capture_keep_days: int | None = setting(
-        None,
-        "Days for which a line may keep up to 50 requests of each label, so that it does not forget what is answered locally "
-        "(default: as --capture-days).",
-        ge=1,
-        le=3650,
-    )
-    capture_redact: Literal["mask", "allow"] = setting(
-        "mask", "mask: take personal data out before storing, and do not store what cannot be made safe. allow: store texts as they are."
-    )
-    capture_labels: Path | None = setting(
-        None,
-        "File of labels, one a line. An answer that is one of them is stored as it is. A bundle's own labels need no naming.",
-        file=True,
-    )
-    capture_label_texts: int = setting(
-        5,
-        "How many different texts of a key must get the same short answer before it counts as a label and is stored as it is. 0: "
-        "only named labels and those of bundles count.",
-        ge=0,
-        le=10_000,
-    )
-    capture_held_out: float | None = setting(
-        None, "Share of the texts that is never learnt from (default: 0.2 in a new store).", ge=0, lt=1
-    )
-    held_out_aside: bool = setting(
-        False,
-        "Always send held-out texts to the fallback, even where a bundle could answer. The next version is then certified on all "
-        "kinds of traffic. It costs that share of the local answers.",
-    )
-    privacy: Literal["off", "mask", "block", "health", "card"] = setting(
-        "off",
-        "What happens to personal data in requests to the fallback. off: it stays. mask: placeholders replace it. block: the "
-        "request is refused. health, card: ready policies.",
-    )
-    privacy_kind: Several = setting(
-        (), "Policy for one kind of personal data: KIND=mask, KIND=block or KIND=allow, such as card=block. May be repeated."
-    )
-    privacy_bundle: Path | None = setting(
-        None, "Folder of your own bundle that finds personal data, in place of the shipped one.", file=True
-    )
-    privacy_max_chars: int = setting(
-        200_000,
-        "Most characters of a request that are searched for personal data. A longer request gets 413.",
-        ge=1,
-        le=100_000_000,
-    )
-    privacy_workers: int = setting(3, "Requests that are searched at a time. One client gets half of them, at least one.", ge=1, le=64)
     audit_share: float = setting(
         0.02,
         "Share of certified answers that the fallback is asked for, too, after the client has its answer. It applies where the "
@@ -129,8 +97,142 @@ class RouteSettings(Settings):
         ge=0,
         le=1,
     )
-    budget_day: float | None = setting(None, "Most US dollars for fallbacks in a day (UTC). Further requests get 429.", ge=0, le=1e9)
-    budgets: str | None = setting(None, "TOML file with budgets by key and by model.", min_length=1, file=True)
+    held_out_aside: bool = setting(
+        False,
+        "Always send held-out texts to the fallback, even where a bundle could answer. The next version is then certified on all "
+        "kinds of traffic. It costs that share of the local answers.",
+    )
+
+
+class CaptureSettings(Settings):
+    """Which requests are stored to learn from, how, and for how long."""
+
+    title = "Capture"
+
+    mode: Literal["off", "answers"] = setting(
+        "off",
+        "Store requests to chat, completions and responses with their answers, to learn from. off: nothing is stored.",
+        alias="capture",
+    )
+    days: int = setting(30, "Days after which stored requests are deleted.", ge=1, le=3650, alias="capture_days")
+    keep_days: int | None = setting(
+        None,
+        "Days for which a line may keep up to 50 requests of each label, so that it does not forget what is answered locally "
+        "(default: as --capture-days).",
+        ge=1,
+        le=3650,
+        alias="capture_keep_days",
+    )
+    redact: Literal["mask", "allow"] = setting(
+        "mask",
+        "mask: take personal data out before storing, and do not store what cannot be made safe. allow: store texts as they are.",
+        alias="capture_redact",
+    )
+    labels: Path | None = setting(
+        None,
+        "File of labels, one a line. An answer that is one of them is stored as it is. A bundle's own labels need no naming.",
+        file=True,
+        alias="capture_labels",
+    )
+    label_texts: int = setting(
+        5,
+        "How many different texts of a key must get the same short answer before it counts as a label and is stored as it is. 0: "
+        "only named labels and those of bundles count.",
+        ge=0,
+        le=10_000,
+        alias="capture_label_texts",
+    )
+    held_out: float | None = setting(
+        None, "Share of the texts that is never learnt from (default: 0.2 in a new store).", ge=0, lt=1, alias="capture_held_out"
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether requests are stored."""
+        return self.mode != "off"
+
+
+class PrivacySettings(Settings):
+    """Handling of personal data in requests to the fallback."""
+
+    title = "Privacy"
+
+    policy: Literal["off", "mask", "block", "health", "card"] = setting(
+        "off",
+        "What happens to personal data in requests to the fallback. off: it stays. mask: placeholders replace it. block: the "
+        "request is refused. health, card: ready policies.",
+        alias="privacy",
+    )
+    kinds: Several = setting(
+        (),
+        "Policy for one kind of personal data: KIND=mask, KIND=block or KIND=allow, such as card=block. May be repeated.",
+        alias="privacy_kind",
+    )
+    bundle: Path | None = setting(
+        None, "Folder of your own bundle that finds personal data, in place of the shipped one.", file=True, alias="privacy_bundle"
+    )
+    max_chars: int = setting(
+        200_000,
+        "Most characters of a request that are searched for personal data. A longer request gets 413.",
+        ge=1,
+        le=100_000_000,
+        alias="privacy_max_chars",
+    )
+    workers: int = setting(
+        3, "Requests that are searched at a time. One client gets half of them, at least one.", ge=1, le=64, alias="privacy_workers"
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether personal data is looked for."""
+        return self.policy != "off"
+
+
+class CacheSettings(Settings):
+    """The fallback's answers that are given again, to whom, and for how long."""
+
+    title = "Cache"
+
+    mode: Literal["off", "exact", "semantic"] = setting(
+        "off",
+        "Give answers of the fallback again, from memory, within a scope. exact: to the same chat or completions request. "
+        "semantic: also to one whose last text is near.",
+        alias="cache",
+    )
+    scope: Literal["user", "key", "all"] = setting(
+        "user",
+        "Who shares cached answers: one user of a key, one key, or all callers. A request outside every scope is not cached.",
+        alias="cache_scope",
+    )
+    similarity: float = setting(
+        0.9,
+        "Smallest cosine similarity of two texts that get the same answer with --cache semantic.",
+        ge=0.8,
+        le=1,
+        alias="cache_similarity",
+    )
+    hours: float = setting(24.0, "Hours after which a cached answer is dropped.", gt=0, le=8760, alias="cache_hours")
+    entries: int = setting(10_000, "Most answers in the cache.", ge=1, le=1_000_000, alias="cache_entries")
+    mb: float = setting(
+        64.0, "Most memory for the cache, in megabytes. One answer takes at most a sixteenth of it.", gt=0, le=16_384, alias="cache_mb"
+    )
+    drawn: bool = setting(False, "Also cache answers that are drawn by chance: a temperature over 0 and no seed.", alias="cache_drawn")
+
+    @property
+    def on(self) -> bool:
+        """Whether answers are cached."""
+        return self.mode != "off"
+
+
+class BudgetSettings(Settings):
+    """Prices of fallbacks, and limits on their cost."""
+
+    title = "Budgets and prices"
+
+    day: float | None = setting(
+        None, "Most US dollars for fallbacks in a day (UTC). Further requests get 429.", ge=0, le=1e9, alias="budget_day"
+    )
+    file: str | None = setting(None, "TOML file with budgets by key and by model.", min_length=1, file=True, alias="budgets")
     price_in: Amounts = setting(
         (),
         "US dollars per million tokens that a fallback's own model reads, in place of the price list. Once, or once for each "
@@ -143,22 +245,24 @@ class RouteSettings(Settings):
         ge=1,
         le=10_000_000,
     )
-    cache: Literal["off", "exact", "semantic"] = setting(
-        "off",
-        "Give answers of the fallback again, from memory, within a scope. exact: to the same chat or completions request. "
-        "semantic: also to one whose last text is near.",
-    )
-    cache_scope: Literal["user", "key", "all"] = setting(
-        "user",
-        "Who shares cached answers: one user of a key, one key, or all callers. A request outside every scope is not cached.",
-    )
-    cache_similarity: float = setting(
-        0.9, "Smallest cosine similarity of two texts that get the same answer with --cache semantic.", ge=0.8, le=1
-    )
-    cache_hours: float = setting(24.0, "Hours after which a cached answer is dropped.", gt=0, le=8760)
-    cache_entries: int = setting(10_000, "Most answers in the cache.", ge=1, le=1_000_000)
-    cache_mb: float = setting(64.0, "Most memory for the cache, in megabytes. One answer takes at most a sixteenth of it.", gt=0, le=16_384)
-    cache_drawn: bool = setting(False, "Also cache answers that are drawn by chance: a temperature over 0 and no seed.")
+
+    @property
+    def given_any(self) -> bool:
+        """Whether there is a budget."""
+        return self.day is not None or self.file is not None
+
+
+class RouteSettings(SectionedSettings):
+    """Where requests go that no certificate lets the bundle answer. It counts where the server is started with this file
+    (`smidgen serve DIR --recipe FILE`); a bundle does not hold it.
+    """
+
+    fallback: FallbackSettings = FallbackSettings()
+    local: LocalAnswerSettings = LocalAnswerSettings()
+    capture: CaptureSettings = CaptureSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    cache: CacheSettings = CacheSettings()
+    budget: BudgetSettings = BudgetSettings()
 
 
 SETTINGS = RouteSettings

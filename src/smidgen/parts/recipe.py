@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from smidgen.core.errors import RecipeError, SmidgenError
-from smidgen.core.settings import Settings, is_file, is_hidden
+from smidgen.core.settings import Settings, is_file, is_hidden, place_of, settings_of
 from smidgen.parts import registry
 
 OWNERS = {
@@ -92,7 +92,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def route(file: Path) -> Settings:
-    """The `[route]` section of a recipe: what it gives is in `model_fields_set`. Files that it names are found from the recipe's folder on.
+    """The `[route]` section of a recipe: what it gives is in `given()`. Files that it names are found from the recipe's folder on.
 
     A file without a task may hold it alone. Raises as `read` does, and RecipeError where there is no such section.
     """
@@ -182,12 +182,13 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
         return owner.model_validate(given)
     except pydantic.ValidationError as error:
         for entry in error.errors():
-            place = ".".join([name, *(str(step) for step in entry["loc"])])
+            steps = place_of(owner, entry["loc"])
+            place = ".".join([name, *steps])
             if entry["type"] == "extra_forbidden":
-                mistakes.append(f"{place}: no such setting{_meant(str(entry['loc'][-1]), list(owner.model_fields))}")
+                mistakes.append(f"{place}: no such setting{_meant(steps[-1], list(settings_of(owner)))}")
             else:
                 # What stands where the name of a secret should may be the secret.
-                got = "" if _hidden(owner, entry["loc"]) else f", not {entry['input']!r}"
+                got = "" if _hidden(owner, steps) else f", not {entry['input']!r}"
                 mistakes.append(f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}{got}")
         return None
     except SmidgenError as error:
@@ -195,15 +196,20 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
         return None
 
 
-def _hidden(owner: type[Settings], place: Sequence[Any]) -> bool:
-    field = owner.model_fields.get(str(place[0])) if place else None
+def _hidden(owner: type[Settings], place: Sequence[str]) -> bool:
+    field = settings_of(owner).get(place[0]) if place else None
     return field is not None and is_hidden(field)
 
 
 def _found_from(folder: Path, settings: S) -> S:
     """The settings, with files that they name found from a folder on."""
-    files = {name: value for name, field in type(settings).model_fields.items() if is_file(field) and (value := getattr(settings, name))}
-    placed = {name: type(value)(folder / Path(value).expanduser()) for name, value in files.items()}
+    placed: dict[str, Any] = {}
+    for name, known in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings):
+            placed[name] = _found_from(folder, value)
+        elif is_file(known) and value:
+            placed[name] = type(value)(folder / Path(value).expanduser())
     return settings.model_copy(update=placed)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
 
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, settings_of
 from smidgen.parts.recipe import owners_of
 
 _WIDTH = 110
@@ -45,7 +45,7 @@ def template(task: str, live: Mapping[str, Mapping[str, Any]], name: str = "my-m
 
 def _section(section: str, owner: type[Settings], live: Mapping[str, Any]) -> list[str]:
     lines = [f"[{section}]", *_comment(" ".join((owner.__doc__ or "").split("\n\n")[0].split()))]
-    for name, field in owner.model_fields.items():
+    for name, field in settings_of(owner).items():
         lines += ["", *_comment(f"{field.description or name}{_limits(field)}")]
         lines.append(f"{name} = {_toml(live[name])}" if name in live else f"# {name} = {_default(field)}")
     return lines

@@ -55,11 +55,11 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
     """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
-    escalation = _escalation(service, chosen, patience) if chosen.fallback else None
+    escalation = _escalation(service, chosen, patience) if chosen.fallback.urls else None
     _record(service)
     _keep_account(service)
-    auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
-    cache = _cache(service, chosen, escalation) if escalation is not None and chosen.cache != "off" else None
+    auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.local.audit_share else None
+    cache = _cache(service, chosen, escalation) if escalation is not None and chosen.cache.on else None
     if cache is not None:
         service.refuse = cache.refuse
     succession = _succession(service)
@@ -100,9 +100,9 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
     for room, name in sorted(faces, key=lambda face: (face not in _OFTEN, face)):
         app.include_router(registry.find(room, name)(service))
     handle_in(app)
-    if not chosen.keys:
+    if not chosen.access.keys:
         labels = [str(label) for model in models[:1] for label in model.form.get("labels") or ()]
-        _fill_examples(app, [*service.models, *chosen.fallback_model], labels[:2])
+        _fill_examples(app, [*service.models, *chosen.fallback.models], labels[:2])
     sizes = UpstreamSizes() if escalation is not None and service.account_writer is not None else None
     if escalation is not None:
         _add_gateway(app, service, chosen, escalation, auditor, cache, sizes)
@@ -114,7 +114,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
         app.add_middleware(HeldModelsMiddleware)
     if service.account_writer is not None:
         costs = escalation.costs if escalation is not None else None
-        first = chosen.fallback_model[0] if escalation is not None else ""
+        first = chosen.fallback.models[0] if escalation is not None else ""
         app.add_middleware(UsageMiddleware, account_writer=service.account_writer, costs=costs, instead=first, sizes=sizes)
     _close_doors(app, service, chosen)
     return app
@@ -148,7 +148,7 @@ def _escalation(service: Service, settings: ServeSettings, patience: RetryPolicy
 
 def _record(service: Service) -> None:
     """Open the store of traffic, where the owner asked for it. What stores is only loaded then."""
-    if service.settings.capture != "off":
+    if service.settings.capture.on:
         from smidgen.server.traffic.capture_setup import open_recorder
 
         service.recorder = open_recorder(service)
@@ -156,7 +156,7 @@ def _record(service: Service) -> None:
 
 def _keep_account(service: Service) -> None:
     """Begin to add up what requests take, unless the owner wants no account."""
-    if service.settings.account:
+    if service.settings.logs.account:
         service.account_writer = AccountWriter(AccountMetrics(service.metering.registry), service.engines)
 
 
@@ -170,8 +170,8 @@ def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) 
         AnsweringBundles(service),
         asking,
         service.metering,
-        settings.audit_share,
-        settings.fallback_seconds,
+        settings.local.audit_share,
+        settings.fallback.seconds,
         account_writer=service.account_writer,
         keep=service.recorder.audited if service.recorder is not None else None,
     )
@@ -221,36 +221,39 @@ def _add_gateway(
         vouchers=vouchers,
         escalation=escalation,
         metering=service.metering,
-        price=upstream_prices(settings).of(escalation.upstreams[0].model),
-        local_at_last=settings.when_upstream_fails == "local",
-        origins=settings.cors,
+        price=upstream_prices(settings.fallback.models, settings.budget).of(escalation.upstreams[0].model),
+        local_at_last=settings.fallback.when_upstream_fails == "local",
+        origins=settings.access.cors,
         auditor=auditor,
-        quality=settings.quality,
-        job_matcher=job_matcher(service.models.values()) if settings.take else None,
+        quality=settings.local.quality,
+        job_matcher=job_matcher(service.models.values()) if settings.local.take else None,
         cache=cache,
         is_held_out=held_out_test(service),
         sizes=sizes,
-        allowed=Allowlist(settings.pass_paths),
+        allowed=Allowlist(settings.fallback.pass_paths),
     )
 
 
 def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:
     """Put the doors before the faces. The one added last is the outermost."""
     app.add_middleware(
-        LimitsMiddleware, max_concurrent=settings.max_concurrent, max_body=settings.max_body, seconds=settings.request_seconds
+        LimitsMiddleware,
+        max_concurrent=settings.limits.max_concurrent,
+        max_body=settings.limits.max_body,
+        seconds=settings.limits.request_seconds,
     )
-    if settings.keys:
-        app.add_middleware(KeyMiddleware, keys=settings.keys)
-    if settings.loopback or settings.allow_host:
-        app.add_middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.host, *settings.allow_host))
-    app.add_middleware(RequestMiddleware, metering=service.metering, access_log=settings.access_log)
-    if settings.cors:
+    if settings.access.keys:
+        app.add_middleware(KeyMiddleware, keys=settings.access.keys)
+    if settings.listen.loopback or settings.access.allow_hosts:
+        app.add_middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.listen.host, *settings.access.allow_hosts))
+    app.add_middleware(RequestMiddleware, metering=service.metering, access_log=settings.logs.access_log)
+    if settings.access.cors:
         from starlette.middleware.cors import CORSMiddleware
 
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors,
+            allow_origins=settings.access.cors,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=_SEEN if settings.cache == "off" else [*_SEEN, *_SEEN_OF_CACHE],
+            expose_headers=[*_SEEN, *_SEEN_OF_CACHE] if settings.cache.on else _SEEN,
         )

@@ -132,7 +132,7 @@ class ChampionReload:
         pointer = line.read()
         if pointer.champion == present:
             return None
-        model = local_model.load(line.folder, self._service.settings.threads)
+        model = local_model.load(line.folder, self._service.settings.limits.threads)
         with contextlib.ExitStack() as undo:
             undo.callback(model.close)
             if model.name != name:

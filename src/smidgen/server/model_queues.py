@@ -18,7 +18,7 @@ from smidgen.core.replies import Reply
 from smidgen.server.batching import Batcher
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.served_bundle import BundleIdentity, BundleVectors, ServedBundle, bundle_identity
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import LimitSettings
 
 # Texts being answered by one model, each for itself: as many at a time as it has places, the others wait in line; each is read piece by
 # piece, and called off wherever it is when nobody reads on.
@@ -241,11 +241,11 @@ class ModelQueues:
         ended: whether it takes on nothing more.
     """
 
-    def __init__(self, model: ServedBundle, settings: ServeSettings, metering: ServerMetrics) -> None:
+    def __init__(self, model: ServedBundle, limits: LimitSettings, metering: ServerMetrics) -> None:
         self.model = model
-        self.batcher = Batcher(model, settings.max_batch, settings.max_queue, metering.batches.labels(model.name).observe)
-        self.embedder = Batcher(BundleVectors(model), settings.max_batch, settings.max_queue)
-        self.generation_queue = GenerationQueue(model.name, model.slots, settings.max_queue) if model.slots else None
+        self.batcher = Batcher(model, limits.max_batch, limits.max_queue, metering.batches.labels(model.name).observe)
+        self.embedder = Batcher(BundleVectors(model), limits.max_batch, limits.max_queue)
+        self.generation_queue = GenerationQueue(model.name, model.slots, limits.max_queue) if model.slots else None
         named = [*model.form.get("labels", ()), model.form.get("unknown")]
         self.labels = frozenset(label for label in named if isinstance(label, str))
         self.notes: dict[str, Any] = {}

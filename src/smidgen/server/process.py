@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.printable import PrintableFormatter
 from smidgen.server.errors import failure
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import ListenSettings, ServeSettings
 
 # HTTP on the wire: uvicorn's fast protocol, with an end to what it takes in before a request has even begun.
 #
@@ -112,15 +112,15 @@ _KEEP_ALIVE_SECONDS = 30
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
-def take_port(settings: ServeSettings) -> socket.socket:
+def take_port(listen: ListenSettings) -> socket.socket:
     """A socket bound to the address; nothing connects before the server listens on it.
 
     Raises SmidgenError for a port that is taken or not allowed, InputError for an address that this machine does not have.
     """
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise InputError("the host is not an address", value=settings.host, todo="Try --host 127.0.0.1 or --host 0.0.0.0.") from error
+        raise InputError("the host is not an address", value=listen.host, todo="Try --host 127.0.0.1 or --host 0.0.0.0.") from error
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
@@ -129,7 +129,7 @@ def take_port(settings: ServeSettings) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise _port_error(error, settings) from error
+        raise _port_error(error, listen) from error
     bound.set_inheritable(True)
     return bound
 
@@ -164,7 +164,7 @@ def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        timeout_graceful_shutdown=max(1, round(settings.limits.drain_seconds)),
         ws="none",
     )
 
@@ -197,8 +197,8 @@ class _UvicornServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _port_error(error: OSError, settings: ServeSettings) -> SmidgenError:
-    where = f"{settings.host}:{settings.port}"
+def _port_error(error: OSError, listen: ListenSettings) -> SmidgenError:
+    where = f"{listen.host}:{listen.port}"
     if error.errno == errno.EADDRINUSE:
         return SmidgenError("the port is in use", value=where, todo="Stop the program that has it, or choose another with --port (0: any).")
     if error.errno == errno.EACCES:

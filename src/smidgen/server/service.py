@@ -40,7 +40,7 @@ class Service:
     """
 
     def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings) -> None:
-        if not models and not settings.fallback:
+        if not models and not settings.fallback.urls:
             todo = "Name the folder of a bundle, or a --fallback that requests go to."
             raise InputError("there is nothing to serve", value="no bundle", todo=todo)
         self.settings = settings
@@ -123,7 +123,7 @@ class Service:
         """Texts that a model writes, each to be read piece by piece and closed. Raises RequestError, 503, where too many wait."""
         generation_queue = self._queues_of(model).generation_queue
         assert generation_queue is not None
-        return generation_queue.begin(sources, self.settings.request_seconds)
+        return generation_queue.begin(sources, self.settings.limits.request_seconds)
 
     def wrote(self, model: ServedBundle, reply: Reply) -> None:
         """Count a text that was written to its end."""
@@ -140,13 +140,13 @@ class Service:
         return await while_there(request.receive, b"", work)
 
     async def _run(self, batcher: Batcher, texts: Sequence[Text], request: Request) -> list[Reply]:
-        return await batcher.ask(texts, self.settings.request_seconds, lambda: _gone(request))
+        return await batcher.ask(texts, self.settings.limits.request_seconds, lambda: _gone(request))
 
     async def _one_by_one(
         self, generation_queue: GenerationQueue, model: ServedBundle, texts: Sequence[Text], request: Request
     ) -> list[Reply]:
         sources: list[GenerationSource] = [partial(_answered, model, text) for text in texts]
-        generations = generation_queue.begin(sources, self.settings.request_seconds)
+        generations = generation_queue.begin(sources, self.settings.limits.request_seconds)
         try:
             return [reply for (reply,) in await self.while_there(request, read_generations(generations))]
         finally:
@@ -164,7 +164,7 @@ class Service:
     async def retire(self, queues: ModelQueues) -> None:
         """Close the queues of a model that was replaced, when no request holds it any more. None waits for a model longer than a
         request may take: what holds it after that waits for something else, and does not keep it."""
-        await queues.retire(self.settings.request_seconds + self.settings.drain_seconds)
+        await queues.retire(self.settings.limits.request_seconds + self.settings.limits.drain_seconds)
         self._open.pop(id(queues.model), None)
 
     async def close(self) -> None:
@@ -184,7 +184,7 @@ class Service:
         return note
 
     def _take(self, model: ServedBundle) -> None:
-        queues = ModelQueues(model, self.settings, self.metering)
+        queues = ModelQueues(model, self.settings.limits, self.metering)
         self.models[model.name] = model
         self._queues[model.name] = self._open[id(model)] = queues
         self.metering.waiting.labels(model.name).set_function(lambda: queues.depth)
@@ -201,7 +201,7 @@ class Service:
         pairs = takes_pairs(model)
         if not texts:
             raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
-        most = min(self.settings.max_inputs, self.settings.max_queue)
+        most = min(self.settings.limits.max_inputs, self.settings.limits.max_queue)
         if len(texts) > most:
             todo = f"Send at most {most} at a time."
             raise RequestError("there are too many texts", value=len(texts), todo=todo, code="too_many_inputs", param=param)
@@ -215,8 +215,8 @@ class Service:
 
     def check_text(self, text: str, param: str) -> None:
         """The same of one text."""
-        if len(text) > self.settings.max_chars:
-            todo = f"Send at most {self.settings.max_chars} characters."
+        if len(text) > self.settings.limits.max_chars:
+            todo = f"Send at most {self.settings.limits.max_chars} characters."
             raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)
         if not text.strip():
             raise RequestError("the text is empty", value=f"{len(text)} characters", todo="Send some text.", code="empty_text", param=param)

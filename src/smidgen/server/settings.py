@@ -16,21 +16,53 @@ Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 
 
 class ListenSettings(Settings):
-    """The server by itself. Every limit has an end: nothing a client sends can grow without bound."""
+    """The address that the server listens on."""
+
+    title = "Server"
 
     port: int = setting(8080, "TCP port. 0 takes any free one.", ge=0, le=65535)
     host: str = setting(LOOPBACK, "Address to listen on. The default can be reached from this machine only.", min_length=1)
-    api_key: tuple[Key, ...] = setting(
-        (), "A key that clients must send as a bearer token. May be repeated. SMIDGEN_API_KEY adds keys.", repr=False
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in (LOOPBACK, "localhost", "::1") or self.host.startswith("127.")
+
+
+class AccessSettings(Settings):
+    """Who may call the server."""
+
+    title = "Access"
+
+    api_keys: tuple[Key, ...] = setting(
+        (), "A key that clients must send as a bearer token. May be repeated. SMIDGEN_API_KEY adds keys.", repr=False, alias="api_key"
     )
-    admin_key: tuple[Key, ...] = setting(
+    admin_keys: tuple[Key, ...] = setting(
         (),
         "A key whose holder may also send feedback on answers to other keys. May be repeated. SMIDGEN_ADMIN_KEY adds keys. With "
         "admin keys alone nobody else may call.",
         repr=False,
+        alias="admin_key",
     )
-    allow_host: tuple[str, ...] = setting((), "A host name that clients may use for this server, besides localhost. May be repeated.")
+    secrets: Path | None = setting(
+        None, 'TOML file with keys, as NAME = "value". It counts before the environment. Nobody else may be able to read it.'
+    )
+    allow_hosts: tuple[str, ...] = setting(
+        (), "A host name that clients may use for this server, besides localhost. May be repeated.", alias="allow_host"
+    )
     cors: tuple[str, ...] = setting((), "A web origin whose pages may call this server, such as https://app.example. May be repeated.")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that may call; everyone may where there are none."""
+        return (*self.api_keys, *self.admin_keys)
+
+
+class LimitSettings(Settings):
+    """How much the server takes on. Every limit has an end: nothing that a client sends can grow without bound."""
+
+    title = "Limits"
+
     threads: int | None = setting(None, "Threads for the model (default: one a core).", ge=1, le=1024)
     max_batch: int = setting(32, "Most texts in one batch of the model.", ge=1, le=4096)
     max_queue: int = setting(1024, "Most texts that may wait. Further requests get 503.", ge=1, le=1_000_000)
@@ -46,30 +78,29 @@ class ListenSettings(Settings):
         le=3600,
     )
     drain_seconds: float = setting(30.0, "Longest time that running requests may take after a stop signal.", gt=0, le=3600)
-    secrets: Path | None = setting(
-        None, 'TOML file with keys, as NAME = "value". It counts before the environment. Nobody else may be able to read it.'
-    )
-    account: bool = setting(
-        True,
-        "Keep an account of requests, money, time and energy by day and model. It holds numbers and no texts. smidgen status shows it.",
-    )
-    access_log: bool = setting(True, "Log one line per request on stderr: route, status, time. Never the text.")
 
     @property
     def max_body(self) -> int:
         """The largest request body, in bytes."""
         return int(self.max_body_mb * 1_000_000)
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that may call; everyone may where there are none."""
-        return (*self.api_key, *self.admin_key)
 
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return self.host in (LOOPBACK, "localhost", "::1") or self.host.startswith("127.")
+class LogSettings(Settings):
+    """Records that the server keeps of requests."""
+
+    title = "Logs"
+
+    account: bool = setting(
+        True,
+        "Keep an account of requests, money, time and energy by day and model. It holds numbers and no texts. smidgen status shows it.",
+    )
+    access_log: bool = setting(True, "Log one line per request on stderr: route, status, time. Never the text.")
 
 
-class ServeSettings(RouteSettings, ListenSettings):
-    """Settings of `smidgen serve`: what it is told of itself, and where requests go."""
+class ServeSettings(RouteSettings):
+    """Settings of `smidgen serve`: the recipe's `[route]`, and the server's own."""
+
+    listen: ListenSettings = ListenSettings()
+    access: AccessSettings = AccessSettings()
+    limits: LimitSettings = LimitSettings()
+    logs: LogSettings = LogSettings()

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smidgen.core.errors import InputError
 from smidgen.stats.alpha_spending import slow_level_of_look
 from smidgen.stats.drift_statistics import TextPresence
 from smidgen.stats.permutation_tests import PermutationResult, holm, permutation_test
@@ -96,13 +95,6 @@ class DriftVerdict:
 def enough(where: TextPresence) -> bool:
     """Whether each stretch has so many distinct texts that a look tells anything."""
     return min(where.earlier_texts, where.later_texts) >= FEWEST
-
-
-def check(level: float, least: float) -> None:
-    """Raise InputError for a level or a least size that cannot be."""
-    for name, value in (("--level", level), ("--least", least)):
-        if not 0 < value < 1:
-            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give {name} 0.05, for 5 %.")
 
 
 def judged(sample: TrafficSample, look: int, level: float = LEVEL, least: float = LEAST, seed: int = 0) -> DriftVerdict:

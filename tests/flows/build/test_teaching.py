@@ -416,7 +416,7 @@ def test_a_served_bundle_is_a_teacher_like_any_other(tmp_path: Path) -> None:
     data = {"train": many, "input": "text", "label": "label"}
     large = recipe.make({"name": "big", "task": "classify", "data": data, "student": {"kind": "linear"}, "gate": {"max_loss": 0.1}})
     settings = ServeSettings(port=0)
-    bound = take_port(settings)
+    bound = take_port(settings.listen)
     app = create_app([load(build(large, tmp_path / "large", threads=1).folder, 1)], settings)
     running = uvicorn.Server(config_of(app, settings))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -23,10 +23,10 @@ from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.certify import certificate_status, llm_judge, losses
 from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
 from smidgen.flows.certify.losses import disagreement
-from smidgen.flows.learn.cycle import LearnRequest, learn
+from smidgen.flows.learn.cycle import learn
 from smidgen.flows.learn.learning_rows import LineRow
-from smidgen.flows.learn.line_certificate import CertificateRequest, certify_version, resolve_terms
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.line_certificate import certify_version, resolve_terms
+from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings, TrafficSettings
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Reference
@@ -213,19 +213,19 @@ def test_a_judge_elsewhere_needs_a_budget_and_one_in_a_folder_is_none(writer: An
 
 def test_the_loop_goes_on_with_the_measure_of_the_champions_certificate(writer: Any, tmp_path: Path) -> None:
     before = by_request(writer, tmp_path).certificate
-    terms = resolve_terms(CertificateRequest(), before, [], 1)
+    terms = resolve_terms(LineCertificateSettings(), before, [], 1)
     assert (terms.loss, terms.reference, terms.alpha) == ("attributes", "request", 0.1)
-    assert resolve_terms(CertificateRequest(reference="gold"), before, [], 1).loss == "likeness"
+    assert resolve_terms(LineCertificateSettings(reference="gold"), before, [], 1).loss == "likeness"
 
 
 def test_the_loop_can_be_told_another_measure_than_the_champions(writer: Any, tmp_path: Path) -> None:
     by_attributes = by_request(writer, tmp_path).certificate
-    back = resolve_terms(CertificateRequest(loss="likeness"), by_attributes, [], 1)
+    back = resolve_terms(LineCertificateSettings(loss="likeness"), by_attributes, [], 1)
     assert (back.loss, back.reference) == ("likeness", "gold")
-    forth = resolve_terms(CertificateRequest(loss="attributes"), None, [], 1)
+    forth = resolve_terms(LineCertificateSettings(loss="attributes"), None, [], 1)
     assert (forth.loss, forth.reference) == ("attributes", "request")
     with pytest.raises(InputError, match="the request itself is the reference"):
-        CertificateRequest(loss="attributes", reference="gold")
+        LineCertificateSettings(loss="attributes", reference="gold")
 
 
 def told(texts: list[str]) -> list[LineRow]:
@@ -234,7 +234,9 @@ def told(texts: list[str]) -> list[LineRow]:
 
 
 def test_the_loop_certifies_attributes_whatever_the_report_says_of_likeness(writer: Any) -> None:
-    found = certify_version(writer, told(lamps(800)), CertificateRequest(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
+    found = certify_version(
+        writer, told(lamps(800)), LineCertificateSettings(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent()
+    )
     assert found.certificate is not None and found.looked
     assert (found.certificate.measure, found.certificate.reference.kind) == ("attributes", "request")
 
@@ -242,13 +244,13 @@ def test_the_loop_certifies_attributes_whatever_the_report_says_of_likeness(writ
 def test_a_challenger_that_checks_no_attributes_is_not_certified_by_them(writer: Any) -> None:
     without = SimpleNamespace(**{**vars(writer), "form": {**FORM, "attributes": False}})
     found = certify_version(
-        without, told(lamps(400)), CertificateRequest(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent()
+        without, told(lamps(400)), LineCertificateSettings(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent()
     )
     assert found.certificate is None and not found.looked and "does not check attributes" in found.why
 
 
 def test_only_lines_that_write_have_a_choice_of_losses(tmp_path: Path) -> None:
-    ask = LearnRequest(task="classify", certificate=CertificateRequest(loss="attributes"), capture=CaptureFilter(use=False))
+    ask = LearnSettings(task="classify", certificate=LineCertificateSettings(loss="attributes"), traffic=TrafficSettings(use=False))
     with pytest.raises(InputError, match="only texts have a choice"):
         learn(tmp_path / "line", ask)
 

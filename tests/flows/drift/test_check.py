@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests import drifting_traffic
 from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.drifting_traffic import NEW, at, capture, text
@@ -16,7 +17,8 @@ from tests.line_versions import add, line_of
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
 from smidgen.flows.drift import check, sample, windows
-from smidgen.flows.drift.check import DriftRequest, folder_of_name, is_look_due, look_for_drift
+from smidgen.flows.drift.check import folder_of_name, is_look_due, look_for_drift
+from smidgen.flows.drift.settings import DriftSettings
 from smidgen.flows.learn import line_data
 from smidgen.flows.status_report import read_status
 from smidgen.store import bundle_list
@@ -27,7 +29,7 @@ from smidgen.store.traffic.store import TrafficStore, opened
 from smidgen.watch import drift_record, drift_test
 from smidgen.watch.drift_test import DriftVerdict
 
-SMALL = DriftRequest(recent=100, reference=300)
+SMALL = DriftSettings(recent=100, reference=300)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +132,7 @@ def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Pa
 def test_of_a_line_what_came_since_its_promotion_is_compared_with_what_came_before(line: Line, store: TrafficStore) -> None:
     capture(store, range(300))
     capture(store, range(300, 800), new_every=3)
-    found = look_for_drift(line.folder, DriftRequest(recent=500, reference=1000))
+    found = look_for_drift(line.folder, DriftSettings(recent=500, reference=1000))
     assert found.name == "support" and found.alarm and "until its promotion" in found.windows.words
     assert (len(found.windows.reference), len(found.windows.recent)) == (300, 500)
     # Of its own answers those to texts that it may have learnt from are left out, in both stretches.
@@ -154,7 +156,7 @@ def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redac
     rows = [Row(f"{text(number)} mail jane.roe{number}@example.com CVV 737", "yes") for number in range(1000, 1200)]
     line_data.keep_batch(line, rows, "original", learnt=True, now=at(0))
     capture(store, range(300, 420), altered=True)
-    found = look_for_drift(line.folder, DriftRequest(recent=100))
+    found = look_for_drift(line.folder, DriftSettings(recent=100))
     assert found.windows.words == "the rows that the line keeps" and len(found.windows.reference) == 200
     assert all("example.com" not in str(entry.text) and "[EMAIL_1] CVV [CVV_1]" in str(entry.text) for entry in found.windows.reference)
     assert any("redacted" in note for note in found.windows.notes) and any("not drawn as requests" in note for note in found.windows.notes)
@@ -181,13 +183,13 @@ def test_of_a_line_of_jobs_their_requests_are_meant_whatever_they_named(line: Li
     job = LineJob(id="0123abcd", template=store.template("sort"), varies=True, system=True, task="classify", asked="big")
     framed = LineJob(id="0123abce", template=store.template("another job"), system=True, begins="w88 ", task="classify", asked="big")
     line.change(lambda found: found.model_copy(update={"jobs": (job, framed)}))
-    assert is_look_due(line.folder, DriftRequest(recent=100))
-    found = look_for_drift(line.folder, DriftRequest(recent=1000, reference=1000))
+    assert is_look_due(line.folder, DriftSettings(recent=100))
+    found = look_for_drift(line.folder, DriftSettings(recent=1000, reference=1000))
     recent = [entry.id for entry in found.windows.recent]
     framed_ids = [f"req_{number}" for number in range(1000, 1400) if text(number).startswith("w88 ")]
     assert recent == [*(f"req_{number}" for number in range(300, 400)), *framed_ids] and len(framed_ids) > 0
     assert [entry.id for entry in found.windows.reference] == [f"req_{number}" for number in range(300)]
-    assert look_for_drift(line.folder, DriftRequest(asked="support")).why.startswith("too few recent requests: 0")
+    assert look_for_drift(line.folder, DriftSettings(asked="support")).why.startswith("too few recent requests: 0")
 
 
 def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, store: TrafficStore) -> None:
@@ -195,27 +197,27 @@ def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, s
         line, [Row(f"{text(number)} jane.roe@example.com", "yes") for number in range(1000, 1100)], "data", learnt=False, now=at(0)
     )
     capture(store, range(300, 420))
-    found = look_for_drift(line.folder, DriftRequest(recent=100))
+    found = look_for_drift(line.folder, DriftSettings(recent=100))
     assert all("example.com" in str(entry.text) for entry in found.windows.reference) and len(found.windows.reference) == 100
     assert not any("redacted" in note for note in found.windows.notes)
 
 
 def test_a_moment_bounds_either_stretch(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(600))
-    found = look_for_drift(certified_bundle, DriftRequest(recent=500, before=at(200), since=at(450)))
+    found = look_for_drift(certified_bundle, DriftSettings(recent=500, before=at(200), since=at(450)))
     assert [entry.id for entry in (*found.windows.reference[-1:], *found.windows.recent[:1])] == ["req_199", "req_450"]
     assert (len(found.windows.reference), len(found.windows.recent)) == (200, 150)
     with pytest.raises(InputError, match="--since"):
-        look_for_drift(certified_bundle, DriftRequest(before=at(200), since=at(100)))
+        look_for_drift(certified_bundle, DriftSettings(before=at(200), since=at(100)))
 
 
 def test_a_few_requests_are_halved_and_too_few_are_no_look(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
-    assert "too few recent requests: 0" in look_for_drift(certified_bundle, DriftRequest()).why
+    assert "too few recent requests: 0" in look_for_drift(certified_bundle, DriftSettings()).why
     capture(store, range(80))
-    few = look_for_drift(certified_bundle, DriftRequest())
+    few = look_for_drift(certified_bundle, DriftSettings())
     assert few.judgement is None and not few.alarm and "too few" in few.why and drift_record.read(few.bundle_id, "support").looks == 0
     capture(store, range(80, 240))
-    found = look_for_drift(certified_bundle, DriftRequest())
+    found = look_for_drift(certified_bundle, DriftSettings())
     assert (len(found.windows.reference), len(found.windows.recent)) == (120, 120) and found.judgement is not None
 
 
@@ -223,7 +225,7 @@ def test_a_client_that_says_one_thing_again_and_again_is_too_little(certified_bu
     capture(store, range(200))
     path = "/v1/chat/completions"
     store.add([Exchange(f"one_{number}", at(200 + number), "support", path, text(0), "local") for number in range(200)])
-    found = look_for_drift(certified_bundle, DriftRequest(recent=200, reference=200))
+    found = look_for_drift(certified_bundle, DriftSettings(recent=200, reference=200))
     assert found.judgement is None and "too few different texts" in found.why
 
 
@@ -246,20 +248,20 @@ def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_pat
     line.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(2300)}),)}))
     with opened(held_out=0.08) as store:
         capture(store, range(2800))
-        assert not is_look_due(line.folder, DriftRequest()), "of 500 requests some 40 are held out"
-        few = look_for_drift(line.folder, DriftRequest(recent=500))
+        assert not is_look_due(line.folder, DriftSettings()), "of 500 requests some 40 are held out"
+        few = look_for_drift(line.folder, DriftSettings(recent=500))
         assert few.judgement is not None and {"labels", "scores"} <= set(few.judgement.untested)
         drift_record.place(few.bundle_id, few.name).unlink()
         capture(store, range(2800, 3400), new_every=2)
-        assert is_look_due(line.folder, DriftRequest())
-        found = look_for_drift(line.folder, DriftRequest())
+        assert is_look_due(line.folder, DriftSettings())
+        found = look_for_drift(line.folder, DriftSettings())
         assert found.judgement is not None and not {"labels", "scores"} & set(found.judgement.untested)
         assert len(found.windows.recent) == 1000 and len(found.windows.reference) == 2000
         assert any(test.what in ("labels", "scores") and test.alarm for test in found.judgement.tests)
         capture(store, range(3400, 3900))
-        assert not is_look_due(line.folder, DriftRequest()) and is_look_due(line.folder, DriftRequest(recent=500))
+        assert not is_look_due(line.folder, DriftSettings()) and is_look_due(line.folder, DriftSettings(recent=500))
         capture(store, range(3900, 4400))
-        assert is_look_due(line.folder, DriftRequest())
+        assert is_look_due(line.folder, DriftSettings())
 
 
 def test_where_hardly_a_text_is_held_out_a_look_waits_for_so_many_requests_and_no_more(
@@ -269,13 +271,13 @@ def test_where_hardly_a_text_is_held_out_a_look_waits_for_so_many_requests_and_n
     monkeypatch.setattr(check, "RECENT", 60)
     with opened(held_out=0.01) as store:
         capture(store, range(500))
-        assert not is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 200
+        assert not is_look_due(line.folder, DriftSettings()) and len(look_for_drift(line.folder, DriftSettings()).windows.recent) == 200
         capture(store, range(500, 740))
-        assert is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 240
+        assert is_look_due(line.folder, DriftSettings()) and len(look_for_drift(line.folder, DriftSettings()).windows.recent) == 240
     monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'none.db'}")
     with opened(held_out=0.0) as store:
         capture(store, [*range(200), *range(800, 870)])
-        assert is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 60
+        assert is_look_due(line.folder, DriftSettings()) and len(look_for_drift(line.folder, DriftSettings()).windows.recent) == 60
 
 
 def test_moments_to_come_do_not_stop_the_looks(line: Line, store: TrafficStore) -> None:
@@ -317,10 +319,10 @@ def test_without_an_encoder_the_rest_is_tested(certified_bundle: Path, store: Tr
     assert [test.what for test in found.judgement.tests] == ["labels", "scores", "length", "language", "words"]
 
 
-def test_numbers_that_cannot_be_are_refused(certified_bundle: Path) -> None:  # noqa: F811
-    for ask in (DriftRequest(recent=10), DriftRequest(reference=10**6), DriftRequest(level=1.0), DriftRequest(least=0.0)):
-        with pytest.raises(InputError):
-            look_for_drift(certified_bundle, ask)
+def test_numbers_that_cannot_be_are_refused() -> None:
+    for wrong in ({"recent": 10}, {"reference": 10**6}, {"level": 1.0}, {"least": 0.0}):
+        with pytest.raises(ValidationError):
+            DriftSettings(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from smidgen.flows.jobs import forecast as forecasting
 from smidgen.flows.jobs.discovery import FoundJob, find_job, find_jobs
 from smidgen.flows.jobs.forecast import forecast
 from smidgen.flows.learn import line_data
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.parts.recipe import make
 from smidgen.store.line import Line
 from smidgen.store.traffic.records import Exchange
@@ -174,8 +174,8 @@ def test_prompts_that_differ_in_a_date_or_a_name_are_one_job(filled: Filled, tmp
     line.begin("line")
     pointer = discovery.take_up_job(line, taken, None)
     assert Line(tmp_path / "line").read().jobs == (taken,)
-    assert len(list(line_data.captured_pairs(filled.store, pointer, CaptureFilter(), None))) == 40
-    assert line_data.count_new_pairs(line, CaptureFilter()) == 40
+    assert len(list(line_data.captured_pairs(filled.store, pointer, TrafficSettings(), None))) == 40
+    assert line_data.count_new_pairs(line, TrafficSettings()) == 40
 
 
 def test_where_only_what_stays_is_a_number_a_request_tells_to_the_letter(filled: Filled) -> None:
@@ -202,10 +202,10 @@ def test_what_an_older_smidgen_stored_joins_its_kind_when_the_prompt_comes_again
     new = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.tally.requests == 31]
     assert len(new) == 1 and new[0].id != old.id and new[0].exact == old.template
     pointer = discovery.take_up_job(line, discovery.job_for_line(new[0].id), None)
-    pairs = list(line_data.captured_pairs(filled.store, pointer, CaptureFilter(), None))
-    assert len(pairs) == line_data.count_new_pairs(line, CaptureFilter()) == 31 and [job.id for job in pointer.jobs] == [new[0].id]
+    pairs = list(line_data.captured_pairs(filled.store, pointer, TrafficSettings(), None))
+    assert len(pairs) == line_data.count_new_pairs(line, TrafficSettings()) == 31 and [job.id for job in pointer.jobs] == [new[0].id]
     both = pointer.model_copy(update={"jobs": (*pointer.jobs, pointer.jobs[0].model_copy(update={"template": old.template}))})
-    pairs = list(line_data.captured_pairs(filled.store, both, CaptureFilter(), None))
+    pairs = list(line_data.captured_pairs(filled.store, both, TrafficSettings(), None))
     assert len(pairs) == 31 and all(len(jobs) == 2 for _, jobs in pairs), (
         "of the one by its kind, of the other to the letter, and each once"
     )
@@ -232,7 +232,7 @@ def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> Non
     pointer = discovery.take_up_job(line, job, "classify")
     assert pointer.jobs == (job,) and line.read() == pointer
     recipe = make({"name": "mail", "task": "classify"})
-    rows = line_data.collect_rows(line, pointer, recipe, None, CaptureFilter())
+    rows = line_data.collect_rows(line, pointer, recipe, None, TrafficSettings())
     every = [taken.row.input for side in (rows.learning, rows.choosing, rows.certifying) for taken in side]
     assert len(every) == 90 and all(FRAME.holds(str(text)) for text in every)
     # Once the client names the line, its requests are of the same job.
@@ -240,8 +240,8 @@ def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> Non
     filled.add(f"{FRAME.begins}{text}{FRAME.ends}", label, asked="mail")
     filled.add(text, label, asked="mail")
     assert filled.store.tally(job.template).requests == 117
-    assert line_data.count_new_pairs(line, CaptureFilter()) == 91
-    assert line_data.count_new_pairs(line, CaptureFilter(asked="mail")) == 1
+    assert line_data.count_new_pairs(line, TrafficSettings()) == 91
+    assert line_data.count_new_pairs(line, TrafficSettings(asked="mail")) == 1
 
 
 def vectors(texts: Any) -> NDArray[np.float32]:

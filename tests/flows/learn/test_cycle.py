@@ -15,14 +15,14 @@ from tests.certified_bundle import LABELS, make, pairs, write_pairs
 from tests.line_versions import line_of, version
 
 from smidgen.core.errors import BundleError, CertificateError, InputError
+from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.certify import certification
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.learn import challenger
 from smidgen.flows.learn import cycle as flow
-from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
-from smidgen.flows.learn.line_certificate import CertificateRequest
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.cycle import LearnResult, learn
 from smidgen.flows.learn.promotion import promote, roll_back
+from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings, TrafficSettings
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, revocation
@@ -51,7 +51,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, t
 
     def built(recipe: object, material: Any, work: Path, **more: object) -> challenger.BuiltChallenger:
         then()
-        return challenger.BuiltChallenger(make(work / "made", seed=seed or next(_NUMBERS), labels=labels), (("text",), "intent"), material)
+        given = GivenTables(challenger.tabled((), (("text",), "intent"), "rows.jsonl"))
+        return challenger.BuiltChallenger(make(work / "made", seed=seed or next(_NUMBERS), labels=labels), material, given)
 
     monkeypatch.setattr(challenger, "build_challenger", built)
 
@@ -64,11 +65,11 @@ def data(folder: Path, n: int = 1500, worst: float = 0.02) -> Path:
 
 
 def run(line: Line, now: datetime, *files: Path, **more: Any) -> LearnResult:
-    asked = LearnRequest(
+    asked = LearnSettings(
         task="classify",
         data=files,
         threads=1,
-        **{"margin": 0.1, "capture": CaptureFilter(use=False), "certificate": CertificateRequest(alpha=0.1), **more},
+        **{"margin": 0.1, "traffic": TrafficSettings(use=False), "certificate": LineCertificateSettings(alpha=0.1), **more},
     )
     return learn(line.folder, asked, now=now)
 
@@ -84,7 +85,7 @@ def line(tmp_path: Path) -> Line:
     """A line whose champion answers everything the wrong way round, and has no certificate."""
     made = Line(tmp_path / "support")
     bundle = make(tmp_path / "first", seed=1, labels=(LABELS[1], LABELS[0]))
-    learn(made.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), threads=1, task="classify"), now=NOW - DAY)
+    learn(made.folder, LearnSettings(start=bundle, traffic=TrafficSettings(use=False), threads=1, task="classify"), now=NOW - DAY)
     return made
 
 
@@ -127,10 +128,10 @@ def test_one_that_answers_more_under_its_certificate_takes_over(line: Line, tmp_
 
 def test_a_test_that_would_most_likely_be_in_vain_is_not_made(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
-    spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=CertificateRequest(alpha=0.03))
+    spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=LineCertificateSettings(alpha=0.03))
     assert spared.attested is not None and not spared.attested.looked and "with a chance of" in spared.attested.why
     assert line.read().looks == 0, "what was not looked at is not paid for"
-    made = run(line, NOW + DAY, data(tmp_path, 10), certificate=CertificateRequest(alpha=0.03, likely=0.0))
+    made = run(line, NOW + DAY, data(tmp_path, 10), certificate=LineCertificateSettings(alpha=0.03, likely=0.0))
     assert made.attested is not None and made.attested.looked and line.read().looks == 1
 
 
@@ -148,13 +149,13 @@ def test_a_look_that_breaks_off_is_paid_for(line: Line, tmp_path: Path, monkeypa
 
 def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch, seed=7)
-    strict = {"certificate": CertificateRequest(alpha=0.004)}
+    strict = {"certificate": LineCertificateSettings(alpha=0.004)}
     first = run(line, NOW, data(tmp_path), **strict)
     assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
     seen = (line.read().looks, line.read().contests)
     other = run(line, NOW + DAY, **strict, level=0.04)
     assert (line.read().contests, other.contest.look) == (2, 2)  # type: ignore[union-attr]
-    again = run(line, NOW + 2 * DAY, **strict, level=0.04, anyway=True)
+    again = run(line, NOW + 2 * DAY, **strict, level=0.04, uncertified="promote")
     assert again.promoted and again.contest is not None and again.contest.look == 2
     assert (line.read().looks, line.read().contests) == (seen[0], 2)
 
@@ -166,10 +167,10 @@ def counts(line: Line) -> tuple[int, int]:
 
 def test_another_challenger_on_the_same_rows_is_a_look_of_its_own(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
-    strict: dict[str, Any] = {"certificate": CertificateRequest(alpha=0.02, likely=0)}
+    strict: dict[str, Any] = {"certificate": LineCertificateSettings(alpha=0.02, likely=0)}
     assert run(line, NOW, data(tmp_path, 3000, 1.0), **strict).outcome == "kept"
     assert counts(line) == (1, 1)
-    assert run(line, NOW + DAY, **strict, anyway=True).promoted
+    assert run(line, NOW + DAY, **strict, uncertified="promote").promoted
     assert counts(line) == (2, 2)
 
 
@@ -195,12 +196,12 @@ def test_terms_that_are_inherited_from_another_certificate_are_other_terms(
             ).signed()
             papers.write(paper, champion.folder)
 
-    inherits: dict[str, Any] = {"certificate": CertificateRequest(likely=0)}
+    inherits: dict[str, Any] = {"certificate": LineCertificateSettings(likely=0)}
     certified_by_hand(0.02)
     assert run(line, NOW, data(tmp_path, 3000, 1.0), **inherits).outcome == "kept"
     assert counts(line) == (1, 1)
     certified_by_hand(0.021)
-    again = run(line, NOW + DAY, **inherits, anyway=True)
+    again = run(line, NOW + DAY, **inherits, uncertified="promote")
     assert again.attested is not None and again.attested.looked
     assert counts(line) == (2, 1), "the comparison is the same one, and the test another"
 
@@ -289,9 +290,9 @@ def test_what_a_version_learnt_of_held_out_texts_is_remembered(line: Line, tmp_p
     with opened(held_out=0.0) as store:
         facts: dict[str, Any] = {"time": NOW - DAY, "asked": "support", "path": "/", "answered_by": "upstream", "answer": "no"}
         store.add([Exchange(id=f"r{number}", input=given, **facts) for number, (given, _) in enumerate(known)])
-        first = run(line, NOW, write_pairs(tmp_path / "right.csv", known), data(tmp_path, 300), capture=CaptureFilter())
+        first = run(line, NOW, write_pairs(tmp_path / "right.csv", known), data(tmp_path, 300), traffic=TrafficSettings())
         store.delete_older(0, NOW)
-    again = run(line, NOW + DAY, data(tmp_path, 10), capture=CaptureFilter(), anyway=True)
+    again = run(line, NOW + DAY, data(tmp_path, 10), traffic=TrafficSettings(), uncertified="promote")
     assert held(first) < 130 and held(again) <= held(first) + 10, "they are not held out for having been deleted from the store"
     assert len((line.folder / "rows" / "learnt.txt").read_text(encoding="ascii").split()) > 10
 
@@ -316,7 +317,7 @@ def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path
 
 def test_a_line_whose_champion_has_no_recipe_does_one_job_too(line: Line) -> None:
     with pytest.raises(InputError, match="another job"):
-        learn(line.folder, LearnRequest(task="write", capture=CaptureFilter(use=False)))
+        learn(line.folder, LearnSettings(task="write", traffic=TrafficSettings(use=False)))
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -329,7 +330,7 @@ def test_a_bundle_is_taken_in_with_what_is_revoked_of_it(tmp_path: Path, damaged
     if damaged:
         revocation.place(bundle).write_bytes(b'{"revoked": [')
     line = Line(tmp_path / "line")
-    learn(line.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), task="classify", threads=1), now=NOW + DAY)
+    learn(line.folder, LearnSettings(start=bundle, traffic=TrafficSettings(use=False), task="classify", threads=1), now=NOW + DAY)
     taken = line.version(line.read().champion or "")
     assert papers.place(taken).is_file()
     assert certification.certificate_standing(line.folder, NOW + DAY).state is CertificateState.REVOKED
@@ -342,7 +343,7 @@ def test_a_bundle_whose_revocations_cannot_be_read_is_not_taken_in(tmp_path: Pat
     revocation.place(bundle).symlink_to(tmp_path / "gone.json")
     line = Line(tmp_path / "line")
     with pytest.raises(BundleError, match="cannot be taken in"):
-        learn(line.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), task="classify", threads=1))
+        learn(line.folder, LearnSettings(start=bundle, traffic=TrafficSettings(use=False), task="classify", threads=1))
     assert not line.folder.exists()
 
 

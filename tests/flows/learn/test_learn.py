@@ -14,13 +14,13 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
@@ -31,10 +31,10 @@ from smidgen.flows.build.pipeline import build
 from smidgen.flows.capture.redaction import CaptureRedactor
 from smidgen.flows.certify.certification import certificate_standing, revoke
 from smidgen.flows.evaluation import evaluate
-from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
+from smidgen.flows.learn.cycle import LearnResult, learn
 from smidgen.flows.learn.learning_rows import OUTDATED
-from smidgen.flows.learn.line_certificate import CertificateRequest
-from smidgen.flows.learn.line_data import CaptureFilter, count_new_pairs
+from smidgen.flows.learn.line_data import count_new_pairs
+from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings, NewLineSettings, TrafficSettings
 from smidgen.flows.learn.traffic_rows import MASKED
 from smidgen.flows.local_model import load
 from smidgen.parts import recipe
@@ -48,7 +48,7 @@ WORDS = {label: ["".join(_LETTERS.sample("abcdefghijklmnopqrstuvwxyz", 7)) for _
 """Words that look like nothing: whoever knows some of a label knows nothing of the others."""
 FILLER = ("please", "hello", "urgent", "today", "again", "the", "order", "with")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-NO_CAPTURE = CaptureFilter(use=False)
+NO_CAPTURE = TrafficSettings(use=False)
 
 
 def rows(count: int, seed: int, words: slice = slice(0, 12), wrong: float = 0.0) -> list[tuple[str, str]]:
@@ -108,7 +108,7 @@ def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, 
     """A line that began with it, and learnt from rows with all the words; what was said."""
     folder, said = tmp_path_factory.mktemp("line"), Said()
     more = write(folder / "more.jsonl", rows(1300, 2))
-    done = learn(folder / "support", LearnRequest(start=base, data=(more,), capture=NO_CAPTURE, threads=1), said)
+    done = learn(folder / "support", LearnSettings(start=base, data=(more,), traffic=NO_CAPTURE, threads=1), said)
     return Line(folder / "support"), done, said.lines
 
 
@@ -152,11 +152,11 @@ def test_it_does_better_on_rows_that_nobody_saw(learnt: tuple[Line, LearnResult,
 
 def test_the_same_rows_again_teach_nothing_new(learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     line = copy(learnt[0], tmp_path / "line")
-    again = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1))
+    again = learn(line.folder, LearnSettings(traffic=NO_CAPTURE, threads=1))
     assert (again.outcome, again.why, again.champion) == ("kept", "there is nothing new to learn from", learnt[1].champion)
     assert again.challenger is None and line.read().last is not None
     # Asked for on other terms it is another matter.
-    stricter = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1, certificate=CertificateRequest(alpha=0.01)))
+    stricter = learn(line.folder, LearnSettings(traffic=NO_CAPTURE, threads=1, certificate=LineCertificateSettings(alpha=0.01)))
     assert stricter.outcome == "kept" and stricter.challenger is not None and "could not be" in stricter.why
 
 
@@ -206,12 +206,12 @@ def traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_path: Path) -> None:
     line, start = Line(tmp_path / "support"), NOW - timedelta(days=3)
-    ask = LearnRequest(task="classify", overrides=("student.kind=linear",), certificate=CertificateRequest(alpha=0.1), threads=1)
+    ask = LearnSettings(task="classify", override=("student.kind=linear",), certificate=LineCertificateSettings(alpha=0.1), threads=1)
     with pytest.raises(DataError, match="no rows to learn from"):
         learn(line.folder, ask)
     assert not line.folder.exists(), "what failed leaves nothing behind"
     capture(rows(1100, 5), "support", start, corrected=30)
-    assert count_new_pairs(line, CaptureFilter()) == 1100
+    assert count_new_pairs(line, TrafficSettings()) == 1100
     with opened() as store:
         store.count({"stored": 1100, "queue_full": 275}, start)
     done = learn(line.folder, ask)
@@ -232,18 +232,18 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     # What is captured stays in the store alone, where it can be deleted.
     (seen,) = (line.folder / "rows").iterdir()
     assert not any(word in seen.read_text(encoding="ascii") for word in FILLER)
-    assert count_new_pairs(line, CaptureFilter()) == 0
+    assert count_new_pairs(line, TrafficSettings()) == 0
 
 
 def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: None, tmp_path: Path) -> None:
     """It is born from requests that named the large model. Later ones name the line, and the large model answers only what the line is
     unsure of: here two labels of four."""
     line = Line(tmp_path / "support")
-    born = LearnRequest(
+    born = LearnSettings(
         task="classify",
-        overrides=("student.kind=linear",),
-        capture=CaptureFilter(asked="big"),
-        certificate=CertificateRequest(alpha=0.1),
+        override=("student.kind=linear",),
+        traffic=TrafficSettings(asked="big"),
+        certificate=LineCertificateSettings(alpha=0.1),
         threads=1,
     )
     capture(rows(1100, 5), "big", NOW - timedelta(days=3))
@@ -251,7 +251,7 @@ def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: No
     assert first.promoted and first.rows["learning"] > 700
     escalated = [(text, label) for text, label in rows(400, 6) if label in LABELS[:2]]
     capture(escalated, "support", NOW - timedelta(days=1))
-    again = learn(line.folder, replace(born, capture=CaptureFilter()))
+    again = learn(line.folder, born.model_copy(update={"traffic": TrafficSettings()}))
     assert again.challenger is not None and "labels any more" not in again.why
     assert again.rows["learning"] > first.rows["learning"] + 100, "the new rows stand beside the old ones"
     assert again.rows["certifying"] > first.rows["certifying"]
@@ -269,13 +269,13 @@ def test_a_first_learning_that_fails_leaves_no_folder_and_touches_nothing_else(t
         with pytest.raises(DataError):
             learn(
                 folder,
-                LearnRequest(task="classify", data=(few,), input="text", label="intent", overrides=("student.kind=linear",), threads=1),
+                LearnSettings(task="classify", data=(few,), input="text", label="intent", override=("student.kind=linear",), threads=1),
             )
     assert not (tmp_path / "new").exists() and mine.is_dir() and not list(mine.iterdir())
     line = Line(tmp_path / "begun")
     key = line.begin("begun").key
     with pytest.raises(DataError):
-        learn(line.folder, LearnRequest(task="classify", threads=1))
+        learn(line.folder, LearnSettings(task="classify", threads=1))
     assert line.read().key == key, "a line that was there before stays"
 
 
@@ -293,7 +293,7 @@ def colleagues(count: int) -> list[Exchange]:
 
 def test_from_zero_labels_that_look_like_personal_data_are_learnt_where_they_are_named_and_else_not(traffic: None, tmp_path: Path) -> None:
     overrides = ("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9")
-    ask = LearnRequest(task="classify", capture=CaptureFilter(asked="support"), overrides=overrides, threads=1)
+    ask = LearnSettings(task="classify", traffic=TrafficSettings(asked="support"), override=overrides, threads=1)
     with opened() as store:
         store.add([one for one in CaptureRedactor().exchanges(colleagues(60)) if one is not None and one.answer != "other"])
         assert all(PLACEHOLDER.fullmatch(pair.reference) for pair in store.pairs("support", None))
@@ -324,7 +324,7 @@ def test_after_a_revocation_only_what_was_held_out_since_certifies(
     for file in revoke(line.folder, "the audit found it", now):
         request.addfinalizer(file.unlink)
     capture(rows(900, 6), "support", now + timedelta(days=1))
-    ask = LearnRequest(threads=1, margin=0.1, certificate=CertificateRequest(alpha=0.2, reference="model"))
+    ask = LearnSettings(threads=1, margin=0.1, certificate=LineCertificateSettings(alpha=0.2, reference="model"))
     # Rows from before are learnt from. Of those that were held out from the start none chooses or certifies.
     done = learn(line.folder, ask, now=now + timedelta(days=3))
     assert done.rows["sources"]["data"] > 600
@@ -350,7 +350,7 @@ def test_after_a_change_of_meaning_the_old_rows_are_left_out_by_since(
     renamed = {label: LABELS[(place + 1) % 4] for place, label in enumerate(LABELS)}  # all labels mean something else now
     capture([(text, renamed[label]) for text, label in rows(900, 6)], "support", now + timedelta(days=1))
     later = now + timedelta(days=3)
-    ask = LearnRequest(threads=1, capture=CaptureFilter(since=now), certificate=CertificateRequest(alpha=0.2, reference="model"))
+    ask = LearnSettings(threads=1, traffic=TrafficSettings(since=now), certificate=LineCertificateSettings(alpha=0.2, reference="model"))
     done = learn(line.folder, ask, now=later)
     assert done.rows["choosing"] + done.rows["certifying"] == len(held_out("support"))
     assert done.promoted, done.why
@@ -361,7 +361,7 @@ def test_after_a_change_of_some_meanings_it_learns_the_new_ones_without_a_hand(
     traffic: None, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line, start = Line(tmp_path / "support"), NOW - timedelta(days=9)
-    ask = LearnRequest(task="classify", overrides=("student.kind=linear",), certificate=CertificateRequest(alpha=0.2), threads=1)
+    ask = LearnSettings(task="classify", override=("student.kind=linear",), certificate=LineCertificateSettings(alpha=0.2), threads=1)
     capture(rows(900, 5), "support", start)
     assert learn(line.folder, ask, now=start + timedelta(days=1)).promoted
     for file in revoke(line.folder, "the audit found it", start + timedelta(days=2)):
@@ -369,7 +369,7 @@ def test_after_a_change_of_some_meanings_it_learns_the_new_ones_without_a_hand(
     swapped = {**dict(zip(LABELS, LABELS, strict=True)), LABELS[0]: LABELS[1], LABELS[1]: LABELS[0]}
     capture([(text, swapped[label]) for text, label in rows(1000, 6)], "support", start + timedelta(days=3))
     monkeypatch.setattr("smidgen.flows.learn.cycle.embedder", lambda *_: words)
-    done = learn(line.folder, replace(ask, task=None), now=start + timedelta(days=4))
+    done = learn(line.folder, ask.model_copy(update={"line": NewLineSettings()}), now=start + timedelta(days=4))
     assert done.rows["unusable"][OUTDATED] > 250, "of two of four labels the older rows"
     assert done.promoted, done.why
     model = load(line.folder, 1)
@@ -400,7 +400,7 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     said = [(f"{text} zanzibar", label) for text, label in rows(60, 11)]
     capture(said, "support", datetime.now(UTC))
-    done = learn(line.folder, LearnRequest(threads=1))
+    done = learn(line.folder, LearnSettings(threads=1))
     assert done.challenger is not None and done.rows["sources"]["upstream"] > 30
     assert not (home / "steps").exists() and list(temporary.iterdir()) == [] and not list(line.folder.glob(".work-*"))
     files = [file for folder in (line.folder, home) for file in folder.rglob("*") if file.is_file()]
@@ -413,16 +413,16 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
 
 def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing says what"):
-        learn(tmp_path / "new", LearnRequest())
+        learn(tmp_path / "new", LearnSettings())
     assert not (tmp_path / "new").exists()
     line = copy(learnt[0], tmp_path / "line")
     with pytest.raises(InputError, match="has a champion already"):
-        learn(line.folder, LearnRequest(start=base))
+        learn(line.folder, LearnSettings(start=base))
     with pytest.raises(InputError, match="another job"):
-        learn(line.folder, LearnRequest(task="write"))
-    for wrong in (LearnRequest(level=0.0), LearnRequest(margin=1.0), LearnRequest(max_rows=1), LearnRequest(hold_out=1.0)):
-        with pytest.raises(InputError):
-            learn(line.folder, wrong)
+        learn(line.folder, LearnSettings(task="write"))
+    for wrong in ({"level": 0.0}, {"margin": 1.0}, {"max_rows": 1}, {"hold_out": 1.0}):
+        with pytest.raises(ValidationError):
+            LearnSettings(**wrong)
 
 
 @pytest.mark.thorough
@@ -438,7 +438,7 @@ def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tupl
         process.kill()
     assert said and list(line.folder.glob(".work-*"))
     assert load(line.folder, 1).id == learnt[1].champion
-    again = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1))
+    again = learn(line.folder, LearnSettings(traffic=NO_CAPTURE, threads=1))
     assert again.challenger is not None and again.rows["sources"]["data"] > learnt[1].rows["sources"]["data"]  # its rows were kept
     assert not list(line.folder.glob(".work-*"))
 
@@ -462,7 +462,7 @@ def test_on_a_schedule_it_goes_on_until_it_is_told_to_stop(
 
 def test_taken_in_alone_a_bundle_serves_as_it_is(base: Path, tmp_path: Path) -> None:
     began = time.time()
-    done = learn(tmp_path / "support", LearnRequest(start=base, capture=NO_CAPTURE))
+    done = learn(tmp_path / "support", LearnSettings(start=base, traffic=NO_CAPTURE))
     assert (done.outcome, done.champion) == ("kept", open_bundle(base).id)
     assert load(tmp_path / "support", 1).predict([f"{WORDS['billing'][3]} please"])[0].output == "billing"
     assert Line(tmp_path / "support").read().history[0].at.timestamp() >= began - 1

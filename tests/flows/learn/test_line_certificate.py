@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.certified_bundle import certified_bundle, pairs  # noqa: F401
 from tests.flows.learn.test_learning_rows import NOW, taken
 from tests.flows.learn.test_line_data import _home, line, recipe, store  # noqa: F401
@@ -22,7 +23,6 @@ from smidgen.flows.certify.certification import certificate_standing
 from smidgen.flows.learn import holdout, line_data
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow, Source
 from smidgen.flows.learn.line_certificate import (
-    CertificateRequest,
     LineCertification,
     RowsOutlook,
     certify_version,
@@ -30,7 +30,7 @@ from smidgen.flows.learn.line_certificate import (
     outlook,
     recertify,
 )
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.settings import LineCertificateSettings, TrafficSettings
 from smidgen.flows.local_model import Model, load
 from smidgen.gateway.certificate import Certificate, JudgeError, Reference
 from smidgen.store.line import Line
@@ -49,7 +49,7 @@ def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float 
 
 
 def attest(model: Model, /, some: list[LineRow], before: Certificate | None = None, look: int = 1, **asked: object) -> LineCertification:
-    return certify_version(model, some, CertificateRequest(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
+    return certify_version(model, some, LineCertificateSettings(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
 
 
 def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Model) -> None:
@@ -79,8 +79,8 @@ def test_what_may_be_lost_of_all_is_as_the_champions_certificate_has_it(model: M
 
 @pytest.mark.parametrize("asked", [{"alpha": 0.0}, {"delta": 1.0}, {"overall": 0.0}, {"overall": float("nan")}])
 def test_shares_that_are_none_are_refused_before_anything_is_built(asked: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(asked))} lies between 0 and 1"):
-        CertificateRequest(**asked)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=next(iter(asked))):
+        LineCertificateSettings(**asked)  # type: ignore[arg-type]
 
 
 def test_a_test_that_fails_was_a_look(model: Model) -> None:
@@ -157,7 +157,7 @@ def test_only_what_the_named_model_answered_certifies(model: Model) -> None:
     old, new = rows(300, model="old"), rows(150, start=40_000, worst=0.0, model="new", days=1)
     found = attest(model, [*old, *new], reference="model")
     assert found.certificate is not None and found.certificate.reference.words == "the large model new" and found.n == 150
-    asked = attest(model, [*old, *new], reference="model", model="old")
+    asked = attest(model, [*old, *new], reference="model", reference_model="old")
     assert asked.certificate is not None and asked.certificate.reference.model == "old" and asked.n == 300
     unnamed = attest(model, rows(300), reference="model")
     assert unnamed.certificate is not None and "no name of it is known" in unnamed.certificate.reference.words
@@ -275,12 +275,12 @@ def filled(line: Line, store: Any) -> Line:  # noqa: F811
 
 def material(line: Line) -> Any:  # noqa: F811
     with closing(load(line.folder, 1)) as model:
-        return line_data.collect_rows(line, line.read(), recipe(), model.form, CaptureFilter())
+        return line_data.collect_rows(line, line.read(), recipe(), model.form, TrafficSettings())
 
 
 def again(line: Line, **asked: Any) -> Any:  # noqa: F811
     with closing(load(line.folder, 1)) as model:
-        return recertify(model, CertificateRequest(likely=0.0, **asked))
+        return recertify(model, LineCertificateSettings(likely=0.0, **asked))
 
 
 def test_another_alpha_needs_no_training_and_is_a_look_of_its_own(filled: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,4 +335,4 @@ def test_the_command_says_what_came_of_it(filled: Line, capsys: pytest.CaptureFi
 def test_a_bundle_by_itself_keeps_no_rows(filled: Line) -> None:
     folder: Path = filled.version(filled.read().champion or "")
     with closing(load(folder, 1)) as model, pytest.raises(InputError, match="only a line"):
-        recertify(model, CertificateRequest())
+        recertify(model, LineCertificateSettings())

@@ -16,8 +16,9 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.learn import holdout, line_data
 from smidgen.flows.learn.learning_rows import LearningRows
-from smidgen.flows.learn.line_data import CaptureFilter, ColumnNames
+from smidgen.flows.learn.line_data import ColumnNames
 from smidgen.flows.learn.promotion import promote
+from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.parts import recipe as recipes
 from smidgen.parts.recipe import Recipe
 from smidgen.store.line import LastLearning, Line
@@ -64,7 +65,7 @@ def exchange(number: int, **facts: Any) -> Exchange:
 
 
 def material(line: Line, **more: Any) -> LearningRows:
-    return line_data.collect_rows(line, line.read(), recipe(), FORM, CaptureFilter(**more))
+    return line_data.collect_rows(line, line.read(), recipe(), FORM, TrafficSettings(**more))
 
 
 class Said(Silent):
@@ -178,13 +179,13 @@ def test_it_counts_what_came_since_it_last_learnt(line: Line, store: TrafficStor
     answered(store, 0, 100)
     later = NOW + timedelta(seconds=200)
     assert (
-        line_data.count_new_pairs(line, CaptureFilter(), now=later) == 100
-        and line_data.count_new_pairs(line, CaptureFilter(), 30, now=later) == 30
+        line_data.count_new_pairs(line, TrafficSettings(), now=later) == 100
+        and line_data.count_new_pairs(line, TrafficSettings(), 30, now=later) == 30
     )
     learnt_at(line, NOW + timedelta(seconds=80))
-    assert line_data.count_new_pairs(line, CaptureFilter(), now=later) == 20
-    assert line_data.count_new_pairs(line, CaptureFilter(since=NOW + timedelta(seconds=95)), now=later) == 5
-    assert [line_data.count_new_pairs(line, CaptureFilter(), 10, grown, now=later) for grown in (0.1, 0.25, 0.26)] == [10, 20, 0]
+    assert line_data.count_new_pairs(line, TrafficSettings(), now=later) == 20
+    assert line_data.count_new_pairs(line, TrafficSettings(since=NOW + timedelta(seconds=95)), now=later) == 5
+    assert [line_data.count_new_pairs(line, TrafficSettings(), 10, grown, now=later) for grown in (0.1, 0.25, 0.26)] == [10, 20, 0]
 
 
 def test_a_learning_of_a_time_to_come_does_not_stop_the_count(line: Line, store: TrafficStore) -> None:
@@ -192,10 +193,12 @@ def test_a_learning_of_a_time_to_come_does_not_stop_the_count(line: Line, store:
     answered(store, 0, 50)
     answered(store, 50, 60, time=NOW + 300 * DAY)
     learnt_at(line, NOW + 365 * DAY)
-    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + DAY) == 50
-    assert line_data.count_new_pairs(line, CaptureFilter(), 10, 0.3, now=NOW + DAY) == 10
+    assert line_data.count_new_pairs(line, TrafficSettings(), now=NOW + DAY) == 50
+    assert line_data.count_new_pairs(line, TrafficSettings(), 10, 0.3, now=NOW + DAY) == 10
     learnt_at(line, NOW + DAY)
-    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + 2 * DAY) == 0, "nor are requests of a time to come new at every look"
+    assert line_data.count_new_pairs(line, TrafficSettings(), now=NOW + 2 * DAY) == 0, (
+        "nor are requests of a time to come new at every look"
+    )
 
 
 def test_what_was_there_before_is_counted_once_and_no_text_is_read(
@@ -209,15 +212,15 @@ def test_what_was_there_before_is_counted_once_and_no_text_is_read(
     monkeypatch.setattr(TrafficStore, "pair_count", lambda self, *given: asked.append(given[2]) or real(self, *given))
     before: dict[datetime, int] = {}
     now = NOW + timedelta(seconds=200)
-    assert [line_data.count_new_pairs(line, CaptureFilter(), 10, 0.3, before=before, now=now) for _ in range(3)] == [0, 0, 0]
+    assert [line_data.count_new_pairs(line, TrafficSettings(), 10, 0.3, before=before, now=now) for _ in range(3)] == [0, 0, 0]
     assert asked == [NOW + timedelta(seconds=80), now, now, now] and list(before.values()) == [80]
     learnt_at(line, NOW + timedelta(seconds=90))
-    assert line_data.count_new_pairs(line, CaptureFilter(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]
+    assert line_data.count_new_pairs(line, TrafficSettings(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]
 
 
 def read(line: Line, **more: Any) -> set[str]:
     """The names that the rows of the line's next learning asked for, and a check that counting agrees with reading."""
-    capture = CaptureFilter(**more)
+    capture = TrafficSettings(**more)
     pointer = line_data.remember_source(line, line.read(), capture)
     with line_data.traffic_rows.open_traffic() as store:
         assert store is not None
@@ -236,7 +239,7 @@ def test_a_line_remembers_the_names_that_it_learnt_from_and_reads_them_again(lin
     assert read(line, asked="other") == {"support", "big", "other"}
     assert read(line, asked="mistyped") == {"support", "big", "other"}
     assert [source.asked for source in line.read().sources] == ["big", "other"], "a name that nobody asked for is not remembered"
-    assert line_data.describe_sources(line.read(), CaptureFilter())[-1] == "requests that asked for other"
+    assert line_data.describe_sources(line.read(), TrafficSettings())[-1] == "requests that asked for other"
     line_data.forget_source(line, "other")
     assert read(line) == {"support", "big"}
     with pytest.raises(InputError, match="big"):
@@ -248,12 +251,12 @@ def test_a_name_of_one_group_is_read_again_of_that_group(line: Line, store: Traf
         answered(store, number, number + 40, asked="big", template=template)
     first = store.template("first")
     assert len(material(line, asked="big", template=first).learning) < 40
-    line_data.remember_source(line, line.read(), CaptureFilter(asked="big", template=first))
+    line_data.remember_source(line, line.read(), TrafficSettings(asked="big", template=first))
     every = {taken.row.input for side in ("learning", "choosing", "certifying") for taken in getattr(material(line), side)}
     assert every == {text(number % 100, number) for number in range(40)}
-    assert line_data.count_new_pairs(line, CaptureFilter(template=store.template("second")), now=NOW + DAY) == 0
-    line_data.remember_source(line, line.read(), CaptureFilter(asked="big"))
-    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + DAY) == 80, "the whole name has its groups in it"
+    assert line_data.count_new_pairs(line, TrafficSettings(template=store.template("second")), now=NOW + DAY) == 0
+    line_data.remember_source(line, line.read(), TrafficSettings(asked="big"))
+    assert line_data.count_new_pairs(line, TrafficSettings(), now=NOW + DAY) == 80, "the whole name has its groups in it"
 
 
 def test_a_pointer_without_sources_reads_as_an_older_smidgen_wrote_it(line: Line) -> None:

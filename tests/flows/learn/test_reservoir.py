@@ -12,10 +12,9 @@ from tests.flows.learn.test_learn import LABELS, capture, rows
 from smidgen.bundles.open import open_bundle
 from smidgen.core.rows import Row
 from smidgen.flows.learn import line_data
-from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
+from smidgen.flows.learn.cycle import LearnResult, learn
 from smidgen.flows.learn.learning_rows import LineRow, Source
-from smidgen.flows.learn.line_certificate import CertificateRequest
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings, TrafficSettings
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened
 
@@ -58,15 +57,15 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kept_days", [None, 365])
 def test_a_label_that_is_answered_locally_lives_on_where_that_was_agreed(_store: None, tmp_path: Path, kept_days: int | None) -> None:
     """A month later the store has only what escalated, of two labels of four."""
-    ask = LearnRequest(
+    ask = LearnSettings(
         task="classify",
-        overrides=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"),
-        certificate=CertificateRequest(alpha=0.1),
+        override=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"),
+        certificate=LineCertificateSettings(alpha=0.1),
         threads=1,
     )
 
     def learnt(days: int, **changes: Any) -> LearnResult:
-        return learn(tmp_path / "support", ask if not changes else LearnRequest(**{**vars(ask), **changes}), now=NOW + timedelta(days=days))
+        return learn(tmp_path / "support", LearnSettings(**{**ask.given(), **changes}), now=NOW + timedelta(days=days))
 
     capture(rows(1100, 5), "support", NOW - timedelta(days=3))
     assert learnt(0).promoted
@@ -85,7 +84,7 @@ def test_a_label_that_is_answered_locally_lives_on_where_that_was_agreed(_store:
         held = list(store.pairs(None, True))
         assert held and all(pair.time > NOW for pair in held), "what is held out is in no reservoir"
     # A learning that sees a part only marks more, and takes nothing away.
-    learnt(41, capture=CaptureFilter(since=NOW + timedelta(days=30)), fewer_labels=True)
+    learnt(41, traffic=TrafficSettings(since=NOW + timedelta(days=30)), fewer_labels="promote")
     with opened() as store:
         store.delete_older(30, now=NOW + timedelta(days=80), kept_days=kept_days)
         assert {pair.reference.casefold() for pair in store.pairs(None, False)} == set(LABELS)

@@ -373,7 +373,10 @@ def test_every_way_out_has_the_guard_before_it() -> None:
     room = Path(create_app.__code__.co_filename).parent
     found = {file.relative_to(room).as_posix(): ways_out(file.read_text(encoding="utf-8")) for file in sorted(room.rglob("*.py"))}
     guards = {name: given for name, (given, _) in found.items() if given}
-    assert guards == {"gateway/escalation.py": ["self.guard"], "gateway/fallback.py": ["_guard(settings, metering)"]}
+    assert guards == {
+        "gateway/escalation.py": ["self.guard"],
+        "gateway/fallback.py": ["_guard(settings.privacy, metering, settings.limits.request_seconds)"],
+    }
     assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
         "gateway/escalation.py": ["upstream.send"],
         "gateway/routing.py": ["upstream.models"],

@@ -10,9 +10,9 @@ import pytest
 
 from smidgen.core.errors import InputError
 from smidgen.gateway.answer_reading import AnswerUsage
+from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server.gateway.budget_guard import BudgetPlan, warn_of_old_prices
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, list_price, upstream_prices
-from smidgen.server.settings import ServeSettings
 from smidgen.usage import price_list
 from smidgen.usage.daily_budget import DailyBudget
 
@@ -20,7 +20,7 @@ LUNA = UpstreamPrice("GPT-6 Luna", 0.1, 0.5, "2026-09-22")
 
 
 def said(*models: str, given: Any = (), got: Any = ()) -> UpstreamPrices:
-    return upstream_prices(ServeSettings(fallback_model=models, price_in=given, price_out=got))
+    return upstream_prices(models, BudgetSettings(price_in=given, price_out=got))
 
 
 def test_what_the_operator_says_counts_before_the_list() -> None:

@@ -69,15 +69,15 @@ def test_a_new_certificate_against_the_right_one_is_taken_up(gateway: Any, model
 
 def test_the_start_says_which_certificates_nothing_watches(model: Model) -> None:
     (said,) = lines(model)
-    assert said.startswith("support: everything escalates, for its certificate does not hold (none)")
+    assert said.startswith("support: everything escalates, because the certificate is not valid (none)")
     certify(model)
     assert lines(model) == [
-        "support: nothing watches its certificate, which is against gold labels: audits compare with the large model alone"
+        "support: nothing monitors its certificate, whose reference is gold labels: audits compare with the large model only"
     ]
     (said,) = lines(model, capture="answers")
-    assert said.endswith(f"; smidgen audit {model.folder} has people do it")
+    assert said.endswith(f"; people can audit it: smidgen audit {model.folder}")
     certify(model, reference=Reference(kind="model", model="big"))
     (said,) = lines(model)
-    assert said.startswith("audits: 0.02 of the answers of support, certified against the large model, are sent to it")
+    assert said.startswith("audits: the large model is also asked for 0.02 of the answers of support")
     (said,) = lines(model, audit_share=0.0)
-    assert "nothing watches its certificate, which is against the large model big" in said and "--audit-share 0" in said
+    assert "nothing monitors its certificate, whose reference is the large model big" in said and "--audit-share 0" in said

@@ -9,6 +9,7 @@ import pytest
 
 from smidgen.core.errors import InputError
 from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
+from smidgen.gateway.route_settings import CaptureSettings
 from smidgen.server.settings import ServeSettings
 from smidgen.server.traffic import capture_setup
 from smidgen.server.traffic.capture_setup import KnownNames, _scrubber
@@ -19,8 +20,8 @@ def test_labels_are_lines(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("\ufeffGermany\n\n  New Zealand \r\nGermany\n", encoding="utf-8")
     assert capture_setup.read_labels(file) == ("Germany", "New Zealand")
-    assert capture_setup.labels_of(ServeSettings(capture_labels=file)) == ("Germany", "New Zealand")
-    assert capture_setup.labels_of(ServeSettings()) == ()
+    assert capture_setup.labels_of(CaptureSettings(labels=file)) == ("Germany", "New Zealand")
+    assert capture_setup.labels_of(CaptureSettings()) == ()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="the file of labels"):
             capture_setup.read_labels(place)
     with pytest.raises(InputError, match="nothing is"):
-        capture_setup.check_labels(ServeSettings(capture_labels=tmp_path / "none.txt"))
+        capture_setup.check_labels(CaptureSettings(labels=tmp_path / "none.txt"))
 
 
 def test_a_server_stores_nothing_that_its_border_lets_not_out(tmp_path: Path) -> None:
@@ -56,5 +57,5 @@ def test_a_server_stores_nothing_that_its_border_lets_not_out(tmp_path: Path) ->
     settings = ServeSettings(capture="answers", privacy="health", privacy_kind=("place=allow",), capture_labels=file)
     text = "http://shop.example/reset?user=margaret.holloway sent me to Germany. I am 93 years old."
     one = Exchange("r", datetime(2026, 5, 1, tzinfo=UTC), "big", "/v1/chat/completions", text, "upstream", answer="Germany")
-    (safe,) = _scrubber(settings, KnownNames()).exchanges([one])
+    (safe,) = _scrubber(settings.capture, settings.privacy, KnownNames()).exchanges([one])
     assert safe is not None and safe.input == "[URL_1] sent me to [PLACE_1]. I am [AGE_1] years old." and safe.answer == "Germany"

@@ -26,8 +26,8 @@ from tests.upstream_stub import Said, Seen, UpstreamStub, upstream_stub
 
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
-from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
-from smidgen.flows.learn.line_certificate import CertificateRequest
+from smidgen.flows.learn.cycle import LearnResult, learn
+from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.routing_decision import RequestedModel
@@ -111,10 +111,10 @@ def shadow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shadow]:
             rows(count=len(asked))
         found = json.loads(_printed("traffic", "--jobs", "--json"))
         id = next(job["id"] for job in found["jobs"] if job["task"] == "classify")
-        wanted = LearnRequest(
-            jobs=(id,),
-            overrides=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"),
-            certificate=CertificateRequest(alpha=0.1),
+        wanted = LearnSettings(
+            job=(id,),
+            override=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"),
+            certificate=LineCertificateSettings(alpha=0.1),
             threads=1,
         )
         done = learn(folder / "tickets", wanted)
@@ -287,5 +287,5 @@ def test_a_server_without_a_bundle_says_at_its_start_what_it_stores(tmp_path: Pa
             said.append(running.stdout.readline())
             assert said[-1], said
         running.send_signal(signal.SIGTERM)
-    told = "chat, completions and responses are stored with their answers, with personal data as it stands in them, for 7 days"
+    told = "chat, completions and responses are stored with their answers, with the personal data in them, for 7 days"
     assert any(told in line for line in said)

@@ -19,10 +19,12 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
 from smidgen.flows import bundle_paths
+from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.certify import calibration_sample, certificate_status, losses
 from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.certify.losses import Choice, Marking
+from smidgen.flows.certify.settings import CertifySettings, check_reference
 from smidgen.flows.learn.data_overlap import SampleLook, known_data
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate as papers
@@ -44,7 +46,6 @@ from smidgen.stats.certification import (
 )
 from smidgen.stats.risk_bounds import fewest_rows
 
-_LONGEST_DAYS = 3650
 AUDIT_DAYS = 7
 """For so long answers may be given while no audit comes, where nothing else is asked for."""
 
@@ -126,6 +127,29 @@ class CertificateTerms:
         return json.dumps([self.alpha, self.delta, judge, self.segment, self.loss, self.overall, counts])
 
 
+_REFERENCES: dict[str, Literal["gold", "judge", "request"]] = {"likeness": "gold", "attributes": "request", "judge": "judge"}
+"""The reference of each loss, if none is named."""
+
+
+def terms_of(settings: CertifySettings) -> CertificateTerms:
+    """The terms that the settings ask for."""
+    asked, judge, plain = settings.terms, settings.judge, CertificateTerms()
+    wrong, _, reviewed = (judge.errors or "").partition("/")
+    return CertificateTerms(
+        alpha=plain.alpha if asked.alpha is None else asked.alpha,
+        delta=plain.delta if asked.delta is None else asked.delta,
+        reference=asked.reference or _REFERENCES[asked.loss],
+        judge=ReferenceErrors(int(wrong), int(reviewed)) if judge.errors else None,
+        valid_days=asked.valid_days,
+        segment=asked.segment,
+        model=(judge.model or "default") if judge.url is not None else asked.reference_model or "",
+        loss=asked.loss,
+        overall=asked.overall,
+        distinct=asked.distinct,
+        audit_days=asked.audit_days,
+    )
+
+
 @dataclass(frozen=True)
 class IssuedCertificate:
     """What was given: the certificate, its file, and the segments that got none, each with why."""
@@ -182,10 +206,11 @@ def certify_pairs(
     terms: CertificateTerms,
     *,
     marking: Marking | None = None,
+    built_from: GivenTables | None = None,
     now: datetime | None = None,
     progress: Progress,
 ) -> IssuedCertificate:
-    """The same on pairs that are at hand. Raises as `certify` does."""
+    """The same on pairs that are at hand. `built_from`: the bundle's own rows, where they were in no files. Raises as `certify` does."""
     _check_terms(terms)
     loss = losses.choose_loss(terms.loss, model.task, model.form, marking)
     known = report.read(model.folder / "report.json")
@@ -197,7 +222,7 @@ def certify_pairs(
             todo="Build it again: a build measures the curve on its test rows.",
         )
     moment = now or datetime.now(UTC)
-    friend = known_data(model, known, moment)
+    friend = known_data(model, known, moment, built_from)
     unchecked = (*friend.unchecked, *drawn.unchecked)
     for sentence in unchecked:
         progress.say(f"not checked: {sentence}")
@@ -288,33 +313,7 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
         ) from error
 
 
-def check_reference(loss: Choice, reference: str) -> None:
-    """Raises InputError where a loss and a reference do not go together."""
-    if (loss == "attributes") != (reference == "request"):
-        raise InputError(
-            "of attributes the request itself is the reference, and of nothing else",
-            value=f"--loss {loss} --reference {reference}",
-            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
-        )
-
-
-def check_shares(alpha: float | None, delta: float | None, overall: float | None) -> None:
-    """Raises InputError where one of them is asked for and is no share between 0 and 1."""
-    for name, value, todo in (
-        ("alpha", alpha, "Give --alpha 0.05, for 5 %."),
-        ("delta", delta, "Give --delta 0.05, for 5 %."),
-        ("overall", overall, "Give --overall 0.01, for 1 % of all requests."),
-    ):
-        if value is not None and not 0 < value < 1:
-            raise InputError(f"{name} lies between 0 and 1", value=value, todo=todo)
-
-
 def _check_terms(terms: CertificateTerms) -> None:
-    check_shares(terms.alpha, terms.delta, terms.overall)
-    if not 1 <= terms.valid_days <= _LONGEST_DAYS:
-        raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
-    if terms.audit_days is not None and not 0 <= terms.audit_days <= _LONGEST_DAYS:
-        raise InputError("days without an audit are out of range", value=terms.audit_days, todo="Give --audit-days 7, or 0 for no bound.")
     check_reference(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
         raise InputError(

@@ -12,6 +12,7 @@ from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.drift.sample import sample_windows
+from smidgen.flows.drift.settings import DriftSettings
 from smidgen.flows.drift.windows import DriftWindows, WindowRequest, are_enough_waiting, windows
 from smidgen.flows.local_model import Model, load
 from smidgen.store import bundle_list
@@ -19,38 +20,10 @@ from smidgen.store.hashing import content_hash
 from smidgen.store.line import Line, is_line
 from smidgen.watch import drift_record, drift_test
 from smidgen.watch.comparison import TrafficSample
-from smidgen.watch.drift_test import FEWEST, LEAST, LEVEL, DriftVerdict
+from smidgen.watch.drift_test import FEWEST, DriftVerdict
 
-MOST_REQUESTS = 20_000
 RECENT = 500
 """The newest so many requests are looked at, where nothing else is said."""
-
-
-@dataclass(frozen=True)
-class DriftRequest:
-    """What is asked for.
-
-    Attributes:
-        asked: the name that requests have for the model; None for its own.
-        recent: most requests of the recent stretch; None for `RECENT`, or of a line as many more, up to four times that, as it takes for
-            enough held-out texts among them.
-        reference: most requests of the other one; where `recent` is None, twice as many as are recent at least.
-        before, since: moments that bound them; see `drifting.windows`.
-        level: chance of any false alarm, of all looks at this bundle's traffic.
-        least: the smallest share of the texts that must have come from elsewhere for an alarm.
-        threads: threads to compute with; None for one a core.
-        url: of the store of traffic; None for the usual one.
-    """
-
-    asked: str | None = None
-    recent: int | None = None
-    reference: int = 2000
-    before: datetime | None = None
-    since: datetime | None = None
-    level: float = LEVEL
-    least: float = LEAST
-    threads: int | None = None
-    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +82,7 @@ def folder_of_name(said: str) -> Path:
     )
 
 
-def look_for_drift(folder: Path, ask: DriftRequest, progress: Progress | None = None, now: datetime | None = None) -> DriftLook:
+def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None = None, now: datetime | None = None) -> DriftLook:
     """Look at the traffic of a bundle, or of a line's champion, once, and count the look.
 
     Raises:
@@ -118,7 +91,6 @@ def look_for_drift(folder: Path, ask: DriftRequest, progress: Progress | None = 
         TrafficError: the store of traffic cannot be read. DriftError: the look cannot be counted.
     """
     progress, now = progress or Silent(), now or datetime.now(UTC)
-    _check(ask)
     with closing(load(folder, ask.threads)) as model:
         asked = _asked(ask, model.name, now)
         found = windows(asked, model.line, tuple(model.form.get("labels", ())), ask.threads)
@@ -130,7 +102,7 @@ def look_for_drift(folder: Path, ask: DriftRequest, progress: Progress | None = 
     return _judged(model, found, sample, ask, progress, now)
 
 
-def is_look_due(folder: Path, ask: DriftRequest, after: datetime | None = None, now: datetime | None = None) -> bool:
+def is_look_due(folder: Path, ask: DriftSettings, after: datetime | None = None, now: datetime | None = None) -> bool:
     """Whether as many requests as a look takes came to a line's champion since the last look at it, and after this moment: one at which
     there was too little to look at is counted nowhere. Raises as `look` does."""
     now = now or datetime.now(UTC)
@@ -148,7 +120,7 @@ def is_look_due(folder: Path, ask: DriftRequest, after: datetime | None = None, 
     return are_enough_waiting(_asked(ask, pointer.name, now), line, since)
 
 
-def _judged(model: Model, found: DriftWindows, sample: TrafficSample, ask: DriftRequest, progress: Progress, now: datetime) -> DriftLook:
+def _judged(model: Model, found: DriftWindows, sample: TrafficSample, ask: DriftSettings, progress: Progress, now: datetime) -> DriftLook:
     sha256 = content_hash([[entry.id for entry in stretch] for stretch in (found.reference, found.recent)])
     # Counted under the lock before it is made: of two looks at once each has its own number, and one that breaks off is spent.
     number = drift_record.change(model.id, model.name, lambda known: known.looking(sha256)).looks
@@ -170,16 +142,9 @@ def _few(found: DriftWindows) -> str:
     return ""
 
 
-def _asked(ask: DriftRequest, name: str, now: datetime) -> WindowRequest:
+def _asked(ask: DriftSettings, name: str, now: datetime) -> WindowRequest:
     grows, recent = ask.recent is None, RECENT if ask.recent is None else ask.recent
-    return WindowRequest(ask.asked or name, recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None, now, grows)
-
-
-def _check(ask: DriftRequest) -> None:
-    drift_test.check(ask.level, ask.least)
-    for name, value in (("--recent", ask.recent), ("--reference", ask.reference)):
-        if value is not None and not FEWEST <= value <= MOST_REQUESTS:
-            raise InputError(f"{name} lies between {FEWEST} and {MOST_REQUESTS:,}", value=value, todo=f"Give {name} 500.")
+    return WindowRequest(ask.asked or name, recent, ask.reference, ask.before, ask.since, ask.asked is not None, now, grows)
 
 
 def _name(folder: Path) -> str | None:

@@ -41,7 +41,6 @@ class WindowRequest:
         recent, reference: most requests of each stretch.
         before: the reference is what came before this moment.
         since: recent is what came from this moment on.
-        url: of the store; None for the one in smidgen's home.
         now: what says that it was later was so by a clock that was ahead: no such request is meant, and no such promotion tells when it
             was.
         grows: whether more requests of a line are meant where too few of the texts are held out to compare what the model says of them.
@@ -52,7 +51,6 @@ class WindowRequest:
     reference: int = 2000
     before: datetime | None = None
     since: datetime | None = None
-    url: str | None = None
     told: bool = False
     now: datetime | None = None
     grows: bool = False
@@ -109,7 +107,7 @@ def windows(asked: WindowRequest, line: Line | None, keep: Sequence[str], thread
         )
     pointer = line.read() if line is not None else None
     until = asked.before or (_promoted(pointer, asked.now) if pointer is not None else None)
-    with traffic_rows.open_traffic(asked.url) as store:
+    with traffic_rows.open_traffic() as store:
         if store is None:
             return DriftWindows((), (), "nothing was captured")
         since = max((moment for moment in (until, asked.since) if moment is not None), default=None)
@@ -140,7 +138,7 @@ def are_enough_waiting(asked: WindowRequest, line: Line, after: datetime | None)
     """Whether as many requests as a look takes came to a line's champion since its promotion, and after a moment."""
     pointer = line.read()
     since = max((moment for moment in (_promoted(pointer, asked.now), after) if moment is not None), default=None)
-    with traffic_rows.open_traffic(asked.url) as store:
+    with traffic_rows.open_traffic() as store:
         if store is None:
             return False
         meant = _RequestsMeant(store, asked, pointer)

@@ -81,11 +81,11 @@ Columns = tuple[tuple[str, ...], str]
 
 @dataclass(frozen=True)
 class BuiltChallenger:
-    """A built bundle, and what it learnt from."""
+    """A built bundle, what it learnt from, and that as the build took it."""
 
     folder: Path
-    columns: Columns
     material: LearningRows
+    given: GivenTables
 
 
 def build_challenger(
@@ -131,7 +131,7 @@ def build_challenger(
     )
     over = recipe_over(recipe, name, given, work, line)
     made = build(over, work / "bundle", given=given, threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
-    return BuiltChallenger(made.folder, columns, material)
+    return BuiltChallenger(made.folder, material, given)
 
 
 def hash_bundle(folder: Path) -> str:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,8 +26,9 @@ from smidgen.flows.learn import challenger, comparison, holdout, learning_rows, 
 from smidgen.flows.learn.comparison import Comparison, ShareComparison, decide_promotion, is_certificate_needed
 from smidgen.flows.learn.holdout import release_texts
 from smidgen.flows.learn.learning_rows import LearningRows, newest
-from smidgen.flows.learn.line_certificate import CertificateRequest, LineCertification
-from smidgen.flows.learn.line_data import CaptureFilter, ColumnNames
+from smidgen.flows.learn.line_certificate import LineCertification
+from smidgen.flows.learn.line_data import ColumnNames
+from smidgen.flows.learn.settings import LearnSettings, TrafficSettings
 from smidgen.flows.local_model import Model, load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
@@ -41,50 +42,6 @@ from smidgen.store.line import LastLearning, Line, LineJob, LinePointer, is_line
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _PROMOTED: Final = "promoted"
 _KEPT: Final = "kept"
-
-
-@dataclass(frozen=True)
-class LearnRequest:
-    """What is asked for.
-
-    Attributes:
-        task: of a line that has no champion yet; by default that of its jobs.
-        start: the folder of a bundle that such a line begins with.
-        name: of a new line; None for its folder's.
-        data: files of rows that the line is given.
-        input, label: their columns.
-        hold_out: share of a new line's rows that is held out; None: as the line has it.
-        capture: which captured requests are learnt from.
-        jobs: the ids of recurring jobs in them that the line takes up, beside those that it has.
-        forget: names and ids of jobs whose captured requests the line no longer learns from.
-        overrides: of the champion's recipe, as `--set` takes them.
-        max_rows: most rows that are learnt from.
-        level: of the tests of the challenger against the champion.
-        margin: by how much one that is certified may be worse than one that is not.
-        certificate: its terms.
-        anyway: whether a better one is promoted without a certificate.
-        fewer_labels: whether one may be promoted that does not know every label of the champion.
-        threads: threads to compute with; None for one a core.
-    """
-
-    task: str | None = None
-    start: Path | None = None
-    name: str | None = None
-    data: tuple[Path, ...] = ()
-    input: str | None = None
-    label: str | None = None
-    hold_out: float | None = None
-    capture: CaptureFilter = field(default_factory=CaptureFilter)
-    jobs: tuple[str, ...] = ()
-    forget: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
-    max_rows: int = 20_000
-    level: float = 0.05
-    margin: float = 0.02
-    certificate: CertificateRequest = field(default_factory=CertificateRequest)
-    anyway: bool = False
-    fewer_labels: bool = False
-    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +83,7 @@ class LearnResult:
         }
 
 
-def learn(folder: Path, ask: LearnRequest, progress: Progress | None = None, now: datetime | None = None) -> LearnResult:
+def learn(folder: Path, ask: LearnSettings, progress: Progress | None = None, now: datetime | None = None) -> LearnResult:
     """Let the line in a folder learn, once. A line is made where there is none.
 
     Raises:
@@ -137,8 +94,7 @@ def learn(folder: Path, ask: LearnRequest, progress: Progress | None = None, now
     """
     progress = progress or Silent()
     began = now or datetime.now(UTC)
-    _check_request(ask)
-    jobs = [discovery.job_for_line(id, ask.capture.url) for id in ask.jobs]
+    jobs = [discovery.job_for_line(id) for id in ask.traffic.jobs]
     new, there = not is_line(folder), folder.exists()
     line = _open_line(folder, ask, jobs)
     try:
@@ -152,31 +108,31 @@ def learn(folder: Path, ask: LearnRequest, progress: Progress | None = None, now
 
 
 def _learn_locked(
-    line: Line, ask: LearnRequest, jobs: Sequence[LineJob], stack: ExitStack, began: datetime, now: datetime | None, progress: Progress
+    line: Line, ask: LearnSettings, jobs: Sequence[LineJob], stack: ExitStack, began: datetime, now: datetime | None, progress: Progress
 ) -> LearnResult:
     """The same under the line's lock for learning, of a line that is there. `stack` is closed before the lock is let go of."""
     # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
     holdout.remember_revocations(line, holdout.known_revocations(line), began)
     promotion.sweep_line(line)
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=promotion.WORK, dir=line.folder)))
-    if ask.start is not None:
-        _adopt_bundle(line, ask.start, work, began, progress)
-    champion = load(line.folder, ask.threads) if line.read().champion is not None else None
+    if ask.line.bundle is not None:
+        _adopt_bundle(line, ask.line.bundle, work, began, progress)
+    champion = load(line.folder, ask.build.threads) if line.read().champion is not None else None
     if champion is not None:
         stack.callback(champion.close)
     for job in jobs:
-        discovery.take_up_job(line, job, champion.manifest.task if champion is not None else ask.task)
+        discovery.take_up_job(line, job, champion.manifest.task if champion is not None else ask.line.task)
     recipe = _recipe(line, champion, ask)
     losses.check_loss(ask.certificate.loss or "likeness", registry.find("tasks", recipe.task))
-    names = ColumnNames(ask.input, ask.label, champion.columns if champion is not None else (None, None))
-    for file in ask.data:
+    names = ColumnNames(ask.rows.input, ask.rows.label, champion.columns if champion is not None else (None, None))
+    for file in ask.rows.files:
         line_data.keep_file(file, line, recipe, names, began, progress)
-    for name in ask.forget:
+    for name in ask.traffic.forget:
         line_data.forget_source(line, name)
     revoked, read = holdout.known_revocations(line), now or datetime.now(UTC)
-    pointer = line_data.remember_source(line, holdout.remember_revocations(line, revoked, read), ask.capture)
+    pointer = line_data.remember_source(line, holdout.remember_revocations(line, revoked, read), ask.traffic)
     form = champion.form if champion is not None else None
-    material = line_data.collect_rows(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since, now=read)
+    material = line_data.collect_rows(line, pointer, recipe, form, ask.traffic, revoked=pointer.fresh_since, now=read)
     if champion is not None and _is_repeat(pointer.last, ask, material):
         return _keep_champion(line, pointer, began, "there is nothing new to learn from", ask, material)
     release_texts(line, material.joined)
@@ -199,18 +155,25 @@ class _StartedLearning:
     now: datetime | None
 
 
-def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequest, progress: Progress) -> LearnResult:
+def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSettings, progress: Progress) -> LearnResult:
     """Build a challenger, have it compete, certify it, and decide."""
     line, pointer, champion, recipe, began = started.line, started.pointer, started.champion, started.recipe, started.began
     known = material
-    if len(material.learning) > ask.max_rows:
-        material = learning_rows.pick_rows(material, ask.max_rows, embedder(None, ask.threads), recipe.seed, progress)
+    if len(material.learning) > ask.rows.max_rows:
+        material = learning_rows.pick_rows(material, ask.rows.max_rows, embedder(None, ask.build.threads), recipe.seed, progress)
     if recipe.task == "classify":
-        material = learning_rows.drop_outdated(material, pointer.fresh_since, lambda: embedder(None, ask.threads), progress)
-    line_data.mark_reservoir(pointer, material.learning, ask.capture, labelled=recipe.task == "classify")
+        material = learning_rows.drop_outdated(material, pointer.fresh_since, lambda: embedder(None, ask.build.threads), progress)
+    line_data.mark_reservoir(pointer, material.learning, ask.traffic, labelled=recipe.task == "classify")
     try:
         built = challenger.build_challenger(
-            recipe, material, started.work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress
+            recipe,
+            material,
+            started.work,
+            name=pointer.name,
+            champion=champion,
+            line=line.folder,
+            threads=ask.build.threads,
+            progress=progress,
         )
     except GateError as error:
         if champion is None:
@@ -219,7 +182,7 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequ
     # What a version must not be certified on later is written down before anything is decided.
     holdout.record_seen(line, read_manifest(built.folder).id, known)
     lost = challenger.find_lost_labels(champion.form, read_manifest(built.folder).form) if champion is not None else ()
-    if lost and champion is not None and not ask.fewer_labels:  # before any look is spent on it
+    if lost and champion is not None and ask.promotion.fewer_labels != "promote":  # before any look is spent on it
         return _keep_champion(line, pointer, began, challenger.why_kept_out(lost, champion.form), ask, known)
     standing = certificate_standing(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
@@ -231,11 +194,17 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequ
     contests = sight.contests if compared else pointer.contests
     # Looks are written down before anything is seen, whatever it shows and whatever fails on the way.
     _record_looks(line, contests, pointer.looks)
-    with closing(load(built.folder, ask.threads)) as model:
+    with closing(load(built.folder, ask.build.threads)) as model:
         fought, paper, reached, id = None, line_certificate.UNTESTED, None, model.id
         if champion is not None:
             fought = comparison.compare(
-                champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=sight.contests
+                champion,
+                model,
+                material.choosing,
+                level=ask.promotion.level,
+                margin=ask.promotion.margin,
+                seed=recipe.seed,
+                look=sight.contests,
             )
         serving = (
             comparison.CertifiedModel(champion, standing, started.now) if champion is not None and standing is not None and holds else None
@@ -244,11 +213,18 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequ
         if fought is not None and serving is not None and not (fought.won or fought.behind):
             terms = line_certificate.resolve_terms(ask.certificate, before, material.certifying, sight.looks)
             expected = line_certificate.expected_certificate(model, len(material.certifying), terms)
-            more = expected is not None and expected.share > serving.share(material.choosing) + ask.margin
+            more = expected is not None and expected.share > serving.share(material.choosing) + ask.promotion.margin
         if is_certificate_needed(fought, holds, more):
             _record_looks(line, contests, sight.looks)
             paper = line_certificate.certify_version(
-                model, material.certifying, ask.certificate, before, sight.looks, now=started.now, progress=progress
+                model,
+                material.certifying,
+                ask.certificate,
+                before,
+                sight.looks,
+                built_from=built.given,
+                now=started.now,
+                progress=progress,
             )
             if more and paper.certificate is not None and serving is not None and fought is not None:
                 rows, other = (
@@ -258,7 +234,7 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequ
                 reached = comparison.compare_shares(serving.answered(rows), other.answered(rows), fought.level)
     tested = paper.looked
     _record_looks(line, contests, sight.looks if tested else pointer.looks)  # a test that was not made is taken back
-    verdict = decide_promotion(fought, paper.certificate is not None, holds, ask.anyway, reached)
+    verdict = decide_promotion(fought, paper.certificate is not None, holds, ask.promotion.uncertified == "promote", reached)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote
     if promote and holdout.known_revocations(line) != started.revoked:
@@ -282,32 +258,22 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnRequ
         tested_sha256=sight.tested_sha256 if tested else "",
     )
     after = _record_learning(line, last)
-    read = line_data.describe_sources(pointer, ask.capture)
+    read = line_data.describe_sources(pointer, ask.traffic)
     return LearnResult(
         pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper, reached, read
     )
 
 
-def _check_request(ask: LearnRequest) -> None:
-    for name, value, high in (("--level", ask.level, 1.0), ("--margin", ask.margin, 1.0)):
-        if not 0 < value < high:
-            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give {name} 0.05, for 5 %.")
-    if ask.max_rows < 10:
-        raise InputError("too few rows would be learnt from", value=ask.max_rows, todo="Give --max-rows 1000, or more.")
-    if ask.hold_out is not None and not 0 < ask.hold_out < 1:
-        raise InputError("the share that is held out lies between 0 and 1", value=ask.hold_out, todo="Give --hold-out 0.3.")
-
-
-def _open_line(folder: Path, ask: LearnRequest, jobs: Sequence[LineJob]) -> Line:
+def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Line:
     """The line, made where it can be."""
     line = Line(folder)
-    if not is_line(folder) and ask.task is None and ask.start is None and not jobs:
+    if not is_line(folder) and ask.line.task is None and ask.line.bundle is None and not jobs:
         raise InputError(
             "there is no line here, and nothing says what one should do",
             value=str(folder),
             todo="Begin one: --task classify with --data FILE or captured requests, --job ID, or --from BUNDLE.",
         )
-    line.begin(ask.name or folder.resolve().name, ask.hold_out)
+    line.begin(ask.line.name or folder.resolve().name, ask.line.hold_out)
     return line
 
 
@@ -332,7 +298,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
     try:
         recipe = challenger.recipe_of_bundle(bundle)
         line_data.keep_original(recipe, line, opened.manifest.data.sha256 if opened.manifest.data is not None else None, now, progress)
-        rows = line_data.collect_rows(line, line.read(), recipe, opened.manifest.form, CaptureFilter(use=False)).whole_sha256
+        rows = line_data.collect_rows(line, line.read(), recipe, opened.manifest.form, TrafficSettings(use=False)).whole_sha256
     except RecipeError:
         progress.say("the bundle has no recipe: a later version of it can only be built with --task and --set")
         rows = LearningRows((), (), ()).whole_sha256
@@ -340,39 +306,42 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
     _record_learning(line, LastLearning(at=_NEVER, outcome=_PROMOTED, why="taken in", rows_sha256=rows))
 
 
-def _recipe(line: Line, champion: Model | None, ask: LearnRequest) -> Recipe:
+def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
     """The champion's recipe with what is asked for laid over it; of a line without one, what is asked for."""
-    if champion is not None and ask.task not in (None, champion.manifest.task):
+    if champion is not None and ask.line.task not in (None, champion.manifest.task):
         raise InputError(
-            "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.task}", todo="Begin another line."
+            "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.line.task}", todo="Begin another line."
         )
     if champion is not None and (champion.folder / "recipe.toml").is_file():
-        return challenger.recipe_of_bundle(champion.folder, ask.overrides)
+        return challenger.recipe_of_bundle(champion.folder, ask.build.overrides)
     pointer = line.read()
-    task = ask.task or next((job.task for job in pointer.jobs), None)
+    task = ask.line.task or next((job.task for job in pointer.jobs), None)
     if task is None:
         raise InputError(
             "nothing says what the line should do", value=str(line.folder), todo="Give --task, and --set for settings of its recipe."
         )
-    return make({"name": pointer.name, "task": task}, ask.overrides, folder=Path.cwd())
+    return make({"name": pointer.name, "task": task}, ask.build.overrides, folder=Path.cwd())
 
 
-def _is_repeat(last: LastLearning | None, ask: LearnRequest, material: LearningRows) -> bool:
+def _is_repeat(last: LastLearning | None, ask: LearnSettings, material: LearningRows) -> bool:
     """Whether this would be the last learning over again."""
-    if last is None or last.asked_sha256 not in ("", _request_hash(ask)) or (not last.asked_sha256 and ask.overrides):
+    if last is None or last.asked_sha256 not in ("", _request_hash(ask)) or (not last.asked_sha256 and ask.build.overrides):
         return False
     return last.rows_sha256 == material.whole_sha256
 
 
-def _request_hash(ask: LearnRequest) -> str:
+def _request_hash(ask: LearnSettings) -> str:
     """The hash of what the outcome depends on beside the rows."""
-    return content_hash([ask.overrides, ask.max_rows, ask.level, ask.margin, asdict(ask.certificate), ask.anyway, ask.fewer_labels])
+    build, promotion, asked = ask.build, ask.promotion, ask.certificate.model_dump()
+    certificate = {"model" if name == "reference_model" else name: value for name, value in asked.items()}
+    anyway, fewer_labels = promotion.uncertified == "promote", promotion.fewer_labels == "promote"
+    return content_hash([build.overrides, ask.rows.max_rows, promotion.level, promotion.margin, certificate, anyway, fewer_labels])
 
 
-def _keep_champion(line: Line, pointer: LinePointer, began: datetime, why: str, ask: LearnRequest, material: LearningRows) -> LearnResult:
+def _keep_champion(line: Line, pointer: LinePointer, began: datetime, why: str, ask: LearnSettings, material: LearningRows) -> LearnResult:
     last = LastLearning(at=began, outcome=_KEPT, why=why[:2000], rows_sha256=material.whole_sha256, asked_sha256=_request_hash(ask))
     _record_learning(line, last)
-    read = line_data.describe_sources(pointer, ask.capture)
+    read = line_data.describe_sources(pointer, ask.traffic)
     return LearnResult(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json(), sources=read)
 
 
@@ -387,13 +356,13 @@ class _LookNumbers:
 
 
 def _look_numbers(
-    pointer: LinePointer, champion: Model | None, made_sha256: str, terms: CertificateTerms, material: LearningRows, ask: LearnRequest
+    pointer: LinePointer, champion: Model | None, made_sha256: str, terms: CertificateTerms, material: LearningRows, ask: LearnSettings
 ) -> _LookNumbers:
     """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new.
     Another challenger (`made_sha256`) shows something, and so do other `terms`, though nobody asked for them and they be inherited from the
     champion's certificate."""
-    made = [champion.id if champion is not None else None, made_sha256, material.whole_sha256, ask.overrides, ask.max_rows]
-    compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(terms)])
+    made = [champion.id if champion is not None else None, made_sha256, material.whole_sha256, ask.build.overrides, ask.rows.max_rows]
+    compared, tested = content_hash([*made, ask.promotion.level, ask.promotion.margin]), content_hash([*made, asdict(terms)])
     last = pointer.last
     again = (last is not None and last.compared_sha256 == compared, last is not None and last.tested_sha256 == tested)
     return _LookNumbers(

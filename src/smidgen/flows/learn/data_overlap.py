@@ -17,10 +17,11 @@ from smidgen.bundles.manifest import Manifest
 from smidgen.core.errors import BundleError, DataError, InputError
 from smidgen.core.rows import Text, joined
 from smidgen.data.splits import SplitSide, assign_held_side
-from smidgen.data.tables import open_table
+from smidgen.data.tables import DataTable, open_table
+from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.learn import holdout, line_data, traffic_rows
 from smidgen.flows.learn.holdout import LineSides, text_name
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.flows.local_model import Model
 from smidgen.judge.report import Report
 from smidgen.store.hashing import file_hash
@@ -138,7 +139,7 @@ def _met(line: Line, pointer: LinePointer) -> Iterator[_Met]:
     with traffic_rows.open_traffic() as store:
         if store is None:
             return
-        for pair, _ in line_data.captured_pairs(store, pointer, CaptureFilter(), None):
+        for pair, _ in line_data.captured_pairs(store, pointer, TrafficSettings(), None):
             side = assign_held_side(pair.input, pointer.key) if pair.held_out else SplitSide.LEARNING
             yield text_name(pair.input, pointer.key), side, pair.time
 
@@ -198,9 +199,12 @@ class KnownData:
         return self.own.use(text) if self.own is not None else ""
 
 
-def known_data(model: Model, report: Report, now: datetime) -> KnownData:
+def known_data(model: Model, report: Report, now: datetime, given: GivenTables | None = None) -> KnownData:
     """What the bundle's manifest, report and recipe say, and what the files that the recipe names hold, where they are still there; of a
-    version, what its line has kept and written down. Raises as `texts_of_line` does."""
+    version, what its line has kept and written down. Raises as `texts_of_line` does.
+
+    `given`: the rows that it was built from, where they were in no files.
+    """
     own = texts_of_line(model.folder, model.manifest, now)
     hashes: dict[str, str] = {}
     unchecked: list[str] = []
@@ -212,8 +216,13 @@ def known_data(model: Model, report: Report, now: datetime) -> KnownData:
     if report.data.test_sha256 is not None:
         hashes[report.data.test_sha256] = TESTED_ON
     texts, taught = set[str](), set[str]()
-    # A version that was learnt is built of files that went with the learning.
-    files = _named(model.folder) if own is None or model.manifest.lineage is None else {}
+    for role, table in ((_TRAINING, given.train), ("test", given.test)) if given else ():
+        if table is not None:
+            found = _texts(table)
+            texts |= found
+            taught |= found if role == _TRAINING else set()
+    # A version that was learnt is built of rows that were in no files.
+    files = _named(model.folder) if not given and (own is None or model.manifest.lineage is None) else {}
     for role, name in files.items():
         file = _found(name, model.folder)
         if file is None:
@@ -221,11 +230,9 @@ def known_data(model: Model, report: Report, now: datetime) -> KnownData:
             continue
         hashes[file_hash(file)] = f"the bundle's {role} data"
         try:
-            table = open_table(file, remembered=model.columns, need_label=False)
-            found = {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
+            found = _texts(open_table(file, remembered=model.columns, need_label=False))
             texts |= found
-            if role == _TRAINING:
-                taught |= found
+            taught |= found if role == _TRAINING else set()
         except DataError as error:
             unchecked.append(f"whether texts stand in the {role} data ({error})")
     return KnownData(
@@ -235,6 +242,10 @@ def known_data(model: Model, report: Report, now: datetime) -> KnownData:
         own,
         taught=frozenset(map(near_duplicates.fold_text, taught)),
     )
+
+
+def _texts(table: DataTable) -> set[str]:
+    return {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
 
 
 def _named(folder: Path) -> dict[str, str]:

@@ -13,12 +13,13 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.parts import Teachable
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row, Text
+from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.certify import losses
 from smidgen.flows.certify.calibration_sample import BY_LABEL, CalibrationPairs
-from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify_pairs, check_reference, check_shares
+from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify_pairs
 from smidgen.flows.learn import challenger, holdout, line_data
 from smidgen.flows.learn.learning_rows import LineRow, Source, newest
-from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.settings import LineCertificateSettings, TrafficSettings
 from smidgen.flows.local_model import Model
 from smidgen.gateway.certificate import Certificate
 from smidgen.judge import report
@@ -124,34 +125,6 @@ _HANDFUL = 20
 _NEWEST = 100
 """Rows by which it is told which large model answers now."""
 _EVEN = 0.5
-LIKELY = 0.8
-"""How likely a certificate must be to be tested for. What a test in vain costs is paid by all that come after it."""
-
-
-@dataclass(frozen=True)
-class CertificateRequest:
-    """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
-    for a test; see `stats/certificate_forecast.py`. `model`: which large model's answers certify, where they are the reference; None
-    for the one that
-    answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `certify/losses.py`. `overall`: of all requests, the
-    share that may be answered locally and disagree, on average. `audit_days`: as `Terms` has it, else as the champion's has it.
-
-    Raises InputError where a share is none, or the loss and the reference do not go together."""
-
-    alpha: float | None = None
-    delta: float | None = None
-    reference: Literal["gold", "model", "reviews"] | None = None
-    valid_days: int = 90
-    likely: float = LIKELY
-    model: str | None = None
-    loss: Literal["likeness", "attributes"] | None = None
-    overall: float | None = None
-    audit_days: int | None = None
-
-    def __post_init__(self) -> None:
-        check_shares(self.alpha, self.delta, self.overall)
-        if self.loss is not None and self.reference is not None:
-            check_reference(self.loss, self.reference)
 
 
 @dataclass(frozen=True)
@@ -177,7 +150,7 @@ UNTESTED = LineCertification(None, "none was tested for: it would change nothing
 """Of a challenger that is not promoted with one either."""
 
 
-def resolve_terms(asked: CertificateRequest, before: Certificate | None, rows: Sequence[LineRow], look: int) -> CertificateTerms:
+def resolve_terms(asked: LineCertificateSettings, before: Certificate | None, rows: Sequence[LineRow], look: int) -> CertificateTerms:
     """What is asked for; then what the champion's certificate says; then whose most of the rows' outputs are."""
     plain = CertificateTerms()
     from_model = sum(taken.source == "upstream" for taken in rows)
@@ -192,7 +165,7 @@ def resolve_terms(asked: CertificateRequest, before: Certificate | None, rows: S
         alpha=asked.alpha if asked.alpha is not None else before.alpha if before is not None else plain.alpha,
         delta=asked.delta if asked.delta is not None else before.delta if before is not None else plain.delta,
         reference=reference,
-        model=(asked.model or _reference_model(rows)) if reference == "model" else "",
+        model=(asked.reference_model or _reference_model(rows)) if reference == "model" else "",
         valid_days=asked.valid_days,
         segment=BY_LABEL if before is not None and before.by == BY_LABEL else None,
         look=look,
@@ -205,10 +178,11 @@ def resolve_terms(asked: CertificateRequest, before: Certificate | None, rows: S
 def certify_version(
     challenger: Model,
     rows: Sequence[LineRow],
-    asked: CertificateRequest,
+    asked: LineCertificateSettings,
     before: Certificate | None,
     look: int,
     *,
+    built_from: GivenTables | None = None,
     now: datetime | None = None,
     progress: Progress,
 ) -> LineCertification:
@@ -242,7 +216,7 @@ def certify_version(
     if before is not None and before.by not in ("", BY_LABEL):
         progress.say(f"the champion's certificate is by the column {before.by}, which these rows lack: the next one is for all")
     try:
-        done = certify_pairs(challenger, drawn, terms, now=now, progress=progress)
+        done = certify_pairs(challenger, drawn, terms, built_from=built_from, now=now, progress=progress)
     except CertificateError as error:
         tests = error.facts.get("tests")
         # One that says nothing of tests comes after them: the certificate could not be signed, or written.
@@ -345,7 +319,9 @@ def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
 # A line's champion certified anew on the rows that the line holds out, on other terms, without training.
 
 
-def recertify(model: Model, asked: CertificateRequest, progress: Progress | None = None, now: datetime | None = None) -> LineCertification:
+def recertify(
+    model: Model, asked: LineCertificateSettings, progress: Progress | None = None, now: datetime | None = None
+) -> LineCertification:
     """Test the champion on the rows that certify, which no version learnt from or was chosen by, and put the certificate beside it. It is a
     look at these rows, and spends its share of delta like any other.
 
@@ -373,7 +349,7 @@ def recertify(model: Model, asked: CertificateRequest, progress: Progress | None
         if written.is_file()
         else make({"name": pointer.name, "task": model.manifest.task}, (), folder=Path())
     )
-    material = line_data.collect_rows(line, pointer, recipe, model.form, CaptureFilter(), revoked=pointer.fresh_since, now=moment)
+    material = line_data.collect_rows(line, pointer, recipe, model.form, TrafficSettings(), revoked=pointer.fresh_since, now=moment)
     before = certificate_standing(model.folder, now).certificate
     progress.say(f"{material.certifying_texts:,} texts that the line holds out certify")
     # Which look it is, certifying finds out and writes down, under the line's lock.

@@ -27,6 +27,7 @@ from smidgen.data.tables import open_table
 from smidgen.flows.learn import traffic_rows
 from smidgen.flows.learn.holdout import LineSides
 from smidgen.flows.learn.learning_rows import RANK, LearningRows, LineRow, split_rows
+from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store import atomic_file
@@ -96,34 +97,6 @@ def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
 # All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured.
 
 _OfJobs: TypeAlias = tuple[TrafficPair, tuple[str, ...]]
-_LONGEST_NAME, _LONGEST_HASH = 200, 64
-
-
-@dataclass(frozen=True)
-class CaptureFilter:
-    """Which captured requests are meant, and since when rows count at all.
-
-    Attributes:
-        use: whether any captured ones are.
-        url: of the store; None for the one in smidgen's home, where there is one.
-        asked: a bundle or model whose requests are meant beside those that named the line and those of its sources; of a line with jobs
-            the only one that the requests of its jobs may name.
-        template: only those of this group.
-        since: only rows that came at this time or later, captured or given.
-    """
-
-    use: bool = True
-    url: str | None = None
-    asked: str | None = None
-    template: str | None = None
-    since: datetime | None = None
-
-    def __post_init__(self) -> None:
-        for flag, value, most in (("--asked", self.asked, _LONGEST_NAME), ("--template", self.template, _LONGEST_HASH)):
-            if value is not None and not 0 < len(value) <= most:
-                raise InputError(
-                    f"{flag} is empty or too long", value=f"{len(value)} characters", todo=f"Give {flag} as `smidgen traffic` shows it."
-                )
 
 
 @dataclass(frozen=True)
@@ -188,7 +161,7 @@ def collect_rows(
     pointer: LinePointer,
     recipe: Recipe,
     form: Form | None,
-    capture: CaptureFilter,
+    capture: TrafficSettings,
     *,
     revoked: datetime | None = None,
     now: datetime | None = None,
@@ -216,7 +189,7 @@ def collect_rows(
         if form is None and rows:
             form = plain.form([one.row for _, one in rows], settings)
         task = formed(plain, form) if form is not None else plain
-        with traffic_rows.open_traffic(capture.url) as store:
+        with traffic_rows.open_traffic() as store:
             if store is not None:
                 found = traffic_rows.rows_of_pairs(
                     captured_pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key
@@ -227,7 +200,7 @@ def collect_rows(
 
 def count_new_pairs(
     line: Line,
-    capture: CaptureFilter,
+    capture: TrafficSettings,
     most: int | None = None,
     grown: float = 0.0,
     *,
@@ -248,7 +221,7 @@ def count_new_pairs(
     since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
     known = pointer if pointer is not None else LinePointer(name=line.folder.resolve().name[:100] or "model", key="0" * 32)
     counted = {} if before is None else before
-    with traffic_rows.open_traffic(capture.url) as store:
+    with traffic_rows.open_traffic() as store:
         if store is None:
             return 0
         if grown and last is not None and last not in counted:
@@ -258,7 +231,9 @@ def count_new_pairs(
     return 0 if found < wanted else found if most is None else min(found, max(most, wanted))
 
 
-def _count(store: traffic_rows.TrafficReader, pointer: LinePointer, capture: CaptureFilter, since: datetime | None, until: datetime) -> int:
+def _count(
+    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime
+) -> int:
     """How many `pairs` there are."""
     named = sum(store.pair_count(source.asked, since, until, source.template) for source in traffic_sources(pointer, capture))
     frames: dict[str, list[PromptFrame]] = {}
@@ -269,7 +244,7 @@ def _count(store: traffic_rows.TrafficReader, pointer: LinePointer, capture: Cap
     return named + of_jobs
 
 
-def traffic_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[TrafficSource, ...]:
+def traffic_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[TrafficSource, ...]:
     """The names that the captured requests which are meant asked for, beside the line's jobs: its own and the one that is asked for, unless
     it has jobs; and those of its sources. None is of the group of another."""
     own = () if pointer.jobs else tuple(dict.fromkeys((pointer.name[:200], *([capture.asked] if capture.asked else []))))
@@ -283,7 +258,7 @@ def traffic_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[Traff
     return tuple(dict.fromkeys(source for source in every if source.template is None or source.asked not in whole))
 
 
-def remember_source(line: Line, pointer: LinePointer, capture: CaptureFilter) -> LinePointer:
+def remember_source(line: Line, pointer: LinePointer, capture: TrafficSettings) -> LinePointer:
     """The line, which goes on reading the captured requests that asked for `capture.asked`, if there are any with an answer. Of a line with
     jobs the name only narrows what these are, and is not remembered.
 
@@ -294,7 +269,7 @@ def remember_source(line: Line, pointer: LinePointer, capture: CaptureFilter) ->
     new = TrafficSource(asked=capture.asked, template=capture.template)
     if new in pointer.sources:
         return pointer
-    with traffic_rows.open_traffic(capture.url) as store:
+    with traffic_rows.open_traffic() as store:
         if store is None or not store.pair_count(new.asked, None, None, new.template):
             return pointer
 
@@ -327,7 +302,7 @@ def forget_source(line: Line, name: str) -> LinePointer:
     return line.change(removed)
 
 
-def describe_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[str, ...]:
+def describe_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[str, ...]:
     """What a learning reads, in words."""
     named = [
         f"requests that asked for {source.asked}" + (f" ({source.template})" if source.template else "")
@@ -339,7 +314,7 @@ def describe_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[str,
 
 
 def captured_pairs(
-    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: CaptureFilter, since: datetime | None, until: datetime | None = None
+    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime | None = None
 ) -> Iterator[_OfJobs]:
     """The captured pairs that are meant, each once, with the scopes of their jobs, in the order in which they came: of the line's jobs,
     whatever they asked for, or of requests that named the line; and of its sources."""
@@ -397,12 +372,12 @@ MOST_UNLABELLED = 1_000
 MOST = 20_000
 
 
-def mark_reservoir(pointer: LinePointer, rows: Sequence[LineRow], capture: CaptureFilter, *, labelled: bool) -> int:
+def mark_reservoir(pointer: LinePointer, rows: Sequence[LineRow], capture: TrafficSettings, *, labelled: bool) -> int:
     """Mark the line's reservoir among the rows of a learning; how many it holds now. Where the learning saw a part of the captured rows
     only (`--since`, `--template`), what was marked before stays. Raises TrafficError where the store cannot be written."""
     if not capture.use:
         return 0
-    with traffic_rows.open_traffic(capture.url) as store:
+    with traffic_rows.open_traffic() as store:
         if store is None:
             return 0
         partial = capture.since is not None or capture.template is not None

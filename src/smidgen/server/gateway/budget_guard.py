@@ -70,22 +70,22 @@ class BudgetPlan:
 
 def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
     """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
-    prices = prices_of(settings)
-    budget = budgets.daily_budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
+    prices = prices_of(settings.fallback.models, settings.budget)
+    budget = budgets.daily_budget(settings.budget.day, Path(settings.budget.file).expanduser() if settings.budget.file else None)
     if budget is None:
         return None
-    if not settings.fallback:
+    if not settings.fallback.urls:
         raise InputError(
             "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
         )
-    unpriced = [model for model in settings.fallback_model if prices.of(model) is None]
+    unpriced = [model for model in settings.fallback.models if prices.of(model) is None]
     if unpriced:
         raise InputError(
             "the budget cannot be kept, for the price list does not have this model",
             value=unpriced[0],
             todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
         )
-    return BudgetPlan(budget, prices, settings.max_output_tokens)
+    return BudgetPlan(budget, prices, settings.budget.max_output_tokens)
 
 
 def warn_of_old_prices(plan: BudgetPlan, models: Sequence[str], today: datetime.date | None = None) -> None:

@@ -13,10 +13,10 @@ from smidgen.core.replies import Reply
 from smidgen.flows.certify.certificate_status import AuditEvidence, StandingReader, evidence, read_standing, standing_reader
 from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.certificate_status import CertificateState
+from smidgen.gateway.route_settings import FallbackSettings
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
-from smidgen.server.settings import ServeSettings
 
 # The model that answers the request at hand, by its name, and the voucher of that very model.
 
@@ -52,7 +52,7 @@ class BundleCertificates(Mapping[str, StandingReader]):
 
     def __init__(self, service: Service) -> None:
         self._service, self._answering = service, AnsweringBundles(service)
-        self._large = large_model_names(service.settings)
+        self._large = large_model_names(service.settings.fallback)
         self.present()
 
     def __getitem__(self, name: str) -> StandingReader:
@@ -80,10 +80,10 @@ class BundleCertificates(Mapping[str, StandingReader]):
         return standing_reader(getattr(model, "folder", None), model.manifest, self._large)
 
 
-def large_model_names(settings: ServeSettings) -> frozenset[str] | None:
+def large_model_names(fallback: FallbackSettings) -> frozenset[str] | None:
     """The names of the large model that audits ask and requests escalate to: the first fallback's, and others that are said to be its; None
     without a fallback."""
-    return frozenset({settings.fallback_model[0], *settings.reference_model}) if settings.fallback_model else None
+    return frozenset({fallback.models[0], *fallback.reference_models}) if fallback.models else None
 
 
 # Judging from within: the gateway's door lends a face its view of the certificates, where a reply has several answers to be judged each

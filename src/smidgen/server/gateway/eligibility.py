@@ -94,16 +94,16 @@ IsHeldOut = Callable[[str], bool]
 
 def check_held_out(settings: ServeSettings) -> None:
     """Raise InputError where held-out texts are to be set aside and none are held out."""
-    if not settings.held_out_aside:
+    if not settings.local.held_out_aside:
         return
-    if settings.capture == "off" or not settings.fallback:
-        missing = "--fallback URL" if not settings.fallback else "--capture answers"
+    if not settings.capture.on or not settings.fallback.urls:
+        missing = "--fallback URL" if not settings.fallback.urls else "--capture answers"
         raise InputError(
             "held-out texts are set aside for what is captured of them, and nothing is",
             value="--held-out-aside",
             todo=f"Add {missing}, or leave it out.",
         )
-    if settings.capture_held_out == 0:
+    if settings.capture.held_out == 0:
         raise InputError(
             "held-out texts are to be set aside, and no text is held out",
             value="--capture-held-out 0",
@@ -116,7 +116,7 @@ def held_out_test(service: Service) -> IsHeldOut | None:
     Raises as `check` does."""
     check_held_out(service.settings)
     recorder = service.recorder
-    if not service.settings.held_out_aside or recorder is None:
+    if not service.settings.local.held_out_aside or recorder is None:
         return None
     return lambda text: len(text) <= MOST_TEXT and recorder.holds_out(text)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from smidgen.core.errors import InputError
 from smidgen.gateway import upstreams as upstreams_module
+from smidgen.gateway.route_settings import PrivacySettings
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server import secrets_file
 from smidgen.server.gateway.budget_guard import BudgetGuard, budget_plan, warn_of_old_prices
@@ -39,32 +40,32 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
     header is one of them, and goes nowhere. Other credentials of the client's may be in any header and in the query: these go to that host
     alone, too.
     """
-    urls = [upstreams_module.checked_url(url) for url in settings.fallback]
+    urls = [upstreams_module.checked_url(url) for url in settings.fallback.urls]
     if not urls:
-        if settings.fallback_model or settings.fallback_key_env:
+        if settings.fallback.models or settings.fallback.key_env:
             raise InputError(
                 "there is a model or a key for a fallback, and no fallback",
                 value="--fallback",
                 todo="Add --fallback URL, or leave them out.",
             )
-        if settings.pass_paths:
+        if settings.fallback.pass_paths:
             todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
             raise InputError("there is a path to pass on, and no fallback", value="--pass", todo=todo)
-        if settings.privacy != "off" or settings.privacy_kind or settings.privacy_bundle:
+        if settings.privacy.on or settings.privacy.kinds or settings.privacy.bundle:
             todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
             raise InputError("there is a policy for what leaves, and nothing leaves", value="--privacy", todo=todo)
         return []
-    if settings.privacy == "off" and (settings.privacy_kind or settings.privacy_bundle):
+    if not settings.privacy.on and (settings.privacy.kinds or settings.privacy.bundle):
         todo = "Add --privacy mask, block, health or card."
         raise InputError("it is said how personal data is treated, and not that it is", value="--privacy off", todo=todo)
-    models = list(settings.fallback_model) * (len(urls) if len(settings.fallback_model) == 1 else 1)
+    models = list(settings.fallback.models) * (len(urls) if len(settings.fallback.models) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
         raise InputError(
             "each fallback needs the name of its model",
-            value=f"{len(urls)} fallbacks, {len(settings.fallback_model)} models",
+            value=f"{len(urls)} fallbacks, {len(settings.fallback.models)} models",
             todo="Give --fallback-model NAME once for all, or once for each --fallback.",
         )
-    named = settings.fallback_key_env
+    named = settings.fallback.key_env
     if named and len(named) != len(urls):
         raise InputError(
             "each fallback has a key of its own: a key must not go to another's host",
@@ -72,7 +73,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
             todo="Give --fallback-key-env VAR once for each --fallback.",
         )
     names = [*named] or [_default(place) for place in range(len(urls))]
-    given = secrets_file.known(settings.secrets, names, environment)
+    given = secrets_file.known(settings.access.secrets, names, environment)
     keys = [_key(given, name, wanted=bool(named)) for name in names]
     first = upstreams_module.origin(urls[0])
     return [
@@ -80,7 +81,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
             url,
             model,
             key,
-            own_authorization=not settings.keys and upstreams_module.origin(url) == first,
+            own_authorization=not settings.access.keys and upstreams_module.origin(url) == first,
             own_headers=upstreams_module.origin(url) == first,
         )
         for url, model, key in zip(urls, models, keys, strict=True)
@@ -91,10 +92,10 @@ def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: Re
     """The upstreams, ready to be asked, and the budget for it. Raises as `fallback_targets`, `budget_plan` and `BudgetGuard` do."""
     planned = budget_plan(settings)
     waits = UpstreamLimits(
-        connect=settings.fallback_connect_seconds,
-        read=settings.fallback_seconds,
+        connect=settings.fallback.connect_seconds,
+        read=settings.fallback.seconds,
         whole=_WHOLE_SECONDS,
-        most=int(settings.fallback_max_mb * 1_000_000),
+        most=settings.fallback.max_body,
     )
     upstreams = [
         Upstream(
@@ -105,33 +106,33 @@ def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: Re
             own_authorization=target.own_authorization,
             own_headers=target.own_headers,
             waits=waits,
-            connections=settings.max_concurrent,
+            connections=settings.limits.max_concurrent,
         )
         for place, target in enumerate(fallback_targets(settings), 1)
     ]
     budget_guard = BudgetGuard(planned, [upstream.model for upstream in upstreams], metering) if planned is not None else None
     if planned is not None:
-        warn_of_old_prices(planned, settings.fallback_model)
+        warn_of_old_prices(planned, settings.fallback.models)
     return Escalation(
         upstreams,
-        patience or RetryPolicy(total=settings.fallback_retry_seconds),
+        patience or RetryPolicy(total=settings.fallback.retry_seconds),
         metering,
-        guard=_guard(settings, metering),
+        guard=_guard(settings.privacy, metering, settings.limits.request_seconds),
         budget_guard=budget_guard,
-        costs=upstream_costs(settings) if settings.account else None,
+        costs=upstream_costs(settings.fallback.models, settings.budget) if settings.logs.account else None,
     )
 
 
-def _guard(settings: ServeSettings, metering: ServerMetrics) -> OutgoingGuard | None:
+def _guard(privacy: PrivacySettings, metering: ServerMetrics, seconds: float) -> OutgoingGuard | None:
     """What stands at the border; its model is only loaded where there is a policy."""
-    if settings.privacy == "off":
+    if not privacy.on:
         return None
     from smidgen.flows import redaction_model
     from smidgen.server.gateway.privacy_guard import PrivacyGuard
 
     # One thread a request: with more, one client's long text would take all cores.
-    made = redaction_model.open_border(settings.privacy, settings.privacy_kind, settings.privacy_bundle, 1, settings.privacy_max_chars)
-    return PrivacyGuard(made, metering, settings.request_seconds, settings.privacy_workers)
+    made = redaction_model.open_border(privacy.policy, privacy.kinds, privacy.bundle, 1, privacy.max_chars)
+    return PrivacyGuard(made, metering, seconds, privacy.workers)
 
 
 def _default(place: int) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 from smidgen.core.errors import InputError
 from smidgen.gateway.answer_ending import texts_of
 from smidgen.gateway.answer_reading import AnswerUsage
+from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server.reply_json import token_count
-from smidgen.server.settings import ServeSettings
 from smidgen.store.spending_ledger import NANO
 from smidgen.usage import price_list
 from smidgen.usage.price_list import spelt
@@ -88,9 +88,9 @@ class UpstreamPrices:
         return own if found is None else self._spelt.get(spelt(model), found)
 
 
-def upstream_prices(settings: ServeSettings) -> UpstreamPrices:
+def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPrices:
     """As the settings have it. Raises InputError for half a price, and where it is not clear whose one is."""
-    models, given, got = settings.fallback_model, settings.price_in, settings.price_out
+    given, got = budget.price_in, budget.price_out
     if bool(given) != bool(got):
         raise InputError(
             "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."

@@ -417,27 +417,33 @@ _LARGEST = 1_000_000
 
 def check_cache(settings: ServeSettings) -> None:
     """Raise InputError for a cache that cannot be."""
-    said = sorted(name for name in settings.model_fields_set if name.startswith("cache_"))
-    if settings.cache == "off" and said:
+    said = sorted(name for name in settings.cache.given() if name != "cache")
+    if not settings.cache.on and said:
         todo = "Add --cache exact or --cache semantic, or leave it out."
         raise InputError("it is said how answers are cached, and not that they are", value=f"--{said[0].replace('_', '-')}", todo=todo)
-    if settings.cache != "off" and not settings.fallback:
+    if settings.cache.on and not settings.fallback.urls:
         todo = "Add --fallback URL, or leave it out: the answers of bundles are not cached."
-        raise InputError("there is a cache, and no fallback whose answers it could keep", value=f"--cache {settings.cache}", todo=todo)
+        raise InputError("there is a cache, and no fallback whose answers it could keep", value=f"--cache {settings.cache.mode}", todo=todo)
 
 
 def open_cache(settings: ServeSettings, registry: CollectorRegistry, escalation: Escalation) -> ResponseCache:
     """The cache, empty. Raises InputError and MissingExtra where near texts are to be found, and what finds them cannot be had."""
-    total = int(settings.cache_mb * 1_000_000)
-    memory = AnswerCache(CacheLimits(settings.cache_entries, total, min(total // _SHARE, _LARGEST), settings.cache_hours * 3600))
+    total = int(settings.cache.mb * 1_000_000)
+    memory = AnswerCache(CacheLimits(settings.cache.entries, total, min(total // _SHARE, _LARGEST), settings.cache.hours * 3600))
     metrics = CacheMetrics(registry, memory)
-    similar_texts = _similar_texts(settings, metrics) if settings.cache == "semantic" else None
+    similar_texts = _similar_texts(settings.cache.similarity, metrics) if settings.cache.mode == "semantic" else None
     return ResponseCache(
-        escalation, memory, metrics, settings.cache_scope, settings.cache_drawn, similar_texts, prices=upstream_prices(settings)
+        escalation,
+        memory,
+        metrics,
+        settings.cache.scope,
+        settings.cache.drawn,
+        similar_texts,
+        prices=upstream_prices(settings.fallback.models, settings.budget),
     )
 
 
-def _similar_texts(settings: ServeSettings, metrics: CacheMetrics) -> SimilarTexts:
+def _similar_texts(least: float, metrics: CacheMetrics) -> SimilarTexts:
     from smidgen.flows.embedding import open_cache_encoder as likeness
 
-    return SimilarTexts(likeness(), settings.cache_similarity, metrics)
+    return SimilarTexts(likeness(), least, metrics)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import httpx
 
 from smidgen.gateway.answer_reading import AnswerReader
+from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server import request_state
 from smidgen.server.gateway.budget_guard import BYTES_A_TOKEN
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, upstream_prices
 from smidgen.server.gateway.response_stream import JSON_TYPE, decompressing, read_in_passing, with_cost
 from smidgen.server.gateway.upstream import UpstreamCall
 from smidgen.server.request_state import OTHER_MODEL
-from smidgen.server.settings import ServeSettings
 from smidgen.store import usage_records
 from smidgen.store.usage_records import UsageTotals
 from smidgen.usage import token_bound
@@ -128,6 +128,6 @@ class _CountingReader:
         """There is no more."""
 
 
-def upstream_costs(settings: ServeSettings) -> UpstreamCosts:
+def upstream_costs(models: Sequence[str], budget: BudgetSettings) -> UpstreamCosts:
     """As the settings have it."""
-    return UpstreamCosts(upstream_prices(settings), settings.fallback_model)
+    return UpstreamCosts(upstream_prices(models, budget), tuple(models))

@@ -35,14 +35,14 @@ def face(service: Service) -> APIRouter:
 
     @router.get("/", include_in_schema=False)
     async def home() -> Response:
-        keyed = bool(settings.keys)
+        keyed = bool(settings.access.keys)
         models = [] if keyed else [await _told(service, model) for model in list(service.models.values())]
         html = _template().render(
             keyed=keyed,
             models=models,
-            large=() if keyed else settings.fallback_model,
-            taken=_taken(models, settings.fallback_model if not keyed else ()),
-            longest=settings.max_chars,
+            large=() if keyed else settings.fallback.models,
+            taken=_taken(models, settings.fallback.models if not keyed else ()),
+            longest=settings.limits.max_chars,
         )
         headers = {"Content-Security-Policy": policy(_PAGE), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return HTMLResponse(html, headers=headers)
@@ -83,7 +83,7 @@ async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
 
 
 def _voucher(service: Service, model: ServedBundle) -> Any:
-    return standing_reader(getattr(model, "folder", None), model.manifest, large_model_names(service.settings))
+    return standing_reader(getattr(model, "folder", None), model.manifest, large_model_names(service.settings.fallback))
 
 
 def _measured(manifest: Any) -> tuple[str, str] | None:

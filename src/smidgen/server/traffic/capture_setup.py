@@ -15,9 +15,9 @@ from smidgen.core.errors import InputError
 from smidgen.core.placeholders import PLACEHOLDER
 from smidgen.flows.capture.redaction import CaptureRedactor, extra_redaction
 from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
+from smidgen.gateway.route_settings import CaptureSettings, PrivacySettings
 from smidgen.server.gateway.prices import upstream_prices
 from smidgen.server.served_bundle import BundleIdentity, bundle_identity
-from smidgen.server.settings import ServeSettings
 from smidgen.server.traffic.captured_request import CapturedRequest
 from smidgen.server.traffic.exchange import read_exchange
 from smidgen.server.traffic.recorder import Recorder
@@ -36,20 +36,20 @@ MOST_LABELS = 10_000
 _MOST_LABELS_BYTES = 4_000_000
 
 
-def check_labels(settings: ServeSettings) -> None:
+def check_labels(capture: CaptureSettings) -> None:
     """Raise InputError for labels that nothing is captured for, and as `read` does."""
-    if settings.capture_labels is not None and settings.capture == "off":
+    if capture.labels is not None and not capture.on:
         raise InputError(
             "labels stay as they are in what is captured, and nothing is",
             value="--capture-labels",
             todo="Add --capture answers, or leave it out.",
         )
-    labels_of(settings)
+    labels_of(capture)
 
 
-def labels_of(settings: ServeSettings) -> tuple[str, ...]:
+def labels_of(capture: CaptureSettings) -> tuple[str, ...]:
     """The labels that the settings name; none where they name no file. Raises as `read` does."""
-    return () if settings.capture_labels is None else read_labels(settings.capture_labels.expanduser())
+    return () if capture.labels is None else read_labels(capture.labels.expanduser())
 
 
 def read_labels(file: Path) -> tuple[str, ...]:
@@ -113,37 +113,37 @@ def open_recorder(service: Service) -> Recorder:
     Raises InputError for a URL, a share, labels or a policy that cannot be, TrafficError where the store cannot be opened, BundleError
     where there is no redaction model.
     """
-    settings = service.settings
-    traffic = store.opened(held_out=settings.capture_held_out)
+    settings, capture = service.settings, service.settings.capture
+    traffic = store.opened(held_out=capture.held_out)
     names = KnownNames()
     for model in service.models.values():
         names.note(bundle_identity(model))
-    scrubber = _scrubber(settings, names) if settings.capture_redact == "mask" else None
+    scrubber = _scrubber(capture, settings.privacy, names) if capture.redact == "mask" else None
     if scrubber is not None:
         scrubber.recurring.know(traffic.labels())
-    priced = upstream_prices(settings)
-    saved_at = priced.of(settings.fallback_model[0]) if settings.fallback_model else None
+    priced = upstream_prices(settings.fallback.models, settings.budget)
+    saved_at = priced.of(settings.fallback.models[0]) if settings.fallback.models else None
 
     def reading(taken: CapturedRequest) -> Exchange | None:
         for known in taken.models.values():
             names.note(known)
         found = read_exchange(taken, saved_at, priced)
-        if found is None or found.input is None or not settings.held_out_aside:
+        if found is None or found.input is None or not settings.local.held_out_aside:
             return found
         return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
 
     counted = service.metering.captured, service.metering.capture_failures
-    return Recorder(traffic, scrubber, reading, settings.capture_days, *counted, kept_days=settings.capture_keep_days)
+    return Recorder(traffic, scrubber, reading, capture.days, *counted, kept_days=capture.keep_days)
 
 
-def _scrubber(settings: ServeSettings, names: KnownNames) -> CaptureRedactor:
+def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNames) -> CaptureRedactor:
     """What takes personal data out: its own kinds, and what the border of this server lets not out. What must not leave must not be kept
     either."""
-    labels = labels_of(settings)
-    if settings.privacy == "off":
-        return CaptureRedactor(names, labels=labels, label_texts=settings.capture_label_texts)
-    more = extra_redaction(settings.privacy, settings.privacy_kind, settings.privacy_bundle)
-    return CaptureRedactor(names, besides=more, labels=labels, label_texts=settings.capture_label_texts)
+    labels = labels_of(capture)
+    if not privacy.on:
+        return CaptureRedactor(names, labels=labels, label_texts=capture.label_texts)
+    more = extra_redaction(privacy.policy, privacy.kinds, privacy.bundle)
+    return CaptureRedactor(names, besides=more, labels=labels, label_texts=capture.label_texts)
 
 
 class KnownNames:

@@ -55,13 +55,13 @@ def face(service: Service) -> APIRouter:
 
     @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
     async def feedback(body: FeedbackRequest, request: Request) -> Response:
-        if from_other_origin(request.scope, service.settings.cors):
+        if from_other_origin(request.scope, service.settings.access.cors):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
         wrong = body.verdict == "down" or body.corrected is not None
         key = key_of(request.scope)
         id = stored_id(body.request_id, key)
-        admin = bears_key(request.scope, service.settings.admin_key)
+        admin = bears_key(request.scope, service.settings.access.admin_keys)
         taken_out = wrong and service.refuse is not None and service.refuse(id, None if admin else key)
         if service.recorder is None:
             if taken_out:
@@ -87,7 +87,7 @@ def face(service: Service) -> APIRouter:
         if said.verdict is None and said.corrected is None and not (said.comment or "").strip():
             raise RequestError("the feedback says nothing", value=body.request_id, todo="Send a verdict, corrected or a comment.")
         try:
-            async with asyncio.timeout(service.settings.request_seconds):
+            async with asyncio.timeout(service.settings.limits.request_seconds):
                 known = await asyncio.wrap_future(service.recorder.told(said))
         except TimeoutError:
             raise RequestError(
