@@ -14,6 +14,7 @@ from smidgen.core.errors import DataError
 from smidgen.data.cleaning import Cleaning, clean
 from smidgen.data.findings import mislabels
 from smidgen.data.inspection import Survey
+from smidgen.data.label_errors import SuspectLabel
 from smidgen.data.tables import open_table, sources
 
 ROWS: list[tuple[str, str]] = [
@@ -46,7 +47,7 @@ def written(folder: Path, suffix: str, rows: list[tuple[str, str]] = ROWS) -> Pa
     return folder / f"data{suffix}"
 
 
-def mend(file: Path, out: Path, relabel: bool = False, said: mislabels.LabelProposal | None = None) -> Cleaning:
+def mend(file: Path, out: Path, relabel: bool = False, said: SuspectLabel | None = None) -> Cleaning:
     table = open_table(file, input="text", label="label")
     bad: list[DataError] = []
     rows = list(table.rows(parse, bad.append))
@@ -54,7 +55,7 @@ def mend(file: Path, out: Path, relabel: bool = False, said: mislabels.LabelProp
     survey = Survey(rows, bad, test)
     # Too few rows to judge: what a judge would have said is given.
     place = next(place for place, row in enumerate(rows) if row.number == 12)
-    survey.proposals = [replace(said, place=place) if said else mislabels.LabelProposal(place, "refund", "Delivery", 0.01, 0.9)]
+    survey.proposals = [replace(said, place=place) if said else SuspectLabel(place, "refund", "Delivery", 0.01, 0.9)]
     return clean(table, survey, out, relabel, (file,))
 
 
@@ -94,7 +95,7 @@ def test_the_cleaned_file_has_what_was_promised(tmp_path: Path, suffix: str) -> 
 
 @pytest.mark.parametrize(("given", "proposed"), [(0.01, 0.79), (0.3, 0.9)])
 def test_a_proposal_that_is_not_clear_is_not_taken(tmp_path: Path, given: float, proposed: float) -> None:
-    doubtful = mislabels.LabelProposal(0, "refund", "Delivery", given, proposed)
+    doubtful = SuspectLabel(0, "refund", "Delivery", given, proposed)
     assert not doubtful.clear
     assert mend(written(tmp_path, ".csv"), tmp_path / "clean.csv", True, doubtful).relabelled == 2
 

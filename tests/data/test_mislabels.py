@@ -101,13 +101,14 @@ def test_vectors_are_asked_for_once_a_row_and_used() -> None:
 def test_a_judge_has_not_seen_the_row() -> None:
     """Random labels on distinct vectors: whoever has seen the labels would know them all."""
     random = np.random.default_rng(0)
-    given = random.integers(0, 2, 120)
+    labels = [str(number) for number in random.integers(0, 2, 120)]
     vectors = random.normal(size=(120, 40)).astype(np.float32)
     texts = [f"w{number} x{number * 7}" for number in range(120)]
-    judgement = label_errors.judge_labels(texts, given, 2, vectors)
-    assert judgement.chances.shape == (120, 2)
-    assert np.allclose(judgement.chances.sum(axis=1), 1, atol=1e-4)
-    assert judgement.agreement(given) < 0.65
+    judgement = label_errors.judge_labels(texts, labels, vectors)
+    for chances in (judgement.crossed, judgement.near):
+        assert chances.shape == (120, 2)
+        assert np.allclose(chances.sum(axis=1), 1, atol=1e-4)
+    assert judgement.agreement < 0.65
 
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "train.csv"

@@ -13,10 +13,9 @@ from typing import Any
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import joined
-from smidgen.data.findings.conflicts import conflicting
-from smidgen.data.findings.label_names import spelling_variants
-from smidgen.data.findings.leakage import leaking
+from smidgen.data.findings.labels import spelling_variants
 from smidgen.data.findings.mislabels import propose_labels
+from smidgen.data.findings.repeats import conflicting, leaking
 from smidgen.data.inspection import Survey
 from smidgen.data.source import Record
 from smidgen.data.tables import DataTable, check_copy_target

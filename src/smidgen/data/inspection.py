@@ -1,27 +1,23 @@
-"""Inspect the rows of a data file: what is looked at, what is found, and how the findings are put together.
+"""Inspect the rows of a data file for faults.
 
-Each kind of finding is a part: a file in `findings/` whose `part` is a function from a survey to the findings of its kind.
+Each group of findings is a part: a file in `findings/` whose `part` is a function from a survey to its findings.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smidgen.core.errors import DataError, MissingExtra
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row, joined
+from smidgen.data.row_selection import Embed
 from smidgen.parts import registry
 from smidgen.text import near_duplicates
-
-# What a check finds: one shape for every kind of finding.
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 """`error`: no model can be built from these rows. `warning`: the model or its measured quality suffers. `note`: worth knowing."""
@@ -35,7 +31,7 @@ class DataFinding:
     """One finding.
 
     Attributes:
-        kind: its name (`duplicates`), which is that of the file that finds it, and where needed what of it (`duplicates.near`).
+        kind: its name (`duplicates`), and where needed which of that name (`duplicates.near`).
         severity: how much it matters.
         count: how many rows (or labels, for findings about labels) it concerns; 0 where nothing was wrong.
         text: what was found, one sentence without a full stop.
@@ -75,11 +71,6 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-# The rows under inspection, and what several findings need of them, each worked out once.
-
-Embed: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
-"""n texts to (n, width) vectors."""
-
 NEAR_ROWS = 200_000
 MODEL_ROWS = 50_000
 """Most rows among which near-duplicates, and wrong labels, are looked for; of more rows those whose text hashes lowest."""
@@ -87,7 +78,7 @@ MODEL_ROWS = 50_000
 
 @dataclass
 class Survey:
-    """What a check looks at.
+    """The rows that a check inspects, and what several findings need of them, each worked out once.
 
     Attributes:
         rows: the rows that could be read, output parsed by the task.
@@ -95,9 +86,9 @@ class Survey:
         test: rows of the test file, where one was given.
         embed: makes vectors of texts, where a base is at hand; findings do without.
         unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
-        progress: told of the slow parts.
-        agreement: share of the labels that the judges of labels would give too, once they have looked.
-        proposals: likely wrong labels, once `findings.mislabels` has looked for them.
+        progress: shown the slow parts.
+        agreement: share of the labels that the judges of labels would give too; None until `propose_labels` ran.
+        proposals: likely wrong labels; None until `propose_labels` ran.
     """
 
     rows: Sequence[Row]
@@ -163,7 +154,7 @@ _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """The findings of a check.
 
     Attributes:
         rows: how many rows could be used.
@@ -183,7 +174,7 @@ class Inspection:
         return all(finding.severity != "error" for finding in self.findings)
 
     def of(self, kind: str) -> DataFinding | None:
-        """The finding of a kind, where there is one."""
+        """The first finding of this kind, or None."""
         return next((finding for finding in self.findings if finding.kind == kind), None)
 
     def json(self) -> dict[str, Any]:
@@ -206,5 +197,5 @@ def inspect(survey: Survey, facts: Mapping[str, Any] | None = None) -> Inspectio
             found += registry.find("data.findings", name)(survey)
         except MissingExtra as missing:
             skipped[name.replace("-", "_")] = str(missing)
-    found.sort(key=lambda finding: _ORDER[finding.severity])
+    found.sort(key=lambda finding: (_ORDER[finding.severity], finding.kind.split(".")[0]))
     return Inspection(len(survey.rows), tuple(found), skipped, facts or {})

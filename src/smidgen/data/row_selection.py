@@ -26,6 +26,7 @@ _COVERED = 0.25
 
 Floats = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
+"""n texts to (n, width) vectors of length one."""
 
 
 def select_unlabelled(pool: Sequence[Row], count: int, known: Sequence[Row], embed: Embed | None, seed: int) -> list[int]:

@@ -14,7 +14,8 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean, reasons
-from smidgen.data.inspection import Embed, Inspection, Survey, inspect
+from smidgen.data.inspection import Inspection, Survey, inspect
+from smidgen.data.row_selection import Embed
 from smidgen.data.settings import DataSettings
 from smidgen.data.tables import STDIN, DataTable, open_table
 from smidgen.flows.embedding import embedder

@@ -12,9 +12,9 @@ from smidgen.core.errors import TeacherError
 from smidgen.core.metrics import Metric
 from smidgen.core.rows import Row
 from smidgen.data import row_selection
+from smidgen.data.label_errors import review_labels
 from smidgen.data.teacher import evaluation, generation, voting
 from smidgen.data.teacher.generation import ExampleFilter, ExampleRequest
-from smidgen.data.teacher.label_review import review_labels
 from smidgen.data.teacher.prompts import bag_of_words
 from smidgen.data.teacher.questions import NoAnswerReason, TeacherAnswer
 from smidgen.data.teacher.voting import count_votes

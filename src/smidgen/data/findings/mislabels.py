@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from smidgen.data import label_errors
-from smidgen.data.findings.duplicates import exact
+from smidgen.data.findings.repeats import exact
 from smidgen.data.inspection import EXAMPLES, MODEL_ROWS, DataFinding, Survey, counted
-
-LEAST_ROWS = 20
-LEAST_AGREEMENT = 0.5
-"""Judges that would give fewer of the labels than this are not believed about the others."""
-CLEAR = 0.8
-"""The chance from which a proposed label is taken by `--relabel`."""
-_CELLS = 50_000_000
-"""Rows times labels that are held at once, as 4-byte numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelProposal:
-    """A label that fits a row better than its own. `place` is the row's; chances are out-of-sample probabilities, 0..1."""
-
-    place: int
-    given: str
-    proposed: str
-    given_chance: float
-    proposed_chance: float
-
-    @property
-    def clear(self) -> bool:
-        """Whether it may be taken without a person reading the row: the judges are sure of the one label and rule out the other."""
-        return self.proposed_chance >= CLEAR and self.given_chance <= 1 - CLEAR
+from smidgen.data.label_errors import CLEAR, LEAST_AGREEMENT, LEAST_ROWS, MOST_CELLS, SuspectLabel, judge_labels
 
 
 def look(survey: Survey) -> list[DataFinding]:
-    """Confident learning over out-of-sample probabilities; see `confident`."""
+    """The proposals of `label_errors`, or why there are none."""
     if survey.labels is None or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
     if not survey.single:
@@ -92,7 +68,7 @@ def look(survey: Survey) -> list[DataFinding]:
     ]
 
 
-def propose_labels(survey: Survey) -> list[LabelProposal]:
+def propose_labels(survey: Survey) -> list[SuspectLabel]:
     """Every row that is likely mislabelled, the surest first. Worked out once for a survey."""
     if not survey.single or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
@@ -102,18 +78,16 @@ def propose_labels(survey: Survey) -> list[LabelProposal]:
 
 
 def _most(survey: Survey) -> int:
-    return max(LEAST_ROWS, min(MODEL_ROWS, _CELLS // len(survey.counts)))
+    return max(LEAST_ROWS, min(MODEL_ROWS, MOST_CELLS // len(survey.counts)))
 
 
-def _proposals(survey: Survey) -> list[LabelProposal]:
+def _proposals(survey: Survey) -> list[SuspectLabel]:
     assert survey.labels is not None
     repeats = exact(survey)
     places = [place for place in survey.sample(_most(survey)) if place not in repeats]
-    names = sorted({survey.labels[place][0] for place in places})
-    if len(names) < 2 or len(places) < LEAST_ROWS:
+    labels = [survey.labels[place][0] for place in places]
+    if len(set(labels)) < 2 or len(places) < LEAST_ROWS:
         return []
-    index = {name: number for number, name in enumerate(names)}
-    given = np.array([index[survey.labels[place][0]] for place in places], dtype=np.int64)
     texts = [survey.texts[place] for place in places]
     vectors = None
     if survey.embed is not None:
@@ -125,15 +99,11 @@ def _proposals(survey: Survey) -> list[LabelProposal]:
         vectors = np.concatenate(batches)
         survey.progress.finish()
     survey.progress.start("looking for wrong labels")
-    judgement = label_errors.judge_labels(texts, given, len(names), vectors)
-    survey.agreement = judgement.agreement(given)
-    doubts = judgement.doubts(given) if survey.agreement >= LEAST_AGREEMENT else []
-    doubts = [doubt for doubt in doubts if names[int(given[doubt.place])] not in survey.unknown]
+    judgement = judge_labels(texts, labels, vectors)
+    survey.agreement = judgement.agreement
+    doubts = [replace(doubt, place=places[doubt.place]) for doubt in judgement.doubts() if doubt.given not in survey.unknown]
     survey.progress.finish(counted(len(doubts), "row"))
-    return [
-        LabelProposal(places[doubt.place], names[int(given[doubt.place])], names[doubt.proposed], doubt.given_chance, doubt.proposed_chance)
-        for doubt in doubts
-    ]
+    return doubts
 
 
 part = look

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import RedactionError
 from smidgen.core.parts import Form
 from smidgen.core.rows import Row, joined
+from smidgen.data.row_selection import Embed
 from smidgen.data.teacher.leaves import changed, masked
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.privacy import text_patterns
@@ -101,9 +102,6 @@ def _redacted_schema(node: Any, redactor: Redactor) -> Any:
 def _unchanged(value: Any) -> Any:
     return value
 
-
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""n texts to (n, width) vectors of length one."""
 
 _BYTES_PER_TOKEN = 2
 _HEADROOM = 16

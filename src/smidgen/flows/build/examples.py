@@ -19,9 +19,9 @@ from smidgen.core.parts import Base, Form, Graded, Task, formed, most_columns, p
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, joined
 from smidgen.core.settings import Settings
-from smidgen.data import label_errors, row_selection
-from smidgen.data.findings.label_names import respelt
-from smidgen.data.findings.mislabels import LEAST_AGREEMENT, LEAST_ROWS
+from smidgen.data import row_selection
+from smidgen.data.findings.labels import respelt
+from smidgen.data.label_errors import LEAST_ROWS, judge_labels
 from smidgen.data.settings import DataSettings
 from smidgen.data.splits import split_rows
 from smidgen.data.tables import DataTable, open_table
@@ -292,12 +292,7 @@ def sound_rows(
     texts: list[str], labels: list[str], vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]], unknown: object
 ) -> list[int]:
     """Places of the rows whose label is not likely wrong: a wrong one among few does more harm than among many."""
-    names = sorted(set(labels))
-    if len(names) < 2 or len(texts) < LEAST_ROWS:
+    if len(set(labels)) < 2 or len(texts) < LEAST_ROWS:
         return list(range(len(texts)))
-    given = np.array([names.index(label) for label in labels], dtype=np.int64)
-    judgement = label_errors.judge_labels(texts, given, len(names), vectors)
-    if judgement.agreement(given) < LEAST_AGREEMENT:
-        return list(range(len(texts)))
-    wrong = {doubt.place for doubt in judgement.doubts(given) if labels[doubt.place] != unknown}
+    wrong = {doubt.place for doubt in judge_labels(texts, labels, vectors).doubts() if doubt.given != unknown}
     return [place for place in range(len(texts)) if place not in wrong]

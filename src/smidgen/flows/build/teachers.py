@@ -18,10 +18,11 @@ from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quote
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
+from smidgen.data.row_selection import Embed
 from smidgen.data.teacher import voting
 from smidgen.data.teacher.client import TeacherClient
 from smidgen.data.teacher.leaves import changed
-from smidgen.data.teacher.prompts import Embed, TeacherPrompts, answer_text, answer_tokens, describe_job
+from smidgen.data.teacher.prompts import TeacherPrompts, answer_text, answer_tokens, describe_job
 from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.voting import CUT, UNHEARD, Agree, VoteResult, count_votes

@@ -21,12 +21,12 @@ from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection
+from smidgen.data.label_errors import review_labels
+from smidgen.data.row_selection import Embed
 from smidgen.data.settings import DataSettings
 from smidgen.data.tables import open_table
 from smidgen.data.teacher import evaluation as trials
 from smidgen.data.teacher.evaluation import RequestEstimate, TeacherEvaluation
-from smidgen.data.teacher.label_review import review_labels
-from smidgen.data.teacher.prompts import Embed
 from smidgen.data.teacher.questions import NoAnswerReason
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.voting import CUT, VoteResult

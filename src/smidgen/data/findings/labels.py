@@ -1,5 +1,4 @@
-"""Label names that look like the same thing: spelling variants, one letter apart, singular and plural, close in meaning; and names that
-programs write where a value is missing."""
+"""Findings about labels: rows of each, names that look like the same thing, and names that programs write where a value is missing."""
 
 from __future__ import annotations
 
@@ -12,6 +11,10 @@ import numpy as np
 
 from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
+FEW = 8
+"""Under this many rows a label can hardly be learnt, and not be measured."""
+UNEVEN = 20.0
+"""How many times the rows of the median label the largest one has, from which it is reported."""
 CLOSE = 0.9
 """Cosine of two names' vectors from which they are reported."""
 _MOST = 1_000
@@ -23,41 +26,93 @@ _MISSING = frozenset(
     {"nan", "-nan", "1.#ind", "1.#qnan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "none", "null", "nil", "nat"}
     | {"missing", "undefined", "(blank)", "(empty)", "-", "--", "?", "."}
 )
-"""What spreadsheets and programs write where there is no value, in lower case."""
+"""Names that spreadsheets and programs write where there is no value, in lower case."""
 
 
-def look(survey: Survey) -> list[DataFinding]:
-    """Variants that --fix merges, and pairs that a person should look at."""
-    found = []
+def look(survey: Survey) -> Iterator[DataFinding]:
+    """Rows of each label, spellings that --fix merges, and names that a person should look at."""
+    yield from _counts(survey)
     variants = spelling_variants(survey.counts)
     if variants:
         shown = [" = ".join(repr(name) for name in names) + _form(names) for names in variants]
-        found.append(
-            DataFinding(
-                "label_names",
-                "warning",
-                sum(len(names) - 1 for names in variants),
-                f"{counted(len(variants), 'label')} spelt in more than one way: {'; '.join(shown[:3])}",
-                "Let --fix merge them into the commonest spelling.",
-                details={"variants": [{name: survey.counts[name] for name in names} for names in variants[:EXAMPLES]]},
-            )
-        )
-    found += _missing(survey)
-    settled = {frozenset((one, other)) for names in variants for one in names for other in names}
-    alike = [pair for pair in _alike(survey) if frozenset(pair[:2]) not in settled]
+        text = f"{counted(len(variants), 'label')} spelt in more than one way: {'; '.join(shown[:3])}"
+        details = {"variants": [{name: survey.counts[name] for name in names} for names in variants[:EXAMPLES]]}
+        number = sum(len(names) - 1 for names in variants)
+        yield DataFinding("label_names", "warning", number, text, "Let --fix merge them into the commonest spelling.", details=details)
+    yield from _missing(survey)
+    merged = {frozenset((one, other)) for names in variants for one in names for other in names}
+    alike = [pair for pair in _alike(survey) if frozenset(pair[:2]) not in merged]
     if alike:
         shown = [f"{one!r} and {other!r} ({why})" for one, other, why in alike]
-        found.append(
-            DataFinding(
-                "label_names.alike",
-                "note",
-                len(alike),
-                f"{counted(len(alike), 'pair')} of label names look alike: {'; '.join(shown[:3])}",
-                "Merge those that mean the same; keep the others.",
-                details={"pairs": [[one, other, why] for one, other, why in alike[:EXAMPLES]]},
-            )
+        text = f"{counted(len(alike), 'pair')} of label names look alike: {'; '.join(shown[:3])}"
+        todo = "Merge those that mean the same; keep the others."
+        yield DataFinding("label_names.alike", "note", len(alike), text, todo, details={"pairs": list(map(list, alike[:EXAMPLES]))})
+
+
+def _counts(survey: Survey) -> Iterator[DataFinding]:
+    """Too few labels, labels of too few rows, and imbalance."""
+    rows = counted(len(survey.rows), "row")
+    if survey.labels is None:
+        yield DataFinding("counts", "note", len(survey.rows), f"{rows} that can be learnt from")
+        return
+    counts = dict(survey.counts.most_common())
+    sizes = sorted(counts.values())
+    each = f", {sizes[0]:,} to {sizes[-1]:,} rows each" if sizes else ""
+    labels = counted(len(counts), "label")
+    yield DataFinding("counts", "note", len(survey.rows), f"{rows} under {labels}{each}", details={"labels": counts})
+    if len(counts) < 2:
+        todo = "Add rows of another label, or name another column with --label."
+        yield DataFinding("counts.one", "error", 1, f"there is one label only: {next(iter(counts), '')!r}", todo)
+        return
+    again = respelt(counts)  # a build takes these under their common spelling
+    once = [label for label, count in counts.items() if count == 1 and label not in again]
+    if once:
+        yield DataFinding(
+            "counts.once",
+            "error",
+            len(once),
+            f"{counted(len(once), 'label')} seen once, so that it cannot be both learnt and measured: {_listed(once)}",
+            "Add examples of them, correct their spelling, or remove the rows.",
+            tuple(_rows_of(survey, once)[:EXAMPLES]),
+            {"labels": once},
         )
-    return found
+    few = {label: count for label, count in counts.items() if 1 < count < FEW}
+    if few:
+        text = f"{counted(len(few), 'label')} with fewer than {FEW} rows: {_listed(list(few))}"
+        todo = "Add examples of them, or merge them with a label that is handled the same way."
+        yield DataFinding("counts.few", "warning", len(few), text, todo, details={"labels": few})
+    median = sizes[len(sizes) // 2]
+    if sizes[-1] >= UNEVEN * median:
+        largest = next(iter(counts))
+        text = f"{largest!r} has {sizes[-1]:,} rows, {sizes[-1] / median:.0f} times the median label"
+        todo = "Expect the rare labels to be missed; use class weights, or keep fewer rows of it."
+        yield DataFinding("counts.uneven", "warning", 1, text, todo, details={"label": largest, "rows": sizes[-1], "median": median})
+
+
+def _missing(survey: Survey) -> Iterator[DataFinding]:
+    """Labels that read as a missing value. They may be meant (NA is Namibia), so --fix leaves them."""
+    names = [name for name in survey.counts if name.strip().casefold() in _MISSING]
+    if names:
+        rows = _rows_of(survey, names)
+        yield DataFinding(
+            "label_names.missing",
+            "warning",
+            len(rows),
+            f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'} a label that reads as a missing value: "
+            f"{', '.join(map(repr, names[:5]))}",
+            "Fill in the labels, or remove the rows; keep a name that is meant.",
+            tuple(rows[:EXAMPLES]),
+            {"labels": {name: survey.counts[name] for name in names}},
+        )
+
+
+def _rows_of(survey: Survey, labels: list[str]) -> list[int]:
+    return [row.number for row, own in zip(survey.rows, survey.labels or (), strict=True) if not set(labels).isdisjoint(own)]
+
+
+def _listed(labels: list[str], most: int = 5) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(repr(label) for label in labels[:most]) + more
 
 
 def spelling_variants(counts: Mapping[str, int]) -> list[list[str]]:
@@ -75,30 +130,9 @@ def respelt(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def _form(names: Sequence[str]) -> str:
-    """What cannot be seen: that names differ in their Unicode form alone."""
+    """A note where names differ in their Unicode form alone, which nobody can see."""
     plain = {unicodedata.normalize("NFC", name) for name in names}
     return " (the same letters in two Unicode forms, NFC and NFD)" if len(plain) < len(names) else ""
-
-
-def _missing(survey: Survey) -> list[DataFinding]:
-    """Labels that read as a missing value. They may be meant (NA is Namibia), so --fix leaves them."""
-    names = [name for name in survey.counts if name.strip().casefold() in _MISSING]
-    if not names or survey.labels is None:
-        return []
-    wanted = set(names)
-    rows = [row.number for row, labels in zip(survey.rows, survey.labels, strict=True) if wanted.intersection(labels)]
-    return [
-        DataFinding(
-            "label_names.missing",
-            "warning",
-            len(rows),
-            f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'} a label that reads as a missing value: "
-            f"{', '.join(map(repr, names[:5]))}",
-            "Fill in the labels, or remove the rows; keep a name that is meant.",
-            tuple(rows[:EXAMPLES]),
-            {"labels": {name: survey.counts[name] for name in names}},
-        )
-    ]
 
 
 def _alike(survey: Survey) -> list[tuple[str, str, str]]:
