@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.data.teacher.leaves import masked
-from smidgen.data.teacher.prompts import JobDescription, describe_job
+from smidgen.data.teacher.prompts import JobDescription, describe_job, masked
 from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import Redactor, nothing
 

@@ -1,4 +1,4 @@
-"""Mends what a check found: writes a cleaned copy of the file, and a list of every change with its reason. The original stays as it is."""
+"""Clean a data file: write a copy without the faults that a check found, and a list of every change with its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from smidgen.data.source import Record
 from smidgen.data.tables import DataTable, check_copy_target
 
 _LEAST_OF_A_LABEL = 2
-"""Rows of a label under which it cannot be both learnt and measured."""
+"""A label of fewer rows cannot be both learnt and measured."""
 _BETWEEN = re.compile(r"(\s*[|;]\s*)")
 
 
@@ -39,7 +39,7 @@ class CellChange:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What was written.
+    """The result of `clean`.
 
     Attributes:
         path, changes_path: the cleaned file and the list of changes.
@@ -95,7 +95,7 @@ def clean(
 
 
 def reasons(table: DataTable, survey: Survey, lone: bool = False) -> dict[str, int]:
-    """What `clean` would do, without a file: how many changes for each reason."""
+    """How many changes `clean` would make for each reason; nothing is written."""
     return dict(Counter(change.why for change in _plan(table, survey, False, lone)))
 
 
@@ -108,15 +108,12 @@ def _plan(table: DataTable, survey: Survey, relabel: bool, lone: bool = False) -
     changes = [CellChange(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
     labels = [list(labels) for labels in survey.labels] if survey.labels is not None else []
     reasons: dict[int, str] = {}
-    gone: dict[int, str] = {}
+    gone = dict.fromkeys(leaking(survey), "dropped: the same text is in the test file")
     if labels:
         _merge_spellings(survey, labels, reasons)
-        gone = dict.fromkeys(leaking(survey), "dropped: the same text is in the test file")
         _settle_conflicts(survey, labels, reasons, gone)
         if relabel:
             _take_proposals(survey, labels, reasons, gone)
-    else:
-        gone = dict.fromkeys(leaking(survey), "dropped: the same text is in the test file")
     seen: set[tuple[str, str]] = set()
     for place, row in enumerate(survey.rows):
         if place in gone:

@@ -1,4 +1,4 @@
-"""Which columns hold the input and the output: as given, as remembered, as named by default, or guessed."""
+"""Choose the input and output columns: given, remembered from a bundle, named by default, or guessed."""
 
 from __future__ import annotations
 

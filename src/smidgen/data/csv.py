@@ -246,9 +246,8 @@ def _foreign(head: bytes) -> str | None:
 
 
 def _decoded_head(origin: SourceFile) -> str:
-    for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if origin.head.startswith(mark):
-            return origin.head[: len(origin.head) // 2 * 2].decode(name, errors="ignore")
+    if origin.head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return origin.head[: len(origin.head) // 2 * 2].decode("utf-16", errors="ignore")
     return origin.head.decode("utf-8-sig", errors="replace")
 
 

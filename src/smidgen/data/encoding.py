@@ -1,4 +1,4 @@
-"""Which encoding a text file is in, and reading it line by line without trusting any line to be short."""
+"""Find the encoding of a text file, and open it as text."""
 
 from __future__ import annotations
 
@@ -27,21 +27,7 @@ _WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9
 _COMMON = frozenset("оеаинтсрвлкмдпуαοιετσνηυρπκάίόέήיוהלאתמרנשاليمنورتبةع")
 """The commonest letters of Russian, Greek, Hebrew and Arabic."""
 _DOUBLE_BYTE = ("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr")
-_LEGACY = [
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "cp1253",
-    "cp1254",
-    "cp1255",
-    "cp1256",
-    "koi8_r",
-    "shift_jis",
-    "euc_jp",
-    "gb18030",
-    "big5",
-    "euc_kr",
-]
+_LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", *_DOUBLE_BYTE]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads workbooks, and tries Parquet files, in a process of its own, which may take so much memory and time and no more.
+"""Read workbooks, and try Parquet files, in a process of their own with bounds on its memory and time.
 
 Both readers can end the whole process, which nothing in Python can catch. That of workbooks lays a worksheet out as a whole: a file of
 a few kilobytes whose last cell is XFD1048576 asks for 549 GB. That of Parquet aborts on some damaged files (1 of 1,600 with a few bytes
@@ -61,7 +61,7 @@ def try_parquet(origin: SourceFile) -> None:
 
 
 def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
-    """What the child says. Raises DataError where it did not come to say anything."""
+    """The child's answer. Raises DataError where it gives none."""
     memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:

@@ -1,4 +1,4 @@
-"""Which rows of a pool teach most, where not all of them can be labelled or are worth learning from.
+"""Select the rows of a pool that teach most, where not all can be labelled or are worth learning from.
 
 Facility location, chosen greedily (Nemhauser, Wolsey and Fisher 1978): the rows that together are most like all others, so that each
 new one covers what no chosen one does. Likeness falls off with distance as `exp(SHARPNESS * (cosine - 1))`. Among unlabelled rows a
@@ -22,7 +22,7 @@ SHARPNESS = 5.0
 _CANDIDATES, _POINTS = 8_000, 8_000
 """Most rows that are chosen among, and that are to be covered, at once: a table of 256 MB."""
 _COVERED = 0.25
-"""Share of the candidates after which all is covered, and more of the same is no better than chance: the rest is drawn at random."""
+"""Share of the candidates that is chosen by cover. Beyond it cover is no better than chance, so the rest is drawn at random."""
 
 Floats = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
@@ -33,7 +33,7 @@ def select_unlabelled(pool: Sequence[Row], count: int, known: Sequence[Row], emb
     """Places of `count` rows of an unlabelled pool, in order.
 
     Args:
-        known: rows with one label each, which need no covering and tell what is doubtful; may be empty.
+        known: rows with one label each, which need no covering and tell which labels are doubtful; may be empty.
         embed: makes vectors of texts; without it the choice is at random.
     """
     rng = np.random.default_rng([seed, 53])
@@ -117,7 +117,7 @@ def _likeness(cosines: Floats) -> Floats:
 
 
 def _shares(counts: dict[str, int], total: int) -> dict[str, int]:
-    """How many of each label: as many of all, and what a thin one lacks from the others."""
+    """How many rows of each label: equal shares; what a label lacks, the others give."""
     shares = dict.fromkeys(sorted(counts), 0)
     left = min(total, sum(counts.values()))
     while left:

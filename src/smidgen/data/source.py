@@ -1,4 +1,4 @@
-"""What a data source is: a part that reads one file format into records, and writes them back."""
+"""The interface of a data source: a part that reads one file format into records, and writes them back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Records: TypeAlias = Iterator[tuple[int, Record]]
 """Data rows with their number, counted from 1; a header and blank lines are not counted."""
 
 Rows: TypeAlias = Iterator[tuple[int, Record | DataError]]
-"""The same with an error in the place of each row that cannot be read; reading goes on behind it."""
+"""Records with an error in the place of each row that cannot be read; reading goes on behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How much a data file may ask of memory.
+    """The most memory and time that reading a data file may take.
 
     Attributes:
         cell: most characters of one cell; a row may hold four times as many.
@@ -50,7 +50,7 @@ class SourceFile:
         path: where it lies.
         name: how it is called in messages.
         head: its first bytes (64 KiB, or all of it).
-        limits: what it may ask of memory.
+        limits: the most that reading it may take.
         encoding: the text encoding, where the user has named it.
         sheet: the worksheet, where the user has named it.
     """
@@ -84,7 +84,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceContent:
-    """What a source found in a file.
+    """An opened file: its columns, and how to read its rows.
 
     Attributes:
         columns: names in the file's order.

@@ -1,4 +1,4 @@
-"""Split rows: once, by share and strata, or for ever, by a keyed hash of each text."""
+"""Split rows into training and held-out rows: once, by share and strata, or for ever, by a keyed hash of each text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from smidgen.core.errors import InputError
 from smidgen.core.rows import Row, Text, joined
 from smidgen.text.near_duplicates import fold_text
 
-# Splits rows in two: the same way for the same rows in whatever order, fair to every stratum, near-duplicates on one side.
-
 
 def split_rows(
     rows: Sequence[Row],
@@ -25,7 +23,7 @@ def split_rows(
 ) -> tuple[list[Row], list[Row]]:
     """Split rows into (rest, held), each in the order of `rows`.
 
-    A row's side depends on the seed, its text and its stratum, not on where it stands in the file.
+    A row's side depends on the seed, its text and its stratum, not on its place in the file.
 
     Args:
         rows: the rows.
@@ -33,7 +31,7 @@ def split_rows(
             small strata together still give their share.
         share: wanted share of `held`, in 0..1.
         seed: the only source of randomness.
-        groups: a group per row (see `near.groups`); rows of a group stay together. Equal texts always do.
+        groups: a group per row (see `near_duplicates`); rows of a group stay together. Equal texts always do.
         minimum_per_stratum: how many rows of each stratum stay in the rest at least.
 
     Raises:
@@ -99,18 +97,16 @@ def _seeded_hash(seed: int, *words: str) -> str:
     return hashlib.blake2b("\x1f".join([str(seed), *words]).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-# On which side of the line a text falls, for ever: learnt from, chosen by, or certified on.
-#
-# The side is a keyed hash of the text alone, so the same text falls on the same side whenever it comes, whatever it was answered, and
-# nobody can pick a text's side who does not know the key.
-
 CHOOSING_SHARE = 0.4
-"""Of the held-out texts, those that choose between models. The rest certify: a bound takes more rows than a comparison."""
+"""Share of the held-out texts that choose between models. The rest certify: a bound takes more rows than a comparison."""
 _BITS = 53
 
 
 class SplitSide(StrEnum):
-    """What a text is for."""
+    """The use of a text: to train on, to choose between models, or to certify.
+
+    It is a keyed hash of the text alone: the same text always gets the same side, and nobody can pick its side without the key.
+    """
 
     LEARNING = "learning"
     CHOOSING = "choosing"
@@ -128,7 +124,6 @@ def assign_held_side(text: Text, key: str) -> SplitSide:
 
 
 def keyed_draw(text: Text, key: str, purpose: str) -> float:
-    """A number in [0, 1) that a text has for a purpose under this key; case, punctuation and spaces change nothing. Numbers for different
-    purposes have nothing to do with one another."""
+    """A number in [0, 1) drawn by a text (case, punctuation and spaces aside), the key and the purpose; independent between purposes."""
     digest = hashlib.blake2b(fold_text(joined(text)).encode("utf-8", "surrogatepass"), key=key.encode(), person=purpose.encode()[:16])
     return float((int.from_bytes(digest.digest()[:8], "big") >> (64 - _BITS)) / (1 << _BITS))

@@ -25,12 +25,10 @@ from smidgen.data.settings import DataSettings
 from smidgen.data.source import DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
 from smidgen.parts import registry
 
-# What a file's own types are in JSON: a column of Parquet may hold days and exact numbers.
-
 
 def json_value(value: Any) -> Any:
-    """A cell as JSON has it, in lists and objects too: days and times as ISO 8601 writes them, an exact number as a whole one or as the
-    nearest fraction, a span of time in seconds. Anything else stays what it is."""
+    """A cell of Parquet's own types as JSON has it, inside lists and objects too: days and times in ISO 8601, a span of time in seconds,
+    a decimal as the nearest number. Any other value stays as it is."""
     if isinstance(value, dict):
         return {name: json_value(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -43,10 +41,6 @@ def json_value(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     return value
 
-
-# Opens a data file: finds its format, its columns, and streams its rows.
-#
-# Formats are parts: a file of this room with a `part` that is a `Source`. Content decides before the name does.
 
 STDIN = "-"
 _HEAD = 64 << 10
@@ -88,7 +82,7 @@ class DataTable:
             yield number, record
 
     def each(self) -> Rows:
-        """The same with an error in the place of each row that cannot be read: one bad row does not lose the rest."""
+        """The records with an error in the place of each row that cannot be read: one bad row does not lose the rest."""
         return islice(self._read(), self.max_rows)
 
     def rows(
@@ -101,7 +95,7 @@ class DataTable:
 
         Args:
             parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
-            bad: told of each row that cannot be used, which is then left out; without it the first such row raises DataError.
+            bad: called with the error of each row that cannot be used, which is left out; without it the first such row raises.
             placed: brings a parsed output together with its text and raises ValueError with a reason; see `core.parts.Placing`.
         """
         for number, record in self.each():
@@ -220,7 +214,7 @@ def table_in_memory(name: str, records: Sequence[Record], input: tuple[str, ...]
 
 
 def _opened(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object, DataSource, SourceContent, list[Record]]:
-    """The file, what keeps it, its format, what is in it, and its first rows, of which there is one at least."""
+    """The file, the object that keeps it on disk, its format, its content, and its first rows, of which there is at least one."""
     origin, keep = _origin(path, settings)
     source = _source(origin)
     content = source.open(origin)
@@ -242,7 +236,7 @@ def sources() -> dict[str, DataSource]:
 
 
 def _source(origin: SourceFile) -> DataSource:
-    """By content first; then by name, so that a damaged file is reported as what it was meant to be."""
+    """The format of a file, by content, then by name: so a damaged file is reported as the format it was meant to be."""
     known = sources()
     # Text is read as CSV where nothing else fits, so CSV is asked last.
     order = sorted(known.values(), key=lambda source: source.name == "csv")
@@ -276,7 +270,7 @@ def _origin(path: str | Path, settings: DataSettings) -> tuple[SourceFile, objec
 
 
 def _look_at(file: Path, given: str, name: str) -> None:
-    """Raise DataError for what is no file to be read, before it is opened: opening a named pipe waits until somebody writes into it."""
+    """Raise DataError for a path that is no file, before it is opened: opening a named pipe waits until somebody writes into it."""
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
@@ -298,7 +292,7 @@ def _unopened(error: OSError | ValueError, name: str) -> DataError:
 
 
 def _halved(value: Any) -> bool:
-    """Whether half a character stands in a value, or anywhere in it."""
+    """Whether a value holds a lone surrogate (half a character), at any depth."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -334,9 +328,6 @@ def _no_label(origin: SourceFile, content: SourceContent) -> DataError:
         )
     names = ", ".join(content.columns)
     return origin.error("no column looks like the wanted output", value=names, todo="Name it with --label.")
-
-
-# A changed copy of a data file: written in the format that was read, never over an original.
 
 
 def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], what: str) -> None:

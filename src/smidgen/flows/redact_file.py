@@ -14,7 +14,7 @@ from smidgen.core.errors import RedactionError
 from smidgen.core.progress import Progress, Silent
 from smidgen.data.source import Record
 from smidgen.data.tables import STDIN, DataTable, check_copy_target, open_columns
-from smidgen.data.teacher.leaves import leaves, masked
+from smidgen.data.teacher.prompts import leaves, masked
 from smidgen.flows.redaction_model import PersonalDataFinder
 from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import Redactor, readable

@@ -13,11 +13,11 @@ from smidgen.core.metrics import Metric
 from smidgen.core.rows import Row
 from smidgen.data import row_selection
 from smidgen.data.label_errors import review_labels
-from smidgen.data.teacher import evaluation, generation, voting
+from smidgen.data.teacher import evaluation, generation
+from smidgen.data.teacher.evaluation import count_votes
 from smidgen.data.teacher.generation import ExampleFilter, ExampleRequest
 from smidgen.data.teacher.prompts import bag_of_words
 from smidgen.data.teacher.questions import NoAnswerReason, TeacherAnswer
-from smidgen.data.teacher.voting import count_votes
 from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
 from smidgen.text import near_duplicates
 from smidgen.usage.run_budget import TokenCount
@@ -40,11 +40,11 @@ def test_votes_become_shares() -> None:
 
 
 def test_votes_that_do_not_agree_or_cannot_be_used() -> None:
-    assert count_votes(votes("a", "b", "c"), hear, None, 0.5).why_not == voting.SPLIT
-    assert count_votes(votes("a", "?", "?"), hear, None, 0.5).why_not == voting.SPLIT, "a vote for nothing is a vote"
+    assert count_votes(votes("a", "b", "c"), hear, None, 0.5).why_not == evaluation.SPLIT
+    assert count_votes(votes("a", "?", "?"), hear, None, 0.5).why_not == evaluation.SPLIT, "a vote for nothing is a vote"
     assert count_votes(votes("a", "?", "a"), hear, None, 0.5).shares == ()
-    assert count_votes(votes("?", "!"), hear, None, 0.0).why_not == voting.UNHEARD
-    assert count_votes([TeacherAnswer("a", finished=False)], hear, None, 0.0).why_not == voting.CUT
+    assert count_votes(votes("?", "!"), hear, None, 0.0).why_not == evaluation.UNHEARD
+    assert count_votes([TeacherAnswer("a", finished=False)], hear, None, 0.0).why_not == evaluation.CUT
     assert count_votes([TeacherAnswer("", why_not=NoAnswerReason.BUDGET)], hear, None, 0.0).why_not == NoAnswerReason.BUDGET
     assert count_votes([], hear, None, 0.0).why_not == NoAnswerReason.PRIVATE
     assert count_votes([TeacherAnswer("", why_not=NoAnswerReason.BUDGET), TeacherAnswer("a")], hear, None, 0.9).output == "a"
@@ -58,7 +58,7 @@ def test_of_written_answers_the_one_nearest_to_all_is_taken() -> None:
 
     found = count_votes(votes("red lamp", "a red lamp", "blue chair"), str, agree, 0.3)
     assert (found.output, round(found.agreement, 2)) == ("a red lamp", 0.45)
-    assert count_votes(votes("red lamp", "blue chair"), str, agree, 0.3).why_not == voting.SPLIT
+    assert count_votes(votes("red lamp", "blue chair"), str, agree, 0.3).why_not == evaluation.SPLIT
     assert count_votes(votes("only"), str, agree, 0.3).output == "only"
 
 
@@ -66,13 +66,13 @@ def test_of_written_answers_the_one_nearest_to_all_is_taken() -> None:
     ("said", "mark"), [("7", 0.7), (" 10 ", 1.0), ("Mark: 8/10", 0.8), ("**6.5**", 0.65), ("0", 0.0), ("Score = 3.", 0.3)]
 )
 def test_marks(said: str, mark: float) -> None:
-    assert voting.read_mark(said) == pytest.approx(mark)
+    assert evaluation.read_mark(said) == pytest.approx(mark)
 
 
 @pytest.mark.parametrize("said", ["", "good", "11", "-", "7 because it is fine", "between 3 and 5"])
 def test_what_is_no_mark(said: str) -> None:
     with pytest.raises(ValueError):
-        voting.read_mark(said)
+        evaluation.read_mark(said)
 
 
 OWN = [Row("where is my parcel", "parcel"), Row("my parcel is late again", "parcel"), Row("i want my money back", "refund")]

@@ -1,1 +1,1 @@
-"""One file per kind of finding. Each has a `part`: a function from a survey to the findings of its kind."""
+"""Groups of findings. Each file has a `part`: a function from a survey to its findings."""

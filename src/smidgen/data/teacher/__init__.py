@@ -1,1 +1,1 @@
-"""A larger model as a teacher: what is asked of it, what it may cost, what leaves, what of its answers is believed."""
+"""A larger model as a teacher: its questions, their cost, its answers, and which of them are believed."""

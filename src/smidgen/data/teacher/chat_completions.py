@@ -1,4 +1,4 @@
-"""Chat completions over HTTP: what a server takes of a request, what models reason before an answer, and each kind of failure."""
+"""Chat completions over HTTP: the settings that a server takes, reasoning before an answer, and each kind of failure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from smidgen.core.errors import TeacherError
 from smidgen.core.http_failures import failure_reason, retry_after
 from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 
-# What a server takes of a request. Newer models know `max_tokens` by another name, and those that reason take no temperature: a server
-# that refuses one of these says which, and is then asked without it.
-
 _MAX_TOKENS, _TEMPERATURE, _SEED = "max_tokens", "temperature", "seed"
 _CHANGEABLE = frozenset((_MAX_TOKENS, _TEMPERATURE, _SEED))
 _NAMED = re.compile(rf"\b(?:{'|'.join(sorted(_CHANGEABLE))})\b")
@@ -26,10 +23,13 @@ _NAMED = re.compile(rf"\b(?:{'|'.join(sorted(_CHANGEABLE))})\b")
 
 @dataclass(frozen=True, slots=True)
 class ServerParameters:
-    """How a server is asked.
+    """The settings that a server takes in a request.
+
+    Newer models know `max_tokens` by another name, and those that reason take no temperature. A server that refuses a setting says
+    which, and is then asked without it.
 
     Attributes:
-        refused: settings of an answer that it does not take. The bound on its tokens never goes missing: it goes by its newer name.
+        refused: settings that it does not take. The bound on its tokens is always sent, under its newer name if need be.
     """
 
     refused: frozenset[str] = frozenset()
@@ -40,11 +40,11 @@ class ServerParameters:
         return _TEMPERATURE not in self.refused
 
     def without(self, names: frozenset[str]) -> ServerParameters:
-        """The same, without these settings as well."""
+        """A copy that leaves out these settings too."""
         return ServerParameters(self.refused | names)
 
     def settings(self, question: TeacherQuestion) -> dict[str, Any]:
-        """What a request says of the answer that is wanted."""
+        """The fields of a request that say how to answer a question."""
         bound = "max_completion_tokens" if _MAX_TOKENS in self.refused else _MAX_TOKENS
         wanted: dict[str, Any] = {bound: question.max_tokens, _TEMPERATURE: question.temperature}
         if question.temperature > 0:
@@ -53,7 +53,7 @@ class ServerParameters:
 
 
 def refused(body: bytes) -> frozenset[str]:
-    """Which of the settings that a request can do without the body of a refusal names: as its `param`, or else in its words."""
+    """The settings that the body of a refusal names, in its `param` or its message, and that a request can do without."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -69,17 +69,12 @@ def refused(body: bytes) -> frozenset[str]:
     return frozenset(_NAMED.findall(message)) if isinstance(message, str) else frozenset()
 
 
-# Models that think before they answer: how it shows, and an answer without it.
-#
-# What is thought is paid for and counts toward the bound on an answer. It stands in a field of its own, or before the answer between
-# `<think>` and `</think>`; some servers put the first of these into the prompt, so that the second stands alone.
-
 _OPEN, _CLOSE = "<think>", "</think>"
 _FIELDS = ("reasoning_content", "reasoning")
 
 
 def shows_reasoning(message: dict[str, Any], usage: Any) -> bool:
-    """Whether a message of a completion, or what it took, tells that its model thought."""
+    """Whether a message of a completion, or its usage, shows that the model reasoned first."""
     details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
     tokens = details.get("reasoning_tokens") if isinstance(details, dict) else None
     if isinstance(tokens, int) and tokens > 0:
@@ -88,7 +83,11 @@ def shows_reasoning(message: dict[str, Any], usage: Any) -> bool:
 
 
 def without_reasoning(answer: TeacherAnswer) -> TeacherAnswer:
-    """The answer without what was thought before it. Where the thinking does not end, the answer was cut off, and there is none."""
+    """The answer without the reasoning before it, which may stand between `<think>` and `</think>`.
+
+    Some servers put the first mark into the prompt, so that the second stands alone. Where the reasoning does not end, the answer was
+    cut off, and there is none.
+    """
     text = answer.text.lstrip()
     opened = text.startswith(_OPEN)
     thought, closed, said = text.removeprefix(_OPEN).partition(_CLOSE)
@@ -99,14 +98,10 @@ def without_reasoning(answer: TeacherAnswer) -> TeacherAnswer:
     return replace(answer, text=said.lstrip(), thought=answer.thought or bool(thought.strip()))
 
 
-# One chat completion over HTTP: sent with a deadline and a bound on its answer, and told apart where it fails.
-#
-# Certificates are verified, redirects are not followed, and no message repeats the key.
-
 _LIMIT_BYTES = 2_000_000
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _UNKNOWN_END = {408, 502, 504, 520, 524}
-"""What a gateway says that gave up waiting, or lost what it waited for: the model behind it may have answered, and that is billed."""
+"""Statuses of a gateway that gave up waiting: the model behind it may have answered, and that is billed."""
 _OF_THIS_QUESTION = {400, 413, 422}
 
 
@@ -141,6 +136,9 @@ class QuestionRefused:
 class ChatCompletions:
     """A connection to an OpenAI-compatible server. Safe to use from several threads.
 
+    Each request has a deadline and a bound on its answer. Certificates are verified, redirects are not followed, and no error repeats
+    the key.
+
     Args:
         url: its base (`https://api.example.com/v1`).
         model: the model's name.
@@ -165,7 +163,7 @@ class ChatCompletions:
         self._again = again
         self._url = f"{url}/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
-        self.dialect = ServerParameters()  # what it takes of a request, as far as it has shown
+        self.dialect = ServerParameters()  # as far as it has shown
         self._lock = threading.Lock()
         self.holds = True  # to a schema, until it shows that it does not
         self._held = False  # it took one
@@ -195,7 +193,7 @@ class ChatCompletions:
         return plain
 
     def _sent(self, question: TeacherQuestion, schema: str) -> TeacherAnswer | ServerBusy | QuestionRefused:
-        """Sent as the server takes it. Where it refuses a setting by its name, it is asked once more without that; what helped is kept."""
+        """Send a question with the settings that the server takes; where it refuses one by name, ask again without it and remember that."""
         dialect = self.dialect
         found = self._posted(question, schema, dialect)
         while isinstance(found, QuestionRefused) and found.of - dialect.refused and self._again():
@@ -257,7 +255,7 @@ class ChatCompletions:
 
 
 def _strict(schema: Any) -> bool:
-    """Whether every field of every object is required: what the strict way of providers asks for."""
+    """Whether every field of every object is required, as the strict mode of providers demands."""
     fields = schema.get("properties", {})
     return set(fields) == set(schema.get("required", ())) and all(
         _strict(node.get("items", node)) for node in fields.values() if isinstance(node.get("items", node), dict)
@@ -265,12 +263,12 @@ def _strict(schema: Any) -> bool:
 
 
 def _answer(read: bytes) -> TeacherAnswer | ServerBusy:
-    """The first choice of a completion. What is none was paid for, and another try may do better."""
+    """The first choice of a completion. An answer that is none was paid for, and another try may do better."""
     try:
         found: Any = json.loads(read)
         choice = found["choices"][0]
         message, cut = choice["message"], choice.get("finish_reason") == "length"
-        # One that was cut while it thought may have no content at all.
+        # One that was cut while it reasoned may have no content at all.
         content = message.get("content") if cut else message["content"]
         usage = found.get("usage")
         thought = shows_reasoning(message, usage)
@@ -279,15 +277,15 @@ def _answer(read: bytes) -> TeacherAnswer | ServerBusy:
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict) and isinstance(part.get("text"), str | None))
     text = content if isinstance(content, str) else ""
-    return without_reasoning(TeacherAnswer(text, *_taken(usage), finished=not cut, thought=thought))
+    return without_reasoning(TeacherAnswer(text, *_usage_tokens(usage), finished=not cut, thought=thought))
 
 
-def _taken(usage: Any) -> tuple[int, int]:
-    """Tokens in and out. A server that does not say is taken to have charged all that was set aside: -1 stands for that."""
+def _usage_tokens(usage: Any) -> tuple[int, int]:
+    """Tokens in and out; -1 where the server does not say: then all that was set aside counts as spent."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     numbers = [usage.get(name) if isinstance(usage, dict) else None for name in names]
     given, got, total = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in numbers)
-    # Some count what was thought in the total alone.
+    # Some count reasoning in the total alone.
     return given, max(got, total - given) if given >= 0 and got >= 0 else got
 
 

@@ -18,11 +18,9 @@ from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.store.hashing import content_hash
 from smidgen.usage.run_budget import RunBudget, TokenCount
 
-# How fast a teacher is asked: so many requests a minute, evenly spaced, and none while the server wants to be left alone.
-
 
 class RateLimiter:
-    """Spaces requests out. Safe to use from several threads.
+    """Space requests evenly, and send none while the server asks for a pause. Safe to use from several threads.
 
     Args:
         per_minute: the most requests in a minute; None for any number.
@@ -55,18 +53,16 @@ class RateLimiter:
             self._next = max(self._next, self._held)
 
 
-# Asks a teacher many questions: each once, from the store where it was answered before, within the budget, at the pace, with patience.
-
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds before the second try; the most that doubling comes to."""
+"""Seconds before the second try, doubled at each try up to the longest."""
 LONGEST_AFTER = 600.0
-"""A server that wants to be left alone for longer has closed for the day."""
+"""Seconds of a `Retry-After` above which the run ends."""
 _REFUSALS = 8
-"""So many refusals in a row, and none taken before, are of the server, not of the questions."""
+"""Refusals before any answer after which the server, not the question, is at fault."""
 
 
 class TeacherClient:
-    """A teacher over HTTP.
+    """Ask a teacher over HTTP: each question once, from the store where it was answered before, within the budget and the rate limit.
 
     Args:
         settings: of the teacher; `source` is a URL.
@@ -111,11 +107,11 @@ class TeacherClient:
         """
         keys = [self._key(question) for question in questions]
         distinct = dict(zip(keys, questions, strict=True))
-        known = self._begun(distinct)
+        known = self._stored_answers(distinct)
         found: dict[str, TeacherAnswer] = {}
         progress.start(title, len(distinct))
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teacher") as pool:
-            running = {pool.submit(self._or_stop, key, question, known[key]): key for key, question in distinct.items()}
+            running = {pool.submit(self._answer_or_stop, key, question, known[key]): key for key, question in distinct.items()}
             try:
                 for done in as_completed(running):
                     found[running[done]] = done.result()
@@ -124,11 +120,11 @@ class TeacherClient:
                 if len(found) < len(distinct):  # one failed, or the user stopped it: no other is begun
                     self._stop.set()
                     pool.shutdown(wait=True, cancel_futures=True)
-        self._tell(progress)
+        self._say_limits(progress)
         progress.finish(f"{sum(answer.why_not is None for answer in found.values())} answers")
         return [found[key] for key in keys]
 
-    def _tell(self, progress: Progress) -> None:
+    def _say_limits(self, progress: Progress) -> None:
         """Say once what the server does not take of what it is asked."""
         lines = {
             "the teacher's server takes no schema: its answers are held to it by words alone": not self._wire.holds,
@@ -139,7 +135,7 @@ class TeacherClient:
             progress.say(line)
 
     def _key(self, question: TeacherQuestion) -> str:
-        """All that an answer depends on."""
+        """The hash of all that an answer depends on."""
         asked = [
             question.messages,
             question.max_tokens,
@@ -149,9 +145,9 @@ class TeacherClient:
         ]
         return content_hash({"url": self._settings.source, "model": self._settings.model, "asked": asked})
 
-    def _begun(self, keys: Iterable[str]) -> dict[str, TeacherAnswer | None]:
-        """What is known of each question. What earlier runs paid for any of them counts before the first new one is sent, so that runs
-        together stay within the budget in whatever order their questions come."""
+    def _stored_answers(self, keys: Iterable[str]) -> dict[str, TeacherAnswer | None]:
+        """The stored answer to each question, or None. Charge what earlier runs paid for any of them before the first new one is sent, so
+        that all runs together stay within the budget."""
         known: dict[str, TeacherAnswer | None] = {}
         for key in keys:
             again = key in self._asked
@@ -162,8 +158,8 @@ class TeacherClient:
                 self.budget.charge(stored[1] if stored is not None else self._cache.marked(key))
         return known
 
-    def _or_stop(self, key: str, question: TeacherQuestion, known: TeacherAnswer | None) -> TeacherAnswer:
-        """One question; where the server cannot be asked, no other is begun."""
+    def _answer_or_stop(self, key: str, question: TeacherQuestion, known: TeacherAnswer | None) -> TeacherAnswer:
+        """Answer one question; where the server cannot be asked, begin no other."""
         try:
             return self._one(key, question, known)
         except TeacherError:
@@ -174,7 +170,7 @@ class TeacherClient:
         if known is not None:
             with self._lock:
                 self.stored += 1
-            return without_reasoning(known)  # older ones were kept with what was thought
+            return without_reasoning(known)  # older ones were kept with their reasoning
         most = TokenCount(question.most_tokens_in, question.max_tokens)
         lost = self._cache.marked(key)
         why = ""
@@ -187,25 +183,25 @@ class TeacherClient:
                 self._cache.mark(key, lost + most)
             except OSError as error:  # nothing was sent: what was set aside is for others, who may be waiting for it
                 self.budget.settle(most, TokenCount())
-                raise _unkept(error) from error
+                raise _store_error(error) from error
             try:
-                found = self._sent(question, most)
+                found = self._send(question, most)
             except TeacherError:
-                self._gave_up(key, most, TokenCount(), lost)
+                self._fail(key, most, TokenCount(), lost)
                 raise
             if isinstance(found, TeacherAnswer):
                 self.budget.settle(most, TokenCount(found.tokens_in, found.tokens_out))
                 try:
                     self._cache.put(key, found, lost)
                 except OSError as error:
-                    raise _unkept(error) from error
+                    raise _store_error(error) from error
                 return found
             if isinstance(found, QuestionRefused):
-                self._gave_up(key, most, TokenCount(), lost)
+                self._fail(key, most, TokenCount(), lost)
                 return self._refusal(found)
             took = most if found.paid else TokenCount()
             lost = lost + took
-            self._gave_up(key, most, took, lost)
+            self._fail(key, most, took, lost)
             why = found.why
             self._back_off(found, attempt)
         raise TeacherError(
@@ -214,7 +210,7 @@ class TeacherClient:
             todo="Run the same command again later: what was answered is kept, and is not paid for again.",
         )
 
-    def _sent(self, question: TeacherQuestion, most: TokenCount) -> TeacherAnswer | ServerBusy | QuestionRefused:
+    def _send(self, question: TeacherQuestion, most: TokenCount) -> TeacherAnswer | ServerBusy | QuestionRefused:
         with self._lock:
             self.sent += 1
         answer = self._wire.send(question)
@@ -226,13 +222,13 @@ class TeacherClient:
         got = answer.tokens_out if answer.tokens_out >= 0 else most.got
         return replace(answer, tokens_in=given, tokens_out=got)
 
-    def _gave_up(self, key: str, most: TokenCount, took: TokenCount, lost: TokenCount) -> None:
-        """A try without an answer: what it may have cost is spent, and stays marked."""
+    def _fail(self, key: str, most: TokenCount, took: TokenCount, lost: TokenCount) -> None:
+        """End a try without an answer: charge what it may have cost, and keep that marked."""
         self.budget.settle(most, took)
         self._cache.mark(key, lost)
 
     def _back_off(self, busy: ServerBusy, attempt: int) -> None:
-        """Wait as long as the server asks, or twice as long at every try, by chance more or less, so that not all come back at once."""
+        """Wait as long as the server asks, or twice as long at every try, with jitter so that not all come back at once."""
         if busy.after is not None and busy.after > LONGEST_AFTER:
             raise TeacherError(
                 f"the teacher's server wants to be asked again in {busy.after / 60:.0f} minutes ({busy.why})",
@@ -260,7 +256,7 @@ class TeacherClient:
         return TeacherAnswer("", why_not=NoAnswerReason.REFUSED)
 
 
-def _unkept(error: OSError) -> TeacherError:
+def _store_error(error: OSError) -> TeacherError:
     return TeacherError(
         "the teacher's answers cannot be kept, and what is not kept would be paid for again",
         value=str(error),

@@ -1,4 +1,9 @@
-"""New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept."""
+"""Generate examples with a teacher: plan what to ask for, read its answers, and filter them.
+
+Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside the
+labels that it takes them for. Where outputs are no labels, more rows are asked for where the user's texts lie far apart. No generated
+row is believed for being fluent: see `ExampleFilter`.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +20,18 @@ from numpy.typing import NDArray
 from smidgen.core.rows import Row, joined
 from smidgen.data.row_selection import SHARPNESS, select_covering
 from smidgen.data.teacher.evaluation import RequestEstimate
-from smidgen.data.teacher.leaves import leaves
-from smidgen.data.teacher.prompts import bag_of_words
+from smidgen.data.teacher.prompts import bag_of_words, leaves
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.stats.kernel_ridge import fit_classifier
 from smidgen.text import near_duplicates
 from smidgen.usage.run_budget import TokenCount
 
-# Where the user's texts lie close together, and where they are thin: what new examples without labels are aimed by.
-
 
 def find_regions(
     vectors: NDArray[np.float32], count: int, rng: np.random.Generator
 ) -> tuple[list[int], NDArray[np.int64], NDArray[np.float64]]:
-    """Rows that together are most like all others, one for each region; (n,) the number of the region that each row lies in; how thin each
-    region is: the less its rows are like others, the more.
+    """Regions of the user's texts: a row at the centre of each; (n,) each row's region; how thin each region is (the less its rows are
+    like others, the thinner).
 
     Args:
         vectors: (n, width) of length one.
@@ -43,7 +45,7 @@ def find_regions(
 
 
 def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
-    """`total` whole parts, as near to what each is worth as whole ones can be (largest remainders)."""
+    """`total` in whole parts, proportional to `worth` as near as can be (the largest remainders method)."""
     exact = worth / worth.sum() * total
     whole = np.floor(exact).astype(int)
     for place in np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]:
@@ -51,18 +53,12 @@ def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
     return [int(number) for number in whole]
 
 
-# New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept.
-#
-# Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside
-# the labels that it takes them for. Where outputs are no labels, the rows are few whose texts lie far from the others. Nothing
-# generated is believed for being fluent: see `Sieve`.
-
 PER_ANSWER = 8
 """New rows asked for at once: more repeat one another."""
 SEEDS = 6
 _RIVALS = 3
 _MOST_REGIONS, _SEEN = 32, 4_000
-"""Most regions of the user's texts that wishes are spread over, and rows that are looked at for them."""
+"""Most regions of the user's texts that requests are spread over, and rows that are looked at for them."""
 _LENGTHS = 3.0
 """How far outside of the user's own lengths a new text may be, as a factor."""
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)\n?```$", re.DOTALL)
@@ -73,7 +69,7 @@ _ALIKE = 0.97
 
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
-    """What one question asks for: rows with this output (None: any), like these seeds, not to be mistaken for rivals."""
+    """The content of one question: rows with this output (None: any), like these seeds, not to be mistaken for rivals."""
 
     label: str | None
     seeds: tuple[Row, ...]
@@ -81,7 +77,7 @@ class ExampleRequest:
 
 
 def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None, labelled: bool, seed: int) -> list[ExampleRequest]:
-    """Wishes for about `count` new rows.
+    """Plan the requests for about `count` new rows.
 
     Args:
         rows: the user's own rows.
@@ -101,7 +97,7 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
         np.add.at(confused, (targets, fit_classifier(vectors, targets, len(names)).left_out.argmax(axis=1)), 1.0)
         np.fill_diagonal(confused, 0.0)
     errors = confused.sum(axis=1) / np.maximum(counts, 1)
-    # A label with no error and the usual number of rows still gets a tenth of the wishes that a bad one gets.
+    # A label with no error and the usual number of rows still gets a tenth of the requests that a bad one gets.
     worth = (0.1 + errors) * np.sqrt(np.median(counts) / np.maximum(counts, 1))
     whole = largest_remainders(worth, questions)
     found = []
@@ -115,7 +111,7 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
 
 
 def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | None, rng: np.random.Generator) -> list[ExampleRequest]:
-    """Wishes all over the user's texts, more of them where these are thin: each shows rows of one region."""
+    """Requests all over the user's texts, more where these are thin: each shows rows of one region."""
     places = np.sort(rng.permutation(len(rows))[:_SEEN])
     known = bag_of_words([joined(rows[place].input) for place in places]) if vectors is None else vectors[places]
     centres, lies_in, thin = find_regions(known, min(questions, _MOST_REGIONS, max(1, len(places) // (2 * SEEDS))), rng)
@@ -130,13 +126,13 @@ def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | 
 
 
 def estimate_generation(questions: Sequence[TeacherQuestion], trial: Sequence[TokenCount], rate: float, thinks: bool) -> RequestEstimate:
-    """What it takes to have wishes met.
+    """Estimate the requests and tokens of generation.
 
     Args:
         questions: that ask for them.
         trial: what the questions of the trial took.
         rate: tokens for each byte of those.
-        thinks: whether the teacher does so before it answers; as much as in the trial, then.
+        thinks: whether the teacher reasons before it answers: then as much as in the trial is added.
     """
     given = rate * sum(question.most_tokens_in for question in questions)
     # An answer has more rows than its question shows, of the same form.
@@ -148,7 +144,7 @@ def estimate_generation(questions: Sequence[TeacherQuestion], trial: Sequence[To
 
 
 def generation_instruction(description: str, lesson: str) -> str:
-    """What the teacher is told before it makes examples."""
+    """The system message before a teacher makes examples."""
     job = f"The job that the examples are for: {description}\n\n" if description else ""
     return (
         f"You make training examples for a small language model. {job}The model will be told:\n{lesson}\n\n"
@@ -157,21 +153,21 @@ def generation_instruction(description: str, lesson: str) -> str:
     )
 
 
-def generation_question(wish: ExampleRequest, content: Callable[[Row], Any], safe: Callable[[Any], Any] = lambda value: value) -> str:
-    """The question that asks for a wish. `content` shows a row's output: as a text, or as what JSON can hold. `safe` makes texts, and the
-    texts in such values, safe to be sent: they are changed before they are put into JSON."""
-    if wish.label is None:
-        shown = json.dumps([{"input": safe(joined(row.input)), "output": safe(content(row))} for row in wish.seeds], ensure_ascii=False)
+def generation_question(request: ExampleRequest, content: Callable[[Row], Any], safe: Callable[[Any], Any] = lambda value: value) -> str:
+    """The question that asks for new rows. `content` shows a row's output: a text, or a JSON value. `safe` redacts texts, and the texts in
+    such values, before they are put into JSON."""
+    if request.label is None:
+        shown = json.dumps([{"input": safe(joined(row.input)), "output": safe(content(row))} for row in request.seeds], ensure_ascii=False)
         return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"
-    shown = json.dumps([safe(joined(row.input)) for row in wish.seeds], ensure_ascii=False)
-    rivals = f" None of them may fit {' or '.join(map(safe, wish.rivals))}." if wish.rivals else ""
-    wanted = f"Make {PER_ANSWER} new texts with the label {safe(wish.label)}, as a list of strings, unlike one another and unlike these:"
+    shown = json.dumps([safe(joined(row.input)) for row in request.seeds], ensure_ascii=False)
+    rivals = f" None of them may fit {' or '.join(map(safe, request.rivals))}." if request.rivals else ""
+    wanted = f"Make {PER_ANSWER} new texts with the label {safe(request.label)}, as a list of strings, unlike one another and unlike these:"
     return f"{wanted}\n{shown}{rivals}"
 
 
-def read_examples(answer: str, wish: ExampleRequest, parse: Callable[[str, Any], Any]) -> tuple[list[Row], int]:
-    """The rows of an answer, and how many of its entries are none. An answer that is no list counts as one. `parse` makes an output of a
-    text's given one, and raises ValueError for one that cannot be."""
+def read_examples(answer: str, request: ExampleRequest, parse: Callable[[str, Any], Any]) -> tuple[list[Row], int]:
+    """The rows of an answer, and how many of its entries are unusable; an answer that is no list counts as one. `parse` makes an output
+    from a text and its given output, and raises ValueError where it cannot."""
     text = answer.strip()
     fenced = _FENCE.match(text)
     try:
@@ -182,8 +178,8 @@ def read_examples(answer: str, wish: ExampleRequest, parse: Callable[[str, Any],
         return [], 1
     rows, bad = [], 0
     for entry in entries[: 2 * PER_ANSWER]:
-        given = entry if wish.label is not None else entry.get("input") if isinstance(entry, dict) else None
-        output = wish.label if wish.label is not None else entry.get("output") if isinstance(entry, dict) else None
+        given = entry if request.label is not None else entry.get("input") if isinstance(entry, dict) else None
+        output = request.label if request.label is not None else entry.get("output") if isinstance(entry, dict) else None
         try:
             if not _usable(given):
                 raise ValueError
@@ -200,7 +196,7 @@ def _usable(text: Any) -> bool:
 
 @dataclass
 class ExampleFilter:
-    """What new rows must pass, and how many did not, by reason.
+    """Filter generated rows, and count those dropped by reason.
 
     Attributes:
         own: the user's rows to learn from. `apart` are rows that are only measured on.
@@ -215,8 +211,8 @@ class ExampleFilter:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def passed(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that hold no stand-in, in text or output, are as long as the user's own, near no row that is measured on, and say
-        something new."""
+        """The rows that hold no placeholder, are about as long as the user's own, are near no row that is measured on, and say something
+        new."""
         plain = [row for row in rows if not self._drop(bool(_PLACEHOLDER.search(joined(row.input))), "it holds a stand-in")]
         kept = self._sized([row for row in plain if not self.masked(row.output)])
         texts = [joined(row.input) for row in kept]
@@ -230,8 +226,8 @@ class ExampleFilter:
         return self._distinct(fresh)
 
     def masked(self, output: Any) -> bool:
-        """Whether an output of the teacher's making holds a stand-in, and is dropped for that. It stands for a value of a row that the
-        teacher was shown: put back, the value would be said of another text."""
+        """Whether an output that the teacher made holds a placeholder, and is dropped for that. The placeholder stands for a value of a
+        row that the teacher was shown: restored, the value would be put into another text."""
         held = not self.labelled and any(_PLACEHOLDER.search(text) for text in leaves(output))
         return self._drop(held, "its output holds a stand-in")
 
@@ -245,7 +241,7 @@ class ExampleFilter:
         return [row for row in rows if not self._drop(not least <= len(joined(row.input)) <= most, "shorter or longer than any of yours")]
 
     def _distinct(self, rows: list[Row]) -> list[Row]:
-        """Rows that say nothing that is said already, in whatever words."""
+        """The rows that no other row paraphrases, by their vectors."""
         if self.embed is None or not rows:
             return rows
         known = self.embed([joined(row.input) for row in self.own])

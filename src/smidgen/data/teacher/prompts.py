@@ -1,7 +1,7 @@
-"""Prompts for a teacher: the job and the names of the answers first, your own rows as a conversation that went well, the text last.
+"""Prompts for a teacher: the job and the names of the answers first, the user's own rows as an earlier conversation, the text last.
 
-What the teacher is told stands in the system message, and the text is the last message, alone. So a server whose model knows the job by
-heart can answer it, too.
+The job stands in the system message, and the text alone in the last one: so a server with a fine-tuned model can answer, too. Texts in
+JSON values are redacted one by one, never in the JSON itself, where a line break is a backslash and a letter that sticks to the next word.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,43 +21,40 @@ from smidgen.core.errors import RedactionError
 from smidgen.core.parts import Form
 from smidgen.core.rows import Row, joined
 from smidgen.data.row_selection import Embed
-from smidgen.data.teacher.leaves import changed, masked
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import Find, Redactor
-from smidgen.text import near_duplicates
-
-# How every conversation with a teacher begins: the job in the user's words, and the names that answers are held to.
-#
-# Labels, kinds, fields and their choices are names, not running text: each is sent whole or not at all, so that what the teacher is
-# asked for stays what it was. A name that is personal has one stand-in, which is put back in what is answered.
+from smidgen.text import near_duplicates, words
 
 
 @dataclass(frozen=True)
 class JobDescription:
-    """What is told first.
+    """The beginning of every conversation with a teacher: the job in the user's words, and the names that answers are held to.
+
+    Labels, kinds, fields and their choices are names, not running text: each is sent whole or replaced whole by one placeholder, which
+    is restored in the answer.
 
     Attributes:
-        description: what the job is.
-        form: the task's form, as the teacher is told of it.
-        redactor: what both went through, which all conversations go on from; None where nothing leaves this machine.
+        description: the job.
+        form: the task's form, redacted.
+        redactor: the redactor of both, which all conversations go on from; None where nothing leaves this machine.
     """
 
     description: str
     form: Form
     redactor: Redactor | None = None
 
-    def begun(self) -> Redactor:
-        """The redactor of a new conversation."""
+    def fork(self) -> Redactor:
+        """A redactor for a new conversation."""
         return Redactor() if self.redactor is None else self.redactor.begun()
 
     def safe(self, redactor: Redactor) -> Callable[[Any], Any]:
-        """What makes a text, or the texts in what JSON can hold, safe to be sent in that conversation. It raises RedactionError."""
+        """A function that redacts a text, or the texts in a JSON value, for that conversation. It raises RedactionError."""
         return _unchanged if self.redactor is None else functools.partial(masked, redactor=redactor)
 
 
 def describe_job(description: str, form: Form, find: Find | None) -> JobDescription:
-    """The opening of conversations; without `find` they stay on this machine, and nothing is changed.
+    """Redact the job and its form; without `find` nothing leaves this machine, and nothing is changed.
 
     Raises RedactionError where the description or a name cannot be made safe to send.
     """
@@ -94,7 +92,7 @@ def _redacted_schema(node: Any, redactor: Redactor) -> Any:
             made[key] = [changed(one, lambda choice: redactor.name(choice, value=True)) for one in value]
         elif key == "description":
             made[key] = redactor.mask(value)
-        elif key != "pattern" or redactor.name(value) == value:  # a pattern with stand-ins in it would fit nothing
+        elif key != "pattern" or redactor.name(value) == value:  # a pattern with placeholders in it would fit nothing
             made[key] = _redacted_schema(value, redactor)
     return made
 
@@ -111,16 +109,16 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class TeacherPrompts:
-    """Makes questions.
+    """Make the questions to a teacher.
 
     Attributes:
-        system: what the teacher is told, safe to be sent.
+        system: the system message, redacted.
         rows: the user's own rows that may be shown with a question.
-        answers: what the answer to each would look like: a text, or what JSON can hold.
+        answers: the answer to each, a text or a JSON value.
         shown: how many are shown.
         max_tokens: of an answer.
         temperature: of sampling.
-        opening: what conversations begin with, and whether personal data is redacted, because they leave this machine.
+        opening: the job, which also says whether personal data is redacted.
         embed: makes vectors of texts; without it, rows are near where their words are.
         schema: JSON of the schema that answers are to fit; empty for none.
     """
@@ -136,15 +134,15 @@ class TeacherPrompts:
     schema: str = ""
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[TeacherQuestion], Redactor]]:
-        """For each row its question, as often as there are votes, and what was redacted in it. A row is not shown to itself.
+        """For each row its question, once per vote, and its redactor. A row is not shown in its own question.
 
-        A row whose text cannot be made safe has no question.
+        A row whose text cannot be redacted has no question.
         """
         near_rows = self._near([joined(row.input) for row in rows])
         return [self._one(row, places, votes) for row, places in zip(rows, near_rows, strict=True)]
 
     def _one(self, row: Row, places: Sequence[int], votes: int) -> tuple[list[TeacherQuestion], Redactor]:
-        redactor = self.opening.begun()
+        redactor = self.opening.fork()
         try:
             turns = redactor.twice(functools.partial(self._turns, joined(row.input), places, self.opening.safe(redactor)))
         except RedactionError:
@@ -153,7 +151,7 @@ class TeacherPrompts:
         return [TeacherQuestion(asked, self.max_tokens, self.temperature, vote, self.schema) for vote in range(votes)], redactor
 
     def _turns(self, text: str, places: Sequence[int], safe: Callable[[Any], Any]) -> list[tuple[str, str]]:
-        """The rows that are shown, the nearest one last, and the text. Raises RedactionError where that cannot be made safe."""
+        """The rows that are shown, the nearest one last, and the text. Raises RedactionError where the text cannot be redacted."""
         last = safe(text)
         turns: list[tuple[str, str]] = []
         for place in places:
@@ -167,7 +165,7 @@ class TeacherPrompts:
         return [*turns, ("user", last)]
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text the places of the rows that are nearest to it, nearest first: a few more than are shown."""
+        """For each text the places of the nearest rows, nearest first: a few more than are shown."""
         if not self.shown or not self.rows:
             return [[] for _ in texts]
         embed = self.embed or bag_of_words
@@ -186,7 +184,7 @@ def answer_text(answer: Any) -> str:
 
 
 def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(n, width) vectors of length one that are near where texts share words: each word counts in a place that its letters choose."""
+    """(n, width) vectors of length one that are near where texts share words: word counts, hashed by letters."""
     table = np.zeros((len(texts), _WIDTH), dtype=np.float32)
     for number, text in enumerate(texts):
         for word in near_duplicates.fold_text(text).split():
@@ -198,6 +196,65 @@ def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def answer_tokens(answers: Sequence[str]) -> int:
-    """Tokens that the longest of these answers may take, and somewhat more."""
+    """Tokens that the longest of these answers may take, with some headroom."""
     longest = max((len(answer.encode("utf-8", "replace")) for answer in answers), default=0)
     return math.ceil(longest / _BYTES_PER_TOKEN) + _HEADROOM
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]+)?")
+_LONG = 8
+"""Digits up to which a number may be something other than its field's name says: `tax` may be a tax number, or a sum."""
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Every text in a JSON value: itself, or those of a list or an object, with its field names. Whole numbers are read as texts, others
+    are not. Raises RedactionError for bytes."""
+    if isinstance(value, bytes):
+        raise RedactionError("a cell holds bytes, which cannot be read", value=f"{len(value):,} bytes", todo="Leave the column out.")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name)
+            yield from leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from leaves(inner)
+    elif value is not None and not isinstance(value, bool):
+        if not isinstance(value, float):
+            yield str(value)
+        elif value.is_integer():  # an account number, in a column where some row has none
+            yield str(int(value))
+
+
+def changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with `change` applied to each of its texts; a number keeps its type where its text stays. Raises as `leaves` does."""
+    if isinstance(value, dict):
+        return {change(str(name)): changed(inner, change) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [changed(inner, change) for inner in value]
+    for text in leaves(value):
+        other = change(text)
+        return value if other == text else other
+    return value
+
+
+def masked(value: Any, redactor: Redactor, name: str = "", above: str = "") -> Any:
+    """The value with personal data redacted in each of its texts and numbers. A field's name, with that of the one `above`, may say what
+    its value is: `{"cvv": 737}`. Raises as `leaves` does, and RedactionError for a text that cannot be redacted."""
+    if isinstance(value, dict):
+        return {redactor.mask(str(key)): masked(inner, redactor, str(key), name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner, redactor, name, above) for inner in value]
+    said = words.field_words(above, name)
+    if isinstance(value, float) and not value.is_integer():
+        other = redactor.named(repr(value), said)
+        return value if other == repr(value) else other
+    return changed(value, lambda text: _redact_text(text, redactor, said))
+
+
+def _redact_text(text: str, redactor: Redactor, said: str) -> str:
+    """A text with its personal data redacted. A text that is a number is read as one: a table's cells are texts."""
+    short = _NUMBER.fullmatch(text) and ("." in text or sum(map(str.isdigit, text)) <= _LONG)
+    if not short:
+        return redactor.mask(text, said and f"{said}: ")
+    other = redactor.named(text, said)
+    return redactor.mask(text) if other == text else other

@@ -14,16 +14,14 @@ from typing import Any
 
 from smidgen.usage.run_budget import TokenCount
 
-# What is asked of a teacher, and what comes back.
-
 _MESSAGE_TEMPLATE_TOKENS = 32
 _TEMPLATE_TOKENS = 64
-"""Tokens that a chat template may put around each message, and around all of them: more than any known one does."""
+"""Tokens that a chat template may add to each message, and to all of them: more than any known template does."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherQuestion:
-    """One request.
+    """A question to a teacher: one chat completion.
 
     Attributes:
         messages: (role, content) pairs, as a chat completion takes them.
@@ -59,14 +57,14 @@ class NoAnswerReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TeacherAnswer:
-    """What a teacher said.
+    """A teacher's answer, or why there is none.
 
     Attributes:
         text: the answer; empty where there is none.
         tokens_in, tokens_out: what it took.
         finished: False where it was cut at `max_tokens`.
         stored: True where it came from an earlier run.
-        thought: True where its model shows that it thought first: that counts in what it took, and is not in the text.
+        thought: True where its model reasoned first: that counts in the tokens, and is not in the text.
         why_not: why there is no answer; None where there is one.
     """
 
@@ -79,17 +77,15 @@ class TeacherAnswer:
     why_not: NoAnswerReason | None = None
 
 
-# Answers that were paid for, kept by the content of their questions: a run that was killed pays nothing twice.
-#
-# Before a request is sent, a mark is left with the most that it can cost. A run that is killed meanwhile leaves the mark behind, and
-# the next one counts it as spent, because it may have been.
-
 LIMIT_BYTES = 1_000_000_000
 _BLOCK = 4096
 
 
 class AnswerStore:
-    """A folder of answers. Keys are hex hashes.
+    """A folder of answers that were paid for, so that a killed run pays nothing twice. Keys are hex hashes.
+
+    Before a request is sent, a mark is left with the most that it can cost. A run that is killed leaves its mark behind, and the next
+    one counts it as spent, because it may have been.
 
     Args:
         folder: where they lie; made where it is not there, for its owner alone: answers may repeat what was asked.
@@ -124,12 +120,12 @@ class AnswerStore:
         self._file(key, "sent").unlink(missing_ok=True)
 
     def marked(self, key: str) -> TokenCount:
-        """What tries of this question may have cost that brought no answer."""
+        """The tokens that tries of this question without an answer may have cost."""
         found = _read(self._file(key, "sent"))
         return TokenCount() if found is None else _tokens(found, "in", "out")
 
     def mark(self, key: str, most: TokenCount) -> None:
-        """Say, before a request is sent, what tries of this question may have cost in all; no tokens take the mark away."""
+        """Write down, before a request is sent, what all its tries may cost; no tokens remove the mark."""
         if most.total:
             _write(self._file(key, "sent"), {"in": most.given, "out": most.got})
         else:
@@ -140,7 +136,7 @@ class AnswerStore:
         files = []
         for folder in self._folder.iterdir():
             for entry in folder.iterdir() if folder.is_dir() else ():
-                with contextlib.suppress(FileNotFoundError):  # another build took it away, or put it in its place
+                with contextlib.suppress(FileNotFoundError):  # another build removed or replaced it
                     files.append((entry.stat(), entry))
         kept = 0
         for status, file in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):

@@ -18,8 +18,7 @@ from smidgen.data.teacher import evaluation as trials
 from smidgen.data.teacher import generation
 from smidgen.data.teacher.evaluation import RequestEstimate
 from smidgen.data.teacher.generation import ExampleFilter, ExampleRequest
-from smidgen.data.teacher.leaves import changed
-from smidgen.data.teacher.prompts import answer_text, answer_tokens
+from smidgen.data.teacher.prompts import answer_text, answer_tokens, changed
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build.examples import Examples

@@ -19,13 +19,12 @@ from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.row_selection import Embed
-from smidgen.data.teacher import voting
+from smidgen.data.teacher import evaluation
 from smidgen.data.teacher.client import TeacherClient
-from smidgen.data.teacher.leaves import changed
-from smidgen.data.teacher.prompts import TeacherPrompts, answer_text, answer_tokens, describe_job
+from smidgen.data.teacher.evaluation import CUT, UNHEARD, Agree, VoteResult, count_votes
+from smidgen.data.teacher.prompts import TeacherPrompts, answer_text, answer_tokens, changed, describe_job
 from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.data.teacher.voting import CUT, UNHEARD, Agree, VoteResult, count_votes
 from smidgen.flows import redaction_model
 from smidgen.flows.local_model import load
 from smidgen.judge import cost_estimate
@@ -98,14 +97,14 @@ class RemoteTeacher:
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
         """The teacher's marks."""
-        system = voting.marking_instruction(self.opening.description, self._lesson)
+        system = evaluation.marking_instruction(self.opening.description, self._lesson)
         questions: list[TeacherQuestion | None] = []
         for row in rows:
             text, answer = joined(row.input), _answer(self._task, row.output, self._form, row.input)
             redactor = self.redactor()
             try:
                 asked = redactor.twice(functools.partial(_marking, text, answer, self.opening.safe(redactor)))
-                questions.append(TeacherQuestion((("system", system), ("user", asked)), self.room(voting.MARK_TOKENS)))
+                questions.append(TeacherQuestion((("system", system), ("user", asked)), self.room(evaluation.MARK_TOKENS)))
             except RedactionError:  # it cannot be made safe to send
                 questions.append(None)
         answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
@@ -131,7 +130,7 @@ class RemoteTeacher:
 
     def redactor(self) -> Redactor:
         """What the texts of a new conversation with this teacher go through, where they leave this machine."""
-        return self.opening.begun()
+        return self.opening.fork()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -336,7 +335,7 @@ def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
 
 def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
     """The question for a mark."""
-    return voting.marking_question(safe(text), answer_text(safe(answer)))
+    return evaluation.marking_question(safe(text), answer_text(safe(answer)))
 
 
 def _first(output: Any) -> Any:
@@ -365,6 +364,6 @@ def _mark(answer: TeacherAnswer) -> float | None:
     if answer.why_not is not None:
         return None
     try:
-        return voting.read_mark(answer.text)
+        return evaluation.read_mark(answer.text)
     except ValueError:
         return None

@@ -26,10 +26,9 @@ from smidgen.data.row_selection import Embed
 from smidgen.data.settings import DataSettings
 from smidgen.data.tables import open_table
 from smidgen.data.teacher import evaluation as trials
-from smidgen.data.teacher.evaluation import RequestEstimate, TeacherEvaluation
+from smidgen.data.teacher.evaluation import CUT, RequestEstimate, TeacherEvaluation, VoteResult
 from smidgen.data.teacher.questions import NoAnswerReason
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.data.teacher.voting import CUT, VoteResult
 from smidgen.flows.build.examples import Examples, are_few, path_of
 from smidgen.flows.build.synthetic_data import GenerationPlan, generate, plan_generation, require_single
 from smidgen.flows.build.teachers import BundleTeacher, RemoteTeacher, open_teacher, uses_redaction_model
