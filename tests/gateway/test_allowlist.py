@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.gateway.allowlist import Allowlist, told
+from smidgen.gateway.allowlist import Allowlist, describe_open_paths
 
 OPENED = [
     ("POST", "/v1/chat/completions"),
@@ -146,10 +146,14 @@ def test_the_refusal_says_what_to_do() -> None:
 
 
 def test_the_start_says_what_goes_upstream_and_whose_objects_are_open() -> None:
-    assert told((), False).endswith("any other path gets 403 (--pass)") and "this server's key" not in told((), False)
-    assert "under this server's key" in told((), True) and "others have stored" not in told((), True)
-    assert told(("/v1/files/*",), True).endswith("by --pass /v1/files/*; each client can reach what others have stored there")
-    assert told(("/v1/files/*",), False).endswith("by --pass /v1/files/*")
+    assert describe_open_paths((), False).endswith("any other path gets 403 (--pass)") and "this server's key" not in describe_open_paths(
+        (), False
+    )
+    assert "under this server's key" in describe_open_paths((), True) and "others have stored" not in describe_open_paths((), True)
+    assert describe_open_paths(("/v1/files/*",), True).endswith(
+        "by --pass /v1/files/*; each client can reach what others have stored there"
+    )
+    assert describe_open_paths(("/v1/files/*",), False).endswith("by --pass /v1/files/*")
 
 
 def _split(asked: str) -> tuple[str, bytes]:

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.gateway import answer_cache as answers
+from smidgen.gateway.answer_cache import AnswerCache, CachedAnswer, CacheEntry, CacheLimits
 from smidgen.gateway.answer_reading import AnswerUsage
-from smidgen.gateway.cache import cached_answer as answers
-from smidgen.gateway.cache.cached_answer import CachedAnswer
-from smidgen.gateway.cache.key import CacheKey, CacheKeys
-from smidgen.gateway.cache.near_matches import differ
-from smidgen.gateway.cache.rules import Sharing, cache_directives, scope, why_uncacheable
-from smidgen.gateway.cache.store import AnswerCache, CacheEntry, CacheLimits
+from smidgen.gateway.cache_rules import CacheKey, CacheKeys, Sharing, cache_directives, scope, why_uncacheable
+from smidgen.gateway.near_matches import differ
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 NAMING = CacheKeys()
@@ -259,7 +257,7 @@ def test_a_memory_never_holds_more_than_it_may_and_counts_right(steps: list[tupl
         kept = memory.put(new)
         assert kept is (size <= 3_000)
         if placed:
-            memory.placed(new, vector)
+            memory.set_vector(new, vector)
         assert len(memory) <= 4 and memory.size <= 12_000 + vector.nbytes
         for wanted in (b"t", b"u"):
             found = memory.alike(CacheKey(b"?", wanted, ""), float(now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.headers import client_key, harmless_headers, upstream_headers, without_secrets
+from smidgen.gateway.headers import client_key, impersonal_headers, upstream_headers, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_key_is_the_one_that_this_server_checks_before_all_others(headers: l
 
 def test_a_key_against_repetition_may_name_somebody_and_stays() -> None:
     sent = [(b"Idempotency-Key", b"m.holloway@example.org"), (b"accept", b"*/*")]
-    assert harmless_headers(sent) == [(b"accept", b"*/*")]
+    assert impersonal_headers(sent) == [(b"accept", b"*/*")]
 
 
 CREDENTIALS = (
@@ -102,9 +102,9 @@ def test_a_known_header_crosses_a_border_with_what_such_a_header_says_alone() ->
         (b"x-smidgen-via", b"0123456789012345678901ab,ffffffffffffffffffffffff"),
         (b"Authorization", b"Bearer sk-proj-AbC_1234567890123"),
     ]
-    assert harmless_headers(usual) == usual
+    assert impersonal_headers(usual) == usual
     told = [(b"user-agent", b"Mozilla/5.0 (Anna Schmidt's Mac) m.holloway@example.org"), (b"user-agent", b"python-httpx/0.28.1")]
-    assert harmless_headers(told) == [(b"user-agent", b"Mozilla/5.0"), (b"user-agent", b"python-httpx/0.28.1")]
+    assert impersonal_headers(told) == [(b"user-agent", b"Mozilla/5.0"), (b"user-agent", b"python-httpx/0.28.1")]
     odd = [
         (b"user-agent", b"Anna Schmidt"),
         (b"accept", b"m.holloway@example.org"),
@@ -118,4 +118,4 @@ def test_a_known_header_crosses_a_border_with_what_such_a_header_says_alone() ->
         (b"authorization", b"Bearer Anna Schmidt"),
         (b"x-api-key", b"m.holloway@example.org"),
     ]
-    assert harmless_headers(odd) == []
+    assert impersonal_headers(odd) == []

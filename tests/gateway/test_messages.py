@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.gateway.eligibility import RESPONSES, text_of, why_ineligible
-from smidgen.gateway.messages import response_format, response_pieces
+from smidgen.gateway.eligibility import RESPONSES, response_format, response_pieces, text_of, why_ineligible
 from smidgen.server.traffic.exchange import oddity
 
 USER = {"role": "user", "content": "late"}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.upstream_stub import chunk
 
+from smidgen.gateway.answer_reading import UsageEventFilter, asking_for_usage
 from smidgen.gateway.request_body import with_value
-from smidgen.gateway.stream_usage import UsageEventFilter, asking_for_usage
 
 CHAT = b"/chat/completions"
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'

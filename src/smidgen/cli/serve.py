@@ -249,11 +249,11 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
 
 def _routes(names: Sequence[str], settings: ServeSettings, shared_key: bool) -> Iterator[str]:
     """What goes to the fallback, and what happens to it on the way, in lines."""
-    from smidgen.gateway.allowlist import told
+    from smidgen.gateway.allowlist import describe_open_paths
 
     privacy = settings.privacy
     yield f"requests that no bundle may answer go to {', '.join(settings.fallback.urls)}" if names else "all requests go to the fallback"
-    yield told(settings.fallback.pass_paths, shared_key)
+    yield describe_open_paths(settings.fallback.pass_paths, shared_key)
     if privacy.on:
         kinds = f", with {', '.join(privacy.kinds)}" if privacy.kinds else ""
         yield f"personal data in them is handled by the policy {privacy.policy}{kinds}"

@@ -1,10 +1,10 @@
-"""Which requests may go upstream: an allow-list by method and path.
+"""The allow-list of requests that may go upstream, by method and path.
 
-Behind a gateway many clients may share one key of the operator's. With it they could read each other's files, delete models and make new
-keys. So only paths that compute an answer and touch nobody's objects go upstream, and those that the operator adds with `--pass`.
+Many clients may share one key of the operator's. With it they could read each other's files, delete models and make new keys. So only
+paths that compute an answer and touch nobody's objects go upstream, and those that the operator adds with `--pass`.
 
-A path is compared as it was sent, byte for byte. What two servers might read differently matches nothing: doubled slashes, dots as a step,
-an encoded slash, a semicolon, a letter of another case, a slash at the end.
+A path is compared as it was sent, byte for byte. A path that two servers might read differently matches nothing: with doubled slashes,
+a step of dots, an encoded slash, a semicolon, a letter of another case, or a slash at the end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from smidgen.core.errors import InputError, RequestError, shown
 
 _POSTS = ("chat/completions", "completions", "responses", "embeddings", "moderations", "systemone")
 OPEN = (*(f"POST /v1/{path}" for path in _POSTS), "GET /v1/models", "GET /v1/models/*")
-"""What goes upstream by default."""
+"""Requests that go upstream by default."""
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ROOT = "/v1/"
@@ -27,7 +27,7 @@ _PATH = re.compile(r"/v1(?:/[A-Za-z0-9._~:@$+,=-]+)+")
 _MODEL = re.compile(rb"/v1/models/[A-Za-z0-9@][A-Za-z0-9._:@~-]{0,255}(?:(?:/|%2[Ff])[A-Za-z0-9@][A-Za-z0-9._:@~-]{0,255}){0,3}")
 """A model's name may have slashes in it: `meta-llama/Llama-3`."""
 _READ_DIFFERENTLY = frozenset('/\\%;?#"<>')
-"""Characters that may end a step or a path, once they are decoded."""
+"""Decoded characters that some servers take for the end of a step or a path."""
 _LONGEST = 2_000
 _SHOWN = 120
 
@@ -73,8 +73,8 @@ class Allowlist:
         )
 
 
-def told(patterns: Sequence[str], shared_key: bool) -> str:
-    """What goes upstream, in a line for the start of the server."""
+def describe_open_paths(patterns: Sequence[str], shared_key: bool) -> str:
+    """The paths that go upstream, in one line, printed when the server starts."""
     key = " under this server's key" if shared_key else ""
     line = f"goes upstream{key}: {', '.join(OPEN)}"
     if not patterns:
@@ -102,7 +102,7 @@ def _form(step: str) -> str:
 
 
 def _is_plain(path: bytes) -> bool:
-    """Whether every server reads a path alike."""
+    """Whether every server reads a path the same way."""
     if len(path) > _LONGEST:
         return False
     for step in path.removesuffix(b"/").split(b"/")[1:]:
@@ -116,6 +116,6 @@ def _is_plain(path: bytes) -> bool:
 
 
 def _pattern_for(method: str, path: str) -> str:
-    """A pattern for this request and others like it: what stands behind the first step is any."""
+    """A pattern for this request and others like it: any text behind the first step."""
     first, *rest = path.removeprefix(_ROOT).split("/")
     return f"{'GET' if method == 'HEAD' else method} {_ROOT}{'/'.join([first, *('*' for _ in rest)])}"

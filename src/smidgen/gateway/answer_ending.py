@@ -1,4 +1,4 @@
-"""How an answer ended (whole, cut short, refused, broken), of completions and of `/v1/responses`: from one object, or from a stream."""
+"""How a completion or a response ended: whole, cut short, refused, broken; read from one object or from a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WHOLE = "stop"
 _CALLING = ("tool_calls", "function_call")
 _FILTERED, _FAILED = "content_filter", "error"
 _FIRST: tuple[AnswerState, ...] = ("broken", "odd", "tools", "refused")
-"""What was seen in an answer, the one that counts first."""
+"""States that are seen while an answer is read, the one that counts most first."""
 _PARTS = (None, "text", "output_text")
 
 
@@ -19,7 +19,7 @@ class CompletionEnding:
     """How a chat completion ended.
 
     Attributes:
-        finish: why it ended, in the upstream's word; empty while, or where, it does not say.
+        finish: the upstream's `finish_reason`; empty until it gives one.
     """
 
     def __init__(self) -> None:
@@ -29,15 +29,15 @@ class CompletionEnding:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it was told so."""
+        """Whether `broken` was called."""
         return "broken" in self._seen
 
     def broken(self) -> None:
-        """There was a failure in it, or something that cannot be read."""
+        """Note a failure in the answer, or a part that cannot be read."""
         self._seen.add("broken")
 
     def take(self, choices: Any, place: str) -> None:
-        """The choices of an answer (`place` is `message`), or of one piece of it (`delta`)."""
+        """Read the choices of an answer (`place` is `message`), or of one chunk of a stream (`delta`)."""
         given = choices if isinstance(choices, list) else []
         if len(given) > 1:
             self._seen.add("odd")
@@ -49,7 +49,7 @@ class CompletionEnding:
                 self._seen.add("odd")
 
     def state(self, text: str, ended: bool, long: bool) -> AnswerState:
-        """How it went. `ended`: whether it came to its end, as it was sent; `long`: whether there was more text than `text`."""
+        """The state of the answer. `ended`: whether the transfer was complete; `long`: whether there was more text than `text`."""
         if not self._choices or not (ended or self.finish) or self.finish == _FAILED:
             return "broken"
         for state in _FIRST:
@@ -60,7 +60,7 @@ class CompletionEnding:
         if self.finish == _FILTERED:
             return "refused"
         if self.finish != _WHOLE:
-            return "cut"  # also where nobody says why it ended: it may have been for its length
+            return "cut"  # also without a finish reason: it may have been for its length
         if long:
             return "long"
         return "whole" if text.strip() else "blank"
@@ -91,8 +91,6 @@ def _is_text(content: Any) -> bool:
     return all(isinstance(part, Mapping) and part.get("type") in _PARTS and isinstance(part.get("text"), str) for part in content)
 
 
-# How an answer of `/v1/responses` went, from its items: whole, or as the events of a stream.
-
 TEXT_DELTA = "response.output_text.delta"
 DELTAS = frozenset(
     {
@@ -104,11 +102,11 @@ DELTAS = frozenset(
         "response.reasoning_summary_text.delta",
     }
 )
-"""Events of a stream that bring a piece of what is written."""
+"""Events of a `/v1/responses` stream that bring a piece of text."""
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-"""Its last events: each has the whole response."""
+"""The last events of such a stream: each has the whole response."""
 
-_COMPLETED, _INCOMPLETE, _RESPONSE_ENDING_FILTERED = "completed", "incomplete", "content_filter"
+_COMPLETED, _INCOMPLETE = "completed", "incomplete"
 
 
 def is_response(found: Mapping[str, Any]) -> bool:
@@ -117,7 +115,7 @@ def is_response(found: Mapping[str, Any]) -> bool:
 
 
 def texts_of(response: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """What was written, and of each text whether it is of the answer itself: reasoning, refusals and what tools are given are not."""
+    """Each text of a response, and whether it is part of the answer: reasoning, refusals and arguments of tools are not."""
     for item in _all(response.get("output")):
         told = item.get("type", "message") == "message"
         for part in _all(item.get("content")):
@@ -137,7 +135,7 @@ class ResponseEnding:
     """How a response ended.
 
     Attributes:
-        finish: how it ended, in the upstream's word; empty while, or where, it does not say.
+        finish: the upstream's `status`; empty until it gives one.
     """
 
     def __init__(self) -> None:
@@ -147,11 +145,11 @@ class ResponseEnding:
         self._reason = ""
 
     def broken(self) -> None:
-        """There was a failure in it, or something that cannot be read."""
+        """Note a failure in the answer, or a part that cannot be read."""
         self._seen.add("broken")
 
     def take(self, response: Mapping[str, Any], said: str = "") -> None:
-        """A whole response: the answer, or what the last event of a stream has. `said` is how that event calls its end."""
+        """Read a whole response: the answer, or that of a stream's last event. `said` is that event's name for the end."""
         self._over = True
         status, details = response.get("status"), response.get("incomplete_details")
         self.finish = status if isinstance(status, str) and status else said
@@ -171,16 +169,16 @@ class ResponseEnding:
             self._seen.add("odd")
 
     def state(self, text: str, ended: bool, long: bool) -> AnswerState:
-        """How it went. `ended` is not asked: only a whole response says that it is one. `long`: whether there was more text than `text`."""
+        """The state of the answer. `ended` is not used: only a whole response says that it is one. `long`: more text came than `text`."""
         if not self._over:
             return "broken"
         for state in _FIRST:
             if state in self._seen:
                 return state
-        if self._reason == _RESPONSE_ENDING_FILTERED:
+        if self._reason == _FILTERED:
             return "refused"
         if self.finish in ("", _INCOMPLETE) or self._reason:
-            return "cut"  # also where nobody says how it ended: it may have been for its length
+            return "cut"  # also without a status: it may have been for its length
         if self.finish != _COMPLETED:
             return "broken"
         if long:
@@ -207,5 +205,5 @@ class ResponseEnding:
 
 
 def _all(found: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list; nothing of what is none."""
+    """The objects in a list; none where it is no list."""
     return (one for one in found if isinstance(one, Mapping)) if isinstance(found, list) else iter(())

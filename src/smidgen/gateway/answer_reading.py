@@ -1,13 +1,14 @@
-"""Reading an upstream's answer while it passes: its text and what it took in tokens, whole or as a stream of events.
+"""Read an upstream's answer while it passes: its text and its usage, whole or as a stream of events.
 
-OpenAI's three shapes are known: chat completions, completions, responses. What is not understood is passed on all the same; then there is
-no usage here, and the text is empty. Whoever needs to know what an answer says reads it here: those who count its cost,
-who audit by it, and who store it.
+OpenAI's three shapes are known: chat completions, completions, responses. An answer of another shape is passed on all the same, without
+text or usage here. A stream gives its usage only where the request asks for it: where the client does not, `asking_for_usage` does, and
+`UsageEventFilter` takes it out of what the client gets.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 
 from smidgen.core.replies import AnswerState
 from smidgen.gateway.answer_ending import DELTAS, ENDS, TEXT_DELTA, CompletionEnding, ResponseEnding, is_response, texts_of
+from smidgen.gateway.request_body import with_value
 
 MOST_BYTES = 8_000_000
 """Longest body, or line of a stream, that is read."""
 _MOST_TEXT = 1_000_000
 _MOST_TOKENS = 10**9
-"""Who says that an answer took more has not counted. JSON has numbers of any size, and neither sums nor databases do."""
+"""A greater count of tokens is not believed. JSON has numbers of any size; sums and databases do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,16 @@ class AnswerUsage:
 
 
 class AnswerReader:
-    """One answer, fed with its bytes as they come. What is longer than `most`, a body or a line of a stream, is not read. With `sizes_only`
-    the texts of what says its usage are not read: `written`, `text` and `state` say nothing of it then.
+    """Reads one answer, fed with its bytes as they come. A body, or a line of a stream, longer than `most` is not read. With `sizes_only`
+    the text of an answer that gives its usage is not read: `written`, `text` and `state` are not meant to be used then.
 
     Attributes:
-        usage: what it took; None while, or where, it does not say.
-        written: bytes of text that were written, in all choices: what tells of the cost where there is no usage.
-        events: of a stream, how many brought text: a token at least each.
-        failed: whether it says of itself that it failed, whatever its status was.
-        whole: whether it came to its end: a JSON document that can be read, a stream that said so.
-        ending: how it went, of whichever shape it is; see `state`.
+        usage: tokens; None until the upstream gives them.
+        written: bytes of text in all choices, from which the cost is estimated where there is no usage.
+        events: chunks of a stream that brought text: each is at least one token.
+        failed: whether the answer reports a failure, whatever its status.
+        whole: whether it is complete: a JSON document that can be parsed, a stream with its last event.
+        ending: how it ended; see `state`.
     """
 
     def __init__(self, content_type: str, most: int = MOST_BYTES, *, sizes_only: bool = False) -> None:
@@ -61,7 +63,7 @@ class AnswerReader:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be written: it is whole, or the upstream said that it ends here."""
+        """Whether no more text will come: it is whole, or the upstream ended it."""
         return self.whole or self._over
 
     @property
@@ -71,11 +73,11 @@ class AnswerReader:
 
     @property
     def state(self) -> AnswerState:
-        """How it went, when it has ended."""
+        """How it ended, once it has."""
         return self.ending.state(self.text, self.whole, self._long)
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes."""
+        """Read the next bytes."""
         if self._lost:
             return
         self._pieces.append(piece)
@@ -89,7 +91,7 @@ class AnswerReader:
             self._lost, self._pieces = True, []
 
     def end(self) -> None:
-        """There is no more."""
+        """Read what is left at the end."""
         rest = b"".join(self._pieces)
         self._pieces = []
         if self._lost:
@@ -107,7 +109,7 @@ class AnswerReader:
                 self._take(found, "message")
 
     def _lines(self, line: bytes) -> None:
-        """A line, or several: a carriage return alone ends one, too."""
+        """Read a line, or several: a carriage return alone ends one, too."""
         for one in line.split(b"\r"):
             self._line(one)
 
@@ -132,8 +134,8 @@ class AnswerReader:
         self.events += self.written > before
 
     def _event(self, kind: str, found: Mapping[str, Any]) -> None:
-        """One of a stream of the responses' kind. Its text is what the pieces bring; where the whole at the end says something else, nobody
-        knows which of the two counts."""
+        """Read an event of a responses stream. Its text is that of the pieces; where the whole text at the end differs, the answer is
+        broken."""
         self._of_response()
         if kind in DELTAS and isinstance(found.get("delta"), str):
             self._add(found["delta"], kind == TEXT_DELTA)
@@ -153,14 +155,14 @@ class AnswerReader:
             self.ending.broken()
 
     def _response(self, found: Mapping[str, Any]) -> None:
-        """A response that came whole."""
+        """Read a response that came whole."""
         self._use(found.get("usage"))
         self._of_response().take(found)
         for text, told in texts_of(found):
             self._add(text, told)
 
     def _of_response(self) -> ResponseEnding:
-        """What knows how it went, now that it is seen to be a response. What was broken before stays so."""
+        """The ending of a response, once the answer is seen to be one. An answer that was broken before stays so."""
         if not isinstance(self.ending, ResponseEnding):
             broken = self.ending.is_broken
             self.ending = ResponseEnding()
@@ -196,14 +198,14 @@ class AnswerReader:
 
 
 def _fails(found: Mapping[str, Any]) -> bool:
-    """Whether an answer, or a piece of one, tells of a failure of the provider's."""
+    """Whether an answer, or a chunk of one, reports a failure of the provider's."""
     choices = found.get("choices")
     given = [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
     return bool(found.get("error")) or any(choice.get("error") or choice.get("finish_reason") == "error" for choice in given)
 
 
 def _choices(found: Mapping[str, Any], place: str) -> Iterator[tuple[int, str]]:
-    """The texts of choices, each with its choice's number: what was said, thought, refused, or given to a tool."""
+    """The texts of choices (content, reasoning, refusals, arguments of tools), each with its choice's number; -1 beside the content."""
     choices = found.get("choices")
     for place_in, choice in enumerate(choices if isinstance(choices, list) else ()):
         if not isinstance(choice, Mapping):
@@ -241,19 +243,16 @@ def _object(content: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-# What an upstream's answer says: its text, how it went, and what it cost in tokens, from the bytes that were relayed.
-
-_ANSWER_TEXT_MOST_TOKENS = 2**31 - 1
 ANY_ZLIB = 47
-"""zlib's word for: gzip or zlib, whichever it is."""
+"""zlib's `wbits` for gzip or zlib, whichever it is."""
 ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
-"""Content encodings that it takes."""
+"""Content encodings that zlib reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """An answer. `text` is that of its one choice, whole; None where it is not one text, or not to its end. Sizes are None where the
-    upstream told none. `state` is how it went."""
+    """An answer that was read. `text` is its one text; None where it is not one text, or not complete. Tokens are None where the upstream
+    gave none. `state` is how it ended."""
 
     text: str | None = None
     finish: str = ""
@@ -263,7 +262,7 @@ class ReadAnswer:
 
 
 def decompressed(body: bytes, encoding: str, most: int) -> bytes | None:
-    """A body without its content encoding; None where that is none we know, it is damaged, or there is more than `most` bytes in it."""
+    """A body without its content encoding; None where that is unknown, the body is damaged, or it unpacks to more than `most` bytes."""
     if encoding.strip().lower() in ("", "identity"):
         return body if len(body) <= most else None
     if encoding.strip().lower() not in ZLIB_ENCODINGS:
@@ -277,7 +276,7 @@ def decompressed(body: bytes, encoding: str, most: int) -> bytes | None:
 
 
 def read_answer(content_type: str, body: bytes) -> ReadAnswer:
-    """What a whole answer says, streamed or not."""
+    """Read a whole answer, streamed or not."""
     reading = AnswerReader(content_type)
     reading.feed(body)
     reading.end()
@@ -285,12 +284,69 @@ def read_answer(content_type: str, body: bytes) -> ReadAnswer:
     return ReadAnswer(
         text=reading.text if state == "whole" else None,
         finish=reading.ending.finish,
-        tokens_in=_size(reading.usage.given) if reading.usage else None,
-        tokens_out=_size(reading.usage.got) if reading.usage else None,
+        tokens_in=reading.usage.given if reading.usage else None,
+        tokens_out=reading.usage.got if reading.usage else None,
         state=state,
     )
 
 
-def _size(value: int) -> int | None:
-    """A number of tokens that a database takes."""
-    return value if value <= _ANSWER_TEXT_MOST_TOKENS else None
+_FIELD, _OPTION = "stream_options", "include_usage"
+_COUNTING = frozenset({b"/chat/completions", b"/completions"})
+"""Paths behind `/v1` whose streams give their usage only on request."""
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_MOST = 1_000_000
+"""Most bytes of an event that is read; a longer one holds more than usage."""
+
+
+def asking_for_usage(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes | None:
+    """A body that also asks for the usage, every other byte as it was; None for no such stream, or one that asks for it already.
+
+    Args:
+        tail: the path behind `/v1`.
+        body: the request's bytes, an object that names no field twice.
+        read: that object, parsed.
+    """
+    options = read.get(_FIELD)
+    if tail not in _COUNTING or not read.get("stream") or not isinstance(options, Mapping | None) or (options or {}).get(_OPTION):
+        return None
+    return with_value(body, _FIELD, {**(options or {}), _OPTION: True})
+
+
+class UsageEventFilter:
+    """Takes the usage event out of a stream, and passes every other byte on. No event waits for the next one."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def take(self, piece: bytes) -> bytes:
+        """The complete events to pass on."""
+        seen = max(0, len(self._kept) - 3)  # an event's end may lie across two pieces
+        self._kept += piece
+        done, at = [], 0
+        for end in _END.finditer(self._kept, seen):
+            event = self._kept[at : end.end()]
+            at = end.end()
+            if not _is_usage(event):
+                done.append(event)
+        self._kept = self._kept[at:]
+        if len(self._kept) > _MOST:
+            done.append(self._kept)
+            self._kept = b""
+        return b"".join(done)
+
+    def rest(self) -> bytes:
+        """The bytes after the last complete event."""
+        last, self._kept = self._kept, b""
+        return b"" if _is_usage(last) else last
+
+
+def _is_usage(event: bytes) -> bool:
+    """Whether an event brings usage and nothing else."""
+    if b'"usage"' not in event:
+        return False
+    said = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
+    try:
+        found = json.loads(b"".join(said))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("choices") == [] and isinstance(found.get("usage"), dict)

@@ -1,76 +1,53 @@
 """Which requests a certified bundle may answer: one text of a user, and nothing else that could change the answer.
 
-A field that is not known here is not eligible: one that OpenAI adds tomorrow escalates today.
+A request with a field that is not known here is not eligible: one that OpenAI adds tomorrow escalates today.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-
-from smidgen.gateway import messages
-from smidgen.gateway.messages import is_nothing, joined, odd_messages
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 RESPONSES = "/v1/responses"
 CERTIFIED_PATHS = (CHAT, COMPLETIONS, RESPONSES)
-"""The faces at which a certificate decides who answers."""
+"""Paths at which a certificate decides who answers."""
 
 _SHARED = frozenset(
     {
-        "model",
-        "stream",
-        "stream_options",
-        "temperature",
-        "top_p",
-        "seed",
-        "max_tokens",
-        "user",
-        "presence_penalty",
-        "frequency_penalty",
-        "logprobs",
+        *("model", "stream", "stream_options", "temperature", "top_p", "seed", "max_tokens", "user"),
+        *("presence_penalty", "frequency_penalty", "logprobs"),
     }
 )
 _OF = {
     CHAT: _SHARED
     | {
-        "messages",
-        "max_completion_tokens",
-        "top_logprobs",
-        "response_format",
-        "metadata",
-        "store",
-        "service_tier",
-        "reasoning_effort",
-        "verbosity",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "parallel_tool_calls",
+        *("messages", "max_completion_tokens", "top_logprobs", "response_format", "metadata", "store", "service_tier"),
+        *("reasoning_effort", "verbosity", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls"),
     },
     COMPLETIONS: _SHARED | {"prompt"},
 }
-"""Fields that say how an answer is drawn, billed or sent, and not what is asked. What they do to an answer's score, its facts say."""
+"""Fields that say how an answer is sampled, billed or sent, and not what is asked. Their effect on the score is in the reply's facts."""
 _MESSAGE = frozenset({"role", "content", "name"})
 _PIECE = frozenset({"type", "text", "cache_control"})
 _TEXT = ("text", "input_text")
 
 
 def why_ineligible(path: str, body: Mapping[str, Any]) -> str | None:
-    """What of a request to one of the faces does not suit, in a few words; None where it does.
+    """Why a request is not eligible, in a few words; None where it is.
 
-    Words to the system change nothing: a bundle has its own instruction. What is to be stored the upstream alone can store.
+    Messages to the system change nothing: a bundle has its own instruction. Only the upstream can store an answer.
     """
     if body.get("n") not in (None, 1):
         return "several choices"
     if path == RESPONSES:
-        return messages.odd_response_request(body)
+        return odd_response_request(body)
     known = _OF[path] | {"n"}
     strange = next((name for name, value in body.items() if name not in known and not is_nothing(value)), None)
     if strange is not None:
         return f"the field {strange}"
-    if body.get("store") not in (None, False):  # what is answered here is kept nowhere, and cannot be fetched
+    if body.get("store") not in (None, False):  # a local answer is kept nowhere, and cannot be fetched
         return "the completion is to be stored"
     if path == COMPLETIONS:
         return None if isinstance(body.get("prompt"), str) else "not one prompt"
@@ -78,11 +55,124 @@ def why_ineligible(path: str, body: Mapping[str, Any]) -> str | None:
 
 
 def text_of(path: str, body: Mapping[str, Any]) -> str:
-    """The text that a request is about, as the small model reads it; of one that suits, and of no other."""
+    """The text of an eligible request, as the small model reads it."""
     if path == COMPLETIONS:
         return str(body["prompt"])
     if path == RESPONSES:
         asked = body["input"]
-        return asked if isinstance(asked, str) else joined(messages.response_pieces(body))
+        return asked if isinstance(asked, str) else joined(response_pieces(body))
     content = body["messages"][-1]["content"]
     return content if isinstance(content, str) else joined(piece["text"] for piece in content)
+
+
+SYSTEM_ROLES = ("system", "developer")
+"""Roles of messages to the system."""
+
+_NOTHING: tuple[Any, ...] = (None, [], {}, "", False)
+
+
+def odd_messages(messages: Any, *, fields: Collection[str], pieces: Collection[str], kinds: Collection[str]) -> str | None:
+    """Why messages are not one text of a user, in a few words; None where they are, with any messages to the system before it.
+
+    Args:
+        messages: the request's.
+        fields: fields that a user's message may have.
+        pieces: fields that a piece of its content may have.
+        kinds: types that such a piece may have.
+    """
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        return "no messages"
+    if [message.get("role") for message in messages if message.get("role") not in SYSTEM_ROLES] != ["user"]:
+        return "not one message of a user"
+    said = messages[-1]
+    if said.get("role") != "user":
+        return "words to the system after the user's"
+    other = next((name for name, value in said.items() if name not in fields and not is_nothing(value)), None)
+    if other is not None:
+        return f"the message's field {other}"
+    content = said.get("content")
+    if isinstance(content, str):
+        return None
+    if not isinstance(content, list) or not all(isinstance(piece, Mapping) for piece in content):
+        return "a message without text"
+    plain = all(piece.get("type") in kinds and isinstance(piece.get("text"), str) and piece.keys() <= set(pieces) for piece in content)
+    return None if plain else "a piece that is not text"
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """The pieces of a message as one text, without empty ones."""
+    return "\n".join(piece for piece in pieces if piece)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a field with this value counts as absent."""
+    return any(value is none or (value == none and type(value) is type(none)) for none in _NOTHING)
+
+
+LOCAL_RESPONSE_ID = "resp_smidgen_"
+"""Start of the id of a local response. Nothing is stored under it."""
+
+_KNOWN = frozenset(
+    {
+        *("model", "input", "instructions", "stream", "stream_options", "temperature", "top_p", "max_output_tokens", "text", "reasoning"),
+        *("user", "safety_identifier", "metadata", "store", "service_tier", "parallel_tool_calls", "truncation"),
+        *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+    }
+)
+"""Fields of a request to `/v1/responses` that say how an answer is sampled, billed or sent, and not what is asked. `include` and
+`top_logprobs` are not among them: they ask for what no local answer has."""
+_INNER = {"text": frozenset({"format", "verbosity"}), "reasoning": frozenset({"effort"})}
+"""Fields that the objects among those may have. No bundle can give a summary of its reasoning."""
+_ITEM = frozenset({"type", "role", "content"})
+_RESPONSE_PIECE = frozenset({"type", "text"})
+
+
+def odd_response_request(body: Mapping[str, Any]) -> str | None:
+    """Why a request to `/v1/responses` is not one text of a user, in a few words; None where it is.
+
+    `instructions`, and messages to the system before the user's, change nothing: a bundle has its own. Without `store` the answer is not
+    stored, and says so (`store: false`); only the upstream can store it.
+    """
+    strange = next((name for name, value in body.items() if name not in _KNOWN and not is_nothing(value)), None)
+    if strange is not None:
+        return f"the field {strange}"
+    if body.get("store") not in (None, False):
+        return "the response is to be stored"
+    if not isinstance(body.get("instructions", ""), str | None):
+        return "the field instructions"
+    for name, known in _INNER.items():
+        value = body.get(name)
+        if is_nothing(value):
+            continue
+        if not isinstance(value, Mapping) or any(inner not in known and not is_nothing(said) for inner, said in value.items()):
+            return f"the field {name}"
+    asked = body.get("input")
+    if isinstance(asked, str):
+        return None
+    if isinstance(asked, list) and any(isinstance(item, Mapping) and item.get("type", "message") != "message" for item in asked):
+        return "an item that is no message"
+    return odd_messages(asked, fields=_ITEM, pieces=_RESPONSE_PIECE, kinds=("input_text",))
+
+
+def response_pieces(body: Mapping[str, Any]) -> list[str]:
+    """The pieces of the user's one text, of an eligible request."""
+    asked = body["input"]
+    content = asked if isinstance(asked, str) else asked[-1]["content"]
+    return [content] if isinstance(content, str) else [piece["text"] for piece in content]
+
+
+def system_messages(body: Mapping[str, Any], roles: tuple[str, ...]) -> list[Any]:
+    """The messages to the system, unchanged: `instructions`, and the contents of items of these roles."""
+    asked = body.get("input")
+    items = asked if isinstance(asked, list) else []
+    given = [body.get("instructions"), *(item.get("content") for item in items if isinstance(item, Mapping) and item.get("role") in roles)]
+    return [words for words in given if not is_nothing(words)]
+
+
+def response_format(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`text.format` as a chat completion's `response_format` has it; None where none is asked for."""
+    text = body.get("text")
+    wanted = text.get("format") if isinstance(text, Mapping) else None
+    if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
+        return dict(wanted) if isinstance(wanted, Mapping) else None
+    return {"type": "json_schema", "json_schema": {name: value for name, value in wanted.items() if name != "type"}}

@@ -1,4 +1,4 @@
-"""The body of a request, as bytes that stay as they are: what model it names, and the same bytes with another one in its place."""
+"""Change one field of a request's JSON body, and leave every other byte as it was."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _DECODER = json.JSONDecoder()
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:
-    """The object that the body is; None where it is none. Of a field that it names twice the last one counts, and another reader may take
-    the first: whoever must be sure of what is sent reads it with `privacy.request_masking.read_once`."""
+    """The object in the body; None where there is none. Of a field that stands twice the last one counts, though another reader may take
+    the first: to be sure of what is sent, use `privacy.request_masking.read_once`."""
     try:
         found = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -51,7 +51,7 @@ def _replaced(text: str, field: str, value: Any) -> str | None:
 
 
 def _places(text: str, field: str) -> Iterator[tuple[int, int]]:
-    """Where the values of a field of the outermost object begin and end; it may stand there twice, and readers differ in what counts."""
+    """Start and end of each value of a field in the outermost object; it may stand there twice, and readers differ in which counts."""
     at = _after(text, 0, "{")
     if text[_skipped(text, at)] == "}":
         return

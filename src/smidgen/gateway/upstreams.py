@@ -1,6 +1,6 @@
-"""An upstream: its base URL, how often a failing one is asked again, and the circuit breakers that leave it alone for a while.
+"""An upstream: its base URL, the policy of retries, and the circuit breakers that stop requests to a failing one for a while.
 
-Each client and model has a breaker of its own: what fails may be one client's requests. The breaker of all opens only where the upstream
+Each client and model has its own breaker: one client's requests may be what fails. The breaker of all opens only where the upstream
 cannot be reached, or where it fails for several clients and for most of those who ask.
 """
 
@@ -15,8 +15,6 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from smidgen.core.errors import InputError
-
-# Where an upstream is: a base URL, checked once.
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -44,41 +42,39 @@ def checked_url(url: str) -> str:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a checked URL: who gets what is sent there."""
+    """Scheme, host and port of a checked URL."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def is_local(url: str) -> bool:
-    """Whether it is this machine, which no proxy is asked for."""
+    """Whether a URL is of this machine; then no proxy is used."""
     return (urlsplit(url).hostname or "") in _LOCAL
 
 
-# How long, and how often, a failing upstream is asked again.
-
 PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-"""Statuses that may pass."""
+"""Statuses of failures that may be temporary."""
 UNTAKEN_STATUSES = frozenset({429, 503})
-"""Of those, the ones that say that nothing was done: what they answer can be sent again whatever it would do."""
+"""Those of them that say that nothing was done: any request may be sent again."""
 TAKEN_STATUSES = frozenset({504, 520, 524})
-"""Of those, the ones of a server in between that did not wait for the end: the work may have been done, and be billed."""
+"""Those of them by which a server in between gave up waiting: the work may have been done, and be billed."""
 
 UNPAID_STATUS = 402
-"""Says that the account is out of credit."""
+"""The status of an account that is out of credit."""
 UNKEYED_STATUSES = frozenset({401, 403})
-"""Say that a key is not taken: whoever has another may be asked."""
+"""Statuses of a refused key: an upstream with another key may be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Tries and waits. Waits double, by chance more or less, so that not all come back at once.
+    """How often and after which waits a failing upstream is asked again. Waits double, with jitter so that not all come back at once.
 
     Attributes:
         tries: at one upstream, the first included.
         first: seconds before the second try.
-        longest: most seconds that doubling comes to.
+        longest: most seconds of one doubled wait.
         total: most seconds that one request waits between tries, at all upstreams together.
-        chance: where the more or less comes from.
+        chance: the source of the jitter.
     """
 
     tries: int = 3
@@ -92,7 +88,7 @@ class RetryPolicy:
 
         Args:
             tried: tries at this upstream so far.
-            after: what its `Retry-After` asks for, in seconds. One that asks for more than there is left is not asked again.
+            after: seconds of its `Retry-After`. An upstream that wants a longer wait than is left is not asked again.
             spent: seconds that this request has waited so far.
         """
         if tried >= self.tries:
@@ -103,12 +99,12 @@ class RetryPolicy:
 
 
 _MOST_ASKERS = 1024
-"""Clients and models whose breakers are kept: those that asked last."""
+"""Clients and models whose breakers are kept: the latest."""
 _LATELY_SECONDS = 60.0
 
 
 class BreakerState(StrEnum):
-    """How a breaker stands."""
+    """The state of a breaker."""
 
     CLOSED = "closed"
     PROBING = "half-open"
@@ -117,16 +113,16 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """A request that was let through, and in which of the breaker's turns: each success and each opening begins another."""
+    """A request that a breaker let through, with the breaker's turn at that time: each success and each opening begins a new turn."""
 
     turn: int
 
 
 class Breaker:
-    """Opens after so many failures in a row; so many seconds later one request may try. Used from one event loop.
+    """A circuit breaker: opens after several failures in a row; some seconds later one request may try. Used from one event loop.
 
-    What fails says something of the upstream as it was when the request was sent. Where that was before the upstream last answered, or
-    before it was last left alone, it says nothing of now: it neither opens the breaker nor keeps it open.
+    A failure counts only in the turn in which its request was sent: one that was sent before the upstream last answered, or before the
+    breaker last opened, neither opens the breaker nor keeps it open.
 
     Args:
         failures: in a row, until it opens.
@@ -142,18 +138,18 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """How it stands now."""
+        """The state now."""
         if self._opened is None:
             return BreakerState.CLOSED
         return BreakerState.PROBING if self._probe is not None or self.seconds_left <= 0 else BreakerState.OPEN
 
     @property
     def seconds_left(self) -> float:
-        """Until a request may try; 0 where one may now, or is trying."""
+        """Seconds until a request may try; 0 where one may now, or is trying."""
         return 0.0 if self._opened is None else max(0.0, self._opened + self._seconds - self._clock())
 
     def allows(self) -> Attempt | None:
-        """A request may be sent, where it is given; None where none may. It must be told of: `succeeded`, `failed` or `left`."""
+        """An attempt where a request may be sent, else None. Its end must be told by `succeeded`, `failed` or `left`."""
         if self._opened is None:
             return Attempt(self._turn)
         if self._probe is not None or self.seconds_left > 0:
@@ -162,12 +158,12 @@ class Breaker:
         return self._probe
 
     def succeeded(self) -> None:
-        """The upstream answered: it is there, whatever it said, and whenever it was asked."""
+        """Close the breaker: the upstream answered, whatever it said and whenever it was asked."""
         self._turn += 1
         self._failed, self._opened, self._probe = 0, None, None
 
     def failed(self, tried: Attempt) -> None:
-        """The upstream did not answer this request, or not as one that works."""
+        """Count a failure: the upstream did not answer this request, or answered with an error of its own."""
         if tried.turn != self._turn:
             return
         self._failed += 1
@@ -176,19 +172,19 @@ class Breaker:
             self._opened, self._probe = self._clock(), None
 
     def open(self) -> None:
-        """Leave the upstream alone, whatever this breaker has counted itself."""
+        """Open the breaker, whatever it has counted itself."""
         self._turn += 1
         self._opened, self._probe = self._clock(), None
 
     def left(self, tried: Attempt) -> None:
-        """Nobody waited for what would have come of this request."""
+        """Drop an attempt whose end nobody waited for."""
         if tried is self._probe:
             self._probe = None
 
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks for what.
+    """A client and the model that it asks for.
 
     Attributes:
         client: stands for the client's key; empty for one without.
@@ -201,7 +197,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class AllowedAttempt:
-    """A request that was let through by the breaker of all, and by its asker's own."""
+    """A request that was let through by the breaker of all and by its client's own."""
 
     all: Attempt
     own: Attempt
@@ -210,14 +206,14 @@ class AllowedAttempt:
 
 @dataclass(slots=True)
 class _SeenRequester:
-    """The breaker of an asker, and when it last asked."""
+    """The breaker of a client and model, and when it was last used."""
 
     breaker: Breaker
     at: float = 0.0
 
 
 class Breakers:
-    """Those of one upstream. A request counts once, when all its tries are over.
+    """The breakers of one upstream. A request counts once, when all its tries are over.
 
     The breaker of all opens by requests that did not reach the upstream, and where it fails for two clients at least, and for half
     of those who asked in the last minute.
@@ -232,7 +228,7 @@ class Breakers:
         self._seen: OrderedDict[Requester, _SeenRequester] = OrderedDict()
 
     def allows(self, asker: Requester) -> AllowedAttempt | None:
-        """A request may be sent, where it is given; None where none may. It must be told of: `succeeded`, `failed` or `left`."""
+        """An attempt where a request may be sent, else None. Its end must be told by `succeeded`, `failed` or `left`."""
         own = self._own(asker)
         if self.all.state is BreakerState.OPEN or own.state is BreakerState.OPEN:
             return None
@@ -246,16 +242,16 @@ class Breakers:
         return AllowedAttempt(everyones, mine, own)
 
     def seconds_left(self, asker: Requester) -> float:
-        """Until a request of this asker may try."""
+        """Seconds until a request of this client for this model may try."""
         return max(self.all.seconds_left, self._own(asker).seconds_left)
 
     def succeeded(self, allowed: AllowedAttempt) -> None:
-        """The upstream answered."""
+        """Close both breakers: the upstream answered."""
         self.all.succeeded()
         allowed.breaker.succeeded()
 
     def failed(self, allowed: AllowedAttempt, reached: bool) -> None:
-        """The request failed, at its last try. `reached`: the upstream was there, so that the request may be why."""
+        """Count a request that failed at its last try. `reached`: the upstream was there, so the request itself may be the cause."""
         allowed.breaker.failed(allowed.own)
         if not reached:
             self.all.failed(allowed.all)
@@ -265,7 +261,7 @@ class Breakers:
             self.all.open()
 
     def left(self, allowed: AllowedAttempt) -> None:
-        """Nobody waited for what would have come of this request."""
+        """Drop an attempt whose end nobody waited for."""
         self.all.left(allowed.all)
         allowed.breaker.left(allowed.own)
 
@@ -280,7 +276,7 @@ class Breakers:
         return seen.breaker
 
     def _is_everyone(self) -> bool:
-        """Whether the upstream fails for several clients, and for half of those who asked of late: each with half of its models."""
+        """Whether the upstream fails for several clients, and for half of those of the last minute: each with half of its models."""
         since = self._clock() - _LATELY_SECONDS
         models: dict[str, list[bool]] = {}
         for asker, seen in self._seen.items():

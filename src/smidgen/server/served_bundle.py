@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.gateway.messages import joined
+from smidgen.gateway.eligibility import joined
 
 
 class ServedBundle(Protocol):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from tests.server.gateway.test_cache_semantic import letters
 
-from smidgen.gateway.cache.rules import Sharing
-from smidgen.gateway.cache.store import AnswerCache, CacheLimits
+from smidgen.gateway.answer_cache import AnswerCache, CacheLimits
+from smidgen.gateway.cache_rules import Sharing
 from smidgen.server.gateway.response_cache import CacheReply, ResponseCache, SimilarTexts
 from smidgen.server.gateway.upstream import NoGuard, UpstreamCall
 from smidgen.server.http_request import RequestIdentity

@@ -15,9 +15,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from smidgen.core.errors import InputError, SmidgenError
-from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage
+from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, UsageEventFilter, asking_for_usage
 from smidgen.gateway.headers import client_key
-from smidgen.gateway.stream_usage import UsageEventFilter, asking_for_usage
 from smidgen.gateway.upstreams import TAKEN_STATUSES
 from smidgen.privacy.request_masking import read_once
 from smidgen.server import request_state

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.prompt_frame import PromptFrame
-from smidgen.gateway.eligibility import CHAT, COMPLETIONS, RESPONSES, text_of, why_ineligible
-from smidgen.gateway.messages import LOCAL_RESPONSE_ID
+from smidgen.gateway.eligibility import CHAT, COMPLETIONS, LOCAL_RESPONSE_ID, RESPONSES, text_of, why_ineligible
 from smidgen.gateway.routing_decision import RequestedModel
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.settings import ServeSettings

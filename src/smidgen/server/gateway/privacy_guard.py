@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import httpx
 
 from smidgen.core.errors import EngineError, RedactionError, shown
-from smidgen.gateway.headers import answer_headers, harmless_headers
+from smidgen.gateway.headers import answer_headers, impersonal_headers
 from smidgen.privacy.border import Border, MaskedRequest, RequestTooLong
 from smidgen.privacy.policy import FILE, Action
 from smidgen.privacy.request_masking import MASKED_PATHS, read_once
@@ -223,7 +223,7 @@ class PrivacyGuard:
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
         """The request as it may leave, and its answer with the values back. Raises Withheld."""
-        headers = harmless_headers(call.headers)
+        headers = impersonal_headers(call.headers)
         await self._check_address(call)
         if call.body == b"":
             return OutgoingCall(replace(call, headers=headers))

@@ -20,13 +20,22 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from smidgen.core.errors import InputError
+from smidgen.gateway import answer_cache as answers
+from smidgen.gateway.answer_cache import AnswerCache, CacheEntry, CacheLimits
 from smidgen.gateway.answer_reading import AnswerUsage
-from smidgen.gateway.cache import cached_answer as answers
-from smidgen.gateway.cache.key import CacheKey, CacheKeys
-from smidgen.gateway.cache.near_matches import differ
-from smidgen.gateway.cache.rules import CACHED_PATHS, UNSUITED, CacheDirectives, Sharing, cache_directives, scope, why_uncacheable
-from smidgen.gateway.cache.store import AnswerCache, CacheEntry, CacheLimits
+from smidgen.gateway.cache_rules import (
+    CACHED_PATHS,
+    UNSUITED,
+    CacheDirectives,
+    CacheKey,
+    CacheKeys,
+    Sharing,
+    cache_directives,
+    scope,
+    why_uncacheable,
+)
 from smidgen.gateway.headers import Headers, header_text
+from smidgen.gateway.near_matches import differ
 from smidgen.privacy.request_masking import read_once
 from smidgen.server.gateway.escalation import Escalation
 from smidgen.server.gateway.prices import UpstreamPrices, upstream_prices
@@ -38,7 +47,7 @@ from smidgen.server.ops.prometheus import CacheMetrics
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from smidgen.gateway.cache.store import Vector
+    from smidgen.gateway.answer_cache import Vector
 
     Likeness = Callable[[str], Vector | None]
 
@@ -259,7 +268,7 @@ class ResponseCache:
             self._similar_texts.place(question.text, lambda vector: self._place(entry, vector))
 
     def _place(self, entry: CacheEntry, vector: Vector) -> None:
-        if self._memory.placed(entry, vector):
+        if self._memory.set_vector(entry, vector):
             self._metrics.placed.inc()
 
 

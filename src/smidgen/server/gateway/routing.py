@@ -20,7 +20,7 @@ from smidgen.core.errors import RequestError
 from smidgen.flows.certify.certificate_status import StandingReader, note_answer, read_standing
 from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.allowlist import Allowlist
-from smidgen.gateway.cache.rules import CACHED_PATHS
+from smidgen.gateway.cache_rules import CACHED_PATHS
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import CERTIFIED_PATHS, text_of, why_ineligible
 from smidgen.gateway.headers import Headers, answer_headers

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from smidgen.core.errors import RequestError
-from smidgen.gateway.messages import response_format
+from smidgen.gateway.eligibility import response_format
 
 # How a text is to be written: the fields that OpenAI's requests share, as a model that writes takes them.
 

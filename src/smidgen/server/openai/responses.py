@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.gateway.messages import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
+from smidgen.gateway.eligibility import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
 from smidgen.server.errors import RESPONSES, answer, as_json
 from smidgen.server.http_request import fresh_id
 from smidgen.server.model_queues import Generation, GenerationSource, merged_replies

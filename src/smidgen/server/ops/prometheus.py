@@ -14,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from smidgen.core.replies import Reply
-from smidgen.gateway.cache.rules import DRAWN, UNSUITED
-from smidgen.gateway.cache.store import AnswerCache
+from smidgen.gateway.answer_cache import AnswerCache
+from smidgen.gateway.cache_rules import DRAWN, UNSUITED
 from smidgen.machine.memory import resident_mb
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.store.spending_ledger import NANO

@@ -16,8 +16,7 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.flows.capture import prompt_template
 from smidgen.gateway.answer_reading import ReadAnswer, decompressed, read_answer
-from smidgen.gateway.eligibility import RESPONSES, text_of, why_ineligible
-from smidgen.gateway.messages import SYSTEM_ROLES, system_messages
+from smidgen.gateway.eligibility import RESPONSES, SYSTEM_ROLES, system_messages, text_of, why_ineligible
 from smidgen.gateway.request_body import parsed
 from smidgen.gateway.routing_decision import requested_model
 from smidgen.privacy.identifiers import identifier_spans

@@ -1,9 +1,9 @@
-"""What may differ between two texts that are answered alike, however near they are: courtesy, articles, plurals, and no word that tells.
+"""Decide whether two near texts may get the same answer: only courtesy, articles and plurals may differ.
 
-An embedding tells what a text is about: "order 123" and "order 124" are as near as two texts can be, and so are "it works" and "it does
-not work". A list of what must not differ (numbers, dates, negations, names, opposites) has no end, and names have no form in a message all
-in small letters. So the list here is of what may: a few English words that carry nothing. All the other words and signs of two texts must
-be the same, in the same order. In another language nearly all words are others, and texts must be nearly the same.
+An embedding shows what a text is about: "order 123" and "order 124" are as near as two texts can be, and so are "it works" and "it does
+not work". A list of what must not differ (numbers, dates, negations, names, opposites) has no end. So the list here is of what may differ:
+a few English words that carry no meaning. All other words and signs of two texts must be the same, in the same order. In other languages
+nearly all words count, so texts must be nearly identical.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 import unicodedata
 
 _PIECE = re.compile(
-    r"\[[A-Z_]+_\d+\]"  # a stand-in of the border
-    r"|(?<!\w)[-+−]?[$€£¥]?\d[\w.,:/'’%°-]*"  # a number, a date, a time, a sum, with all that is written to it
+    r"\[[A-Z_]+_\d+\]"  # a placeholder of the privacy border
+    r"|(?<!\w)[-+−]?[$€£¥]?\d[\w.,:/'’%°-]*"  # a number, date, time or sum, with its signs and units
     r"|[^\W_]+(?:['’][^\W_]+)*"
     r"|[^\w\s]|_+"
 )
@@ -24,23 +24,23 @@ _EMPTY = frozenset(
         *("tell", "help", "know", "some", "any", "of"),
     )
 )
-"""Courtesy, articles, auxiliaries of the present, and who speaks."""
+"""Courtesy, articles, present auxiliaries, and the first person."""
 _WISHING = frozenset(("want", "need", "like", "wish"))
 _WISHED = frozenset(("i", "would"))
 _ASKED = frozenset(("can", "could", "would", "will"))
-"""`can you …` asks for what comes then; elsewhere `you` is somebody."""
+"""After these `you` carries nothing (`can you …`); elsewhere it is somebody."""
 _ASKING = frozenset(
     (
         *("who", "whom", "whose", "what", "which", "when", "where", "why", "how", "can", "could", "would", "will", "shall", "do", "does"),
         *("did", "is", "are", "am", "was", "were", "has", "have", "had", "should", "may", "might", "must"),
     )
 )
-"""A sentence that begins so is a question, with its sign or without."""
+"""A sentence that begins with one of these is a question, with a question mark or without."""
 _INVERTED = frozenset(("do", "does", "did", "is", "are", "am", "was", "were", "has", "have", "had"))
-"""The same words stand in a statement, behind who does it."""
+"""In a statement these words stand behind the subject."""
 _MODAL, _SPEAKERS = _ASKED | {"shall"}, frozenset(("i", "we"))
 _OTHERWISE = frozenset(("us", "it", "am", "or", "in", "as", "at", "so", "no", "on", "who", "id", "all", "aid", "and"))
-"""In capitals these are other words: a country, a trade, an organisation."""
+"""Words that mean something else in capitals: a country, a trade, an organisation."""
 _SILENT = frozenset(".,;:!?\"'’“”„‘()")
 _CONTRACTED = re.compile(
     r"\b(ca|wo|do|does|did|is|are|was|were|have|has|had|could|should|would|must|need|might|ai)(?:n['’]t|nt)\b|\bcannot\b", re.IGNORECASE
@@ -50,17 +50,17 @@ _WHOLE = {"ca": "can", "": "can", "wo": "will", "ai": "is"}
 _DOING = ("do", "does")
 _SHORT = re.compile(r"['’](?:s|m|re|ve|d|ll)\Z")
 _LONG = 3
-"""Letters of a word that has no plural."""
+"""Words of at most so many letters have no plural."""
 
 
 def differ(one: str, other: str) -> bool:
-    """Whether two texts may have different answers: also where nothing in them tells."""
-    told = telling(one)
-    return not told or told != telling(other)
+    """Whether two texts may need different answers; also where neither has a word that counts."""
+    told = meaningful_words(one)
+    return not told or told != meaningful_words(other)
 
 
-def telling(text: str) -> tuple[str, ...]:
-    """The words and signs of a text that must be the same in another one that is answered alike."""
+def meaningful_words(text: str) -> tuple[str, ...]:
+    """The words and signs of a text that must be the same in another one for both to get one answer."""
     plain = _CONTRACTED.sub(_spelt_out, unicodedata.normalize("NFC", text))
     loud = plain.upper() == plain
     told: list[str] = []
@@ -68,7 +68,7 @@ def telling(text: str) -> tuple[str, ...]:
     for match in _PIECE.finditer(plain):
         piece = match[0]
         if piece in _SILENT:
-            # A statement with the sign of a question is one.
+            # A statement with a question mark is a question.
             if piece == "?" and not question:
                 told.append("?")
             begins = begins or piece in ".!?"
@@ -83,18 +83,18 @@ def telling(text: str) -> tuple[str, ...]:
         elif word in _OTHERWISE and piece.isupper() and not loud:
             told.append(piece)
         elif piece[0].isalpha():
-            told.append(f"not {before}" if word == "not" else _singular(word))  # who cannot is not who will not
+            told.append(f"not {before}" if word == "not" else _singular(word))  # "cannot" and "will not" differ
         else:
-            told.append(piece.rstrip(".,:") or piece)  # of a number at the end of a sentence; a sign may be one of these
+            told.append(piece.rstrip(".,:") or piece)  # the full stop behind a number; a sign alone stays
         if question and word in _SPEAKERS and before in _MODAL and before == opener:
-            told.append("asks")  # whether one may is not that one will
+            told.append("asks")  # "may I" and "I may" differ
         if begins and word in _ASKING:
             question, opener = True, word
             if word in _INVERTED:
                 told.append("asks")
         begins = begins and word in _EMPTY and word not in _ASKING and word not in ("i", "me", "my")
         before = word
-    if before in _DOING:  # what something does, and what it is
+    if before in _DOING:  # a "does" at the end is no auxiliary
         told.append(before)
     return tuple(told)
 
