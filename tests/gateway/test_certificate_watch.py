@@ -219,7 +219,7 @@ def test_what_does_not_hold_is_not_remembered(folder: Path, time: Time, settled:
     given(folder)
     watch = CertificateWatch(folder, SUBJECT, time)
     with monkeypatch.context() as patch:
-        patch.setattr(signing, "trusted", frozenset)
+        patch.setattr(signing, "trusted_keys", frozenset)
         assert watch().state is CertificateState.UNSIGNED and watch.known() is None
     assert watch().valid
 
@@ -314,12 +314,12 @@ def test_answers_without_an_audit_make_it_stale_also_over_a_restart(folder: Path
         watch.answered(signed)
     time.now += MINUTE
     assert watch.known() is None, "they are to be written down"
-    assert watch().valid and certificate_audit.kept(signed).silence.answers == 520
+    assert watch().valid and certificate_audit.read_state(signed).silence.answers == 520
     time.now += 8 * DAY
     for looked in (watch, CertificateWatch(folder, SUBJECT, time)):
         assert looked().state is CertificateState.UNAUDITED
     certificate_audit.observe(folder, signed, 0.0, now=time.now)
-    assert watch().valid and certificate_audit.kept(signed).silence.answers == 0
+    assert watch().valid and certificate_audit.read_state(signed).silence.answers == 0
 
 
 def test_answers_are_counted_where_the_home_cannot_be_written(
@@ -333,7 +333,7 @@ def test_answers_are_counted_where_the_home_cannot_be_written(
     def full(*given: object, **more: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(certificate_audit, "answered", full)
+    monkeypatch.setattr(certificate_audit, "note_answers", full)
     watch = CertificateWatch(folder, SUBJECT, time)
     for _ in range(520):
         assert watch().valid

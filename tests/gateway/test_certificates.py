@@ -281,13 +281,13 @@ def test_the_key_is_its_owners_alone(own_home: Path) -> None:
     file.write_text("no key", encoding="utf-8")
     with pytest.raises(CertificateError, match="cannot be read"):
         signing.key()
-    assert signing.trusted() == frozenset()
+    assert signing.trusted_keys() == frozenset()
 
 
 def test_one_record_of_a_revocation_is_enough(folder: Path, own_home: Path) -> None:
     signed = given(folder)
     files = revocation.revoke(folder, signed.id, "drift", NOW, signed.calibration.rows_sha256)
-    assert len(files) == 2 and [gone.sample for gone in revocation.refuted(folder)] == ["d" * 64]
+    assert len(files) == 2 and [gone.sample for gone in revocation.find_related(folder)] == ["d" * 64]
     beside = revocation.place(folder)
     kept = beside.read_bytes()
     beside.unlink()

@@ -141,7 +141,7 @@ def _judge(settings: CertifySettings) -> TeacherSettings | None:
 
 def _show_issued(done: IssuedCertificate, as_json: bool) -> None:
     if as_json:
-        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.told()})
+        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.facts_for_reader()})
         return
     _print(done.certificate)
     for name, why in done.refused.items():

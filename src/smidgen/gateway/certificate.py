@@ -1,7 +1,7 @@
-"""The certificate: a signed file beside a bundle that states the risk of its answers, and the register of those given on this machine.
+"""The certificate: a signed file beside a bundle that states the risk of its answers, and this machine's register of certificates.
 
-The bundle itself never changes. The register lies in smidgen's home, in `certificates/`, and only grows: what audits found against a
-certificate is not forgotten when its file beside the bundle is deleted or damaged.
+The bundle itself never changes. The register lies in smidgen's home, in `certificates/`, and only grows: so the findings of audits against
+a certificate outlive its file beside the bundle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smidgen.store.home import home
 FORMAT_VERSION = 1
 SUFFIX = ".certificate.json"
 MOST_NAME = 200
-"""Characters of a large model's name."""
+"""Most characters of a large model's name."""
 _MOST_BYTES = 16 * 1024 * 1024
 _AGAIN = "Certify the bundle again: smidgen certify DIR --data calibration.csv."
 
@@ -37,7 +37,7 @@ class _CertificatePart(BaseModel):
 
 
 class CertifiedBundle(_CertificatePart):
-    """The bundle that a certificate is for: the SHA-256 of its manifest, which holds those of all its files, and of its base."""
+    """The bundle of a certificate: the SHA-256 of its manifest, which holds those of all its files, and of its base."""
 
     name: str
     id: str
@@ -46,7 +46,7 @@ class CertifiedBundle(_CertificatePart):
 
 
 class JudgeError(_CertificatePart):
-    """How often the reference was wrong where it was reviewed, and the bound that entered the certificate's."""
+    """How often the judge was wrong where it was reviewed, and the bound on its error that is part of the certificate's."""
 
     wrong: int = Field(ge=0)
     reviewed: int = Field(gt=0)
@@ -54,9 +54,11 @@ class JudgeError(_CertificatePart):
 
 
 class Reference(_CertificatePart):
-    """What the answers were compared with. `judge` is there where the reference errs itself. `model` is what the large model is called by
-    those who ask it, where it is the reference and its name is known, or what a judge is that gave marks; it is written only then, so that
-    older certificates keep their signature. `request`: the attributes of the request itself."""
+    """The reference that answers were compared with; the kind `request` stands for the attributes of the request itself.
+
+    `judge` is there where the reference errs itself. `model` names the large model that is the reference, or the judge; it is written only
+    where it is known, so that older certificates keep their signature.
+    """
 
     kind: Literal["gold", "model", "reviews", "judge", "request"]
     judge: JudgeError | None = None
@@ -64,7 +66,7 @@ class Reference(_CertificatePart):
 
     @property
     def words(self) -> str:
-        """As it is said to a reader."""
+        """The reference in words."""
         if self.judge is not None:
             named = f"the judge {self.model}, which" if self.model else "a judge that"
             return f"{named} was wrong in {self.judge.wrong} of {self.judge.reviewed} reviewed verdicts"
@@ -75,7 +77,7 @@ class Reference(_CertificatePart):
 
     @property
     def large(self) -> str:
-        """The name of the large model that is the reference; empty where another is, or no name is known."""
+        """The name of the large model that is the reference; empty where the reference is another, or the name is unknown."""
         return self.model if self.kind == "model" else ""
 
     @model_validator(mode="after")
@@ -88,15 +90,15 @@ class Reference(_CertificatePart):
 
 
 class CertifiedSegment(_CertificatePart):
-    """What is answered locally: requests of a segment that score at least the threshold.
+    """The requests of a segment that are answered locally: those that score at least the threshold.
 
     Attributes:
-        segment: empty where the certificate is for all requests alike.
+        segment: empty where the certificate is for all requests.
         threshold: the lowest score that is answered.
         n: calibration rows of the segment.
         answered: those that scored at least the threshold.
-        loss: the sum of their losses: the number of errors where answers are right or wrong.
-        bound: the one-sided upper bound of the risk; never over alpha.
+        loss: the sum of their losses; where answers are right or wrong, the number of errors.
+        bound: the one-sided upper bound of the risk, at most alpha.
     """
 
     segment: str = ""
@@ -108,15 +110,21 @@ class CertifiedSegment(_CertificatePart):
 
     @property
     def share(self) -> float:
-        """Of the segment's requests, those answered."""
+        """The share of the segment's requests that is answered, 0..1."""
         return self.answered / self.n
 
 
 class CertificateSample(_CertificatePart):
-    """The sample: the SHA-256 of its file and of its rows as they were read, how many rows were used, and how many left out because the
-    bundle knows their texts. `jobs` are the scopes of the recurring jobs whose captured requests are among the rows that were used; nobody
-    knows of others, nor of a file's. `marks` are of the rows, by which another sample is compared with it; see sample_reuse. Both are
-    written only where there are any, so that older certificates keep their signature."""
+    """The calibration sample.
+
+    `jobs` and `marks` are written only where there are any, so that older certificates keep their signature.
+
+    Attributes:
+        file_sha256, rows_sha256: SHA-256 of its file, and of its rows as they were read.
+        n, left_out, unusable: rows that were used, that were left out because the bundle knows their texts, and that could not be read.
+        jobs: scopes of the recurring jobs whose captured requests are among the rows used.
+        marks: fingerprints of the rows, by which another sample is compared with this one; see `sample_reuse`.
+    """
 
     file_sha256: Sha256
     rows_sha256: Sha256
@@ -128,25 +136,25 @@ class CertificateSample(_CertificatePart):
 
 
 class Certificate(_CertificatePart):
-    """All that the file says.
+    """A certificate.
+
+    Fields that are written only where they are set leave the signatures of older certificates valid.
 
     Attributes:
-        id: of this certificate; a revocation names it.
-        statement: what is promised, in words.
+        id: its id; a revocation names it.
+        statement: the promise in words.
         loss: the loss that alpha bounds, in words.
-        measure: of texts, which loss that is, where it is not their likeness to the reference's; it is written only then.
-        overall: of all requests, the share that may be answered locally and disagree, on average. It is written only where it was asked.
-        counts: what the promise is a share of: requests as they come, or distinct texts. Older certificates do not say it, and counted
-            each text once.
-        by: what the segments are: empty for none, `label` for the label that is answered, else a column.
+        measure: of texts, which loss that is, where it is not their distance to the reference's; written only then.
+        overall: the greatest share of all requests that is answered locally and disagrees, on average; written only where it was asked.
+        counts: whether the promise is about requests or distinct texts. Older certificates do not say it, and counted each text once.
+        by: the kind of segments: empty for none, `label` for the label that is answered, else a column.
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
-        unchecked: what could not be checked when it was given, in words.
-        audit_days: days for which answers may be given while no audit comes; then it goes stale. 0: no matter how many. It is written only
-            where it is asked: older certificates keep their signature.
-        begun: whether the state of its audits was written down, on the machine whose key signed it, before it was given: where that machine
-            has none, it was lost. It is written only where it is so: older certificates keep their signature.
-        key: the public key of who signed, base64 of 32 bytes.
+        unchecked: checks that could not be made when it was given, in words.
+        audit_days: days without an audit after which it goes stale while answers are given; 0 for never. Written only where it is set.
+        begun: whether the machine that signed it wrote a state of its audits first: if that machine has none now, it was lost. Written
+            only where it is so.
+        key: the signer's public key, base64 of 32 bytes.
         signature: Ed25519, base64, over `content`.
     """
 
@@ -195,23 +203,23 @@ class Certificate(_CertificatePart):
 
     @property
     def share(self) -> float:
-        """Of all calibration rows, those answered."""
+        """The share of all calibration rows that is answered, 0..1."""
         return sum(entry.answered for entry in self.answering) / self.n
 
     @property
     def content(self) -> bytes:
-        """All but the signature, in one certain spelling: what is signed."""
+        """The bytes that are signed: all but the signature, as canonical JSON."""
         facts = {name: value for name, value in self.facts().items() if name != "signature"}
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
     def signed(self) -> Certificate:
-        """The same, signed with this machine's key, which is made at the first use. Raises CertificateError where it cannot be used."""
+        """Sign it with this machine's key, which is made at the first use. Raises CertificateError where the key cannot be used."""
         key = signing.key()
         named = self.model_copy(update={"key": signing.public(key)})
         return named.model_copy(update={"signature": signing.sign(key, named.content)})
 
     def facts(self) -> dict[str, Any]:
-        """As it stands in the file, JSON-ready."""
+        """The content of the file, JSON-ready."""
         facts = self.model_dump(mode="json")
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
@@ -221,8 +229,8 @@ class Certificate(_CertificatePart):
                 del facts[name]
         return facts
 
-    def told(self) -> dict[str, Any]:
-        """The same for a reader: without the marks of the rows, which are long and say nothing to anybody."""
+    def facts_for_reader(self) -> dict[str, Any]:
+        """The facts without the fingerprints of the rows, which are long and mean nothing to a reader."""
         facts = self.facts()
         facts["calibration"].pop("marks", None)
         return facts
@@ -237,12 +245,12 @@ def statement(
     without: str = "",
     audit_days: int = 0,
 ) -> str:
-    """The promise, in the words of the documentation, with its numbers.
+    """The promise in words, with its numbers.
 
     Args:
         distinct: whether each text was counted once.
-        without: whose texts were left out of the sample, and so are not in the promise: "the bundle was made from", for example.
-        audit_days: days for which answers may go without an audit; 0 for any number.
+        without: which texts were left out of the sample, and so of the promise: "the bundle was made from", for example.
+        audit_days: days that answers may go without an audit; 0 for any number.
     """
     what = "distinct texts" if distinct else "requests"
     left_out = f" (but for texts that {without})" if without else ""
@@ -256,13 +264,13 @@ def statement(
 
 
 def place(bundle: Path) -> Path:
-    """Where the certificate of the bundle in this folder lies."""
+    """The file of the certificate of the bundle in this folder."""
     folder = bundle.resolve()
     return folder.parent / f"{folder.name}{SUFFIX}"
 
 
 def write(certificate: Certificate, bundle: Path) -> Path:
-    """Put it beside its bundle, in the place of an older one, at once. Raises CertificateError where that cannot be done."""
+    """Put a certificate beside its bundle, in the place of an older one. Raises CertificateError where that cannot be done."""
     file = place(bundle)
     content = json.dumps(certificate.facts(), ensure_ascii=False, indent=2) + "\n"
     try:
@@ -275,7 +283,7 @@ def write(certificate: Certificate, bundle: Path) -> Path:
 
 
 def read(file: Path) -> Certificate:
-    """The certificate in a file; nothing is said of whether it holds. Raises CertificateError where there is none that can be read."""
+    """The certificate in a file, whether or not it is valid. Raises CertificateError where none can be read."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -303,7 +311,7 @@ def read(file: Path) -> Certificate:
 
 
 def register(paper: Certificate) -> None:
-    """Keep a copy of a certificate. Raises CertificateError where it cannot be written."""
+    """Enter a copy of a certificate in the register. Raises CertificateError where it cannot be written."""
     file = _register_folder(paper.bundle.sha256) / f"{paper.id}.json"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -315,7 +323,7 @@ def register(paper: Certificate) -> None:
 
 
 def registered(sha256: str) -> list[Certificate]:
-    """The certificates of the bundle whose manifest has this SHA-256. Raises CertificateError where one of them cannot be read."""
+    """The registered certificates of the bundle whose manifest has this SHA-256. Raises CertificateError where one cannot be read."""
     folder = _register_folder(sha256)
     try:
         return [read(file) for file in sorted(folder.glob("*.json"))]

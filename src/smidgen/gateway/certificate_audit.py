@@ -1,13 +1,13 @@
-"""The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
+"""Audit a certificate in use: take in losses, keep them through restarts, and revoke the certificate when the evidence is sufficient.
 
-What is drawn is written down before it is asked, so that an audit whose process dies is not forgotten: after a quarter of an hour it counts
-as lost. Answers that were given since the last audit are counted, too: from that it can be told that audits should have come and did not.
+An audit is written down before it is asked, so that one whose process dies is not forgotten: after a quarter of an hour it counts as lost.
+Answers since the last audit are counted, too: they show when audits should have come and did not.
 
-The state is a small file in smidgen's home, one a certificate, and is there from the moment that it is given. Several processes may write
-to it; they take turns. One that cannot be read, or is gone, is evidence that was lost, and the certificate is revoked: it must be given
-anew. A state that says so counts as a revocation, whether that was written down as well or not.
+The state of a certificate's audits is a small file in smidgen's home, written from the moment that the certificate is given. Several
+processes may write to it, one at a time. Where it cannot be read, or is gone, evidence was lost, and the certificate is revoked. A state
+that demands revocation counts as one, even where the revocation was not written.
 
-Two kinds of certificates may have none yet: those of an older smidgen, and those that another machine gave.
+Two kinds of certificates may have no state yet: those of an older smidgen, and those of another machine.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from smidgen.store.home import home
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = timedelta(minutes=15)
-"""An audit that was drawn and is not settled by then never will be: whoever asked is gone."""
+"""An audit that is not settled by then never will be: its process is gone."""
 _MOST_OWNERS = 64
 SHARE = 0.02
-"""Of the answers, that are audited where nobody has said another share."""
+"""Default share of the answers that is audited."""
 _EXPECTED = 10.0
-"""Audits that should have come by then: that by chance none of so many was drawn has a probability of 0.00005."""
+"""Expected audits after which their absence is no chance: none of so many is drawn with a probability of 0.00005."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnauditedAnswers:
-    """Answers given under a certificate since its last audit: how many, and when the first of them was given."""
+    """Answers given under a certificate since its last audit: how many, and when the first was given."""
 
     answers: int = 0
     since: datetime | None = None
 
     def more(self, answers: int, first: datetime) -> UnauditedAnswers:
-        """With these answers, the first of which was given then."""
+        """Add answers, the first of which was given at that time."""
         return UnauditedAnswers(self.answers + answers, first if self.since is None else min(self.since, first))
 
     def stale_from(self, paper: Certificate, share: float) -> datetime | None:
-        """When the certificate goes stale; None while so few answers were given that no audit must have come."""
+        """When the certificate goes stale; None while so few answers were given that no audit needs to have come."""
         if not paper.audit_days or self.since is None or self.answers < math.ceil(_EXPECTED / share):
             return None
         return self.since + timedelta(days=paper.audit_days)
@@ -59,13 +59,13 @@ class UnauditedAnswers:
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """The whole state.
+    """The state of a certificate's audits.
 
     Attributes:
-        audit: the test.
-        silence: what was answered since the last audit.
-        barred: audits that were drawn and could not leave, by the privacy policy or for want of a budget; neither heard nor lost.
-        open: audits that are under way: by who asked, how many, and when the last one was drawn.
+        audit: the sequential test.
+        silence: the answers since the last audit.
+        barred: audits that were drawn and not sent, by the privacy policy or for want of a budget; they count neither way.
+        open: audits under way: by their owner, how many, and when the last one was drawn.
     """
 
     audit: SequentialAudit
@@ -75,11 +75,11 @@ class AuditState:
 
     @property
     def share(self) -> float:
-        """Of the answers, that are audited."""
+        """The share of the answers that is audited."""
         return self.audit.least_probability or SHARE
 
     def settled(self, owner: str) -> AuditState:
-        """With one less under way."""
+        """A state with one audit of this owner less under way."""
         count, at = self.open.get(owner, (0, datetime.now(UTC)))
         others = {name: one for name, one in self.open.items() if name != owner}
         return replace(self, open=others | ({owner: (count - 1, at)} if count > 1 else {}))
@@ -93,7 +93,7 @@ class AuditState:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], segments: tuple[str, ...]) -> AuditState:
-        """Raises ValueError for what is no state. An older smidgen wrote the test alone."""
+        """Read a state; an older smidgen wrote the test alone. Raises ValueError for what is no state."""
         audit = SequentialAudit.from_json(state, segments)
         try:
             watch = state.get("watch", {})
@@ -108,21 +108,22 @@ class AuditState:
 
 
 def begin(paper: Certificate) -> None:
-    """Write down, before a certificate is given, that there was no audit under it yet. Raises OSError where that cannot be done."""
+    """Write an empty state before a certificate is given. Raises OSError where that cannot be done."""
     with _turn(file := audit_file(paper.id)):
         _write(file, _new(paper))
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
-    """Say the least probability with which any request under this certificate is audited, before the requests are drawn that it is of.
-    It is kept with the evidence, and each loss weighs the less, the more its request's probability is above it. The same again changes
-    nothing; a state that cannot be read is left to the next audit, which revokes.
+    """Declare the least probability with which any request under this certificate is audited, before requests are drawn.
+
+    It is kept with the evidence: a loss weighs less, the more its request's probability is above it. Declaring the same again changes
+    nothing. A state that cannot be read is left to the next audit, which revokes.
 
     Args:
         least_probability: over 0, at most 1.
-        anew: whether one that was declared before is replaced: losses of requests that were drawn under that one must be taken in by now.
+        anew: whether an earlier declaration is replaced: the losses of requests drawn under it must be taken in by now.
 
-    Raises ValueError for a probability that cannot be, and for another one than was declared before; OSError where it cannot be written.
+    Raises ValueError for a probability out of range, or another one than declared before; OSError where it cannot be written.
     """
     with _turn(file := audit_file(paper.id)):
         try:
@@ -141,9 +142,9 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
         _write(file, kept)
 
 
-def drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
-    """Write down that an audit was drawn, before it is asked. `owner`: who asks, and settles it. Raises OSError where it cannot be written;
-    a state that cannot be read is left to the audit, which revokes."""
+def note_drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
+    """Write down that an audit was drawn, before it is asked. `owner` is who asks, and settles it. Raises OSError where it cannot be
+    written; a state that cannot be read is left to the audit, which revokes."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         try:
@@ -155,8 +156,8 @@ def drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | None = N
         _revoke_if_so(bundle, paper, kept.audit, now)
 
 
-def barred(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
-    """Take in that an audit that was drawn may not leave. Raises OSError where it cannot be written."""
+def note_blocked(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
+    """Write down that a drawn audit may not be sent. Raises OSError where it cannot be written."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         try:
@@ -167,16 +168,16 @@ def barred(bundle: Path, paper: Certificate, owner: str, now: datetime | None = 
         _revoke_if_so(bundle, paper, kept.audit, now)
 
 
-def answered(paper: Certificate, answers: int, first: datetime, now: datetime | None = None) -> None:
-    """Count answers that were given under a certificate, the first of them at that time. Raises OSError where it cannot be written,
-    ValueError where the state cannot be read."""
+def note_answers(paper: Certificate, answers: int, first: datetime, now: datetime | None = None) -> None:
+    """Count answers given under a certificate, the first of them at that time. Raises OSError where the state cannot be written,
+    ValueError where it cannot be read."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         kept = _expired(_read(file, paper), now)
         _write(file, replace(kept, silence=kept.silence.more(answers, first)))
 
 
-def lost(
+def note_lost(
     bundle: Path,
     paper: Certificate,
     probability: float = 1.0,
@@ -184,8 +185,7 @@ def lost(
     segment: str | None = None,
     owner: str = "",
 ) -> bool:
-    """Take in, in its turn, that an audit was drawn and never answered; returns whether the certificate is revoked by audits. Else as
-    `observe`."""
+    """Take in an audit that was drawn and never answered; returns whether the certificate is revoked by audits. Arguments as `observe`."""
     return _taken(bundle, paper, None, probability, now, segment, owner)
 
 
@@ -198,17 +198,17 @@ def observe(
     segment: str | None = None,
     owner: str = "",
 ) -> bool:
-    """Take in one audited answer, and revoke the certificate where the evidence against it is in; returns whether it is revoked by audits.
+    """Take in one audited answer, and revoke the certificate if the evidence suffices; returns whether it is revoked by audits.
 
     Args:
         bundle: folder of the bundle whose certificate `paper` is.
         loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
-        probability: with which this request was chosen to be audited, decided before the loss was known: none under what was declared, or
-            where nothing was, always the same.
+        probability: with which this request was chosen, decided before the loss was known: at least the declared one, or, where none was
+            declared, always the same.
         segment: the request's, where the certificate is by segments and it is known.
-        owner: who drew it, where that was written down.
+        owner: who drew it, as given to `note_drawn`.
 
-    Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
+    Raises ValueError for a loss or a probability out of range, and then takes nothing in; OSError where the state cannot be written.
     """
     return _taken(bundle, paper, loss, probability, now, segment, owner)
 
@@ -229,25 +229,26 @@ def _taken(
         try:
             _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
         finally:
-            # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next. And where
-            # the state cannot be written, the revocation may be: one of the two is enough.
+            # Every time, not the first alone: a process that is killed between the two writes leaves the second to the next. And where
+            # the state cannot be written, the revocation may be: one of the two suffices.
             _revoke_if_so(bundle, paper, audit, now)
     return revoked
 
 
-def audited(paper: Certificate) -> SequentialAudit:
-    """What the audits of a certificate have come to. Raises OSError or ValueError for a state that cannot be read."""
-    return kept(paper).audit
+def read_audit(paper: Certificate) -> SequentialAudit:
+    """The test over a certificate's audits so far. Raises OSError or ValueError where the state cannot be read."""
+    return read_state(paper).audit
 
 
-def kept(paper: Certificate) -> AuditState:
-    """All that is kept of the audits of a certificate. Raises as `audited` does."""
+def read_state(paper: Certificate) -> AuditState:
+    """The state of a certificate's audits. Raises OSError or ValueError where it cannot be read."""
     return _read(audit_file(paper.id), paper)
 
 
-def go_on(before: Certificate, paper: Certificate) -> None:
-    """Let a certificate go on with the audits of the one before it, which claims as much of the same bundle: a claim that is made once more
-    is not tested anew. A state that cannot be read stays so, and the certificate does not hold. Raises OSError where it cannot be written.
+def carry_over(before: Certificate, paper: Certificate) -> None:
+    """Give a certificate the audits of the one before it, which makes the same claim of the same bundle: such a claim is not tested anew.
+
+    A state that cannot be read stays so, and the new certificate is not valid. Raises OSError where it cannot be written.
     """
     source, target = audit_file(before.id), audit_file(paper.id)
     if not source.exists():
@@ -258,30 +259,30 @@ def go_on(before: Certificate, paper: Certificate) -> None:
     try:
         facts = json.loads(content)
         if isinstance(facts, dict) and isinstance(facts.get("watch"), dict):
-            facts["watch"].pop("open", None)  # what is under way was drawn for the one before
+            facts["watch"].pop("open", None)  # audits under way are the earlier certificate's
             content = (json.dumps(facts) + "\n").encode("ascii")
     except ValueError:
         pass
     atomic_file.write(target, content)
 
 
-def mend(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
-    """Revoke a certificate whose audits said so, where a process was killed before it wrote that down. Raises OSError where it cannot be
+def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
+    """Write the revocation that a certificate's audits demand, where a process was killed before it did. Raises OSError where it cannot be
     written; a state that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
     try:
-        audit = audited(paper)
+        audit = read_audit(paper)
     except (OSError, ValueError):
         return
     _revoke_if_so(bundle, paper, audit, now or datetime.now(UTC))
 
 
 def audit_file(certificate: str) -> Path:
-    """Where the state of a certificate's audits lies, by its id."""
+    """The file of the state of a certificate's audits, by its id."""
     return home() / "audits" / f"{certificate}.json"
 
 
-def words(audit: SequentialAudit) -> str:
-    """A state for a reader."""
+def describe(audit: SequentialAudit) -> str:
+    """The findings of audits, in words."""
     gone = f" and {audit.never_answered:,} that were never answered" if audit.never_answered else ""
     found = f"a loss of {audit.losses:.4g} in {audit.audits:,} audits{gone}, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
     if audit.worst is None:
@@ -290,8 +291,8 @@ def words(audit: SequentialAudit) -> str:
     return f"{found}; most speaks the segment {name} against it, {losses:.4g} in {count:,}"
 
 
-def unheard(paper: Certificate, silence: UnauditedAnswers) -> str:
-    """Why a certificate is stale for want of audits."""
+def describe_silence(paper: Certificate, silence: UnauditedAnswers) -> str:
+    """Why a certificate is stale for want of audits, in words."""
     since = f"{silence.since:%Y-%m-%d %H:%M} UTC" if silence.since is not None else "it was given"
     return (
         f"no audit has come since {since}, though {silence.answers:,} answers were given: it allows {paper.audit_days} days of that. It "
@@ -308,7 +309,7 @@ def _new(paper: Certificate) -> AuditState:
 
 
 def _expired(kept: AuditState, now: datetime) -> AuditState:
-    """The state, in which what nobody will settle any more is lost."""
+    """A state in which audits that nobody will settle any more count as lost."""
     old = sorted(kept.open, key=lambda name: kept.open[name][1])
     gone = [name for name in old if now - kept.open[name][1] > _LONGEST or name in old[:-_MOST_OWNERS]]
     for name in gone:
@@ -319,16 +320,16 @@ def _expired(kept: AuditState, now: datetime) -> AuditState:
 def _revoke_if_so(bundle: Path, paper: Certificate, audit: SequentialAudit, now: datetime) -> None:
     if audit.revoked:
         what = "too many audits were never answered, which count as wrong" if audit.silent else "the audit found too many disagreements"
-        _revoke(bundle, paper, f"{what}: {words(audit)}", now)
+        _revoke(bundle, paper, f"{what}: {describe(audit)}", now)
 
 
 def _segments(paper: Certificate) -> tuple[str, ...]:
-    """Those that a certificate promises something of, each by itself."""
+    """The segments of a certificate, empty where it has none."""
     return tuple(entry.segment for entry in paper.answering) if paper.by else ()
 
 
 def _turn(file: Path) -> filelock.BaseFileLock:
-    """Of those who write to a state, one at a time."""
+    """The lock of a state: one process writes at a time."""
     file.parent.mkdir(exist_ok=True)
     return filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS)
 
@@ -339,7 +340,7 @@ def _write(file: Path, kept: AuditState) -> None:
 
 def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:
     sample, manifest = paper.calibration, paper.bundle.sha256
-    if revocation.revoked(bundle, paper.id) is None:
+    if revocation.find_revocation(bundle, paper.id) is None:
         revocation.revoke(bundle, paper.id, reason, now, sample.rows_sha256, sample.marks, manifest)
 
 
@@ -348,7 +349,7 @@ def _read(file: Path, paper: Certificate) -> AuditState:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        if paper.begun and paper.key == signing.own():
+        if paper.begun and paper.key == signing.own_public_key():
             raise ValueError("it is gone, and with it what the audits had come to") from None
         return _new(paper)
     if len(content) > _MOST_BYTES:

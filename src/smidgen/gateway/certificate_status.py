@@ -1,8 +1,8 @@
-"""Whether a certificate holds now, for this bundle. Whatever is not certain escalates.
+"""Whether a certificate is valid now, for this bundle. In any doubt it is not, and requests escalate.
 
-A clock that is set back revives no certificate that has ended: the latest time that this machine had while it served under one is kept in
-a small file in smidgen's home, written about once a minute while the certificate is asked for, and at once when it has ended. Where the
-home cannot be written, the process remembers by itself, and a restart forgets.
+Setting the clock back revives no expired certificate: the latest time of this machine while it served under one is kept in a small file in
+smidgen's home, written about once a minute while the certificate is in use, and at once when it has expired. Where the home cannot be
+written, only the process remembers that time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from smidgen.store.home import home
 from smidgen.store.line import line_of
 
 CLOCK_SLACK = timedelta(minutes=5)
-"""A clock may be set back so far and still tell the time: time servers do that."""
+"""How far a clock may be set back, as time servers do, and still be trusted."""
 
 _EACH = timedelta(minutes=1)
 _MOST_BYTES = 1000
@@ -34,13 +34,13 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def clock_file(certificate: str) -> Path:
-    """The file of a certificate, by its id."""
+    """The file of a certificate's latest time, by its id."""
     return home() / "clocks" / f"{certificate}.json"
 
 
 def latest_time(certificate: str) -> datetime:
-    """The latest time that was written down for a certificate; long ago where there is none. Raises OSError or ValueError where it cannot
-    be read."""
+    """The latest time that was written down for a certificate; 1970 where there is none. Raises OSError or ValueError where it cannot be
+    read."""
     try:
         with clock_file(certificate).open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -59,13 +59,13 @@ def latest_time(certificate: str) -> datetime:
 
 
 class CertificateClock:
-    """The latest time of one certificate, in memory and on the disk.
+    """The latest time seen under one certificate, in memory and on disk.
 
     Args:
         certificate: its id.
-        ends: when it ends.
+        ends: when it expires.
 
-    Raises OSError or ValueError where what was written down cannot be read.
+    Raises OSError or ValueError where its file cannot be read.
     """
 
     def __init__(self, certificate: str, ends: datetime) -> None:
@@ -73,17 +73,17 @@ class CertificateClock:
         self._seen = self._kept = latest_time(certificate)
 
     def see(self, now: datetime) -> datetime:
-        """The latest time, now included."""
+        """Take in the time `now`; returns the latest time."""
         if now > self._seen:
             self._seen = now
         return self._seen
 
     def due(self, now: datetime) -> bool:
-        """Whether it is time to write it down."""
+        """Whether the time is due to be written."""
         return now - self._kept >= _EACH or (now >= self._ends > self._kept)
 
     def keep(self) -> None:
-        """Write it down, where that can be done; another process may have written a later one meanwhile."""
+        """Write the time, where that can be done; another process may have written a later one."""
         self._kept = self._seen  # also where it fails: it is tried again in a minute, not at the next request
         file = clock_file(self.certificate)
         with contextlib.suppress(OSError, ValueError):
@@ -96,7 +96,7 @@ _ANEW = "what it was tested on says nothing of the traffic now. Let the line lea
 
 
 class CertificateState(StrEnum):
-    """How a certificate stands. Only `VALID` lets a request be answered locally."""
+    """The state of a certificate. Only `VALID` lets a request be answered locally."""
 
     VALID = "valid"
     NONE = "none"
@@ -122,9 +122,13 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """How a bundle's certificate stood when it was looked at. `why` is a clause; `certificate` is there where it could be read, and is to
-    be believed where the state is `VALID` alone. `silence`: the answers that were given since its last audit; it goes stale at
-    `stale_from`, where that is known."""
+    """The state of a bundle's certificate when it was checked.
+
+    Attributes:
+        why: the reason, a clause.
+        certificate: the certificate, where one could be read; trust it only in the state `VALID`.
+        silence: the answers since its last audit; it goes stale at `stale_from`, where that is known.
+    """
 
     state: CertificateState
     why: str
@@ -132,32 +136,32 @@ class CertificateStatus:
     silence: UnauditedAnswers = field(default_factory=UnauditedAnswers)
     stale_from: datetime | None = None
 
-    def after(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
-        """The same where so many answers were given since the last audit; of the answers, `share` are audited."""
+    def with_silence(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
+        """A status with these answers since the last audit; `share` of the answers is audited."""
         until = silence.stale_from(self.certificate, share) if self.certificate is not None else None
         return replace(self, silence=silence, stale_from=until)
 
     @property
     def valid(self) -> bool:
-        """Whether it held."""
+        """Whether the certificate was valid."""
         return self.state is CertificateState.VALID
 
     def decide(self, score: float, segment: str | None = None, now: datetime | None = None) -> Decision:
         """Who answers a request whose local answer has this score.
 
         Args:
-            score: of the reply.
+            score: the reply's.
             segment: the request's, where the certificate is by segment: the label that is answered, or the value of the column. A segment
                 that is not certified escalates.
-            now: the time, which must be within the certificate's; the clock's by default.
+            now: the time, the clock's by default; a certificate that is not valid then escalates.
         """
         if not self.valid or self.certificate is None or _outside(self.certificate, now or datetime.now(UTC)) is not None:
             return Decision.ESCALATE
-        entry = self.answered(segment)
+        entry = self.certified_segment(segment)
         return Decision.ANSWER if entry is not None and math.isfinite(score) and score >= entry.threshold else Decision.ESCALATE
 
-    def answered(self, segment: str | None = None) -> CertifiedSegment | None:
-        """What is answered of a segment; None where it is not certified."""
+    def certified_segment(self, segment: str | None = None) -> CertifiedSegment | None:
+        """The entry of a segment; None where it is not certified."""
         if self.certificate is None:
             return None
         wanted = (segment or "") if self.certificate.by else ""
@@ -168,13 +172,13 @@ class CertificateStatus:
         return {
             "state": self.state.value,
             "why": self.why,
-            "certificate": self.certificate.told() if self.certificate is not None else None,
+            "certificate": self.certificate.facts_for_reader() if self.certificate is not None else None,
         }
 
 
 def check_certificate(bundle: Path, subject: CertifiedBundle, now: datetime | None = None) -> CertificateStatus:
-    """Look at the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: what cannot be read
-    does not hold."""
+    """Check the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: a certificate that
+    cannot be read is not valid."""
     found = status_in_files(bundle, subject)
     if not found.valid or found.certificate is None:
         return found
@@ -186,9 +190,9 @@ def check_certificate(bundle: Path, subject: CertifiedBundle, now: datetime | No
 
 
 def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str] | None = None) -> CertificateStatus:
-    """How the certificate stands by all that is written in files. One that is `VALID` still needs its time: see `at`. Raises nothing.
+    """Check the certificate by all that is in files. One that is `VALID` still needs its time checked: see `status_at`. Raises nothing.
 
-    `large`: the names of the large model that requests escalate to; None where that is not asked.
+    `large`: the names of the large model that requests escalate to; None leaves that unchecked.
     """
     file = papers.place(bundle)
     try:
@@ -201,7 +205,7 @@ def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str
     try:
         state, why = _state(found, bundle, subject)
         if state is CertificateState.VALID:
-            kept = certificate_audit.kept(found)
+            kept = certificate_audit.read_state(found)
     except (OSError, ValueError) as error:
         state, why = CertificateState.DAMAGED, f"it cannot be checked ({error})"
     if state is CertificateState.VALID and not _against(found, large):
@@ -209,12 +213,16 @@ def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str
             CertificateState.REFERENCE,
             f"it is against {found.reference.words}, and requests escalate to {', '.join(sorted(large or ()))}",
         )
-    return CertificateStatus(state, why, found) if kept is None else CertificateStatus(state, why, found).after(kept.silence, kept.share)
+    return (
+        CertificateStatus(state, why, found)
+        if kept is None
+        else CertificateStatus(state, why, found).with_silence(kept.silence, kept.share)
+    )
 
 
 def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> CertificateStatus:
-    """The same at this time. `seen` is the latest time that this machine had: what ended by then has ended, and a clock that is far
-    behind it tells no time."""
+    """Check a status at a time. `seen` is the latest time of this machine: what expired by then is expired, and a clock far behind it is
+    not trusted."""
     if not found.valid or found.certificate is None:
         return found
     if seen - now > CLOCK_SLACK:
@@ -225,35 +233,35 @@ def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> Certif
     if outside is not None:
         return CertificateStatus(*outside, found.certificate)
     if found.stale_from is not None and max(now, seen) > found.stale_from:
-        return replace(found, state=CertificateState.UNAUDITED, why=certificate_audit.unheard(found.certificate, found.silence))
+        return replace(found, state=CertificateState.UNAUDITED, why=certificate_audit.describe_silence(found.certificate, found.silence))
     return found
 
 
 def status_without_time(certificate: Certificate, error: Exception) -> CertificateStatus:
-    """How one stands whose latest time cannot be read."""
+    """The status of a certificate whose latest time cannot be read."""
     return CertificateStatus(
         CertificateState.SET_BACK, f"the latest time that this machine had cannot be read ({error}): certify again", certificate
     )
 
 
 def _state(found: Certificate, bundle: Path, subject: CertifiedBundle) -> tuple[CertificateState, str]:
-    if not signing.verified(found.content, found.key, found.signature):
+    if not signing.is_signed(found.content, found.key, found.signature):
         return CertificateState.UNSIGNED, "the signature is not that of its content: it was edited after it was signed"
-    if found.key not in signing.trusted():
+    if found.key not in signing.trusted_keys():
         return CertificateState.UNSIGNED, "it is signed with a key that this machine does not trust"
     if found.bundle.base_sha256 != subject.base_sha256:
         return CertificateState.BASE, "the bundle grew from other weights than the certified one"
     if found.bundle.sha256 != subject.sha256:
         return CertificateState.BUNDLE, f"it is for the bundle {found.bundle.id}, and this is {subject.id}"
-    gone = revocation.revoked(bundle, found.id, found.bundle.sha256, found.calibration.rows_sha256, found.calibration.marks)
+    gone = revocation.find_revocation(bundle, found.id, found.bundle.sha256, found.calibration.rows_sha256, found.calibration.marks)
     if gone is not None:
         return CertificateState.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
     try:
-        audit = certificate_audit.audited(found)
+        audit = certificate_audit.read_audit(found)
     except ValueError as error:
         return CertificateState.REVOKED, f"the state of its audits cannot be read ({error})"
     if audit.revoked:
-        return CertificateState.REVOKED, f"the audits found too many disagreements: {certificate_audit.words(audit)}"
+        return CertificateState.REVOKED, f"the audits found too many disagreements: {certificate_audit.describe(audit)}"
     since = _fresh_since(bundle)
     if since is not None and found.created < since.replace(microsecond=0):
         when = f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -262,7 +270,7 @@ def _state(found: Certificate, bundle: Path, subject: CertifiedBundle) -> tuple[
 
 
 def _fresh_since(bundle: Path) -> datetime | None:
-    """Since when held-out rows say something of the traffic, of a version of a line. Raises OSError where the line cannot be read."""
+    """The time since which a line's held-out rows reflect its traffic; None outside lines. Raises OSError where the line cannot be read."""
     line = line_of(bundle)
     try:
         return line.read().fresh_since if line is not None else None
@@ -271,12 +279,12 @@ def _fresh_since(bundle: Path) -> datetime | None:
 
 
 def _against(found: Certificate, large: frozenset[str] | None) -> bool:
-    """Whether the large model, where it is the reference, is the one that is asked. An older certificate knows no name."""
+    """Whether the large model that is the reference is the one that is asked. Older certificates name none."""
     return large is None or not found.reference.large or found.reference.large in large
 
 
 def _outside(found: Certificate, now: datetime) -> tuple[CertificateState, str] | None:
-    """Why it does not hold at this time; None where it does."""
+    """Why a certificate is not valid at this time; None where it is."""
     if now < found.created:
         return CertificateState.EARLY, f"it begins on {found.created.astimezone(UTC):%Y-%m-%d %H:%M} UTC, later than this machine's clock"
     if now >= found.valid_until:

@@ -1,10 +1,9 @@
-"""Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
+"""Watch a certificate: its status at every request, for the price of a few calls of `stat`.
 
-All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, of a
-line's version the line's pointer, the state of its audits, the bundle's manifest. Reading and verifying them costs about a millisecond.
-What the system says of each (when it was changed, its size, which file it is) costs a thousandth of that, and tells whether anything is
-different: then all is read anew. The state of the audits changes with each of them, and is read alone, for whether it revokes. The time is
-looked at on every call.
+A status is read from a handful of small files: the certificate, two records of revocations, the trusted keys, a line's pointer, the state
+of the audits, the bundle's manifest. Reading and verifying them takes about a millisecond. `stat` of each takes a thousandth of that, and
+shows whether anything has changed: then all is read anew. The state of the audits changes with each audit, and is then read alone. The
+time is checked on every call.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from smidgen.gateway.certificate_status import CertificateClock, CertificateStat
 from smidgen.store.line import line_of
 
 _SETTLED_NS = 2_000_000_000
-"""Coarsest times of files in use. A file that was changed less than this ago could be changed again and look the same: it is read anew."""
+"""Coarsest file times in use. A file that changed less than this ago could change again and look the same: it is read anew."""
 
 _EACH = timedelta(minutes=1)
-"""Answers are written down that often, and the first one at once."""
+"""How often answers are written down; the first one at once."""
 _RETRY = timedelta(seconds=10)
 _AT_ONCE = 50
-"""So many are not waited with."""
+"""So many answers are written down at once."""
 
 _HOMELESS = CertificateStatus(CertificateState.DAMAGED, "smidgen's home, which has the keys and the revocations, cannot be read")
 _REBUILT = "the bundle's files were changed since it was opened: restart the server"
@@ -42,8 +41,8 @@ Stamp = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _LastStatus:
-    """What was read, the files that it was read from as they were before that, the time where it needs one, and the state of its audits as
-    it was before that."""
+    """The status that was read last, the stamps of its files and of the state of its audits from before that, and its clock where it needs
+    one."""
 
     standing: CertificateStatus
     stamps: tuple[tuple[str, Stamp], ...]
@@ -52,19 +51,19 @@ class _LastStatus:
 
     @property
     def changed(self) -> bool:
-        """Whether any file is different now, but for the state of the audits."""
+        """Whether any file has changed, except the state of the audits."""
         return any(stamp(path) != before for path, before in self.stamps)
 
     @property
     def audited(self) -> bool:
-        """Whether there was an audit meanwhile."""
+        """Whether there was an audit since."""
         return self.audits is not None and stamp(self.audits[0]) != self.audits[1]
 
 
 @dataclass(slots=True)
 class _UnwrittenAnswers:
-    """Answers that were given under a certificate and are not written down yet: how many, the first of them, when it was last done, and
-    when it last failed, with how many of them."""
+    """Answers under a certificate that are not written down yet: how many, when the first was given, when some were last written, and when
+    writing last failed, with how many."""
 
     count: int = 0
     first: datetime | None = None
@@ -74,14 +73,14 @@ class _UnwrittenAnswers:
 
 
 class CertificateWatch:
-    """How the certificate of one bundle stands, as often as it is asked. May be called from several threads.
+    """The status of one bundle's certificate, for every request. May be called from several threads.
 
     Args:
-        bundle: its folder. A link is followed once: what is put in its place later is another bundle.
-        subject: its manifest, as it was opened.
+        bundle: its folder. A link is followed once: a folder put in its place later is another bundle.
+        subject: the bundle as it was opened.
         now: the time, for tests.
-        large: the names of the large model that requests escalate to; None where that is not asked.
-        manifest: the name of the manifest's file, where another one in its place means another bundle: its files may be read once more.
+        large: the names of the large model that requests escalate to; None leaves that unchecked.
+        manifest: the name of the manifest's file, where a changed one means another bundle; empty leaves it unchecked.
     """
 
     def __init__(
@@ -103,19 +102,19 @@ class CertificateWatch:
         self._given: dict[str, _UnwrittenAnswers] = {}
 
     def answered(self, paper: Certificate) -> None:
-        """Note that an answer was given under this certificate. It is written down at one of the next looks."""
+        """Note that an answer was given under this certificate. It is written down at one of the next calls."""
         if not paper.audit_days:
             return
         now = self._now()
         with self._guard:
             if paper.id not in self._given:
-                self._given = {paper.id: _UnwrittenAnswers()}  # a certificate that was replaced is not asked for any more
+                self._given = {paper.id: _UnwrittenAnswers()}  # a replaced certificate is not used any more
             given = self._given[paper.id]
             given.first = given.first if given.count else now
             given.count += 1
 
     def known(self) -> CertificateStatus | None:
-        """How it stands, where nothing has changed since it was read; None where it must be read. Looks at the disk and reads nothing."""
+        """The status, where nothing has changed since it was read; None where it must be read. Calls `stat` and reads no file."""
         held = self._held
         if held is None or held.changed or held.audited or self._due(held) is not None:
             return None
@@ -125,14 +124,14 @@ class CertificateWatch:
         return None if held.clock.due(now) else certificate_status.status_at(held.standing, now, held.clock.see(now))
 
     def __call__(self) -> CertificateStatus:
-        """How it stands now. Reads files where anything has changed, and writes down the time where that is due; raises nothing."""
+        """The status now. Reads files where anything has changed, and writes the time where that is due; raises nothing."""
         held = self._held
         try:
             if held is not None and (due := self._due(held)) is not None:
                 self._note(held, due)
-            if held is None or held.changed or (held.audited and not self._go_on(held)):
+            if held is None or held.changed or (held.audited and not self._read_audits(held)):
                 held = self._read()
-        except OSError:  # smidgen's home is gone and cannot be made
+        except OSError:  # smidgen's home is gone and cannot be created
             return _HOMELESS
         held = self._held or held
         if held.clock is None:
@@ -152,9 +151,14 @@ class CertificateWatch:
             name, manifest = paper.id, paper.bundle.sha256
         except CertificateError:
             name = manifest = ""
-        # All before the reading that counts: what is changed in the midst of it is seen the next time.
+        # All before the reading that counts: a change in the midst of it is seen at the next call.
         own = (self._manifest,) if self._manifest is not None else ()
-        for path in (*own, *signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name, manifest) if name else ())):
+        for path in (
+            *own,
+            *signing.watched_files(),
+            *self._pointers,
+            *(revocation.watched_files(self._bundle, name, manifest) if name else ()),
+        ):
             stamps[str(path)] = stamp(path)
         audits = certificate_audit.audit_file(name) if name else None
         audited = (str(audits), stamp(audits)) if audits is not None else None
@@ -170,29 +174,29 @@ class CertificateWatch:
         held = _LastStatus(found, tuple(stamps.items()), clock, audited)
         same = (found.certificate.id if found.certificate is not None else "") == name
         fresh = any(isinstance(part, int) and part > began - _SETTLED_NS for mark in stamps.values() for part in mark[:2])
-        # What does not hold may be for want of a file handle, or of a disk that answers: it is read anew until it does.
+        # A status may be invalid for want of a file handle, or of a disk that answers: it is read anew until it is valid.
         sound = found.state in (CertificateState.VALID, CertificateState.NONE, CertificateState.REFERENCE)
         self._held = held if sound and same and not fresh else None
         return held
 
-    def _go_on(self, held: _LastStatus) -> bool:
-        """Go on with what was read, after an audit that did not revoke; False where all must be read anew. Each audit puts a new file in
-        the place of the one before, and says again what they have come to: none is missed for long."""
+    def _read_audits(self, held: _LastStatus) -> bool:
+        """Read the state of the audits alone, after an audit; False where it revokes, and all must be read anew. Each audit writes the
+        whole state, so none is missed for long."""
         if held.standing.certificate is None or held.audits is None:
             return False
         path, _ = held.audits
         now = stamp(path)
         try:
-            kept = certificate_audit.kept(held.standing.certificate)
+            kept = certificate_audit.read_state(held.standing.certificate)
         except (OSError, ValueError):
             return False
         revoked = kept.audit.revoked
         if not revoked:
-            self._held = replace(held, audits=(path, now), standing=held.standing.after(kept.silence, kept.share))
+            self._held = replace(held, audits=(path, now), standing=held.standing.with_silence(kept.silence, kept.share))
         return not revoked
 
     def _due(self, held: _LastStatus) -> _UnwrittenAnswers | None:
-        """The answers that it is time to write down."""
+        """The answers that are due to be written down."""
         paper = held.standing.certificate
         given = self._given.get(paper.id) if paper is not None else None
         if given is None or not given.count:
@@ -202,26 +206,26 @@ class CertificateWatch:
         return given if due and (given.tried is None or now - given.tried >= _RETRY) else None
 
     def _note(self, held: _LastStatus, given: _UnwrittenAnswers) -> None:
-        """Write them down. Where that cannot be done they are counted here, and are tried again."""
+        """Write answers down. Where that fails they are counted here, and written later."""
         assert held.standing.certificate is not None
         with self._guard:
             count, first = given.count, given.first
         now = self._now()
         try:
-            certificate_audit.answered(held.standing.certificate, count, first or now, now)
+            certificate_audit.note_answers(held.standing.certificate, count, first or now, now)
         except (OSError, ValueError):
             given.tried = now
             silence = held.standing.silence
             unwritten = silence.more(count - given.unwritten, first or now)
             given.unwritten = count
-            self._held = replace(held, standing=held.standing.after(unwritten, certificate_audit.SHARE))
+            self._held = replace(held, standing=held.standing.with_silence(unwritten, certificate_audit.SHARE))
             return
         with self._guard:
             given.count -= count
             given.first, given.kept, given.tried, given.unwritten = None if not given.count else now, now, None, 0
 
     def _clock_of(self, found: CertificateStatus) -> CertificateClock:
-        """The time of a certificate; what was seen of it already is not forgotten when it is read anew."""
+        """The clock of a certificate; the same one as long as the certificate stays the same."""
         assert found.certificate is not None
         if self._clock is None or self._clock.certificate != found.certificate.id:
             self._clock = CertificateClock(found.certificate.id, found.certificate.valid_until)
@@ -229,7 +233,7 @@ class CertificateWatch:
 
 
 def _content(file: Path | None) -> bytes:
-    """The hash of a file; empty where there is none that can be read."""
+    """The hash of a file; empty where it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).digest() if file is not None else b""
     except OSError:
@@ -237,10 +241,9 @@ def _content(file: Path | None) -> bytes:
 
 
 def stamp(path: Path | str) -> Stamp:
-    """What the system says of a file without reading it: when it and its entry were changed, its size, its number. A link that leads
-    nowhere is not the same as no file."""
+    """The stamp of a file, from `stat`: its times, size and identity. A dangling link has another stamp than a missing file."""
     try:
-        facts = os.stat(path)  # noqa: PTH116 it is done for every request, and a Path takes three times as long
+        facts = os.stat(path)  # noqa: PTH116 called for every request, and a Path takes three times as long
     except FileNotFoundError:
         return ("link",) if os.path.islink(path) else ()  # noqa: PTH114 likewise
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Revocations: once a certificate is revoked it stays so, through restarts, copies and clean-ups.
+"""Revocations of certificates, which outlast restarts, copies and clean-ups.
 
-Each stands in three places, and one of them is enough: beside the bundle, so that it goes where the bundle goes; and twice in smidgen's
-home, by the certificate's id and by the SHA-256 of the bundle's manifest, so that it outlives what is done to the bundle's folder and finds
-its copies. All only grow. A record that cannot be read counts as one that revokes.
+Each is kept in three places, and one of them suffices: beside the bundle, so that it moves with the bundle; and twice in smidgen's home, by
+the certificate's id and by the SHA-256 of the bundle's manifest, so that it outlives the bundle's folder and applies to its copies. Records
+only grow. A record that cannot be read revokes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SUFFIX = ".revocations.json"
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
 MOST_REFUTED = 0.1
-"""Of a sample's rows, those that may be of one whose certificate was revoked."""
+"""Share of a sample's rows above which it counts as a revoked certificate's sample."""
 
 
 class Revocation(BaseModel):
-    """Which certificate, of which calibration sample (the hash of its rows, and their marks), why, and when."""
+    """A revocation: the certificate's id, the reason, the time, and the hash and fingerprints (`marks`) of its calibration sample."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,13 +51,13 @@ class Revocations(BaseModel):
 
 
 def place(bundle: Path) -> Path:
-    """Where the record beside the bundle in this folder lies."""
+    """The file of the record beside the bundle in this folder."""
     folder = bundle.resolve()
     return folder.parent / f"{folder.name}{SUFFIX}"
 
 
 def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "", marks: str = "", manifest: str = "") -> list[Path]:
-    """Revoke a certificate of a bundle, given on this sample; returns where that was written down. A second time changes nothing.
+    """Revoke a certificate of a bundle, given on this sample; returns the files written. A second time changes nothing.
 
     `manifest`: the SHA-256 of the bundle's manifest, by which copies of it are found.
 
@@ -70,19 +70,19 @@ def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: st
     for write in writes:
         try:
             done.append(write())
-        except (OSError, ValueError) as error:  # read-only places, and a record that is damaged and so revokes all by itself
+        except (OSError, ValueError) as error:  # read-only places, and damaged records, which revoke by themselves
             fault = error
     if not done:
         raise OSError(f"the revocation cannot be written: {fault}") from fault
     return done
 
 
-def revoked(bundle: Path, certificate: str, manifest: str = "", sample: str = "", marks: str = "") -> Revocation | None:
+def find_revocation(bundle: Path, certificate: str, manifest: str = "", sample: str = "", marks: str = "") -> Revocation | None:
     """The revocation of a certificate; None where it is not revoked.
 
     Args:
         manifest: the SHA-256 of the bundle's manifest: another copy's revocation counts here, too.
-        sample, marks: of the certificate. One that stands on much of a revoked sample, of the same manifest, is revoked with it.
+        sample, marks: the certificate's. One whose sample shares much with a revoked one's, for the same manifest, is revoked with it.
     """
     for file, every in ((_home_file(certificate), True), (place(bundle), False)):
         if not file.exists() and not file.is_symlink():
@@ -100,7 +100,7 @@ def revoked(bundle: Path, certificate: str, manifest: str = "", sample: str = ""
 
 
 def _of_a_copy(certificate: str, manifest: str, sample: str, marks: str) -> Revocation | None:
-    """The revocation of a certificate of another copy of the bundle, which stands on much the same sample as this one."""
+    """The revocation of a certificate of another copy of the bundle, with much the same sample."""
     file = _manifest_file(manifest)
     if not file.exists() and not file.is_symlink():
         return None
@@ -112,7 +112,7 @@ def _of_a_copy(certificate: str, manifest: str, sample: str, marks: str) -> Revo
 
 
 def shared(sample: str, marks: str, entries: Iterable[Revocation]) -> float:
-    """The largest share of a sample's rows that stand in the sample of a revoked certificate, 0..1."""
+    """The largest share of a sample's rows that is in the sample of a revoked certificate, 0..1."""
     most = 0.0
     for entry in entries:
         most = max(most, float(bool(sample) and entry.sample == sample))
@@ -121,14 +121,14 @@ def shared(sample: str, marks: str, entries: Iterable[Revocation]) -> float:
     return most
 
 
-def watched(bundle: Path, certificate: str, manifest: str = "") -> list[Path]:
-    """All that `revoked` reads: a change of any of these may change what it says."""
+def watched_files(bundle: Path, certificate: str, manifest: str = "") -> list[Path]:
+    """The files that `find_revocation` reads."""
     return [_home_file(certificate), place(bundle), *([_manifest_file(manifest)] if manifest else [])]
 
 
-def known(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]:
-    """Every revocation of a certificate of the bundle in this folder, which need not be there any more: by the record beside it, and by the
-    one in smidgen's home of the certificate that is named. A record that cannot be read is one revocation, at a time that is not known."""
+def list_revocations(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]:
+    """Every revocation of the bundle in this folder, which may be gone: from the record beside it, and from that of the named certificate
+    in smidgen's home. A record that cannot be read gives one revocation without a time."""
     found: set[Revocation] = set()
     for file, every in ((place(bundle), False), *(((_home_file(certificate), True),) if certificate is not None else ())):
         if not file.exists() and not file.is_symlink():
@@ -144,9 +144,8 @@ def known(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]
 
 
 def carry(source: Path, target: Path) -> None:
-    """Put the record beside one bundle beside another, as it is to the byte: a damaged one stays damaged, and revokes. Where that one has a
-    record, too, both are kept; nothing that is revoked comes back. Does nothing where there is no record. Raises OSError where it cannot be
-    read or written."""
+    """Copy the record beside one bundle to another, byte for byte: a damaged one stays damaged, and revokes. Where the other has a record,
+    both are merged. Does nothing where there is no record. Raises OSError where it cannot be read or written."""
     given, there = place(source), place(target)
     if not given.exists() and not given.is_symlink():
         return
@@ -159,7 +158,7 @@ def carry(source: Path, target: Path) -> None:
         try:
             before = _read(there).revoked
         except (OSError, ValueError):
-            return  # it revokes all, and what is carried can revoke no more
+            return  # it revokes all already
         try:
             more = _read(given).revoked
         except (OSError, ValueError):
@@ -168,13 +167,13 @@ def carry(source: Path, target: Path) -> None:
         _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
 
 
-def refuted(bundle: Path, manifest: str = "", certificates: Iterable[str] = ()) -> tuple[Revocation, ...]:
-    """The revocations of the bundle, of the other versions of its line, and of copies of it, as far as the records can be read: what their
-    samples say of today's traffic was found to be wrong.
+def find_related(bundle: Path, manifest: str = "", certificates: Iterable[str] = ()) -> tuple[Revocation, ...]:
+    """The revocations of the bundle, of the other versions of its line, and of its copies, as far as the records can be read: their samples
+    do not reflect today's traffic.
 
     Args:
         manifest: the SHA-256 of the bundle's manifest.
-        certificates: ids of certificates that were given for that manifest.
+        certificates: ids of certificates for that manifest.
     """
     records = [place(bundle)]
     if line_of(bundle) is not None:

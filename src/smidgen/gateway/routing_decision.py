@@ -1,6 +1,6 @@
-"""Which model a request asks for, and who answers it: the local bundle where its certificate lets it, else the fallback.
+"""Decide who answers a request: the local bundle where its certificate allows it, else the fallback.
 
-Whatever is not certain escalates. A request names a bundle, with a quality behind an `@` if one is asked for, or some other model.
+In any doubt the request escalates. A request names a bundle, with a quality behind an `@` if one is asked for, or another model.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision
 
-# Which model a request wants: a bundle by its name, with a quality behind an `@` if one is asked for; or some other model.
-
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedModel:
-    """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for.
-    `named`: whether the request names it; else it names another `model`, which it goes to where the bundle does not answer, and is of the
-    recurring `jobs` of these scopes, of which the bundle's certificate must know one."""
+    """The bundle that a request may be answered by.
+
+    Attributes:
+        bundle: its name.
+        quality: the least share of local answers that must agree with the reference, 0..1; None where none is asked for.
+        named: whether the request names the bundle. Otherwise it names another `model`, to which it goes where the bundle does not answer.
+        jobs: scopes of the recurring jobs of such a request; the bundle's certificate must have been tested on one of them.
+        model: see `named`.
+    """
 
     bundle: str
     quality: float | None = None
@@ -32,19 +36,19 @@ class RequestedModel:
     model: str = ""
 
     def allows(self, alpha: float) -> bool:
-        """Whether a certificate of this alpha is good enough."""
+        """Whether a certificate of this alpha gives the quality asked for."""
         return self.quality is None or alpha <= 1 - self.quality + _ROUNDING
 
     def at_least(self, quality: float | None) -> RequestedModel:
-        """The same bundle with no less than this quality; None asks for none."""
+        """Raise the quality to at least this one; None changes nothing."""
         given = [one for one in (self.quality, quality) if one is not None]
         return replace(self, quality=max(given, default=None))
 
 
 def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | None:
-    """What a request's `model` asks for; None where it is no bundle's name.
+    """Read a request's `model`; None where it names no bundle.
 
-    Raises RequestError, 422, for a bundle's name with a quality that is no number over 0 and up to 1.
+    Raises RequestError, 422, for a quality behind a bundle's name that is not over 0 and up to 1.
     """
     if not isinstance(name, str):
         return None
@@ -77,21 +81,21 @@ SEGMENT = "segment"
 JOB = "job"
 HELD_OUT = "held out"
 UNANSWERED = "no local answer"
-"""Why a request escalates whose certificate holds; where it does not, the reason is the certificate's state."""
+"""Reasons why a request escalates under a valid certificate; otherwise the reason is the certificate's state."""
 
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""What a request bounds the length of a written text by, at one face or another."""
+"""Fields of a request that bound the length of a written text."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingDecision:
-    """Who answers.
+    """Who answers a request, and why.
 
     Attributes:
         why: why the request escalates, one of a few short words; empty where it is answered locally.
-        detail: more of it, in words that any client may read: the places of files, and why a certificate was revoked, are not among them.
-        certificate: the id of the certificate that it was judged by; empty where none held.
-        score: of the local answer, where there is one that has a score.
+        detail: more of it, in words that any client may read: no paths, and no reasons of revocations.
+        certificate: the id of the certificate that decided; empty where none was valid.
+        score: the local answer's, where it has one.
     """
 
     why: str = ""
@@ -101,7 +105,7 @@ class RoutingDecision:
 
     @property
     def told(self) -> str:
-        """Why it escalates, with more of it in brackets."""
+        """Why it escalates, with the detail in brackets."""
         return f"{self.why} ({self.detail})" if self.why and self.detail else self.why
 
     @property
@@ -111,12 +115,12 @@ class RoutingDecision:
 
 
 def held_out_decision(known: RoutingDecision) -> RoutingDecision:
-    """Of a request that the small model could have been asked, whose text is one to measure on."""
+    """The decision for a request that the small model could take, but whose text is held out."""
     return RoutingDecision(why=HELD_OUT, detail="its text is kept to measure on", certificate=known.certificate)
 
 
 def decision_before(standing: CertificateStatus, asked: RequestedModel) -> RoutingDecision:
-    """What is known before the small model is asked: a ruling that is `local` says that its answer will decide."""
+    """The decision before the small model is asked; if it is `local`, the model's answer will decide."""
     if not standing.valid or standing.certificate is None:
         unknown = standing.valid or standing.state is CertificateState.NONE
         return RoutingDecision(why="no certificate" if unknown else standing.state.value)
@@ -133,7 +137,7 @@ def decision_before(standing: CertificateStatus, asked: RequestedModel) -> Routi
 def decision_after(
     standing: CertificateStatus, asked: RequestedModel, replies: Sequence[Reply], body: Mapping[str, Any]
 ) -> RoutingDecision:
-    """What the small model's answer decides. `replies` are all that were given for the request: one, or it is not what was certified.
+    """The decision by the small model's answer. `replies` are all that it gave; more or fewer than one were not certified.
 
     Where the certificate is by a column, the request's `metadata` must have it.
     """
@@ -152,7 +156,7 @@ def decision_after(
     if getattr(reply.piece, "finish", None) == "length" and bound is not None:
         return RoutingDecision(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=known.certificate, score=score)
     segment = segment_of(standing.certificate.by, reply, body)
-    if standing.answered(segment) is None:
+    if standing.certified_segment(segment) is None:
         return RoutingDecision(why=SEGMENT, detail="its segment is not certified", certificate=known.certificate, score=score)
     if standing.decide(score, segment) is not Decision.ANSWER:
         return RoutingDecision(why=SCORE, detail="it is under the certificate's threshold", certificate=known.certificate, score=score)
@@ -160,8 +164,8 @@ def decision_after(
 
 
 def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
-    """The segment of a request, where a certificate is by such (`by`). A label is what the answer says; of anything else, only the request
-    can tell."""
+    """The segment of a request, where a certificate is by segments (`by`): the label in the answer, or the value in the request's
+    `metadata`."""
     if not by:
         return None
     if by == BY_LABEL:

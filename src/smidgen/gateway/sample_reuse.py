@@ -1,13 +1,13 @@
-"""Samples that are tested on again: fingerprints of their rows, and what of the confidence earlier tests on the same rows have spent.
+"""Repeated tests on the same sample: fingerprints of its rows, and the confidence that earlier tests have spent.
 
-A test that fails and is repeated on other terms, with a few rows more or less, or with another bundle, passes some day, whatever is true.
-So each test is written down in smidgen's home, in `looks/`, before anything is seen of it, with the level that it spends. A later test on
-much of the same rows has what is left: asked for δ, it is tested at δ less what was spent before.
+A failed test that is repeated on other terms, with a few rows more or less, or with another bundle, passes some day, whatever is true. So
+each test is written down in smidgen's home, in `looks/`, before anything is seen of it, with the level that it spends. A later test on
+much of the same rows gets the rest: asked for δ, it is tested at δ less what was spent before.
 
-Spent is what tests took that failed, of any bundle, and tests of the same bundle on other terms, whether they failed or not: of several
-that pass, the best would be kept. So the chance that any of these gives a certificate whose claim is false is at most δ, by the union
-bound. That is of terms that were not chosen by what an earlier test showed. The same test once more gives the same and spends nothing. A
-line counts its own tests: see `stats.spending`.
+Failed tests of any bundle count as spent, and tests of the same bundle on other terms, failed or not: of several that pass, the best would
+be kept. So the chance that any of these gives a false certificate is at most δ, by the union bound, provided that no terms were chosen by
+the result of an earlier test. Repeating a test gives its result again and spends nothing. A line counts its own tests: see
+`stats.spending`.
 """
 
 from __future__ import annotations
@@ -28,28 +28,27 @@ from smidgen.core.errors import CertificateError
 from smidgen.store import atomic_file
 from smidgen.store.home import home
 
-# Marks of rows: by them two samples are compared without keeping any text.
-#
-# A row's mark is a keyed hash of its text and its output; the key is made of this machine's own, so that nobody else can tell from a
-# mark whether a text that he can guess was in the sample. Of a large sample the smallest marks are kept: they are a random part of it,
-# and of any other sample the rows whose marks are as small tell which share of it the two have in common (Broder 1997).
-
 MOST_FINGERPRINTS = 4096
-"""Marks of one sample that are kept."""
+"""Most fingerprints of one sample that are kept."""
 _BYTES = 6
 LONGEST_FINGERPRINTS = MOST_FINGERPRINTS * _BYTES * 4 // 3
 _PERSON = b"smidgen rows"
 
 
 class RowFingerprints:
-    """The marks of one sample, all of them, or the smallest `MOST`."""
+    """Fingerprints of a sample's rows, by which two samples are compared without keeping any text.
+
+    A fingerprint is a keyed hash of a row's text and output; the key is derived from this machine's own, so that nobody else can test a
+    guessed text. Of a large sample the smallest `MOST_FINGERPRINTS` are kept: they are a random part of it, and show which share of its
+    rows another sample has (MinHash; Broder 1997).
+    """
 
     def __init__(self, values: Iterable[bytes]) -> None:
         self._values = sorted(set(values))
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, Any]], key: Ed25519PrivateKey) -> RowFingerprints:
-        """Those of (input, output) rows, all of them: what is asked which share it has of another."""
+        """The fingerprints of all (input, output) rows."""
         secret = hashlib.blake2b(key.private_bytes_raw(), digest_size=32, person=_PERSON).digest()
         return cls(
             hashlib.blake2b(
@@ -60,7 +59,7 @@ class RowFingerprints:
 
     @classmethod
     def read(cls, text: str) -> RowFingerprints:
-        """Those that were written. Raises ValueError for what is none."""
+        """Read fingerprints from their text. Raises ValueError where it is none."""
         content = base64.b64decode(text, validate=True)
         if len(content) % _BYTES or len(text) > LONGEST_FINGERPRINTS:
             raise ValueError("these are no marks")
@@ -68,13 +67,13 @@ class RowFingerprints:
 
     @property
     def text(self) -> str:
-        """As they are written: the smallest `MOST` at most."""
+        """The smallest `MOST_FINGERPRINTS`, base64."""
         return base64.b64encode(b"".join(self._values[:MOST_FINGERPRINTS])).decode("ascii")
 
     def share_in(self, other: RowFingerprints) -> float:
-        """Which share of these rows stands in another sample, of which so much is known as was written: 0 where nothing can be told."""
+        """The share of these rows that is in another sample, as far as that one's text shows; 0 where it shows nothing."""
         known = set(other._values[:MOST_FINGERPRINTS])
-        # Of a sample that was written whole every row is known, of a larger one those up to its last mark.
+        # Of a small sample every row is known, of a larger one those up to its last kept fingerprint.
         seen = (
             self._values
             if len(known) < MOST_FINGERPRINTS
@@ -84,23 +83,23 @@ class RowFingerprints:
 
 
 MOST_SHARED = 0.1
-"""Of a sample's rows, those that may have been looked at before for it to be another sample."""
+"""Share of a sample's rows that an earlier one may have, for the two to count as different samples."""
 _LOCK_SECONDS = 10
 _MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SampleTest:
-    """A test on a sample of its own.
+    """A test on a sample.
 
     Attributes:
         bundle: the SHA-256 of the bundle's manifest.
         rows: the SHA-256 of the sample's rows, as they were read.
-        marks: of the rows, by which it is compared with another sample.
-        n: how many of them were tested on.
-        terms: what was asked for, in one certain spelling.
-        level: of δ, what it spends; of the share of all requests that may be lost, `overall`.
-        overall: see `level`; 0 where that was not asked.
+        marks: fingerprints of the rows.
+        n: how many rows were tested on.
+        terms: the terms of the test, in canonical form.
+        level: the part of δ that it spends.
+        overall: the part of the bound on all requests that it spends; 0 where there is none.
         passed: whether it gave a certificate.
     """
 
@@ -115,7 +114,7 @@ class SampleTest:
 
     @property
     def id(self) -> str:
-        """The same for the same test."""
+        """An id that the same test always gets."""
         said = json.dumps([self.bundle, self.rows, self.n, self.terms])
         return hashlib.sha256(said.encode("utf-8")).hexdigest()[:32]
 
@@ -126,7 +125,7 @@ class SampleTest:
 
 @dataclass(frozen=True, slots=True)
 class SpentConfidence:
-    """What earlier looks at much the same rows have spent: of δ, and of the share of all requests; and how many there were."""
+    """The parts of δ and of the bound on all requests that earlier tests on much the same rows spent, and how many tests there were."""
 
     level: float = 0.0
     overall: float = 0.0
@@ -134,10 +133,10 @@ class SpentConfidence:
 
 
 def begin_test(look: SampleTest) -> tuple[SampleTest, SpentConfidence]:
-    """Write down that a test is made, before anything is seen of it; returns it with what it may spend, and what was spent before. The
-    levels of `look` are what is asked for, all looks together.
+    """Write down a test before it is made; returns it with what it may spend, and what was spent before. The levels of `look` are the
+    bounds for all tests together.
 
-    Raises CertificateError where the looks so far cannot be read, or this one cannot be written. Where nothing is left nothing is written.
+    Raises CertificateError where earlier tests cannot be read, or this one cannot be written. Where no level is left, nothing is written.
     """
     folder = home() / "looks"
     folder.mkdir(exist_ok=True)
@@ -153,13 +152,13 @@ def begin_test(look: SampleTest) -> tuple[SampleTest, SpentConfidence]:
     return look, spent
 
 
-def passed(look: SampleTest) -> None:
-    """Write down that it gave a certificate. Raises CertificateError where that cannot be done."""
+def mark_passed(look: SampleTest) -> None:
+    """Write down that a test gave a certificate. Raises CertificateError where that cannot be done."""
     _write(replace(look, passed=True))
 
 
 def forget_test(look: SampleTest) -> None:
-    """Forget it: nothing was seen of the losses."""
+    """Delete a test of which no loss was seen."""
     with contextlib.suppress(OSError):
         _place(look).unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""Signatures (Ed25519, RFC 8032), and whose are trusted.
+"""Sign and verify certificates (Ed25519, RFC 8032), and list the trusted keys.
 
 The key is made at the first use, in `keys/certificate.pem` of smidgen's home, readable by its owner alone. A machine trusts its own key,
-and those whose public half lies in `keys/trusted/` (the file `certificate.pub` of the machine that certifies, copied there).
+and those whose public half is in `keys/trusted/` (the file `certificate.pub` of the machine that certifies, copied there).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LOCK_SECONDS = 10
 
 
 def folder() -> Path:
-    """Where the keys are."""
+    """The folder of the keys."""
     return home() / "keys"
 
 
 def key() -> Ed25519PrivateKey:
-    """This machine's key, made if there is none. Raises CertificateError where it is damaged, or others can read it."""
+    """This machine's key, made where there is none. Raises CertificateError where it is damaged, or others can read it."""
     file = folder() / "certificate.pem"
     folder().mkdir(mode=0o700, exist_ok=True)
     with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
@@ -58,8 +58,8 @@ def public(private: Ed25519PrivateKey) -> str:
     return _text(private.public_key())
 
 
-def own() -> str | None:
-    """This machine's public key, as `public` gives it; None where it has none that can be read. Makes none."""
+def own_public_key() -> str | None:
+    """This machine's public key, as `public` gives it; None where it has none that can be read."""
     found = _private(folder() / "certificate.pem")
     return _text(found.public_key()) if found is not None else None
 
@@ -69,20 +69,20 @@ def sign(private: Ed25519PrivateKey, content: bytes) -> str:
     return base64.b64encode(private.sign(content)).decode("ascii")
 
 
-def trusted() -> frozenset[str]:
+def trusted_keys() -> frozenset[str]:
     """The public keys that this machine trusts. Makes no key."""
-    mine = own()
+    mine = own_public_key()
     found = [other for other in map(_public, _others()) if other is not None]
     return frozenset([*([mine] if mine is not None else []), *map(_text, found)])
 
 
-def watched() -> list[Path]:
-    """All that `trusted` reads: a change of any of these may change what it says."""
+def watched_files() -> list[Path]:
+    """The files that `trusted_keys` reads."""
     return [folder() / "certificate.pem", folder() / "trusted", *_others()]
 
 
-def verified(content: bytes, by: str, signature: str) -> bool:
-    """Whether the signature is that of this public key over the content. Whether the key is trusted is another question."""
+def is_signed(content: bytes, by: str, signature: str) -> bool:
+    """Whether the signature is that of this public key over the content. It does not check that the key is trusted."""
     try:
         Ed25519PublicKey.from_public_bytes(base64.b64decode(by, validate=True)).verify(base64.b64decode(signature, validate=True), content)
     except (InvalidSignature, ValueError):

@@ -48,7 +48,7 @@ def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified
             run(certified_bundle, write_pairs(tmp_path / f"{name}.csv", rows))
     assert certificate_standing(certified_bundle, NOW).state is CertificateState.REVOKED
     assert run(certified_bundle, write_pairs(tmp_path / "new.csv", [*new, *ROWS[:100]])).certificate.n == 1600
-    (gone,) = revocation.refuted(certified_bundle)
+    (gone,) = revocation.find_related(certified_bundle)
     assert gone.marks and "message" not in revocation.place(certified_bundle).read_text(encoding="utf-8")
 
 
@@ -65,11 +65,11 @@ def test_a_claim_that_is_made_once_more_goes_on_with_its_audits(certified_bundle
     first = run(certified_bundle, file).certificate
     for number in range(12):
         certificate_audit.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
-    assert not certificate_audit.audited(first).revoked and certificate_audit.audited(first).evidence > 1
+    assert not certificate_audit.read_audit(first).revoked and certificate_audit.read_audit(first).evidence > 1
     again = run(certified_bundle, file).certificate
     grown = run(certified_bundle, write_pairs(tmp_path / "grown.csv", [*ROWS, *pairs(300, 4, start=60_000)])).certificate
     for renewed in (again, grown):
-        assert renewed.id != first.id and certificate_audit.audited(renewed).json() == certificate_audit.audited(first).json()
+        assert renewed.id != first.id and certificate_audit.read_audit(renewed).json() == certificate_audit.read_audit(first).json()
     asked = 12
     while not certificate_audit.observe(certified_bundle, grown, float(asked % 4 == 0), now=NOW):
         asked += 1
@@ -81,7 +81,7 @@ def test_other_terms_do_not_make_the_audits_forgotten(certified_bundle: Path, tm
     file = write_pairs(tmp_path / "c.csv", ROWS)
     first = run(certified_bundle, file).certificate
     unlooked()
-    assert certificate_audit.audited(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
+    assert certificate_audit.read_audit(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
     unlooked()
     first = run(certified_bundle, file).certificate
     for number in range(12):
@@ -91,7 +91,7 @@ def test_other_terms_do_not_make_the_audits_forgotten(certified_bundle: Path, tm
         run(certified_bundle, file, alpha=0.06)
     assert certificate_standing(certified_bundle, NOW).certificate == first
     new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000)), alpha=0.06).certificate
-    assert certificate_audit.audited(new).audits == 0, "rows of their own are a claim of its own"
+    assert certificate_audit.read_audit(new).audits == 0, "rows of their own are a claim of its own"
 
 
 def test_another_reference_is_another_claim(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -99,8 +99,8 @@ def test_another_reference_is_another_claim(certified_bundle: Path, tmp_path: Pa
     first = run(certified_bundle, file, reference="model", model="big").certificate
     assert first.reference.words == "the large model big"
     certificate_audit.observe(certified_bundle, first, 1.0, now=NOW)
-    assert certificate_audit.audited(run(certified_bundle, file, reference="model").certificate).audits == 1
-    assert certificate_audit.audited(run(certified_bundle, file, reference="gold").certificate).audits == 0
+    assert certificate_audit.read_audit(run(certified_bundle, file, reference="model").certificate).audits == 1
+    assert certificate_audit.read_audit(run(certified_bundle, file, reference="gold").certificate).audits == 0
     with pytest.raises(InputError, match="--reference-model"):
         run(certified_bundle, file, reference="gold", model="big")
 
@@ -120,7 +120,7 @@ def spoken_against(bundle: Path, file: Path) -> Certificate:
     paper = run(bundle, file).certificate
     for number in range(12):
         certificate_audit.observe(bundle, paper, float(number % 4 == 0), now=NOW)
-    assert 1 < certificate_audit.audited(paper).evidence < 20
+    assert 1 < certificate_audit.read_audit(paper).evidence < 20
     return paper
 
 
@@ -139,12 +139,12 @@ def test_a_certificate_that_is_deleted_or_damaged_is_not_forgotten(
         run(certified_bundle, file, alpha=0.06)
     unlooked()
     again = run(certified_bundle, file).certificate
-    assert again.id != paper.id and certificate_audit.audited(again).json() == certificate_audit.audited(paper).json()
+    assert again.id != paper.id and certificate_audit.read_audit(again).json() == certificate_audit.read_audit(paper).json()
     # What came furthest counts, however often it is deleted.
     for _ in range(3):
         certificate_audit.observe(certified_bundle, again, 0.0, now=NOW)
     place.unlink()
-    assert certificate_audit.audited(run(certified_bundle, file).certificate).audits == 15
+    assert certificate_audit.read_audit(run(certified_bundle, file).certificate).audits == 15
 
 
 def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_hold(
@@ -161,7 +161,7 @@ def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_ho
         run(certified_bundle, file)
     assert certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW), "the next audit revokes it for good"
     new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate
-    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.audited(new).audits == 0
+    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.read_audit(new).audits == 0
 
 
 def older(bundle: Path, file: Path) -> Certificate:
@@ -182,12 +182,12 @@ def tmp_register() -> Path:
 def test_an_older_certificate_holds_as_it_did_and_its_audits_go_on(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     file = write_pairs(tmp_path / "c.csv", ROWS)
     old = older(certified_bundle, file)
-    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.audited(old).audits == 0
+    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.read_audit(old).audits == 0
     certificate_audit.observe(certified_bundle, old, 1.0, now=NOW)
     new = run(certified_bundle, file).certificate
     assert (
         new.begun
-        and certificate_audit.audited(new).audits == 1
+        and certificate_audit.read_audit(new).audits == 1
         and [one.id for one in certificate.registered(new.bundle.sha256)] == [new.id]
     )
 
@@ -220,7 +220,7 @@ def test_on_another_machine_that_trusts_its_key_audits_begin_there(
     shutil.copyfile(given, signing.folder() / "trusted" / "first.pub")
     assert certificate_standing(certified_bundle, NOW).valid
     certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW)
-    assert certificate_audit.audited(paper).audits == 1
+    assert certificate_audit.read_audit(paper).audits == 1
 
 
 def test_a_copied_bundle_does_not_escape_its_revocation(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811

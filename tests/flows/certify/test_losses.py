@@ -144,7 +144,7 @@ def test_a_certificate_that_measures_otherwise_does_not_go_on_with_the_audits(wr
     certificate_audit.observe(writer.folder, first, 1.0, 0.1)
     rows = [(text, described(text).output) for text in lamps(800)]
     plain = certify(writer, write_pairs(tmp_path / "p.csv", rows), CertificateTerms(alpha=0.1), now=NOW).certificate
-    assert not certificate_status._renews(first, plain) and certificate_audit.audited(plain).audits == 0
+    assert not certificate_status._renews(first, plain) and certificate_audit.read_audit(plain).audits == 0
     assert certificate_status._renews(first, first)
 
 

@@ -139,7 +139,7 @@ def test_a_revocation_that_stands_only_in_the_state_of_the_audits_counts(line: L
     revocation.place(version).unlink()
     (home() / "revocations" / f"{paper.id}.json").unlink()
     assert {one.certificate for one in holdout.known_revocations(line)} == {paper.id}
-    assert revocation.revoked(version, paper.id) is not None, "it is written now"
+    assert revocation.find_revocation(version, paper.id) is not None, "it is written now"
     assert since(line, NOW + timedelta(days=1)) == NOW + timedelta(days=1)
 
 
@@ -149,7 +149,7 @@ def test_where_it_cannot_be_written_the_line_goes_on(line: Line, tmp_path: Path,
     def fails(*given: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(certificate_audit, "mend", fails)
+    monkeypatch.setattr(certificate_audit, "revoke_if_due", fails)
     assert holdout.known_revocations(line) == frozenset()
 
 

@@ -172,7 +172,7 @@ def test_a_version_brings_what_is_revoked_of_it_and_loses_nothing_that_was(tmp_p
     revocation.revoke(made, "ab" * 16, "there", now)
     revocation.revoke(line.version(id), "cd" * 16, "here before", now)
     promotion.promote(line, made, by="learn", why="", instead_of=ids[0])
-    assert {one.certificate for one in revocation.known(line.version(id))} == {"ab" * 16, "cd" * 16}
+    assert {one.certificate for one in revocation.list_revocations(line.version(id))} == {"ab" * 16, "cd" * 16}
 
 
 @pytest.mark.parametrize("where", ["source", "target"])
@@ -185,8 +185,8 @@ def test_a_damaged_record_stays_damaged_where_it_is_carried(tmp_path: Path, wher
             revocation.place(bundle).write_bytes(b"{")
     revocation.carry(source, target)
     assert revocation.place(target).read_bytes() == b"{"
-    assert [one.at for one in revocation.known(target)] == [None]
-    assert revocation.revoked(target, "ef" * 16) is not None  # it revokes all
+    assert [one.at for one in revocation.list_revocations(target)] == [None]
+    assert revocation.find_revocation(target, "ef" * 16) is not None  # it revokes all
 
 
 def test_what_a_killed_learning_left_goes_when_somebody_opens_the_line(tmp_path: Path) -> None:

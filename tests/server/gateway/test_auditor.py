@@ -20,7 +20,8 @@ from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
 
 from smidgen.core.replies import Reply
 from smidgen.flows.local_model import Model
-from smidgen.gateway import certificate_audit, revocation
+from smidgen.gateway import certificate_audit as audit_log
+from smidgen.gateway import revocation
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.certificate_watch import CertificateWatch
@@ -85,7 +86,7 @@ def test_what_was_answered_here_is_asked_above_as_it_would_have_escalated(gatewa
     assert found.headers["x-smidgen-answered-by"] == "local"
     until(running, {"agreed": 1.0})
     assert upstream.bodies == [asking(SURE, "big", user="u1")] and "accept-encoding" not in upstream.seen[0].headers
-    assert certificate_audit.audited(paper).audits == 1 and certificate_audit.audited(paper).losses == 0
+    assert audit_log.read_audit(paper).audits == 1 and audit_log.read_audit(paper).losses == 0
     upstream.answer = lambda seen: says("I am not sure")
     running.post("/v1/completions", {"model": "support", "prompt": SURE})
     until(running, {"agreed": 1.0, "disagreed": 1.0})
@@ -110,7 +111,7 @@ def test_an_audit_that_must_not_leave_is_counted_by_itself(gateway: Any, upstrea
     found = running.post(CHAT, asking(f"{text(3, 1)} Margaret Holloway"))
     assert found.headers["x-smidgen-answered-by"] == "local"
     until(running, {"withheld": 1.0})
-    assert upstream.seen == [] and certificate_audit.audited(paper).audits == 0
+    assert upstream.seen == [] and audit_log.read_audit(paper).audits == 0
 
 
 def test_audits_that_revoke_count_where_the_revocation_cannot_be_written(
@@ -146,7 +147,7 @@ def test_too_many_disagreements_revoke_and_the_next_request_escalates(
         asked += 1
         until(running, {"disagreed": float(asked)})
         assert asked < 40
-    assert certificate_audit.audited(paper).revoked and asked == certificate_audit.audited(paper).audits > 1
+    assert audit_log.read_audit(paper).revoked and asked == audit_log.read_audit(paper).audits > 1
     after = running.post(CHAT, asking(SURE))
     assert (after.headers["x-smidgen-answered-by"], after.headers["x-smidgen-escalated"]) == ("upstream", "revoked")
     assert "is revoked by its audits" in caplog.text and paper.id in caplog.text
@@ -178,7 +179,7 @@ def test_only_so_many_are_under_way_and_the_rest_is_dropped_and_counted(gateway:
     until(running, {"dropped": 3.0})
     held.set()
     until(running, {"dropped": 3.0, "agreed": float(MOST_IN_FLIGHT)})
-    assert certificate_audit.audited(paper).audits == MOST_IN_FLIGHT
+    assert audit_log.read_audit(paper).audits == MOST_IN_FLIGHT
 
 
 def slow_first(first: threading.Event) -> Callable[[Seen], Said]:
@@ -202,10 +203,10 @@ def test_a_slow_one_leaves_out_none_that_is_drawn_after_it(gateway: Any, upstrea
     for number in range(drawn):
         running.post(CHAT, asking(text(3, number)))
         asked_above(upstream, number + 1)
-    assert counts(running) == {} and certificate_audit.audited(paper).audits == 0
+    assert counts(running) == {} and audit_log.read_audit(paper).audits == 0
     first.set()
     until(running, {"agreed": float(drawn)})
-    assert certificate_audit.audited(paper).audits == drawn
+    assert audit_log.read_audit(paper).audits == drawn
 
 
 def test_those_that_wait_are_bounded_and_the_rest_is_dropped(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
@@ -237,7 +238,7 @@ def test_one_that_takes_too_long_is_left_out_and_those_behind_it_go_on(
         until(running, {"unanswered": 1.0, "agreed": 2.0})
     finally:
         first.set()
-    assert certificate_audit.audited(paper).audits == 2
+    assert audit_log.read_audit(paper).audits == 2
 
 
 def test_a_share_over_the_declared_one_counts_by_that(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
@@ -246,11 +247,11 @@ def test_a_share_over_the_declared_one_counts_by_that(gateway: Any, upstream: Up
     running = gateway()
     running.post(CHAT, asking(text(3, 0)))
     until(running, {"agreed": 1.0})
-    assert certificate_audit.audited(paper).declared and certificate_audit.audited(paper).least_probability == 1.0
-    certificate_audit.declare(paper, 0.5, anew=True)
+    assert audit_log.read_audit(paper).declared and audit_log.read_audit(paper).least_probability == 1.0
+    audit_log.declare(paper, 0.5, anew=True)
     running.post(CHAT, asking(text(3, 1)))
     until(running, {"agreed": 2.0})
-    assert certificate_audit.audited(paper).least_probability == 0.5
+    assert audit_log.read_audit(paper).least_probability == 0.5
 
 
 def test_a_share_under_the_declared_one_loses_a_loss_and_is_declared_then(
@@ -264,11 +265,11 @@ def test_a_share_under_the_declared_one_loses_a_loss_and_is_declared_then(
         [(0.2, {"agreed": 1.0}), (0.5, {"agreed": 1.0, "failed": 1.0}), (0.2, {"agreed": 2.0, "failed": 1.0})]
     ):
         if number == 1:
-            certificate_audit.declare(paper, 0.5, anew=True)
+            audit_log.declare(paper, 0.5, anew=True)
         running.post(CHAT, asking(text(3, number)))
         until(running, wanted)
-        assert certificate_audit.audited(paper).least_probability == least
-    assert certificate_audit.audited(paper).audits == 2
+        assert audit_log.read_audit(paper).least_probability == least
+    assert audit_log.read_audit(paper).audits == 2
 
 
 def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
@@ -282,8 +283,8 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
             return right(asked)
         return says("no idea")
 
-    take_in = certificate_audit.observe
-    monkeypatch.setattr(certificate_audit, "observe", lambda *given, **more: (seen.append(given[2]), take_in(*given, **more))[1])
+    take_in = audit_log.observe
+    monkeypatch.setattr(audit_log, "observe", lambda *given, **more: (seen.append(given[2]), take_in(*given, **more))[1])
     upstream.answer = slow_first
     running = gateway()
     for number in range(3):
@@ -319,8 +320,8 @@ def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, 
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
     until(running, {"unanswered": 1.0})
     final = said.status == 401 or any(len(piece) > MOST_BYTES // 8 for piece in said.pieces or [])
-    assert (certificate_audit.audited(paper).audits, len(upstream.seen)) == (0, 1 if final else 3)
-    assert certificate_audit.audited(paper).never_answered == 1 and "smidgen_certificate_audits_lost" in running.client.get("/metrics").text
+    assert (audit_log.read_audit(paper).audits, len(upstream.seen)) == (0, 1 if final else 3)
+    assert audit_log.read_audit(paper).never_answered == 1 and "smidgen_certificate_audits_lost" in running.client.get("/metrics").text
 
 
 @pytest.mark.parametrize(
@@ -344,7 +345,7 @@ def test_an_answer_that_is_not_one_whole_text_agrees_with_none(gateway: Any, ups
     running = gateway()
     assert running.post(CHAT, asking(SURE)).json()["choices"][0]["message"]["content"] == answer(3)
     until(running, {"disagreed": 1.0})
-    assert (certificate_audit.audited(paper).audits, certificate_audit.audited(paper).losses) == (1, 1)
+    assert (audit_log.read_audit(paper).audits, audit_log.read_audit(paper).losses) == (1, 1)
 
 
 @pytest.mark.parametrize("reference", ["gold", "reviews"])
@@ -362,13 +363,13 @@ def test_a_share_is_a_share(gateway: Any, upstream: UpstreamStub, model: Model, 
     drawn = iter([0.29, 0.3, 0.31, 0.0, 0.999])
     monkeypatch.setattr("smidgen.server.gateway.auditor.random.SystemRandom.random", lambda self: next(drawn))
     told: list[float] = []
-    take_in = certificate_audit.observe
-    monkeypatch.setattr(certificate_audit, "observe", lambda *given, **more: (told.append(given[3]), take_in(*given, **more))[1])
+    take_in = audit_log.observe
+    monkeypatch.setattr(audit_log, "observe", lambda *given, **more: (told.append(given[3]), take_in(*given, **more))[1])
     running = gateway(audit_share=0.3)
     for number in range(5):
         running.post(CHAT, asking(text(3, number)))
     until(running, {"agreed": 2.0})
-    assert told == [0.3, 0.3] and certificate_audit.audited(paper).least_probability == 0.3
+    assert told == [0.3, 0.3] and audit_log.read_audit(paper).least_probability == 0.3
     assert [body["messages"][0]["content"] for body in upstream.bodies] == [text(3, 0), text(3, 3)]
 
 
@@ -392,7 +393,7 @@ def test_a_state_that_cannot_be_written_is_told_and_loses_the_audit_alone(
     def full(*given: Any, **more: Any) -> bool:
         raise OSError("no space left")
 
-    monkeypatch.setattr(certificate_audit, "observe", full)
+    monkeypatch.setattr(audit_log, "observe", full)
     running = gateway()
     for number in range(2):
         assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
@@ -427,7 +428,7 @@ def test_audits_spend_from_the_same_budget_and_are_dropped_where_it_is_full(gate
         found = running.post(CHAT, asking(text(3, number), max_tokens=2))
         assert found.headers["x-smidgen-answered-by"] == "local"
         until(running, wanted)
-    assert len(upstream.seen) == certificate_audit.audited(paper).audits == 1
+    assert len(upstream.seen) == audit_log.read_audit(paper).audits == 1
     assert float(value(running, 'smidgen_budget_spent_usd{kind="estimated",scope="all"}')) > 0
 
 
@@ -443,12 +444,12 @@ def test_where_the_request_is_the_reference_nobody_is_asked(model: Model, said: 
     async def audited() -> None:
         auditor = Auditor({"writer": served}, None, metering, 1.0, 1.0)  # type: ignore[arg-type]
         auditor.consider("writer", paper, [Reply(said, 0.9)], call, "name: Lamp 7; colour: red; plug: yes")
-        while not certificate_audit.audited(paper).audits:
+        while not audit_log.read_audit(paper).audits:
             await asyncio.sleep(0.005)
         await auditor.close()
 
     asyncio.run(asyncio.wait_for(audited(), 10))
-    found = certificate_audit.audited(paper)
+    found = audit_log.read_audit(paper)
     assert found.audits == 1 and found.losses == pytest.approx(loss)
 
 
@@ -473,7 +474,7 @@ def test_an_operator_who_pauses_audits_gets_a_stale_certificate_and_audits_reviv
     gateway: Any, upstream: UpstreamStub, model: Model, late: type[Late], monkeypatch: Any
 ) -> None:
     paper = certify(model, reference=AGAINST_MODEL, audit_days=7)
-    monkeypatch.setattr(certificate_audit, "SHARE", 0.5)  # twenty answers must have an audit among them
+    monkeypatch.setattr(audit_log, "SHARE", 0.5)  # twenty answers must have an audit among them
     upstream.answer = right
     running = gateway(audit_share=0.0)
     for number in range(25):
@@ -486,7 +487,7 @@ def test_an_operator_who_pauses_audits_gets_a_stale_certificate_and_audits_reviv
     again = gateway(audit_share=1.0)  # another server of this home: it is remembered
     assert again.post(CHAT, asking(text(3, 30))).headers["x-smidgen-escalated"] == "not audited"
     until(again, {"agreed": 1.0})
-    assert certificate_audit.audited(paper).audits == 1
+    assert audit_log.read_audit(paper).audits == 1
     assert again.post(CHAT, asking(text(3, 31))).headers["x-smidgen-answered-by"] == "local"
 
 
@@ -494,15 +495,15 @@ def test_while_no_upstream_answers_it_stays_stale(
     gateway: Any, upstream: UpstreamStub, model: Model, late: type[Late], monkeypatch: Any
 ) -> None:
     paper = certify(model, reference=AGAINST_MODEL, audit_days=7)
-    monkeypatch.setattr(certificate_audit, "SHARE", 0.5)
-    certificate_audit.answered(paper, 100, datetime.now(UTC))
+    monkeypatch.setattr(audit_log, "SHARE", 0.5)
+    audit_log.note_answers(paper, 100, datetime.now(UTC))
     late.late = timedelta(days=8)
     upstream.answer = lambda seen: Said(status=401, body=b"{}")
     running = gateway()
     for number in range(3):
         assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-escalated"] == "not audited"
     until(running, {"unanswered": 3.0})
-    assert certificate_audit.audited(paper).never_answered == 3 and not certificate_audit.audited(paper).revoked
+    assert audit_log.read_audit(paper).never_answered == 3 and not audit_log.read_audit(paper).revoked
 
 
 def test_audits_that_are_refused_at_the_wrong_answers_revoke(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
@@ -515,7 +516,7 @@ def test_audits_that_are_refused_at_the_wrong_answers_revoke(gateway: Any, upstr
         asked += 1
         until(running, {name: float(n) for name, n in (("agreed", (asked + 1) // 2), ("unanswered", asked // 2)) if n})
         assert asked < 200
-    found = certificate_audit.audited(paper)
+    found = audit_log.read_audit(paper)
     assert found.revoked and found.losses == 0 and found.never_answered > 3
-    gone = revocation.revoked(model.folder, paper.id)
+    gone = revocation.find_revocation(model.folder, paper.id)
     assert gone is not None and "too many audits were never answered" in gone.reason

@@ -171,7 +171,7 @@ def test_an_audit_reads_the_large_models_response(gateway: Any, upstream: Upstre
         wanted = {"agreed": 1.0, "disagreed": float(min(number, 3) - 1), "unanswered": float(number > 3)}
         until(running, {name: count for name, count in wanted.items() if count})
     assert upstream.bodies == [{**asked, "model": "big"}] * 6
-    assert (certificate_audit.audited(paper).audits, certificate_audit.audited(paper).losses) == (3, 2)
+    assert (certificate_audit.read_audit(paper).audits, certificate_audit.read_audit(paper).losses) == (3, 2)
 
 
 def test_both_answers_are_stored(gateway: Any, upstream: UpstreamStub, model: Model) -> None:

@@ -225,7 +225,7 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
     such a one in it."""
     manifest = certificate_subject(model.manifest).sha256
     given = [paper.id for paper in certificate.registered(manifest)]
-    for gone in revocation.refuted(model.folder, manifest, given):
+    for gone in revocation.find_related(model.folder, manifest, given):
         share = 1.0 if gone.sample == rows_sha256 else 0.0
         with suppress(ValueError):
             share = max(share, marks.share_in(RowFingerprints.read(gone.marks)))

@@ -49,7 +49,7 @@ def standing_reader(folder: Path | None, manifest: Manifest | None, large: froze
     if paper is not None:
         # A home that cannot be written is no reason not to serve: then it was not this machine that audited.
         with contextlib.suppress(OSError):
-            certificate_audit.mend(folder, paper)
+            certificate_audit.revoke_if_due(folder, paper)
     return watch
 
 
@@ -113,12 +113,12 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
 def drawn(bundle: Path, paper: Certificate, owner: str) -> None:
     """Write down that an audit was drawn, before it is asked: one that is never settled counts as lost. `owner`: who asks. Raises OSError
     where it cannot be written."""
-    certificate_audit.drawn(bundle, paper, owner)
+    certificate_audit.note_drawn(bundle, paper, owner)
 
 
 def barred(bundle: Path, paper: Certificate, owner: str) -> None:
     """Take in that an audit that was drawn may not leave. Raises OSError where it cannot be written."""
-    certificate_audit.barred(bundle, paper, owner)
+    certificate_audit.note_blocked(bundle, paper, owner)
 
 
 def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: float, segment: str | None = None, owner: str = "") -> bool:
@@ -139,7 +139,7 @@ def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: f
     Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
     """
     if loss is None:
-        revoked = certificate_audit.lost(bundle, paper, probability, segment=segment, owner=owner)
+        revoked = certificate_audit.note_lost(bundle, paper, probability, segment=segment, owner=owner)
     else:
         revoked = certificate_audit.observe(bundle, paper, loss, probability, segment=segment, owner=owner)
     if revoked:
@@ -149,7 +149,7 @@ def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: f
 
 def evidence(paper: Certificate) -> AuditEvidence:
     """What there is so far. Raises OSError or ValueError where the state cannot be read."""
-    kept = certificate_audit.kept(paper)
+    kept = certificate_audit.read_state(paper)
     found = kept.audit
     return AuditEvidence(
         found.audits,
@@ -180,7 +180,7 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
     furthest: dict[tuple[float, float], tuple[SequentialAudit, Certificate]] = {}
     for before in _before(bundle, paper):
         try:
-            audit = certificate_audit.audited(before)
+            audit = certificate_audit.read_audit(before)
         except (OSError, ValueError) as error:
             raise _lost(before, error) from error
         terms = (before.alpha, before.delta)
@@ -198,7 +198,7 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
         if same is None:
             certificate_audit.begin(paper)
         else:
-            certificate_audit.go_on(same[1], paper)
+            certificate_audit.carry_over(same[1], paper)
     except OSError as error:
         raise _lost(same[1] if same is not None else paper, error) from error
     certificate.register(paper)

@@ -241,7 +241,7 @@ def certify_pairs(
         if own is not None and in_vain:
             sample_reuse.forget_test(own)
         if own is not None and given:
-            sample_reuse.passed(own)
+            sample_reuse.mark_passed(own)
     if not given:
         raise _failure(terms, loss.graded, sample, failed)
     now = moment.replace(microsecond=0)

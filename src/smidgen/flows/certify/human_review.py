@@ -248,7 +248,7 @@ def _declared(paper: Certificate) -> float | None:
     """The share that audits under this certificate, or the one that it renews, were drawn with; None where there were none. A state that
     cannot be read is left to the first audit, which revokes."""
     try:
-        audit = certificate_audit.audited(paper)
+        audit = certificate_audit.read_audit(paper)
     except (OSError, ValueError):
         return None
     return audit.least_probability if audit.declared else None

@@ -195,10 +195,10 @@ def _of(version: Path) -> frozenset[Revocation]:
     try:
         paper = papers.read(papers.place(version))
     except CertificateError:
-        return revocation.known(version)
+        return revocation.list_revocations(version)
     with contextlib.suppress(OSError):  # neither place can be written: then the line cannot be either
-        certificate_audit.mend(version, paper)
-    return revocation.known(version, paper.id)
+        certificate_audit.revoke_if_due(version, paper)
+    return revocation.list_revocations(version, paper.id)
 
 
 def remember_revocations(line: Line, found: frozenset[Revocation], now: datetime) -> LinePointer:

@@ -143,7 +143,7 @@ class LineCertification:
         if self.certificate is None:
             missing = {"outlook": self.outlook.json()} if self.outlook is not None else {}
             return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked, **missing}
-        return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.told()}
+        return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.facts_for_reader()}
 
 
 UNTESTED = LineCertification(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
