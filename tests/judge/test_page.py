@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from smidgen.core import quantities
-from smidgen.judge import cost_estimate, page, wording, writer_wording
+from smidgen.judge import cost_estimate, page, wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
     AtRisk,
@@ -189,11 +189,9 @@ def test_samples_span_what_is_usual_before_they_are_folded():
 
 def test_the_base_is_not_blamed_for_what_it_does_better():
     made = writers.report()
-    assert "The base makes something up" in writer_wording.verdict(made)[1]
+    assert "The base makes something up" in wording.verdict(made)[1]
     better = {**made.baseline.metrics, "unsupported": Measured(value=0.0, low=0.0, high=0.1, n=300)}
-    assert (
-        "makes something up" not in writer_wording.verdict(writers.report(baseline=made.baseline.model_copy(update={"metrics": better})))[1]
-    )
+    assert "makes something up" not in wording.verdict(writers.report(baseline=made.baseline.model_copy(update={"metrics": better})))[1]
 
 
 @pytest.mark.parametrize("made", ["report", "prose"])
@@ -242,18 +240,18 @@ def prompted(low, value, high):
     ],
 )
 def test_the_verdict_on_a_writer_is_honest(baseline, worth, words):
-    found, sentence = writer_wording.verdict(writers.report(baseline=baseline))
+    found, sentence = wording.verdict(writers.report(baseline=baseline))
     assert found == worth and words in sentence
 
 
 def test_scores_that_tell_nothing_are_not_praised():
     told = writers.report()
-    assert "lifts the mean ROUGE-L" in writer_wording.alone(told)
-    assert [round(choice.share, 1) for choice in writer_wording.selected(told)] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
+    assert "lifts the mean ROUGE-L" in wording.alone(told)
+    assert [round(choice.share, 1) for choice in wording.selected(told)] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
     points = tuple(point.model_copy(update={"risk": 0.5, "risk_low": 0.4, "risk_high": 0.6}) for point in told.risk_coverage.points)
     flat = told.model_copy(update={"risk_coverage": told.risk_coverage.model_copy(update={"points": points})})
-    assert "do not tell its better texts from its worse" in writer_wording.alone(flat)
-    assert writer_wording.alone(told.model_copy(update={"risk_coverage": None})) == ""
+    assert "do not tell its better texts from its worse" in wording.alone(flat)
+    assert wording.alone(told.model_copy(update={"risk_coverage": None})) == ""
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def evaluate(
     """
     from smidgen.flows.evaluation import evaluate as run
     from smidgen.flows.local_model import load
-    from smidgen.judge import writer_wording
+    from smidgen.judge import wording
     from smidgen.judge.sections import measured
 
     with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
@@ -49,11 +49,9 @@ def evaluate(
         return
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, metric in result.metrics.items():
-        if writer_wording.known(name):
+        if wording.known(name):
             found = measured(metric)
-            table.add_row(
-                writer_wording.name(name), writer_wording.amount(name, found.value if found else None), writer_wording.span(name, found)
-            )
+            table.add_row(wording.name(name), wording.amount(name, found.value if found else None), wording.span(name, found))
         else:
             table.add_row(escape(name), f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
     out.print(

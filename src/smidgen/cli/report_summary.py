@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smidgen.cli.screen import out
-from smidgen.judge import page, test_size, wording, writer_wording
+from smidgen.judge import page, wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BuildAlternative, Filling, Measured, WrittenSample
 
@@ -35,33 +35,29 @@ def print_report(report: Report) -> None:
 
 def _print_texts(report: Report) -> None:
     """The same of a model that writes."""
-    metric, measure = report.metrics.get(report.headline), writer_wording.name(report.headline)
+    metric, measure = report.metrics.get(report.headline), wording.name(report.headline)
     out.print()
     if metric is not None:
-        out.print(f"[bold]{measure} {metric.value:.3f}[/]  (95 %: {writer_wording.span(report.headline, metric)}, {metric.n:,} test texts)")
+        out.print(f"[bold]{measure} {metric.value:.3f}[/]  (95 %: {wording.span(report.headline, metric)}, {metric.n:,} test texts)")
         _say_if_few(report)
     rest = [
-        f"{writer_wording.name(name)} {writer_wording.amount(name, other.value)}"
-        for name, other in writer_wording.ordered(report)
-        if name != report.headline
+        f"{wording.name(name)} {wording.amount(name, other.value)}" for name, other in wording.ordered(report) if name != report.headline
     ]
     if rest:
         out.print(escape(", ".join(rest)))
-    out.print(escape(writer_wording.verdict(report)[1]))
+    out.print(escape(wording.verdict(report)[1]))
     if report.parity is not None:
         parity = report.parity
-        worth = f"{writer_wording.name(parity.metric)} changed by {writer_wording.moved(parity.change.value)}"
+        worth = f"{wording.name(parity.metric)} changed by {wording.moved(parity.change.value)}"
         out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} texts to the letter, {worth}")
     _alternatives(report, measure)
-    lines = [writer_wording.alone(report)] if writer_wording.alone(report) else []
+    lines = [wording.alone(report)] if wording.alone(report) else []
     if report.calibration is not None and report.calibration.ece_after is not None:
-        lines.insert(
-            0, f"{writer_wording.score(report)} It is off from the mean {measure} by {report.calibration.ece_after:.3f} on average."
-        )
+        lines.insert(0, f"{wording.score(report)} It is off from the mean {measure} by {report.calibration.ece_after:.3f} on average.")
     _section("What a score is worth", lines)
     usual = page.usual(report.samples)
     shown = (usual[1:3] or usual) + page.weakest(report.samples)[:1]
-    _section("Side by side", [_sample(sample, measure, writer_wording.scored(report)) for sample in shown])
+    _section("Side by side", [_sample(sample, measure, wording.scored(report)) for sample in shown])
 
 
 def _sample(sample: WrittenSample, measure: str, scored: str) -> str:
@@ -130,7 +126,7 @@ def _teacher(report: Report) -> None:
 
 def _say_if_few(report: Report) -> None:
     """Warn where the headline rests on few rows, with what would say more."""
-    if said := test_size.of_report(report):
+    if said := wording.note_on_test(report):
         out.print(f"[yellow]few test rows:[/] {escape(said)}", soft_wrap=True)
 
 

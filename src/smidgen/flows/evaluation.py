@@ -23,7 +23,7 @@ from smidgen.flows import answer_files
 from smidgen.flows.answer_files import cell_reader
 from smidgen.flows.learn.data_overlap import TESTED_ON, known_data
 from smidgen.flows.local_model import Model
-from smidgen.judge import report, test_size
+from smidgen.judge import report, wording
 from smidgen.judge.sections import measured
 from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.classification_metrics import same_labels
@@ -74,7 +74,7 @@ class Evaluation:
     def few(self) -> str:
         """What is to be said of a test of few rows; empty where there are enough, or they were learnt from."""
         found = measured(self.metrics.get(self.headline))
-        return test_size.of_test(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
+        return wording.note_on_few_rows(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
 
     def json(self) -> dict[str, Any]:
         """The contract of `eval --json`."""

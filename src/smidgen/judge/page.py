@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from smidgen.core import quantities
-from smidgen.judge import test_size, wording, writer_wording
+from smidgen.judge import wording
 from smidgen.judge.charts import heat_map, lines, scatter
 from smidgen.judge.cost_estimate import BUSY
 from smidgen.judge.report import Report
@@ -89,21 +89,20 @@ def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
 def render(report: Report) -> str:
     """The page's HTML. Everything that came from data is escaped. Sections that were not measured say so."""
     found = _environment().get_template("report.html")
-    say = writer_wording if report.graded else wording
-    opening, sureness = say.headline(report)
-    worth, sentence = say.verdict(report)
-    measure = writer_wording.name(report.headline) if report.graded else wording.plain(report.headline)
+    opening, sureness = wording.headline(report)
+    worth, sentence = wording.verdict(report)
+    measure = wording.name(report.headline) if report.graded else wording.plain(report.headline)
     checked = "coverage" in report.metrics
     return found.render(
         report=report,
         measure=measure,
-        texts=writer_wording,
+        texts=wording,
         thing="field" if report.fillings else "label",
         sections=sections(report),
         missing=Markup('<p class="missing">Not measured.</p>'),
         opening=opening,
         sureness=sureness,
-        few=test_size.of_report(report),
+        few=wording.note_on_test(report),
         worth=worth,
         sentence=sentence,
         figures=text_figures(report) if report.graded else figures(report),
@@ -166,9 +165,9 @@ def text_figures(report: Report) -> list[tuple[str, str, str]]:
     shown = [name for name in (report.headline, "coverage", "unsupported") if name in report.metrics]
     rows = [
         (
-            writer_wording.name(name),
-            writer_wording.amount(name, report.metrics[name].value),
-            writer_wording.span(name, report.metrics[name]),
+            wording.name(name),
+            wording.amount(name, report.metrics[name].value),
+            wording.span(name, report.metrics[name]),
         )
         for name in shown
     ]

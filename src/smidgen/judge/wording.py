@@ -1,13 +1,31 @@
-"""Numbers in words: how the page, the terminal and the model card say what was measured."""
+"""The report in words: names and values of metrics, the headline, the verdict, and notes on small tests, for the page and the terminal.
+
+A graded report is of a model that writes: its answers are better or worse, not right or wrong.
+"""
 
 from __future__ import annotations
 
-from smidgen.core.quantities import NBSP, NOT_MEASURED, duration, of_hundred, points
-from smidgen.judge.report import Report
-from smidgen.judge.sections import Measured
+import math
+from dataclasses import dataclass
 
+from smidgen.core.quantities import NBSP, NOT_MEASURED, duration, of_hundred, percent, points
+from smidgen.judge.report import Report
+from smidgen.judge.sections import BaselineFacts, CrossValidation, Measured
+from smidgen.text.rouge_chrf import METRIC_NAMES, SHARE_METRICS
+
+FEW = 400
+"""With fewer test rows than this the report warns. With so many the interval of a share of 0.9 is six points wide."""
+MORE = 1_000
+"""Test rows that are asked for instead."""
 _TOO_WIDE = 0.04
-"""A difference known to no better than four points tells nothing of two models that are close."""
+"""A difference with a wider interval cannot show which of two close models is better."""
+_CLEAR = 0.01
+"""A sure gain under this is small: one point, or 0.01 of a grade."""
+_WANTED = (0.75, 0.5, 0.25)
+_NEAR = 0.08  # how far the share of a selection may be from the one it stands for
+_LEAST = 20  # texts of which a mean is worth showing
+_PROMPTED = "prompted"
+"""The baseline that was not trained: the base, shown a few examples."""
 
 
 def interval(measured: Measured | None, digits: int = 1) -> str:
@@ -21,12 +39,63 @@ def plain(name: str) -> str:
     return known.get(name, name.replace("_", " ").capitalize())
 
 
+def name(metric: str) -> str:
+    """The display name of a metric of written texts; of another one, the name as it is."""
+    return METRIC_NAMES.get(metric, (metric, ""))[0]
+
+
+def known(metric: str) -> bool:
+    """Whether this is a metric of written texts."""
+    return metric in METRIC_NAMES
+
+
+def measure(headline: str) -> str:
+    """The display name of a headline metric, of any task."""
+    return name(headline) if known(headline) else plain(headline)
+
+
+def meaning(metric: str) -> str:
+    """The meaning of a metric of written texts; empty for another one."""
+    return METRIC_NAMES.get(metric, ("", ""))[1]
+
+
+def ordered(report: Report) -> list[tuple[str, Measured]]:
+    """The metrics of a graded report, the headline first, then in the order of `METRIC_NAMES`."""
+    known = [report.headline, *(metric for metric in METRIC_NAMES if metric != report.headline)]
+    names = [*(metric for metric in known if metric in report.metrics), *(metric for metric in report.metrics if metric not in known)]
+    return [(metric, report.metrics[metric]) for metric in names]
+
+
+def amount(metric: str, value: float | None) -> str:
+    """A metric's value: a share in percent, a grade with three digits."""
+    if value is None:
+        return NOT_MEASURED
+    return percent(value) if metric in SHARE_METRICS else f"{value:.3f}"
+
+
+def span(metric: str, measured: Measured | None) -> str:
+    """A metric's interval: "0.671 to 0.694", "96.2 to 97.9"."""
+    if measured is None:
+        return NOT_MEASURED
+    low, high = (100 * measured.low, 100 * measured.high) if metric in SHARE_METRICS else (measured.low, measured.high)
+    digits = 1 if metric in SHARE_METRICS else 3
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def moved(change: float) -> str:
+    """A change of a grade with its sign: "+0.081", "−0.002"."""
+    text = f"{abs(change):.3f}"
+    return text if float(text) == 0 else ("+" if change > 0 else "−") + text
+
+
 def headline(report: Report) -> tuple[str, str]:
-    """The result in a sentence, and the sentence that says how sure it is."""
+    """The result in a sentence, and sentences that say how sure it is."""
     found = report.metrics.get(report.headline)
     if found is None:
         return "The model was not measured.", "There were no test rows; give some with --test to learn how good it is."
     rows = f"{found.n:,} test text{'s' if found.n != 1 else ''} that it never saw"
+    if report.graded:
+        return _graded_headline(report, found, rows)
     if report.headline != "accuracy":
         return (
             f"{plain(report.headline)} is {found.value:.3f}.",
@@ -36,13 +105,21 @@ def headline(report: Report) -> tuple[str, str]:
     return first, f"Between {100 * found.low:.1f} and {100 * found.high:.1f} of 100 with 95{NBSP}% confidence, on {rows}."
 
 
-_ASKED = "prompted"
-"""The baseline that was taught nothing: the base, shown a few examples."""
+def _graded_headline(report: Report, found: Measured, rows: str) -> tuple[str, str]:
+    sure = f"1 is a wanted text word for word. Between {found.low:.3f} and {found.high:.3f} with 95{NBSP}% confidence, on {rows}."
+    said, made = report.metrics.get("coverage"), report.metrics.get("unsupported")
+    if said is not None and made is not None:
+        sure += (
+            f" It says {percent(said.value)} of the attributes that it is given, and makes something up in {percent(made.value)} of texts."
+        )
+    return f"{name(report.headline)} is {found.value:.3f}.", sure
 
 
 def other_name(baseline: str) -> str:
-    """A baseline as a reader knows it."""
-    return "the base asked with examples" if baseline == _ASKED else f"the simple model ({baseline})"
+    """A baseline in words."""
+    if baseline == "unchanged":
+        return "the input given back unchanged"
+    return "the base asked with examples" if baseline == _PROMPTED else f"the simple model ({baseline})"
 
 
 def _the_simple_one(report: Report, name: str) -> str:
@@ -57,7 +134,9 @@ def _the_simple_one(report: Report, name: str) -> str:
 
 
 def verdict(report: Report) -> tuple[str, str]:
-    """Whether the language model is worth it over the baseline: `yes`, `barely`, `no` or `open`, and the sentence."""
+    """Whether the model is better than its baseline: `yes`, `barely`, `no` or `open`, and a sentence."""
+    if report.graded:
+        return _graded_verdict(report)
     base = report.baseline
     if base is None or base.change is None:
         return "open", "It was not compared with a simple model, so whether it is worth it is open."
@@ -65,10 +144,10 @@ def verdict(report: Report) -> tuple[str, str]:
         return "open", _the_simple_one(report, base.name)
     change, simple = base.change, other_name(base.name)
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
-    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and base.name != _ASKED else ""
+    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and base.name != _PROMPTED else ""
     size = f"{100 * abs(change.value):.1f} points"
-    own = "The taught model" if base.name == _ASKED else "The language model"
-    if change.low > 0 and change.value >= 0.01:
+    own = "The taught model" if base.name == _PROMPTED else "The language model"
+    if change.low > 0 and change.value >= _CLEAR:
         if report.headline == "accuracy":
             return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."
         return "yes", f"{own} is worth it: {plain(report.headline)} is {size} above that of {simple}{cheap}; {spread}."
@@ -84,3 +163,144 @@ def verdict(report: Report) -> tuple[str, str]:
         )
     difference = f"the difference is {points(change.value)} points, {spread}"
     return "no", (f"{own} is not shown to be better than {simple}{cheap}: {difference}. Consider the simple one (--student {base.name}).")
+
+
+def _graded_verdict(report: Report) -> tuple[str, str]:
+    base = report.strongest
+    if base is None or base.change is None:
+        return "open", "It was not compared with the base as it is, so whether teaching it was worth it is open."
+    other = other_name(base.name)
+    if report.student.kind == base.name:
+        return "open", f"What is served is {other} itself: nothing was taught."
+    change, metric = base.change, name(report.headline)
+    spread = f"between {moved(change.low)} and {moved(change.high)} with 95{NBSP}% confidence"
+    size = f"{abs(change.value):.3f}"
+    if change.low > 0 and change.value >= _CLEAR:
+        return "yes", f"Teaching was worth it: {metric} is {size} above that of {other}; {spread}.{_made_up(report, base)}"
+    if change.low > 0:
+        return "barely", f"It is ahead of {other} by only {size} in {metric}; {spread}. That would nearly do."
+    if change.high < 0:
+        return "no", f"It is worse than {other} by {size} in {metric}; {spread}. Give more examples, or look whether they agree."
+    if change.high - change.low > _TOO_WIDE:
+        tests = report.metrics[report.headline].n if report.headline in report.metrics else 0
+        return "open", (
+            f"Whether it is better than {other} is open: {metric} differs by {moved(change.value)}, {spread}. "
+            f"{tests:,} test texts are too few to tell; add some."
+        )
+    return "no", f"It is not shown to be better than {other}: {metric} differs by {moved(change.value)}, {spread}."
+
+
+def _made_up(report: Report, base: BaselineFacts) -> str:
+    if base.name == "unchanged":
+        return ""
+    own, theirs = report.metrics.get("unsupported"), base.metrics.get("unsupported")
+    if own is None or theirs is None or theirs.value <= own.value:
+        return ""
+    return f" The base makes something up in {percent(theirs.value)} of texts."
+
+
+@dataclass(frozen=True, slots=True)
+class SurestTexts:
+    """The result of answering only the surest texts: their share, their mean grade with its interval, their lowest score."""
+
+    share: float
+    grade: float
+    low: float
+    high: float
+    threshold: float
+
+
+def selected(report: Report) -> list[SurestTexts]:
+    """The results of answering only the surest three quarters, half and quarter, without those of few texts or no near point."""
+    curve = report.risk_coverage
+    found = report.metrics.get(report.headline)
+    if curve is None or not curve.points or found is None:
+        return []
+    chosen: list[SurestTexts] = []
+    for wanted in _WANTED:
+        point = min(curve.points, key=lambda point: abs(point.coverage - wanted))
+        if abs(point.coverage - wanted) <= _NEAR and point.coverage * found.n >= _LEAST:
+            chosen.append(SurestTexts(point.coverage, 1 - point.risk, 1 - point.risk_high, 1 - point.risk_low, point.threshold))
+    return chosen
+
+
+def score(report: Report) -> str:
+    """The meaning of this model's scores, in a sentence."""
+    if report.calibration is None or report.calibration.fitted:
+        return f"A score is the {name(report.headline)} to expect of a text."
+    return (
+        f"Too few texts were kept apart to learn which {name(report.headline)} to expect, so a score is the mean probability of a text's "
+        "tokens: higher is surer, and it promises nothing."
+    )
+
+
+def scored(report: Report) -> str:
+    """The word before a score beside a grade."""
+    return "expected" if report.calibration is None or report.calibration.fitted else "score"
+
+
+def alone(report: Report) -> str:
+    """The effect of escalating the less sure texts, in a sentence; empty where it was not measured."""
+    choices, found = selected(report), report.metrics.get(report.headline)
+    half = min(choices, key=lambda choice: abs(choice.share - 0.5), default=None)
+    if half is None or found is None:
+        return ""
+    surest, mean = f"the surest {percent(half.share, 0)}", f"the mean {name(report.headline)}"
+    if half.low > found.value:
+        return f"Answering only {surest} lifts {mean} from {found.value:.3f} to {half.grade:.3f}."
+    if half.grade > found.value:
+        return f"Answering only {surest} moves {mean} from {found.value:.3f} to {half.grade:.3f}, which chance may explain."
+    return f"Its scores do not tell its better texts from its worse ones: {mean} of {surest} is {half.grade:.3f}, of all {found.value:.3f}."
+
+
+def note_on_test(report: Report) -> str:
+    """A note on a small test and on what would narrow its interval; empty where there are enough rows, or none."""
+    found, crossed = report.metrics.get(report.headline), report.cross_validation
+    if found is None or found.n >= FEW:
+        return ""
+    said = note_on_few_rows(report.headline, found, "--test FILE")
+    if crossed is None:
+        return said
+    if crossed.metric is not None:
+        return f"{said} {_over_all(crossed, crossed.metric, report.headline)}"
+    took = f", in about {duration(crossed.seconds)}" if crossed.seconds else ""
+    within = _within(report.headline, found, crossed.n)
+    return f"{said} Cross-validation over all {crossed.n:,} rows (--errors FILE) would narrow it to about {within}{took}."
+
+
+def note_on_few_rows(headline: str, found: Measured, flag: str) -> str:
+    """A note on few test rows: the interval of the headline metric, and how much `MORE` rows would narrow it; empty where there are enough.
+
+    Args:
+        flag: the option that gives more rows.
+    """
+    if found.n >= FEW:
+        return ""
+    many = f"{found.n:,} test rows measure" if found.n != 1 else "1 test row measures"
+    return (
+        f"{many} little: {measure(headline)} may be anything from {_amount(headline, found.low)} to {_amount(headline, found.high)}. "
+        f"{MORE:,} test rows ({flag}) would narrow that to about {_within(headline, found, MORE)}."
+    )
+
+
+def _over_all(crossed: CrossValidation, metric: Measured, headline: str) -> str:
+    low, high = _amount(headline, metric.low), _amount(headline, metric.high)
+    return (
+        f"Cross-validated over all {crossed.n:,} rows it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered by a "
+        f"model ({crossed.student}) that learnt from {crossed.folds - 1} of {crossed.folds} parts without it. That rests on more rows, but "
+        "each of these models learnt from fewer than the one that is served, so it may be too low."
+    )
+
+
+def _within(headline: str, found: Measured, rows: int) -> str:
+    """Half the width of the interval on so many rows, in words."""
+    half = (found.high - found.low) / 2 * math.sqrt(found.n / rows)
+    return f"±{half:.3f}" if _is_grade(headline) else f"±{100 * half:.1f} points"
+
+
+def _amount(headline: str, value: float) -> str:
+    return f"{value:.3f}" if _is_grade(headline) else percent(value)
+
+
+def _is_grade(headline: str) -> bool:
+    return known(headline) and "%" not in amount(headline, 0.5)

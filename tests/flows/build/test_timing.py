@@ -35,7 +35,7 @@ from smidgen.flows.build.timing import (
     sample_baseline,
     with_guess_cost,
 )
-from smidgen.judge import writer_wording
+from smidgen.judge import wording
 from smidgen.judge.report import read
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
@@ -177,7 +177,7 @@ def test_a_correction_is_held_against_the_draft_left_as_it_is(tmp_path: Path) ->
     assert unchanged.metrics["rougeL"].value == pytest.approx(8 / 9, abs=0.01)
     gain = report.metrics["rougeL"].value - unchanged.metrics["rougeL"].value
     assert unchanged.change.value == pytest.approx(gain, abs=1e-6)
-    assert "the input given back unchanged" in writer_wording.verdict(report)[1]
+    assert "the input given back unchanged" in wording.verdict(report)[1]
     page, card = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))
     assert "Input unchanged" in page and '<th scope="row">input unchanged</th>' in page
     assert "baseline (the input given back unchanged)" in card and "baseline (none)" not in card

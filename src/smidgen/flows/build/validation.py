@@ -20,8 +20,8 @@ from smidgen.flows.build.candidates import TrainingResult
 from smidgen.flows.build.examples import Examples, path_of
 from smidgen.flows.build.training import StudentTrainer
 from smidgen.flows.embedding import Embed
-from smidgen.judge import test_size
 from smidgen.judge.sections import CrossValidation, measured
+from smidgen.judge.wording import FEW
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.stats import kernel_ridge
@@ -75,7 +75,7 @@ def cross_validate(
     learnt = trained.learnt[kind]
     if writes(task) or examples.teacher is not None or learnt.settings is None:
         return None
-    if not asked and len(examples.test) >= test_size.FEW:
+    if not asked and len(examples.test) >= FEW:
         return None
     rows = _every(examples)
     if len(rows) < _LEAST_ROWS:

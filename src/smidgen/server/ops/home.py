@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from smidgen.core import quantities
 from smidgen.flows.certify.certificate_status import read_standing, standing_reader
-from smidgen.judge import wording, writer_wording
+from smidgen.judge import wording
 from smidgen.server.gateway.certificates import large_model_names
 from smidgen.server.ops.docs import policy
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
@@ -93,9 +93,9 @@ def _measured(manifest: Any) -> tuple[str, str] | None:
     if found is None:
         return None
     rows = f"on {found.n:,} test rows that it never saw"
-    if writer_wording.known(name):
+    if wording.known(name):
         return (
-            f"{writer_wording.name(name)} {found.value:.3f}",
+            f"{wording.name(name)} {found.value:.3f}",
             f"between {found.low:.3f} and {found.high:.3f} with 95 % confidence, {rows}",
         )
     span = f"between {100 * found.low:.1f} and {100 * found.high:.1f}{quantities.NBSP}% with 95{quantities.NBSP}% confidence, {rows}"
