@@ -24,6 +24,7 @@ from smidgen.judge import cost_estimate
 from smidgen.judge.report import Report
 from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, SpeedFacts, StudentFacts, TeacherFacts, TrainingFacts
 from smidgen.store.line import Line
+from smidgen.usage import price_list
 
 PRICES = {
     "as_of": "2026-11-20",
@@ -262,4 +263,4 @@ def test_a_spelling_of_two_models_is_none_of_either(tmp_path: Path) -> None:
 def test_the_packaged_list_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     found = told(capsys, "--requests-per-month", "1000", "--tokens-in", "300", "--tokens-out", "20", "--model", "claude haiku 5.5")
     assert [one["model"] for one in found["against"]] == ["Claude Haiku 5.5"]
-    assert found["prices_as_of"] == cost_estimate.packaged_prices()["as_of"] and found["against"][0]["date"]
+    assert found["prices_as_of"] == price_list.read()["as_of"] and found["against"][0]["date"]

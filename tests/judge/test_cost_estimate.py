@@ -5,6 +5,7 @@ import datetime
 import pytest
 
 from smidgen.judge import cost_estimate
+from smidgen.usage import price_list
 
 
 def test_cost_by_hand():
@@ -27,7 +28,7 @@ def test_tokens_grow_with_texts_and_labels():
 
 
 def test_the_price_file_names_its_sources():
-    table = cost_estimate.packaged_prices()
+    table = price_list.read()
     as_of = datetime.date.fromisoformat(table["as_of"])
     assert len(table["models"]) >= 10
     assert len({entry["name"] for entry in table["models"]}) == len(table["models"])

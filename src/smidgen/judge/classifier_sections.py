@@ -1,4 +1,4 @@
-"""From a classifier's replies on the test rows to the sections of its report. Pure: nothing is read, run or written."""
+"""The sections of a classifier's report, from its replies on the test rows. Pure: nothing is read, run or written."""
 
 from __future__ import annotations
 
@@ -37,16 +37,14 @@ from smidgen.stats.classification_metrics import confusion, label_set, same_labe
 from smidgen.stats.field_values import schema_paths, values_by_path
 from smidgen.stats.intervals import paired_change, paired_grades
 
-# The confusion table: which labels to show when there are many, and in which order.
-
 MOST_SHOWN = 48
-"""More cells than a screen or a printed page can show apart."""
+"""Most labels of a confusion table: more cells cannot be told apart on a screen or page."""
 
 
 def confusion_table(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], most: int = MOST_SHOWN) -> ConfusionTable:
-    """Counts of single-label rows, gold down and predicted across.
+    """The confusion table of single-label rows, gold down and predicted across.
 
-    Above `most` labels only those with most mistakes are shown, chosen pair by pair so that both ends of a mistake are in the table.
+    Of more than `most` labels only those with most mistakes are shown, chosen pair by pair so that both labels of a mistake are in it.
     """
     counts = confusion(gold, predicted, labels)
     wrong = counts.copy()
@@ -81,7 +79,7 @@ def _most_confused(wrong: NDArray[np.int64], most: int) -> list[int]:
 
 def _neighbours_together(wrong: NDArray[np.int64], names: Sequence[str]) -> list[int]:
     """An order in which labels mistaken for each other stand together: the strongest pairs are joined first, end to end, into chains
-    (the greedy edge heuristic for paths); the chains follow each other by their number of mistakes, labels without any by name."""
+    (the greedy edge heuristic for paths); chains are ordered by their number of mistakes, labels without any by name."""
     n = len(wrong)
     both = np.triu(wrong + wrong.T, 1)
     chains: dict[int, list[int]] = {at: [at] for at in range(n)}  # by chain number
@@ -125,7 +123,7 @@ def classifier_sections(
 
     Args:
         rows: test rows that the model never saw.
-        replies: what is served answers to them.
+        replies: the served model's replies to them.
         form: the fitted form of the task `classify`.
         metrics: as the task measures them.
         uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
@@ -150,8 +148,7 @@ def classifier_sections(
 
 
 def label_counts(rows: Sequence[Row]) -> Counter[str]:
-    """Rows of each label; a row with several counts for each. Spans are counted by their labels, once each; fields where they have a
-    value."""
+    """Rows of each label; a row with several labels counts for each. Spans are counted by label, fields where they have a value."""
     return Counter(str(label) for row in rows for label in _labels(row.output))
 
 
@@ -164,7 +161,7 @@ def _labels(output: Any) -> Iterable[Any]:
 
 
 def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
-    """Counts of the data in all and per label, with `facts` (`sha256`, `licence`, `source`, `test_source`) as given."""
+    """Counts of the data in all and per label, with the given `facts` (`sha256`, `licence`, `source`, `test_source`)."""
     split = [label_counts(rows) for rows in (train, held, test)]
     outside = form.get("unknown")
     return DataFacts(
@@ -179,14 +176,14 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
 
 
 def _named(form: Form) -> Sequence[str]:
-    """What the data is counted by: labels, kinds of span, fields."""
+    """The names that the data is counted by: labels, kinds of span, fields."""
     if "schema" in form:
         return [path for path, _ in schema_paths(form["schema"])]
     return form.get("labels") or form.get("kinds") or ()
 
 
 def class_rows(scores: Iterable[classification_metrics.ClassScore], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
-    """Scores of every label, kind or field as the report has them, with how often each stands in the training rows, where that is known."""
+    """The report's scores of every label, kind or field, with its number of training rows where that is known."""
     return tuple(
         ClassRow(
             label=score.label,
@@ -218,7 +215,7 @@ def calibrated(rows: Sequence[Row], replies: Sequence[Reply], form: Form, uncali
 
 
 def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage:
-    """What share of the rows could be answered alone at which error."""
+    """The share of rows that could be answered without escalating, at each error."""
     scores, right = scored(rows, replies)
     found = [(wanted, risk_coverage_curve.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
     return RiskCoverage(
@@ -229,7 +226,7 @@ def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage
 
 
 def unknown(form: Form, metrics: Mapping[str, Metric]) -> OutOfScope | None:
-    """How out-of-scope texts are met; None where the model has no such answer."""
+    """How out-of-scope texts are handled; None where the model has no such answer."""
     if not form.get("unknown"):
         return None
     examples = int(form.get("unknown_examples", 0))
@@ -255,9 +252,12 @@ def baseline(
     grades: tuple[Sequence[float], Sequence[float]] | None = None,
     moved: Metric | None = None,
 ) -> BaselineFacts:
-    """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired; of a graded task,
-    whose `grades` of the baseline and of the model are given, the change in the mean grade; where the task gives the change itself, as
-    `moved`, that one."""
+    """Compare the model with the baseline on the same rows.
+
+    Args:
+        grades: of a graded task, the grades (n,) of the baseline and of the model.
+        moved: the change, where the task measures it itself. Otherwise it is that of the mean grade, or of the accuracy, paired by row.
+    """
     gold = [row.output for row in rows]
     if grades is not None:
         change = paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
@@ -276,8 +276,7 @@ def baseline(
 
 
 def mistakes(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _MISTAKES) -> tuple[Mistake, ...]:
-    """Wrong answers worth reading, most useful first: surest first, but no more than two of one pair of labels and then two of one gold
-    label before others have had their turn, so that a single confusion does not fill the list."""
+    """Wrong answers worth reading, the surest first; two of each pair of labels at a time, so that one confusion does not fill the list."""
     wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not same_labels([row.output], [reply.output])[0]]
     wrong.sort(key=lambda pair: -pair[1].score)
     seen: Counter[tuple[str, str]] = Counter()
@@ -314,13 +313,13 @@ def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
 
 
 def scored(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Any, Any]:
-    """(n,) scores and (n,) whether each answer was right."""
+    """(n,) scores, and (n,) whether each answer was right."""
     right = same_labels([row.output for row in rows], [reply.output for reply in replies])
     return np.array([reply.score for reply in replies], dtype=np.float64), right
 
 
 def words(output: Any) -> str:
-    """An output as it is shown: a label as it is, anything else as JSON; nothing for None."""
+    """An output as text: a label as it is, None as nothing, anything else as JSON."""
     if output is None:
         return ""
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)

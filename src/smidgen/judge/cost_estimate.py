@@ -1,4 +1,4 @@
-"""The cost of a million texts: on the machine that was measured, and at the list prices of large models."""
+"""Estimate the cost of a million texts: on the measured machine, and at the list prices of large models."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MACHINE_USD_PER_HOUR = 0.085
 """A rented machine with 2 virtual cores and 4 GB, on demand (AWS c6i.large in us-east-1 is listed at 0.085 dollars an hour)."""
 
 BUSY = 0.5
-"""The share of its full speed that a machine works at over the hours it is paid for."""
+"""The share of its full speed at which a paid machine works."""
 
 CHARACTERS_PER_TOKEN = 4.0
-"""English prose under the tokenizers of current big models; vendors' own rule of thumb. Other languages take more tokens."""
+"""For English prose and today's tokenizers, by vendors' own rule of thumb. Other languages take more tokens."""
 
 _TOKENS_OF_A_LABEL_LIST = 6.0  # a label name of some words, with its line break
 _TOKENS_OF_INSTRUCTIONS = 60.0  # "Answer with one of these labels and nothing else", with the frame of a chat message
 
 
 def tokens(texts: Sequence[Text], labels: Sequence[str], answers: Sequence[str] = ()) -> tuple[float, float]:
-    """Tokens in and out of one call that asks a big model to do the same: a short instruction, the label names, the text; the label back.
+    """Tokens in and out of a large model's call for the same job: a short instruction, the label names, the text; the label back.
 
     Args:
         texts: a sample of real inputs.
@@ -47,18 +47,18 @@ def estimate(
     listed: bool = True,
     table: Mapping[str, Any] | None = None,
 ) -> CostFacts:
-    """Cost of a million texts here and there.
+    """Cost of a million texts on this machine and with large models.
 
     Args:
         tokens_in, tokens_out: of one call to a big model; see `tokens`.
         texts_per_second: measured throughput of the served model; None where it was not measured.
-        machine_usd_per_hour: what the machine costs, rented or written off.
-        busy: the share of paid hours in which the machine works; a machine that waits costs as much.
+        machine_usd_per_hour: the cost of the machine, rented or written off.
+        busy: the share of paid hours in which the machine works; an idle machine costs as much.
         listed: whether the call lists label names.
-        table: the prices, as `price_list.read` gives them; those that come with smidgen without it.
+        table: prices as `price_list.read` gives them; by default the packaged list.
     """
     own = 1e6 / (texts_per_second * busy) / 3600 * machine_usd_per_hour if texts_per_second else None
-    table = packaged_prices() if table is None else table
+    table = price_list.read() if table is None else table
     said = "a short instruction, the label names and the text" if listed else "a short instruction and the text"
     models = tuple(
         ModelPrice(
@@ -88,8 +88,3 @@ def estimate(
             "the time."
         ),
     )
-
-
-def packaged_prices() -> dict[str, Any]:
-    """The list of prices that comes with smidgen; see `price_list`."""
-    return price_list.read()

@@ -1,7 +1,7 @@
-"""What more examples would bring: a power law through measured points, how far it can be trusted, and which labels gain most.
+"""The learning curve: a power law through measured points, forecasts, how far they can be trusted, and which labels gain most.
 
-Accuracy as a function of training rows n follows a - b * n^-c closely (Hestness et al. 2017; Rosenfeld et al. 2020): it climbs to a
-ceiling a, and what is missing shrinks by a constant share with every doubling.
+Accuracy as a function of training rows n follows a - b * n^-c closely (Hestness et al. 2017; Rosenfeld et al. 2020): it rises to a ceiling
+a, and the gap shrinks by a constant factor with every doubling.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def learn(
     """The curve, its forecasts for `extra` more rows each, and the labels for which more rows are worth most.
 
     Args:
-        points: (training rows, accuracy) as measured, in any order; several seeds at one size are welcome. The largest size is where the
-            model stands now.
+        points: measured (training rows, accuracy), in any order; several seeds at one size are welcome. The largest size is the model's
+            own.
         seed: of the resamples behind the band.
         per_class: the report's class rows, with `train`; for the worth of labels.
         by_label: per label, (training rows of the label, recall) at the measured sizes, where it was measured.
@@ -103,11 +103,11 @@ def learn(
         return np.asarray(ceilings - gaps * n**-exponents)
 
     forecasts = tuple(_forecast(more, curve, float(now), drawn) for more in extra)
-    # Drawn as far as it is trusted, and no farther.
+    # Drawn only as far as it is trusted.
     farthest = max([float(now), *(float(forecast.n) for forecast in forecasts if forecast.trusted)])
     grid = np.unique(np.round(np.geomspace(sizes[0], farthest, 40)))
     band = tuple(_band_point(float(n), curve, drawn(float(n))) for n in grid)
-    # Which labels gain most rests on the same curve: where that is no forecast, neither is this.
+    # The labels' gains rest on the same curve: without a trusted forecast there are none.
     reducible = min(1.0, max(0.0, (curve.ceiling - curve.at(float(now))) / max(1 - curve.at(float(now)), 1e-9)))
     trusted = any(forecast.trusted for forecast in forecasts)
     labels = worth(per_class, exponent=curve.exponent, by_label=by_label, reducible=reducible) if trusted else ()
@@ -130,10 +130,10 @@ def _unfit(sizes: Floats, means: Floats) -> str:
 
 
 def _redrawn(sizes: Floats, means: Floats, curve: PowerLaw, groups: Mapping[int, Sequence[float]], seed: int) -> Floats:
-    """(draws, points) accuracies as they might have come out: the curve plus noise.
+    """(draws, points) resampled accuracies: the curve plus noise.
 
-    The noise is what the points miss the curve by, or what seeds differ by, whichever says more; how large it is, is itself uncertain with
-    so few points, so its variance is drawn from the scaled inverse chi-square.
+    The noise is the residuals' variance or that between seeds, whichever is larger. With so few points the variance itself is uncertain,
+    so it is drawn from the scaled inverse chi-square distribution.
     """
     rng = np.random.default_rng(seed)
     residuals = means - np.array([curve.at(float(n)) for n in sizes])
@@ -181,7 +181,7 @@ def _forecast(more: int, curve: PowerLaw, now: float, drawn: Callable[[float], F
 
 
 _LEAST_WORTH = 5e-5
-"""A gain that would be told as 0.00 points is none."""
+"""Gains below this would print as 0.00 points."""
 
 
 def worth(
@@ -195,11 +195,11 @@ def worth(
 ) -> tuple[LabelWorth, ...]:
     """The labels for which `extra` more rows are expected to bring most accuracy, best first.
 
-    A label's share of wrong rows is taken to fall with its training rows k as k^-c: with `extra` more it falls by 1 - (k / (k + extra))^c.
-    c is the label's own slope where its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times
-    the label's wrong share times how often the label is met. The wrong share is shrunk by one row towards that of all labels, so that a
-    label with two test rows does not lead the list by luck. Only the `reducible` share of the errors can be mended: where the curve has
-    levelled off, more rows of a label bring no more than the curve says of all.
+    A label's error is assumed to fall with its training rows k as k^-c: with `extra` more it falls by 1 - (k / (k + extra))^c. c is the
+    label's own slope where its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times the
+    label's error times its share of the test rows. The error is shrunk by one row towards that of all labels, so that a label with two
+    test rows does not lead the list by luck. Only the `reducible` share of errors counts: where the curve has levelled off, more rows of
+    one label bring no more than the curve allows.
     """
     rows = [row for row in per_class if row.recall is not None and row.support > 0 and row.train]
     total = sum(row.support for row in rows)

@@ -1,4 +1,4 @@
-"""The report as a page: one HTML file that holds its style, its charts and its script, asks no server for anything, and prints well."""
+"""The report as a page: one HTML file with its style, charts and script, which loads nothing and prints well."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from smidgen.judge.sections import BuildAlternative, ClassRow, CostFacts, Stated
 from smidgen.text.attribute_lists import attributes
 from smidgen.usage.break_even import HOURS_A_MONTH, cheaper_from
 
-# Samples of a writer side by side: what was given, what was written, what was wanted.
-
 
 @dataclass(frozen=True, slots=True)
 class ShownAttribute:
-    """An attribute of an input; `missed` says that the text does not state it."""
+    """An attribute of an input; `missed`: the text does not state it."""
 
     key: str
     value: str
@@ -35,8 +33,13 @@ class ShownAttribute:
 
 @dataclass(frozen=True, slots=True)
 class ShownSample:
-    """A sample. `given` are the input's attributes, empty where it has none or they were not checked; `written` has what is made up
-    marked; `elsewhere` is what is made up and does not stand in the text in these words."""
+    """A sample of a writer, ready for the page.
+
+    Attributes:
+        given: the input's attributes; empty where it has none or they were not checked.
+        written: the text, with unsupported values marked.
+        elsewhere: unsupported attributes whose values are not literally in the text.
+    """
 
     sample: WrittenSample
     given: tuple[ShownAttribute, ...]
@@ -45,7 +48,7 @@ class ShownSample:
 
 
 def shown_sample(sample: WrittenSample, checked: bool) -> ShownSample:
-    """A sample to be shown; `checked` says that inputs are attributes and texts were checked against them."""
+    """Prepare a sample for the page; `checked`: inputs are attributes, and texts were checked against them."""
     missed = {(fact.key, fact.value) for fact in sample.missing}
     given = attributes(sample.text) if checked else []
     written, found = marked(sample.got, [fact.value for fact in sample.unsupported])
@@ -58,19 +61,19 @@ def shown_sample(sample: WrittenSample, checked: bool) -> ShownSample:
 
 
 def usual(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
-    """Those that show what is usual, so that the first few span it: from the best, every third, then the ones between."""
+    """The samples that are not weak, ordered so that the first few span all grades: every third from the best, then the ones between."""
     ranked = sorted((sample for sample in samples if not sample.weak), key=lambda sample: -sample.grade)
     return [sample for start in range(3) for sample in ranked[start::3]]
 
 
 def weakest(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
-    """Those that were chosen for being bad, worst first; of few texts, only what falls short of the best."""
+    """The weak samples, worst first; of few texts, only those below the best."""
     best = max((sample.grade for sample in samples), default=0.0)
     return sorted((sample for sample in samples if sample.weak and sample.grade < best), key=lambda sample: sample.grade)
 
 
 def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
-    """A text with the values marked that stand in it as whole words, whatever their case; and which these are."""
+    """A text with those of the values marked that are in it as whole words, in any case; and which these are."""
     wanted = sorted({value for value in values if value.strip()}, key=len, reverse=True)
     if not wanted:
         return escape(text), set()
@@ -87,7 +90,7 @@ def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
 
 
 def render(report: Report) -> str:
-    """The page's HTML. Everything that came from data is escaped. Sections that were not measured say so."""
+    """The page's HTML. All text from data is escaped. Sections that were not measured say so."""
     found = _environment().get_template("report.html")
     opening, sureness = wording.headline(report)
     worth, sentence = wording.verdict(report)
@@ -135,7 +138,7 @@ def write(report: Report, folder: Path) -> tuple[Path, Path]:
 
 
 def sections(report: Report) -> list[tuple[str, str]]:
-    """The page's sections: the mark of each, and its name in the list at the top."""
+    """The page's sections: the anchor of each, and its name in the list at the top."""
     beside = [("fillings", "Side by side")] if report.fillings else []
     taught = [("teacher", "The teacher")] if report.teacher else []
     made = [("alternatives", "Alternatives"), ("cost", "Cost"), *taught, ("served", "Served as measured"), ("made", "How it was made")]
@@ -160,7 +163,7 @@ def figures(report: Report) -> list[tuple[str, str, str]]:
 
 
 def text_figures(report: Report) -> list[tuple[str, str, str]]:
-    """The same of a model that writes."""
+    """The key figures of a model that writes."""
     speed = report.speed
     shown = [name for name in (report.headline, "coverage", "unsupported") if name in report.metrics]
     rows = [
@@ -207,22 +210,22 @@ def chosen_first(rows: tuple[BuildAlternative, ...]) -> list[BuildAlternative]:
 
 
 class MachineMonth(NamedTuple):
-    """A rented machine that serves the model: what it costs a month, busy or not, and the texts that it is planned for."""
+    """A rented machine that serves the model: its cost a month, busy or not, and the texts that it is planned for."""
 
     usd: float
     texts: float
 
 
 def own_month(cost: CostFacts) -> MachineMonth | None:
-    """The machine's month, as `smidgen cost` reckons it; None where speed or price is not known."""
+    """The machine's month, as `smidgen cost` computes it; None where speed or price is unknown."""
     if not cost.texts_per_second or cost.machine_usd_per_hour is None:
         return None
     return MachineMonth(cost.machine_usd_per_hour * HOURS_A_MONTH, cost.texts_per_second * BUSY * 3600 * HOURS_A_MONTH)
 
 
 def cost_bars(cost: CostFacts) -> list[dict[str, Any]]:
-    """What the large models take for a million texts, dearest first, on one even scale; `width` is in percent of the widest, and
-    `cheaper_from` is the texts a month from which on a rented machine of your own costs less, None where it never does."""
+    """The large models' prices for a million texts, on one linear scale. `width` is in percent of the widest bar; `cheaper_from` is the
+    texts a month from which a rented machine costs less, None where it never does."""
     month = own_month(cost)
     most = max((model.usd_per_million_texts for model in cost.models), default=0.0) or 1.0
     return [
@@ -238,7 +241,7 @@ def cost_bars(cost: CostFacts) -> list[dict[str, Any]]:
 
 
 def _alone(report: Report, measure: str) -> Markup | None:
-    """The chart of what the model could answer alone."""
+    """The chart of the share that the model could answer without escalating."""
     if report.risk_coverage is None:
         return None
     if report.graded:
@@ -262,10 +265,10 @@ def _environment() -> Environment:
 
 
 def breakable(label: str) -> Markup:
-    """A label with places where its line may break: after underscores, slashes and dots, which browsers take for parts of a word."""
+    """A label with line breaks allowed after underscores, slashes and dots."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/.])(?=[^_/.])", label))
 
 
 def _asset(name: str) -> Markup:
-    """A style sheet or script of the package, as it is: it holds no data."""
+    """A style sheet or script of the package, unescaped: it holds no data."""
     return Markup(resources.files("smidgen.judge").joinpath("templates", name).read_text(encoding="utf-8"))

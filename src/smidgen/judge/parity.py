@@ -1,10 +1,10 @@
-"""The parity gate: what is served must be what was measured.
+"""The parity gate: the served model must be the model that was measured.
 
-The same held-out texts go through the model as it was trained and through the packed bundle in the engine that will serve it. Too many
-changed answers, or too large a loss, and the build fails and says which texts changed.
+The same held-out texts go through the trained model and through the packed bundle in its serving engine. With too many changed answers, or
+too large a loss, the build fails and says which texts changed.
 
-A bundle whose engine holds answers to a schema is held against the weights as they were trained in the same engine, too: the reference
-writes freely, and what a schema mends would hide what packing spoils. The larger of the two losses counts.
+A bundle whose engine enforces a schema is also compared with the unpacked weights in the same engine: the trained model writes freely, and
+what the schema corrects would hide what packing spoils. Neither loss may be too large.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def compare(
         rows: held-out rows with their gold outputs.
         trained: replies of the model as it was trained, in the order of `rows`.
         served: replies of the packed bundle through its engine, in the same order.
-        headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before` and the
-            interval is that of the share of rows that stayed right.
+        headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before`, with
+            the interval of the share of rows that stayed right.
         before, after: that metric of both, as the task measures it.
-        grades: of a graded task, what each reply of both is worth, 0..1: then the change is that of the mean grade.
-        written: whether the answers are written: then agreement is asked for only where the settings name it.
+        grades: of a graded task, the grades (n,) of both, 0..1; the change is then that of the mean grade.
+        written: whether the answers are written: then agreement counts only where the settings ask for it.
 
-    Raises GateError where the served model left rows out, or gave a score that is no number in 0..1.
+    Raises GateError where a row has no served reply, or a score is not in 0..1.
     """
     check(rows, served)
     gold = [row.output for row in rows]
@@ -108,7 +108,7 @@ def beside(
     before: Metric,
     after: Metric,
 ) -> ParityFacts:
-    """The facts with the comparison to `unpacked` added: what the weights as they were trained reply in the engine that serves.
+    """Add the comparison with `unpacked`, the replies of the unpacked weights in the serving engine.
 
     Args:
         facts: of `compare`, against the trained model.
@@ -125,7 +125,7 @@ def beside(
 
 
 def require(facts: ParityFacts) -> None:
-    """Pass, or raise GateError with the conditions that failed and the texts whose answer changed."""
+    """Raise GateError where a condition failed, with the texts whose answer changed."""
     found = failures(facts)
     if not found:
         return
@@ -146,7 +146,7 @@ def require(facts: ParityFacts) -> None:
 
 
 def failures(facts: ParityFacts) -> list[str]:
-    """The conditions that are not met, in words. Point estimates decide; the interval is shown beside."""
+    """The conditions that are not met, in words. Point estimates decide, not intervals."""
     found = []
     if facts.n == 0:
         found.append("there were no held-out texts to compare on")
@@ -182,7 +182,7 @@ def _needed(metric: Metric) -> Any:
 
 
 def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
-    """Raise GateError where a row has no reply, or a score is no number in 0..1."""
+    """Raise GateError where a row has no reply, or a score is not in 0..1."""
     if len(rows) != len(replies):
         raise GateError(
             "the served model did not answer every text",
@@ -200,7 +200,7 @@ def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
 
 
 def _first(output: Any) -> Any:
-    """Of several references, the first: what was wanted, shown beside what changed."""
+    """The first of several references."""
     return output[0] if isinstance(output, list) and output else output
 
 

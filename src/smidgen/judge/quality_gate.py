@@ -42,7 +42,7 @@ class GateSettings(Settings):
     )
 
     def agreement(self, written: bool) -> float | None:
-        """The least agreement that is asked for: of answers that are written, only where it was given."""
+        """The least agreement that is demanded; of written answers, only where the recipe sets one."""
         return self.min_agreement if self.min_agreement is not None or written else AGREEMENT
 
 
@@ -52,12 +52,12 @@ SETTINGS = GateSettings
 
 
 def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings, baseline: BaselineFacts | None = None) -> None:
-    """Pass, or raise GateError with every condition that the model does not meet.
+    """Raise GateError with every condition that the model does not meet.
 
     Args:
-        metrics: of the served model on the test rows.
+        metrics: the served model's on the test rows.
         headline: the metric that decides.
-        baseline: the baseline measured on the same rows, with its paired change; must be there where `must_beat_baseline` is set.
+        baseline: the baseline on the same rows, with its paired change; needed where `must_beat_baseline` is set.
     """
     failures: list[str] = []
     asked = (

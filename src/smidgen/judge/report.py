@@ -1,4 +1,4 @@
-"""What a report says: the schema of `report.json`, which the model card, the page and `smidgen eval` all read."""
+"""The schema of `report.json`, which the model card, the page and `smidgen eval` read."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ _LIMIT_BYTES = 50_000_000
 
 
 class Report(ReportPart):
-    """The whole report. `headline` names the metric that decides; `created` is ISO 8601 in UTC; `command` builds it again. `graded` says
-    that answers are better or worse, not right or wrong: the headline is then the mean of their grades. `unchanged` is the input given back
-    as the answer, of a task whose answers are like their inputs."""
+    """The whole report.
+
+    `headline` names the metric that decides. `graded`: answers are better or worse, not right or wrong, and the headline is the mean of
+    their grades. `created` is ISO 8601 in UTC; `command` builds the model again. `unchanged` is the baseline of giving the input back.
+    """
 
     format: int = FORMAT
     name: str
@@ -75,18 +77,18 @@ class Report(ReportPart):
 
     @property
     def strongest(self) -> BaselineFacts | None:
-        """What the model is held against: the better of the baseline and the input given back."""
+        """The better of the baseline and the input given back."""
         told = [base for base in (self.baseline, self.unchanged) if base is not None]
         measured = [base for base in told if self.headline in base.metrics]
         return max(measured, key=lambda base: base.metrics[self.headline].value) if measured else next(iter(told), None)
 
     def json_text(self) -> str:
-        """As it stands in `report.json`: UTF-8, indented, one trailing newline."""
+        """The text of `report.json`: indented, with one trailing newline."""
         return self.model_dump_json(indent=1) + "\n"
 
 
 def read(file: Path) -> Report:
-    """A report from its file. Raises BundleError where the file is no report of a format that is known here."""
+    """Read a report. Raises BundleError for a file that is no report, or of a newer format."""
     if not file.is_file() or file.stat().st_size > _LIMIT_BYTES:
         raise BundleError("there is no report to read", value=str(file), todo="Build the bundle again.", file=file.name)
     try:

@@ -1,4 +1,4 @@
-"""The sections of a report: the shapes of what was measured. `report.py` puts them together.
+"""The sections of a report. `report.py` puts them together.
 
 Every measurement may be missing: None, shown as "not measured". Shares are in 0..1; times name their unit.
 """
@@ -14,7 +14,7 @@ from smidgen.core.metrics import Metric
 
 
 class ReportPart(BaseModel):
-    """Base of every part of a report: immutable; a field that a newer version added is passed over."""
+    """Base of every part of a report: immutable; fields of newer versions are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
@@ -49,9 +49,11 @@ class LabelCount(ReportPart):
 
 
 class DataFacts(ReportPart):
-    """The data a model was made from. With `refit` the held-out rows are among the training rows: a first model was judged without them,
-    and the one that is shipped then learnt from them, too. `sha256` is of the training data as read, `test_sha256` of a test file given
-    apart; `test_source` says where the test rows came from."""
+    """The data that a model was made from.
+
+    With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one learnt from them, too.
+    `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` says where the test rows came from.
+    """
 
     train: int | None = None
     held: int | None = None
@@ -111,9 +113,11 @@ class CalibrationBin(ReportPart):
 
 
 class CalibrationFacts(ReportPart):
-    """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served; of a graded task their
-    `accuracy` is the mean grade. `fitted` is false where too few texts were kept apart to fit anything: a score of a text is then the
-    mean probability of its tokens, and not the grade to expect."""
+    """Calibration of the scores. ECE is over 15 bins of equal size.
+
+    `bins` are of the scores as served; of a graded task their `accuracy` is the mean grade. `fitted` is false where too few texts were held
+    out to fit scores: then a text's score is the mean probability of its tokens, not its expected grade.
+    """
 
     fitted: bool = True
     ece_before: float | None = None
@@ -141,8 +145,8 @@ class AtRisk(ReportPart):
 
 
 class RiskCoverage(ReportPart):
-    """What could be answered alone at which error. `area` is AURC, lower is better. Of a graded task the risk is what is missing to 1, and
-    there are no wanted errors."""
+    """The share that could be answered without escalating, at each error. `area` is AURC; lower is better. Of a graded task the risk is 1
+    minus the grade, and `at` is empty."""
 
     points: tuple[CoveragePoint, ...] = ()
     area: float | None = None
@@ -150,7 +154,7 @@ class RiskCoverage(ReportPart):
 
 
 class OutOfScope(ReportPart):
-    """How out-of-scope texts are met. `how` is a sentence; `label` is what they are answered with."""
+    """How out-of-scope texts are handled. `how` is a sentence; `label` is their answer."""
 
     label: str
     how: str = ""
@@ -160,9 +164,11 @@ class OutOfScope(ReportPart):
 
 
 class CrossValidation(ReportPart):
-    """The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other parts of `folds`.
-    Without a metric it was not made, and `seconds` are what it would take. Its interval takes the rows for independent; the models share
-    rows, so it is approximate."""
+    """The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other folds.
+
+    Without a metric it was not run, and `seconds` is its expected time. Its interval treats rows as independent; the models share rows, so
+    it is approximate.
+    """
 
     folds: int
     n: int
@@ -199,7 +205,7 @@ class BuildAlternative(ReportPart):
 
 
 class ChangedText(ReportPart):
-    """A text that the served model answers otherwise than the trained one."""
+    """A text that the served model answers differently from the trained one."""
 
     text: str
     gold: str
@@ -208,9 +214,11 @@ class ChangedText(ReportPart):
 
 
 class ParityFacts(ReportPart):
-    """The served bundle against the model as it was trained, on the same held-out texts. Where the engine holds answers to a schema and
-    the trained model's are free, `unpacked` is what the weights as they were trained reach in that engine, and `packing` the change from
-    there: then neither may be a loss beyond `max_loss`."""
+    """The served bundle compared with the trained model, on the same held-out texts.
+
+    Where the engine enforces a schema and the trained model writes freely, `unpacked` is the metric of the unpacked weights in that engine,
+    and `packing` the change from there: then neither change may be a loss beyond `max_loss`.
+    """
 
     n: int
     agreement: Measured
@@ -228,7 +236,7 @@ class ParityFacts(ReportPart):
 
 
 class SpeedFacts(ReportPart):
-    """As measured on this machine through the serving engine: one short text at a time, and in batches."""
+    """Speed on this machine through the serving engine: one short text at a time, and in batches."""
 
     latency_ms_p50: float | None = None
     latency_ms_p99: float | None = None
@@ -243,7 +251,7 @@ class SpeedFacts(ReportPart):
 
 
 class TrainingFacts(ReportPart):
-    """What training took. `energy_method` says how the energy was found."""
+    """Time and energy of training. `energy_method` says how the energy was measured or estimated."""
 
     seconds: float | None = None
     energy_wh: float | None = None
@@ -253,7 +261,7 @@ class TrainingFacts(ReportPart):
 
 
 class ModelPrice(ReportPart):
-    """What a big model would charge for a million of these texts at list price."""
+    """A large model's list price for a million of these texts."""
 
     name: str
     provider: str
@@ -266,8 +274,8 @@ class ModelPrice(ReportPart):
 
 
 class CostFacts(ReportPart):
-    """Cost of a million texts. `assumption` says in words how tokens and machine hours were counted. `own_usd_per_million_texts` is of a
-    machine that has enough to do; one that waits is paid for all the same."""
+    """Cost of a million texts. `assumption` says how tokens and machine hours were counted. `own_usd_per_million_texts` is for a machine
+    with enough work; an idle one costs as much per hour."""
 
     as_of: str
     tokens_in: float
@@ -289,7 +297,7 @@ class CurvePoint(ReportPart):
 
 
 class AccuracyForecast(ReportPart):
-    """What `extra` more rows would bring. `gain` is over the fitted value now. `trusted` is False where `why` says not to lean on it."""
+    """The accuracy expected with `extra` more rows. `gain` is over the fitted value now. `trusted` is False for the reason `why`."""
 
     extra: int
     n: int
@@ -304,7 +312,7 @@ class AccuracyForecast(ReportPart):
 
 
 class LabelWorth(ReportPart):
-    """A label and what more of its rows would be worth: `worth` is the expected gain in accuracy from `extra` more rows of it."""
+    """The expected gain in accuracy, `worth`, from `extra` more rows of a label."""
 
     label: str
     train: int
@@ -315,8 +323,8 @@ class LabelWorth(ReportPart):
 
 
 class LearningCurve(ReportPart):
-    """Accuracy against training rows: measured points, the fitted curve with its band, and what more rows would bring. `about` says how
-    the points were measured."""
+    """Accuracy against training rows: measured points, the fitted curve with its band, and forecasts. `about` says how the points were
+    measured."""
 
     points: tuple[CurvePoint, ...] = ()
     about: str = ""
@@ -330,7 +338,7 @@ class LearningCurve(ReportPart):
 
 
 class Mistake(ReportPart):
-    """A wrong answer worth reading. `row` is its row in the test file; `why` says what makes it worth it."""
+    """A wrong answer worth reading, for the reason `why`. `row` is its row in the test file."""
 
     text: str
     gold: str
@@ -349,9 +357,11 @@ class Stated(ReportPart):
 
 
 class WrittenSample(ReportPart):
-    """What a model wrote, beside what was wanted: `wanted` holds references, `grade` is 0..1. `missing` are attributes of the input that
-    the text does not state, `unsupported` those that it states and the input lacks; `cut` says that it did not come to its end. `weak` is
-    one of the worst, shown because they are; the others are spread evenly."""
+    """A written text beside the `wanted` references, with its `grade`, 0..1.
+
+    `missing` are attributes of the input that the text does not state, `unsupported` those that it states and the input lacks. `cut`: the
+    text was cut off. `weak`: it is one of the worst; the other samples are spread evenly.
+    """
 
     text: str
     wanted: tuple[str, ...]
@@ -366,7 +376,7 @@ class WrittenSample(ReportPart):
 
 
 class FilledField(ReportPart):
-    """A field of an answer beside what was wanted, both as they are read; empty where there is no value."""
+    """A field of an answer beside the wanted value, both as text; empty where there is no value."""
 
     name: str
     wanted: str = ""
@@ -375,7 +385,7 @@ class FilledField(ReportPart):
 
 
 class Filling(ReportPart):
-    """A text with the fields that were taken out of it, those with a value on either side. `refused` says why there is no answer."""
+    """A text with its extracted fields, those with a value on either side. `refused` says why there is no answer."""
 
     text: str
     fields: tuple[FilledField, ...]
@@ -386,7 +396,7 @@ class Filling(ReportPart):
 
 
 class Environment(ReportPart):
-    """Where it was made and measured."""
+    """The machine on which the model was made and measured."""
 
     cpu: str | None = None
     threads: int | None = None
@@ -397,17 +407,14 @@ class Environment(ReportPart):
 
 
 def measured(metric: Metric | None) -> Measured | None:
-    """A metric for the report; None where there was nothing to measure it on."""
+    """A metric for the report; None where it could not be measured."""
     if metric is None or not math.isfinite(metric.value):
         return None
     return Measured(value=metric.value, low=metric.low, high=metric.high, n=metric.n)
 
 
-# The model itself.
-
-
 class StudentFacts(ReportPart):
-    """The model itself. `method` is how it was compressed; `chosen_because` is a sentence; `guide` is the larger decoder whose chances it
+    """The model. `method` is how it was compressed; `chosen_because` is a sentence; `guide` is the larger decoder whose probabilities it
     learnt."""
 
     kind: str
@@ -425,19 +432,20 @@ class StudentFacts(ReportPart):
     chosen_because: str = ""
 
 
-# The teacher.
-
-
 class TeacherFacts(ReportPart):
-    """A larger model that taught: how it did on the user's own rows, what was asked of it, what it cost, what of its answers was kept.
+    """The teacher: its quality on the user's own rows, its questions, their cost, and the answers that were kept.
 
-    `source` is its URL or its bundle's name; `local`: nothing left this machine. Of what did, `redacted` texts had personal data taken out,
-    as `redaction` says: by the `model` and the patterns, or by `patterns` alone. `quality` is on rows of the user's, in the metric `unit`;
-    `needed` what it had to be able to reach, `because` why; `alone` what those rows teach without it, as a kernel head learns it.
-    `expected_low` to `expected_high` is where the student was expected before it was trained. `questions` were sent, `stored` answered from
-    earlier runs, `retried` sent again; `tokens_in`, `tokens_out` and `usd` are of all answers, stored ones with them. `pool` unlabelled
-    inputs were given, `asked` of them put to the teacher, `kept` learnt from, `corrected` with another label than the teacher's;
-    `dropped` counts the others by reason. `generated` rows were read from its answers, `generated_kept` learnt from.
+    Attributes:
+        source: its URL or its bundle's name. `local`: nothing left this machine.
+        redacted: texts in which personal data was replaced; `redaction` says by the `model` and the patterns, or by `patterns` alone.
+        quality: on the user's rows, in the metric `unit`. `needed` is what it had to be able to reach, for the reason `because`; `alone`
+            is what a kernel head reaches on those rows without it.
+        expected_low, expected_high: the range expected of the student before it was trained.
+        questions, stored, retried: requests sent, answers from earlier runs, requests sent again.
+        tokens_in, tokens_out, usd: of all answers, stored ones included.
+        pool, asked, kept, corrected: unlabelled inputs; those put to the teacher; those learnt from; those with a corrected label.
+        dropped: the other inputs, by reason.
+        generated, generated_kept, generated_dropped: new rows in its answers; those learnt from; the others by reason.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""From a writer's replies on the test rows to the sections of its report. Pure: nothing is read, run or written."""
+"""The sections of a writer's report, from its replies on the test rows. Pure: nothing is read, run or written."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def writer_sections(
 
     Args:
         rows: test rows that the model never saw, each with all its references.
-        replies: what is served writes for them.
-        grades: what each reply is worth, 0..1; the risk is what is missing to 1.
+        replies: the served model's replies to them.
+        grades: the grade of each reply, 0..1; the risk is 1 minus the grade.
         metrics: as the task measures them.
-        fitted: whether scores are grades to expect, fitted on rows kept apart; else they are the mean probability of tokens.
+        fitted: whether scores are expected grades, fitted on held-out rows; else they are the mean probability of tokens.
     """
     scores = np.array([reply.score for reply in replies], dtype=np.float64)
     worth = np.asarray(grades, dtype=np.float64)
@@ -53,8 +53,7 @@ def writer_sections(
 
 
 def samples(rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], limit: int = _SAMPLES) -> tuple[WrittenSample, ...]:
-    """Texts beside what was wanted: a third of the worst, which are worth reading, then others spread evenly from worst to best, so that
-    a reader sees what is usual too. Worst first."""
+    """Written texts beside the wanted ones: a third are the worst, the others spread evenly from worst to best, to show the usual too."""
     order = np.argsort(np.asarray(grades, dtype=np.float64), kind="stable")
     worst = order[: limit // 3]
     rest = order[len(worst) :]

@@ -27,7 +27,6 @@ from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import redaction_model
 from smidgen.flows.local_model import load
-from smidgen.judge import cost_estimate
 from smidgen.parts.recipe import Recipe
 from smidgen.privacy.redactor import Find, Redactor, nothing
 from smidgen.store.home import home
@@ -306,7 +305,7 @@ def _budget(settings: TeacherSettings) -> RunBudget:
             value=settings.source,
             todo="Set data.teacher.budget_usd or data.teacher.budget_tokens (--budget-usd 5).",
         )
-    listed = next((entry for entry in cost_estimate.packaged_prices()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
+    listed = next((entry for entry in price_list.read()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
     price_in = settings.price_in if settings.price_in is not None else listed["input"] if listed else None
     price_out = settings.price_out if settings.price_out is not None else listed["output"] if listed else None
     if settings.budget_usd is not None and (price_in is None or price_out is None):

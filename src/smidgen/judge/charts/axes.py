@@ -1,4 +1,4 @@
-"""What every chart shares: SVG elements, scales, ticks, the frame with its axes, and a chart as a file of its own."""
+"""The parts of every chart: SVG elements, scales, ticks, the frame with its axes; and a chart as a file of its own."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def picture(name: str, width: float, height: float, title: str, description: str
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From values in low..high to 0..1, evenly or by ratio."""
+    """Maps values in low..high to 0..1, linearly or by logarithm."""
 
     low: float
     high: float
     log: bool = False
 
     def unit(self, value: float) -> float:
-        """Where a value lies, 0 at low and 1 at high; values outside are held at the ends."""
+        """The place of a value, 0 at low and 1 at high; values outside are clipped."""
         if self.log:
             low, high, value = math.log(self.low), math.log(self.high), math.log(max(value, 1e-12))
         else:
@@ -56,7 +56,7 @@ class Scale:
         return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round values inside the scale: steps of 1, 2 or 5; by ratio, 1, 2 and 5 times powers of ten, thinned to about as many."""
+        """About so many round values inside the scale: steps of 1, 2 or 5; of a logarithmic scale, 1, 2 and 5 times powers of ten."""
         if self.log:
             return self._log_ticks(about)
         rough = (self.high - self.low) / max(1, about)
@@ -105,7 +105,7 @@ class PlotFrame:
         x_ticks: Sequence[float] | None = None,
         y_ticks: Sequence[float] | None = None,
     ) -> Markup:
-        """Hairlines across, tick labels, axis names. The vertical name stands level above the axis, where it can be read."""
+        """Grid lines, tick labels, axis names. The vertical axis has its name above it, written level."""
         floor, drawn = self.height - self.bottom, []
         for value in y_ticks if y_ticks is not None else self.y.ticks():
             at = self.up(value)
@@ -144,11 +144,8 @@ def rounded_up(value: float, step: float) -> float:
     return round(math.ceil(value / step - 1e-9) * step, 10)
 
 
-# A chart as a file of its own, with the report's colours.
-
-
 def standalone(chart: Markup) -> str:
-    """The chart with all that the report's style sheet says of charts in it, light and dark."""
+    """The chart as an SVG file, with the report's styles for charts in it, light and dark."""
     sheet = resources.files("smidgen.judge").joinpath("templates", "report.css").read_text(encoding="utf-8")
     colours = sheet[: sheet.index("* {")]
     rules = [line for line in sheet.splitlines() if line.startswith(".chart")]

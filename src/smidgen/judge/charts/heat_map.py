@@ -12,7 +12,7 @@ _LETTER = 7.4  # mean width of a letter at the size of tick labels, on the wide 
 
 
 def draw(table: ConfusionTable) -> Markup:
-    """The heat map. A cell's strength is its share of the gold label's rows; with few labels the counts stand in the cells."""
+    """The heat map. A cell's opacity is its share of the gold label's rows; with few labels the counts are in the cells."""
     labels, n = table.labels, len(table.labels)
     cell = 92.0 if n <= 3 else 46.0 if n <= 9 else 26.0 if n <= 22 else 19.0
     longest = max((len(_short(label)) for label in labels), default=0)
@@ -56,7 +56,7 @@ def draw(table: ConfusionTable) -> Markup:
 
 
 def size(table: ConfusionTable) -> int:
-    """The width, in pixels, below which names cannot be read any more."""
+    """The least width, in pixels, at which names can be read."""
     n = len(table.labels)
     return 300 if n <= 3 else 420 if n <= 9 else 760
 

@@ -10,14 +10,14 @@ from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_down, r
 from smidgen.judge.sections import CalibrationFacts, CoveragePoint, LearningCurve, RiskCoverage
 
 WIDEST = 1.1
-"""A chart grows by so much at the most: with it grow its letters, and all charts of a page are to have letters of one size."""
+"""The most that a chart is enlarged: its letters grow with it, and all charts of a page should have letters of one size."""
 _NAME_WIDTH = 26.0
 _LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
 
 
 def reliability(calibration: CalibrationFacts, grade: str | None = None) -> Markup | None:
-    """Share right against score, one dot per bin with its interval; on the diagonal the scores mean what they say. Of a graded task, whose
-    `grade` is named, it is the mean grade against the score."""
+    """The reliability diagram: share right against score, one dot per bin with its interval. Of a graded task, whose metric `grade` names,
+    the mean grade against the score."""
     bins = calibration.bins
     if not bins:
         return None
@@ -57,7 +57,7 @@ def reliability(calibration: CalibrationFacts, grade: str | None = None) -> Mark
 
 
 def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
-    """Share wrong among what is answered, against the share answered, with its interval; wanted error rates are marked on it."""
+    """The share of wrong answers against the share answered, with its interval and the wanted error rates."""
     usable = [point for point in curve.points if point.coverage * rows >= _LEAST_ANSWERED]
     if len(usable) < 2:
         return None
@@ -98,7 +98,7 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
 
 
 def grade_coverage(curve: RiskCoverage, rows: int, grade: str) -> Markup | None:
-    """The mean grade of what is answered, against the share answered, with its interval; the mean of all is the line to beat."""
+    """The mean grade of the answered texts against the share answered, with its interval, and the mean grade of all texts."""
     usable = [point for point in curve.points if point.coverage * rows >= _LEAST_ANSWERED]
     if len(usable) < 2:
         return None
@@ -142,7 +142,7 @@ def _mark(frame: PlotFrame, point: CoveragePoint, wanted: float, named: bool) ->
 
 
 def learning(curve: LearningCurve) -> Markup | None:
-    """Accuracy against training rows, on a scale by ratio: measured dots, the fitted curve with its band, what lies beyond dashed."""
+    """Accuracy against training rows, on a logarithmic scale: measured dots, the fitted curve with its band, the forecast dashed."""
     points = curve.points
     if len(points) < 2:
         return None
@@ -209,18 +209,16 @@ def _rows(value: float) -> str:
     return f"{value:,.0f}"
 
 
-# The share of requests answered locally: one dot for every hundred, and a line where a new version took over.
-
 _HEAD = 64.0
 _EDGE = 20.0
 
 
 def local_share(points: Sequence[tuple[int, float]], turns: Sequence[tuple[int, str]], heading: str, below: str) -> Markup | None:
-    """The chart, with its heading and a line of small print; None where there is no point. It stands by itself: see `standalone`.
+    """The share of requests answered locally, with a heading and small print, for `standalone`; None where there is no point.
 
     Args:
-        points: (requests by then, share of the requests since the point before that were answered here, 0..1), in their order.
-        turns: (requests by then, what took over), in their order.
+        points: (requests by then, share of the requests since the previous point that were answered here, 0..1), in order.
+        turns: (requests by then, version that took over), in order.
     """
     if not points:
         return None

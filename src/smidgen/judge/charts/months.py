@@ -1,4 +1,4 @@
-"""What has been spent by the end of each month: with a large model alone, with the small one alone, with both."""
+"""Spending by the end of each month: with a large model alone, with the small one alone, with both."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from smidgen.usage.break_even import BreakEven, PaybackOutcome
 
 _HEAD = 88.0  # room for the heading, above the plot
 _EDGE = 20.0
-_LINE = 17.0  # from one line of text to the next
+_LINE_HEIGHT = 17.0  # from one line of text to the next
 _LETTER = 7.2
 _NOTE = 80.0  # width of "month 12"
 _LONGEST = 28  # letters of a name
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One line: what it is called, its class in the style sheet, what had been spent by then, and when it has paid back."""
+class _Line:
+    """One line of the chart: its name, its class in the style sheet, the spending by month, and when it pays back."""
 
     name: str
     look: str
@@ -31,94 +31,93 @@ class _Way:
 
 
 def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
-    """The chart, with its heading, when each way pays back, and a line in small print. It stands by itself: see `standalone`."""
+    """The chart, with its heading, when each line pays back, and small print, for `standalone`."""
     last = len(found.months)
-    ways = [
-        _Way(f"{_cut(model)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
-        _Way("Both", "both", _summed(found.build_usd, [month.hybrid_usd for month in found.months]), found.hybrid),
-        _Way("Small model alone", "own", _summed(found.build_usd, [month.slm_usd for month in found.months]), found.slm),
+    lines = [
+        _Line(f"{_cut(model)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
+        _Line("Both", "both", _summed(found.build_usd, [month.hybrid_usd for month in found.months]), found.hybrid),
+        _Line("Small model alone", "own", _summed(found.build_usd, [month.slm_usd for month in found.months]), found.slm),
     ]
-    most = max(way.spent[-1] for way in ways) or 1.0
+    most = max(line.spent[-1] for line in lines) or 1.0
     step = 10.0 ** (len(f"{most:.0f}") - 1) / 2
-    right = 26 + _LETTER * max(len(way.name) for way in ways)
+    right = 26 + _LETTER * max(len(line.name) for line in lines)
     frame = PlotFrame(
         Scale(0.0, float(last)), Scale(0.0, rounded_up(most * 1.02, step)), width=620 + right, height=380, left=62.0, right=right
     )
     ticks = [float(month) for month in _ticks(last)]
     drawn = [frame.axes("Month", "US dollars spent so far, building included", _whole, _money, x_ticks=ticks)]
-    drawn += [_curve(frame, way, last) for way in ways]
-    drawn += _names(frame, ways, last)
-    drawn += _paybacks(frame, ways, last)
+    drawn += [_curve(frame, line, last) for line in lines]
+    drawn += _names(frame, lines, last)
+    drawn += _paybacks(frame, lines, last)
     return picture(
         "months",
         frame.width + 2 * _EDGE,
         frame.height + _HEAD + _EDGE,
         heading,
-        "; ".join(f"{way.name}: {dollars(way.spent[-1])} after {last} months" for way in ways),
+        "; ".join(f"{line.name}: {dollars(line.spent[-1])} after {last} months" for line in lines),
         tag("rect", width="100%", height="100%", class_="ground"),
         tag("text", heading, x=_EDGE, y=30.0, class_="heading"),
-        tag("text", _answer(ways, last), x=_EDGE, y=52.0, class_="label"),
+        tag("text", _answer(lines, last), x=_EDGE, y=52.0, class_="label"),
         tag("text", below, x=_EDGE, y=72.0),
         tag("g", *drawn, transform=f"translate({_EDGE:g} {_HEAD:g})"),
         widest=frame.width + 2 * _EDGE,
     )
 
 
-def _curve(frame: PlotFrame, way: _Way, last: int) -> Markup:
-    line = frame.line(list(enumerate(way.spent)), f"curve {way.look}")
-    return tag("g", tag("title", f"{way.name}: {dollars(way.spent[-1])} after {last} months"), line)
+def _curve(frame: PlotFrame, line: _Line, last: int) -> Markup:
+    title = tag("title", f"{line.name}: {dollars(line.spent[-1])} after {last} months")
+    return tag("g", title, frame.line(list(enumerate(line.spent)), f"curve {line.look}"))
 
 
-def _names(frame: PlotFrame, ways: Sequence[_Way], last: int) -> list[Markup]:
-    """Each line's name and sum at its end, pushed apart where the ends are near one another."""
-    ends = sorted(ways, key=lambda way: frame.up(way.spent[-1]))
+def _names(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Markup]:
+    """Each line's name and sum at its end, moved apart where the ends are close."""
+    ends = sorted(lines, key=lambda line: frame.up(line.spent[-1]))
     floor = frame.height - frame.bottom
     places: list[float] = []
-    for way in ends:
-        least = places[-1] + 2.2 * _LINE if places else frame.top
-        places.append(max(least, frame.up(way.spent[-1]) - 2))
-    over = max(0.0, places[-1] + _LINE - floor)
+    for line in ends:
+        least = places[-1] + 2.2 * _LINE_HEIGHT if places else frame.top
+        places.append(max(least, frame.up(line.spent[-1]) - 2))
+    over = max(0.0, places[-1] + _LINE_HEIGHT - floor)
     x = frame.across(last) + 10
     drawn = []
-    for way, place in zip(ends, places, strict=True):
+    for line, place in zip(ends, places, strict=True):
         lifted = place - over
-        drawn.append(tag("text", way.name, x=x, y=lifted, class_=f"label {way.look}"))
-        drawn.append(tag("text", _sum(way.spent[-1]), x=x, y=lifted + _LINE))
+        drawn.append(tag("text", line.name, x=x, y=lifted, class_=f"label {line.look}"))
+        drawn.append(tag("text", _sum(line.spent[-1]), x=x, y=lifted + _LINE_HEIGHT))
     return drawn
 
 
-def _paybacks(frame: PlotFrame, ways: Sequence[_Way], last: int) -> list[Markup]:
-    """Where the ways that pay back within the months do: a dot, and a line down to the month, each month in a row of its own where there is
-    room for it below the lines. Where there is none, the sentence above says it alone."""
+def _paybacks(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Markup]:
+    """The points at which lines pay back: a dot, a line down to the axis, and the month as text where there is room below the lines."""
     floor = frame.height - frame.bottom
     drawn, rows = [], 0
-    paid = [(way.outcome.payback_month, way) for way in ways if way.outcome and way.outcome.payback_month is not None]
+    paid = [(line.outcome.payback_month, line) for line in lines if line.outcome and line.outcome.payback_month is not None]
     # The earliest lowest: there the lines are lowest, too.
-    for month, way in sorted(paid, key=lambda pair: pair[0]):
+    for month, line in sorted(paid, key=lambda pair: pair[0]):
         if month > last:
             continue
-        x, y = frame.across(month), frame.up(way.spent[month])
+        x, y = frame.across(month), frame.up(line.spent[month])
         drawn.append(tag("line", x1=x, x2=x, y1=y, y2=floor, class_="drop"))
-        drawn.append(tag("circle", cx=x, cy=y, r=5.0, class_=f"dot {way.look}"))
+        drawn.append(tag("circle", cx=x, cy=y, r=5.0, class_=f"dot {line.look}"))
         before = x + _NOTE > frame.width - frame.right
         place, anchor = (x - 8, "end") if before else (x + 8, None)
-        foot = floor - 10 - rows * _LINE
+        foot = floor - 10 - rows * _LINE_HEIGHT
         # What is spent only grows, so that a line is lowest where the note begins.
         begins = next(number for number in range(month + 1) if not before or frame.across(number + 1) > x - _NOTE)
-        if all(frame.up(other.spent[month if not before else begins]) < foot - _LINE for other in ways):
-            drawn.append(tag("text", f"month {month}", x=place, y=foot, class_=f"label {way.look}", text_anchor=anchor))
+        if all(frame.up(other.spent[month if not before else begins]) < foot - _LINE_HEIGHT for other in lines):
+            drawn.append(tag("text", f"month {month}", x=place, y=foot, class_=f"label {line.look}", text_anchor=anchor))
             rows += 1
     return drawn
 
 
-def _answer(ways: Sequence[_Way], last: int) -> str:
-    """When each way pays back, within the months that are drawn."""
+def _answer(lines: Sequence[_Line], last: int) -> str:
+    """When each line pays back within the months drawn, in words."""
     said = []
-    for way in reversed(ways):
-        if way.outcome is not None:
-            month = way.outcome.payback_month
+    for line in reversed(lines):
+        if line.outcome is not None:
+            month = line.outcome.payback_month
             when = f"pays back in month {month}" if month is not None and month <= last else f"does not pay back within {last} months"
-            said.append(f"{way.name}: {when}")
+            said.append(f"{line.name}: {when}")
     return "; ".join(said)
 
 
@@ -127,7 +126,7 @@ def _summed(first: float, months: Sequence[float]) -> list[float]:
 
 
 def _ticks(last: int) -> list[int]:
-    """Whole months: every one, or so many apart that about a dozen are left."""
+    """Ticks at whole months, about a dozen at most."""
     step = next((step for step in (1, 2, 3, 6, 12, 24) if last / step <= 12), 60)
     return list(range(0, last + 1, step))
 

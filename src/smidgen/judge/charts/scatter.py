@@ -1,4 +1,4 @@
-"""The ways the model could have been built: accuracy against latency, size as area."""
+"""The alternatives of a build: accuracy against latency, size as area."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 
 def draw(alternatives: Sequence[BuildAlternative], measure: str = "Accuracy", graded: bool = False) -> Markup | None:
-    """The scatter; None with fewer than two that were measured. What `measure` names is a share, or with `graded` a grade."""
+    """The scatter plot; None with fewer than two measured alternatives. `measure` names the metric: a share, or with `graded` a grade."""
     value = _grade if graded else _percent
     usable = [(entry, entry.accuracy, entry.latency_ms_p50) for entry in alternatives]
     shown = [(entry, accuracy, latency) for entry, accuracy, latency in usable if accuracy is not None and latency]
@@ -74,7 +74,7 @@ def _bubble(
 
 
 def _name(frame: PlotFrame, entry: BuildAlternative, x: float, y: float, r: float, taken: list[Box]) -> Markup:
-    """The name beside its disc, at the first place of eight where it meets no disc and no other name; to the right where none is free."""
+    """The name beside its disc, at the first place where it meets no disc and no other name; to the right where none is free."""
     width = len(entry.name) * _LETTER
     places = [(x + r + 8, y + 5, "start"), (x - r - 8, y + 5, "end")]
     for lift in (r + 10, r + 26, r + 42):
