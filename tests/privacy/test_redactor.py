@@ -325,7 +325,7 @@ def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
         },
         "required": ["city", "[PERSON_1]"],
     }
-    redactor = opening.begun()
+    redactor = opening.fork()
     assert opening.description == "for [PERSON_1]" and redactor.mask("I live in Paris") == "I live in [PLACE_1]"
     assert opening.safe(redactor)({"city": "Paris", "Jane Doe": "x"}) == {"city": "[PLACE_1]", "[PERSON_1]": "x"}
     assert opening.redactor is not None and opening.redactor.renamed() == ["Paris", "a@example.org", "Jane Doe"]

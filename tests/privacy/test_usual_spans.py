@@ -29,9 +29,9 @@ def test_the_usual_forms_are_all_but_what_a_policy_asks_for() -> None:
 def test_what_goes_to_a_teacher_keeps_no_security_code() -> None:
     opening = describe_job(f"as in: {CARD}", {"labels": ["refund", "MRN 558812"]}, nothing)
     assert opening.description == f"as in: {SAFE}" and opening.form["labels"] == ["refund", "[ID_1]"]
-    begun = opening.begun()
+    begun = opening.fork()
     assert begun.mask("CVV 321, dob: 19530412") == "CVV [CVV_2], dob: [DATE_1]"
-    safe = opening.safe(opening.begun())
+    safe = opening.safe(opening.fork())
     assert safe('{"cvv": 321, "mrn": 55881}') == '{"cvv": [CVV_2], "mrn": [ID_2]}'
     assert safe({"cvv": 321, "who": {"mrn": 55881}}) == {"cvv": "[CVV_2]", "who": {"mrn": "[ID_2]"}}
     assert JobDescription("", {}).safe(Redactor())({"cvv": 321}) == {"cvv": 321}, "on this machine nothing is changed"
