@@ -1,4 +1,4 @@
-"""Training that can be stopped: a checkpoint after each epoch, from which a run goes on to the same weights."""
+"""Train an encoder with a checkpoint after each epoch, from which a killed run goes on to the same weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = "checkpoint.safetensors"
 
 
 def train(trainer: EncoderTrainer, space: Workspace, student: str) -> None:
-    """Train to the end, from the checkpoint in the space's folder where there is one. The last epoch leaves none: see `forget`.
+    """Train to the end, from the checkpoint in the space's folder where there is one.
 
     Raises TrainError where the loss is no longer a number.
     """

@@ -1,4 +1,4 @@
-"""The decoder student: a small pretrained language model, taught to write by adapters or as a whole, served by llama.cpp."""
+"""The decoder student: a small pretrained language model, fine-tuned by adapters or as a whole, served by llama.cpp."""
 
 from __future__ import annotations
 
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainer
 
 
-# How many steps fit into a time: estimated before the first, and anew while they are taken, for later steps may cost more.
-
 _WINDOW = 20
-"""Steps whose mean is taken for those to come; what is done between steps counts."""
+"""Latest steps whose mean time, work between steps included, estimates the next ones."""
 
 
 class StepBudget:
-    """Steps that fit into `seconds` from now on, `most` at most. `clock` gives seconds."""
+    """The number of steps that fit into `seconds` from now on, at most `most`; estimated before the first and again after each."""
 
     def __init__(self, seconds: float, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._ends, self._most, self._clock = clock() + seconds, most, clock
@@ -41,16 +39,16 @@ class StepBudget:
         self._took: deque[float] = deque(maxlen=_WINDOW)
 
     def stretch(self, factor: float) -> None:
-        """Allow so many times as many steps: each is so much smaller."""
+        """Allow `factor` times as many steps, each that much smaller."""
         self._most = math.ceil(self._most * factor)
 
     def before(self, seconds_a_step: float) -> int:
-        """The steps that fit, by what one takes; none is taken yet. One at least."""
+        """The steps that fit, at least one, before any is taken."""
         self._at = self._clock()
         return self._bounded((self._ends - self._at) / seconds_a_step)
 
     def after(self, step: int) -> int:
-        """The steps that fit in all, after so many were taken. No less than those."""
+        """The steps that fit in all, at least `step`, after `step` were taken."""
         now = self._clock()
         self._took.append(now - self._at)
         self._at = now
@@ -63,20 +61,19 @@ class StepBudget:
 
 _CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
 _WHOLE = 2 / 3
-"""Of the time for teaching: the share for the whole model, where something of it is left out then."""
+"""The share of the training time for the whole model, where it is pruned afterwards."""
 _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _BATCH, _LEAST_BATCH = 32, 8
-"""Examples of a step where nobody says how many, and the fewest where there is time for few steps."""
+"""Default examples of a step, and the fewest where there is time for few steps."""
 _FEW_STEPS, _ENOUGH_STEPS = 48, 96
-"""Of a budget of time that has not room for the first number of steps, steps are made smaller, towards the second."""
+"""Where the time budget allows fewer steps than the first number, steps are made smaller, towards the second."""
 _ROUNDING_COSTS = 0.05
-"""Nats a token by which the loss of held examples may rise where matrices are rounded for the sake of few bits; where it rises more, few
-bits are too few for what was taught."""
+"""Most nats a token by which rounding the matrices may raise the held-out loss; where it rises more, 4 bits are too few."""
 _UNROUNDED = 2 / 3
-"""The share of the steps that are taught with free matrices, where the last ones are rounded."""
+"""The share of the steps before matrices are rounded."""
 _ROOM = 1.5
-"""Answers may be half as long again as the longest that was taught."""
+"""Answers may be half as long again as the longest in training."""
 _SLOTS = 8
 _LONG = 1024
 
@@ -91,12 +88,12 @@ class DecoderStudent:
     engine = "llama"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Teach. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
+        """Fine-tune. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
 
         Raises:
             MissingExtra: torch is not installed.
-            TrainError: examples or settings that cannot be taught, or a loss that is no number any more.
-            BaseError: the base is of an architecture that cannot be taught here, or has a tokenizer that no GGUF can tell.
+            TrainError: examples or settings that cannot be used, or a loss that is no longer a number.
+            BaseError: the base's architecture cannot be trained here, or a GGUF cannot hold its tokenizer.
         """
         need_torch()
         from smidgen.students.decoder_training.engine_options import choose_drafting
@@ -160,8 +157,8 @@ class DecoderStudent:
         return written(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by.
-        With the setting `adapter` two GGUFs: the base's weights, in the same bytes for all that are taught on it, and what was taught."""
+        """The trained weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine uses. With the
+        setting `adapter`, two GGUFs: the base's weights, the same bytes for all its adapters, and the adapter."""
         from smidgen.gguf.weights import write, write_adapter
         from smidgen.students.decoder_training.engine_options import attention_bits
         from smidgen.students.decoder_training.files import adapter, base_weights, open_decoder, taught
@@ -191,13 +188,13 @@ class DecoderStudent:
             write_adapter(out / _ADAPTER, factors, stored.config, alpha=alpha, name=f"{stored.base.name}-taught", kind="f16")
             files.append(_ADAPTER)
             options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
-        # Bundles of one base are held once only where they run alike, however long their texts are: adapters are all frugal.
+        # Bundles share one base in memory only with equal cache settings: adapters always use the smaller cache.
         options["cache"] = attention_bits(stored.shape, stored.facts["context"] * _SLOTS, frugal=apart is not None)
         return EngineSpec("llama", tuple(files), options, HALF)
 
 
 def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
-    """Teach to the end, from the checkpoint in `file` where there is one; what was reached is there in the end, too."""
+    """Train to the end, from the checkpoint in `file` where there is one; of a pruned decoder, the end is stored there, too."""
     from smidgen.students.checkpoints import store
 
     pace = None
@@ -229,7 +226,7 @@ def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: 
 
     def rested() -> None:
         nonlocal last
-        # A checkpoint of all matrices is a gigabyte and a half: seldom.
+        # A checkpoint of all matrices has 1.5 GB, so it is written rarely.
         if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
             store(teacher.state(), file)
             last = time.monotonic()
@@ -250,8 +247,8 @@ def _rounded_from(settings: DecoderSettings) -> float | None:
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `likelihood`, `tokens`,
-    `finished`. It is held to no schema."""
+    """Texts generated greedily by the decoder in `folder`, by torch and without a schema: `texts`, and float32 arrays (n,) `probability`,
+    `likelihood`, `tokens`, `finished`."""
     from smidgen.stats.prompt_lookup import DraftSizes
     from smidgen.students.decoder_training.engine_options import unguessed
     from smidgen.students.decoder_training.files import model_in, open_decoder
@@ -274,7 +271,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         workers.close()
     rows = [found.get(place) for place in range(len(prompts))]
     if drafting := facts.get("drafting"):
-        # The engine tells no probability of what it guessed, so the reference that scores are fitted on must not, either.
+        # The engine gives no probability of drafted tokens, so the reference for scores leaves them out, too.
         sizes = DraftSizes(drafting["draft_after"], drafting["draft_most"])
         for prompt, row in zip(prompts, rows, strict=True):
             if row is not None:
@@ -289,12 +286,12 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
 
 
 def _text(text: str, finished: bool) -> str:
-    """A text as the engine gives it."""
+    """A text as the engine returns it."""
     return text if finished else without_repetition(text)
 
 
 def need_torch() -> None:
-    """Raise MissingExtra where what training needs is not installed."""
+    """Raise MissingExtra where torch or gguf is not installed."""
     try:
         import torch  # noqa: F401
 
@@ -304,7 +301,7 @@ def need_torch() -> None:
 
 
 def _possible(base: Path, settings: DecoderSettings) -> None:
-    """Refuse what would fail only once all is taught. Raises TrainError for settings, BaseError for a base that could not be served."""
+    """Check before training what would fail after it. Raises TrainError for settings, BaseError for a base that could not be served."""
     from smidgen.gguf.architectures import shape_of
     from smidgen.gguf.tokenizer import vocabulary_of
     from smidgen.students.decoder_training.pruning import check_layers_left, neurons_left
@@ -372,7 +369,7 @@ def _teacher(
     batch = min(settings.batch_rows or _BATCH, max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
-        epochs = 4 * epochs  # the time decides, unless overlearning would
+        epochs = 4 * epochs  # the time decides, or overfitting
     course = DecoderTrainConfig(
         steps=max(1, math.ceil(epochs * count / batch)),
         batch=batch,
@@ -380,7 +377,7 @@ def _teacher(
         block_tokens=settings.block_tokens,
         seed=training.seed,
         checks=max(2, min(10, math.ceil(epochs))),
-        # Where something is left out, what is left is rounded.
+        # Of a pruned decoder only the rest is rounded, in its second training.
         rounded_from=None if settings.pruned else _rounded_from(settings),
         rounding_costs=_ROUNDING_COSTS if settings.qat == "auto" else None,
     )
@@ -393,7 +390,7 @@ def _teacher(
 def _guide(
     training: Training, settings: DecoderSettings, space: Workspace, kept: list[int] | None, before: list[int], dtype: Any
 ) -> DecoderGuide | None:
-    """The larger decoder that guides, if there is one."""
+    """The guide, a larger decoder, if there is one."""
     from smidgen.students.decoder_training.files import guide_model
     from smidgen.students.decoder_training.layers import DecoderGuide
 
@@ -404,12 +401,12 @@ def _guide(
 
 
 def _most(training: Training, lessons: DecoderExamples) -> int:
-    """The most tokens that an answer may have."""
+    """The most tokens of an answer."""
     return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
 
 
 def _epochs(count: int) -> float:
-    """Passes over so many examples: some 6,000 examples in all, but no fewer than one pass and no more than six."""
+    """Passes over so many examples: about 6,000 examples in all, from one pass to six."""
     return min(6.0, max(1.0, 6000 / count))
 
 

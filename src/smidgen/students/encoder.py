@@ -105,8 +105,8 @@ def targets_of(rows: Sequence[Row], names: Sequence[str], multi_label: bool) -> 
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = False) -> Raw:
-    """What the trained encoder in `folder` computes for texts. `quick` computes in bf16 where the processor is fast at it: good enough to
-    teach by, not to judge by."""
+    """`logits` and `embedding` of texts by the trained encoder in `folder`. `quick` computes in bf16 where the processor is fast at it:
+    good enough for soft labels, not for evaluation."""
     import torch
     from safetensors.torch import load_file
 
@@ -125,7 +125,7 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
 def features_of(
     folder: Path, texts: Sequence[Text], max_length: int, threads: int, *, pooling: str | None = None, quick: bool = False
 ) -> torch.Tensor:
-    """Pooled features (n, width) in f32 of texts, of the encoder in `folder`; `pooling` None: as it is made. `quick`: see `computed`."""
+    """Pooled features (n, width) in f32 of texts by the encoder in `folder`; `pooling` None takes its own. `quick`: see `computed`."""
     import torch
 
     from smidgen.students.encoder_training.features import encode, tokenize
@@ -143,7 +143,7 @@ def features_of(
 
 
 def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> NDArray[np.float32]:
-    """Pooled features (tokens, width) of single tokens, each between the special tokens that the tokenizer puts around a text."""
+    """Pooled features (tokens, width) of single tokens, each between the tokenizer's special tokens."""
     from tokenizers import Tokenizer
 
     from smidgen.students.encoder_training.features import encode
@@ -164,7 +164,7 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
 
 
 def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | TransformersEncoder:
-    """The encoder in a folder: the hand-written one where it covers the architecture, else by transformers."""
+    """The encoder in a folder: `FastBert` where it covers the architecture, else by transformers."""
     from smidgen.students.encoder_training.bert import FastBert
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -184,7 +184,7 @@ def need_torch() -> None:
 
 
 def workers_for(model: FastBert | TransformersEncoder, threads: int) -> Any:
-    """One worker a core for the hand-written encoder; torch's own threads for the others."""
+    """One worker a core for `FastBert`; torch's own threads for the others."""
     import torch
 
     from smidgen.students.encoder_training.bert import FastBert
@@ -197,7 +197,7 @@ def workers_for(model: FastBert | TransformersEncoder, threads: int) -> Any:
 
 
 def vocabulary_of(folder: Path) -> int:
-    """How many token numbers the encoder in a folder knows."""
+    """The vocabulary size of the encoder in a folder."""
     return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
 
 
@@ -217,7 +217,7 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
     multi = bool(training.form["multi_label"])
     asked = {"epochs": "epochs", "batch_rows": "batch_rows", "lr": "learning_rate", "label_smoothing": "label_smoothing"}
     given = {name: value for name, setting in asked.items() if (value := getattr(settings, setting)) is not None}
-    # Several labels a text, or one, decide how rows can be paired: the recipe for few rows a class is for one.
+    # The recipe for few rows a class pairs rows by class, which needs one label a text.
     count = len(training.rows) if not multi else max(len(training.rows), (FEW + 1) * len(names))
     file, most = folder / "tokenizer.json", positions(folder)
     asked_length = settings.max_length or tokens_to_read(file, [row.input for row in training.rows], min(MOST, most))
@@ -243,8 +243,8 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
 
 
 def names_as_rows(form: Form) -> list[Row]:
-    """Label names are texts too: `card_arrival` becomes one more example, "card arrival". Names without words (`3`, `c07`) do not; nor does
-    the name of what is out of scope, which says nothing of its texts."""
+    """Label names as further rows: `card_arrival` gives "card arrival". Names without words (`3`, `c07`) give none, nor does the
+    out-of-scope label, whose name says nothing of its texts."""
     found = [(label, _in_words(label)) for label in form["labels"]]
     return [Row(words, label) for label, words in found if words]
 
@@ -255,7 +255,7 @@ def _in_words(name: str) -> str | None:
 
 
 def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Weights (outputs,) by which rare labels count as much as common ones: n / (classes * count); several labels: negatives a positive."""
+    """Weights (outputs,) that balance labels: n / (classes * count); for several labels a text, negatives per positive."""
     import torch
 
     if targets.ndim == 2:
@@ -266,7 +266,7 @@ def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 def _save(trainer: EncoderTrainer, training: Training, folder: Path) -> None:
-    """The trained model under its Hugging Face names, with the head folded into one linear map on unit features."""
+    """Save the model under its Hugging Face names, with the head as one linear map on unit features."""
     from safetensors.torch import save_file
 
     assert training.base is not None

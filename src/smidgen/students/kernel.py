@@ -1,6 +1,6 @@
-"""The kernel student: a pretrained encoder as it comes, and a kernel head on it that is fitted in closed form. Seconds to teach.
+"""The kernel student: a frozen pretrained encoder with a kernel head that is fitted in closed form, in seconds.
 
-What fine-tuning moves in the encoder, the kernel makes up for by comparing a text with the training rows themselves.
+In place of fine-tuning the encoder, the kernel compares a text with the training rows themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smidgen.students.encoder import computed, features_of, load_encoder, names_
 from smidgen.students.settings import FACTS
 
 FEW = 40
-"""Up to so many rows a label are few, as they are for the encoder."""
+"""Up to so many rows a label count as few, as for the encoder."""
 
 
 class KernelSettings(Settings):
@@ -91,12 +91,12 @@ class KernelStudent:
 
 
 def _few(training: Training) -> bool:
-    """Whether labels have so few rows that their names are worth one more."""
+    """Whether labels have so few rows that their names help as further rows."""
     return not training.form["multi_label"] and len(training.rows) <= FEW * len(outputs(training.form))
 
 
 def _targets(rows: Sequence[Row], form: Form) -> Floats32:
-    """(n, outputs) one for a label that holds; of a row in whose labels belief is shared, the shares."""
+    """(n, outputs) 1 for each label of a row, else 0; of a row with soft labels, their shares."""
     names = outputs(form)
     targets = targets_of(rows, names, bool(form["multi_label"])).numpy()
     table = np.asarray(targets if targets.ndim == 2 else np.eye(len(names))[targets], np.float32)
@@ -111,7 +111,7 @@ def _targets(rows: Sequence[Row], form: Form) -> Floats32:
 
 
 def _weights(rows: Sequence[Row], form: Form) -> Floats32:
-    """(n,) how much is believed of each row; with balanced classes as much for a rare label as for a common one."""
+    """(n,) the weight of each row; with balanced classes, rare labels weigh as much as common ones in all."""
     weights = np.array([row.weight for row in rows], np.float32)
     if form.get("class_weights") == "balanced" and not form["multi_label"]:
         _, places, counts = np.unique([row.output for row in rows], return_inverse=True, return_counts=True)
@@ -120,8 +120,11 @@ def _weights(rows: Sequence[Row], form: Form) -> Floats32:
 
 
 def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: bool, folder: Path) -> None:
-    """The base as it is, under its Hugging Face names, and the head beside it. Of one label it gives what `kernel_ridge.logits`
-    takes the arsinh of; of several each is a yes or no of its own, as likely as not half-way between the two."""
+    """Save the base unchanged, under its Hugging Face names, and the head beside it.
+
+    For single labels the head gives the argument of the arsinh in `kernel_ridge.logits`; for several labels, each output is a yes or no of
+    its own, with probability 0.5 half-way between its targets.
+    """
     import torch
     from safetensors.torch import save_file
 

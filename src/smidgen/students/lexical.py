@@ -1,7 +1,7 @@
-"""The baseline of taggers: a linear chain over words (a conditional random field).
+"""The baseline of taggers: a linear-chain conditional random field over words.
 
-Its features are what words look like and the names of the training rows. Strong, and honest to compare with: the best there was before
-pretrained models.
+Its features are the forms of words and the names in the training rows. It was the best method before pretrained models, so the comparison
+is fair.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LexicalStudent:
                 words = features([text[start:end] for start, end in found], names, own)
                 rows.append((words, bioes_tags(tagging.unit_spans(found, _spans(row, kinds)), len(found))))
                 seen.update(entry for word in words for entry in word)
-        # What was seen once teaches nothing that would be seen again, where there is enough else.
+        # With enough rows, a feature that was seen once is dropped.
         kept = [entry for entry, times in seen.most_common(settings.max_features) if times > 1 or len(rows) < 200]
         index = {entry: place for place, entry in enumerate(kept)}
         numbers = [([[index[entry] for entry in word if entry in index] for word in words], gold) for words, gold in rows]
@@ -77,13 +77,13 @@ class LexicalStudent:
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`spans` by torch, as `tagger` gives them: the reference for the engine."""
+        """`spans` by torch, as the tagger's: the reference for the engine."""
         from smidgen.students.lexical_training import computed
 
         return computed(folder, texts)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """The trained tables are the served tables."""
+        """Copy the trained tables, which the engine reads as they are."""
         out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             shutil.copyfile(folder / name, out / name)
@@ -95,7 +95,7 @@ def _spans(row: Row, kinds: Sequence[str]) -> list[tagging.CharacterSpan]:
 
 
 def _names(rows: Sequence[Row], kinds: Sequence[str], level: str) -> tuple[dict[str, int], list[set[str]]]:
-    """The names in the rows with the kind that each mostly is of, and for each row those that it alone has."""
+    """The names in the rows, each with its commonest kind; and for each row the names that no other row has."""
     seen: dict[str, Counter[int]] = {}
     own: list[set[str]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Training of the lexical baseline: weights of features and between tags, by the likelihood of the gold tags."""
+"""Train the lexical baseline: weights of features and of transitions between tags, by maximum likelihood."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from smidgen.text.tagging import MOST_CHARACTERS, TagChain, allowed_transitions
 from smidgen.text.word_features import features
 
 Numbered = tuple[list[list[int]], NDArray[np.int64]]
-"""A text: the features of each word, by number, and its tags."""
+"""A text: the feature numbers of each word, and its tags."""
 
 
 @dataclass(frozen=True)
 class LexicalTrainingConfig:
-    """How it is taught: passes, rows of a step, the rate of the first step, how strongly weights are drawn to nothing."""
+    """Passes, rows a step, the rate of the first step, and weight decay."""
 
     epochs: int
     batch_rows: int
@@ -40,8 +40,8 @@ class LexicalTrainingConfig:
 def trained(
     rows: Sequence[Numbered], size: int, tags: int, course: LexicalTrainingConfig, seed: int, progress: Progress
 ) -> dict[str, Tensor]:
-    """`weight` (features, tags) and `transitions` (tags, tags), f32: the mean of the second half of the passes, which is steadier than the
-    end (Polyak and Juditsky 1992)."""
+    """`weight` (features, tags) and `transitions` (tags, tags), f32: the mean over the second half of the passes, which is steadier than
+    the last values (Polyak and Juditsky 1992)."""
     weight, transitions = torch.zeros(size, tags, requires_grad=True), torch.zeros(tags, tags, requires_grad=True)
     mean = [torch.zeros(size, tags), torch.zeros(tags, tags)]
     squares = [torch.full((size, tags), 1e-6), torch.full((tags, tags), 1e-6)]
@@ -75,7 +75,7 @@ def trained(
 
 
 def computed(folder: Path, texts: Sequence[Text]) -> Raw:
-    """What the trained baseline in `folder` finds in texts."""
+    """`spans` of texts by the trained baseline in `folder`."""
     table: dict[str, Any] = json.loads((folder / "features.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / "lexical.safetensors")
     index = {entry: place for place, entry in enumerate(table["features"])}
@@ -91,7 +91,7 @@ def computed(folder: Path, texts: Sequence[Text]) -> Raw:
 
 
 def _emissions(words: Sequence[Sequence[int]], weight: Tensor) -> Tensor:
-    """Log weights [words, tags]: the sum of each word's features."""
+    """Log weights [words, tags]: the sum over each word's features."""
     offsets = torch.tensor(np.concatenate([[0], np.cumsum([len(word) for word in words])[:-1]]), dtype=torch.int64)
     flat = torch.tensor([entry for word in words for entry in word], dtype=torch.int64)
     return torch.nn.functional.embedding_bag(flat, weight, offsets, mode="sum")

@@ -1,7 +1,7 @@
-"""How training uses the processor: one thread a core, and the precision that it is fastest in.
+"""The processor in training: one thread a core, and the fastest precision.
 
-That a processor has instructions for bf16 does not say that products in it are fast. An EPYC with AVX512-BF16 multiplies bf16 4.5 times as
-fast as f32; a Xeon whose AMX is masked from a virtual machine, and that has AVX512-BF16 as well, half as fast. So both are tried.
+A processor with instructions for bf16 need not be fast at it. An EPYC with AVX512-BF16 multiplies bf16 4.5 times as fast as f32; a Xeon
+with AVX512-BF16 whose AMX is hidden from a virtual machine, half as fast. So both precisions are timed.
 """
 
 from __future__ import annotations
@@ -18,23 +18,19 @@ import torch
 
 from smidgen.machine.processor import processor
 
-# Threads.
-
 
 class Workers:
     """One thread per core, each computing without OpenMP.
 
-    Splitting each *operation* over the cores (what torch does) ends in a barrier
-    some 2,000 times a step, and whatever else runs on the machine stalls them all.
-    Splitting each *batch* takes four barriers a step, and the many operations
-    too small for OpenMP run on all cores too.
+    Torch splits each *operation* over the cores, with some 2,000 barriers a step, and any other work on the machine stalls them all.
+    Splitting each *batch* takes four barriers a step, and operations too small for OpenMP run on all cores too.
     """
 
     def __init__(self, count: int, own_threads: int = 1) -> None:
-        """`own_threads` is how many threads a worker's torch operations use: 1, but where a single worker has all the cores."""
+        """`own_threads`: threads of a worker's torch operations; 1, except for a single worker with all cores."""
         self.count = count
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        # Where some cores stay free, others may count on them: two that teach with one thread each would meet on the first core.
+        # Threads are pinned only if they use all cores: else two runs of one thread each would share the first core.
         pinned = cores if count == len(cores) and own_threads == 1 else []
         self._pools = [ThreadPoolExecutor(1, initializer=self._start, initargs=(pinned[i : i + 1], own_threads)) for i in range(count)]
 
@@ -56,23 +52,21 @@ class Workers:
 
 
 def shares(size: int, count: int) -> list[tuple[int, int]]:
-    """Cut `size` elements into `count` stretches, at multiples of a cache line."""
+    """Cut `size` elements into `count` ranges, at multiples of a cache line."""
     edges = [size * i // count // 64 * 64 for i in range(count)] + [size]
     return list(itertools.pairwise(edges))
 
 
-# Precision.
-
 GAIN = 1.1
-"""How much faster bf16 must be, for it is the coarser one."""
+"""How many times as fast bf16 must be to be chosen, being less precise."""
 _SHAPE = (256, 576, 1536)
-"""Of the products that are tried: rows, inputs and outputs of a small model's layer."""
+"""Rows, inputs and outputs of the timed products: a small model's layer."""
 _TRIES = 7
 
 
 @functools.cache
 def best_dtype() -> torch.dtype:
-    """bf16 where the processor has instructions for it and multiplies it faster than f32, else f32. Tried once in a process, in some
+    """bf16 where the processor has instructions for it and multiplies it faster than f32, else f32. Timed once in a process, in some
     hundredths of a second."""
     if not processor().bf16:
         return torch.float32
@@ -80,12 +74,12 @@ def best_dtype() -> torch.dtype:
 
 
 def faster_dtype(bf16: float, f32: float) -> torch.dtype:
-    """By the seconds that the same product takes in both."""
+    """The precision to use, given the seconds of one product in each."""
     return torch.bfloat16 if bf16 * GAIN <= f32 else torch.float32
 
 
 def product_seconds(*dtypes: torch.dtype) -> list[float]:
-    """The shortest time of a product in each precision, in seconds; tried in turns, so that all have the same of what else is going on."""
+    """The shortest time of a product in each precision, in seconds; timed in turns, so that other work on the machine affects all alike."""
     rows, inputs, outputs = _SHAPE
     pairs = [(torch.ones(rows, inputs, dtype=dtype), torch.ones(outputs, inputs, dtype=dtype)) for dtype in dtypes]
     took: list[list[float]] = [[] for _ in dtypes]

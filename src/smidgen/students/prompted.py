@@ -1,4 +1,4 @@
-"""The baseline of writing: the base as it is, shown a few of the examples in its prompt. Nothing is taught."""
+"""The baseline of decoders: the base itself, untrained, with a few examples in its prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smidgen.text.repetition import LEAST_REPETITION
 
 _ROOM = 1.5
 _MOST_PROMPT = 1500
-"""Tokens that the examples may take, and half the base's context at most."""
+"""Most tokens of the examples; at most half the base's context."""
 
 
 class PromptedSettings(Settings):
@@ -77,7 +77,7 @@ class PromptedStudent:
 
 
 def _spread(rows: Sequence[Row], count: int) -> list[tuple[str, str]]:
-    """Examples of different inputs, from the shortest to the longest, evenly: what is asked for in all its lengths."""
+    """Examples of different inputs, evenly spread from the shortest to the longest."""
     first: dict[str, str] = {}
     for row in rows:
         answer = row.output[0] if isinstance(row.output, list) else row.output

@@ -50,9 +50,6 @@ class StudentSettings(Settings):
 SETTINGS = StudentSettings
 
 
-# Decoders.
-
-
 class DecoderSettings(Settings):
     """How the decoder is taught. Settings left at their default of None follow the number of examples."""
 
@@ -188,11 +185,8 @@ class DecoderSettings(Settings):
 
     @property
     def pruned(self) -> bool:
-        """Whether something of the taught decoder is left out, and the rest taught again."""
+        """Whether layers or neurons of the trained decoder are removed, and the rest trained again."""
         return bool(self.drop_layers or self.drop_neurons)
-
-
-# Taggers.
 
 
 class TaggerSettings(Settings):

@@ -1,7 +1,7 @@
-"""The static student: a bag of token and pair vectors with a small head, distilled from the fine-tuned encoder. Microseconds a text.
+"""The static student: a bag of token and pair vectors with a small head, distilled from the fine-tuned encoder; microseconds a text.
 
-Token vectors start as Model2Vec makes them, out of the encoder; then vectors and head are trained end to end on the labels and on the
-encoder's soft labels.
+Token vectors start as in Model2Vec, from the encoder; then vectors and head are trained end to end on the labels and the encoder's soft
+labels.
 """
 
 from __future__ import annotations
@@ -29,18 +29,15 @@ if TYPE_CHECKING:
     import torch
 
 
-# The vocabulary: tokens that occur in the training texts, and pairs of tokens that occur often enough.
-#
-# Pairs stand in a table of those seen in training, not in hashed buckets: a pair never seen adds nothing instead of another pair's
-# noise.
-
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class StaticVocabulary:
-    """Which tokens and pairs have a row.
+    """The tokens of the training texts and their frequent pairs, each with a row of the table of vectors.
+
+    Pairs are looked up, not hashed into buckets: an unseen pair adds nothing, where a bucket would add another pair's vector.
 
     Attributes:
         token_ids: tokenizer number of each token row, (tokens,).
@@ -55,7 +52,7 @@ class StaticVocabulary:
     frequencies: Floats
 
     def rows(self, ids: Sequence[int]) -> Ints:
-        """Rows of the vector table that a text's token numbers add up: its tokens, then its pairs."""
+        """Rows of the table for a text's token numbers: its tokens, then its pairs."""
         found = self.token_rows[np.asarray(ids, dtype=np.int64)].astype(np.int64)
         found = found[found >= 0]
         if len(found) < 2 or not len(self.pair_keys):
@@ -229,7 +226,7 @@ def _token_features(source: Path, token_ids: Ints, threads: int) -> Floats:
 
 
 def _flat(bags: Sequence[Ints]) -> tuple[Ints, Ints]:
-    """Bags end to end, and where each begins and the last ends."""
+    """Bags end to end, and the start of each and end of the last."""
     lengths = np.array([len(bag) for bag in bags], dtype=np.int64)
     return np.concatenate([*bags, np.zeros(0, np.int64)]), np.concatenate(([0], np.cumsum(lengths)))
 
@@ -243,7 +240,7 @@ def _train(
     soft: Any,
     space: Workspace,
 ) -> dict[str, torch.Tensor]:
-    """Train vectors and layers end to end. One process-wide generator is seeded, so that the result depends on the seed alone."""
+    """Train vectors and layers end to end. Torch's global generator is seeded, so that the result depends on the seed alone."""
     import torch
     import torch.nn.functional as F
 
@@ -296,7 +293,7 @@ def _train(
 
 
 def _class_means(table: torch.Tensor, flat: Ints, offsets: Ints, targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Centred unit means of the bags of each class, (classes, dims): what the head starts from."""
+    """Centred unit means of the bags of each class, (classes, dims), from which the head starts."""
     import torch
     import torch.nn.functional as F
 
@@ -307,7 +304,7 @@ def _class_means(table: torch.Tensor, flat: Ints, offsets: Ints, targets: torch.
 
 
 def _drawn(flat: Ints, offsets: Ints, rows: Ints, dropout: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Table rows of the given bags end to end, each left out with probability `dropout`, and where each bag begins."""
+    """Table rows of the given bags end to end, each left out with probability `dropout`, and the start of each bag."""
     lengths = offsets[rows + 1] - offsets[rows]
     starts = np.cumsum(lengths) - lengths
     picked = flat[np.repeat(offsets[rows] - starts, lengths) + np.arange(int(lengths.sum()))]

@@ -1,7 +1,6 @@
-"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain (CRF) over the tags.
+"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear-chain CRF over the tags.
 
-What is chosen by the whole text (of fields: those that do not stand in it) is told by further rows of the same head, as the mean over all
-tokens.
+Fields that are not spans of the text are choices: further rows of the same head score their values, on the mean of all tokens.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class TaggerStudent:
         forget(space)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`spans`: for each text what may be spans, `[start, end, kind, probability]`, in f32, by torch; and its `choices`."""
+        """`spans`: for each text the likely spans, `[start, end, kind, probability]`, by torch in f32; and its `choices`."""
         from smidgen.students.tagger_training import computed
 
         return computed(folder, texts, threads)

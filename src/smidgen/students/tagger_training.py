@@ -1,4 +1,4 @@
-"""Training of taggers: windows of texts with their tags, the loss of a linear chain, and the trained model on disk and back."""
+"""Train taggers: windows of texts with tags, the loss of a linear chain, and saving and loading the model."""
 
 from __future__ import annotations
 
@@ -33,19 +33,17 @@ from smidgen.students.vocabulary import trim_encoder
 from smidgen.text import tagging
 from smidgen.text.tagging import CharacterSpan, TagChain, TaggerInput, TaggerReader, tag_count
 
-# Examples: windows of texts with the tags that their spans give.
-
 
 @dataclass(frozen=True)
 class TaggingExamples:
-    """What a tagger learns from, one entry a window of a text.
+    """The training examples of a tagger, one a window of a text.
 
     Attributes:
-        ids: token numbers, special ones added, the vocabulary's size added once a shape.
-        pieces: (units, 2) first piece of each unit, and one past its last; special tokens before are not counted.
-            Where there are choices, one more unit follows: all tokens of the window, special ones too.
-        tags: (units,) the tag of each, but not of that one.
-        choices: (choices,) the number of the value of each, -1 where it is not known; empty where there are no choices.
+        ids: token numbers with special tokens; a token of shape k has k times the vocabulary's size added.
+        pieces: (units, 2) first piece of each unit, and one past its last, not counting special tokens before. Where there are choices,
+            a last unit holds all tokens of the window, special ones too.
+        tags: (units,) the tag of each, without that last unit.
+        choices: (choices,) the value's number of each choice, -1 where it is unknown; empty where there are no choices.
     """
 
     ids: list[list[int]]
@@ -57,8 +55,8 @@ class TaggingExamples:
 def tagging_examples(
     reader: TaggerReader, examples: Sequence[tuple[str, Sequence[CharacterSpan]]], choices: Sequence[Sequence[int]] | None = None
 ) -> TaggingExamples:
-    """Windows of texts with the tags that their spans give. A span that a window cuts through is taught as far as it can be seen; what is
-    chosen by a text, `choices`, is taught with each of its windows."""
+    """Windows of texts with the tags of their spans. A span that a window cuts is tagged as far as it lies in the window; `choices` of a
+    text are learnt with each of its windows."""
     made = TaggingExamples([], [], [], [])
     chosen = choices if choices is not None else [()] * len(examples)
     for (_, spans), reading, own in zip(examples, reader.read([text for text, _ in examples]), chosen, strict=True):
@@ -80,15 +78,13 @@ def tagging_examples(
     return made
 
 
-# The loop: `EncoderTrainer` with units in place of rows, and the loss of a linear chain over their tags.
-
 _TINY = 1e-37
-"""What the weight of a path that cannot be is taken as, so that its logarithm is a number."""
+"""Weight of an impossible path, so that its logarithm is finite."""
 
 
 class TagHead(ClassifierHead):
-    """Log weights of tags, linear in a unit's features, and between tags; and of the values of choices, linear in the mean of a text's
-    tokens. `flat` holds rows (of tags, then of values), bias and transitions, f32."""
+    """The head of a tagger: log weights of tags, linear in a unit's features; of transitions between tags; and of the values of choices,
+    linear in the mean of a text's tokens. `flat` holds rows (of tags, then of values), bias and transitions, f32."""
 
     def __init__(self, hidden: int, tags: int, values: int = 0) -> None:
         rows = tags + values
@@ -111,8 +107,8 @@ class TagHead(ClassifierHead):
 
 
 class TagTrainer(EncoderTrainer):
-    """Fine-tunes an encoder and a `TagHead` on lessons. `choices` are how many values each choice has; where there are any, the last unit
-    of each lesson is the whole window, and what is learnt is the likelihood of tags and choices together."""
+    """Fine-tunes an encoder and a `TagHead` by the likelihood of tags and choices. `choices` are the numbers of values of each choice;
+    where there are any, the last unit of each example is the whole window."""
 
     def __init__(
         self,
@@ -131,7 +127,7 @@ class TagTrainer(EncoderTrainer):
         self._barred = [torch.zeros(mask.shape).masked_fill(~mask, NEGATIVE) for mask in (may, opens, closes)]
 
     def init_head(self, rows_per_class: int = 16) -> None:
-        """The head starts from nothing: every tag is as likely as any other."""
+        """Leave the head at zero: every tag is equally likely."""
 
     def _batch(self, worker: int, rows: np.ndarray) -> PackedBatch:
         batch = pack(self.ids, rows)
@@ -145,7 +141,7 @@ class TagTrainer(EncoderTrainer):
         logits = head.logits(self._dropped(features), flat)
         chosen = torch.zeros(())
         if self.choices:
-            # The unit behind each row's own is the whole window.
+            # The last unit of each row is the whole window.
             ends = torch.cumsum(torch.tensor([size + 1 for size in sizes]), 0) - 1
             chosen = choice_loss(
                 logits[ends, head.tags :], torch.from_numpy(np.stack([self.lessons.choices[r] for r in rows])), self.choices
@@ -163,8 +159,8 @@ def choice_loss(logits: Tensor, gold: Tensor, choices: Sequence[int]) -> Tensor:
     """Negative log-likelihood of choices, summed over rows and choices.
 
     Args:
-        logits: [rows, values] log weights, those of one choice after those of another.
-        gold: [rows, choices] numbers of the values, -1 where none of them is right: that row teaches nothing of the choice.
+        logits: [rows, values] log weights, choice by choice.
+        gold: [rows, choices] numbers of the values; -1 where none is right, which adds no loss.
         choices: how many values each has.
     """
     parts = torch.split(logits, list(choices), dim=1)
@@ -177,7 +173,7 @@ def chain_loss(logits: Tensor, gold: Tensor, sizes: Tensor, between: Tensor, ope
     Args:
         logits: [rows, units, tags] log weights, padded.
         gold: [rows, units] tags, padded.
-        sizes: [rows] units of each row, one at least.
+        sizes: [rows] units of each row, at least one.
         between: [tags, tags] log weights from one tag to the next; opens, closes: [tags] of the first and the last.
     """
     rows = torch.arange(len(gold))
@@ -186,31 +182,27 @@ def chain_loss(logits: Tensor, gold: Tensor, sizes: Tensor, between: Tensor, ope
     path = path + (between[gold[:, :-1], gold[:, 1:]] * there[:, 1:]).sum(1) + opens[gold[:, 0]] + closes[gold[rows, sizes - 1]]
     alpha, weights = opens + logits[:, 0], between.exp()
     for place in range(1, gold.shape[1]):
-        # A product of matrices, each row's largest taken out before and put back after: with fifty tags a tenth of what summing
-        # logarithms pair by pair costs, which is more than the encoder does.
+        # A matrix product, with each row's maximum taken out before and added after: for fifty tags a tenth of the time of
+        # logsumexp over pairs, which takes longer than the encoder.
         most = alpha.detach().amax(1, keepdim=True)
         stepped = torch.log(((alpha - most).exp() @ weights).clamp_min(_TINY)) + most + logits[:, place]
         alpha = torch.where(there[:, place, None], stepped, alpha)
     return (torch.logsumexp(alpha + closes, 1) - path).sum()
 
 
-# Model and trainer from what a build gives, and the trained model on disk and back.
-
 _CHAIN = "chain.safetensors"
 _TRIMMED = "base"
 _HEAD_RATE = 1e-3
 _MANY = 2_000
-"""Windows of text from which on a batch has 32 of them; below it has 16."""
-
+"""Windows of text from which a batch has 32 of them; below, 16."""
 _LARGE = 4_000
-"""Windows of text from which on 6 passes are enough; below it are 8, and more where those would be fewer than 400 steps."""
-
+"""Windows of text from which 6 passes suffice; below, 8, or more where those would be fewer than 400 steps."""
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 8, 40, 400
 _BATCH_TOKENS = 4096
 
 
 def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[str, Any]]:
-    """The trainer, and the facts that go to disk with what it makes. Raises TrainError where the base cannot learn this."""
+    """The trainer, and the facts to save beside the model. Raises TrainError where the base cannot learn this."""
     settings = training.settings if isinstance(training.settings, TaggerSettings) else TaggerSettings()
     if training.base is None:
         raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
@@ -256,7 +248,7 @@ def _epochs(windows: int, steps: int) -> int:
 
 
 def _base(training: Training, settings: TaggerSettings, space: Workspace) -> Path:
-    """The folder of the base, trimmed where that is asked for."""
+    """The folder of the base, with its vocabulary trimmed where the settings ask for it."""
     assert training.base is not None
     if settings.vocabulary is None:
         return training.base.folder
@@ -264,7 +256,7 @@ def _base(training: Training, settings: TaggerSettings, space: Workspace) -> Pat
 
 
 def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder: Path) -> None:
-    """The trained model under its Hugging Face names, its head, its chain, and the facts. What was trimmed to start from is not kept."""
+    """Save the model under its Hugging Face names, its head, its chain and the facts; delete the trimmed base."""
     assert training.base is not None
     base = folder / _TRIMMED if (folder / _TRIMMED).is_dir() else training.base.folder
     tensors = trainer.model.tensors()
@@ -282,7 +274,7 @@ def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder:
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-    """What the trained tagger in `folder` finds in texts, in f32."""
+    """`spans` and `choices` of texts by the trained tagger in `folder`, in f32."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     model = _model(folder, torch.float32, facts["shaped"])
     reader = _reader(Tokenizer.from_file(str(folder / "tokenizer.json")), facts, folder)
@@ -305,10 +297,10 @@ def _scores(
     bias: torch.Tensor,
     workers: Workers,
 ) -> list[list[NDArray[np.float32]]]:
-    """Log weights (tokens, tags), of the values of choices too, of each window of each text."""
+    """Log weights (tokens, tags and values of choices) of each window of each text."""
     windows = [(place, window) for place, reading in enumerate(readings) for window in reader.windows(reading)]
     ids = [reader.numbers(readings[place], window) for place, window in windows]
-    # Every token is a unit here: those of a word are brought together where the windows are.
+    # Every token is a unit here: the reader joins the tokens of a word.
     pieces = [np.stack([np.arange(len(own)), np.arange(1, len(own) + 1)], axis=1) for own in ids]
     parts = list(chunks(ids, np.arange(len(ids)), _BATCH_TOKENS))
     found: dict[int, NDArray[np.float32]] = {}
@@ -338,13 +330,13 @@ def _examples(rows: Sequence[Row], kinds: Sequence[str]) -> list[tuple[str, list
 
 
 def _spans(row: Row) -> list[dict[str, Any]]:
-    """The spans of a row, beside which there may be choices."""
+    """The spans of a row, which may have choices too."""
     found: list[dict[str, Any]] = row.output["spans"] if isinstance(row.output, dict) else row.output
     return found
 
 
 def _model(folder: Path, dtype: torch.dtype, shaped: bool) -> FastBert | TransformersEncoder:
-    """The encoder in a folder; one that can have shapes, where they are asked for and it is of that kind."""
+    """The encoder in a folder, with shapes of words where they are asked for and its architecture allows them."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return ShapedBert.load(folder, dtype) if shaped and ShapedBert.covers(config) else load_encoder(folder, dtype)
 
@@ -354,6 +346,6 @@ def _reader(tokenizer: Tokenizer, facts: dict[str, Any], folder: Path) -> Tagger
 
 
 def _without_case(tokenizer: Tokenizer) -> bool:
-    """Whether large and small letters read the same."""
+    """Whether the tokenizer ignores case."""
     tokenizer.no_padding()
     return bool(tokenizer.encode("Paris ABC", add_special_tokens=False).ids == tokenizer.encode("paris abc", add_special_tokens=False).ids)

@@ -1,15 +1,12 @@
-"""Trims a base's vocabulary to what its job uses: decoders (byte-level BPE, SentencePiece) and encoders (WordPiece).
+"""Trim a base's vocabulary to the tokens that its job uses: decoders (byte-level BPE, SentencePiece) and encoders (WordPiece).
 
 A small decoder's table of token vectors is a fifth of its weights, and its output layer the largest single cost of a token. Of 49,152
-tokens a narrow job uses some two thousand. What is kept: the tokens of the task's texts, every token that those are merged from, the
-special ones, all single bytes, and the most frequent of the rest (byte-pair encoding learns the frequent ones first, so theirs are the low
-ranks).
+tokens a narrow job uses some two thousand. Kept are the tokens of the job's texts, every token that those are merged from, special tokens,
+all single bytes, and the most frequent of the rest (byte-pair encoding learns frequent tokens first, so they have low ranks). Of
+SentencePiece's single characters, those are kept that kept tokens are made of; others fall to bytes.
 
-Of SentencePiece's single characters, some ten thousand of all scripts, those are kept that the kept tokens are made of: any other falls to
-its bytes.
-
-A text all of whose tokens are kept is tokenised as before: its merges are a part of those that are left, and the strongest merge that
-applies is the same at every step. Any other text falls to smaller pieces, at the smallest to bytes, and loses nothing but length.
+A text whose tokens are all kept is tokenised as before: the strongest merge that applies is the same at every step. Any other text falls
+to smaller pieces, at the smallest to bytes, and only gets longer.
 """
 
 from __future__ import annotations
@@ -35,26 +32,24 @@ from smidgen.store.hashing import content_hash
 from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
 from smidgen.students.settings import DecoderSettings
 
-# Decoders: config and tokenizer cut down to the kept tokens.
-
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-"""What describes a decoder, beside its weights."""
+"""The files that describe a decoder, beside its weights."""
 _UNUSED = re.compile(r"<unused\d+>")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
 
 def trimmable(folder: Path) -> bool:
-    """Whether the tokenizer in a folder is of a kind that can be trimmed: byte-pair encoding that falls to bytes."""
+    """Whether the tokenizer in a folder can be trimmed: byte-pair encoding that falls to bytes."""
     return falls_to_bytes(read_json(folder / "tokenizer.json"))
 
 
 def falls_to_bytes(told: Mapping[str, Any]) -> bool:
-    """The same of a tokenizer.json that was read."""
+    """Whether a tokenizer.json is byte-pair encoding that falls to bytes."""
     return is_byte_level(told) or is_sentencepiece(told)
 
 
 def trim_decoder(folder: Path, out: Path, kept: Sequence[int]) -> None:
-    """Copy what describes a decoder to `out`, its tokens cut down to `kept` and numbered anew in their order.
+    """Copy the files that describe a decoder to `out`, with the tokens `kept` alone, renumbered in their order.
 
     Raises BaseError where a file cannot be read.
     """
@@ -80,9 +75,9 @@ def trim_decoder(folder: Path, out: Path, kept: Sequence[int]) -> None:
 
 
 def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
-    """tokenizer.json with the kept tokens under their new numbers, and the merges that make one of them of two of them."""
+    """tokenizer.json with the kept tokens under their new numbers, and the merges between them."""
     new = {old: at for at, old in enumerate(kept)}
-    # Tokens and merges, which are nearly all of it, are made anew and need no copy.
+    # Tokens and merges are nearly all of it, and are rebuilt: they need no copy.
     made = {key: dict(value) if key == "model" else copy.deepcopy(value) for key, value in told.items()}
     model = made["model"]
     model["vocab"] = {text: new[at] for text, at in sorted(model["vocab"].items(), key=lambda entry: entry[1]) if at in new}
@@ -96,12 +91,12 @@ def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
 
 
 def special_tokens(told: Mapping[str, Any]) -> set[int]:
-    """The added tokens of a tokenizer.json that are kept whether used or not: all but the thousands that Gemma holds ready unused."""
+    """The added tokens of a tokenizer.json that are always kept: all but Gemma's thousands of unused ones."""
     return {int(added["id"]) for added in told.get("added_tokens") or () if not _UNUSED.fullmatch(str(added["content"]))}
 
 
 def renumber_processor(step: Any, new: Mapping[int, int]) -> None:
-    """The ids that a post-processor carries, in place."""
+    """Renumber the ids in a post-processor, in place."""
     if not isinstance(step, dict):
         return
     for inner in step.get("processors") or ():
@@ -121,13 +116,13 @@ def _renumbered_added(value: Any, new: Mapping[int, int]) -> Any:
 
 
 def pair(merge: Any) -> tuple[str, str]:
-    """The two tokens of a merge, which files write as one text or as two."""
+    """The two tokens of a merge, which files write as one string or two."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """An object out of a file of a base. Raises BaseError where it cannot be read."""
+    """The JSON object in a base's file. Raises BaseError where it cannot be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -139,13 +134,11 @@ def _write(file: Path, told: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
 
 
-# The merges of a base: which of its tokens a job's texts need.
-
 _ROUND = 64  # llama.cpp's quick kernels take rows by eights and sixteens
 
 
 class MergeTable:
-    """Reads a tokenizer.json once, for as many questions as there are.
+    """The merges of a tokenizer, and the tokens that a job's texts need.
 
     Args:
         folder: holds tokenizer.json, one that is `trimmable`.
@@ -168,11 +161,11 @@ class MergeTable:
         self._always = special_tokens(told) | self._bytes(told)
 
     def kept(self, used: Iterable[int], frequent: int) -> list[int]:
-        """The token ids to keep, ascending; their number is a multiple of 64 where there are so many.
+        """The token ids to keep, ascending; filled up to a multiple of 64 where there are enough.
 
         Args:
-            used: ids of the task's texts.
-            frequent: how many of the strongest merges are kept whether used or not.
+            used: ids in the job's texts.
+            frequent: how many of the strongest merges are always kept.
         """
         number, wanted = self._number, set(used)
         names = {self._token[at] for at in wanted if at in self._token} | {left + right for left, right in self._merges[:frequent]}
@@ -183,7 +176,7 @@ class MergeTable:
         for left, right in itertools.islice(self._merges, frequent, None):
             if len(kept) % _ROUND == 0:
                 break
-            # The next frequent ones fill up what is rounded to; one whose parts are kept needs no others.
+            # Filled up with the next frequent tokens whose parts are kept already.
             if {number.get(left), number.get(right)} <= kept and left + right in number:
                 kept.add(number[left + right])
         return sorted(kept)
@@ -196,7 +189,7 @@ class MergeTable:
 
 
 def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
-    """All that a token is merged from, by the merges as they are applied to it alone."""
+    """All pieces from which a token is merged, when its merges are applied to it alone."""
     parts, found = list(name), set(name)
     while len(parts) > 1:
         pairs = [(ranks.get(pair, len(ranks)), at) for at, pair in enumerate(itertools.pairwise(parts))]
@@ -208,11 +201,8 @@ def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
     return found
 
 
-# Whether two decoders have the same tokens. Only then can one learn the other's chances of them.
-
-
 def tokenizer_hash(folder: Path) -> str:
-    """A hash of the tokenizer in a folder: of every token, special ones with them, by its number, and of the merges in their order.
+    """A hash of the tokenizer in a folder: of every token with its number, special ones too, and of the merges in order.
 
     Raises BaseError where its tokenizer.json cannot be read.
     """
@@ -220,8 +210,7 @@ def tokenizer_hash(folder: Path) -> str:
 
 
 def ids_kept_of(folder: Path, other: Path) -> list[int] | None:
-    """The ids of the tokens in `folder` that the tokenizer in `other` kept of them, where that is this one trimmed; None where it is
-    another, or the same."""
+    """The ids of the tokens in `folder` that the tokenizer in `other` has kept, where that one is trimmed from this one; else None."""
     whole, part = read_json(folder / "tokenizer.json"), read_json(other / "tokenizer.json")
     if not (falls_to_bytes(whole) and falls_to_bytes(part)):
         return None
@@ -230,7 +219,7 @@ def ids_kept_of(folder: Path, other: Path) -> list[int] | None:
     if len(names) >= len(number) or not all(name in number for name in names):
         return None
     kept = [number[name] for name in names]
-    # Every special token is kept in a trimmed tokenizer; one that lacks some is not this one trimmed.
+    # A trimmed tokenizer keeps every special token.
     if kept != sorted(kept) or not special_tokens(whole) <= set(kept) or _hash(trimmed(whole, kept)) != _hash(part):
         return None
     return kept
@@ -245,21 +234,19 @@ def _tokens(told: Mapping[str, Any]) -> dict[int, str]:
     """Every token by its number."""
     vocabulary = (told.get("model") or {}).get("vocab") or {}
     found = {int(at): str(text) for text, at in vocabulary.items()} if isinstance(vocabulary, Mapping) else {}
-    if isinstance(vocabulary, list):  # unigram: text and weight, numbered as they stand
+    if isinstance(vocabulary, list):  # unigram: text and weight, numbered in order
         found = {at: str(entry[0]) for at, entry in enumerate(vocabulary)}
     return found | {int(added["id"]): str(added["content"]) for added in told.get("added_tokens") or ()}
 
 
-# Which tokens of its base a decoder keeps for its job.
-
 FREQUENT = (4096, 8192, 16384)
-"""How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
+"""How many frequent tokens may be kept that no example uses: more are safer, fewer are faster."""
 NEWCOMERS = 0.05
-"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
+"""Most trimmed tokens that one new input may be expected to bring: one in twenty inputs."""
 
 
 def kept_tokens(training: Training, settings: DecoderSettings, progress: Progress) -> list[int] | None:
-    """The token ids to keep of the base's; None: all of them."""
+    """The base's token ids to keep; None for all."""
     assert training.base is not None
     folder = training.base.folder
     if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
@@ -286,10 +273,10 @@ def kept_tokens(training: Training, settings: DecoderSettings, progress: Progres
 
 
 def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
-    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand
-    in exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
+    """The number of unseen tokens outside `kept` that one more input is expected to bring, by Good-Turing (Good 1953): tokens outside
+    `kept` that are in exactly one input, divided by the number of inputs. 0 without inputs.
 
-    What is trimmed away is read in pieces that the base hardly knows, so this says whether trimming is safe for texts to come.
+    A trimmed token is read in pieces that the base hardly knows, so this shows whether trimming is safe for new texts.
     """
     seen, count = Counter[int](), 0
     for ids in inputs:
@@ -301,13 +288,13 @@ def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
 def frequent_for(
     table: MergeTable, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
 ) -> tuple[int | None, float]:
-    """The first of `choices`, ascending numbers of frequent tokens to keep, with which a new input may be expected to bring at most
-    `NEWCOMERS` tokens that are not kept; and how many it would bring then. None, and how many with the last, where there is no such.
+    """The first of `choices` (numbers of frequent tokens to keep, ascending) with which a new input is expected to bring at most
+    `NEWCOMERS` trimmed tokens; and how many it would bring. None, and that number for the last choice, where none suffices.
 
     Args:
         table: the base's tokens.
-        inputs: token ids of each input that is known.
-        used: ids that every prompt has.
+        inputs: token ids of each known input.
+        used: ids in every prompt.
         choices: not empty.
     """
     new = 0.0
@@ -318,27 +305,23 @@ def frequent_for(
     return None, new
 
 
-# Encoders: the vectors of words that a job never meets are most of a small one.
-#
-# WordPiece reads a word by the longest pieces that it knows. Pieces that are taken away cannot make a longer one, so a text of kept
-# pieces alone is read as before, and its features are the same to the bit. A word whose piece is gone is read by shorter ones; single
-# characters all stay, so that nothing becomes unknown that was known by its letters.
-
 WORDS = "embeddings.word_embeddings.weight"
-"""The name that the table of token vectors ends with."""
+"""The end of the name of the table of token vectors."""
 
 
 def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Path:
-    """Write a copy of an encoder's folder that knows at most so many tokens, and give its folder back.
+    """Write a copy of an encoder's folder with at most so many tokens; returns the folder to use.
 
-    Kept are special tokens and single characters; then, in turns, the piece that the texts have most often and the next in the base's own
-    order, in which the common ones of its language come first. A base that knows no more than that is used as it is.
+    Kept are special tokens and single characters; then, in turns, the commonest piece of the texts and the next of the base's own order,
+    which begins with common pieces. A base with no more tokens is used as it is. WordPiece reads a word by the longest pieces that it
+    knows, so a text of kept pieces alone is read as before, and its features are identical; a word whose piece is gone is read by shorter
+    ones.
 
     Args:
         base: folder with `config.json`, `model.safetensors` and `tokenizer.json`.
-        texts: what the model will be taught with.
+        texts: the training texts.
         most: tokens to keep, special ones counted.
-        out: the folder to write; what stands there is written anew.
+        out: the folder to write; existing files are overwritten.
 
     Raises:
         TrainError: the tokenizer is not a WordPiece, or so few tokens cannot hold its single characters.
@@ -394,7 +377,7 @@ def _used(base: Path, texts: Sequence[Text]) -> Counter[int]:
 
 
 def _always(facts: dict[str, Any]) -> set[int]:
-    """Tokens that the tokenizer itself speaks of."""
+    """Tokens that the tokenizer itself refers to."""
     return {entry["id"] for entry in facts["added_tokens"]} | {facts["model"]["vocab"][facts["model"]["unk_token"]]}
 
 

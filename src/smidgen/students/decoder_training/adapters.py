@@ -1,4 +1,4 @@
-"""What is taught of a decoder: low-rank adapters over its matrices (LoRA, Hu et al. 2021), or the matrices themselves.
+"""The trained weights of a decoder: low-rank adapters over its matrices (LoRA, Hu et al. 2021), or the matrices themselves.
 
 Both live in the folded form in which `model` computes: norms inside the matrices behind them, queries with keys and values, gate with up.
 """
@@ -17,18 +17,17 @@ from smidgen.students.decoder_training.layers import DecoderLayer, UntaughtParts
 from smidgen.students.decoder_training.model import DOWN, GATE_UP, OUT, PLACES, QKV, LlamaModel
 from smidgen.students.processor import Workers
 
-# Rounding as ggml's Q4_0 stores matrices: blocks of 32 numbers of a row, 16 levels and a 16-bit scale each.
-#
-# Teaching that ends with rounded matrices (quantisation-aware training with a straight-through estimator, Bengio et al. 2013, Jacob et
-# al. 2018) finds weights that are good where they will be stored, and packing them loses next to nothing.
-
 BLOCK = 32
 _LOW, _HIGH = -8, 7
 
 
 def rounded(matrix: Tensor) -> Tensor:
-    """The matrix (rows, columns) in 32 bits, each number the nearest of its block's 16: the block's extreme falls on -8, as ggml has it.
-    A matrix whose columns are not whole blocks stays as it is, for it is stored in 16 bits."""
+    """Round a matrix (rows, columns) as ggml's Q4_0 stores it: blocks of 32 numbers of a row, 16 levels and a 16-bit scale each; the
+    block's extreme falls on -8. A matrix whose columns are not whole blocks stays as it is, for it is stored in 16 bits.
+
+    Training that ends with rounded matrices (quantisation-aware training with a straight-through estimator; Bengio et al. 2013, Jacob et
+    al. 2018) finds weights that lose next to nothing when they are packed.
+    """
     if matrix.shape[-1] % BLOCK:
         return matrix
     blocks = matrix.reshape(-1, BLOCK)
@@ -41,8 +40,8 @@ def rounded(matrix: Tensor) -> Tensor:
 
 @dataclass
 class FrozenWeights:
-    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught. `norms` are what was folded,
-    `beside` what else a layer has."""
+    """The base's weights in 32 bits, fused and with their norms folded in. `norms` are the folded norms, `beside` the other weights of each
+    layer."""
 
     layers: list[dict[str, Tensor]]
     norms: list[dict[str, Tensor]]
@@ -50,8 +49,8 @@ class FrozenWeights:
 
 
 class WeightChange(ABC):
-    """A change of the matrices of a decoder that is learnt. `tensors` are its numbers, by place and layer. `rounded` says that the changed
-    matrices are computed with as Q4_0 would store them."""
+    """A learnt change of a decoder's matrices. `tensors` are its parameters, by place and layer. `rounded`: the changed matrices are
+    rounded as Q4_0 stores them."""
 
     def __init__(self, shape: DecoderShape, frozen: FrozenWeights) -> None:
         self.shape, self.frozen = shape, frozen
@@ -68,23 +67,23 @@ class WeightChange(ABC):
 
     @abstractmethod
     def fresh(self, shape: DecoderShape, frozen: FrozenWeights) -> WeightChange:
-        """One of the same kind over another decoder, whose numbers are still to be set."""
+        """A change of the same kind for another decoder, its parameters still to be set."""
 
     def stored(self, place: str, number: int) -> Tensor:
-        """The changed matrix in 32 bits as it is stored: without its norm, and rounded where it is to be."""
+        """The changed matrix in 32 bits as it is stored: without its norm, and rounded if `rounded`."""
         plain = self.matrix(place, number) / self.frozen.norms[number][place]
         return rounded(plain) if self.rounded else plain
 
     def parameters(self) -> list[Tensor]:
-        """All tensors, in an order that does not change."""
+        """All parameters, in a fixed order."""
         return [tensor for group in self.tensors.values() for tensor in group]
 
     def state(self) -> dict[str, Tensor]:
-        """All tensors by name, for a file."""
+        """All parameters by name, for a file."""
         return {f"{place}.{number}.{at}": t for (place, number), group in self.tensors.items() for at, t in enumerate(group)}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take the values that `state` gave."""
+        """Load the parameters that `state` gave."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
@@ -105,7 +104,7 @@ class WeightChange(ABC):
 
 
 class LoraAdapters(WeightChange):
-    """weight + alpha / rank * up @ down: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so that teaching starts from
+    """weight + alpha / rank * up @ down: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so that training starts from
     the base."""
 
     def __init__(
@@ -143,7 +142,7 @@ class LoraAdapters(WeightChange):
 
 
 class FullMatrices(WeightChange):
-    """The matrices themselves; token vectors, norms and biases stay as they are."""
+    """The matrices themselves; token vectors, norms and biases stay frozen."""
 
     def __init__(self, shape: DecoderShape, frozen: FrozenWeights) -> None:
         super().__init__(shape, frozen)

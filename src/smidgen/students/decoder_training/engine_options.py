@@ -17,21 +17,18 @@ from smidgen.stats.prompt_lookup import CHECKED, DraftedSteps, DraftSizes, simul
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.prompts import DecoderPrompt
 
-# Drafting.
-
 TRIED = (DraftSizes(6, 16), DraftSizes(4, 8), DraftSizes(3, 8), DraftSizes(2, 4), DraftSizes(2, 3), DraftSizes(1, 2))
-"""From long repeats, which rarely mislead, to short ones, which come back sooner after a corrected word but guess wrong more often. The
-engine guesses no fewer tokens than it has looked up."""
+"""From long repeats, which rarely mislead, to short ones, which resume sooner after a corrected word but guess wrong more often. The engine
+guesses no fewer tokens than it has looked up."""
 GAIN = 1.15
-"""The least estimated gain that is taken. It is an estimate: what a guess costs differs with the form of the weights and with how many
-texts are written side by side, and a token that was guessed has no probability to score by."""
+"""The least estimated speed-up for which drafting is chosen: the estimate is rough, and a drafted token has no probability to score by."""
 MOST = 200
-"""Examples that are looked at, spread evenly."""
+"""Most examples on which drafting is simulated, evenly spread."""
 
 
 @dataclass(frozen=True)
 class DraftingChoice:
-    """The choice: `sizes` to guess with, or None for not at all, and in `why` the words for it."""
+    """The choice of drafting: its `sizes`, None for no drafting, and the reason in words."""
 
     sizes: DraftSizes | None
     why: str
@@ -51,15 +48,15 @@ def choose_drafting(
     schema: bool,
     cost: float | None = None,
 ) -> DraftingChoice:
-    """Whether and how far to guess.
+    """Choose whether and how far to draft.
 
     Args:
-        asked: `auto` weighs it; `lookup` takes the best sizes, whatever they gain.
+        asked: `auto` drafts only with enough gain; `lookup` takes the best sizes, whatever they gain.
         lessons: the examples.
-        prompt: what stands around their texts.
-        apart: whether what is taught is an adapter: bundles of one base are held together only where they guess alike.
-        schema: whether answers are held to a schema: the score of such an answer is the product of all its tokens' probabilities.
-        cost: of checking a guess, in steps that write one token; None: as where it was measured once.
+        prompt: the token ids around their texts.
+        apart: whether an adapter is trained: bundles share one base in memory only with equal drafting.
+        schema: whether answers follow a schema: their score is the product of all tokens' probabilities.
+        cost: of checking a drafted token, as a share of a step; None for the measured default.
 
     Raises TrainError where `lookup` is asked for with a schema.
     """
@@ -88,7 +85,7 @@ def choose_drafting(
 
 
 def unguessed(prompt: Sequence[int], answer: Sequence[int], chances: Sequence[float], sizes: DraftSizes) -> float:
-    """The mean of the probabilities of an answer's tokens that the engine would write in steps without a guess; 0 where there is none."""
+    """The mean probability of those of an answer's tokens that the engine would not draft; 0 where there are none."""
     seen = [chances[place] for place in simulate_drafting(prompt, answer, sizes).seen]
     return sum(seen) / len(seen) if seen else 0.0
 
@@ -106,20 +103,18 @@ def _share(counted: DraftedSteps) -> str:
     return f"{counted.right / counted.guessed:.0%}" if counted.guessed else "none"
 
 
-# The attention cache: 16 bits where there is room, else 8.
-
 ROOMY_MB = 256.0
-"""The most that keys and values in 16 bits may take, of all slots together. In 8 bits it is half, and each token costs more to compute."""
+"""Most megabytes of keys and values of all slots in 16 bits. In 8 bits they take half, and each token takes longer."""
 _PACKED = 32
-"""llama.cpp packs keys and values by so many numbers."""
+"""The block size in which llama.cpp quantises keys and values."""
 
 
 def attention_megabytes(shape: DecoderShape, tokens: int) -> float:
-    """What the keys and values of so many tokens take in 16 bits, in MB of 10^6 bytes."""
+    """Megabytes (10^6 bytes) of the keys and values of so many tokens in 16 bits."""
     return 2 * 2 * shape.layers * shape.kv_heads * shape.head * tokens / 1e6
 
 
 def attention_bits(shape: DecoderShape, tokens: int, *, frugal: bool = False) -> Literal["f16", "q8_0"]:
-    """How to keep them for `tokens`, those of all slots together; `frugal`: in 8 bits wherever they can be."""
+    """The type of the attention cache for the `tokens` of all slots together; `frugal`: 8 bits wherever possible."""
     roomy = not frugal and attention_megabytes(shape, tokens) <= ROOMY_MB
     return "f16" if shape.head % _PACKED or roomy else "q8_0"

@@ -1,4 +1,4 @@
-"""Training examples of a decoder: each as token ids with its answer marked, and examples repeated with other values."""
+"""Training examples of a decoder: token ids with the answer marked, and copies with other values."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from smidgen.text.rouge_chrf import rouge_l
 
 _MOST_LEFT_OUT = 0.05
 _MOST_COMPARED = 100
-"""References of one input that are compared with one another: as many as may be asked for."""
+"""Most references of one input that are compared with one another."""
 
 
 @dataclass(frozen=True)
 class DecoderExample:
-    """One example: `ids` after those before the text, of which the last `answer` are to be written (the end token is the last of them).
+    """One example: its `ids` after the prompt's first part; the last `answer` of them, the end token included, are the answer.
 
-    `drawn` says that the student wrote them itself: they may have no end, and nobody wants them but for what a guide says of them.
+    `drawn`: the student sampled the answer itself; it may have no end token, and only a guide's probabilities are learnt on it.
     """
 
     ids: NDArray[np.int64]
@@ -51,21 +51,21 @@ class DecoderExamples:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest example, those before the text not counted."""
+        """Tokens of the longest example, without the prompt's first part."""
         return max(len(lesson.ids) for lesson in self.lessons)
 
 
 def answers_of(row: Row) -> list[Any]:
-    """The answers of a row, all of equal standing."""
+    """The answers of a row, all equally right."""
     return row.output if isinstance(row.output, list) else [row.output]
 
 
 def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
-    """Rows as lessons; a row with several references becomes one for each.
+    """Rows as examples, one for each reference of a row.
 
     An answer is never cut: an example of more than `most` tokens is left out as a whole.
 
-    Raises TrainError where more than a twentieth would be left out, or a lesson cannot teach: see `check`.
+    Raises TrainError where more than a twentieth would be left out, or as `check` does.
     """
     lessons = _made(rows, prompt, tokenizer, most)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
@@ -79,8 +79,7 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
 
 
 def held_examples(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples | None:
-    """The same of rows that are only measured on, however many are too long: they are few, and which ones is chance. None where none is
-    left.
+    """Held-out rows as examples, without those of more than `most` tokens, however many; None where none is left.
 
     Raises TrainError as `check` does.
     """
@@ -106,10 +105,7 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
 
 
 def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
-    """Refuse what would train without teaching: no lesson, nothing to write, everything to write, an answer without its end token.
-
-    Raises TrainError.
-    """
+    """Raise TrainError for examples that teach nothing: none at all, an empty answer, nothing before the answer, no end token."""
     if not lessons:
         raise TrainError("there is no example to teach from", value="0 examples", todo="Add rows, or allow longer ones.")
     for number, lesson in enumerate(lessons, start=1):
@@ -125,10 +121,10 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
 
 
 def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:
-    """The rows to teach from where an input has several answers: of each input the `each` best.
+    """Choose the `each` best answers of each input.
 
-    Best are those that say all of the input and nothing else (where the task learnt which words state what), and of these the ones most
-    like the other answers to the same input: ROUGE-L, mean over the others. A reader who wrote what nobody else would is no good teacher.
+    Best are those that state all attributes of the input and no others (where the task has learnt a lexicon), and of these the ones most
+    like the other answers to the same input, by their mean ROUGE-L: an answer unlike all others is a bad example.
     """
     lexicon = Lexicon.from_json(form["lexicon"]) if form.get("lexicon") else None
     groups: dict[str, list[Row]] = {}
@@ -154,20 +150,17 @@ def _worth(source: str, answer: str, answers: Sequence[str], lexicon: Lexicon | 
     return -float(faults), sum(others) / max(1, len(others))
 
 
-# Examples with other values: what an input states and its answers repeat letter for letter becomes other words, in both.
-#
-# A model that has seen twenty names learns those twenty; one that has seen each example twice, the second time with words that mean
-# nothing there, learns to copy. In use, most of what stands in an input is new.
-
 _STARTS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w")
 _MIDDLES, _ENDS = ("a", "e", "i", "o", "u", "ai", "ea", "oo"), ("", "l", "m", "n", "nd", "r", "rt", "s", "t", "x")
 
 
 def with_other_values(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
-    """The rows, and for each input whose answers repeat some of its values one more with other values in their place.
+    """Add, for each input whose answers repeat some of its values, copies of its rows with other words for those values.
+
+    A model that has seen twenty names learns those twenty; one that has seen each example again with other words learns to copy.
 
     Args:
-        rows: to learn from; those with the same input are changed alike. An input that is no attributes is left as it is.
+        rows: training rows; those of one input are changed alike. Inputs that are not attributes are left as they are.
         words: lower-case words to take values from.
         seed: of the choice.
     """
@@ -197,7 +190,7 @@ def _new_values(
 
 
 def _like(value: str, words: Sequence[str], random: np.random.Generator) -> str:
-    """Other words, as many, capitals where those have them."""
+    """As many other words, capitalised as the value's."""
 
     def other(match: re.Match[str]) -> str:
         if random.random() < 0.5:

@@ -1,6 +1,6 @@
-"""Decoders on disk: the weights of a base (GGUF or safetensors), what was taught of it, a guide, and how large the files will be.
+"""Decoders on disk: the weights of a base (GGUF or safetensors), a trained decoder, a guide, and the sizes of the served files.
 
-A taught decoder's folder says what was learnt and where the base lies that it was learnt on; here the two are put together.
+A trained decoder's folder holds the learnt change and the path of its base; here the two are put together.
 """
 
 from __future__ import annotations
@@ -42,11 +42,9 @@ from smidgen.students.processor import Workers, best_dtype
 from smidgen.students.settings import FACTS
 from smidgen.students.vocabulary import FILES, tokenizer_hash, trim_decoder
 
-# Weights of a base, out of a GGUF or safetensors.
-
 
 class LazyWeights(Mapping[str, torch.Tensor]):
-    """Every weight of a decoder as float32 by its name in transformers, each read when it is asked for and not held."""
+    """Every weight of a decoder as float32 by its name in transformers, read at each access and not kept."""
 
     def __init__(self, readers: Mapping[str, Callable[[], torch.Tensor]]) -> None:
         self._readers = readers
@@ -65,13 +63,12 @@ class LazyWeights(Mapping[str, torch.Tensor]):
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    """Every weight as float32 by its name in transformers. Raises BaseError where there are none that can be read."""
+    """Every weight as float32 by its name in transformers. Raises BaseError where the folder has no weights."""
     return dict(opened_weights(folder))
 
 
 def opened_weights(folder: Path) -> LazyWeights:
-    """The same, read one by one: those of the files whose hash stands for the base, and of no other. Raises BaseError where there are none
-    that can be read."""
+    """The weights of a base, read one by one, from the files that its hash covers. Raises BaseError where the folder has no weights."""
     files = weight_files(folder)
     if not files:
         raise BaseError(
@@ -100,8 +97,6 @@ def _read(file: Path, name: str) -> torch.Tensor:
         return tensor.float()
 
 
-# What was taught: stored, opened, laid over the base.
-
 _CHANGE = "change.safetensors"
 LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
 TABLES = ("model.embed_tokens.weight", "lm_head.weight")
@@ -109,7 +104,7 @@ TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
 @dataclass(frozen=True)
 class StoredDecoder:
-    """A taught decoder as it lies in a folder: `facts` is what its teaching left (prompt ids, most tokens, context, ...)."""
+    """A trained decoder in a folder. `facts`: prompt ids, most tokens, context, and more."""
 
     folder: Path
     base: Path
@@ -123,7 +118,7 @@ class StoredDecoder:
 
 
 def describe_base(folder: Path, base: Path, kept: Sequence[int] | None = None) -> None:
-    """Put what describes the base into a folder: config, tokenizer, chat template; cut down to the tokens `kept`, where they are given."""
+    """Copy the base's config, tokenizer and chat template into a folder, with the tokens `kept` alone where they are given."""
     if kept is not None:
         trim_decoder(base, folder, kept)
         return
@@ -142,9 +137,11 @@ def save_taught(
     layers: Sequence[int] | None = None,
     neurons: Sequence[Sequence[int]] | None = None,
 ) -> None:
-    """Store what was taught, beside what `described` put there; `layers` are those of the base's that are left, `neurons` those of each of
-    these layers. The base's own weights are
-    not copied: they are verified, and lie where bases lie."""
+    """Store the learnt change beside the files of `describe_base`. The base's weights are not copied.
+
+    Args:
+        kept, layers, neurons: the base's tokens, layers, and neurons of each of these layers that are left; None for all.
+    """
     from safetensors.torch import save_file
 
     state = change.state() if change is not None else {}
@@ -164,7 +161,7 @@ def save_taught(
 
 
 def open_decoder(folder: Path) -> StoredDecoder:
-    """The decoder in a folder. Raises BaseError where its base is not there any more."""
+    """Open the decoder in a folder. Raises BaseError where its base is gone."""
     told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
@@ -177,8 +174,8 @@ def open_decoder(folder: Path) -> StoredDecoder:
 def base_weights(
     base: Path, kept: Sequence[int] | None, layers: Sequence[int] | None = None, neurons: Sequence[Sequence[int]] | None = None
 ) -> dict[str, Tensor]:
-    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept`, its layers to `layers`, and the feed-forward part of
-    each of these to its `neurons`, where they are given."""
+    """The weights of a base in 32 bits, with the tokens `kept`, the `layers`, and of each of these the `neurons` alone, where they are
+    given."""
     weights = weights_of(base)
     if layers is not None:
         number = {old: new for new, old in enumerate(layers)}
@@ -203,21 +200,21 @@ def _weights(stored: StoredDecoder) -> dict[str, Tensor]:
 
 
 def taught(stored: StoredDecoder) -> dict[str, Tensor]:
-    """All weights by their names in transformers, in 32 bits, with what was learnt."""
+    """All trained weights by their names in transformers, in 32 bits."""
     weights = _weights(stored)
     change = _change(stored, weights)
     return weights if change is None else unfolded(weights, change)
 
 
 def adapter(stored: StoredDecoder) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
-    """(down, up) by the name in transformers of each matrix, and alpha; None where no adapter was taught."""
+    """(down, up) of each matrix by its name in transformers, and alpha; None where no adapter was trained."""
     weights = _weights(stored)
     change = _change(stored, weights)
     return (factors(weights, change), change.alpha) if isinstance(change, LoraAdapters) else None
 
 
 def model_in(stored: StoredDecoder, workers: Workers) -> LlamaModel:
-    """The decoder to compute with, in the precision that it was taught in."""
+    """The decoder to compute with, in the precision of its training."""
     weights = _weights(stored)
     asked = stored.settings.get("precision", "auto")
     dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[asked]
@@ -246,24 +243,20 @@ def _change(stored: StoredDecoder, weights: dict[str, Tensor]) -> WeightChange |
     return change
 
 
-# A guide: a larger decoder that a student learns from, opened in as little memory as it takes.
-
-
 def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | None, before: list[int], dtype: torch.dtype) -> LlamaModel:
-    """The guide's weights as a model of the student's tokens: where those are some of the base's, it gives no other a chance, and what it
-    gives them adds up to 1.
+    """Load a guide, the larger decoder that a student learns from, as a model over the student's tokens alone: their probabilities add up
+    to 1.
 
-    It is read layer by layer, so that no more of it is held at once than its weights in `dtype` and, in 32 bits, one layer or three
-    times the table of tokens.
+    It is read layer by layer, so that memory holds its weights in `dtype` and, in 32 bits, one layer or three times the table of tokens.
 
     Args:
-        guide, base: folders of decoders; `student` is where the student's own tokenizer lies.
-        kept: the base's ids of the student's tokens, in their order; None: all of them.
+        guide, base: folders of decoders; `student`: the folder of the student's tokenizer.
+        kept: the base's ids of the student's tokens, in their order; None for all.
         before: ids of the tokens that all rows begin with.
 
     Raises:
         TrainError: the guide has other tokens.
-        BaseError: it is of an architecture that cannot be computed here.
+        BaseError: its architecture is not supported.
     """
     own, rows = tokenizer_hash(guide), None
     if own == tokenizer_hash(base):
@@ -289,25 +282,23 @@ OTHER_TOKENS = (
 )
 
 
-# Sizes of the files, known before anything is taught.
-
 _NEURONS = {"mlp.gate_proj.weight": 0, "mlp.up_proj.weight": 0, "mlp.down_proj.weight": 1}
-"""The tensors of a layer that have neurons, and in which dimension."""
+"""The tensors of a layer that have neurons, and their dimension."""
 _ENTRY, _HEAD = 100, 4096
-"""Bytes in a GGUF for what a tensor is called, and for all that is told once; rounded up."""
+"""Bytes in a GGUF for a tensor's header, and for its own header; rounded up."""
 
 
 @dataclass(frozen=True)
 class DecoderSizes:
-    """What a decoder is made of.
+    """The tensor shapes of a decoder, from which the sizes of its files follow before training.
 
     Attributes:
-        layers, inner: of the whole base.
-        tables: shapes of the tables of token vectors, of the rows that are kept.
+        layers, inner: the base's layers, and neurons of each.
+        tables: shapes of the tables of token vectors, with the kept rows alone.
         ends: shapes of the other tensors outside of layers.
         layer: shapes of the tensors of a layer by their names there.
-        beside: bytes of the tokenizer and of what a GGUF tells of it.
-        most_layers: how many can go at the most.
+        beside: bytes of the tokenizer, in its file and in the GGUF.
+        most_layers: how many layers can be removed.
     """
 
     layers: int
@@ -319,7 +310,7 @@ class DecoderSizes:
     most_layers: int
 
     def megabytes(self, stored: TensorBytes, layers: int, inner: int) -> float:
-        """Of the files that serve it, in MB of 10^6 bytes, with so many layers of so many neurons."""
+        """Megabytes (10^6 bytes) of the served files, with so many layers of so many neurons."""
         each = 0
         for name, shape in self.layer.items():
             at = _NEURONS.get(name)
@@ -329,8 +320,8 @@ class DecoderSizes:
 
 
 def sizes_of(base: Path, kept: Sequence[int] | None) -> DecoderSizes:
-    """The sizes of the decoder in a folder, of whose tokens only those `kept` stay, where they are given. Raises BaseError for a base that
-    cannot be read or taught here."""
+    """The sizes of the decoder in a folder, with the tokens `kept` alone where they are given. Raises BaseError for a base that cannot be
+    read or trained here."""
     shape, weights = shape_of(base), opened_weights(base)
     rows = shape.vocabulary if kept is None else len(kept)
     tables, ends, layer = [], [], {}
@@ -351,6 +342,6 @@ def sizes_of(base: Path, kept: Sequence[int] | None) -> DecoderSizes:
         each = 4 * (len(told.kinds) + len(told.scores))
         template = len((chat_template(folder) or "").encode("utf-8"))
         beside = (folder / "tokenizer.json").stat().st_size + names + each + template + _HEAD
-    # Which layers of a Gemma see all tokens goes by their numbers.
+    # In a Gemma the layers' numbers decide which of them see all tokens, so none can go.
     most = 0 if shape.near else max(0, shape.layers - LEAST_LAYERS)
     return DecoderSizes(shape.layers, shape.inner, tuple(tables), tuple(ends), layer, beside, most)

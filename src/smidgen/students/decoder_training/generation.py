@@ -1,7 +1,7 @@
-"""Writes with a decoder in torch, many texts at once.
+"""Generate texts with a decoder in torch, many at once.
 
-Greedily it is the reference that the served engine is held against. By chance it draws the student's own answers, so that a guide tells it
-what to write where it goes, not only where the examples do (generalised knowledge distillation, GKD; Agarwal et al. 2024).
+Greedy generation is the reference for the served engine. Sampling draws the student's own answers, on which a guide corrects it
+(generalised knowledge distillation, GKD; Agarwal et al. 2024).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from smidgen.text.repetition import RepetitionWatch, spelt
 
 _ROWS = 32
 _PLACES = 32768
-"""Places for keys and values that a batch may have (750 MB of a 135 M model in 16 bits): fewer rows where texts are long."""
+"""Most places for keys and values of a batch (750 MB of a 135 M model in 16 bits)."""
 _LETTERS = 3
-"""Characters of a token, at the least that there are on average."""
+"""A low estimate of the mean characters of a token."""
 
 
 @dataclass
 class GeneratedText:
-    """What was written for one text: token ids without the end token, the mean and the product of their probabilities, whether the end was
-    reached, and each token's probability."""
+    """A generated text: token ids without the end token, the mean and the product of their probabilities, whether the end token came, and
+    each token's probability."""
 
     ids: list[int]
     probability: float
@@ -47,10 +47,10 @@ def write(
     seeds: Sequence[int] | None = None,
     loop: int = 0,
 ) -> list[GeneratedText]:
-    """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or, with `seeds`, drawing
-    each token by its chance. With `loop` a text is also cut where it goes round in circles for about so many characters.
+    """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or by sampling with
+    `seeds`. With `loop` a text is also cut where it repeats itself for about so many characters.
 
-    Prompts of like length go together; each worker takes batches of its own.
+    Prompts of similar length go together; each worker takes its own batches.
     """
     order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
     batches = _batches(order, [len(prompts[place]) + len(model.before) + most for place in order], workers.count)
@@ -70,7 +70,7 @@ def write(
 
 
 def _batches(order: Sequence[int], places: Sequence[int], count: int) -> list[Sequence[int]]:
-    """`order` in pieces for `count` workers: of at most so many rows, and so many places (of the longest, which comes last) in all."""
+    """`order` in batches for `count` workers, with bounds on rows and on places (rows times the longest, which comes last)."""
     size, found, start = max(1, min(_ROWS, math.ceil(len(order) / count))), [], 0
     while start < len(order):
         stop = min(len(order), start + size)
@@ -82,8 +82,8 @@ def _batches(order: Sequence[int], places: Sequence[int], count: int) -> list[Se
 
 
 class _PromptBatch:
-    """Prompts of one batch with the keys and values of all that was read: first the tokens that all begin with, read once, then each row's
-    own, padded on the left."""
+    """Prompts of one batch with their keys and values: first those of the shared tokens, computed once, then each row's own, padded on the
+    left."""
 
     def __init__(self, model: LlamaModel, prompts: Sequence[Sequence[int]], most: int) -> None:
         self.model, shape = model, model.shape
@@ -102,8 +102,8 @@ class _PromptBatch:
                 cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
     def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None, loop: int = 0) -> list[GeneratedText]:
-        """Write until every row has ended, has `most` tokens, or goes round in circles for `loop`: the likeliest ones, or drawn by their
-        chances with `random`."""
+        """Generate until every row has ended, has `most` tokens, or repeats itself for `loop` tokens: greedily, or by sampling with
+        `random`."""
         rows = len(self.ids)
         written: list[list[int]] = [[] for _ in range(rows)]
         chances: list[list[float]] = [[] for _ in range(rows)]
@@ -134,15 +134,15 @@ class _PromptBatch:
         ]
 
     def _read(self, ids: Tensor, at: int, alive: Tensor) -> Tensor:
-        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which stand from place `at` on in the rows `alive`."""
+        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which are at places `at` onwards of the rows `alive`."""
         model, shape = self.model, self.model.shape
         rows, n = ids.shape
         place, seen = torch.arange(at, at + n), torch.arange(at + n)
         pad = self.pad[alive][:, None]
-        # The padding lies between what is shared and what is the row's own.
+        # The padding is between the shared tokens and the row's own.
         positions = torch.where(place[None] < self.shared, place[None], (place[None] - pad).clamp(min=self.shared))
         hidden = (seen[None, None] > place[None, :, None]) | ((seen >= self.shared) & (seen < self.shared + pad))[:, None]
-        # A place of the padding sees itself, so that its softmax is defined; nothing looks at it.
+        # A padding place sees itself, so that its softmax is defined; no other place sees it.
         hidden &= seen[None, None] != place[None, :, None]
         far = self._stand(positions, hidden)
         near = far
@@ -185,7 +185,7 @@ class _PromptBatch:
 
 
 def _seed(seeds: Sequence[int]) -> int:
-    """One number out of several, evenly."""
+    """One seed from several."""
     return int(np.random.default_rng(list(seeds)).integers(1 << 62))
 
 
@@ -195,21 +195,19 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-# The student's own answers.
-
 Group = tuple[DecoderExample, ...]
-"""Lessons with the same input."""
+"""Examples with the same input."""
 
 
 @dataclass(frozen=True)
 class OwnAnswers:
-    """How answers are drawn.
+    """Answers that the student samples itself in training.
 
     Attributes:
-        share: of the inputs of a step, 0..1, whose answers are drawn; GKD calls it lambda.
-        most: tokens of a drawn answer.
-        stop: ids that end one; the first is what is put behind it.
-        seed: with the step's number, of all that is random: a step that is done again draws the same.
+        share: share of a step's inputs, 0..1, whose answers are sampled; lambda in GKD.
+        most: most tokens of a sampled answer.
+        stop: ids that end an answer; the first is appended to it.
+        seed: with the step's number, the seed of all randomness: a repeated step draws the same.
     """
 
     share: float
@@ -218,8 +216,8 @@ class OwnAnswers:
     seed: int = 0
 
     def put(self, model: LlamaModel, batch: Sequence[Group], step: int, workers: Workers) -> list[Group]:
-        """The batch with a drawn answer in place of their own for a share of its inputs: one of each, of as much weight as the lessons that
-        it stands for. The model is taken as it is; drawing has no gradients."""
+        """Replace, for a share of a batch's inputs, their answers by one sampled answer of the same total weight. Sampling has no
+        gradients."""
         places = np.flatnonzero(np.random.default_rng([self.seed, 7, step]).random(len(batch)) < self.share).tolist()
         sources = [batch[place][0].ids[: len(batch[place][0].ids) - batch[place][0].answer] for place in places]
         found = list(batch)

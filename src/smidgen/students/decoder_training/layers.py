@@ -1,4 +1,4 @@
-"""The values that a decoder computes on: layers, blocks of rows, a guide beside, what the backward pass keeps, gradients."""
+"""The records of a decoder's computation: layers, blocks of rows, a guide, activations kept for the backward pass, gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass
 class DecoderLayer:
-    """The matrices of one layer, (outputs, inputs), and what stands beside them."""
+    """The matrices of one layer, (outputs, inputs), and its other weights."""
 
     qkv: Tensor
     out: Tensor
@@ -22,12 +22,12 @@ class DecoderLayer:
 
 @dataclass(frozen=True)
 class UntaughtParts:
-    """What a layer has besides its matrices, which is not taught; None for what it has not.
+    """The weights of a layer that are not trained, all but its matrices; None for those that it lacks.
 
     Attributes:
         bias: of queries, keys and values.
         head_norms: (heads and key heads, head) weights of the norm of each query's and key's head.
-        after: (width,) weights of the norms of what attention gives, and of what feed-forward gives, before they are added.
+        after: (width,) weights of the norms of the attention's and the feed-forward's outputs, before they are added.
     """
 
     bias: Tensor | None = None
@@ -35,7 +35,7 @@ class UntaughtParts:
     after: tuple[Tensor, Tensor] | None = None
 
     def to(self, dtype: torch.dtype) -> UntaughtParts:
-        """The same in another precision."""
+        """A copy in another precision."""
         bias, head_norms = (None if one is None else one.to(dtype) for one in (self.bias, self.head_norms))
         return UntaughtParts(bias, head_norms, None if self.after is None else (self.after[0].to(dtype), self.after[1].to(dtype)))
 
@@ -44,18 +44,18 @@ class UntaughtParts:
 class RowBlock:
     """Rows that are computed together.
 
-    A row is an input and an answer; or an input and several answers to it, one behind the other, none of which sees another: the input is
-    then read once for all of them.
+    A row is an input and an answer; or an input and several answers to it, one after the other, which do not see one another: the input is
+    then computed once for all.
 
     Attributes:
         ids: (rows, length) token ids after the shared ones, padded on the right.
         answers: places of the tokens that predict an answer's token, in the rows laid end to end.
-        targets: the tokens that stand after them.
-        weights: what each of these counts in the loss.
+        targets: the tokens after them.
+        weights: the weight of each in the loss.
         parts: (rows, length) 0 for a token of the input, n for one of the n-th answer; None where every row has one answer.
-        positions: (rows, length) of each token after the shared ones, which every answer goes on counting from its input; None where
-            tokens are counted as they stand.
-        drawn: (answers,) True for a token that the student wrote itself, which nobody wants of it; None where there is none.
+        positions: (rows, length) of each token after the shared ones; every answer's begin after its input's. None where they are just
+            the places.
+        drawn: (answers,) True for a token that the student sampled itself; None where there is none.
     """
 
     ids: Tensor
@@ -69,13 +69,13 @@ class RowBlock:
 
 @dataclass
 class BlockPositions:
-    """What the tokens of a block stand on: the same for every layer.
+    """The rotary angles and masks of a block's tokens, the same for every layer.
 
     Attributes:
         rows, length: the block's size.
         turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) where rows differ.
-        mask: (rows or 1, length, keys) 0 where a token may look and minus infinity where it may not.
-        first_turns, first_mask: the same of the tokens that all rows begin with.
+        mask: (rows or 1, length, keys) 0 where a token may attend and minus infinity where it may not.
+        first_turns, first_mask: those of the tokens that all rows begin with.
     """
 
     rows: int
@@ -88,8 +88,8 @@ class BlockPositions:
 
 @dataclass
 class LayerActivations:
-    """What the backward pass needs of a layer. `raw`: queries and keys before they are normed by head; `told`: what attention and
-    feed-forward give before it is normed; None where it is not."""
+    """The activations of a layer that the backward pass needs. `raw`: queries and keys before their norm by head; `told`: outputs of
+    attention and feed-forward before their norm; None where there is no such norm."""
 
     x: Tensor
     x_scale: Tensor
@@ -108,22 +108,22 @@ class LayerActivations:
 
 
 class GuideModel(Protocol):
-    """A model that gives chances to the same tokens."""
+    """A model over the same tokens."""
 
     output: Tensor
 
     def last(self, block: RowBlock) -> Tensor:
-        """See `llama.Llama.last`."""
+        """See `LlamaModel.last`."""
         ...
 
 
 @dataclass(frozen=True)
 class DecoderGuide:
-    """Another decoder of the same tokens, whose chances are to be learnt beside the answers.
+    """Another decoder of the same tokens, whose probabilities are learnt beside the answers.
 
     Attributes:
-        model: the other decoder; it has no gradients.
-        share: of what is wanted of each token of an answer, 0..1, that comes from it; the rest is the answer's own token.
+        model: the other decoder; it gets no gradients.
+        share: the weight of its probabilities in the target of each answer token, 0..1; the rest is the answer's own token.
         temperature: both models' logits are divided by it before they are compared; see `model.divergence`.
         beta: 0 the forward divergence, 1 the reverse one, generalised Jensen-Shannon between; see `model.divergence`.
     """
@@ -134,13 +134,13 @@ class DecoderGuide:
     beta: float = 0.0
 
     def shares(self, block: RowBlock) -> Tensor:
-        """(answers,) the share of each token: what a student wrote itself is no answer, and there the guide is all."""
+        """(answers,) the guide's share at each token; 1 where the student sampled the answer itself."""
         found = torch.full((len(block.targets),), self.share)
         return found if block.drawn is None else torch.where(block.drawn, torch.ones(()), found)
 
 
 @dataclass
 class WorkerGradients:
-    """Where one worker sums the gradients of what is taught: by place and layer, in the order of its tensors."""
+    """One worker's sums of gradients, by place and layer, in the order of the parameters."""
 
     sums: dict[tuple[str, int], tuple[Tensor, ...]] = field(default_factory=dict)

@@ -1,10 +1,9 @@
-"""A Llama-like decoder written for teaching on a CPU: forward and backward by hand, in the precision that the processor is fast at.
+"""A Llama-like decoder for training on a CPU: forward and backward by hand, in the processor's fastest precision.
 
-Against a plain training loop it saves what need not be done. The weights of the norms are folded into the matrices behind them, so a norm
-is one scaling. Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are
-computed once a block and not once a row: all rows see the same keys and values of theirs. Only adapters get gradients: they are merged into
-the weights once a step, so that forward and backward run plain matrices, and their gradients are products with a thin side. The output
-layer, a fifth of the model, is computed where an answer stands and nowhere else.
+It saves work that a plain training loop does. The weights of norms are folded into the matrices behind them, so a norm is one scaling.
+Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are computed once a
+block, not once a row. Only adapters get gradients: they are merged into the weights once a step, so that forward and backward use plain
+matrices, and their gradients are products with a thin side. The output layer, a fifth of the model, is computed at answer tokens only.
 
 The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU), and of Qwen2,
 Qwen3 and Gemma 3, which differ from it in what `DecoderShape` names; tests hold each against transformers.
@@ -28,18 +27,16 @@ from smidgen.students.decoder_training.layers import (
     WorkerGradients,
 )
 
-# Positions: the angles that queries and keys are turned by, and which tokens of a block see which.
-
 _MOST_MASKS = 64
 
 
 class RotaryPositions:
-    """Angles and masks of a decoder, made when they are first asked for.
+    """Rotary angles and attention masks of a decoder, computed at first use.
 
     Attributes:
         shape: the decoder's sizes.
         first: how many tokens all rows begin with.
-        dtype: what cosines, sines and masks are computed with.
+        dtype: the precision of cosines, sines and masks.
     """
 
     def __init__(self, shape: DecoderShape, first: int, dtype: torch.dtype) -> None:
@@ -48,8 +45,7 @@ class RotaryPositions:
         self._masks: dict[tuple[int, int, bool], Tensor] = {}
 
     def turns(self, size: int, near: bool = False) -> tuple[Tensor, Tensor]:
-        """(at least `size`, head / 2) cosines and sines of the positions' angles; those of the layers that see the nearest alone, with
-        `near`."""
+        """(at least `size`, head / 2) cosines and sines of the positions' angles; `near`: of the layers with a sliding window."""
         known = self._turns.get(near)
         if known is None or len(known[0]) < max(1, size):
             size = max(256, 1 << max(0, size - 1).bit_length())
@@ -58,7 +54,7 @@ class RotaryPositions:
         return known
 
     def ground(self, block: RowBlock, near: bool = False) -> BlockPositions:
-        """What the tokens of a block stand on, in layers that see all before them, or (`near`) the nearest."""
+        """Angles and masks of a block's tokens; `near`: in the layers with a sliding window."""
         first, (rows, length) = self.first, block.ids.shape
         before = self._part(self.turns(first, near), slice(0, first)), self._mask(first, 0, near)[None]
         if block.parts is None or block.positions is None:
@@ -80,8 +76,8 @@ class RotaryPositions:
         return turns[0][part], turns[1][part]
 
     def _mask(self, length: int, first: int, near: bool = False) -> Tensor:
-        """(length, first + length) 0 where a token may look and minus infinity where it may not: behind itself, or too far before. The
-        padding lies behind every token that counts."""
+        """(length, first + length) 0 where a token may attend and minus infinity where it may not: after itself, or too far before. Padding
+        comes after every token that counts."""
         near = near and first + length > self.shape.window
         if (length, first, near) not in self._masks:
             if len(self._masks) > _MOST_MASKS:
@@ -95,26 +91,23 @@ class RotaryPositions:
 
 
 def periods(shape: DecoderShape, near: bool = False) -> Tensor:
-    """(head / 2,) what each rotary pair's angle is divided by: powers of theta (Su et al. 2021), stretched where the model's are."""
+    """(head / 2,) the divisor of each rotary pair's angle: powers of theta (Su et al. 2021), stretched where the model's are."""
     theta = shape.near_theta if near else shape.theta
     found = theta ** (torch.arange(0, shape.head, 2, dtype=torch.float64) / shape.head)
     return found if near or not shape.stretch else found * torch.tensor(shape.stretch, dtype=torch.float64)
 
 
-# Divergences: how far a student's chances of the next token are from its guide's, and which way its logits must go to be nearer.
-#
-# With p the guide's chances and q the student's, both of logits divided by a temperature T (Hinton et al. 2015):
-#
-# - beta 0, forward: the cross-entropy -sum p log q, which is KL(p|q) and a constant. The student must give a chance to all that the
-# guide does. - beta 1, reverse: KL(q|p). The student must give none to what the guide does not. - between: the generalised
-# Jensen-Shannon divergence beta KL(p|m) + (1 - beta) KL(q|m) with m = beta p + (1 - beta) q (Agarwal et al. 2024). It is as it was
-# published, not scaled: near its ends it is about beta (1 - beta) of the KL that stands there.
-#
-# All are multiplied by T squared, so that gradients are as large at every temperature.
-
-
 def divergence(logits: Tensor, seen: Tensor, temperature: float, beta: float) -> tuple[Tensor, Tensor]:
-    """The divergence of each row (n,), nats, and its gradient by the student's logits (n, vocabulary), both in 32 bits.
+    """The divergence of a student from its guide for each row (n,), nats, and its gradient by the student's logits (n, vocabulary), in f32.
+
+    With p the guide's probabilities and q the student's, both of logits divided by a temperature T (Hinton et al. 2015):
+
+    - beta 0, forward: the cross-entropy -sum p log q, which is KL(p|q) plus a constant.
+    - beta 1, reverse: KL(q|p).
+    - between: the generalised Jensen-Shannon divergence beta KL(p|m) + (1 - beta) KL(q|m) with m = beta p + (1 - beta) q (Agarwal et al.
+      2024), unscaled: near its ends it is about beta (1 - beta) of the KL there.
+
+    All are multiplied by T squared, so that gradients are as large at every temperature.
 
     Args:
         logits: (n, vocabulary) the student's.
@@ -138,25 +131,23 @@ def divergence(logits: Tensor, seen: Tensor, temperature: float, beta: float) ->
     return found * (t * t), q * (ratio - back[:, None]) * ((1 - beta) * t)
 
 
-# The decoder.
-
 QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
 PLACES = (QKV, OUT, GATE_UP, DOWN)
-"""The matrices of a layer: what adapters are laid over."""
+"""The matrices of a layer, over which adapters are laid."""
 _LOSS_ROWS = 256
-"""Answer tokens whose logits are held at once: 25 MB of 49,152 in 16 bits."""
+"""Answer tokens whose logits are held at once: 25 MB for 49,152 tokens in 16 bits."""
 
 
 class LlamaModel:
-    """The decoder with its weights in the precision that it computes in.
+    """A decoder with its weights in the precision of its computation.
 
     Attributes:
         shape: its sizes.
-        table: (vocabulary, width) token vectors, as they go into the first layer.
+        table: (vocabulary, width) token vectors, the input of the first layer.
         output: (vocabulary, width) the output matrix with the last norm folded in.
         layers: the matrices with their norms folded in; adapters are merged into these.
         before: ids of the tokens that all rows begin with.
-        positions: where tokens stand, and which see which.
+        positions: rotary angles and masks.
     """
 
     def __init__(self, shape: DecoderShape, table: Tensor, output: Tensor, layers: list[DecoderLayer], before: Tensor) -> None:
@@ -172,8 +163,11 @@ class LlamaModel:
         rate: float,
         guide: DecoderGuide | None = None,
     ) -> tuple[float, float]:
-        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
-        taught are added to it, of the sum times `rate`. With a `guide` what is wanted is mixed of the answers and of its chances."""
+        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights.
+
+        With `gradients`, those of the trained weights, of the sum times `rate`, are added to it. With a `guide` the target mixes the
+        answers with its probabilities.
+        """
         x, grounds = self._begun(block)
         keep = gradients is not None
         kept: list[LayerActivations] = []
@@ -219,7 +213,7 @@ class LlamaModel:
         return total, float(block.weights.sum())
 
     def last(self, block: RowBlock) -> Tensor:
-        """(answers, width) what the output layer is given for each answer's token."""
+        """(answers, width) the input of the output layer for each answer token."""
         x, grounds = self._begun(block)
         for layer, ground in zip(self.layers, grounds, strict=True):
             x, _ = self._forward(x, layer, ground)
@@ -227,8 +221,8 @@ class LlamaModel:
         return x * self.scale_of(x)
 
     def influences(self, block: RowBlock) -> Tensor:
-        """(layers,) how much each layer turns the vectors of the answers' tokens: 1 - cosine of what goes in and what comes out, summed
-        over them (block influence, Men et al. 2024)."""
+        """(layers,) the influence of each layer on answer tokens: 1 - cosine of its input and output, summed over them (block influence,
+        Men et al. 2024)."""
         x, grounds = self._begun(block)
         places, found = block.answers + len(self.before), []
         for layer, ground in zip(self.layers, grounds, strict=True):
@@ -238,8 +232,7 @@ class LlamaModel:
         return torch.stack(found)
 
     def activity(self, block: RowBlock) -> Tensor:
-        """(layers, inner) how strongly each neuron of the feed-forward layers is active on the answers' tokens, without its sign, summed
-        over them."""
+        """(layers, inner) the absolute activation of each feed-forward neuron on answer tokens, summed over them."""
         x, grounds = self._begun(block)
         places, found = block.answers + len(self.before), []
         for layer, ground in zip(self.layers, grounds, strict=True):
@@ -248,14 +241,15 @@ class LlamaModel:
         return torch.stack(found)
 
     def _begun(self, block: RowBlock) -> tuple[Tensor, list[BlockPositions]]:
-        """What goes into the first layer, and what the tokens stand on in each."""
+        """The input of the first layer, and the angles and masks of each layer."""
         far = self.positions.ground(block)
         near = self.positions.ground(block, near=True) if any(self.shape.near) else far
         grounds = [near if self.shape.near and self.shape.near[number] else far for number in range(len(self.layers))]
         return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), grounds
 
     def heads_normed(self, qkv: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries, keys and values (n, qkv) with queries and keys normed by head, and what these were: (n, heads and key heads, head)."""
+        """Queries, keys and values (n, qkv) with queries and keys normed by head, and these before the norm: (n, heads and key heads,
+        head)."""
         edge = norms.numel()
         raw = qkv[:, :edge].view(len(qkv), *norms.shape)
         return torch.cat([(raw * self.scale_of(raw) * norms).flatten(1), qkv[:, edge:]], dim=1), raw
@@ -308,15 +302,15 @@ class LlamaModel:
         return y, LayerActivations(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act, raw, told)
 
     def added(self, x: Tensor, inner: Tensor, matrix: Tensor, beside: UntaughtParts, which: int) -> tuple[Tensor, Tensor | None]:
-        """x with what a matrix makes of `inner`, normed where the layer norms it, and that before it was normed."""
+        """x plus the product of `inner` and a matrix, normed where the layer norms it; and that product where it is normed."""
         if beside.after is None:
             return torch.addmm(x, inner, matrix.T), None
         told = inner @ matrix.T
         return torch.addcmul(x, told * self.scale_of(told), beside.after[which]), told
 
     def _split(self, qkv: Tensor, first: int, ground: BlockPositions) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), turned to their positions: of the shared
-        tokens, as one row, and of the rows."""
+        """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), rotated: of the shared tokens, as one row, and
+        of the rows."""
         s = self.shape
         edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
         found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
@@ -331,7 +325,8 @@ class LlamaModel:
         return found
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, out: Tensor) -> Tensor:
-        """Write into `out` (rows, length, kv, group, head) what the queries find; the chances (kv * rows, group * length, keys)."""
+        """Write the attention's output into `out` (rows, length, kv, group, head); returns its weights (kv * rows, group * length,
+        keys)."""
         kv, rows, group, length, head = q.shape
         q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
         scores = q2 @ k2.transpose(1, 2)
@@ -399,7 +394,7 @@ class LlamaModel:
         return dx
 
     def _joined(self, out: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, turns: tuple[Tensor, Tensor]) -> None:
-        """Write the gradients of turned queries and keys, and of values, side by side into `out` (n, qkv)."""
+        """Write the gradients of rotated queries and keys, and of values, side by side into `out` (n, qkv)."""
         s = self.shape
         kv, rows, group, length, head = dq.shape
         edge, end = s.heads * head, (s.heads + kv) * head
@@ -409,7 +404,7 @@ class LlamaModel:
 
 
 class TaughtWeights(Protocol):
-    """What is taught: adapters over the matrices, or the matrices themselves."""
+    """The trained weights: adapters over the matrices, or the matrices themselves."""
 
     def collect(self, gradients: WorkerGradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """Add the gradients at one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
@@ -417,13 +412,13 @@ class TaughtWeights(Protocol):
 
 
 def _by_group(turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Cosines and sines as they stand against queries, which have a dimension more: that of the group."""
+    """Cosines and sines shaped for queries, which have one more dimension, the group."""
     cos, sin = turns
     return (cos[:, None], sin[:, None]) if cos.dim() == 3 else turns
 
 
 def _turned(x: Tensor, turns: tuple[Tensor, Tensor], back: bool = False) -> Tensor:
-    """Turned to the positions whose cosines and sines are given (the last but one dimension), or turned back."""
+    """Rotate by the given cosines and sines of positions (the last but one dimension), or back."""
     cos, sin = turns
     half = x.shape[-1] // 2
     a, b = x[..., :half], x[..., half:]

@@ -1,8 +1,8 @@
-"""The prompt of a decoder: the token ids around a text, out of the base's own chat template.
+"""The prompt of a decoder: the token ids around a text, from the base's own chat template.
 
-The template is rendered once, around a mark in place of the text, and what stands before and after the mark is tokenised. Training, the
-reference and the engine all put a text's own ids between these, so they cannot differ; and what looks like a special token inside a text
-is plain characters to all of them.
+The template is rendered once, with a mark in place of the text, and the parts before and after the mark are tokenised. Training, the
+reference and the engine all put a text's own ids between these, so they cannot differ; a special token's name inside a text is plain
+characters to all of them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _COMMON = 6000
 
 
 class _Refused(TemplateError):
-    """A template that does not take the turns it was given."""
+    """A template refused the turns that it was given."""
 
 
 @dataclass(frozen=True)
 class DecoderPrompt:
-    """Token ids before and after a text, and those that end an answer (the first is the one that is taught)."""
+    """Token ids before and after a text, and those that end an answer (the first is used in training)."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
@@ -43,7 +43,7 @@ class DecoderPrompt:
 
     @classmethod
     def of(cls, stored: dict[str, list[int]]) -> DecoderPrompt:
-        """What `json` gave."""
+        """Read the object that `json` gave."""
         return cls(tuple(stored["before"]), tuple(stored["after"]), tuple(stored["stop"]))
 
 
@@ -52,7 +52,7 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
 
     Args:
         folder: holds tokenizer.json and tokenizer_config.json; a base without a chat template gets a plain one.
-        instruction: goes to the system's turn, or before the text where the template knows no system.
+        instruction: the system message; goes before the text where the template has none.
         examples: earlier turns, (text, answer) each.
 
     Raises BaseError where the template cannot be rendered or loses the text.
@@ -65,7 +65,7 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     if template is None:
         return _plain(tokenizer, config, instruction, examples, folder)
     shown = render(template, config, instruction, [*turns, {"role": "user", "content": _MARK}], folder, answer=True)
-    # What ends an answer is what the template puts behind one.
+    # The template puts the end token behind an answer.
     whole = render(template, config, "", [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}], folder, answer=False)
     before, found, after = shown.rpartition(_MARK)
     ending = whole.rpartition(_MARK)[2]
@@ -80,14 +80,14 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
 
 
 def plain_ids(tokenizer: Tokenizer, text: Text) -> list[int]:
-    """A text's own ids: nothing in it is a special token. Takes a tokenizer of `tokenizer_of`."""
+    """A text's own ids, without special tokens. Takes a tokenizer of `tokenizer_of`."""
     tokenizer.encode_special_tokens = True
     found: list[int] = tokenizer.encode(joined(text), add_special_tokens=False).ids
     return found
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:
-    """The tokenizer in a folder, without padding or cutting."""
+    """The tokenizer in a folder, without padding or truncation."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -95,7 +95,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 
 
 def chat_template(folder: Path) -> str | None:
-    """The base's chat template; None where it has none. Raises BaseError for one that is too long to be one."""
+    """The base's chat template; None where it has none. Raises BaseError for one that is too long."""
     file = folder / "chat_template.jinja"
     found = file.read_text(encoding="utf-8") if file.is_file() else _config(folder).get("chat_template")
     if isinstance(found, list):  # several by name, as transformers allows
@@ -110,15 +110,15 @@ def _turns(text: str, answer: str) -> list[dict[str, str]]:
 
 
 def render(template: str, config: dict[str, Any], instruction: str, turns: list[dict[str, str]], folder: Path, answer: bool) -> str:
-    """A conversation as the text that the model reads.
+    """Render a conversation to the text that the model reads.
 
     Args:
         template: the chat template.
         config: names the special tokens (`bos_token`, ...), as tokenizer_config.json does.
-        instruction: words to the system; empty for none. They go before the first text where the template knows no system.
+        instruction: the system message; empty for none. It goes before the first text where the template has none.
         turns: of user and assistant in turn, `role` and `content` each.
-        folder: what the template belongs to, for the error.
-        answer: whether the answer is to be opened.
+        folder: the base's, for the error.
+        answer: whether the start of an answer is added.
 
     Raises BaseError where the template cannot be rendered.
     """
@@ -128,7 +128,7 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
     def refuse(message: str) -> None:
         raise _Refused(message)
 
-    # A prompt that named today's date would not be the one that was taught.
+    # A prompt with today's date would differ from the one in training.
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _: "1 January 2025"}
     names = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
 
@@ -144,7 +144,7 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
                 raise
             shown = ""
         if instruction and instruction.strip() not in shown:
-            # The template knows no system's turn: the instruction goes before the first text.
+            # The template has no system message: the instruction goes before the first text.
             shown = rendered([{"role": "user", "content": f"{instruction}\n\n{turns[0]['content']}"}, *turns[1:]])
     except TemplateError as error:
         raise BaseError(f"the base's chat template cannot be used ({error})", value=str(folder), todo="Name another base.") from error
@@ -154,7 +154,7 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
 def _plain(
     tokenizer: Tokenizer, config: dict[str, Any], instruction: str, examples: Sequence[tuple[str, str]], folder: Path
 ) -> DecoderPrompt:
-    """For a base that was never taught to chat."""
+    """A plain prompt, for a base without a chat template."""
     end = _end(tokenizer, config)
     if end is None:
         raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
@@ -181,7 +181,7 @@ def _end(tokenizer: Tokenizer, config: dict[str, Any]) -> int | None:
 
 
 def _token(value: Any) -> str:
-    """A token's text: configs give it as a text or as an object."""
+    """A token's text, which configs give as a string or an object."""
     return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
 
 

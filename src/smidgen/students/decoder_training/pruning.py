@@ -1,9 +1,9 @@
-"""Prunes a taught decoder: drops layers, neurons of the feed-forward layers, or both, and teaches what is left again.
+"""Prune a trained decoder: drop layers, feed-forward neurons, or both, and train the rest again.
 
-Layers: those go that turn the vectors of the answers' tokens least (block influence; ShortGPT, Men et al. 2024). The first and the last
-stay. Neurons: of each layer those go that are least active on the answers' tokens, in the mean, times the norm of their column in the
-matrix behind. All layers keep as many, so every engine runs what is left. It starts from what was taught, and learns the answers and the
-whole model's chances of them, half and half.
+Layers with the least influence on answer tokens go (block influence; ShortGPT, Men et al. 2024), but never the first or the last. Of each
+layer, neurons go with the least mean activity on answer tokens, times the norm of their column in the matrix behind. All layers keep
+equally many, so every engine runs the rest. The rest starts from the trained weights, and learns the answers and the whole model's
+probabilities, half and half.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from smidgen.students.decoder_training.model import DOWN, GATE_UP, PLACES, Llama
 from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer
 from smidgen.students.settings import DecoderSettings
 
-# Neurons.
-
 NEURON_STEP = 32
-"""Numbers of neurons that are kept are multiples of it: packed forms store matrices in blocks of so many."""
+"""The number of kept neurons is a multiple of it: quantised matrices are stored in such blocks."""
 
 
 def neurons_left(inner: int, share: float) -> int:
-    """How many of `inner` neurons stay where this share is to go. Raises TrainError where that is none less, or hardly one."""
+    """How many of `inner` neurons stay when this share goes. Raises TrainError where none would go, or too few stay."""
     left = round(inner * (1 - share) / NEURON_STEP) * NEURON_STEP
     if not NEURON_STEP <= left < inner:
         todo = f"Leave out another share; a layer keeps a multiple of {NEURON_STEP}."
@@ -39,12 +37,12 @@ def neurons_left(inner: int, share: float) -> int:
 
 
 def lasting_neurons(activity: Tensor, change: WeightChange, share: float) -> list[list[int]]:
-    """Of each layer the numbers of the neurons that stay, ascending.
+    """The numbers of the neurons that stay in each layer, ascending.
 
     Args:
         activity: (layers, inner) mean activity of each neuron, without its sign.
-        change: of the decoder as it was taught.
-        share: of the neurons, which are to go.
+        change: the trained decoder's.
+        share: the share of neurons to drop.
     """
     left = neurons_left(change.shape.inner, share)
     found = []
@@ -55,7 +53,7 @@ def lasting_neurons(activity: Tensor, change: WeightChange, share: float) -> lis
 
 
 def narrowed(change: WeightChange, neurons: Sequence[Sequence[int]]) -> WeightChange:
-    """The change with these neurons of each layer alone, from where it stands."""
+    """The change with these neurons of each layer alone."""
     shape, frozen = replace(change.shape, inner=len(neurons[0])), change.frozen
     layers = [
         {place: _part_of_matrix(place, matrix, kept) for place, matrix in layer.items()}
@@ -65,25 +63,23 @@ def narrowed(change: WeightChange, neurons: Sequence[Sequence[int]]) -> WeightCh
     made = change.fresh(shape, less)
     for (place, number), tensors in change.tensors.items():
         for mine, theirs in zip(made.tensors[place, number], tensors, strict=True):
-            # Of an adapter one of the two factors has the neurons; of a matrix the one that there is.
+            # In an adapter one of the two factors has the neurons.
             mine.copy_(theirs if mine.shape == theirs.shape else _part_of_matrix(place, theirs, neurons[number]))
     return made
 
 
 def _part_of_matrix(place: str, matrix: Tensor, kept: Sequence[int]) -> Tensor:
-    """The rows or columns of a matrix that belong to the neurons; the whole matrix, where none does."""
+    """The rows or columns of a matrix for these neurons; the whole matrix, where it has none."""
     at = torch.tensor(kept)
     if place == GATE_UP:
         return matrix[torch.cat([at, at + len(matrix) // 2])]
     return matrix[:, at] if place == DOWN else matrix
 
 
-# Layers.
-
 LEAST_LAYERS = 3
-"""Layers that stay at least."""
+"""The fewest layers that stay."""
 GUIDED = 0.5
-"""The share of what the healed model learns that comes from the whole one."""
+"""The weight of the whole model's probabilities in the second training."""
 
 
 def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
@@ -96,7 +92,7 @@ def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
 
 
 def check_layers_left(count: int, drop: int) -> None:
-    """Refuse to drop so many of `count` layers that fewer than three would stay, with TrainError. To drop none is always possible."""
+    """Raise TrainError where dropping so many of `count` layers leaves fewer than three. Dropping none is always possible."""
     if drop and count - drop < LEAST_LAYERS:
         raise TrainError(
             "too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - LEAST_LAYERS)} at most."
@@ -104,8 +100,8 @@ def check_layers_left(count: int, drop: int) -> None:
 
 
 def healer(teacher: DecoderTrainer, change: WeightChange, course: DecoderTrainConfig) -> DecoderTrainer:
-    """A teacher of what is left of the decoder, `change`, guided by the whole one, or by the guide that there was. It takes over the
-    lessons and the workers."""
+    """A trainer for the pruned decoder, `change`, guided by the whole one, or by the guide of its training. It takes over the examples and
+    the workers."""
     whole = teacher.model
     layers = [
         DecoderLayer(
@@ -117,14 +113,14 @@ def healer(teacher: DecoderTrainer, change: WeightChange, course: DecoderTrainCo
     model = LlamaModel(change.shape, whole.table, whole.output, layers, whole.before)
     change.merge(model, teacher.workers)
     lessons, held = ([lesson for group in groups for lesson in group] for groups in (teacher.groups, teacher.held))
-    # A larger guide knows better than the whole model what is to be written.
+    # A larger guide is better than the whole model.
     return DecoderTrainer(
         model, change, lessons, held, course, teacher.workers, teacher.guide or DecoderGuide(whole, GUIDED), teacher.drawing
     )
 
 
 def shortened(change: WeightChange, layers: Sequence[int]) -> WeightChange:
-    """The change of those layers, numbered anew, from where it stands."""
+    """The change with those layers alone, renumbered."""
     whole = change.frozen
     frozen = FrozenWeights([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.beside[n] for n in layers])
     made = change.fresh(replace(change.shape, layers=len(layers)), frozen)
@@ -135,14 +131,11 @@ def shortened(change: WeightChange, layers: Sequence[int]) -> WeightChange:
     return made
 
 
-# Both together.
-
-
 def pruned(
     teacher: DecoderTrainer, settings: DecoderSettings, progress: Progress
 ) -> tuple[WeightChange, list[int] | None, list[list[int]] | None]:
-    """The change of what is left, the layers that stay, and the neurons of each of these; None where all stay. Both are chosen by the whole
-    decoder. Raises TrainError where too little would be left."""
+    """Prune the trained decoder; returns the change of the rest, the layers that stay, and the neurons of each of these, None where all
+    stay. Both are chosen on the whole decoder. Raises TrainError where too little would be left."""
     change, layers, neurons = teacher.change, None, None
     if settings.drop_neurons:
         neurons = lasting_neurons(teacher.activity(), change, settings.drop_neurons)

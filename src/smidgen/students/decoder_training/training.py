@@ -1,4 +1,4 @@
-"""Trains a decoder: examples in batches, the optimiser, the rate, what is held apart, and when to stop."""
+"""Train a decoder: batches, the optimiser, the learning rate, held-out examples, and when to stop."""
 
 from __future__ import annotations
 
@@ -20,26 +20,23 @@ from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock, Wor
 from smidgen.students.decoder_training.model import LlamaModel
 from smidgen.students.processor import Workers
 
-# Examples in groups of one input, groups in blocks, and how many tokens they have.
-
 _LEAST = 16
-"""Lessons that are left of many."""
+"""Fewest held-out examples that are kept of many."""
 
 
 def tokens_of(groups: Sequence[Group]) -> int:
-    """Tokens of groups, each laid out in a row."""
+    """Tokens of groups, each in one row."""
     return sum(length_of(group) for group in groups)
 
 
 def spread_evenly(lessons: Sequence[DecoderExample], tokens: float) -> Sequence[DecoderExample]:
-    """Of the held lessons, spread evenly, those that have about so many tokens; a handful at least."""
+    """Held-out examples with about so many tokens, evenly spread; at least a handful."""
     every = sum(len(lesson.ids) for lesson in lessons)
     return lessons if every <= tokens else evenly(lessons, max(_LEAST, int(len(lessons) * tokens / every)))
 
 
 def grouped(lessons: Sequence[DecoderExample], most: int) -> list[Group]:
-    """Lessons with the same input together, in the order of the first of each, but no group longer than `most` tokens (a lesson that is
-    longer by itself is a group by itself)."""
+    """Group examples by input, in the order of the first of each; no group is longer than `most` tokens, unless it is a single example."""
     by_input: dict[bytes, list[list[DecoderExample]]] = {}
     for lesson in lessons:
         groups = by_input.setdefault(lesson.ids[: len(lesson.ids) - lesson.answer].tobytes(), [])
@@ -51,12 +48,12 @@ def grouped(lessons: Sequence[DecoderExample], most: int) -> list[Group]:
 
 
 def length_of(group: Sequence[DecoderExample]) -> int:
-    """Tokens of a group laid out in a row: the input once, and every answer."""
+    """Tokens of a group in one row: the input once, and every answer."""
     return len(group[0].ids) + sum(lesson.answer for lesson in group[1:])
 
 
 def block_of(groups: Sequence[Group]) -> RowBlock:
-    """Groups side by side, each an input and its answers, padded on the right with token 0, which nothing looks at."""
+    """Groups as a block of rows, each an input and its answers, padded on the right with token 0, which no token sees."""
     length = max(length_of(group) for group in groups)
     ids, parts, positions = (np.zeros((len(groups), length), dtype=np.int64) for _ in range(3))
     answers, targets, weights, drawn = [], [], [], []
@@ -89,24 +86,21 @@ def block_of(groups: Sequence[Group]) -> RowBlock:
     )
 
 
-# The loop.
-
-
 @dataclass(frozen=True)
 class DecoderTrainConfig:
-    """How a decoder is taught.
+    """The plan of a training run.
 
     Attributes:
         steps: optimiser steps in all.
         batch: examples a step.
-        rate: peak learning rate; it rises over the first `warmup` of the steps and falls linearly to nothing.
-        block_tokens: tokens that one worker computes at once; bounds memory (by its shapes some 16 kB a token and layer of a 135 M model).
+        rate: peak learning rate; it rises over the first `warmup` share of the steps and falls linearly to 0.
+        block_tokens: tokens that one worker computes at once; bounds memory (about 16 kB a token and layer of a 135 M model).
         seed: of the order.
-        checks: how often the held examples are looked at, evenly over the steps.
-        patience: looks without a better loss after which teaching stops.
-        shared: whether an input is read once for several answers to it.
-        rounded_from: the share of the steps after which matrices are rounded as they will be stored; None: never.
-        rounding_costs: the most by which rounding may raise the held loss (nats a token), or what was best without it stays; None: any.
+        checks: how often the held-out loss is measured, evenly over the steps.
+        patience: measurements without a lower loss after which training stops.
+        shared: whether an input is computed once for several answers.
+        rounded_from: the share of the steps after which matrices are rounded as they will be stored; None for never.
+        rounding_costs: the most by which rounding may raise the held-out loss (nats a token), else it is undone; None for any.
     """
 
     steps: int
@@ -125,7 +119,7 @@ class DecoderTrainConfig:
 
 @dataclass(frozen=True)
 class DecoderProgress:
-    """Where teaching stands: after `step` of `steps`, the batch's loss (nats a token), tokens a second so far in this run."""
+    """Progress after `step` of `steps`: the batch's loss (nats a token), and tokens a second so far in this run."""
 
     step: int
     steps: int
@@ -134,17 +128,17 @@ class DecoderProgress:
 
 
 _LOOKING = 0.15
-"""Of the time of teaching, what looking at the held examples may take."""
+"""Most share of the training time for measuring the held-out loss."""
 _READ = 1 / 3
-"""What reading a token takes, of learning from it: 0.26 of it in two long runs."""
+"""Time of measuring a token, as a share of training on it; 0.26 in two long runs."""
 _HOPELESS = 3
-"""Where rounding, once taught until the next look, costs so many times what it may, the rest of the steps are better taught without."""
+"""Rounding is undone early where, at the next measurement, it costs so many times what it may."""
 _HELD_STEPS = 2
-"""Steps whose tokens the held examples may have that are looked at; more would show little more."""
+"""Held-out tokens measured at once, in training steps; more would show little more."""
 
 
 class DecoderTrainer:
-    """Teaches `change` on `lessons`; what was best on `held` is what stays, and be it what it started from. Without `held` it is what came
+    """Trains `change` on `lessons`. The weights with the lowest loss on `held` stay, even those it started from; without `held`, the
     last."""
 
     def __init__(
@@ -164,7 +158,7 @@ class DecoderTrainer:
         self.groups, self._lessons = grouped(lessons, most), len(lessons)
         self.held = grouped(spread_evenly(held, _HELD_STEPS * course.batch * tokens_of(self.groups) / max(1, len(lessons))), most)
         self._groups_a_step = self._groups_of(course.batch)
-        # Steps of one group that take as long as a look.
+        # Steps of one group that take as long as a measurement.
         self._look_groups = _READ * tokens_of(self.held) * len(self.groups) / max(1, tokens_of(self.groups))
         self.parameters = change.parameters()
         self.optimizer = torch.optim.AdamW(
@@ -175,20 +169,19 @@ class DecoderTrainer:
         self.best: dict[str, Tensor] | None = None
         self.done = False
         self._first_loss = 0  # of those that count: losses with and without rounding are not compared
-        self._plain: dict[str, Tensor] | None = None  # what was best before matrices were rounded
+        self._plain: dict[str, Tensor] | None = None  # the best weights before matrices were rounded
         self.rounding_given_up = False
 
     @property
     def unmoved(self) -> bool:
-        """Whether no step was better on the held examples than what it started from: the base, or its best rounded as it is stored."""
+        """Whether no step beat the start on the held-out examples: the base, or the best weights, rounded."""
         counted = self.losses[self._first_loss :]
         return len(counted) > 1 and counted[0] < min(counted[1:])
 
     def run(self, stepped: Callable[[DecoderProgress], None], rested: Callable[[], None] = lambda: None) -> None:
-        """Teach from where it stands to the end. `stepped` is told of every step; `rested` is called between steps, where the state may be
-        stored.
+        """Train to the end. `stepped` is called with the progress of every step; `rested` between steps, when the state may be stored.
 
-        Raises TrainError where the loss is no number any more.
+        Raises TrainError where the loss is no longer a number.
         """
         began, tokens = time.perf_counter(), 0
         if self.step == 0 and self.held and not self.losses:
@@ -211,7 +204,7 @@ class DecoderTrainer:
             stepped(DecoderProgress(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
             rested()
         if self.held and self._looked < self.step and not self.done:
-            self._look()  # the steps were made fewer on the way
+            self._look()  # the number of steps was reduced on the way
         if self._rounding_costs():
             self._give_rounding_up()
         if self.best is not None:
@@ -219,7 +212,7 @@ class DecoderTrainer:
         self.change.merge(self.model, self.workers)
 
     def seconds_a_step(self, tries: int = 2) -> float:
-        """Seconds that a step takes here, the shorter of some tries; nothing is learnt."""
+        """Seconds of a step, the shortest of some tries; nothing is learnt."""
         self.change.merge(self.model, self.workers)
         took = []
         for number in range(tries + 1):
@@ -230,34 +223,34 @@ class DecoderTrainer:
         return min(took[1:])
 
     def limit(self, steps: int) -> None:
-        """Take another number of steps in all."""
+        """Set the number of steps."""
         self.course = replace(self.course, steps=max(1, steps))
 
     def regroup(self, batch: int) -> None:
-        """Take another number of examples a step, and so many more or fewer steps."""
+        """Set the number of examples a step, and change the number of steps accordingly."""
         steps = math.ceil(self.course.steps * self.course.batch / batch)
         self.course = replace(self.course, batch=batch, steps=max(1, steps))
         self._groups_a_step = self._groups_of(batch)
 
     def _groups_of(self, batch: int) -> int:
-        """Groups of a step: as many as have its number of examples, on average."""
+        """Groups of a step, with its number of examples on average."""
         return min(len(self.groups), max(1, round(batch * len(self.groups) / max(1, self._lessons))))
 
     def held_loss(self) -> float:
-        """Mean cross-entropy (nats a token) of the held answers, in the model as it is merged now."""
+        """Mean cross-entropy (nats a token) of the held-out answers, with the weights merged last."""
         sums = self._spread(self.held, None, 1.0)
         return sum(total for total, _ in sums) / max(1e-9, sum(weight for _, weight in sums))
 
     def influences(self, most: int = 256) -> Tensor:
-        """(layers,) the mean influence of each layer on the answers of up to `most` groups of lessons; see `llama.Llama.influences`."""
+        """(layers,) the mean influence of each layer on the answers of up to `most` groups; see `LlamaModel.influences`."""
         return self._seen(self.model.influences, most)
 
     def activity(self, most: int = 256) -> Tensor:
-        """(layers, inner) the mean activity of each neuron on the same answers; see `llama.Llama.activity`."""
+        """(layers, inner) the mean activity of each neuron on those answers; see `LlamaModel.activity`."""
         return self._seen(self.model.activity, most)
 
     def _seen(self, of: Callable[[RowBlock], Tensor], most: int) -> Tensor:
-        """What is seen of a block, summed over blocks and divided by their answers' tokens."""
+        """A measure of blocks, summed over them and divided by their answer tokens."""
         some = self.groups[:: math.ceil(len(self.groups) / most)]
         hands = [some[worker :: self.workers.count] for worker in range(self.workers.count)]
 
@@ -308,11 +301,11 @@ class DecoderTrainer:
     def _due(self) -> bool:
         affordable = math.ceil(self._look_groups / (_LOOKING * self._groups_a_step))
         every = max(1, self.course.steps // self.course.checks, affordable)
-        # Not every so many steps from the first one on: their number is seen anew while they are taken.
+        # Counted from the last measurement, for the number of steps may change on the way.
         return self.step - self._looked >= every or self.step == self.course.steps
 
     def _look(self) -> None:
-        """Keep the numbers with the least held loss; stop after `patience` looks without a lesser one."""
+        """Measure the held-out loss, keep the best weights, and stop after `patience` measurements without a lower loss."""
         self.change.merge(self.model, self.workers)
         loss = self.held_loss()
         self.losses.append(loss)
@@ -321,17 +314,16 @@ class DecoderTrainer:
             self._keep()
         if len(counted) > 1 and self._rounding_costs(_HOPELESS):
             self._give_rounding_up()
-            del self.losses[-len(counted) :]  # of a model that is not taught any more
+            del self.losses[-len(counted) :]  # of a model that is discarded
             return
         over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
         if over and self._rounding_due(self.course.steps):
-            self.step = self._rounding_step()  # what is learnt without rounding is learnt
+            self.step = self._rounding_step()  # nothing more is learnt without rounding
         else:
             self.done = over
 
     def _keep(self) -> None:
-        """Take the numbers as they are now for the best, in the place of those before: all matrices of a decoder are too large to be held
-        a third time."""
+        """Keep the present weights as the best, in the place of the former: all matrices are too large to be held a third time."""
         if self.best is None:
             self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
             return
@@ -339,7 +331,7 @@ class DecoderTrainer:
             self.best[name].copy_(tensor)
 
     def _rounding_step(self) -> int:
-        """The step from which on matrices are rounded."""
+        """The step from which matrices are rounded."""
         return round((self.course.rounded_from or 0.0) * self.course.steps)
 
     def _rounding_due(self, step: int) -> bool:
@@ -347,38 +339,38 @@ class DecoderTrainer:
         return due and not self.rounding_given_up
 
     def _round(self) -> None:
-        """From the best numbers on, teach the rounded matrices."""
+        """Go on from the best weights, with rounded matrices."""
         if self.best is not None:
             self.change.load(self.best)
             if self.course.rounding_costs is not None:
                 self._plain = {name: tensor.clone() for name, tensor in self.best.items()}
         self.change.rounded, self._first_loss = True, len(self.losses)
         if self.held:
-            self._look()  # what was best, as it will be stored: rounded teaching has to beat that
+            self._look()  # the best weights, rounded: further training has to beat these
 
     def _rounding_costs(self, times: float = 1) -> bool:
-        """Whether the held loss of rounded matrices, at its best, is over that before by more than so many times what it may be."""
+        """Whether rounding raised the best held-out loss by more than `times` times what it may."""
         most, counted = self.course.rounding_costs, self.losses[self._first_loss :]
         if most is None or self._plain is None or not counted:
             return False
         return min(counted) - min(self.losses[: self._first_loss]) > times * most
 
     def _give_rounding_up(self) -> None:
-        """Go back to what was best before matrices were rounded."""
+        """Go back to the best weights before rounding."""
         assert self._plain is not None
         self.change.load(self._plain)
         self.best, self._plain, self.change.rounded = self._plain, None, False
         self._first_loss, self.rounding_given_up = 0, True
 
     def batch(self, step: int) -> list[Group]:
-        """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
+        """The examples of a step: every epoch in its own order; the rest of one and the start of the next may be together."""
         n, size = len(self.groups), self._groups_a_step
         places = range(step * size, (step + 1) * size)
         orders = {epoch: np.random.default_rng([self.course.seed, 5, epoch]).permutation(n) for epoch in {place // n for place in places}}
         return [self.groups[orders[place // n][place % n]] for place in places]
 
     def taught(self, step: int) -> list[Group]:
-        """The examples of a step as they are taught: some with answers that the model, as it is merged now, draws itself."""
+        """The examples of a step, some with answers that the model samples itself."""
         batch = self.batch(step)
         return batch if self.drawing is None else self.drawing.put(self.model, batch, step, self.workers)
 
@@ -412,8 +404,8 @@ class DecoderTrainer:
         return max(0.0, (steps - self.step) / max(1, steps - warmup))
 
     def _spread(self, groups: Sequence[Group], collected: Sequence[WorkerGradients] | None, rate: float) -> list[tuple[float, float]]:
-        """The summed loss and weight of each worker's share. Sorted by length and dealt out in turn, so that shares are alike and little is
-        padded."""
+        """The summed loss and weight of each worker's share; groups are dealt out by length, so that shares are equal and padding is
+        little."""
         order = sorted(range(len(groups)), key=lambda place: -length_of(groups[place]))
         hands = [[groups[place] for place in order[worker :: self.workers.count]] for worker in range(self.workers.count)]
 

@@ -1,4 +1,4 @@
-"""Batches without padding waste: rows of about one length are laid end to end, and the batch is still a random sample of the rows."""
+"""Batches with little padding: rows of similar length are laid end to end, and a batch is still a random sample of the rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PackedBatch:
 
 @dataclass(frozen=True)
 class TokenUnits:
-    """Which of a batch's tokens make up which unit (a word, say), one entry for each token of each unit."""
+    """The tokens of each unit (such as a word) in a batch, one entry for each token of each unit."""
 
     tokens: Tensor  # [entries] int64, places in the batch
     owners: Tensor  # [entries] int64, the unit, counted over the batch
@@ -54,13 +54,13 @@ class TokenUnits:
         return torch.zeros(self.count, x.shape[1]).index_add_(0, self.owners, x[self.tokens].float() * self.shares)
 
     def mean_backward(self, dmean: Tensor, tokens: int) -> Tensor:
-        """The gradient of so many token states, f32, from that of the means."""
+        """The gradient of the states of `tokens` tokens, f32, from that of the means."""
         return torch.zeros(tokens, dmean.shape[1]).index_add_(0, self.tokens, dmean[self.owners] * self.shares)
 
 
 def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> TokenUnits:
     """The units of a batch, in the order of its rows. `pieces` holds for each data row (units, 2): first piece of each unit, and one past
-    its last; `before` is how many special tokens stand before a row's first piece."""
+    its last; `before` is the number of special tokens before a row's first piece."""
     tokens, owners, sizes = [], [], []
     count = 0
     for block in batch.blocks:
@@ -243,7 +243,7 @@ class DropoutBank:
         self.rng = np.random.default_rng(seed)
 
     def fork(self, *seed: int) -> DropoutBank:
-        """The same masks, cut at offsets of a sequence of its own."""
+        """A bank of the same masks, with its own random offsets."""
         twin = copy.copy(self)
         twin.rng = np.random.default_rng(list(seed))
         return twin

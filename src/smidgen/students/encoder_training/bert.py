@@ -36,7 +36,7 @@ _HF_NAMES = {
 
 @dataclass(frozen=True)
 class BufferSlice:
-    """A stretch of the flat buffer that shares learning rate and decay."""
+    """A range of the flat buffer with one learning rate and decay."""
 
     start: int
     end: int
@@ -148,7 +148,7 @@ class FastBert:
         return {n: flat[at : at + s.numel()].view(s) for n, s, at in shapes}
 
     def replica(self) -> FastBert:
-        """The same weights (shared) with gradients and activations of its own."""
+        """A copy that shares the weights and has its own gradients and activations."""
         twin = copy.copy(self)
         twin.grads = torch.zeros_like(self.grads)
         twin._g = [self._views(twin.grads, s) for s in self._shapes]

@@ -61,16 +61,14 @@ def encode(
     return out
 
 
-# How many tokens of a text are read: as many as the training texts need, within what the encoder can read.
-
 LEAST, MOST = 128, 512
 _STEP = 64
 _WHOLE = 0.95
-"""The share of the texts that are read whole; the few longest ones do not set the time that all take."""
+"""The share of the texts that are read whole; the longest few must not slow down all."""
 _AT_ONCE = 512
-"""Texts that are encoded together: what is known of their tokens is held only so long, their lengths alone are kept."""
+"""Texts that are tokenised at once, to bound memory."""
 _CHARACTERS = 16
-"""A text is looked at up to so many characters for each token that could be read of it."""
+"""Most characters of a text per token that could be read of it."""
 
 
 def positions(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""From a trained encoder on disk to an ONNX graph. A BERT is built node by node, without torch; anything else is traced.
+"""Export a trained encoder to ONNX. A BERT is built node by node, without torch; anything else is traced.
 
 The folder of a trained encoder holds `config.json`, `tokenizer.json`, `model.safetensors` (the encoder's tensors under their Hugging
 Face names, no prefix; beside them `head.weight` (k, width), of a kernel head (k, m) and `head.landmarks`, and `head.bias` (k,)) and
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-# What stands on a trained encoder, as its folder says.
-
 ACTIVATIONS = ("gelu", "tanh", "relu")
-"""What a hidden layer between pooled features and head may be."""
+"""Activations of a hidden layer between pooled features and head."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedHead:
-    """What stands on the encoder; the content of `smidgen_student.json`.
+    """The head of an encoder; the content of `smidgen_student.json`.
 
     Attributes:
         pooling: `mean` over the tokens that are not padding; `cls`, the first token; or `tokens`: none, the head stands on every token.
@@ -68,11 +66,8 @@ class ExportedHead:
         return head
 
 
-# An encoder of any architecture that transformers knows, traced by torch.
-
-
 def trace(folder: Path, head: ExportedHead, file: Path, opset: int) -> None:
-    """Write the student in `folder` to `file`, with the inputs and outputs that `export_encoder` names.
+    """Trace the student in `folder`, of any architecture that transformers knows, to `file`; inputs and outputs as in `export_encoder`.
 
     The graph has `token_type_ids` where the architecture has more than one type of token.
 
@@ -153,8 +148,6 @@ def _module(torch: Any, encoder: Any, own: dict[str, Any], head: ExportedHead) -
 
     return EncoderWithHead().eval()
 
-
-# A BERT, node by node.
 
 Tensors = dict[str, NDArray[Any]]
 

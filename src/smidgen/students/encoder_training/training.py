@@ -1,4 +1,4 @@
-"""The training loop of encoders, the head, and how much each training row is believed.
+"""The training loop of encoders, the head, and the weights of training rows.
 
 Everything random in it is a function of the seed and the epoch, so a run that goes on from an epoch's checkpoint ends with the same
 weights, bit for bit, as one that was never stopped.
@@ -27,18 +27,14 @@ if TYPE_CHECKING:
     from smidgen.students.encoder_training.transformers_encoder import TransformersEncoder
 
 
-# How much each training row is believed, and the loss that follows.
-
-
 @dataclass(frozen=True)
 class RowBelief:
-    """How much is believed of n rows.
+    """Weights and soft labels of n rows.
 
     Attributes:
-        weights: (n,) f32, how much each counts.
-        shares: (n, classes) f32, the labels that are believed in, adding up to 1; zeros in a row of which the target alone is believed in.
-            None where that is so of all.
-        temperature: at which the shares and the model's probabilities are compared.
+        weights: (n,) f32, the weight of each row.
+        shares: (n, classes) f32, soft labels that add up to 1; zeros for a row with a hard label; None where all are hard.
+        temperature: at which soft labels and the model's probabilities are compared.
     """
 
     weights: Tensor
@@ -47,7 +43,7 @@ class RowBelief:
 
     @classmethod
     def of(cls, rows: Sequence[Row], names: Sequence[str], temperature: float) -> RowBelief | None:
-        """What the rows say of themselves, for outputs in the order of `names`; None where every row is believed wholly."""
+        """Weights and soft labels of the rows, for outputs in the order of `names`; None where all weigh 1 and have hard labels."""
         if all(row.weight == 1 and not row.shares for row in rows):
             return None
         index = {name: number for number, name in enumerate(names)}
@@ -61,8 +57,8 @@ class RowBelief:
         return cls(torch.tensor([row.weight for row in rows], dtype=torch.float32), shares, temperature)
 
     def loss(self, logits: Tensor, targets: Tensor, rows: Tensor, label_smoothing: float, class_weights: Tensor | None) -> Tensor:
-        """The mean loss of the given rows by how much they count: cross entropy; where belief is shared, the divergence (KL) of the model's
-        probabilities from the shares, both softened by the temperature, times its square (Hinton, Vinyals and Dean 2015)."""
+        """The weighted mean loss of the given rows: cross entropy; for soft labels the KL divergence of the model's probabilities from
+        them, both softened by the temperature, times its square (Hinton, Vinyals and Dean 2015)."""
         loss = F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
         if self.shares is not None:
             shares = self.shares[rows]
@@ -76,18 +72,16 @@ class RowBelief:
         return (loss * weights).sum() / weights.sum().clamp(min=1e-9)
 
 
-# The loop.
-
 LossFn: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 FEW = 40
-"""Up to so many rows a class are few: see `default_config`."""
+"""Up to so many rows a class count as few: see `default_config`."""
 
 _EMA_EVERY = 4  # steps between two updates of the averaged weights
 
 
 @dataclass
 class EncoderTrainConfig:
-    """What a run does; the defaults are the measured recipe."""
+    """Settings of a run; the defaults are the measured recipe."""
 
     epochs: int = 4
     batch_rows: int = 64
@@ -136,7 +130,7 @@ def default_config(rows: int, classes: int, **overrides: Any) -> EncoderTrainCon
 
 @dataclass
 class TrainingProgress:
-    """What the per-step callback gets."""
+    """The argument of the callback after each step."""
 
     step: int
     total_steps: int
@@ -267,7 +261,7 @@ class EncoderTrainer:
         return features * keep / (1 - self.cfg.head_dropout)
 
     def _loss(self, features: Tensor, flat: Tensor, rows: np.ndarray) -> Tensor:
-        """The loss of data rows, from what the encoder gave for them, in their order."""
+        """The loss of data rows, from their pooled features, in their order."""
         cfg, targets = self.cfg, self.targets[torch.from_numpy(rows)]
         logits = self.head.logits(self._dropped(features), flat)
         if self.belief is None or targets.ndim > 1:
@@ -279,7 +273,7 @@ class EncoderTrainer:
         return loss
 
     def _batch(self, worker: int, rows: np.ndarray) -> PackedBatch:
-        """What a worker computes of a step: its share of the rows, as they are read this time."""
+        """A worker's share of a step's rows, with tokens dropped at random."""
         ids: Rows = self.ids
         if self.cfg.token_drop:
             ids = {int(r): drop_tokens(self.ids[r], self.cfg.token_drop, self.rngs[worker]) for r in rows}
@@ -371,7 +365,7 @@ class EncoderTrainer:
         )  # fmt: skip
 
     def _reseed(self) -> None:
-        """Make all that is random in this epoch a function of seed and epoch."""
+        """Make all randomness in this epoch a function of seed and epoch."""
         seed, epoch = self.cfg.seed, self.epoch
         self.generator.manual_seed(int(np.random.default_rng([seed, epoch, 3]).integers(1 << 62)))
         for i in range(self.workers.count):

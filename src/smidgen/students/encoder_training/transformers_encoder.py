@@ -59,8 +59,8 @@ class TransformersEncoder:
         self._pooled: Tensor | None = None
 
     def replica(self) -> TransformersEncoder:
-        """Autograd keeps its gradients in the parameters, so there is one of it only."""
-        raise ValueError("AnyEncoder runs with one worker")
+        """Raise ValueError: autograd keeps its gradients in the parameters, so there can be no replica."""
+        raise ValueError("TransformersEncoder runs with one worker")
 
     def sync(self) -> None:
         """The parameters are views of `master`: there is nothing to do."""
