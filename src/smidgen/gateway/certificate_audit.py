@@ -185,14 +185,14 @@ def note_lost(
     segment: str | None = None,
     owner: str = "",
 ) -> bool:
-    """Take in an audit that was drawn and never answered; returns whether the certificate is revoked by audits. Arguments as `observe`."""
-    return _taken(bundle, paper, None, probability, now, segment, owner)
+    """Take in an audit that was drawn and never answered; arguments, result and errors as `observe`."""
+    return observe(bundle, paper, None, probability, now, segment, owner)
 
 
 def observe(
     bundle: Path,
     paper: Certificate,
-    loss: float,
+    loss: float | None,
     probability: float = 1.0,
     now: datetime | None = None,
     segment: str | None = None,
@@ -202,7 +202,7 @@ def observe(
 
     Args:
         bundle: folder of the bundle whose certificate `paper` is.
-        loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
+        loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one. None: it was never answered.
         probability: with which this request was chosen, decided before the loss was known: at least the declared one, or, where none was
             declared, always the same.
         segment: the request's, where the certificate is by segments and it is known.
@@ -210,12 +210,6 @@ def observe(
 
     Raises ValueError for a loss or a probability out of range, and then takes nothing in; OSError where the state cannot be written.
     """
-    return _taken(bundle, paper, loss, probability, now, segment, owner)
-
-
-def _taken(
-    bundle: Path, paper: Certificate, loss: float | None, probability: float, now: datetime | None, segment: str | None, owner: str
-) -> bool:
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         try:

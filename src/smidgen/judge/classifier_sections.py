@@ -31,6 +31,7 @@ from smidgen.judge.sections import (
     OutOfScope,
     RiskCoverage,
     measured,
+    shortened,
 )
 from smidgen.stats import calibration, classification_metrics, risk_coverage_curve
 from smidgen.stats.classification_metrics import confusion, label_set, same_labels
@@ -290,7 +291,7 @@ def mistakes(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _MISTAK
 
 
 def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
-    gold, answer, text = words(row.output), words(reply.output), joined(row.input)
+    gold, answer = words(row.output), words(reply.output)
     beside = next((score for label, score in reply.alternatives if label == row.output), None)
     times = seen[gold, answer]
     if reply.score >= 0.9:
@@ -302,7 +303,7 @@ def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
     else:
         why = ""
     return Mistake(
-        text=text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
+        text=shortened(joined(row.input), _LONGEST),
         gold=gold,
         answer=answer,
         score=min(1.0, max(0.0, reply.score)),

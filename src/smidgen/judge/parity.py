@@ -21,7 +21,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import words
 from smidgen.judge.quality_gate import GateSettings
-from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured
+from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured, shortened
 from smidgen.stats.classification_metrics import same_labels, share
 from smidgen.stats.intervals import MetricChange, paired_change, paired_grades
 
@@ -131,7 +131,8 @@ def require(facts: ParityFacts) -> None:
         return
     total = round((1 - facts.agreement.value) * facts.n)
     lines = [
-        f"{_short(text.text)!r}: trained {text.trained!r}, served {text.served!r}" + (f" (gold {text.gold!r})" if text.gold else "")
+        f"{shortened(' '.join(text.text.split()), _LONGEST)!r}: trained {text.trained!r}, served {text.served!r}"
+        + (f" (gold {text.gold!r})" if text.gold else "")
         for text in facts.changed[:_SHOWN]
     ]
     if total > len(lines):
@@ -202,8 +203,3 @@ def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
 def _first(output: Any) -> Any:
     """The first of several references."""
     return output[0] if isinstance(output, list) and output else output
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

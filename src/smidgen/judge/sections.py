@@ -406,6 +406,11 @@ class Environment(ReportPart):
     seed: int | None = None
 
 
+def shortened(text: str, most: int) -> str:
+    """A text cut to at most so many characters, the last one an ellipsis where it was cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def measured(metric: Metric | None) -> Measured | None:
     """A metric for the report; None where it could not be measured."""
     if metric is None or not math.isfinite(metric.value):

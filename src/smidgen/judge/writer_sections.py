@@ -12,7 +12,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import all_measured, point, words
-from smidgen.judge.sections import CalibrationBin, CalibrationFacts, RiskCoverage, Stated, WrittenSample
+from smidgen.judge.sections import CalibrationBin, CalibrationFacts, RiskCoverage, Stated, WrittenSample, shortened
 from smidgen.stats import calibration, risk_coverage_curve
 
 _SAMPLES = 18
@@ -68,9 +68,9 @@ def samples(rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[floa
 def _sample(row: Row, reply: Reply, grade: float, weak: bool) -> WrittenSample:
     wanted = row.output if isinstance(row.output, list) else [row.output]
     return WrittenSample(
-        text=_short(joined(row.input)),
-        wanted=tuple(_short(words(one)) for one in wanted[:_REFERENCES]),
-        got=_short(words(reply.output)),
+        text=shortened(joined(row.input), _LONGEST),
+        wanted=tuple(shortened(words(one), _LONGEST) for one in wanted[:_REFERENCES]),
+        got=shortened(words(reply.output), _LONGEST),
         grade=float(grade),
         score=min(1.0, max(0.0, reply.score)),
         row=row.number or None,
@@ -83,7 +83,3 @@ def _sample(row: Row, reply: Reply, grade: float, weak: bool) -> WrittenSample:
 
 def _stated(reply: Reply, name: str) -> tuple[Stated, ...]:
     return tuple(Stated(key=entry["key"], value=entry["value"]) for entry in reply.facts.get(name, ()))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

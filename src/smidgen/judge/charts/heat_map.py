@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from smidgen.judge.charts.axes import picture, tag
-from smidgen.judge.sections import ConfusionTable
+from smidgen.judge.sections import ConfusionTable, shortened
 
 _LONGEST = 26
 _LETTER = 7.4  # mean width of a letter at the size of tick labels, on the wide side: fonts differ
@@ -14,22 +14,23 @@ _LETTER = 7.4  # mean width of a letter at the size of tick labels, on the wide 
 def draw(table: ConfusionTable) -> Markup:
     """The heat map. A cell's opacity is its share of the gold label's rows; with few labels the counts are in the cells."""
     labels, n = table.labels, len(table.labels)
+    names = [shortened(label, _LONGEST) for label in labels]
     cell = 92.0 if n <= 3 else 46.0 if n <= 9 else 26.0 if n <= 22 else 19.0
-    longest = max((len(_short(label)) for label in labels), default=0)
+    longest = max(map(len, names), default=0)
     side = longest * _LETTER + 14
     level = n <= 3  # few enough for the names to stand level above their columns
     head = 30.0 if level else longest * _LETTER * 0.77 + 20
     tail = 10.0 if level else longest * _LETTER * 0.65
     width, height = side + n * cell + tail, head + n * cell + 6
     drawn: list[Markup] = [tag("rect", x=side, y=head, width=n * cell, height=n * cell, class_="field")]
-    for at, label in enumerate(labels):
+    for at, (label, name) in enumerate(zip(labels, names, strict=True)):
         middle = at * cell + cell / 2
-        drawn.append(tag("text", _short(label), tag("title", label), x=side - 8, y=head + middle + 4, class_="tick", text_anchor="end"))
+        drawn.append(tag("text", name, tag("title", label), x=side - 8, y=head + middle + 4, class_="tick", text_anchor="end"))
         x, y = side + middle, head - 8
         drawn.append(
-            tag("text", _short(label), tag("title", label), x=x, y=y, class_="tick", text_anchor="middle")
+            tag("text", name, tag("title", label), x=x, y=y, class_="tick", text_anchor="middle")
             if level
-            else tag("text", _short(label), tag("title", label), x=x + 2, y=y, class_="tick", transform=f"rotate(-50 {x + 2:.1f} {y:.1f})")
+            else tag("text", name, tag("title", label), x=x + 2, y=y, class_="tick", transform=f"rotate(-50 {x + 2:.1f} {y:.1f})")
         )
         drawn.append(
             tag(
@@ -84,7 +85,3 @@ def _cell(table: ConfusionTable, row: int, column: int, number: int, share: floa
         light = "cell-number on" if strength > 0.78 else "cell-number"
         drawn.append(tag("text", f"{number}", x=x + cell / 2, y=y + cell / 2 + (5 if cell > 60 else 4), class_=light, text_anchor="middle"))
     return tag("g", *drawn)
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"

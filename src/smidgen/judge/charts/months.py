@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from smidgen.core.quantities import dollars
 from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_up, tag
+from smidgen.judge.sections import shortened
 from smidgen.usage.break_even import BreakEven, PaybackOutcome
 
 _HEAD = 88.0  # room for the heading, above the plot
@@ -34,7 +35,7 @@ def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
     """The chart, with its heading, when each line pays back, and small print, for `standalone`."""
     last = len(found.months)
     lines = [
-        _Line(f"{_cut(model)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
+        _Line(f"{shortened(model, _LONGEST)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
         _Line("Both", "both", _summed(found.build_usd, [month.hybrid_usd for month in found.months]), found.hybrid),
         _Line("Small model alone", "own", _summed(found.build_usd, [month.slm_usd for month in found.months]), found.slm),
     ]
@@ -129,10 +130,6 @@ def _ticks(last: int) -> list[int]:
     """Ticks at whole months, about a dozen at most."""
     step = next((step for step in (1, 2, 3, 6, 12, 24) if last / step <= 12), 60)
     return list(range(0, last + 1, step))
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
 def _whole(value: float) -> str:
