@@ -1,4 +1,4 @@
-"""`smidgen audit`: people say what is right of a random share of what was answered here, and the certificate goes by it."""
+"""`smidgen audit`: people check a random share of the local answers, and the certificate stands or falls by it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from smidgen.cli.screen import errors, out, print_json
+from smidgen.cli.screen import errors, out, print_json, print_line
 from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,18 +20,19 @@ _UNKNOWN = "?"
 
 
 def audit(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle or line, whose certificate is against gold labels or reviews.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle or line that is certified against gold labels or reviews.")],
     share: Annotated[
-        float | None, typer.Option(help="Of the answers, drawn at random, that people look at: once for a certificate (default: 0.02).")
+        float | None,
+        typer.Option(help="Share of the answers to check, drawn at random, once per certificate (default: 0.02)."),
     ] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the texts that wait to this CSV, to be filled in elsewhere.")] = None,
-    take: Annotated[Path | None, typer.Option(help="Take in such a CSV, filled in: as far as its rows have an output.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; nobody is asked.")] = False,
+    export: Annotated[Path | None, typer.Option(help="Write the waiting texts to this CSV, to be filled in elsewhere.")] = None,
+    take: Annotated[Path | None, typer.Option(help="Read such a CSV back in, up to the first row without an output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and ask nobody.")] = False,
 ) -> None:
     """Have people check a random share of the answers given here.
 
-    They do not see what the model answered. It needs requests stored by `smidgen serve --capture answers`. When their answers speak
-    against the certificate, smidgen revokes it: exit code 1.
+    They do not see what the model answered. It needs requests stored by `smidgen serve --capture answers`. If their answers contradict
+    the certificate, smidgen revokes it and exits with code 1.
 
     Example: smidgen audit my-model
     """
@@ -53,7 +54,7 @@ def audit(
         else:
             out.print(
                 f"{found.audits - before:,} taken in, {waiting:,} wait. In all {found.audits:,} audits with a loss of {found.losses:.4g}; "
-                f"evidence against the certificate {found.evidence:.3g} of {found.needed:.3g}",
+                f"evidence against the certificate: {found.evidence:.3g}, of {found.needed:.3g} that revoke it",
                 soft_wrap=True,
             )
     if revoked or found.revoked:
@@ -62,14 +63,14 @@ def audit(
 
 
 def _asked(review: HumanReview) -> bool:
-    """Ask for one after the other, until there are none, someone stops, or the certificate is revoked; whether it is."""
+    """Ask about each text, until none is left, the reviewer stops, or the certificate is revoked. Returns whether it is."""
     labels = review.labels
     if labels:
         out.print(", ".join(f"[bold]{number}[/] {escape(label)}" for number, label in enumerate(labels, 1)), soft_wrap=True)
-    out.print(f"[dim]{_UNKNOWN} where none of them is right or it cannot be told (counts as wrong); an empty line stops[/]")
+    out.print(f"[dim]{_UNKNOWN} if none of them is right or you cannot tell (counts as wrong); an empty line stops[/]")
     while (given := next(review.waiting(), None)) is not None:
         out.rule(f"{given.time:%Y-%m-%d %H:%M} UTC", style="dim")
-        out.print(given.input, markup=False, soft_wrap=True)
+        print_line(given.input)
         while True:
             try:
                 said = input("right answer: ").strip()
@@ -96,11 +97,11 @@ def _exported(review: HumanReview, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"out": str(file), "waiting": count, "share": review.share})
     else:
-        out.print(f"[bold]{escape(str(file))}[/]: {count:,} texts. Fill in the column `output`, then --take it", soft_wrap=True)
+        print_line(f"{file}: {count:,} texts. Fill in the column `output`, then: --take {file}")
 
 
 def _taken(review: HumanReview, file: Path) -> bool:
-    """Take in a file as far as it goes."""
+    """Read a filled-in file, up to its first empty row. Returns whether the certificate is revoked."""
     from smidgen.flows.certify.human_review import read_review_file
 
     answers = read_review_file(file)
@@ -111,14 +112,14 @@ def _taken(review: HumanReview, file: Path) -> bool:
                 review.parsed(said)
             except ValueError as error:
                 raise InputError(
-                    f"an output cannot be taken in: {error}",
+                    f"an output cannot be used: {error}",
                     value=f"request {given.id} in {file}",
-                    todo=f"Mend the row, or write {_UNKNOWN} where no known answer is right. Nothing of the file was taken in.",
+                    todo=f"Correct the row, or write {_UNKNOWN} if no known answer is right. Nothing of the file was taken in.",
                 ) from None
     for given in waiting:
         said = answers.get(given.id, "")
         if not said:
-            return False  # in their order, or the hard ones would be left for ever
+            return False  # in order, or the hard ones would be left for ever
         if review.take_in(given, None if said == _UNKNOWN else said):
             return True
     return False

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from smidgen.cli.flags import flags, given_tree, with_recipe_flags
+from smidgen.cli.flags import Overrides, flags, given_tree, with_recipe_flags
 from smidgen.cli.next_steps import command_line, next_step
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.screen import Screen, out, print_json, print_line
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, is_file
 from smidgen.parts import registry
@@ -42,7 +42,7 @@ def build(
     seed: Annotated[
         int | None, typer.Option(rich_help_panel=_RUN, help="The only source of randomness (default: the recipe's, else 0).")
     ] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
+    override: Overrides = None,
     threads: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUN, help="Threads to compute with (default: one a core).")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Do every step anew, even where a stored result fits.")
@@ -79,10 +79,10 @@ def build(
 
     print_report(built.report)
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)
-    out.print(f"Its report: {built.folder / 'report.html'}", markup=False, soft_wrap=True)
+    print_line(f"Its report: {built.folder / 'report.html'}")
     if errors is not None:
         said = f"{built.errors:,} errors over all rows" if built.errors is not None else "no errors written, for too few rows"
-        out.print(f"{said}: {errors}", markup=False, soft_wrap=True)
+        print_line(f"{said}: {errors}")
     if not quiet:
         next_step(command_line("chat", built.folder), command_line("serve", built.folder))
 

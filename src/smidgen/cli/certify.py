@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.flags import with_flags
-from smidgen.cli.screen import Screen, errors, out, print_json, print_line
+from smidgen.cli.flags import AsJson, with_flags
+from smidgen.cli.screen import Screen, errors, out, plain_table, print_json, print_line
 from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.settings import settings_of
 from smidgen.flows.certify.settings import CertifySettings
@@ -32,7 +31,7 @@ def certify(
     bundle: Path = typer.Argument(help="Folder of a bundle or a line."),
     show: bool = typer.Option(False, "--show", help="Show the certificate and whether it is valid. Exit code 1 if it is not."),
     revoke: str = typer.Option(None, metavar="REASON", help="Revoke the certificate for good."),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Certify which requests a bundle may answer alone.
 
@@ -181,7 +180,7 @@ def _print(paper: Certificate) -> None:
         out.print("[bold yellow]note:[/] issued by an older smidgen, it is about distinct texts", soft_wrap=True)
     names: dict[str, Any] = {"reference": paper.reference.words, "loss": paper.loss, "method": paper.method, "bundle": paper.bundle.id}
     out.print("[dim]" + "; ".join(f"{name}: {escape(str(value))}" for name, value in names.items()) + "[/]", soft_wrap=True)
-    table = Table(*([paper.by] if paper.by else []), "answered from", "share", "pairs", "loss", "at most", box=None, pad_edge=False)
+    table = plain_table(*([paper.by] if paper.by else []), "answered from", "share", "pairs", "loss", "at most")
     for entry in paper.answering:
         row = [
             f"{entry.threshold:.4f}",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.flags import AsJson, Threads
+from smidgen.cli.screen import Screen, out, plain_table, print_json, print_line
 from smidgen.parts import registry
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def check(
         bool, typer.Option("--relabel", help="With --fix: give likely mislabelled rows the proposed label where that is clear.")
     ] = False,
     override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: data.encoding=cp1252. May be repeated.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    threads: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a data file: labels, duplicates, leaks, personal data.
 
@@ -64,7 +64,7 @@ def check(
         _print(inspection)
         if cleaning is None and any(inspection.of(kind) for kind in _MENDED):
             out.print("Mend what can be mended, in a copy:")
-            out.print(f"  {_command(file, checked.table, test, task)}", markup=False, soft_wrap=True)
+            print_line(f"  {_command(file, checked.table, test, task)}")
         if cleaning:
             _print_cleaning(cleaning)
             _print_verdict(buildable, cleaning.path.name)
@@ -88,7 +88,7 @@ def _print(inspection: Inspection) -> None:
     out.print(
         f"[bold]{escape(inspection.facts['file'])}[/]: {inspection.facts['format']}{', ' + how if how else ''}; {', '.join(chosen)}\n"
     )
-    table = Table("", "finding", "what to do", box=None, pad_edge=False)
+    table = plain_table("", "finding", "what to do")
     for finding in inspection.findings:
         colour = _COLOURS[finding.severity]
         table.add_row(f"[{colour}]{finding.severity}[/]", escape(finding.text) + _rows(finding), escape(finding.todo))
@@ -128,7 +128,7 @@ def _print_labels(counts: DataFinding | None) -> None:
     half = _LABELS_SHOWN // 2
     shown = ordered if len(ordered) <= _LABELS_SHOWN else [*ordered[:half], ("…", 0), *ordered[-half:]]
     widest = max(labels.values())
-    table = Table("rows", "label", "", box=None, pad_edge=False)
+    table = plain_table("rows", "label", "")
     for name, count in shown:
         bar = "█" * max(1, round(24 * count / widest)) if count else ""
         table.add_row(f"{count:,}" if count else "", escape(name), f"[cyan]{bar}[/]")
@@ -140,7 +140,7 @@ def _print_proposals(mislabels: DataFinding | None) -> None:
     proposals: list[dict[str, Any]] = mislabels.details.get("proposals", []) if mislabels else []
     if not proposals:
         return
-    table = Table("row", "text", "label", "likely", "chance", box=None, pad_edge=False)
+    table = plain_table("row", "text", "label", "likely", "chance")
     for one in proposals[:_PROPOSALS_SHOWN]:
         text = one["text"] if len(one["text"]) <= 90 else one["text"][:89] + "…"
         table.add_row(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from smidgen.cli.flags import with_flags
+from smidgen.cli.flags import AsJson, with_flags
 from smidgen.cli.screen import print_json, print_line
 from smidgen.core.errors import InputError
 from smidgen.core.settings import settings_of
@@ -24,7 +24,7 @@ def cost(
         help="Folder of a bundle or a line. Its report, for a line the champion's, says how fast it is and how long a request is.",
     ),
     plot: Path = typer.Option(None, metavar="FILE", help="Write the months as a chart to this SVG file."),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Compare the cost of a large model with one of your own.
 

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from smidgen.cli.screen import Screen, out, print_answer, print_json
+from smidgen.cli.flags import Threads
+from smidgen.cli.screen import Screen, out, print_answer, print_json, print_line
 from smidgen.core.errors import GateError, InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
@@ -40,7 +41,7 @@ def demo(
         ),
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="With --hybrid: one learning in place of several.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print what it came to as JSON, and nothing else.")] = False,
 ) -> None:
     """Build a sample classifier and let it answer new messages.
@@ -119,7 +120,7 @@ def _next(folder: Path, name: str, seconds: float) -> None:
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": MESSAGES[0]}]})
     out.print(f"\n[bold]Done in {seconds:.0f} s.[/] The bundle: {escape(str(folder))}   its report: {escape(str(folder / 'report.html'))}")
     out.print("Serve it, then ask it from any OpenAI client:")
-    out.print(f"  smidgen serve {folder}", markup=False, soft_wrap=True)
+    print_line(f"  smidgen serve {folder}")
     out.print(
         f"  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'", markup=False, soft_wrap=True
     )

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.flags import with_flags
-from smidgen.cli.screen import Screen, out, print_json, print_line
+from smidgen.cli.flags import AsJson, with_flags
+from smidgen.cli.screen import Screen, out, plain_table, print_json, print_line
 from smidgen.core.settings import settings_of
 from smidgen.flows.drift.settings import DriftSettings
 
@@ -24,7 +23,7 @@ def drift(
     settings: DriftSettings,
     model: str = typer.Argument(metavar="NAME|DIR", help="Name of a served line or bundle, or its folder."),
     fail_on_drift: bool = typer.Option(False, "--fail-on-drift", help="Exit with code 1 on an alarm."),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Test whether captured requests still look like the old ones.
 
@@ -55,7 +54,7 @@ def show(done: DriftLook) -> None:
     if done.judgement is None:
         out.print(f"[yellow]not tested:[/] {escape(done.why)}", soft_wrap=True)
         return
-    table = Table("what", "moved", "size", "p", "", box=None, pad_edge=False, header_style="dim")
+    table = plain_table("what", "moved", "size", "p", "")
     for test in done.judgement.tests:
         moved = "[red]yes[/]" if test.alarm else "a little" if test.sure else "[dim]no[/]"
         table.add_row(escape(test.what), moved, f"{test.size:.1%}", f"{test.adjusted:.2g}", escape(test.says))

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.cli.flags import AsJson, Threads
+from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
 
 
 def evaluate(
@@ -27,8 +27,8 @@ def evaluate(
             "dialect of the data), .tsv, .xlsx or .jsonl. Of texts: those with a grade under 0.5.",
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    threads: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on a file: metrics with 95 % intervals, speed.
 
@@ -47,7 +47,7 @@ def evaluate(
             if said:
                 errors.print(f"warning: {escape(said)}", soft_wrap=True)
         return
-    table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
+    table = plain_table("metric", "value", "95 % interval")
     for name, metric in result.metrics.items():
         if wording.known(name):
             found = measured(metric)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.screen import Screen, out, print_json, print_line
 from smidgen.parts import registry
 
 
@@ -40,7 +40,7 @@ def export(
     if done.told.commands:
         out.print(f"\nIn {escape(str(done.folder))}:", soft_wrap=True)
         for command in done.told.commands:
-            out.print(f"  {command}", soft_wrap=True, markup=False)
+            print_line(f"  {command}")
 
 
 part = export

@@ -19,6 +19,9 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.settings import Settings, is_hidden, place_of, section_of, settings_of
 
 S = TypeVar("S", bound=Settings)
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")]
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 

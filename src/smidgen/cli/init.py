@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from smidgen.cli.screen import out
+from smidgen.cli.screen import out, print_line
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.settings import is_file
 from smidgen.parts import registry
@@ -66,7 +66,7 @@ def init(
             stream.write(content)
     for file in files:
         out.print(f"[green]✓[/] {escape(str(file))}", soft_wrap=True)
-    out.print(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}", markup=False, soft_wrap=True)
+    print_line(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}")
 
 
 def _of_task(task: str, folder: Path) -> dict[Path, str]:

@@ -1,4 +1,4 @@
-"""The recurring jobs in captured traffic, for a terminal: what each is, what it costs, and what a small model is likely to answer of it."""
+"""The recurring jobs in captured traffic, for a terminal: what each is, what it costs, and how much a small model could answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from smidgen.cli.screen import out
+from smidgen.cli.screen import out, print_line
 
 if TYPE_CHECKING:
     from smidgen.flows.jobs.answer_form import AnswerForm
@@ -21,22 +21,22 @@ _LONGEST_FRAME = 160
 
 
 def show(found: FoundJobs) -> None:
-    """Print them, with what is none, and the next step."""
+    """Print the jobs, the requests that belong to none, and the next step."""
     for job in found.jobs:
         _show(job)
     if not found.jobs:
-        out.print("No recurring jobs yet: it takes 20 requests that are alike.", soft_wrap=True)
+        out.print("No recurring jobs yet: a job needs 20 requests that are alike.", soft_wrap=True)
     if found.others:
-        why = "words to the system that change with each request make each one a kind of its own"
+        why = "a system prompt that changes with each request makes each one a kind of its own"
         out.print(f"[dim]{found.others:,} other requests are of kinds that came fewer than 20 times; {why}[/]", soft_wrap=True)
     if found.unsuited:
         said = ", ".join(f"{count:,} {escape(why)}" for why, count in islice(found.unsuited.items(), _SHOWN))
-        out.print(f"[dim]no small model can do: {said}[/]", soft_wrap=True)
+        out.print(f"[dim]not for a small model: {said}[/]", soft_wrap=True)
     if lost := found.seen.words:
-        out.print(f"[yellow]not in this:[/] {escape(lost)}", soft_wrap=True)
+        out.print(f"[yellow]not captured:[/] {escape(lost)}", soft_wrap=True)
     buildable = next((job for job in found.jobs if job.task is not None), None)
     if buildable is not None:
-        out.print(f"build one: smidgen learn my-line --job {buildable.id}", markup=False, soft_wrap=True)
+        print_line(f"build one: smidgen learn my-line --job {buildable.id}")
 
 
 def _show(job: FoundJob) -> None:
@@ -63,12 +63,12 @@ def _line(name: str, said: str) -> None:
 
 
 def _known_by(job: FoundJob) -> str:
-    said = [f"its words to the system (template {job.template[:8]})"] if job.system else []
+    said = [f"its system prompt (template {job.template[:8]})"] if job.system else []
     if job.frame.begins:
         said.append(f"texts that begin {_quoted(job.frame.begins)}")
     if job.frame.ends:
         said.append(f"texts that end {_quoted(job.frame.ends)}")
-    return ", ".join(said) or f"no words to the system, and nothing that stays in the texts (template {job.template[:8]})"
+    return ", ".join(said) or f"no system prompt, and nothing that stays in the texts (template {job.template[:8]})"
 
 
 def _quoted(words: str) -> str:
@@ -95,16 +95,14 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _month(job: FoundJob) -> str:
     if job.month is None:
-        return "not known: less than a day is stored"
+        return "unknown: less than a day is stored"
     said = f"about {job.month.requests:,.0f} requests"
     unpriced = job.tally.unpriced
     if not unpriced:
-        return f"{said}, {job.month.cost_usd:,.2f} USD at list price, or the one given"
+        return f"{said}, {job.month.cost_usd:,.2f} USD at the list price or the given one"
     if unpriced >= job.tally.upstream:
-        return f"{said}; no price is known for the model: smidgen serve --price-in and --price-out say it"
-    return (
-        f"{said}, {job.month.cost_usd:,.2f} USD at list price, or the one given, where there is one; {unpriced:,} stored requests have none"
-    )
+        return f"{said}; the model has no known price: give it with smidgen serve --price-in and --price-out"
+    return f"{said}, {job.month.cost_usd:,.2f} USD at the list price or the given one; {unpriced:,} stored requests have no price"
 
 
 def _foreseen(seen: JobForecast) -> str:

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import out, print_json
+from smidgen.cli.screen import out, plain_table, print_json
 from smidgen.core.errors import BundleError, InputError
 
 
@@ -96,8 +95,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     if not bundles:
         out.print("No bundles here yet. Build one: smidgen demo, or smidgen init")
         return
-    table = Table("bundle", "task", "model", "headline (95 %)", "MB", "age", box=None, pad_edge=False, header_style="dim")
-    table.columns[4].justify = "right"
+    table = plain_table("bundle", "task", "model", "headline (95 %)", "MB", "age", right=(4,))
     for bundle in bundles:
         if "error" in bundle:
             table.add_row(escape(bundle["name"]), "", "[red]damaged[/]", "", "", "")
@@ -117,8 +115,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
-    table = Table("base", "what", "parameters", "licence", "MB", "age", box=None, pad_edge=False, header_style="dim")
-    table.columns[4].justify = "right"
+    table = plain_table("base", "what", "parameters", "licence", "MB", "age", right=(4,))
     for base in bases:
         size = f"{base['size_mb']:.1f}" if base["here"] else ""
         age = _age(base["fetched"]) if base["here"] else "[yellow]not here[/]"

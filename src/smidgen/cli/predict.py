@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.flags import Threads
 from smidgen.cli.screen import Screen, errors
 from smidgen.core.errors import InputError
 
@@ -25,7 +26,7 @@ def predict(
         ),
     ] = "-",
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    threads: Threads = None,
 ) -> None:
     """Answer every row of a file, in its order.
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.cli.flags import Threads
+from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
 
 if TYPE_CHECKING:
     from smidgen.flows.redact_file import RedactedFile
@@ -31,7 +31,7 @@ def redact(
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a bundle of your own that finds spans, in place of the shipped one.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON: counts by kind, rows that were left out.")] = False,
 ) -> None:
     """Write a copy of a file without its personal data.
@@ -52,8 +52,7 @@ def redact(
 
 
 def _print(done: RedactedFile) -> None:
-    table = Table("taken out", "kind", box=None, pad_edge=False, header_style="dim")
-    table.columns[0].justify = "right"
+    table = plain_table("taken out", "kind", right=(0,))
     for kind, count in done.found.most_common():
         table.add_row(f"{count:,}", escape(kind))
     if done.found:

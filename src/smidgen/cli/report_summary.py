@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import out
+from smidgen.cli.screen import out, plain_table
 from smidgen.judge import page, wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BuildAlternative, Filling, Measured, WrittenSample
@@ -135,9 +134,7 @@ def _alternatives(report: Report, measure: str = "accuracy") -> None:
     if not report.alternatives:
         return
     speed = "tokens/s" if report.graded else "texts/s"
-    table = Table("", "model", measure, "ms/text", speed, "MB", "trained", "", box=None, pad_edge=False, header_style="dim")
-    for column in (2, 3, 4, 5, 6):
-        table.columns[column].justify = "right"
+    table = plain_table("", "model", measure, "ms/text", speed, "MB", "trained", "", right=range(2, 7))
     for alternative in report.alternatives:
         mark = "[green]→[/]" if alternative.chosen else ""
         style = "bold" if alternative.chosen else ""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from smidgen.cli.flags import AsJson
 from smidgen.cli.screen import out, print_json
 
 
@@ -15,7 +16,7 @@ def rollback(
     line: Annotated[Path, typer.Argument(metavar="LINE", help="Folder of the line.")],
     to: Annotated[str | None, typer.Option(help="The version to go back to (default: the champion before this one).")] = None,
     reason: Annotated[str | None, typer.Option(help="Why, for the line's history.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go back to an earlier champion of a line.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from smidgen.core.printable import printable, printable_json
@@ -54,6 +55,14 @@ def print_json(value: Any, indent: int | None = 2) -> None:
 def print_line(text: str) -> None:
     """A text on stdout as it stands: no markup, no wrapping."""
     out.print(text, markup=False, soft_wrap=True)
+
+
+def plain_table(*columns: str, right: Collection[int] = ()) -> Table:
+    """An empty table without lines; the columns at the places `right` are aligned to the right."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place in right else "left")
+    return table
 
 
 EVERY_SECONDS = 30.0

@@ -234,7 +234,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
         for line in (*_routes(names, settings, shared_key), *watched):
             print_line(line)
     out.print(f"[green]✓[/] {escape(', '.join(names)) or 'gateway'} at [bold]{url}/v1[/]   try it: {url}/")
-    out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
+    print_line(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")
     if settings.capture.on:
         masked = "without personal data" if settings.capture.redact == "mask" else "with the personal data in them"
         kept = f"for {settings.capture.days} days (--capture-days)"

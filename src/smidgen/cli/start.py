@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from smidgen.cli.flags import Overrides, Threads
 from smidgen.cli.next_steps import command_line, next_step
 from smidgen.cli.screen import Screen, errors, out, print_json
 from smidgen.core.errors import DataError, InputError
@@ -31,8 +32,8 @@ def start(
     label: Annotated[str | None, typer.Option(help="Column of the wanted answer (default: guessed).")] = None,
     test: Annotated[Path | None, typer.Option(help="Examples that are only measured on (default: some rows of FILE).")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Folder of the model (default: named after FILE).")] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    override: Overrides = None,
+    threads: Threads = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take every guess and every fix without asking.")] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the report in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; asks nothing, so --yes is needed.")] = False,

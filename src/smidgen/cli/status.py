@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from smidgen.cli.screen import out, print_json
+from smidgen.cli.screen import out, plain_table, print_json
 
 # The account: a row for each model, by today and the last days.
 
@@ -168,7 +168,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     if not bundles:
         out.print("No bundle was built or served here yet.")
         return
-    table = Table("bundle", "certificate", "at most", "audits", "loss", "evidence", box=None, pad_edge=False, header_style="dim")
+    table = plain_table("bundle", "certificate", "at most", "audits", "loss", "evidence")
     for bundle in bundles:
         name = f"[bold]{escape(bundle['name'])}[/]"
         if "error" in bundle:
@@ -216,7 +216,7 @@ def _show_spending(spending: dict[str, Any]) -> None:
     if not spending["scopes"]:
         out.print(f"Nothing was spent under a budget on {spending['day']} (UTC).")
         return
-    table = Table(f"spent on {spending['day']}", "requests", "USD", "estimated", "set aside", box=None, pad_edge=False, header_style="dim")
+    table = plain_table(f"spent on {spending['day']}", "requests", "USD", "estimated", "set aside")
     for scope, one in spending["scopes"].items():
         amounts = (one["usd"], one["of_that_estimated_usd"], one["set_aside_usd"])
         table.add_row(escape(scope), f"{one['requests']:,}", *(f"{amount:.4f}" for amount in amounts))

@@ -1,4 +1,4 @@
-"""`smidgen traffic`: what a gateway stored, for the one whose it is: how much, out as a file, and away."""
+"""`smidgen traffic`: show, export or delete what a gateway captured, and find recurring jobs in it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.cli.flags import AsJson
+from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
 from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ _SHOWN = 8
 def traffic(
     delete_user: Annotated[str | None, typer.Option(metavar="ID", help="Delete all requests and feedback of this user.")] = None,
     delete_older: Annotated[
-        int | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Delete all that came so many days ago or earlier.")
+        int | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Delete everything that came at least this many days ago.")
     ] = None,
-    delete_bundle: Annotated[str | None, typer.Option(metavar="NAME", help="Delete all that was asked of this bundle or model.")] = None,
+    delete_bundle: Annotated[str | None, typer.Option(metavar="NAME", help="Delete all requests to this bundle or model.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write the pairs to learn from to this JSONL file.")] = None,
-    bundle: Annotated[str | None, typer.Option(metavar="NAME", help="With --export: of this bundle or model alone.")] = None,
+    bundle: Annotated[str | None, typer.Option(metavar="NAME", help="With --export: only the pairs of this bundle or model.")] = None,
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="With --export: the pairs that must never be learnt from, in place of the others.")
+        bool, typer.Option("--held-out", help="With --export: the held-out pairs, which are never learnt from, instead of the others.")
     ] = False,
     jobs: Annotated[
-        bool, typer.Option("--jobs", help="Show the recurring jobs in it, and what of each a small model is likely to answer.")
+        bool, typer.Option("--jobs", help="Show the recurring jobs, and how much of each a small model is likely to answer.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show, export or delete captured requests, and find jobs in them.
 
@@ -51,7 +51,7 @@ def traffic(
             todo="Give one of them, then the next.",
         )
     if export is None and (bundle is not None or held_out):
-        raise InputError("this says what to export, and nothing is exported", value=bundle or "--held-out", todo="Add --export FILE.")
+        raise InputError("--bundle and --held-out need --export", value=bundle or "--held-out", todo="Add --export FILE.")
     with opened(make=False) as store:
         if delete_user is not None:
             _deleted(store.delete_user(delete_user), as_json)
@@ -73,9 +73,9 @@ def _deleted(done: DeletedTraffic, as_json: bool) -> None:
     else:
         out.print(f"Deleted {done.requests:,} requests and {done.feedback:,} pieces of feedback.")
     if done.gone is None and not as_json:
-        errors.print("The database was told to clear it away; it does not say when the last byte goes from its tables, log and backups.")
+        errors.print("The database was told to delete it. It does not say when the last byte leaves its tables, log and backups.")
     if done.gone is False:
-        errors.print("The journal is being read by another program and still holds texts. Run this again when it has done.")
+        errors.print("Another program is reading the database's journal, which still holds texts. Run this again when that has ended.")
         raise typer.Exit(1)
 
 
@@ -88,8 +88,8 @@ def _exported(store: TrafficStore, file: Path, bundle: str | None, held_out: boo
         return
     out.print(f"[bold]{escape(str(file))}[/]: {done.pairs:,} pairs", soft_wrap=True)
     if done.masked:
-        todo = "where they are labels, name them with smidgen serve --capture-labels FILE"
-        out.print(f"[dim]{done.masked:,} answers are not in it: they were masked as personal data; {todo}[/]", soft_wrap=True)
+        todo = "if they are labels, name them with smidgen serve --capture-labels FILE"
+        out.print(f"[dim]{done.masked:,} answers are left out, because they were masked as personal data; {todo}[/]", soft_wrap=True)
 
 
 def _jobs(store: TrafficStore, as_json: bool) -> None:
@@ -114,15 +114,14 @@ def _counted(store: TrafficStore, as_json: bool) -> None:
     _print(counts)
     if labels:
         more = f", and {len(labels) - _SHOWN:,} more (--json)" if len(labels) > _SHOWN else ""
-        out.print(f"answers that recur, stored as they are: {escape(', '.join(labels[:_SHOWN]))}{more}", soft_wrap=True)
+        out.print(f"recurring answers, stored as they are: {escape(', '.join(labels[:_SHOWN]))}{more}", soft_wrap=True)
     if lost := seen.words:
-        out.print(f"[yellow]not in this:[/] {escape(lost)}", soft_wrap=True)
-    out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are never learnt from[/]", soft_wrap=True)
+        out.print(f"[yellow]not captured:[/] {escape(lost)}", soft_wrap=True)
+    out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are held out, and never learnt from[/]", soft_wrap=True)
 
 
 def _print(counts: TrafficCounts) -> None:
-    table = Table("asked", "requests", box=None, pad_edge=False, header_style="dim")
-    table.columns[1].justify = "right"
+    table = plain_table("asked", "requests", right=(1,))
     for name, count in counts.asked.items():
         table.add_row(escape(name), f"{count:,}")
     if counts.asked:
@@ -132,7 +131,7 @@ def _print(counts: TrafficCounts) -> None:
         f"{counts.local:,} answered here",
         f"{counts.upstream:,} upstream",
         *([f"{counts.cached:,} from the cache"] if counts.cached else []),
-        f"{counts.unanswered:,} not",
+        f"{counts.unanswered:,} unanswered",
     ]
     out.print("; ".join(said), soft_wrap=True)
     out.print(f"{counts.feedback:,} pieces of feedback, {counts.corrected:,} with a correction; {counts.held_out:,} requests held out")

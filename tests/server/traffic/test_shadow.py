@@ -241,8 +241,8 @@ def test_commands_say_what_comes_next(shadow: Shadow, capsys: pytest.CaptureFixt
     for said in (
         "classify?",
         "3 labels:",
-        "its words to the system",
-        "not known: less than a day is stored",
+        "its system prompt",
+        "unknown: less than a day is stored",
         "smidgen learn my-line --job",
     ):
         assert said in shown

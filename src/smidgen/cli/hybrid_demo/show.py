@@ -15,7 +15,7 @@ from smidgen.cli.hybrid_demo.recorded_model import MARK
 from smidgen.cli.hybrid_demo.results import DemoTally, LearningRun, Stretch
 from smidgen.cli.hybrid_demo.run import DemoOutcome
 from smidgen.cli.hybrid_demo.sandbox import LINE
-from smidgen.cli.screen import out
+from smidgen.cli.screen import out, print_line
 
 _EVERY_SECOND = 8
 _BAR = 20
@@ -111,7 +111,7 @@ def closing(ran: DemoOutcome) -> None:
         f"smidgen traffic --jobs   # when some hundreds of answers are stored; then: smidgen learn {LINE} --job ID",
         f"smidgen serve {LINE} {large}   # and your client's model is {LINE}",
     ):
-        out.print(f"  {line}", markup=False, soft_wrap=True)
+        print_line(f"  {line}")
 
 
 def _table(tally: DemoTally, plan: DemoPlan) -> Table:
