@@ -29,23 +29,23 @@ _AGAIN, _SHORT = 0.2, 60
 
 
 class ClassifySettings(Settings):
-    """What is asked of a classifier."""
+    """Settings of a classifier: its labels, and its answer to texts outside them."""
 
     multi_label: bool = setting(
-        False, "A text may have several labels: cells hold a JSON list, or labels with | between.", flag="--multi-label"
+        False, "A text may have several labels: write them as a JSON list, or with | between them.", flag="--multi-label"
     )
     unknown: str = setting(
         "auto",
-        "The label that means out of scope. auto: one named oos, out_of_scope or unknown where the data has it; none: never; any other "
-        "name is learnt from its rows, or from in-scope rows alone where there are none.",
+        "The label for texts outside all others. auto: oos, out_of_scope or unknown, if the data has one. none: no such label. Any "
+        "other name: that label, learnt from its rows, or from the other rows alone if it has none.",
         flag="--unknown",
     )
     class_weights: Literal["none", "balanced"] = setting(
-        "none", "balanced: rare labels count as much as common ones in training.", flag="--class-weights"
+        "none", "none: each row counts the same in training. balanced: each label does.", flag="--class-weights"
     )
     max_in_scope_loss: float = setting(
         0.01,
-        "Share of in-scope texts that may lose their right answer to the unknown answer, with 90 % confidence on held-out rows.",
+        "Largest share of in-scope texts that may lose their right answer to the out-of-scope label (90 % confidence, held-out rows).",
         ge=0.0,
         le=0.5,
     )

@@ -31,20 +31,20 @@ Span = dict[str, Any]
 
 
 class ExtractSettings(Settings):
-    """What is asked of an extractor."""
+    """Settings of an extractor: the spans or fields to find, and how sure it must be."""
 
     kinds: tuple[str, ...] = setting(
-        (), "The kinds of span to find, by their labels; those of other kinds are passed over. Empty: all that the data has.", flag="--kind"
+        (), "Kinds of span to find, by their labels; other kinds are ignored. Empty: all kinds in the data.", flag="--kind"
     )
     threshold: float | None = setting(
         None,
-        "How likely a span, or a field's value that a tagger finds, must be to be given, 0 to 1 (default: fitted for the best F1 on "
-        "held-out rows). A lower threshold finds more, and more that is wrong.",
+        "Smallest probability of a span, or of a field's value that a tagger finds. A lower threshold finds more, and more of it is wrong "
+        "(default: the one with the best F1 on held-out rows).",
         gt=0,
         lt=1,
     )
     schema_file: str | None = setting(
-        None, "File with the JSON schema of the fields to pull out (default: derived from the examples).", flag="--schema", file=True
+        None, "File with the JSON schema of the fields to extract (default: derived from the examples).", flag="--schema", file=True
     )
 
 

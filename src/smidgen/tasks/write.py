@@ -30,26 +30,26 @@ _LONGEST = 100_000  # characters of one answer
 
 
 class WriteSettings(Settings):
-    """What is asked of a writer."""
+    """Settings of a writer: its instruction, its length, and the check of attributes."""
 
     instruction: str = setting(
         "",
-        "What the model is told to do with each text, in one or two sentences; it stands in every prompt. Empty: the examples say it all.",
+        "What the model must do with each text, in one or two sentences. It is part of every prompt. Empty: the examples alone show it.",
         flag="--instruction",
     )
     max_tokens: int = setting(
-        0, "The most tokens that an answer may have. 0: somewhat more than the longest training answer.", flag="--max-tokens", ge=0, le=8192
+        0, "Most tokens in an answer. 0: a little more than the longest training answer.", flag="--max-tokens", ge=0, le=8192
     )
     attributes: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Whether inputs are attributes (`name: Oak stool; colour: red`, `name[Oak stool]`, JSON), and answers are checked against them. "
-        "auto: where the rows look so and the answers state them.",
+        "Whether inputs are attributes (`name: Oak stool; colour: red`, `name[Oak stool]`, JSON) that answers are checked against. auto: "
+        "if the inputs look like attributes and the answers state them.",
     )
 
     attempts: int = setting(
         4,
-        "How often a text that leaves out an attribute of its input, or states one that is not there, is written anew; the one with the "
-        "fewest faults is given. 0: never.",
+        "How often to write a text again if it leaves out an attribute of its input or states one that is not there. The one with the "
+        "fewest faults is the answer. 0: never.",
         flag="--attempts",
         ge=0,
         le=16,
