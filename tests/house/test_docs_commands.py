@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.cli.main import command
+from smidgen.core.settings import settings_of
 from smidgen.parts import recipe, registry
 
 from .conftest import ROOT
@@ -59,7 +60,7 @@ def _setting(assignment: str) -> bool:
     if section in ("train", "data.teacher"):
         return bool(name)
     owners = [owner for task in registry.names("tasks") for key, owner in recipe.owners_of(task).items() if key == section]
-    return any(name in owner.model_fields for owner in owners)
+    return any(name in settings_of(owner) for owner in owners)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -110,9 +110,9 @@ budgets = "budgets.toml"
 def test_the_route_is_read_from_the_named_file_and_is_no_part_of_what_is_built(tmp_path: Path) -> None:
     whole = written(tmp_path, GOOD + ROUTE)
     found: Any = recipe.route(whole)
-    assert (found.fallback, found.fallback_model, found.quality) == (("http://10.0.0.7:8000/v1",), ("qwen3",), 0.95)
-    assert found.model_fields_set == {"fallback", "fallback_model", "quality", "privacy_bundle", "budgets"}
-    assert (found.privacy_bundle, found.budgets) == (tmp_path / "finder", str(tmp_path / "budgets.toml"))
+    assert (found.fallback.urls, found.fallback.models, found.local.quality) == (("http://10.0.0.7:8000/v1",), ("qwen3",), 0.95)
+    assert found.given().keys() == {"fallback", "fallback_model", "quality", "privacy_bundle", "budgets"}
+    assert (found.privacy.bundle, found.budget.file) == (tmp_path / "finder", str(tmp_path / "budgets.toml"))
     made = recipe.read(whole)
     assert "10.0.0.7" not in made.toml() and "route" not in made.json() and "route" not in made.given() and "route" not in made.sections
     alone: Any = recipe.route(written(tmp_path, 'name = "front"' + ROUTE))
