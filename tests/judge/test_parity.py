@@ -83,7 +83,7 @@ def test_another_headline_metric_decides(simulated):
 @pytest.mark.parametrize("score", [math.nan, math.inf, -0.2, 1.3])
 def test_scores_that_are_none_are_refused(simulated, score):
     rows, trained = simulated(LABELS, 20)
-    with pytest.raises(GateError, match=r"no number in 0\.\.1 \(text 3 of 20\)"):
+    with pytest.raises(GateError, match=r"not in 0\.\.1 \(text 3 of 20\)"):
         parity.compare(rows, trained, [*trained[:2], Reply("refund", score), *trained[3:]], settings=SETTINGS)
 
 

@@ -146,7 +146,7 @@ def _object(value: Any, origin: SourceFile, row: int) -> Record:
                 raise origin.too_long(len(cell), cell, row, whole(column))
         elif isinstance(cell, dict | list) and _deeper(cell, origin.limits.depth):
             raise origin.error(
-                f"lists and objects stand more than {origin.limits.depth} deep in one another",
+                f"lists and objects are nested more than {origin.limits.depth} deep",
                 value=whole(column),
                 todo="Flatten the row, or leave the column out.",
                 row=row,

@@ -339,5 +339,5 @@ def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], wh
     if out.is_dir() or (owner is not None and owner.name != table.source.name):
         wanted = table.source.suffixes[0]
         raise DataError(
-            f"the {what} has the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
+            f"the {what} must have the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
         )

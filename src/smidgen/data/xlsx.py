@@ -79,7 +79,11 @@ class XlsxSource:
             for count, record in enumerate(records, start=1):
                 if count > _ROWS:
                     raise DataError(
-                        "an XLSX worksheet ends here", value=f"{count + 1:,} rows", todo="Write CSV or Parquet.", file=path.name, row=count
+                        "an XLSX worksheet has no room for more rows",
+                        value=f"{count + 1:,} rows",
+                        todo="Write CSV or Parquet.",
+                        file=path.name,
+                        row=count,
                     )
                 for place, name in enumerate(columns):
                     value = record.get(name)

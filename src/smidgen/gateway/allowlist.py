@@ -91,7 +91,7 @@ def _rule(pattern: str) -> tuple[str, re.Pattern[bytes]]:
     named = steps[:-1] if many else steps
     if method not in ("", *_METHODS) or not _PATTERN.fullmatch(path) or any("**" in step or set(step) == {"."} for step in named):
         todo = "Write PATH or METHOD PATH, with * within a step and ** as the last one: 'GET /v1/files/*', '/v1/audio/**', '/v1/**'."
-        raise InputError("this is no pattern of a path", value=pattern, todo=todo)
+        raise InputError("this is not a pattern of a path", value=pattern, todo=todo)
     form = "/".join([*(_form(step) for step in named), *(["[^/]+(?:/[^/]+)*"] if many else [])])
     return method, re.compile(f"{_ROOT}{form}{'/' if path.endswith('/') else ''}".encode("ascii"))
 

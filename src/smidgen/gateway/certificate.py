@@ -83,9 +83,9 @@ class Reference(_CertificatePart):
     @model_validator(mode="after")
     def _sound(self) -> Reference:
         if (self.kind == "judge") != (self.judge is not None):
-            raise ValueError("a judge, and nothing else, comes with its measured error")
+            raise ValueError("a judge must come with its measured error, and no other reference may")
         if self.model and self.kind not in ("model", "judge"):
-            raise ValueError("the large model or a judge, and nothing else, has a model's name")
+            raise ValueError("only the large model and a judge may have a model's name")
         return self
 
 
@@ -187,13 +187,13 @@ class Certificate(_CertificatePart):
     def _sound(self) -> Certificate:
         names = [entry.segment for entry in self.answering]
         if len(set(names)) != len(names) or (not self.by and names != [""]):
-            raise ValueError("segments stand once each, and only where there are segments")
+            raise ValueError("each segment must stand once, and only in a certificate by segments")
         if any(entry.bound > self.alpha or entry.answered > entry.n or entry.loss > entry.answered for entry in self.answering):
-            raise ValueError("no bound is over alpha, and no more is answered or lost than there is")
+            raise ValueError("a bound is over alpha, or more is answered or lost than there is")
         if (self.measure == "attributes") != (self.reference.kind == "request"):
-            raise ValueError("of attributes the request itself is the reference, and of nothing else")
+            raise ValueError("the measure attributes needs the reference request, and no other measure may have it")
         if self.valid_until <= self.created:
-            raise ValueError("it would end before it began")
+            raise ValueError("it ends before it begins")
         return self
 
     @property
@@ -329,7 +329,7 @@ def registered(sha256: str) -> list[Certificate]:
         return [read(file) for file in sorted(folder.glob("*.json"))]
     except CertificateError as error:
         raise CertificateError(
-            "the register of the bundle's certificates cannot be read, and what audits found would be forgotten",
+            "the register of the bundle's certificates cannot be read, and the findings of audits would be lost",
             value=f"{folder}: {error.what}",
             todo="Put a copy of the folder back.",
         ) from error

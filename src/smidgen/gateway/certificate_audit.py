@@ -101,9 +101,9 @@ class AuditState:
             opened = {str(name): (int(one[0]), _moment(one[1])) for name, one in watch.get("open", {}).items()}
             silence = UnauditedAnswers(answers, None if since is None else _moment(since))
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError) as error:
-            raise ValueError(f"this is no state of an audit ({error})") from error
+            raise ValueError(f"this is not the state of an audit ({error})") from error
         if answers < 0 or barred < 0 or any(count < 0 for count, _ in opened.values()):
-            raise ValueError("this is no state of an audit (its numbers cannot be)")
+            raise ValueError("this is not the state of an audit (a number is out of range)")
         return cls(audit, silence, barred, opened)
 
 
@@ -344,13 +344,13 @@ def _read(file: Path, paper: Certificate) -> AuditState:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         if paper.begun and paper.key == signing.own_public_key():
-            raise ValueError("it is gone, and with it what the audits had come to") from None
+            raise ValueError("it is gone, and with it the findings of the audits") from None
         return _new(paper)
     if len(content) > _MOST_BYTES:
         raise ValueError("it is too large")
     state = json.loads(content)
     if not isinstance(state, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     kept = AuditState.from_json(state, _segments(paper))
     if (kept.audit.alpha, kept.audit.delta) != (paper.alpha, paper.delta):
         raise ValueError("it is of another certificate")

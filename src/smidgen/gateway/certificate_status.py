@@ -51,11 +51,11 @@ def latest_time(certificate: str) -> datetime:
     found = json.loads(content)
     seconds = found.get("seen") if isinstance(found, dict) else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise ValueError("it says no time")
+        raise ValueError("it holds no time")
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:
-        raise ValueError("it says no time that can be") from error
+        raise ValueError("its time is out of range") from error
 
 
 class CertificateClock:
@@ -275,7 +275,7 @@ def _fresh_since(bundle: Path) -> datetime | None:
     try:
         return line.read().fresh_since if line is not None else None
     except (BundleError, InputError) as error:
-        raise OSError(f"what its line remembers of revocations cannot be read: {error}") from error
+        raise OSError(f"the line's record of revocations cannot be read: {error}") from error
 
 
 def _against(found: Certificate, large: frozenset[str] | None) -> bool:

@@ -62,7 +62,7 @@ class RowFingerprints:
         """Read fingerprints from their text. Raises ValueError where it is none."""
         content = base64.b64decode(text, validate=True)
         if len(content) % _BYTES or len(text) > LONGEST_FINGERPRINTS:
-            raise ValueError("these are no marks")
+            raise ValueError("these are not fingerprints")
         return cls(content[start : start + _BYTES] for start in range(0, len(content), _BYTES))
 
     @property
@@ -188,7 +188,7 @@ def _write(look: SampleTest) -> None:
         atomic_file.write(_place(look), (json.dumps(look.json()) + "\n").encode("ascii"))
     except OSError as error:
         raise CertificateError(
-            "the look at these rows cannot be written down, and would be free the next time",
+            "the test on these rows cannot be recorded, and would spend no confidence",
             value=f"{_place(look)}: {error.strerror}",
             todo="Make room on the disk.",
         ) from error
@@ -201,10 +201,10 @@ def _read(file: Path) -> SampleTest:
         look = SampleTest(**{name: facts[name] for name in SampleTest.__slots__})
         fine = 0 < look.level < 1 and 0 <= look.overall < 1 and all(isinstance(text, str) for text in (look.bundle, look.rows, look.marks))
         if not fine:
-            raise ValueError("its numbers cannot be")
+            raise ValueError("a number is out of range")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CertificateError(
-            "a record of an earlier look at a sample cannot be read, and what it spent would be forgotten",
+            "the record of an earlier test on a sample cannot be read, and the confidence that it spent would be lost",
             value=f"{file}: {error}",
             todo="Put a copy of the file back.",
         ) from error

@@ -194,7 +194,7 @@ def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
     bad = np.flatnonzero(~(np.isfinite(scores) & (scores >= -1e-6) & (scores <= 1 + 1e-6)))
     if len(bad):
         raise GateError(
-            f"the served model gave a score that is no number in 0..1 (text {int(bad[0]) + 1} of {len(scores)})",
+            f"the served model gave a score that is not in 0..1 (text {int(bad[0]) + 1} of {len(scores)})",
             value=replies[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
             todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
         )

@@ -308,8 +308,8 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
 
     shape = shape_of(base)
     if shape.near and settings.drop_layers:
-        todo = "Leave neurons out instead: --drop-neurons 0.2."
-        raise TrainError("of a Gemma no layer can be left out: every sixth sees all tokens", value=settings.drop_layers, todo=todo)
+        todo = "Drop neurons instead: --drop-neurons 0.2."
+        raise TrainError("no layer of a Gemma can be dropped: every sixth sees all tokens", value=settings.drop_layers, todo=todo)
     check_layers_left(shape.layers, settings.drop_layers)
     if settings.drop_neurons:
         neurons_left(shape.inner, settings.drop_neurons)

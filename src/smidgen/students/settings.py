@@ -167,20 +167,20 @@ class DecoderSettings(Settings):
     @classmethod
     def _guided(cls, share: float, info: ValidationInfo) -> float:
         if share and not info.data.get("guide"):
-            raise ValueError("what the student draws itself has no answer but a guide's: name one with train.guide (--guide)")
+            raise ValueError("answers that the student samples itself need a guide: name one with train.guide (--guide)")
         return share
 
     @field_validator("adapter")
     @classmethod
     def _fits(cls, wanted: bool, info: ValidationInfo) -> bool:
         if wanted and info.data.get("method") == "full":
-            raise ValueError("an adapter is taught by the method lora")
+            raise ValueError("an adapter needs the method lora")
         if wanted and info.data.get("vocabulary") == "trimmed":
             raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
         if wanted and info.data.get("qat") == "q4-0":
-            raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
+            raise ValueError("qat rounds the base's matrices together with the adapter, which is kept apart from them")
         if wanted and (info.data.get("drop_layers") or info.data.get("drop_neurons")):
-            raise ValueError("an adapter is laid over all of the base: with drop_layers or drop_neurons it would fit no other model")
+            raise ValueError("an adapter needs the whole base: with drop_layers or drop_neurons it would fit no other model")
         return wanted
 
     @property

@@ -124,7 +124,7 @@ def test_a_store_that_is_full_is_said_and_holds_nobody_up(server: TeacherServer,
     monkeypatch.setattr(AnswerStore, "mark", full)
     asked = questions(12)
     budget = RunBudget(tokens=asked[0].most_tokens_in + 8)  # room for one at a time: the others wait for it
-    with pytest.raises(TeacherError, match=r"cannot be kept.*No space left"):
+    with pytest.raises(TeacherError, match=r"cannot be stored.*No space left"):
         asker(budget, concurrency=4).ask(asked, "ask", Silent())
     assert budget.share_left(TokenCount(asked[0].most_tokens_in, 8)) == 1.0 and not server.seen
 
@@ -205,14 +205,14 @@ def test_retry_after_is_kept(server: TeacherServer, asker: Make, form: str) -> N
 
 def test_a_server_that_is_closed_for_the_day_is_not_waited_for(server: TeacherServer, asker: Make) -> None:
     server.faults = [Fault(429, {"Retry-After": str(LONGEST_AFTER + 60)})]
-    with pytest.raises(TeacherError, match="in 11 minutes"):
+    with pytest.raises(TeacherError, match="wait of 11 minutes"):
         asker(concurrency=1).ask(questions(3), "ask", Silent())
 
 
 def test_what_fails_again_and_again_stops_with_what_was_answered_kept(server: TeacherServer, asker: Make) -> None:
     asker(concurrency=1).ask(questions(2), "ask", Silent())
     server.faults = [Fault(500)] * 50
-    with pytest.raises(TeacherError, match=r"again and again \(HTTP 500: not now\).*not paid for again"):
+    with pytest.raises(TeacherError, match=r"keeps failing \(HTTP 500: not now\).*not paid for again"):
         asker(concurrency=1, attempts=3).ask(questions(5), "ask", Silent())
     assert len(server.refused) == 3
     server.faults = []

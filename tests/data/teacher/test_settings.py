@@ -71,7 +71,7 @@ def test_a_key_in_the_recipe_is_refused_and_not_repeated() -> None:
         ("https://api.example.com/v1?key=1", "no query"),
         ("ftp://api.example.com", "begins with https"),
         ("https:///v1", "begins with https"),
-        ("https://api.example.com:99999/v1", "no URL"),
+        ("https://api.example.com:99999/v1", "not a URL"),
     ],
 )
 def test_urls_that_are_not_trusted(source: str, why: str) -> None:

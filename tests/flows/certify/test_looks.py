@@ -97,5 +97,5 @@ def test_a_record_that_cannot_be_read_certifies_nothing(certified_bundle: Path, 
     run(certified_bundle, file, alpha=0.10)
     (record,) = (home() / "looks").iterdir()
     record.write_text("{}", encoding="utf-8")
-    with pytest.raises(CertificateError, match="a record of an earlier look at a sample cannot be read"):
+    with pytest.raises(CertificateError, match="the record of an earlier test on a sample cannot be read"):
         run(certified_bundle, file, alpha=0.10)

@@ -375,6 +375,6 @@ def test_a_line_that_cannot_be_read_vouches_for_nothing(line: Line, tmp_path: Pa
     assert watch().valid
     kept = line.file.read_bytes()
     line.file.write_bytes(b"{")
-    assert watch().state is CertificateState.DAMAGED and "what its line remembers" in watch().why
+    assert watch().state is CertificateState.DAMAGED and "the line's record of revocations" in watch().why
     line.file.write_bytes(kept)
     assert watch().valid

@@ -181,7 +181,7 @@ def test_what_is_rounded_where_nothing_is_asked(settings: dict[str, object], rou
 
 
 def test_an_adapter_cannot_be_rounded() -> None:
-    with pytest.raises(ValueError, match="keeps the two apart"):
+    with pytest.raises(ValueError, match="kept apart from them"):
         DecoderSettings(adapter=True, qat="q4-0")
 
 

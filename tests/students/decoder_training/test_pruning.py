@@ -213,7 +213,7 @@ def test_neurons_that_say_nothing_go_first_and_their_loss_changes_nothing(tmp_pa
 def test_as_many_stay_as_packed_forms_can_store() -> None:
     assert (neurons_left(1536, 0.25), neurons_left(1536, 0.27), neurons_left(1536, 0.5)) == (1152, 1120, 768)
     for inner, share in ((64, 0.1), (64, 0.8), (1536, 0.005)):
-        with pytest.raises(TrainError, match="cannot be left out"):
+        with pytest.raises(TrainError, match="cannot be dropped"):
             neurons_left(inner, share)
 
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_left_out_is_refused_before_teaching(tmp_path: Path) -> N
     base = find(str(tiny_decoder(tmp_path / "tiny", whole=True)), family="decoder")
     folder = tmp_path / "student"
     folder.mkdir()
-    with pytest.raises(TrainError, match="cannot be left out"):
+    with pytest.raises(TrainError, match="cannot be dropped"):
         decoder.part.fit(Training(ROWS, ROWS, {}, base, DecoderSettings(drop_neurons=0.01)), Workspace(folder, 1, Silent()))
     assert not list(folder.iterdir())
     with pytest.raises(ValueError, match="drop_neurons"):

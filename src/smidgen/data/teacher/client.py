@@ -205,7 +205,7 @@ class TeacherClient:
             why = found.why
             self._back_off(found, attempt)
         raise TeacherError(
-            f"the teacher's server fails again and again ({why})",
+            f"the teacher's server keeps failing ({why})",
             value=f"{self._settings.source}, {self._settings.attempts} tries",
             todo="Run the same command again later: what was answered is kept, and is not paid for again.",
         )
@@ -231,7 +231,7 @@ class TeacherClient:
         """Wait as long as the server asks, or twice as long at every try, with jitter so that not all come back at once."""
         if busy.after is not None and busy.after > LONGEST_AFTER:
             raise TeacherError(
-                f"the teacher's server wants to be asked again in {busy.after / 60:.0f} minutes ({busy.why})",
+                f"the teacher's server asks for a wait of {busy.after / 60:.0f} minutes ({busy.why})",
                 value=self._settings.source,
                 todo="Run the same command again then: what was answered is kept, and is not paid for again.",
             )
@@ -258,7 +258,7 @@ class TeacherClient:
 
 def _store_error(error: OSError) -> TeacherError:
     return TeacherError(
-        "the teacher's answers cannot be kept, and what is not kept would be paid for again",
+        "the teacher's answers cannot be stored, and would be paid for again",
         value=str(error),
         todo="Make room in smidgen's folder, then run the same command again: what was answered is kept.",
     )

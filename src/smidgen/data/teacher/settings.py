@@ -95,7 +95,7 @@ class TeacherSettings(Settings):
             parts = urlsplit(value)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise ValueError(f"this is no URL ({error})") from None
+            raise ValueError(f"this is not a URL ({error})") from None
         if parts.scheme not in ("http", "https") or not host:
             raise ValueError("a URL begins with https:// (or http:// on this machine) and a host")
         if parts.username or parts.password or parts.query or parts.fragment:

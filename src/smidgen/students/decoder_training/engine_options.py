@@ -62,7 +62,7 @@ def choose_drafting(
     """
     if asked == "lookup" and schema:
         raise TrainError(
-            "answers that are held to a schema are scored by the probability of every token, and a token that is guessed has none",
+            "answers in a schema are scored by the probability of every token, and a drafted token has none",
             value="draft = lookup",
             todo="Leave it out, or --draft none.",
         )

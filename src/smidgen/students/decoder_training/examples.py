@@ -70,7 +70,7 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
     lessons = _made(rows, prompt, tokenizer, most)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
         raise TrainError(
-            "many examples are too long to be taught whole, and an answer that is cut teaches to stop in the middle",
+            "many examples are too long, and a cut answer would teach the model to stop in the middle",
             value=f"{lessons.left_out} of {lessons.left_out + len(lessons.lessons)} examples have more than {most} tokens",
             todo="Shorten them, or allow more: --set train.max_length=2048",
         )
@@ -107,7 +107,7 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
 def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
     """Raise TrainError for examples that teach nothing: none at all, an empty answer, nothing before the answer, no end token."""
     if not lessons:
-        raise TrainError("there is no example to teach from", value="0 examples", todo="Add rows, or allow longer ones.")
+        raise TrainError("there is no example to train on", value="0 examples", todo="Add rows, or allow longer ones.")
     for number, lesson in enumerate(lessons, start=1):
         fault = None
         if lesson.answer < 1:
@@ -117,7 +117,7 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
         elif int(lesson.ids[-1]) not in prompt.stop:
             fault = "does not end with the end token: the model would never learn to stop"
         if fault is not None:
-            raise TrainError(f"example {number} {fault}", value=len(lesson.ids), todo="Report this: the lessons were made wrongly.")
+            raise TrainError(f"example {number} {fault}", value=len(lesson.ids), todo="Report this: the examples were built wrongly.")
 
 
 def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:

@@ -165,7 +165,9 @@ def open_decoder(folder: Path) -> StoredDecoder:
     told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
-        raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")
+        raise BaseError(
+            "the base that this model was trained on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew."
+        )
     settings = told["settings"] if told["taught"] else {}
     left = {name: told.get(name) for name in ("kept", "layers", "neurons")}
     return StoredDecoder(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, **left)
@@ -277,7 +279,7 @@ def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | No
 
 
 OTHER_TOKENS = (
-    "Chances can be learnt only of the same tokens: take a larger model of the base's own family, or a bundle that was taught on one, or "
+    "A guide needs the student's tokens: take a larger model of the base's own family, or a bundle that was trained on one, or "
     "let this one write examples (data.teacher)."
 )
 

@@ -31,8 +31,8 @@ def neurons_left(inner: int, share: float) -> int:
     """How many of `inner` neurons stay when this share goes. Raises TrainError where none would go, or too few stay."""
     left = round(inner * (1 - share) / NEURON_STEP) * NEURON_STEP
     if not NEURON_STEP <= left < inner:
-        todo = f"Leave out another share; a layer keeps a multiple of {NEURON_STEP}."
-        raise TrainError("the neurons cannot be left out so", value=f"{share:.0%} of {inner}", todo=todo)
+        todo = f"Choose another share; a layer keeps a multiple of {NEURON_STEP} neurons."
+        raise TrainError("this share of the neurons cannot be dropped", value=f"{share:.0%} of {inner}", todo=todo)
     return left
 
 
