@@ -6,11 +6,14 @@ import contextlib
 import csv
 import importlib.resources
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.made_once import made_once
 
 LABELS = (
     "account/delete",
@@ -32,6 +35,34 @@ ROWS_PER_LABEL = 12
 UNKNOWN = "out_of_scope"
 
 
+_BEGAN = time.monotonic()
+_CPU_OF_WORKERS: list[float] = []
+
+
+def _cpu_seconds() -> float:
+    """The processor time of this process, and of those that it started and that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this worker of pytest-xdist how much processor time it took."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["cpu"] = _cpu_seconds()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Keep what a worker told."""
+    _CPU_OF_WORKERS.append(getattr(node, "workeroutput", {}).get("cpu", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how long the tests took, and how long they would on two quiet cores: `make test` is to stay below 480 s."""
+    cpu = sum(_CPU_OF_WORKERS) if _CPU_OF_WORKERS else _cpu_seconds()
+    terminalreporter.write_line(f"{time.monotonic() - _BEGAN:.0f} s, {cpu:.0f} s of processor time: {cpu / 2:.0f} s on two quiet cores")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Step results and lists of this run go into a folder of its own; the bases and the web runtime, which are large and
@@ -51,11 +82,13 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _timed_for_a_moment() -> Iterator[None]:
-    """Builds time each form that they make for seconds; how fast one is here is nothing that a test could hold."""
-    from smidgen.flows.build import timing
+def _quick_builds() -> Iterator[None]:
+    """Builds time each form that they make for a moment only, and train five times more, to cross-validate, where that is asked for only:
+    how fast a machine is must not decide what a test's build does."""
+    from smidgen.flows.build import timing, validation
 
     patch = pytest.MonkeyPatch()
+    patch.setattr(validation, "QUICK", -1.0)
     patch.setattr(timing, "_SECONDS", 0.1)
     patch.setattr(timing, "_BATCH", 16)
     patch.setattr(timing, "_WRITTEN_SINGLES", 2)
@@ -104,8 +137,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) -> Path:
     """One tiny bundle, built by the real flow on real weights, once for all processes that run tests. Tests that alter it must copy it
     first."""
-    import filelock
-
     from smidgen.flows.build.pipeline import build
     from smidgen.parts import recipe
 
@@ -121,12 +152,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) ->
             "gate": {"max_loss": 0.1, "min_agreement": 0.9},
         }
     )
-    # Each process of pytest-xdist has its own folder in that of the run.
-    root = tmp_path_factory.getbasetemp()
-    shared = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
-    out = shared / "bundle-of-all" / "tiny"
-    with filelock.FileLock(shared / "bundle-of-all.lock", timeout=600):
-        return out if out.is_dir() else build(wanted, out, threads=1).folder
+    return made_once(tmp_path_factory, "tiny", lambda out: build(wanted, out / "tiny", threads=1)) / "tiny"
 
 
 WRITER_INSTRUCTION = "Answer in one short sentence."

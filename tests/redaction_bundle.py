@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.made_once import made_once
 from tests.students.test_encoder import tiny_base  # noqa: F401
 from tests.students.test_tagger import rows, training
 
@@ -61,13 +62,14 @@ def manifest(files: tuple[str, ...], options: dict[str, object], method: str) ->
 
 @pytest.fixture(scope="session")
 def redaction_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    """Made once a run, whoever asks. Tests that alter it must copy it first."""
-    folder = tmp_path_factory.getbasetemp() / "redaction-bundle"
-    if folder.exists():
-        return folder / "bundle"
+    """Tests that alter it must copy it first."""
+    return made_once(tmp_path_factory, "redaction", lambda folder: _make(tiny_base, folder)) / "bundle"
+
+
+def _make(base: Path, folder: Path) -> None:
     for name in ("trained", "whole", "files"):
         (folder / name).mkdir(parents=True)
-    student.fit(training(tiny_base, long_rows(400), epochs=12, learning_rate=4e-3), Workspace(folder / "trained", 1, Silent()))
+    student.fit(training(base, long_rows(400), epochs=12, learning_rate=4e-3), Workspace(folder / "trained", 1, Silent()))
     spec = student.export(folder / "trained", folder / "whole")
     small = registry.find("compress", "int8-dynamic").apply(spec, folder / "whole", folder / "files", [str(row.input) for row in rows(30)])
     (folder / "files" / "report.json").write_text(passed().json_text(), encoding="utf-8")
@@ -76,4 +78,3 @@ def redaction_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) 
     asked = recipe.make({"name": "redaction", "task": "extract", "data": {"train": "train.jsonl"}, "gate": {"min_headline": 0.85}})
     (folder / "files" / "recipe.toml").write_text(asked.toml(), encoding="utf-8")
     pack(folder / "files", manifest(small.files, small.options, small.method), folder / "bundle")
-    return folder / "bundle"

@@ -214,15 +214,16 @@ def test_counts_that_do_not_add_up_are_an_error() -> None:
 
 
 def test_the_command_prints_json_alone_and_ends_with_1_where_nothing_is_certified(
-    seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    recorded: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(running, "run", lambda *given: seen.ran)
-    assert code(["demo", "--hybrid", "--json", "--dir", str(tmp_path)]) == 0
-    assert json.loads(capsys.readouterr().out)["requests"] == 150
-    nothing = replace(seen.ran, tally=DemoTally(seen.ran.tally.stretches[:1]))
-    monkeypatch.setattr(running, "run", lambda *given: nothing)
+    tally = DemoTally([Stretch(1, 150, requests=150)])
+    ran = running.DemoOutcome(tally, {}, {}, Sandbox(tmp_path / "demo"), tmp_path / "chart.svg", 1.0, recorded, SMALL)
+    monkeypatch.setattr(running, "run", lambda *given: ran)
     assert code(["demo", "--hybrid", "--dir", str(tmp_path)]) == 1
     assert "no version could be certified" in capsys.readouterr().err
+    monkeypatch.setattr(DemoTally, "certified", True)
+    assert code(["demo", "--hybrid", "--json", "--dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["requests"] == 150
 
 
 @pytest.mark.parametrize("flag", ["--fast", "--json"])

@@ -129,7 +129,7 @@ def before(source: Path) -> dict[str, np.ndarray]:
     return {name: data for name, (_, data) in stored(source / "model.gguf").items() if "blk.7." in name}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param(each, marks=[pytest.mark.thorough] if each != "q4-1" else []) for each in METHODS])
 def test_a_packed_model_is_the_same_but_smaller(method: str, source: Path, before: dict[str, np.ndarray], tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     made = registry.find("compress", method).apply(SPEC, source, tmp_path, ())

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from tests.engines.llama_model import ENDLESS
 from tests.engines.llama_model import options as few
+from tests.eventually import eventually
 
 from smidgen.core.cancellation import Cancellation, Cancelled
 from smidgen.core.errors import EngineError
@@ -38,16 +39,12 @@ def runner(babbler: Path) -> LlamaRunner:
 
 
 def gone(pid: int) -> bool:
-    """Whether the process ends within seconds; a child that is not waited for shows as a zombie."""
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8"):
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
+    """Whether the process has ended; a child that is not waited for shows as a zombie."""
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return True
 
 
 @posix
@@ -68,8 +65,8 @@ def test_killed_it_fails_those_in_flight_and_the_next_starts_it_again(runner: Ll
         thread.start()
     child = runner._process._child
     assert child is not None
-    while len(child._boxes) < 7:  # one that asks only after the kill would rightly start the process again, and write on
-        time.sleep(0.01)
+    # One that asks only after the kill would rightly start the process again, and write on.
+    eventually(lambda: len(child._boxes) >= 7)
     pid = runner.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -100,7 +97,7 @@ def test_one_that_hangs_is_ended(runner: LlamaRunner, monkeypatch: pytest.Monkey
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(EngineError, match=r"said nothing for 0\.5 seconds"):
         runner.run(["Say hi."])
-    assert gone(pid)
+    eventually(lambda: gone(pid))
     monkeypatch.undo()
     assert runner.run(["Say hi."])["texts"][0]
 
@@ -138,7 +135,8 @@ def test_closing_ends_it_and_every_request(runner: LlamaRunner) -> None:
     began = time.monotonic()
     runner.close()
     runner.close()
-    assert time.monotonic() - began < 30 and gone(pid)  # not the minutes that a start may take
+    assert time.monotonic() - began < 30  # not the minutes that a start may take
+    eventually(lambda: gone(pid))
     with pytest.raises(EngineError, match="the model was closed"):
         list(answer)
     with pytest.raises(EngineError, match=r"closed.*Open it again"):
@@ -151,7 +149,7 @@ def test_it_goes_with_the_runner_that_nobody_holds(babbler: Path) -> None:
     assert pid is not None
     del runner
     gc.collect()
-    assert gone(pid)
+    eventually(lambda: gone(pid))
 
 
 @posix
@@ -171,7 +169,7 @@ sys.stdin.read()
         os.kill(pid, 0)
         parent.kill()
         parent.wait(10)
-        assert gone(pid)
+        eventually(lambda: gone(pid))
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"no model at all" * 100])
@@ -219,8 +217,7 @@ def test_an_errand_that_is_called_off_waits_for_nothing_more(whole: bool, babble
         assert child is not None
         thread = threading.Thread(target=ask)
         thread.start()
-        while len(child._boxes) < 2:
-            time.sleep(0.005)
+        eventually(lambda: len(child._boxes) >= 2)
         errand.call_off()
         assert ended.wait(0.5), "not at the next look at the clock"
         assert len(child._boxes) == 1 and next(other).text

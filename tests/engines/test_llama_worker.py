@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.eventually import eventually
 
 from smidgen.engines.llama_protocol import LlamaUsage, Piece, piece
 from smidgen.engines.llama_worker import AdapterSlots, LlamaRequest, RequestQueue, StopFilter
@@ -181,9 +181,7 @@ def test_one_that_is_cancelled_in_line_is_never_asked_and_takes_no_slot_of_anoth
         desk._take({"id": number, "do": "write", "body": {"lora": scales}})
 
     def until(wanted: list[int]) -> None:
-        latest = time.monotonic() + 20
-        while said.ended() != wanted and time.monotonic() < latest:
-            time.sleep(0.005)
+        eventually(lambda: said.ended() == wanted)
         assert said.ended() == wanted
 
     for number, adapter in ((1, 0), (2, 1), (3, 2), (4, 0), (5, 1)):

@@ -245,6 +245,7 @@ def test_what_cannot_be_an_adapter_is_refused_in_the_recipe(other: dict[str, str
     assert any("train.adapter" in mistake and said in mistake for mistake in caught.value.mistakes)
 
 
+@pytest.mark.thorough
 def test_a_build_ships_base_and_adapter(tmp_path: Path) -> None:
     """By the whole path: taught, exported, gated, packed, opened. The manifest holds the hashes of both files."""
     with (tmp_path / "train.csv").open("w", encoding="utf-8", newline="") as stream:

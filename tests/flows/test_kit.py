@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,15 @@ from smidgen.flows import kit
 pytest.importorskip("hatchling")
 CLOSED = {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
 """No index is asked, whatever the machine's own settings are."""
+FILES_OF_THE_WHEEL = """
+import importlib.resources, json, smidgen
+from smidgen.flows.export import onnx_web
+package = importlib.resources.files("smidgen")
+pages = [name for names in onnx_web.SCRIPTS.values() for name in names]
+found = [(package / "flows/export/web" / name).is_file() for name in (*pages, *onnx_web.SHARED, "index.html")]
+sample = (package / "samples/homeware/support_train.csv").is_file()
+print(json.dumps([smidgen.__file__, all(found), len(found), sample]))
+"""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -44,34 +52,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kit.own_wheel(tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    place, told = tmp_path / "env", environment(tmp_path / "home")
-    venv.create(place, with_pip=True)
-    python = python_of(place)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel)], env=told, check=True)
-    lend(place)
-    script = """
-import importlib.resources, json, smidgen
-from smidgen.flows.export import onnx_web
-package = importlib.resources.files("smidgen")
-pages = [name for names in onnx_web.SCRIPTS.values() for name in names]
-found = [(package / "flows/export/web" / name).is_file() for name in (*pages, *onnx_web.SHARED, "index.html")]
-sample = (package / "samples/homeware/support_train.csv").is_file()
-print(json.dumps([smidgen.__file__, all(found), len(found), sample]))
-"""
-    where = subprocess.run([python, "-c", script], env=told, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    file, whole, pages, sample = json.loads(where)
-    assert Path(file).is_relative_to(place) and whole and sample and pages > 15, "it is the wheel's, with all its files"
-    done = subprocess.run(
-        [python, "-m", "smidgen", "doctor", "--json"], env=told, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 and json.loads(done.stdout)["ok"] is True, done.stderr
-    listed = subprocess.run(
-        [python, "-m", "smidgen", "models", "--json"], env=told, cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert json.loads(listed.stdout)["bundles"] == []
-
-
 @pytest.fixture
 def made(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A kit with smidgen's own wheel alone: the others are what is on the network."""
@@ -92,10 +72,14 @@ def test_a_kit_installs_without_a_network(made: Path, tmp_path: Path) -> None:
     shown = subprocess.run([python_of(place), "-m", "pip", "show", "smidgen"], capture_output=True, text=True, check=True).stdout
     assert "Version: 0.1.0" in shown
     lend(place)
-    doctor = subprocess.run(
-        [python_of(place), "-m", "smidgen", "doctor"], env=environment(home), capture_output=True, text=True, check=False
-    )
-    assert doctor.returncode == 0, doctor.stdout
+    told = {"env": environment(home), "cwd": tmp_path, "capture_output": True, "text": True, "check": False}
+    where = subprocess.run([python_of(place), "-c", FILES_OF_THE_WHEEL], **told)
+    file, whole, pages, sample = json.loads(where.stdout)
+    assert Path(file).is_relative_to(place) and whole and sample and pages > 15, "it is the wheel's, with all its files"
+    doctor = subprocess.run([python_of(place), "-m", "smidgen", "doctor", "--json"], **told)
+    assert doctor.returncode == 0 and json.loads(doctor.stdout)["ok"] is True, doctor.stderr
+    listed = subprocess.run([python_of(place), "-m", "smidgen", "models", "--json"], **told)
+    assert json.loads(listed.stdout)["bundles"] == []
     web_runtime.verified(made / "web" / web_runtime.folder().name)
 
 

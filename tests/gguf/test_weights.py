@@ -197,6 +197,7 @@ def test_the_starter_is_written_as_it_came(smollm2: tuple[Path, Any, Path]) -> N
     assert read_tensor_shapes(file) == read_tensor_shapes(source)
 
 
+@pytest.mark.thorough
 def test_the_starter_writes_the_same_in_both(smollm2: tuple[Path, Any, Path]) -> None:
     folder, model, file = smollm2
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

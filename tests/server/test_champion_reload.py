@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
+from tests.eventually import eventually
 from tests.line_versions import add, id_of, line_of, version
 from tests.server.conftest import WordModel, running
 from tests.server.gateway.test_certified import certify
@@ -43,14 +42,6 @@ _PATIENCE = 30.0
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(champion_reload, "EVERY_SECONDS", 0.01)
-
-
-def until(true: Callable[[], Any]) -> None:
-    """Wait for something that is to come."""
-    end = time.monotonic() + _PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.005)
 
 
 def serving(client: httpx.Client, name: str = "support") -> str:
@@ -92,7 +83,7 @@ def test_twenty_promotions_under_load_fail_no_request_and_mix_no_answer(tmp_path
             for turn in range(TURNS):
                 wanted, before = ids[turn % 2], ids[1 - turn % 2]
                 line.point(wanted, by="hand", why="", instead_of=before)
-                until(lambda wanted=wanted: serving(server.client) == wanted)
+                eventually(lambda wanted=wanted: serving(server.client) == wanted)
         finally:
             stop.set()
         for one in asking:
@@ -102,7 +93,7 @@ def test_twenty_promotions_under_load_fail_no_request_and_mix_no_answer(tmp_path
         assert metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == TURNS
         # The old ones are gone: of all that served, one is left, whose thread begins with its first request.
         assert server.post("/v1/classify", {"input": text(0, 1)}).json()["bundle"] == ids[1]
-        until(lambda: sum(thread.name == "model-support" for thread in threading.enumerate()) == 1)
+        eventually(lambda: sum(thread.name == "model-support" for thread in threading.enumerate()) == 1)
         shown = server.client.get("/metrics").text
         assert shown.count("smidgen_model_info{") == 1 and ids[1] in shown
 
@@ -129,7 +120,7 @@ def test_what_an_old_champion_held_goes_back_to_the_system_once_nothing_holds_it
             monkeypatch.setattr(champion_reload, "_LET_GO_SECONDS", _PATIENCE if turn else 0.0)  # the first is held by this test's server
             assert server.post("/v1/classify", {"input": text(0, 1)}).status_code == 200
             line.point(ids[turn % 2], by="hand", why="", instead_of=ids[1 - turn % 2])
-            until(lambda turn=turn: len(there) == turn + 2)
+            eventually(lambda turn=turn: len(there) == turn + 2)
     # Once at the start; of those that followed the first none but the newest is there.
     assert [held[1:] for held in there] == [[], [True], [False, True], [False, False, True], [False, False, False, True]]
 
@@ -152,7 +143,7 @@ def test_what_a_refused_champion_held_goes_back_too(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(heap, "give", give)
     with running(load(line.folder, 1)):
         roll_back(line.folder)
-        until(lambda: there)
+        eventually(lambda: there)
     assert there[0] is False
 
 
@@ -165,14 +156,14 @@ def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Pa
         old.gate.clear()
         body = {"model": "support", "input": "shipping"}
         first = pool.submit(httpx.post, f"{server.url}/v1/classify", json=body, timeout=_PATIENCE)
-        until(old.entered.is_set)
+        eventually(old.entered.is_set)
         add(line, 1, ids[0])
-        until(lambda: serving(server.client) == new.id)
+        eventually(lambda: serving(server.client) == new.id)
         assert server.post("/v1/classify", body).json()["bundle"] == new.id
         assert not first.done() and not hasattr(old, "closed")
         old.gate.set()
         assert first.result(_PATIENCE).json()["bundle"] == ids[0]
-        until(lambda: hasattr(old, "closed"))
+        eventually(lambda: hasattr(old, "closed"))
         assert not hasattr(new, "closed")
 
 
@@ -183,15 +174,15 @@ def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(
     looks, stamp = [], champion_reload._stamp
     monkeypatch.setattr(champion_reload, "_stamp", lambda file: (looks.append(file), stamp(file))[1])
     with running(load(line.folder, 1)) as server:
-        until(lambda: len(looks) > 1)  # the first one found the pointer as it was
+        eventually(lambda: len(looks) > 1)  # the first one found the pointer as it was
         bad = install_damaged(line, ids[0])
-        until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
+        eventually(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
         assert serving(server.client) == ids[0]
         assert server.post("/v1/classify", {"input": text(0, 1)}).json()["results"][0]["output"] == LABELS[0]
         assert metric(server.client, 'smidgen_champions_total{model="support",outcome="refused"}') == 1
         assert "refused" in caplog.text and "linear.safetensors" in caplog.text
         good = add(line, 3, bad)
-        until(lambda: serving(server.client) == good)
+        eventually(lambda: serving(server.client) == good)
         assert metric(server.client, 'smidgen_champion_refused{model="support"}') == 0
 
 
@@ -210,13 +201,13 @@ def test_a_line_whose_new_champion_takes_long_to_open_keeps_no_other_line_waitin
     with running(load(slow.folder, 1), load(quick.folder, 1)) as server:
         try:
             roll_back(slow.folder)
-            until(opening.is_set)
+            eventually(opening.is_set)
             roll_back(quick.folder)
-            until(lambda: serving(server.client, "quick") == quick_ids[0])
+            eventually(lambda: serving(server.client, "quick") == quick_ids[0])
             assert serving(server.client, "slow") == slow_ids[1]
         finally:
             go.set()
-        until(lambda: serving(server.client, "slow") == slow_ids[0])
+        eventually(lambda: serving(server.client, "slow") == slow_ids[0])
 
 
 def test_a_line_whose_old_champions_are_still_answering_keeps_no_other_line_waiting(
@@ -236,14 +227,14 @@ def test_a_line_whose_old_champions_are_still_answering_keeps_no_other_line_wait
     with running(load(busy.folder, 1), load(free.folder, 1)) as server:
         try:
             roll_back(busy.folder)
-            until(lambda: serving(server.client, "busy") == busy_ids[0])
+            eventually(lambda: serving(server.client, "busy") == busy_ids[0])
             busy.point(busy_ids[1], by="hand", why="", instead_of=busy_ids[0])
             roll_back(free.folder)
-            until(lambda: serving(server.client, "free") == free_ids[0])
+            eventually(lambda: serving(server.client, "free") == free_ids[0])
             assert serving(server.client, "busy") == busy_ids[0]
         finally:
             go.set()
-        until(lambda: serving(server.client, "busy") == busy_ids[1])
+        eventually(lambda: serving(server.client, "busy") == busy_ids[1])
 
 
 def install_damaged(line: Line, before: str) -> str:
@@ -263,12 +254,12 @@ def test_a_pointer_that_cannot_be_read_changes_nothing_until_it_is_mended(tmp_pa
     whole = line.file.read_bytes()
     with running(load(line.folder, 1)) as server:
         line.file.write_bytes(b"{") if how == "damaged" else line.file.unlink()
-        until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
+        eventually(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
         assert server.post("/v1/classify", {"input": text(0, 1)}).json()["bundle"] == ids[1]
         line.file.write_bytes(whole)
-        until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 0)
+        eventually(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 0)
         roll_back(line.folder)
-        until(lambda: serving(server.client) == ids[0])
+        eventually(lambda: serving(server.client) == ids[0])
 
 
 def test_each_version_answers_under_its_own_certificate(tmp_path: Path, upstream: UpstreamStub) -> None:
@@ -285,7 +276,7 @@ def test_each_version_answers_under_its_own_certificate(tmp_path: Path, upstream
     with running(load(line.folder, 1), fallback=(upstream.url,), fallback_model=("big",)) as server:
         assert who() == ("upstream", None, "no certificate")
         roll_back(line.folder)
-        until(lambda: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == 1)
+        eventually(lambda: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == 1)
         assert who() == ("local", paper.id, "")
 
 
@@ -315,7 +306,7 @@ def test_what_was_judged_by_one_certificate_is_answered_by_its_bundle(
         first = pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=body, timeout=_PATIENCE)
         assert looked.wait(_PATIENCE)
         roll_back(line.folder)
-        until(lambda: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == 1)
+        eventually(lambda: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == 1)
         second = server.post("/v1/chat/completions", body)
         go.set()
         for found, id, paper, said in ((first.result(_PATIENCE), ids[1], papers[1], LABELS[1]), (second, ids[0], papers[0], LABELS[0])):
@@ -335,7 +326,7 @@ def test_the_command_serves_a_line_and_takes_up_its_new_champion(tmp_path: Path)
             with httpx.Client(base_url=ready["url"], timeout=20) as client:
                 assert serving(client, "shop") == ids[1]
                 roll_back(line.folder)
-                until(lambda: serving(client, "shop") == ids[0])
+                eventually(lambda: serving(client, "shop") == ids[0])
         finally:
             process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
@@ -356,7 +347,7 @@ def test_the_questions_of_system_one_are_those_of_the_champion_of_now(tmp_path: 
     with running(load(line.folder, 1)) as server:
         first = server.post("/v1/systemone", body).json()
         roll_back(line.folder)
-        until(lambda: serving(server.client) == ids[0])
+        eventually(lambda: serving(server.client) == ids[0])
         second = server.post("/v1/systemone", body).json()
     assert [found["smidgen"]["q"] for found in (first, second)] == [ids[1], ids[0]]
     assert [found["answers"]["q"]["choice"] for found in (first, second)] == [LABELS[1], LABELS[0]]
@@ -386,7 +377,7 @@ def test_a_champion_that_failed_by_chance_is_tried_again(tmp_path: Path, monkeyp
     monkeypatch.setattr(champion_reload.local_model, "load", once)
     with running(load(line.folder, 1)) as server:
         roll_back(line.folder)
-        until(lambda: serving(server.client) == ids[0])
+        eventually(lambda: serving(server.client) == ids[0])
         assert metric(server.client, 'smidgen_champion_refused{model="support"}') == 0
         assert metric(server.client, 'smidgen_champions_total{model="support",outcome="refused"}') == 1 and len(tries) == 2
 
@@ -408,10 +399,10 @@ def test_a_champion_that_must_not_be_opened_is_not_tried_again(tmp_path: Path, m
     monkeypatch.setattr(champion_reload.local_model, "load", never)
     with running(load(line.folder, 1)) as server:
         roll_back(line.folder)
-        until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
+        eventually(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
         # A look that began before the pointer was written, and read it after, is followed by another.
         settled = len(looks) + 3
-        until(lambda: len(looks) >= settled)
+        eventually(lambda: len(looks) >= settled)
         tried = len(tries)
-        until(lambda: len(looks) >= settled + 10)
+        eventually(lambda: len(looks) >= settled + 10)
         assert len(tries) == tried <= 2 and serving(server.client) == ids[1]

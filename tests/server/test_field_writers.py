@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.eventually import eventually
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
@@ -22,7 +22,7 @@ from smidgen.flows.local_model import load
 
 from .conftest import Running, running
 
-NOTE = "it says nothing of when the parcel should come, nor of where it should go. " * 4
+NOTE = "it says nothing of when the parcel should come, nor of where it should go. " * 2
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"colour": {"type": "string", "enum": ["red", "blue"]}, "note": {"type": "string", "enum": [NOTE.strip()]}},
@@ -42,22 +42,13 @@ def server(writer_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     engine = manifest.engine.model_copy(update={"options": options})
     folder = tmp_path_factory.mktemp("fields") / "orders"
     pack(writer_bundle, manifest.model_copy(update={**changed, "engine": engine}), folder)
-    with running(load(folder, threads=1)) as at_work:
+    with running(load(folder, threads=1), request_seconds=600) as at_work:
         yield at_work
 
 
 def asked(server: Running) -> int:
     """The requests that the engine has, being written or in line."""
     return len(server.model.runner._process._child._boxes)
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> float:
-    """Wait until something holds. Returns how long that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.005)
-    return time.monotonic() - began
 
 
 def ask(server: Running, text: str, **more: Any) -> httpx.Response:
@@ -73,9 +64,9 @@ def test_one_that_comes_while_another_is_written_is_written_beside_it(server: Ru
     assert server.model.at_once == 0 and server.model.slots == 2
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(ask, server, TEXTS[0])
-        until(lambda: asked(server) == 1)
+        eventually(lambda: asked(server) == 1)
         second = pool.submit(ask, server, TEXTS[1])
-        until(lambda: asked(server) == 2)
+        eventually(lambda: asked(server) == 2)
         assert not first.done()
         third = pool.submit(ask, server, TEXTS[2])
         replies = [future.result() for future in (first, second, third)]
@@ -99,11 +90,11 @@ def test_a_client_that_hangs_up_frees_its_slot(server: Running) -> None:
     whole = ask(server, TEXTS[0]).elapsed.total_seconds()
     with ThreadPoolExecutor(2) as pool:
         gone = [pool.submit(ask, server, text, timeout=whole / 3) for text in TEXTS[1:3]]
-        until(lambda: asked(server) == 2)
+        eventually(lambda: asked(server) == 2)
         for future in gone:
             with pytest.raises(httpx.ReadTimeout):
                 future.result()
-    assert until(lambda: asked(server) == 0) < whole / 3, "what nobody waits for is not written to its end"
+    assert eventually(lambda: asked(server) == 0) < whole / 3, "what nobody waits for is not written to its end"
     assert not waiting(server) and ask(server, TEXTS[3]).status_code == 200
 
 
@@ -113,7 +104,7 @@ def test_a_dead_process_costs_its_requests_and_starts_again(
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
         failing = pool.submit(ask, server, TEXTS[0])
-        until(lambda: asked(server) == 1)
+        eventually(lambda: asked(server) == 1)
         os.kill(server.model.runner.pid, signal.SIGKILL)
         found = failing.result()
     assert error(found, 503)["code"] == "engine_unavailable" and found.headers["retry-after"] == "1"

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.eventually import eventually
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.flows.local_model import load
 
 from .conftest import running
-
-
-def until(holds: Callable[[], bool]) -> None:
-    latest = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < latest
-        time.sleep(0.005)
 
 
 def test_one_whose_prompt_is_being_read_frees_its_place(writer_bundle: Path, tmp_path: Path) -> None:
@@ -43,9 +36,9 @@ def test_one_whose_prompt_is_being_read_frees_its_place(writer_bundle: Path, tmp
         headers = ("Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}", "\r\n")
         with socket.create_connection((urlsplit(server.url).hostname, urlsplit(server.url).port)) as client:
             client.sendall(("\r\n".join(("POST /v1/chat/completions HTTP/1.1", *headers)) + body).encode())
-            until(lambda: busy.total() == 1)
+            eventually(lambda: busy.total() == 1)
             ((number, _),) = busy.items()
-        until(lambda: not child._boxes)
+        eventually(lambda: not child._boxes)
         reply = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "word"}], "max_tokens": 1}, timeout=300)
         assert reply.status_code == 200 and busy[number] < 4, "its prompt was not read to the end"
         assert 'smidgen_queue_texts{model="writer"} 0.0' in server.client.get("/metrics").text

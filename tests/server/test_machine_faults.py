@@ -10,7 +10,6 @@ import errno
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.eventually import eventually
 from tests.server.conftest import error_of
 from tests.server.gateway.test_certified import CHAT, SURE, UNSURE, asking, certify
 from tests.upstream_stub import WHOLE, UpstreamStub
@@ -74,27 +74,20 @@ def metric(running: Any, start: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in found)
 
 
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_answers_go_on_and_traffic_is_counted_as_not_stored(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
     """how-to/run-in-production.md: "answers go on; traffic is not stored, and counted"; "nothing needs a restart"."""
     running = gateway(**ON)
     unwritten = 'smidgen_capture_rows_total{outcome="unwritten"}'
     assert running.post(CHAT, asking(SURE)).status_code == 200
-    until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
+    eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
     with broken(monkeypatch, fault):
         here, there = running.post(CHAT, asking(SURE)), running.post(CHAT, asking(UNSURE))
         assert (here.status_code, here.headers["x-smidgen-answered-by"]) == (200, "local")
         assert there.content == WHOLE
-        until(lambda: metric(running, unwritten) == 2)
+        eventually(lambda: metric(running, unwritten) == 2)
     assert running.post(CHAT, asking(SURE)).status_code == 200
-    until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 2)
+    eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 2)
     with opened(make=False) as store:
         assert store.counts().requests == 2
 
@@ -104,7 +97,7 @@ def test_feedback_gets_503_and_is_not_acknowledged(gateway: Any, monkeypatch: py
     """how-to/run-in-production.md: "feedback gets 503 and is not acknowledged"; reference/http.md: `feedback_not_stored`."""
     running = gateway(**ON)
     id = running.post(CHAT, asking(SURE)).headers["x-request-id"]
-    until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
+    eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
     with broken(monkeypatch, fault):
         assert error_of(running.post("/v1/feedback", {"request_id": id, "verdict": "up"}), 503)["code"] == "feedback_not_stored"
     with opened(make=False) as store:
@@ -222,7 +215,7 @@ def test_a_disk_that_is_really_full(gateway: Any, upstream: UpstreamStub, home: 
         patch.setenv("SMIDGEN_HOME", str(tiny_disk))
         running = gateway(**ON, **BUDGET)
         id = running.post(CHAT, asking(SURE)).headers["x-request-id"]
-        until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
+        eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
         filler = fill(tiny_disk)
         refused = 0
         for number in range(60):
@@ -231,7 +224,7 @@ def test_a_disk_that_is_really_full(gateway: Any, upstream: UpstreamStub, home: 
             refused += error_of(running.post(CHAT, asking(f"{UNSURE} {number}")), 503)["code"] == "upstream_failed"
         assert refused == 60 and running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
         assert upstream.seen == []
-        until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="unwritten"}') >= 1)
+        eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="unwritten"}') >= 1)
         assert error_of(running.post("/v1/feedback", {"request_id": id, "comment": "x" * 3000}), 503)["code"] == "feedback_not_stored"
         assert running.client.get("/smidgen/account").status_code in (200, 503)
         filler.unlink()

@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
+from tests.eventually import eventually
 from tests.line_versions import add, line_of
 from tests.server.conftest import WordModel, running
 from tests.server.gateway.test_certified import certify
-from tests.server.test_champion_reload import metric, serving, until
+from tests.server.test_champion_reload import metric, serving
 from tests.server.traffic.test_capture import ON
 from tests.upstream_stub import Said, Seen, UpstreamStub
 
@@ -52,11 +53,11 @@ def test_models_that_were_replaced_leave_memory(tmp_path: Path, upstream: Upstre
     with running(load(line.folder, 1), fallback=(upstream.url,), fallback_model=("big",), **ON) as server:
         for turn in range(3):
             line.point(ids[turn % 2], by="hand", why="", instead_of=ids[1 - turn % 2])
-            until(lambda turn=turn: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == turn + 1)
+            eventually(lambda turn=turn: metric(server.client, 'smidgen_champions_total{model="support",outcome="promoted"}') == turn + 1)
             assert server.post("/v1/systemone", {"state": text(0, 1), "questions": questions}).json()["smidgen"]["q"] == ids[turn % 2]
             assert server.post("/v1/chat/completions", chat).headers["x-smidgen-answered-by"] == "upstream"
             assert server.post("/v1/classify", {"model": "support", "input": text(0, 1)}).status_code == 200
-        until(lambda: gc.collect() >= 0 and [one() is None for one in seen] == [True, True, False])
+        eventually(lambda: gc.collect() >= 0 and [one() is None for one in seen] == [True, True, False])
 
 
 def test_metrics_bind_no_request_to_a_model(tmp_path: Path, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +101,9 @@ def test_a_request_whose_model_ended_while_it_waited_above_falls_back_to_the_one
     with running(old, patience=once, **above, **ON) as server, ThreadPoolExecutor(1) as pool:
         body = {"model": "support", "messages": [{"role": "user", "content": "shipping"}]}
         first = pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=body, timeout=_PATIENCE)
-        until(entered.is_set)
+        eventually(entered.is_set)
         add(line, 1, ids[0])
-        until(lambda: hasattr(old, "closed"))
+        eventually(lambda: hasattr(old, "closed"))
         gate.set()
         found = first.result(_PATIENCE)
         assert (found.status_code, found.headers.get("x-smidgen-uncertified")) == (200, "upstream failed"), found.text
@@ -128,7 +129,7 @@ def test_a_row_names_the_bundle_that_its_request_had_however_late_it_is_stored(t
         assert entered.wait(_PATIENCE)
         second = server.post("/v1/chat/completions", body)  # read when the other is stored
         roll_back(line.folder)
-        until(lambda: serving(server.client) == ids[0])
+        eventually(lambda: serving(server.client) == ids[0])
         third = server.post("/v1/chat/completions", body)
         gate.set()
     with opened() as store:
@@ -149,9 +150,9 @@ def test_a_row_of_a_request_that_a_swap_came_into_names_the_bundle_that_answered
         old.gate.clear()
         body = {"model": "support", "messages": [{"role": "user", "content": "shipping"}]}
         first = pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=body, timeout=_PATIENCE)
-        until(old.entered.is_set)
+        eventually(old.entered.is_set)
         add(line, 1, ids[0])
-        until(lambda: serving(server.client) == new.id)
+        eventually(lambda: serving(server.client) == new.id)
         second = server.post("/v1/chat/completions", body)
         old.gate.set()
         answered = [found.headers["x-request-id"] for found in (first.result(_PATIENCE), second)]

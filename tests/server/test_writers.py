@@ -40,7 +40,7 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def server(writer_bundle) -> Iterator[Running]:
-    with running(load(writer_bundle, threads=1)) as at_work:
+    with running(load(writer_bundle, threads=1), request_seconds=600) as at_work:
         yield at_work
 
 
@@ -320,7 +320,7 @@ wild = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=st.sampled_from(("/v1/chat/completions", "/v1/completions")), sent=wild)
 def test_json_garbage(server, path, sent):
     check(server.client.post(path, content=json.dumps(sent).encode(), headers={"Content-Type": "application/json"}))

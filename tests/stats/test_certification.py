@@ -33,7 +33,11 @@ def outcomes(model, n):
     return tuple(drawn(model, n, CLAIM, SEEDS))
 
 
-@pytest.mark.parametrize(("model", "n"), [("strong", 1000), ("weak", 1000), ("oversure", 600), ("hopeless", 300)])
+def long(*values):
+    return pytest.param(*values, marks=pytest.mark.thorough)
+
+
+@pytest.mark.parametrize(("model", "n"), [("strong", 1000), long("weak", 1000), long("oversure", 600), ("hopeless", 300)])
 def test_certificates_that_do_not_hold_stay_under_delta(model, n):
     found = outcomes(model, n)
     assert len(found) == SEEDS
@@ -169,7 +173,7 @@ def test_what_cannot_be_is_refused():
         certify_threshold([0.1], [0.5], [], CLAIM)
 
 
-@pytest.mark.parametrize(("model", "n"), [("strong", 300), ("strong", 1000), ("weak", 1000), ("hopeless", 1000)])
+@pytest.mark.parametrize(("model", "n"), [("strong", 300), long("strong", 1000), long("weak", 1000), ("hopeless", 1000)])
 def test_of_all_requests_no_more_is_lost_on_average_than_is_asked(model, n):
     """The true share that is answered and wrong, averaged over samples: conformal risk control bounds that mean."""
     asked = RiskClaim(0.2, DELTA, overall=0.01)

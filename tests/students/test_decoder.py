@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.heard import Heard
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -346,20 +347,10 @@ def test_rounded_teaching_has_to_beat_what_it_rounds(base: Path, monkeypatch: py
     assert all(torch.equal(tensor, start[name]) for name, tensor in taught.change.state().items())
 
 
-class Sayings(Silent):
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
 def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rising = iter(range(1, 1000))
     monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: float(next(rising)))
-    progress = Sayings()
+    progress = Heard()
     settings = DecoderSettings(epochs=2, batch_rows=4, precision="f32", qat="none")
     found = find(str(base), family="decoder")
     decoder.part.fit(Training(ROWS, ROWS, {}, found, settings), Workspace(tmp_path, 1, progress))

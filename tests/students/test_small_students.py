@@ -37,7 +37,7 @@ def data() -> tuple[list[Row], list[Row]]:
         ("static", StaticSettings(epochs=12), 0.6),
         ("linear", LinearSettings(), 0.6),
         ("kernel", KernelSettings(), 0.8),
-        ("kernel", KernelSettings(landmarks=100), 0.7),
+        pytest.param("kernel", KernelSettings(landmarks=100), 0.7, marks=pytest.mark.thorough),
     ],
 )
 def test_it_learns_and_is_served_as_trained(
@@ -60,6 +60,7 @@ def test_it_learns_and_is_served_as_trained(
     assert right > least
 
 
+@pytest.mark.thorough
 def test_a_kernel_head_of_many_labels_is_surer_than_its_scores_are(tmp_path: Path) -> None:
     """In log loss on the shop's test rows, as it is and by the best temperature."""
     train, test = ([Row(text, label) for text, label in shop(name)[::3]] for name in ("support_train", "support_test"))

@@ -116,7 +116,7 @@ def test_a_mutant_is_caught_by_a_failing_test_and_by_nothing_else(
     for name, body in (("spent", "def test_the_larger():\n    assert spent(2, 1) == 2\n"), ("other", "def test_nothing():\n    pass\n")):
         (tmp_path / "tests" / f"test_{name}.py").write_text(load + body, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    found = Copy(tmp_path).judged(mutant, all_tests, 60)
+    found = Copy(tmp_path).judged(mutant, all_tests, 300)
     assert (found.verdict, found.by) == (verdict, by) or (verdict == "broken" == found.verdict and by in found.by)
     assert source.read_text(encoding="utf-8") == SOURCE, "the source is put back"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.data.conftest import Make
+from tests.heard import Heard
 from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
@@ -327,7 +328,7 @@ def with_schema(count: int) -> list[TeacherQuestion]:
 
 
 def test_one_question_that_is_refused_does_not_turn_schemas_off(server: TeacherServer, asker: Make) -> None:
-    said = Told()
+    said = Heard()
     server.faults = [Fault(), Fault(400)]
     asker(concurrency=1).ask(with_schema(4), "ask", said)
     assert ["response_format" in body for body in server.seen] == [True, False, True, True]
@@ -335,7 +336,7 @@ def test_one_question_that_is_refused_does_not_turn_schemas_off(server: TeacherS
 
 
 def test_a_server_without_schemas_is_told_of_once_and_both_requests_keep_the_pace(server: TeacherServer, asker: Make) -> None:
-    said = Told()
+    said = Heard()
     server.schemas = False
     one = asker(concurrency=1, requests_per_minute=600)
     one.ask(with_schema(3), "ask", said)
@@ -343,16 +344,6 @@ def test_a_server_without_schemas_is_told_of_once_and_both_requests_keep_the_pac
     assert len(server.refused) == 1 and len(server.seen) == 5, "one question was sent twice"
     assert server.times[1] - server.times[0] >= 0.08, "and the second of them waited for its turn"
     assert len(said.said) == 1 and "takes no schema" in said.said[0]
-
-
-class Told(Silent):
-    """Remembers what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def test_no_more_at_once_than_allowed(server: TeacherServer, asker: Make) -> None:

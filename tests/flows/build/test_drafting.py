@@ -6,10 +6,11 @@ import csv
 from pathlib import Path
 from random import Random
 
+import pytest
+from tests.heard import Heard
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bundles.open import open_bundle
-from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.local_model import load
 from smidgen.judge.report import read
@@ -18,16 +19,7 @@ from smidgen.parts.recipe import make
 MARKS = ("nice", "old", "new", "red", "blue", "small")
 
 
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
+@pytest.mark.thorough
 def test_drafting_is_chosen_said_and_shipped(tmp_path: Path) -> None:
     random = Random(0)
     names = ["".join(random.choice("abcdefghilmnoprstu") for _ in range(5)) for _ in range(200)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.heard import Heard
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, RecipeError
@@ -25,16 +26,6 @@ SCHEMA = {
     "properties": {"name": {"type": "string"}, "count": {"type": ["integer", "null"]}, "kind": {"enum": ["late", "lost"]}},
     "required": ["name", "kind"],
 }
-
-
-class Said(Silent):
-    """Keeps what a build says."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.texts.append(text)
 
 
 def lines(file: Path, outputs: list[Any], before: str = "text") -> None:
@@ -131,15 +122,15 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
     plain = recipe(tmp_path)
     form = read_examples(plain, registry.find("tasks", "extract")).form
     task = formed(registry.find("tasks", "extract"), form)
-    said = Said()
+    said = Heard()
     assert students_to_train(plain, task, form, said) == ["decoder", "prompted"]
-    assert len(said.texts) == 1 and said.texts[0].startswith("tagger is not tried: ")
-    assert "name: 0% of its values stand in their texts, 95% are needed" in said.texts[0]
+    assert len(said.said) == 1 and said.said[0].startswith("tagger is not tried: ")
+    assert "name: 0% of its values stand in their texts, 95% are needed" in said.said[0]
     with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
         students_to_train(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
     told = {**form, "tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}}
     assert students_to_train(plain, formed(registry.find("tasks", "extract"), told), told, said) == ["tagger", "decoder", "prompted"]
-    assert len(said.texts) == 1
+    assert len(said.said) == 1
     assert type(settings_of(plain, "decoder", task)).__name__ == "DecoderSettings"
     for another in (recipe(tmp_path, train={"max_length": 128}), recipe(tmp_path, train={"epochs": 3})):
         with pytest.raises(RecipeError, match="those of another student"):

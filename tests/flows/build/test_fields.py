@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
+from tests.flows.build.served_bundle import ServedBundle
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.cli.main import code
 from smidgen.core.errors import RequestError
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.evaluation import evaluate
@@ -158,7 +156,7 @@ def test_no_other_way_in_lets_a_free_text_out(model: Model) -> None:
         list(model.runner.chat({"messages": [{"role": "user", "content": TEXT}]}))  # type: ignore[attr-defined]
 
 
-def test_it_answers_over_http(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_gives_its_own_shape_whatever_is_asked(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     (reply,) = model.predict([TEXT])
     monkeypatch.setattr(Model, "close", lambda self: None)
     with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
@@ -168,8 +166,6 @@ def test_it_answers_over_http(model: Model, monkeypatch: pytest.MonkeyPatch) -> 
             return client.post("/v1/chat/completions", json={**asked, **more})
 
         plain = content().json()
-        assert json.loads(plain["choices"][0]["message"]["content"]) == reply.output
-        assert plain["choices"][0]["message"]["refusal"] is None and plain["smidgen"]["output"] == reply.output
         own = {"type": "json_schema", "json_schema": {"name": "x", "schema": {**SCHEMA, "title": "Order", "additionalProperties": False}}}
         assert json.loads(content(response_format=own).json()["choices"][0]["message"]["content"]) == reply.output
         assert content(response_format={"type": "json_object"}).status_code == 200
@@ -186,20 +182,26 @@ def test_it_answers_over_http(model: Model, monkeypatch: pytest.MonkeyPatch) -> 
         assert json.loads(json.loads(streamed.split("data: ")[2])["choices"][0]["delta"]["content"]) == reply.output
         long = client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "lamp " * 3000}]}).json()
         assert long["choices"][0]["message"]["content"] is None and "too long" in long["choices"][0]["message"]["refusal"]
-        (answer,) = client.post("/v1/classify", json={"input": [TEXT]}).json()["results"]
-        assert answer["output"] == reply.output
         assert client.get("/v1/models").json()["data"][0]["smidgen"]["schema"]["properties"].keys() == SCHEMA["properties"].keys()
         question = {"state": TEXT, "questions": {"colour": {"type": "choice", "instructions": "?", "criteria": dict.fromkeys(COLOURS)}}}
         assert client.post("/v1/systemone", json=question).status_code == 422
 
 
-def test_what_is_reported_is_what_the_bundle_does(model: Model, bundle: Path, folder: Path, tmp_path: Path) -> None:
-    rows = tmp_path / "later.csv"
-    rows.write_text(
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> Path:
+    file = folder / "later.csv"
+    file.write_text(
         'text,fields\n"I want 3 blue lamp please","{""thing"": ""lamp"", ""count"": ""3"", ""colour"": ""blue""}"\n', encoding="utf-8"
     )
-    found = evaluate(model, rows)
-    assert found.n == 1 and found.skipped == 0 and set(found.metrics) == {"f1", "precision", "recall", "exact_match"}
+    return file
+
+
+class TestServed(ServedBundle):
+    text = TEXT
+    heavy = ServedBundle.heavy - {"onnx"}
+
+
+def test_rows_that_do_not_fit_the_schema_are_not_measured(model: Model, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.jsonl"
     lines = [
         {"text": TEXT, "fields": {"thing": "lamp", "count": 3, "colour": "mauve"}},
@@ -207,21 +209,3 @@ def test_what_is_reported_is_what_the_bundle_does(model: Model, bundle: Path, fo
     ]
     wrong.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     assert evaluate(model, wrong).skipped == 1
-    out = tmp_path / "out.jsonl"
-    assert code(["predict", str(bundle), "--data", str(rows), "--out", str(out), "--threads", "1"]) == 0
-    (line,) = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert line["output"] == model.predict([TEXT])[0].output and 0 <= line["score"] <= 1
-
-
-def test_serving_loads_nothing_of_training(bundle: Path) -> None:
-    script = f"""
-import sys
-from smidgen.flows.local_model import load
-model = load({str(bundle)!r}, 1)
-assert model.predict([{TEXT!r}])[0].output
-model.close()
-heavy = {{"torch", "transformers", "sklearn", "scipy"}} & {{name.partition(".")[0] for name in sys.modules}}
-assert not heavy, heavy
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.heard import Heard
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
 from smidgen.core.errors import GateError
-from smidgen.core.progress import Silent
 from smidgen.flows.build import student_plan
 from smidgen.flows.build.examples import Examples, read_examples
 from smidgen.flows.build.pipeline import build
@@ -27,16 +27,6 @@ from smidgen.students.settings import DecoderSettings
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
 THINGS = ("vase", "lamp", "rug", "bowl", "chair", "mug")
 LAYERS, INNER = 6, 1024
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +84,7 @@ def built(place: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report
     return read(out / "report.json"), asked, out, limit
 
 
+@pytest.mark.thorough
 def test_what_would_be_too_large_is_narrowed_and_the_report_says_so(built: tuple[Report, Recipe, Path, float]) -> None:
     report, _, out, limit = built
     assert report.student.method == "q4-0" and report.speed.size_mb is not None and report.speed.size_mb <= limit

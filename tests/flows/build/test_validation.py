@@ -83,6 +83,7 @@ def test_the_summary_the_page_and_the_report_say_how_little_the_test_says(
 
 def test_a_small_test_is_cross_validated_unasked_where_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data(tmp_path / "rows.csv")
+    monkeypatch.setattr(validation, "QUICK", 3600.0)
     quick = build(wanted(tmp_path / "rows.csv"), tmp_path / "quick", threads=1).report
     assert quick.cross_validation is not None and quick.cross_validation.metric is not None
     monkeypatch.setattr(validation, "QUICK", -1.0)

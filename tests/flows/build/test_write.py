@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.build.served_bundle import ServedBundle
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bundles.open import open_bundle
@@ -23,8 +24,6 @@ from smidgen.flows.build import packaging
 from smidgen.flows.build.packaging import UNAIDED
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.training import StudentTrainer, StudentVariant
-from smidgen.flows.evaluation import evaluate
-from smidgen.flows.local_model import load
 from smidgen.gguf import weights
 from smidgen.gguf.header import read_metadata
 from smidgen.judge.report import read
@@ -114,19 +113,17 @@ def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_pa
     assert 0 < count <= 4
 
 
-def test_it_writes_and_is_measured_the_same_again(bundle: Path, tmp_path: Path) -> None:
-    data = tmp_path / "later.jsonl"
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("later") / "later.jsonl"
     rows = [{"product": "colour: red; thing: vase", "text": ["A red vase for your home.", "A vase."]}, {"product": "x", "text": "y"}]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    model = load(bundle, 1)
-    try:
-        (reply,) = model.predict(["colour: red; thing: vase"])
-        assert isinstance(reply.output, str) and reply.output and 0 <= reply.score <= 1
-        assert reply.facts["finished"] is True
-        found = evaluate(model, data)
-    finally:
-        model.close()
-    assert found.n == 2 and 0 <= found.metrics["rougeL"].value <= 1
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+class TestServed(ServedBundle):
+    text = "colour: red; thing: vase"
+    heavy = ServedBundle.heavy - {"onnx"}
 
 
 def test_predict_on_the_command_line(bundle: Path, tmp_path: Path) -> None:
@@ -167,7 +164,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_home")
-@pytest.mark.parametrize("fault", ["template", "end", "permutation"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("template", marks=pytest.mark.thorough), pytest.param("end", marks=pytest.mark.thorough), "permutation"]
+)
 def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     spoil: Callable[[EngineSpec, Path], EngineSpec] = {"template": _wrong_template, "end": _no_end, "permutation": _as_it_is}[fault]
     export, write, vocabulary_of = DecoderStudent.export, weights.write, weights.vocabulary_of

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.certified_bundle import LABELS, answer, pairs, write_pairs
 from tests.certified_bundle import text as text_of
+from tests.heard import Heard
 from tests.line_versions import line_of, version
 
 from smidgen.bundles.manifest import Lineage
@@ -72,16 +73,6 @@ def run(folder: Path, file: Path, progress: Silent | None = None, **terms: float
         return certify(model, file, CertificateTerms(**terms), now=NOW, progress=progress)  # type: ignore[arg-type]
 
 
-class Said(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def taken(rows: Pairs) -> tuple[LineRow, ...]:
     return tuple(LineRow(Row(given, wanted), "upstream", NOW) for given, wanted in rows)
 
@@ -99,11 +90,11 @@ def test_rows_that_learn_or_choose_are_left_out_and_the_rest_is_a_look(line: Lin
     id = learnt(line, {"data": 2000}, LearningRows((), (), ()))
     learning, choosing, certifying = (on(line, wanted) for wanted in SplitSide)
     assert len(choosing) > 300 and len(certifying) > 450
-    said = Said()
+    said = Heard()
     spelt = [(given.upper() + " !", wanted) for given, wanted in learning[:200]]
     done = run(line.version(id), write_pairs(tmp_path / "c.csv", [*spelt, *choosing, *certifying]), said)
     assert (done.certificate.n, done.certificate.calibration.left_out) == (len(certifying), 200 + len(choosing))
-    assert any(f"{len(choosing):,} rows left out: their texts choose between the versions of the line" in one for one in said.lines)
+    assert any(f"{len(choosing):,} rows left out: their texts choose between the versions of the line" in one for one in said.said)
     assert done.certificate.method.endswith("look 1 at rows that stay, tested at δ/2") and line.read().looks == 1
     assert run(line.folder, tmp_path / "c.csv").certificate.method.endswith("look 2 at rows that stay, tested at δ/6")
 
@@ -152,7 +143,7 @@ def test_of_an_export_of_held_out_requests_the_certifying_side_alone_certifies(l
         texts = {pair.input for pair in store.pairs("support", True)}
     certifying = [given for given in texts if assign_held_side(given, line.read().key) is SplitSide.CERTIFYING]
     assert count == len(texts) > 350
-    said = Said()
+    said = Heard()
     with closing(load(line.version(id), 1)) as model:
         done = certify(model, tmp_path / "held.jsonl", CertificateTerms(), input="input", label="output", now=NOW, progress=said)
         assert (done.certificate.n, line.read().looks) == (len(certifying), 1)

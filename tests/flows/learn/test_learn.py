@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from tests.heard import Heard
 
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.placeholders import PLACEHOLDER
-from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.capture.redaction import CaptureRedactor
 from smidgen.flows.certify.certification import certificate_standing, revoke
@@ -68,16 +68,6 @@ def write(file: Path, made: list[tuple[str, str]]) -> Path:
     return file
 
 
-class Said(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_key() -> Iterator[None]:
     """Every line draws its held-out rows by the same key: how many there are decides what can be certified."""
@@ -106,10 +96,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, LearnResult, list[str]]:
     """A line that began with it, and learnt from rows with all the words; what was said."""
-    folder, said = tmp_path_factory.mktemp("line"), Said()
+    folder, said = tmp_path_factory.mktemp("line"), Heard()
     more = write(folder / "more.jsonl", rows(1300, 2))
     done = learn(folder / "support", LearnSettings(start=base, data=(more,), traffic=NO_CAPTURE, threads=1), said)
-    return Line(folder / "support"), done, said.lines
+    return Line(folder / "support"), done, said.said
 
 
 def copy(line: Line, to: Path) -> Line:

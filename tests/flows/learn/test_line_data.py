@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import LABELS, answer, pairs, text, write_pairs
+from tests.heard import Heard
 from tests.line_versions import line_of, version
 
 from smidgen.core.errors import InputError
-from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.learn import holdout, line_data
 from smidgen.flows.learn.learning_rows import LearningRows
@@ -68,21 +68,11 @@ def material(line: Line, **more: Any) -> LearningRows:
     return line_data.collect_rows(line, line.read(), recipe(), FORM, TrafficSettings(**more))
 
 
-class Said(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def give(line: Line, file: Path, now: datetime = NOW) -> list[str]:
     """Give a file's rows to the line; what is said."""
-    said = Said()
+    said = Heard()
     line_data.keep_file(file, line, recipe(), ColumnNames(), now, said)
-    return said.lines
+    return said.said
 
 
 def test_what_is_put_right_of_local_answers_does_not_choose_between_models(line: Line, store: TrafficStore) -> None:

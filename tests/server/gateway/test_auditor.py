@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import answer, text
+from tests.eventually import eventually
 from tests.server.gateway.test_certified import CHAT, SURE, asking, certify
 from tests.tasks.test_write import products
 from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
@@ -67,9 +68,7 @@ def counts(running: Any) -> dict[str, float]:
 
 def until(running: Any, wanted: dict[str, float]) -> None:
     """Wait for the audits to come to this."""
-    deadline = time.monotonic() + 10
-    while counts(running) != wanted and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: counts(running) == wanted)
     assert counts(running) == wanted
 
 
@@ -128,9 +127,7 @@ def test_audits_that_revoke_count_where_the_revocation_cannot_be_written(
     asked = 0
     while running.post(CHAT, asking(text(3, asked))).headers["x-smidgen-answered-by"] == "local":
         asked += 1
-        deadline = time.monotonic() + 10
-        while sum(counts(running).values()) < asked and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda asked=asked: sum(counts(running).values()) >= asked)
         assert asked < 40
     assert counts(running) == {"disagreed": asked - 1.0, "failed": 1.0}
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == "revoked"
@@ -188,9 +185,7 @@ def slow_first(first: threading.Event) -> Callable[[Seen], Said]:
 
 
 def asked_above(upstream: UpstreamStub, times: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(upstream.seen) < times and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: len(upstream.seen) >= times)
     assert len(upstream.seen) == times
 
 
@@ -289,9 +284,7 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
     running = gateway()
     for number in range(3):
         running.post(CHAT, asking(text(3, number)))
-    deadline = time.monotonic() + 10
-    while len(upstream.seen) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: len(upstream.seen) >= 3)
     assert len(upstream.seen) == 3 and seen == []
     first.set()
     until(running, {"agreed": 1.0, "disagreed": 2.0})

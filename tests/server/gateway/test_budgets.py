@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.eventually import eventually
 from tests.server.conftest import WordModel
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
@@ -56,9 +56,7 @@ def used(scope: str = "all") -> ScopeSpending:
 
 def settled(requests: int, scope: str = "all") -> ScopeSpending:
     """What was spent, once so many requests are settled and nothing is set aside."""
-    deadline = time.monotonic() + 10
-    while (used(scope).requests != requests or used(scope).held) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: used(scope).requests == requests and not used(scope).held)
     found = used(scope)
     assert (found.requests, found.held) == (requests, 0)
     return found
@@ -157,9 +155,7 @@ def test_many_at_once_do_not_pass_it(gateway: Any, upstream: UpstreamStub) -> No
     running = gateway(budget_day=0.035)  # three requests of ten tokens, and no fourth
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(running.post, CHAT, asking()) for _ in range(12)]
-        deadline = time.monotonic() + 10
-        while sum(one.done() for one in asked) < 9 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: sum(one.done() for one in asked) >= 9)
         held.set()
         statuses = sorted(one.result().status_code for one in asked)
     assert statuses == [200] * 3 + [429] * 9 and len(upstream.seen) == 3
@@ -243,9 +239,7 @@ def test_a_refusal_costs_nothing_and_an_upstream_that_is_away_neither(gateway: A
     assert [running.post(CHAT, asking()).status_code for _ in range(2)] == [400, 503]
     away = gateway(budget_day=1.0, fallback=("http://127.0.0.1:9/v1",))
     assert error(away.post(CHAT, asking()), 502)["code"] == "upstream_failed"
-    deadline = time.monotonic() + 10
-    while used().held and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: not used().held)
     assert used() == ScopeSpending() and len(upstream.seen) == 3
 
 
@@ -374,8 +368,6 @@ def test_tokens_beyond_all_counting_count_as_what_was_set_aside(gateway: Any, up
     upstream.answer = lambda seen: Said(body=b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1%s}}' % (b"0" * 40))
     running = gateway(budget_day=5.0)
     assert running.post(CHAT, asking("big")).status_code == 200
-    deadline = time.monotonic() + 10
-    while not used().nano and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: used().nano)
     found = used()
     assert found.held == 0 and 0 < found.nano < 5 * NANO

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 import openai
 import pytest
 from tests.certified_bundle import text
+from tests.eventually import eventually
 from tests.server.conftest import Running, running
 from tests.server.gateway.test_auditor import AGAINST_MODEL, right, until
 from tests.server.gateway.test_border import metric
@@ -336,9 +336,7 @@ def test_a_client_that_hangs_up_leaves_no_half_answer(gateway: Any, upstream: Up
     upstream.script = [Said(headers=whole.headers, pieces=whole.pieces, hold=gate)]
     with running.client.stream("POST", CHAT, json=asking("hello", stream=True)) as response:
         next(response.iter_raw())
-    deadline = time.monotonic() + 20
-    while "smidgen_requests_running 1.0" not in running.client.get("/metrics").text.splitlines() and time.monotonic() < deadline:
-        time.sleep(0.01)  # the one that asks is left
+    eventually(lambda: "smidgen_requests_running 1.0" in running.client.get("/metrics").text.splitlines())
     gate.set()
     assert who(running.post(CHAT, asking("hello"))) == "upstream"
     assert who(running.post(CHAT, asking("hello"))) == "cache"

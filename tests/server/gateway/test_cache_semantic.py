@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.eventually import eventually
 from tests.server.conftest import Running, running
 from tests.server.gateway.test_border import metric
 from tests.server.gateway.test_cache import CHAT, COMPLETIONS, asking, echo, who
@@ -58,9 +58,7 @@ def kept(server: Running, body: dict[str, Any], path: str = CHAT, **more: Any) -
     """Have the upstream's answer kept, and wait until its text can be found."""
     before = placed(server)
     assert who(server.post(path, body, **more)) == "upstream"
-    deadline = time.monotonic() + 20
-    while placed(server) == before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: placed(server) != before)
     assert placed(server) == before + 1
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.certified_bundle import text
+from tests.eventually import eventually
 from tests.server.conftest import WordModel, running
 from tests.server.gateway.test_auditor import right, says
 from tests.server.gateway.test_certified import CHAT, SURE, UNSURE, asking, certify
@@ -61,13 +61,6 @@ def entries() -> dict[tuple[str, str, str], UsageTotals]:
         entry.waited = entry.measured = entry.estimated = 0
         kept[key[1:]] = entry
     return kept
-
-
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.01)
 
 
 def metric(server: Any, start: str) -> float:
@@ -210,10 +203,10 @@ def test_audits_are_counted_by_themselves_with_what_they_cost(gateway: Any, upst
     upstream.answer = counted
     with gateway(audit_share=1.0) as server:
         server.post(CHAT, asking(SURE))
-        until(lambda: metric(server, 'smidgen_audits_total{model="support",outcome="agreed"}') == 1.0)
+        eventually(lambda: metric(server, 'smidgen_audits_total{model="support",outcome="agreed"}') == 1.0)
         upstream.answer = lambda seen: says("I am not sure")
         server.post(CHAT, asking(SURE))
-        until(lambda: metric(server, "smidgen_audits_total{") == 2.0)
+        eventually(lambda: metric(server, "smidgen_audits_total{") == 2.0)
     found = entries()
     assert found["support", "audit", "agreed"] == UsageTotals(requests=1, read=7, written=1, spent=7 * READ + WROTE)
     assert found["support", "audit", "disagreed"].requests == 1 and found["support", "local", ""].requests == 2
@@ -302,9 +295,9 @@ def test_a_client_that_hangs_up_is_counted_with_what_was_written(gateway: Any, u
     with gateway() as server:
         with server.client.stream("POST", CHAT, json=asking("hello", LUNA, stream=True)) as response:
             next(response.iter_raw())
-        until(lambda: bool(server.client.get("/smidgen/account").json()["periods"][0]["models"]))
+        eventually(lambda: bool(server.client.get("/smidgen/account").json()["periods"][0]["models"]))
         held.set()
-        until(lambda: server.client.get("/smidgen/account").json()["periods"][0]["total"]["spent"]["usd"] > 0)
+        eventually(lambda: server.client.get("/smidgen/account").json()["periods"][0]["total"]["spent"]["usd"] > 0)
     found = sum((entry.requests for entry in entries().values()), 0), sum(entry.errors for entry in entries().values())
     assert found == (1, 1)
     assert sum(entry.spent for entry in entries().values()) == sum(entry.spent_estimated for entry in entries().values())
@@ -358,7 +351,7 @@ def test_it_is_written_while_the_server_runs(home: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(usage_account, "EVERY_SECONDS", 0.02)
     with running(WordModel()) as server:
         server.post("/v1/classify", {"input": "shipping"})
-        until(lambda: bool(accounts.read(today()).entries))
+        eventually(lambda: bool(accounts.read(today()).entries))
         (key,) = accounts.read(today()).entries
         assert key == UsageKey(today(), "support", "local", "asked directly")
 

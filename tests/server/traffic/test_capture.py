@@ -21,6 +21,7 @@ import httpx
 import pytest
 from bench.pacing import pace
 from tests.certified_bundle import answer, score
+from tests.eventually import eventually
 from tests.server.conftest import running as start
 from tests.server.gateway.test_certified import CHAT, PATIENCE, SURE, UNSURE, asking, certify
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
@@ -379,11 +380,7 @@ def test_old_rows_are_deleted_when_it_starts(gateway: Any, home: Path) -> None:
         for days in (3, 1):
             store.add([Exchange(f"r{days}", now - timedelta(days=days), "support", CHAT, f"old {days}", "upstream")])
     gateway(capture_days=2)
-    for _ in range(4000):
-        if [row["id"] for row in rows()] == ["r1"]:
-            break
-        time.sleep(0.025)
-    assert [row["id"] for row in rows()] == ["r1"]
+    eventually(lambda: [row["id"] for row in rows()] == ["r1"])
 
 
 def test_what_lines_keep_outlives_other_requests_where_that_is_agreed(gateway: Any, home: Path) -> None:
@@ -393,10 +390,7 @@ def test_what_lines_keep_outlives_other_requests_where_that_is_agreed(gateway: A
             store.add([Exchange(f"r{days}", now - timedelta(days=days), "support", CHAT, f"old {days}", "upstream")])
         store.keep("a line", ["r9", "r4"])
     gateway(capture_days=2, capture_keep_days=5)
-    for _ in range(4000):
-        if len(rows()) == 2:
-            break
-        time.sleep(0.025)
+    eventually(lambda: len(rows()) == 2)
     assert [row["id"] for row in rows()] == ["r4", "r1"]
 
 

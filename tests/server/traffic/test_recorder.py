@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from tests.eventually import eventually
 
 from smidgen.core.errors import RequestError
 from smidgen.server.http_request import REQUEST_ID_KEY
@@ -220,20 +220,13 @@ def test_nothing_is_deleted_by_a_clock_that_was_set_ahead(
     failures = counter("failures", "what")
     with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
         recorder = Recorder(store, None, read, 30, counter("rows", "outcome"), failures)
-        wait(lambda: len(asked) > 0)
+        eventually(lambda: len(asked) > 0)
         wall[0] += 200 * 86400
-        wait(lambda: failures.labels("retention")._value.get() >= 2)
+        eventually(lambda: failures.labels("retention")._value.get() >= 2)
         before = len(asked)
-        wait(lambda: failures.labels("retention")._value.get() >= 4)
+        eventually(lambda: failures.labels("retention")._value.get() >= 4)
         assert len(asked) == before
         wall[0] -= 200 * 86400
-        wait(lambda: len(asked) > before)
+        eventually(lambda: len(asked) > before)
         recorder.close(60)
     assert "4800 hours ahead" in caplog.text
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.005)

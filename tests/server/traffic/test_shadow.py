@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.eventually import eventually
 from tests.server.conftest import running
 from tests.server.gateway.test_certified import CHAT, PATIENCE
 from tests.server.traffic.test_capture import rows
@@ -226,9 +226,7 @@ def test_an_audit_of_what_was_taken_costs_what_the_model_that_was_named_costs(sh
         settings = {"fallback": (shadow.upstream.url,), "fallback_model": (LUNA,), "take": True, "audit_share": 1.0}
         with running(model, patience=PATIENCE, **settings) as gateway:
             by = [gateway.post(CHAT, asking(message(number)[0], SORT)).headers["x-smidgen-answered-by"] for number in range(2000, 2010)]
-            until = time.monotonic() + 30
-            while 'smidgen_audits_total{model="tickets"' not in gateway.client.get("/metrics").text and time.monotonic() < until:
-                time.sleep(0.02)
+            eventually(lambda: 'smidgen_audits_total{model="tickets"' in gateway.client.get("/metrics").text)
     assert "local" in by
     audits = [entry for key, entry in usage_records.read("").entries.items() if key.model == "tickets" and key.by == "audit"]
     assert sum(entry.read for entry in audits) > 0 and sum(entry.unpriced for entry in audits) == 0

@@ -18,7 +18,7 @@ from smidgen.students.prompted import PromptedSettings, part
 ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "blue", "green"), 1)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.thorough] if kind != "llama" else []) for kind in KINDS])
 def test_sizes_are_those_of_the_files(tmp_path: Path, kind: str) -> None:
     base = find(str(tiny_decoder(tmp_path / "base", kind, whole=True)), family="decoder")
     sizes = sizes_of(base.folder, None)
