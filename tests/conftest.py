@@ -181,7 +181,7 @@ def writer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         created="2026-01-01T00:00:00+00:00",
         smidgen_version="0.1.0",
         task="write",
-        form=part.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=WRITER_INSTRUCTION)),
+        form=part.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=WRITER_INSTRUCTION)).facts(),
         engine=EngineEntry(engine="llama", files=("model.gguf", "tokenizer.json"), options=options, method="q4_1"),
         student="decoder",
         headline="rougeL",

@@ -52,7 +52,7 @@ def manifest(files: tuple[str, ...], options: dict[str, object], method: str) ->
         created="2026-01-01T00:00:00+00:00",
         smidgen_version="0.1.0",
         task="extract",
-        form={**extract.form(rows(300), ExtractSettings()), "kinds": KINDS},
+        form={**extract.form(rows(300), ExtractSettings()).facts(), "kinds": KINDS},
         engine=EngineEntry(engine="tagger", files=files, options=options, method=method),
         student="tagger",
         metrics={"f1": MetricInterval(value=0.9, low=0.8, high=1.0, n=40)},

@@ -51,7 +51,7 @@ def pack_bundle(files: Path, out: Path, spec: EngineSpec) -> Path:
         created="2026-01-01T00:00:00+00:00",
         smidgen_version="0.1.0",
         task="write",
-        form=write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction="Write.")),
+        form=write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction="Write.")).facts(),
         engine=EngineEntry.of(spec),
         student="decoder",
         headline="rougeL",

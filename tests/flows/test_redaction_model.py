@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.forms import label_form, span_form
 from tests.house.conftest import Fresh, fresh  # noqa: F401
 from tests.redaction_bundle import redaction_bundle  # noqa: F401
 from tests.students.test_encoder import tiny_base  # noqa: F401
@@ -149,7 +150,7 @@ def test_a_damaged_model_is_refused(shipped: Path, file: str) -> None:
 
 
 def test_a_bundle_that_finds_no_spans_is_refused() -> None:
-    other: Any = SimpleNamespace(name="sorter", form={"labels": ["a"]}, manifest=SimpleNamespace(task="classify"))
+    other: Any = SimpleNamespace(name="sorter", form=label_form(), manifest=SimpleNamespace(task="classify"))
     with pytest.raises(InputError, match=r"does not find spans: 'sorter \(classify\)'"):
         PersonalDataFinder(other)
 
@@ -215,7 +216,8 @@ def test_a_kind_that_the_model_does_not_know_is_told_before_anything_is_asked() 
 class Marked:
     """A model that finds what a text of it is given as: a kind for each of some pieces."""
 
-    name, form = "marked", {"kinds": ["person", "place", "url", "id", "phone", "email", "card", "iban", "ip", "date", "organisation"]}
+    name = "marked"
+    form = span_form(["person", "place", "url", "id", "phone", "email", "card", "iban", "ip", "date", "organisation"])
     manifest = SimpleNamespace(task="extract")
 
     def __init__(self, **pieces: str) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import RequestError
-from smidgen.core.parts import Form, Raw
+from smidgen.core.forms import Form
+from smidgen.core.parts import Raw
 from smidgen.core.rows import Row
 from smidgen.engines.llama_protocol import ChosenToken, LlamaUsage, Piece
 from smidgen.flows.local_model import Model
@@ -178,7 +179,7 @@ MISSPELT = "This huge blue turn is made for your home."
 def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
     """Only where there is a fault, and what is given names the input's own value."""
     task = registry.find("tasks", "write")
-    assert set(form["copied"]) == {"thing", "colour", "size"}
+    assert set(form.copied) == {"thing", "colour", "size"}
     texts = {"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home. Every {thing} is.")}
     runner, wanted = Speller(texts), "This huge blue tankard is made for your home. Every tankard is."
     found = improve(task, form, runner, [NEW, TEXT], runner.run([NEW, TEXT]))
@@ -193,7 +194,7 @@ def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
 
 def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
     """It would say of a tankard what is so of a lamp. Nor is there one where tokens are asked for, which would be those of another text."""
-    task, form = registry.find("tasks", "write"), {**form, "copied": {"thing": ["table lamp"]}}
+    task, form = registry.find("tasks", "write"), form.model_copy(update={"copied": {"thing": ["table lamp"]}})
     runner = Speller({"other": MISSPELT, "table lamp": "This huge blue {thing} lights your home, as a lamp should."})
     assert improve(task, form, runner, [NEW], runner.run([NEW]))["texts"] == [MISSPELT]
     assert "".join(piece.text for piece in write_best(task, form, runner, NEW, {})) == MISSPELT
@@ -219,7 +220,7 @@ def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measu
 
 def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(NO_SIZE)
-    for other in ({**form, "attempts": 0}, {**form, "attributes": False}):
+    for other in (form.model_copy(update={"attempts": 0}), form.model_copy(update={"attributes": False})):
         assert not is_checked(task, other, TEXT)
         assert improve(task, other, runner, [TEXT], runner.run([TEXT]))["texts"] == [NO_SIZE]
     assert not is_checked(task, form, "a plain text")

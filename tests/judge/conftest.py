@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.forms import label_form
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -44,7 +45,7 @@ def make_report():
         rows, replies = simulate(labels, n, text=text)
         _, weaker = simulate(labels, n, right=0.8)
         metrics = metrics_of(rows, replies, labels)
-        form = {"labels": labels, "multi_label": False, "temperature": 1.3}
+        form = label_form(labels, temperature=1.3)
         sections = classifier_sections.classifier_sections(rows, replies, form, metrics, uncalibrated=replies, train=rows * 3)
         shown = measured(metrics["accuracy"])
         lower = Measured(value=shown.value - 0.05, low=shown.low - 0.05, high=shown.high - 0.05, n=shown.n)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.forms import label_form
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -10,7 +11,7 @@ from smidgen.judge.report import Report
 from smidgen.stats import classification_metrics
 
 LABELS = ["a", "b", "c"]
-FORM = {"labels": LABELS, "multi_label": False, "temperature": 1.5}
+FORM = label_form(LABELS, temperature=1.5)
 
 
 def rows_of(*pairs):
@@ -35,7 +36,7 @@ def test_sections_agree_with_each_other(make_report):
 
 def test_unknown_is_told(simulated):
     rows, replies = rows_of(("a", "a"), ("b", "oos"), ("oos", "oos"), ("oos", "c"))
-    form = {**FORM, "unknown": "oos", "unknown_examples": 7, "unknown_threshold": 0.4}
+    form = FORM.model_copy(update={"unknown": "oos", "unknown_examples": 7, "unknown_threshold": 0.4})
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
     metrics = {
         "accuracy": classification_metrics.accuracy(gold, got),
@@ -57,7 +58,7 @@ def test_multi_label_has_no_table(simulated):
     replies = [Reply(["a"], 0.8), Reply(["c"], 0.9)]
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
     metrics = {"accuracy": classification_metrics.accuracy(gold, got), "micro_f1": classification_metrics.micro_f1(gold, got, LABELS)}
-    sections = classifier_sections.classifier_sections(rows, replies, {**FORM, "multi_label": True}, metrics)
+    sections = classifier_sections.classifier_sections(rows, replies, label_form(LABELS, multi_label=True), metrics)
     assert sections["confusion"] is None and len(sections["mistakes"]) == 1
     assert sections["mistakes"][0].gold == '["a", "b"]'
 

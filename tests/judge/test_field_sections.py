@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.forms import field_form
+
 from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -11,14 +13,13 @@ from smidgen.judge.page import render, sections
 from smidgen.judge.report import Report
 from smidgen.judge.sections import StudentFacts
 
-FORM = {
-    "schema": {
+FORM = field_form(
+    {
         "type": "object",
         "properties": {"order": {"type": "string"}, "count": {"type": ["integer", "null"]}},
         "required": ["order"],
-    },
-    "temperature": 1.0,
-}
+    }
+)
 ROWS = [Row(f"<b>order A{n}</b>", {"order": f"A{n}", "count": n % 3 or None}, n + 1) for n in range(30)]
 REPLIES = [Reply(dict(row.output), 0.8) for row in ROWS]
 REPLIES[1] = Reply({"order": "A1", "count": None}, 0.7)

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 
 import pytest
+from tests.forms import field_form, label_form
 
 from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row
@@ -214,7 +215,7 @@ def test_plain_texts_stay_as_they_are(text: str) -> None:
 
 
 def prompts(private: bool, rows: list[Row]) -> TeacherPrompts:
-    opening = describe_job("system for boss@example.org", {"labels": []}, nothing if private else None)
+    opening = describe_job("system for boss@example.org", label_form(), nothing if private else None)
     return TeacherPrompts(opening.description, rows, [str(row.output) for row in rows], 2, 16, 0.0, opening, None)
 
 
@@ -316,8 +317,8 @@ def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
         known = {"Jane Doe": "person", "Paris": "place", "type": "person", "string": "place"}
         return [(kind, text.index(piece), text.index(piece) + len(piece)) for piece, kind in known.items() if piece in text]
 
-    opening = describe_job("for Jane Doe", {"schema": schema, "instruction": "fill in"}, find)
-    assert opening.form["schema"] == {
+    opening = describe_job("for Jane Doe", field_form(schema, instruction="fill in"), find)
+    assert opening.form.json_schema == {
         "type": "object",
         "properties": {
             "city": {"type": "string", "enum": ["[PLACE_1]", "red", "[EMAIL_1]"], "description": "where [PERSON_1] lives"},
@@ -329,7 +330,7 @@ def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
     assert opening.description == "for [PERSON_1]" and redactor.mask("I live in Paris") == "I live in [PLACE_1]"
     assert opening.safe(redactor)({"city": "Paris", "Jane Doe": "x"}) == {"city": "[PLACE_1]", "[PERSON_1]": "x"}
     assert opening.redactor is not None and opening.redactor.renamed() == ["Paris", "a@example.org", "Jane Doe"]
-    assert describe_job("for Jane Doe", {"schema": schema}, None).form["schema"] is schema, "on this machine nothing is changed"
+    assert describe_job("for Jane Doe", field_form(schema), None).form.json_schema == schema, "on this machine nothing is changed"
 
 
 CARD, PHONE = "4111 1111 1111 1111", "+44 20 7946 0958"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.forms import label_form
 
 from smidgen.data.teacher.prompts import JobDescription, describe_job, masked
 from smidgen.privacy import text_patterns
@@ -27,8 +28,8 @@ def test_the_usual_forms_are_all_but_what_a_policy_asks_for() -> None:
 
 
 def test_what_goes_to_a_teacher_keeps_no_security_code() -> None:
-    opening = describe_job(f"as in: {CARD}", {"labels": ["refund", "MRN 558812"]}, nothing)
-    assert opening.description == f"as in: {SAFE}" and opening.form["labels"] == ["refund", "[ID_1]"]
+    opening = describe_job(f"as in: {CARD}", label_form(["refund", "MRN 558812"]), nothing)
+    assert opening.description == f"as in: {SAFE}" and opening.form.labels == ("refund", "[ID_1]")
     begun = opening.fork()
     assert begun.mask("CVV 321, dob: 19530412") == "CVV [CVV_2], dob: [DATE_1]"
     safe = opening.safe(opening.fork())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import uvicorn
 from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.forms import label_form
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
 from smidgen.core.errors import RequestError
@@ -40,11 +41,12 @@ class WordModel:
         self.pid: int | None = None
         self.manifest = None
         self.task = Classify()
-        self.form: dict[str, Any] = {"labels": list(labels), "multi_label": multi_label, "temperature": 1.0}
+        facts: dict[str, Any] = {}
         if unknown:
-            self.form |= {"unknown": unknown, "unknown_examples": 0, "unknown_threshold": 0.9}
+            facts |= {"unknown": unknown, "unknown_examples": 0, "unknown_threshold": 0.9}
         if multi_label:
-            self.form["threshold"] = 0.5
+            facts["threshold"] = 0.5
+        self.form = label_form(labels, multi_label=multi_label, **facts)
         self.batches: list[int] = []
         self.seen: list[Text] = []
         self.gate = threading.Event()
@@ -58,8 +60,8 @@ class WordModel:
         assert self.gate.wait(20)
         if any("broken" in joined(text) for text in texts):
             raise ValueError("a secret text")
-        off = -3.0 if self.form["multi_label"] else 0.0
-        words = [set(label.replace("/", " ").split()) for label in self.form["labels"]]
+        off = -3.0 if self.form.multi_label else 0.0
+        words = [set(label.replace("/", " ").split()) for label in self.form.labels]
         logits = [[off + 3.0 * len(each & set(joined(text).lower().split())) for each in words] for text in texts]
         return self.task.decode({"logits": np.array(logits, dtype=np.float32)}, self.form)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.forms import text_form
 from tests.heard import Heard
 from tests.students.tiny_decoder import tiny_decoder
 
@@ -121,9 +122,9 @@ def test_an_answer_is_never_cut(base: Path) -> None:
 
 def test_of_several_answers_the_usual_ones_are_taught() -> None:
     usual = [f"The {colour} vase is made of glass." for colour in ("red", "nice red", "lovely red")]
-    kept = chosen([Row("colour: red", [*usual, "Buy now, while stocks last, folks!"])], {}, 2)
+    kept = chosen([Row("colour: red", [*usual, "Buy now, while stocks last, folks!"])], text_form(), 2)
     assert len(kept) == 2 and all(row.output in usual for row in kept)
-    assert len(chosen([Row("a", "x"), Row("a", "x"), Row("b", "y")], {}, 3)) == 2
+    assert len(chosen([Row("a", "x"), Row("a", "x"), Row("b", "y")], text_form(), 3)) == 2
 
 
 def teacher(base: Path, steps: int = 12, held: bool = True) -> DecoderTrainer:
@@ -225,7 +226,7 @@ def test_a_time_budget_decides_how_many_steps(
     monkeypatch.setattr(DecoderTrainer, "seconds_a_step", lambda self: 2.0)
     monkeypatch.setattr(decoder, "StepBudget", lambda seconds, most: StepBudget(seconds, most, lambda: now[0]))
     settings = DecoderSettings(time_budget="10s", batch_rows=4, precision="f32")
-    training = Training(ROWS, (), {}, find(str(base), family="decoder"), settings)
+    training = Training(ROWS, (), text_form(), find(str(base), family="decoder"), settings)
     decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
     told = json.loads((tmp_path / "smidgen_student.json").read_text(encoding="utf-8"))
     assert told["facts"]["steps"] == steps
@@ -282,7 +283,7 @@ def test_what_is_exported_writes_what_was_taught(base: Path, tmp_path: Path, met
     settings = DecoderSettings(method=method, epochs=8, learning_rate=1e-2 if method == "lora" else 3e-3, batch_rows=4, precision="f32")
     folder, out = tmp_path / "fit", tmp_path / "out"
     folder.mkdir(), out.mkdir()
-    training = Training(ROWS, (), {"instruction": "Write."}, find(str(base), family="decoder"), settings)
+    training = Training(ROWS, (), text_form(instruction="Write."), find(str(base), family="decoder"), settings)
     decoder.part.fit(training, Workspace(folder, 1, Silent()))
     spec = decoder.part.export(folder, out)
     assert set(spec.files) == {path.name for path in out.iterdir()} and spec.method == "f16"
@@ -306,7 +307,7 @@ def written_by_the_base(base: Path, tmp_path: Path, texts: list[str]) -> list[st
     folder.mkdir()
     settings = prompted.PromptedSettings(shots=0)
     prompted.part.fit(
-        Training(ROWS, (), {"instruction": "Write."}, find(str(base), family="decoder"), settings), Workspace(folder, 1, Silent())
+        Training(ROWS, (), text_form(instruction="Write."), find(str(base), family="decoder"), settings), Workspace(folder, 1, Silent())
     )
     texts_of: Callable[..., dict[str, list[str]]] = prompted.part.raw  # type: ignore[assignment]
     return texts_of(folder, texts, 1)["texts"]
@@ -353,7 +354,7 @@ def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch
     progress = Heard()
     settings = DecoderSettings(epochs=2, batch_rows=4, precision="f32", qat="none")
     found = find(str(base), family="decoder")
-    decoder.part.fit(Training(ROWS, ROWS, {}, found, settings), Workspace(tmp_path, 1, progress))
+    decoder.part.fit(Training(ROWS, ROWS, text_form(), found, settings), Workspace(tmp_path, 1, progress))
     assert [text for text in progress.said if "no step was better" in text] == [
         "no step was better on the held-out rows than what it began with: that is what stays"
     ]
@@ -394,7 +395,7 @@ def test_what_would_fail_once_all_is_taught_is_refused_before(
     folder = tiny_decoder(tmp_path / "tiny", layers=6)
     changed(folder)
     monkeypatch.setattr(decoder, "_teacher", lambda *given: pytest.fail("teaching began"))
-    training = Training(ROWS, ROWS, {}, find(str(folder), family="decoder"), DecoderSettings(epochs=1, **settings))
+    training = Training(ROWS, ROWS, text_form(), find(str(folder), family="decoder"), DecoderSettings(epochs=1, **settings))
     with pytest.raises(error, match=words):
         decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
 

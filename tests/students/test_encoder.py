@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.forms import label_form
 
+from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
@@ -57,7 +59,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TEXTS = ["where is my parcel", "cancel order please i want money", "broken", ("late parcel", "refund the money please"), "help"]
-FORM = {"labels": ["a", "b", "c"], "multi_label": False}
+FORM = label_form("abc")
 
 
 def rows(n: int, seed: int = 0) -> list[Row]:
@@ -72,7 +74,7 @@ def rows(n: int, seed: int = 0) -> list[Row]:
     return found
 
 
-def training(base: Path, data: list[Row], form: dict[str, Any] = FORM, **settings: Any) -> Training:
+def training(base: Path, data: list[Row], form: LabelForm = FORM, **settings: Any) -> Training:
     given = EncoderSettings(**{"epochs": 3, "batch_rows": 8, "precision": "f32", **settings})
     return Training(data, (), form, Base("tiny", base, "0" * 64, "Apache-2.0", "here"), given, seed=1)
 
@@ -115,7 +117,7 @@ def test_it_learns_and_writes_what_it_learnt(tiny_base: Path, tmp_path: Path) ->
     part.fit(training(tiny_base, data, epochs=12, learning_rate=3e-3), Workspace(tmp_path, 2, Silent()))
     fresh = rows(60, seed=5)
     logits = part.raw(tmp_path, [row.input for row in fresh], 1)["logits"]
-    right = np.mean([FORM["labels"][number] == row.output for number, row in zip(logits.argmax(1), fresh, strict=True)])
+    right = np.mean([FORM.labels[number] == row.output for number, row in zip(logits.argmax(1), fresh, strict=True)])
     assert right > 0.9
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
@@ -157,7 +159,7 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not(tiny_base: Path
 
 def test_several_labels_and_class_weights_train(tiny_base: Path, tmp_path: Path) -> None:
     data = [Row(f"{row.input} refund parcel", sorted({row.output, "a"})) for row in rows(40)]
-    form = {"labels": ["a", "b", "c"], "multi_label": True, "class_weights": "balanced"}
+    form = label_form("abc", multi_label=True, class_weights="balanced")
     part.fit(training(tiny_base, data, form, epochs=1), Workspace(tmp_path, 1, Silent()))
     assert part.raw(tmp_path, ["refund"], 1)["logits"].shape == (1, 3)
 
@@ -174,7 +176,7 @@ def test_other_encoders_go_through_transformers(tmp_path: Path, tiny_base: Path)
     part.fit(training(base, rows(90), epochs=12, learning_rate=3e-3), Workspace(out, 1, Silent()))
     fresh = rows(30, seed=6)
     logits = part.raw(out, [row.input for row in fresh], 1)["logits"]
-    assert np.mean([FORM["labels"][n] == row.output for n, row in zip(logits.argmax(1), fresh, strict=True)]) > 0.8
+    assert np.mean([FORM.labels[n] == row.output for n, row in zip(logits.argmax(1), fresh, strict=True)]) > 0.8
 
 
 def test_batches_hold_every_row_once_and_waste_little() -> None:

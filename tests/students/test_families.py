@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.forms import text_form
 from tests.llama import told
 from tests.students.sentencepieces import TEXTS, sentencepieces
 from tests.students.tiny_decoder import KINDS, tiny_decoder
@@ -49,7 +50,7 @@ def test_what_is_served_is_what_was_taught(kind: str, tmp_path: Path) -> None:
     student.mkdir()
     out.mkdir()
     settings = DecoderSettings(epochs=12, precision="f32", vocabulary="trimmed", frequent_tokens=100, learning_rate=0.01, qat="none")
-    decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(student, 1, Silent()))
+    decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(student, 1, Silent()))
     spec = decoder.part.export(student, out)
     stored = open_decoder(student)
     assert stored.kept is not None and stored.shape.vocabulary < 2500
@@ -68,7 +69,8 @@ def test_a_layer_of_a_gemma_cannot_be_left_out(tmp_path: Path) -> None:
     base = find(str(base_of("gemma3", tmp_path / "base")), family="decoder")
     (tmp_path / "student").mkdir()
     with pytest.raises(TrainError, match=r"no layer of a Gemma can be dropped.*--drop-neurons"):
-        decoder.part.fit(Training(ROWS, ROWS, {}, base, DecoderSettings(drop_layers=2)), Workspace(tmp_path / "student", 1, Silent()))
+        training = Training(ROWS, ROWS, text_form(), base, DecoderSettings(drop_layers=2))
+        decoder.part.fit(training, Workspace(tmp_path / "student", 1, Silent()))
 
 
 def test_pieces_are_llama_cpp_s_whole_and_trimmed(tmp_path: Path) -> None:

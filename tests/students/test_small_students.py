@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import LABELS, few, shop
+from tests.forms import label_form
 
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Training, Workspace
@@ -20,7 +21,7 @@ from smidgen.students.kernel import KernelSettings
 from smidgen.students.linear import LinearSettings
 from smidgen.students.static import StaticSettings
 
-FORM = {"labels": sorted(LABELS), "multi_label": False}
+FORM = label_form(sorted(LABELS))
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,9 @@ def test_it_learns_and_is_served_as_trained(
     spec = student.export(trained, out)
     assert spec.engine == student.engine and all((out / name).is_file() for name in spec.files)
     served = registry.find("engines", spec.engine).open(out, spec.options, 1).run(texts)["logits"]
-    assert served.shape == reference.shape == (len(test), len(FORM["labels"]))
+    assert served.shape == reference.shape == (len(test), len(FORM.labels))
     assert np.mean(served.argmax(1) == reference.argmax(1)) >= 0.97
-    right = np.mean([FORM["labels"][number] == row.output for number, row in zip(served.argmax(1), test, strict=True)])
+    right = np.mean([FORM.labels[number] == row.output for number, row in zip(served.argmax(1), test, strict=True)])
     assert right > least
 
 
@@ -64,18 +65,18 @@ def test_it_learns_and_is_served_as_trained(
 def test_a_kernel_head_of_many_labels_is_surer_than_its_scores_are(tmp_path: Path) -> None:
     """In log loss on the shop's test rows, as it is and by the best temperature."""
     train, test = ([Row(text, label) for text, label in shop(name)[::3]] for name in ("support_train", "support_test"))
-    form = {"labels": sorted({row.output for row in train}), "multi_label": False}
-    test = [row for row in test if row.output in form["labels"]]
+    form = label_form(sorted({row.output for row in train}))
+    test = [row for row in test if row.output in form.labels]
     student = registry.find("students", "kernel")
     student.fit(Training(train, (), form, find("minilm"), KernelSettings(), seed=3), Workspace(tmp_path, 1, Silent()))
     found = student.raw(tmp_path, [row.input for row in test], 1)["logits"].astype(np.float64)
-    gold = [form["labels"].index(row.output) for row in test]
+    gold = [form.labels.index(row.output) for row in test]
 
     def log_loss(logits: np.ndarray) -> float:
         return float(-np.log(softmax(logits)[np.arange(len(gold)), gold]).mean())
 
-    scores = np.sinh(found / kernel_ridge.GAIN) / len(form["labels"]) ** 0.5
-    assert len(form["labels"]) > 30
+    scores = np.sinh(found / kernel_ridge.GAIN) / len(form.labels) ** 0.5
+    assert len(form.labels) > 30
     assert log_loss(found) < 0.8 * log_loss(kernel_ridge.SHARP * scores)
     assert min(log_loss(found * times) for times in np.geomspace(0.3, 3, 25)) < min(
         log_loss(scores * times) for times in np.geomspace(1, 100, 41)
@@ -84,7 +85,7 @@ def test_a_kernel_head_of_many_labels_is_surer_than_its_scores_are(tmp_path: Pat
 
 def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], list[Row]], tmp_path: Path) -> None:
     train = [Row(row.input, [row.output]) for row in data[0]]
-    form = {**FORM, "multi_label": True}
+    form = label_form(sorted(LABELS), multi_label=True)
     seen = 0
     for kind, settings in (("static", StaticSettings(epochs=2)), ("linear", LinearSettings()), ("kernel", KernelSettings())):
         student = registry.find("students", kind)
@@ -119,7 +120,7 @@ def test_a_kernel_head_learns_from_what_is_believed(tmp_path: Path) -> None:
     rows = [Row(text, label) for text, label in zip(texts, ("late", "late", "refund", "refund"), strict=True)]
     wrong = [Row(text, "refund" if row.output == "late" else "late", weight=0.0) for text, row in zip(texts, rows, strict=True)]
     shared = [Row("hello there", "late", shares=(("late", 0.3), ("refund", 0.7)))]
-    form = {"labels": ["late", "refund"], "multi_label": False}
+    form = label_form(["late", "refund"])
     student = registry.find("students", "kernel")
     student.fit(Training([*rows, *wrong, *shared], (), form, find("minilm"), KernelSettings()), Workspace(tmp_path, 1, Silent()))
     answers = student.raw(tmp_path, [*texts, "hello there"], 1)["logits"].argmax(1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.forms import field_form, span_form
 from tests.students.test_encoder import WORDS, tiny_base  # noqa: F401
 
 from smidgen.core.errors import EngineError, TrainError
@@ -30,7 +31,7 @@ from smidgen.students.tagger import part
 from smidgen.students.tagger_training import chain_loss, choice_loss
 from smidgen.text import tagging
 
-FORM = {"kinds": ["thing", "wish"]}
+FORM = span_form(["thing", "wish"])
 
 
 def rows(count: int, seed: int = 0) -> list[Row]:
@@ -62,7 +63,7 @@ def outputs(raw: Any) -> list[list[tuple[int, int, int]]]:
 
 
 def gold(data: list[Row]) -> list[list[tuple[int, int, int]]]:
-    return [[(span["start"], span["end"], FORM["kinds"].index(span["label"])) for span in row.output] for row in data]
+    return [[(span["start"], span["end"], FORM.kinds.index(span["label"])) for span in row.output] for row in data]
 
 
 def test_gradients_of_shapes_and_units_are_those_of_autograd(tiny_base: Path) -> None:  # noqa: F811
@@ -191,13 +192,14 @@ def test_the_baseline_says_that_it_finds_spans_alone(tmp_path: Path) -> None:
     rows = [Row("two oak chairs", {"colour": "oak"})]
     with pytest.raises(TrainError, match="finds spans"):
         registry.find("students", "lexical").fit(
-            Training(rows, (), {"schema": {}}, None, LexicalSettings()), Workspace(tmp_path, 1, Silent())
+            Training(rows, (), field_form({}), None, LexicalSettings()), Workspace(tmp_path, 1, Silent())
         )
 
 
-CHOICES_FORM = {
-    "tagged": {"kinds": ["thing", "wish"], "choices": [{"path": "a", "values": [True, False]}, {"path": "b", "values": ["x", "y", None]}]}
-}
+CHOICES_FORM = field_form(
+    {},
+    tagged={"kinds": ["thing", "wish"], "choices": [{"path": "a", "values": [True, False]}, {"path": "b", "values": ["x", "y", None]}]},
+)
 
 
 def chosen(row: Row) -> list[int]:

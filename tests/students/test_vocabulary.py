@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.forms import span_form, text_form
 from tests.students.tiny_decoder import tiny_decoder
 from tokenizers import Tokenizer
 
@@ -96,7 +97,7 @@ def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: 
         folder = tmp_path / vocabulary
         folder.mkdir()
         settings = DecoderSettings(epochs=1, precision="f32", vocabulary=vocabulary, frequent_tokens=4096)
-        decoder.part.fit(Training(rows, rows, {}, base, settings), Workspace(folder, 1, Silent()))
+        decoder.part.fit(Training(rows, rows, text_form(), base, settings), Workspace(folder, 1, Silent()))
         out = tmp_path / f"{vocabulary}-export"
         out.mkdir()
         spec = decoder.part.export(folder, out)
@@ -153,7 +154,7 @@ def test_the_vocabulary_is_trimmed_where_new_inputs_bring_nothing_new(tmp_path: 
     rows = [Row(text, "A vase for your home.", number) for number, text in enumerate(inputs, 1)]
     (tmp_path / "student").mkdir()
     settings = DecoderSettings(epochs=1, precision="f32", frequent_tokens=256)
-    decoder.part.fit(Training(rows, rows[:2], {}, base, settings), Workspace(tmp_path / "student", 1, Silent()))
+    decoder.part.fit(Training(rows, rows[:2], text_form(), base, settings), Workspace(tmp_path / "student", 1, Silent()))
     assert (open_decoder(tmp_path / "student").kept is None) == whole
 
 
@@ -238,7 +239,7 @@ def test_a_tagger_learns_on_a_trimmed_base_and_is_served_with_it(base: Path, tmp
     start = Base("minilm", base, "encoder", "x", "Apache-2.0", "here")
     settings = TaggerSettings(vocabulary=KEPT, epochs=1, precision="f32", max_length=32)
     (tmp_path / "fit").mkdir()
-    part.fit(Training(rows, (), {"kinds": ["start"]}, start, settings, 0), Workspace(tmp_path / "fit", 1, Silent()))
+    part.fit(Training(rows, (), span_form(["start"]), start, settings, 0), Workspace(tmp_path / "fit", 1, Silent()))
     assert not (tmp_path / "fit" / "base").exists(), "what it started from is not kept"
     assert tokenizer(tmp_path / "fit").get_vocab_size() == KEPT
     spec = part.export(tmp_path / "fit", tmp_path / "out")

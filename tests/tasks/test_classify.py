@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.forms import label_form
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Row
@@ -41,12 +42,12 @@ def test_a_broken_list_is_refused() -> None:
 
 def test_the_form_finds_the_out_of_scope_label() -> None:
     form = part.form(rows("b", "a", "oos", "b", "a", "oos"), PLAIN)
-    assert form["labels"] == ["a", "b"]
-    assert form["unknown"] == "oos"
-    assert form["unknown_examples"] == 2
-    assert "unknown" not in part.form(rows("b", "a", "oos", "b", "a", "oos"), ClassifySettings(unknown="none"))
+    assert form.labels == ("a", "b")
+    assert form.unknown == "oos"
+    assert form.unknown_examples == 2
+    assert part.form(rows("b", "a", "oos", "b", "a", "oos"), ClassifySettings(unknown="none")).unknown is None
     named = part.form(rows("a", "a", "b", "b"), ClassifySettings(unknown="other"))
-    assert (named["unknown"], named["unknown_examples"]) == ("other", 0)
+    assert (named.unknown, named.unknown_examples) == ("other", 0)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_calibration_undoes_too_sure_scores() -> None:
     form = part.form(data, PLAIN)
     fitted = part.calibrate({"logits": logits * 5}, data, form, PLAIN)
     # The Bayes-optimal logits of unit normals shifted by 1.5 are 1.5 times these: 5 / 1.5 is the temperature.
-    assert 3.0 < fitted["temperature"] < 3.7
+    assert 3.0 < fitted.temperature < 3.7
     replies = part.decode({"logits": logits * 5}, fitted)
     right = np.mean([reply.output == row.output for reply, row in zip(replies, data, strict=True)])
     assert abs(np.mean([reply.score for reply in replies]) - right) < 0.02
@@ -84,7 +85,7 @@ def test_the_unknown_answer_keeps_in_scope_answers() -> None:
     outside = rng.normal(size=(200, 3)) * 0.5
     logits = np.vstack([inside, outside])
     data = [Row("x", "abc"[int(np.argmax(row))]) for row in inside] + [Row("x", "oos")] * 200
-    form = {**part.form(data, PLAIN), "unknown_examples": 0}
+    form = part.form(data, PLAIN).model_copy(update={"unknown_examples": 0})
     fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(max_in_scope_loss=0.02))
     replies = part.decode({"logits": logits}, fitted)
     metrics = part.measure(data, replies, fitted)
@@ -97,7 +98,7 @@ def test_the_unknown_answer_keeps_in_scope_answers() -> None:
 
 def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_held_out() -> None:
     rng = np.random.default_rng(2)
-    form = {**part.form([Row("x", "a"), Row("x", "b")] * 2, PLAIN), "unknown": "oos", "unknown_examples": 0}
+    form = label_form("ab", unknown="oos", unknown_examples=0)
     shares = []
     held = (100, 400, 20_000)
     for rows_held in held:
@@ -105,7 +106,7 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
         logits = np.eye(2)[gold] * 4 + rng.normal(size=(rows_held, 2))
         data = [Row("x", "ab"[int(np.argmax(row))]) for row in logits]
         fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(max_in_scope_loss=0.01))
-        shares.append(float((strangeness({"logits": logits}, fitted) > fitted["unknown_threshold"]).mean()))
+        shares.append(float((strangeness({"logits": logits}, fitted) > fitted.unknown_threshold).mean()))
     assert shares[0] == 0  # one of a hundred would already be 1 %
     assert 0 < shares[1] < 0.01
     assert 0.008 < shares[2] <= 0.01
@@ -115,7 +116,7 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
 
 
 def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
-    form = {"labels": ["a", "b"], "multi_label": False, "temperature": 1.0, "unknown": "oos", "unknown_threshold": 0.99}
+    form = label_form("ab", unknown="oos", unknown_threshold=0.99)
     alone, doubted = part.decode({"logits": np.array([[5.0, 0.0, -9.0], [5.0, 0.0, 5.0]])}, form)
     assert (alone.output, doubted.output) == ("a", "a")
     assert alone.score == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-4)
@@ -124,7 +125,7 @@ def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
 
 
 def test_an_unknown_answer_and_its_runners_up_share_one_whole() -> None:
-    form = {"labels": ["a", "b"], "multi_label": False, "temperature": 1.0, "unknown": "oos", "unknown_threshold": 0.2}
+    form = label_form("ab", unknown="oos", unknown_threshold=0.2)
     (reply,) = part.decode({"logits": np.array([[0.5, 0.0, 6.0]])}, form)
     assert reply.output == "oos"
     assert 0.5 < reply.score <= 1
@@ -132,7 +133,7 @@ def test_an_unknown_answer_and_its_runners_up_share_one_whole() -> None:
 
 
 def test_replies_carry_runners_up_and_parents() -> None:
-    form = {"labels": ["a/x", "a/y", "b/z"], "multi_label": False, "temperature": 1.0}
+    form = label_form(["a/x", "a/y", "b/z"])
     reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, form)[0]
     assert reply.output == "a/x"
     assert [label for label, _ in reply.alternatives] == ["a/y", "b/z"]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.core.parts import Comparing, Graded, Placing
 from smidgen.core.rows import Row
 from smidgen.tasks.extract import ExtractSettings, part
 
@@ -29,7 +28,7 @@ ROWS = [
 
 
 def test_it_can_do_what_extracting_needs() -> None:
-    assert isinstance(part, Placing) and isinstance(part, Comparing) and not isinstance(part, Graded)
+    assert part.placed_in_text and not part.graded
 
 
 def test_spans_are_parsed_from_lists_and_from_cells() -> None:
@@ -89,9 +88,9 @@ def test_spans_that_do_not_fit_their_text_are_refused(output: Any, reason: str) 
 
 def test_the_form_names_the_kinds() -> None:
     form = part.form(ROWS, PLAIN)
-    assert form["kinds"] == ["date", "order"]
-    assert json.loads(json.dumps(form)) == form
-    assert "labels" not in form
+    assert form.kinds == ("date", "order")
+    assert part.read_form(json.loads(json.dumps(form.facts()))) == form
+    assert form.labelling is None
     assert part.strata(ROWS) == ["date", "", "date"]
 
 
@@ -140,24 +139,24 @@ def test_the_decision_is_fitted_on_held_out_rows() -> None:
         there = rng.random() < min(1.0, chance + 0.3)
         rows.append(Row("3 May it is", [span(0, 5)] if there else [], number + 1))
         found.append([[0, 5, 0, float(chance)]])
-    form = {**part.form(ROWS, PLAIN), "kinds": ["date"]}
+    form = part.form(ROWS, PLAIN).model_copy(update={"kinds": ("date",)})
     fitted = part.calibrate(raw(*found), rows, form, PLAIN)
-    assert fitted["threshold"] < 0.5
+    assert fitted.threshold < 0.5
     before, after = part.decode(raw(*found), form), part.decode(raw(*found), fitted)
     assert part.measure(rows, after, fitted)["f1"].value > part.measure(rows, before, form)["f1"].value
     right = [reply.output == row.output for row, reply in zip(rows, after, strict=True)]
     assert np.mean([reply.score for reply in after]) == pytest.approx(np.mean(right), abs=0.05)
-    assert json.loads(json.dumps(fitted)) == fitted
+    assert part.read_form(json.loads(json.dumps(fitted.facts()))) == fitted
     assert part.change(rows, before, after, fitted).value > 0
     high = part.calibrate(raw(*found), rows, form, ExtractSettings(threshold=0.6))
     many, few = (sum(len(reply.output) for reply in part.decode(raw(*found), made)) for made in (fitted, high))
-    assert high["threshold"] == 0.6 and many > few, "a threshold that is set counts before the fitted one"
+    assert high.threshold == 0.6 and many > few, "a threshold that is set counts before the fitted one"
 
 
 def test_calibrating_on_nothing_leaves_the_form() -> None:
     form = part.form(ROWS, PLAIN)
     fitted = part.calibrate(raw([]), [Row("a", [])], form, PLAIN)
-    assert fitted["threshold"] == 0.5
+    assert fitted.threshold == 0.5
 
 
 def test_kinds_that_were_not_asked_for_do_not_count() -> None:

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
+from tests.forms import field_form
 
-from smidgen.core.parts import formed
 from smidgen.core.rows import Row
 from smidgen.tasks import field_filling, field_schema
 from smidgen.tasks.extract import ExtractSettings, part
@@ -38,14 +38,14 @@ PLAN: dict[str, Any] = {
     ],
     "threshold": 0.5,
 }
-FORM: dict[str, Any] = {"schema": SCHEMA, "derived": False, "temperature": 1.0, "shift": 0.0, "tagged": PLAN}
+FORM = field_form(SCHEMA, tagged=PLAN)
 
 
 def test_only_fields_with_a_fixed_set_of_values_have_chances() -> None:
     found = field_filling.known(FORM)
     assert found == {"size": ["S", "M"], "level": ["1.5", "2.5"], "paid": ["true", "false"], "wish": ["refund", "repair"]}
-    assert field_filling.known({"schema": SCHEMA}) == {}, "a decoder knows none"
-    assert field_filling.known({"schema": SCHEMA, "tagged": {"against": ["x"]}}) == {}
+    assert field_filling.known(field_form(SCHEMA)) == {}, "a decoder knows none"
+    assert field_filling.known(field_form(SCHEMA, tagged={"against": ["x"]})) == {}
 
 
 def test_chances_are_the_models_own_by_hand() -> None:
@@ -61,7 +61,7 @@ def test_chances_are_the_models_own_by_hand() -> None:
     assert found["size=S"] == pytest.approx(0.8 / 1.4, abs=1e-6) and found["size=M"] == pytest.approx(0.6 / 1.4, abs=1e-6)
     assert found["paid=true"] == pytest.approx(0.5, abs=1e-6) and found["paid=false"] == pytest.approx(0.2, abs=1e-6)
     assert found["wish=refund"] == pytest.approx(0.7, abs=1e-6)
-    (hot,) = field_filling.chances([shares], {**FORM, "tagged": {**PLAN, "temperatures": {"wish": 2.0}}})
+    (hot,) = field_filling.chances([shares], field_form(SCHEMA, tagged={**PLAN, "temperatures": {"wish": 2.0}}))
     root = math.sqrt(0.7), math.sqrt(0.3)
     assert hot["wish=refund"] == pytest.approx(root[0] / sum(root), abs=1e-3)
     assert hot["paid=true"] == found["paid=true"]
@@ -69,7 +69,7 @@ def test_chances_are_the_models_own_by_hand() -> None:
 
 def test_a_tagger_that_is_too_sure_is_cooled_on_held_rows() -> None:
     """It says 99 % and is right in 3 of 4 texts: fitted, it says about three quarters."""
-    task = formed(part, FORM)
+    task = part.formed(FORM)
     rows = [Row(f"n{n}", {"wish": "refund" if n % 4 else "repair", "paid": True, "name": "n"}, n) for n in range(80)]
     raw = {
         "spans": [[[0, 1, 1, 0.9]] for _ in rows],
@@ -77,7 +77,7 @@ def test_a_tagger_that_is_too_sure_is_cooled_on_held_rows() -> None:
         "choices": [[[0.99, 0.01], [0.6, 0.3, 0.1], [0.9, 0.1]] for _ in rows],
     }
     fitted = task.calibrate(raw, rows, FORM, ExtractSettings())
-    assert set(fitted["tagged"]["temperatures"]) == {"size", "level", "paid", "wish"}
+    assert set(fitted.tagged["temperatures"]) == {"size", "level", "paid", "wish"}
     replies = task.decode(raw, fitted)
     assert len(replies) == 80
     chances = replies[0].chances
@@ -88,8 +88,8 @@ def test_a_tagger_that_is_too_sure_is_cooled_on_held_rows() -> None:
 
 def test_an_object_that_is_refused_has_no_chances() -> None:
     schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "name": {"type": "string"}}, "required": ["wish", "name"]}
-    task = formed(part, {**FORM, "schema": schema})
+    task = part.formed(FORM.model_copy(update={"json_schema": schema}))
     raw = {"spans": [[], [[0, 1, 1, 0.9]]], "inputs": ["n", "n"], "choices": [[[0.9, 0.1], [0.6, 0.3, 0.1], [0.9, 0.1]]] * 2}
-    refused, given = task.decode(raw, {**FORM, "schema": schema})
+    refused, given = task.decode(raw, FORM.model_copy(update={"json_schema": schema}))
     assert refused.output is None and refused.chances is None
     assert given.chances is not None and given.chances["wish=refund"] == pytest.approx(0.9, abs=1e-6)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from tests.forms import field_form
 
-from smidgen.core.parts import Marking, formed
 from smidgen.core.rows import Row
 from smidgen.tasks import field_parsing, field_schema, field_tagging
 from smidgen.tasks.extract import ExtractSettings, part
@@ -33,9 +33,8 @@ def plan_of(schema: dict[str, Any], *rows: tuple[str, dict[str, Any]]) -> dict[s
 
 def marks(schema: dict[str, Any], plan: dict[str, Any], *rows: tuple[str, dict[str, Any]]) -> list[list[tuple[str, str]]]:
     """The words that are marked, with their fields."""
-    form = {"schema": schema, "derived": False, "tagged": plan}
-    task = formed(part, form)
-    assert isinstance(task, Marking)
+    form = field_form(schema, tagged=plan)
+    task = part.formed(form)
     found = task.marked([Row(text, output) for text, output in rows], form)
     return [[(span["label"], row.input[span["start"] : span["end"]]) for span in row.output["spans"]] for row in found]  # type: ignore[misc]
 
@@ -121,28 +120,28 @@ def test_the_signs_of_a_choice_are_marked_with_it() -> None:
     plan = plan_of(schema, *rows)
     assert marks(schema, plan, *rows[:3]) == [[("blood", "A+")], [("blood", "B+")], [("blood", "A-")]]
     text = "Group A-, 5 units"
-    (reply,) = FieldFiller(FieldValues(schema), plan).decode(raw(text, plan, ("blood", "A-", 0.9)), {"temperature": 1.0, "shift": 0.0})
+    (reply,) = FieldFiller(FieldValues(schema), field_form(schema, tagged=plan)).decode(raw(text, plan, ("blood", "A-", 0.9)))
     assert reply.output == {"blood": "A-"}
 
 
 def test_of_overlapping_spans_the_likeliest_is_given() -> None:
     schema = schema_of(products={"type": "array", "items": {"type": "string"}}, other={"type": ["string", "null"]})
     plan = plan_of(schema, *((f"n{n} or m{n}", {"products": [f"n{n}"], "other": f"m{n}"}) for n in range(9)))
-    filler, form = FieldFiller(FieldValues(schema), plan | {"threshold": 0.4}), {"temperature": 1.0, "shift": 0.0}
+    filler = FieldFiller(FieldValues(schema), field_form(schema, tagged=plan | {"threshold": 0.4}))
     found = (("products", "Kelp Mug", 0.52), ("products", "Mug", 0.45), ("other", "Kelp Mug", 0.44))
-    (reply,) = filler.decode(raw("Kelp Mug", plan, *found), form)
+    (reply,) = filler.decode(raw("Kelp Mug", plan, *found))
     assert reply.output == {"products": ["Kelp Mug"], "other": None} and reply.score == pytest.approx(0.52, abs=1e-6)
 
 
 def test_many_unlikely_places_are_no_likely_value() -> None:
     schema = schema_of(count={"type": "integer"})
     plan = plan_of(schema, *((f"{n} of", {"count": n}) for n in range(2, 9)))
-    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler = FieldFiller(FieldValues(schema), field_form(schema, tagged=plan))
     spans = [[2 * n, 2 * n + 1, 0, 0.06] for n in range(60)]
-    (reply,) = filler.decode({"spans": [[*spans, [120, 121, 0, 0.95]]], "inputs": ["2 " * 60 + "7"]}, form)
+    (reply,) = filler.decode({"spans": [[*spans, [120, 121, 0, 0.95]]], "inputs": ["2 " * 60 + "7"]})
     assert reply.output == {"count": 7}
     many = 5_000
-    (long,) = filler.decode({"spans": [[[2 * n, 2 * n + 1, 0, 0.9] for n in range(many)]], "inputs": ["2 " * many]}, form)
+    (long,) = filler.decode({"spans": [[[2 * n, 2 * n + 1, 0, 0.9] for n in range(many)]], "inputs": ["2 " * many]})
     assert long.output == {"count": 2} and long.facts == {"scores": {"count": 0.9}, "spans": {"count": [[0, 1]]}}
 
 
@@ -155,9 +154,9 @@ def test_a_choice_among_numbers_is_taught() -> None:
     schema = schema_of(name={"type": "string"}, size={"type": "number", "enum": [1.0, 2.0, 2.5]})
     rows = [(f"n{n} said so", {"name": f"n{n}", "size": (1, 2, 2.5)[n % 3]}) for n in range(9)]
     plan = plan_of(schema, *rows)
-    form = {"schema": schema, "derived": False, "tagged": plan}
-    task = formed(part, form)
-    assert isinstance(task, Marking) and [choice["path"] for choice in plan["choices"]] == ["size"]
+    form = field_form(schema, tagged=plan)
+    task = part.formed(form)
+    assert [choice["path"] for choice in plan["choices"]] == ["size"]
     found = task.marked([Row(text, FieldValues(schema).settled(output)) for text, output in rows], form)
     assert [row.output["choices"] for row in found[:3]] == [[0], [1], [2]]
 
@@ -202,9 +201,8 @@ def test_of_several_places_the_one_that_is_meant_is_marked() -> None:
     plan = plan_of(schema, *rows, unclear)
     found = marks(schema, plan, *rows, unclear)[-1]
     assert found == [("count", "3"), ("date", "3 March"), ("name", "Ann"), ("name", "Ann")]
-    form = {"schema": schema, "derived": False, "tagged": plan}
-    task = formed(part, form)
-    assert isinstance(task, Marking)
+    form = field_form(schema, tagged=plan)
+    task = part.formed(form)
     (place,) = [s for s in task.marked([Row(t, o) for t, o in (*rows, unclear)], form)[-1].output["spans"] if s["label"] == "count"]
     assert place["start"] == unclear[0].index("3 guests")
 
@@ -223,14 +221,14 @@ def test_objects_and_lists() -> None:
     plan = plan_of(schema, *rows)
     assert plan["kinds"] == ["buyer.name", "buyer.town", "tags"]
     assert marks(schema, plan, rows[0]) == [[("buyer.name", "Ann"), ("buyer.town", "Kiel"), ("tags", "red"), ("tags", "blue")]]
-    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler = FieldFiller(FieldValues(schema), field_form(schema, tagged=plan))
     text = "blue and red for Bob, not Tom"
     found = (("tags", "red", 0.9), ("tags", "blue", 0.8), ("buyer.name", "Bob", 0.7), ("buyer.name", "Tom", 0.2), ("tags", "and", 0.1))
-    (reply,) = filler.decode(raw(text, plan, *found), form)
+    (reply,) = filler.decode(raw(text, plan, *found))
     assert reply.output == {"buyer": {"name": "Bob", "town": None}, "tags": ["blue", "red"]}
     assert reply.score == pytest.approx(0.9 * 0.8 * 0.7 * 0.9, abs=1e-6)
     assert reply.facts["spans"]["tags"] == [[0, 4], [9, 12]] and reply.facts["scores"]["buyer.name"] == 0.7
-    (nothing,) = filler.decode(raw("hm", plan), form)
+    (nothing,) = filler.decode(raw("hm", plan))
     assert nothing.output == {"buyer": None, "tags": []} and nothing.score > 0.99
 
 
@@ -239,15 +237,15 @@ def test_a_required_field_that_is_not_found_is_a_refusal() -> None:
         ("name", "kind"), name={"type": "string", "maxLength": 5}, kind={"enum": ["a", "b"]}, count={"type": ["integer", "null"]}
     )
     rows = [(f"n{n} wants {n}", {"name": f"n{n}", "kind": "ab"[n % 2], "count": n}) for n in range(8)]
-    form = {"schema": schema, "derived": False, "temperature": 1.0, "shift": 0.0, "tagged": plan_of(schema, *rows)}
-    task, valid = formed(part, form), Draft202012Validator(schema)
+    form = field_form(schema, tagged=plan_of(schema, *rows))
+    task, valid = part.formed(form), Draft202012Validator(schema)
     choices = [[0.3, 0.7]]
-    (reply,) = task.decode(raw("n9 wants 3", form["tagged"], ("name", "n9", 0.9), ("count", "3", 0.3), choices=choices), form)
+    (reply,) = task.decode(raw("n9 wants 3", form.tagged, ("name", "n9", 0.9), ("count", "3", 0.3), choices=choices), form)
     assert reply.output == {"name": "n9", "kind": "b", "count": None} and valid.is_valid(reply.output)
     assert reply.score == pytest.approx(0.9 * 0.7 * 0.7, abs=1e-6) and json.loads(task.content(reply)) == reply.output
     # Not found; too unlikely; longer than the schema lets a name be.
     unlike = [(), (("name", "n9", 0.3),), (("name", "n9 wants", 0.9),)]
-    refused = [task.decode(raw("n9 wants 3", form["tagged"], *found, choices=choices), form)[0] for found in unlike]
+    refused = [task.decode(raw("n9 wants 3", form.tagged, *found, choices=choices), form)[0] for found in unlike]
     assert [(one.output, one.score) for one in refused] == [(None, 0.0)] * 3
     assert all("name has no value" in one.facts["refused"] for one in refused) and task.content(refused[0]) == ""
 
@@ -256,12 +254,12 @@ def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_given() -> Non
     tags = {"type": "array", "items": {"type": "string"}, "maxItems": 2}
     schema = schema_of(("tags",), price={"type": ["number", "null"]}, name={"type": ["string", "null"]}, tags=tags)
     plan = plan_of(schema, *((f"{n} euros, n{n}: a{n}", {"price": n, "name": f"n{n}", "tags": [f"a{n}"]}) for n in range(9)))
-    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler = FieldFiller(FieldValues(schema), field_form(schema, tagged=plan))
     for words, good in (("9" * 400, "12"), ("9" * 5000, "12")):
-        (reply,) = filler.decode(raw(f"{words} or {good}", plan, ("price", words, 0.9), ("price", good, 0.6)), form)
+        (reply,) = filler.decode(raw(f"{words} or {good}", plan, ("price", words, 0.9), ("price", good, 0.6)))
         assert reply.output == {"price": 12, "name": None, "tags": []}
     found = (("name", "a\0b", 0.9), ("tags", "red", 0.7), ("tags", "blue", 0.8), ("tags", "green", 0.9))
-    (reply,) = filler.decode(raw("a\0b: red, blue, green", plan, *found), form)
+    (reply,) = filler.decode(raw("a\0b: red, blue, green", plan, *found))
     assert reply.output == {"price": None, "name": None, "tags": ["blue", "green"]}
     assert reply.score == pytest.approx(0.9 * 0.8 * 0.3, abs=1e-6), "red is not given, however likely it is"
 
@@ -276,21 +274,19 @@ def test_the_threshold_is_the_best_of_the_answers_that_are_served() -> None:
     row = Row("n of t in s in l", {"name": "n", "town": "t"})
     found = raw("n of t in s in l", plan, ("name", "n", 0.42), ("town", "t", 0.9), ("street", "s", 0.5), ("land", "l", 0.5))
     both = {"spans": found["spans"] * 9, "inputs": [row.input] * 9}
-    assert FieldFiller(FieldValues(schema), plan).threshold(both, [row] * 9) <= 0.42
+    assert FieldFiller(FieldValues(schema), field_form(schema, tagged=plan)).threshold(both, [row] * 9) <= 0.42
 
 
 def test_the_decision_is_fitted_on_held_rows() -> None:
     rows = [Row(f"from n{n} now", {"name": f"n{n}"}, n) for n in range(40)]
     form = part.form(rows, ANY)
-    task = formed(part, form)
-    assert task.students == ("tagger", "decoder") and form["tagged"]["threshold"] == 0.5
+    task = part.formed(form)
+    assert task.students == ("tagger", "decoder") and form.tagged["threshold"] == 0.5
     # Right at 0.35, wrong at 0.25: each row has one of the two.
-    found = [
-        raw(row.input, form["tagged"], *([("name", f"n{n}", 0.35)] if n % 2 else [("name", "now", 0.25)])) for n, row in enumerate(rows)
-    ]
+    found = [raw(row.input, form.tagged, *([("name", f"n{n}", 0.35)] if n % 2 else [("name", "now", 0.25)])) for n, row in enumerate(rows)]
     all_of = {"spans": [one["spans"][0] for one in found], "inputs": [row.input for row in rows]}
     fitted = task.calibrate(all_of, rows, form, ANY)
-    assert 0.25 < fitted["tagged"]["threshold"] <= 0.35 and fitted["temperature"] > 0
+    assert 0.25 < fitted.tagged["threshold"] <= 0.35 and fitted.temperature > 0
     replies = task.decode(all_of, fitted)
     assert sum(reply.output is not None for reply in replies) == 20
     written = {"texts": [], "likelihood": [], "tokens": [], "finished": []}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.parts import Comparing, Graded, Placing, Worded, formed, most_columns, writes
 from smidgen.core.rows import Row, RowCells
 from smidgen.tasks.extract import ExtractSettings, part
 
@@ -24,12 +23,12 @@ def raw(*texts: str, likelihood: float = 0.9, finished: float = 1.0) -> dict[str
 
 
 def test_the_form_says_which_task_it_is() -> None:
-    task = formed(part, part.form(ROWS, PLAIN))
+    task = part.formed(part.form(ROWS, PLAIN))
     assert task is not part and task.students == ("decoder",) and task.baseline == "prompted" and task.headline == "f1"
-    assert isinstance(task, Placing) and isinstance(task, Comparing) and isinstance(task, Worded) and not isinstance(task, Graded)
-    assert writes(task) and not writes(part) and most_columns(task) == most_columns(part) > 1
+    assert task.placed_in_text and task.writes and not task.graded and not task.streams
+    assert task.writes and not part.writes and task.most_columns == part.most_columns > 1
     spans = [Row("a b", [{"start": 0, "end": 1, "label": "x"}], n) for n in (1, 2)]
-    assert formed(part, part.form(spans, PLAIN)) is part
+    assert part.formed(part.form(spans, PLAIN)) is part
 
 
 def test_objects_are_told_from_spans() -> None:
@@ -62,8 +61,8 @@ def test_a_given_schema_is_what_rows_are_held_to(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=reason):
             part.parse(cell, settings)
     form = part.form([Row("t", {"name": "x"}, 1)], settings)
-    assert form["derived"] is False and list(form["schema"]["properties"]) == ["count", "name"]
-    assert "count (whole number or null)" in form["instruction"]
+    assert form.derived is False and list(form.json_schema["properties"]) == ["count", "name"]
+    assert "count (whole number or null)" in form.instruction
     with pytest.raises(RecipeError, match="no such schema"):
         part.form(ROWS, ExtractSettings(schema_file=str(tmp_path / "gone.json")))
 
@@ -74,19 +73,17 @@ def test_columns_of_texts_become_types() -> None:
         for n in range(9)
     ]
     form = part.form(rows, PLAIN)
-    kinds = {name: node["type"] for name, node in form["schema"]["properties"].items()}
+    kinds = {name: node["type"] for name, node in form.json_schema["properties"].items()}
     assert kinds == {"order": "string", "count": "integer", "price": "number", "paid": "boolean", "note": ["string", "null"]}
-    task = formed(part, form)
-    assert isinstance(task, Placing)
+    task = part.formed(form)
     assert task.placed("t", rows[3].output) == {"order": "003", "count": 3, "price": 3.5, "paid": False, "note": None}
     typed = part.form([Row("t", {"count": str(n)}, n) for n in range(9)], PLAIN)
-    assert typed["schema"]["properties"]["count"]["type"] == "string", "JSON says itself what is a number"
+    assert typed.json_schema["properties"]["count"]["type"] == "string", "JSON says itself what is a number"
 
 
 def test_a_value_has_one_spelling_without_an_exponent() -> None:
     output = {"a": 0.00005, "b": 52.5200066, "c": 2.0, "d": 1e21, "e": [1, None, True, 'ü "x"'], "f": {"g": -1.5e-7}}
-    task = formed(part, part.form(ROWS, PLAIN))
-    assert isinstance(task, Worded)
+    task = part.formed(part.form(ROWS, PLAIN))
     written = task.worded(output, {})
     assert written == '{"a":0.00005,"b":52.5200066,"c":2.0,"d":1000000000000000000000,"e":[1,null,true,"ü \\"x\\""],"f":{"g":-0.00000015}}'
     assert json.loads(written) == output
@@ -103,8 +100,7 @@ def test_what_cannot_be_learnt_is_refused() -> None:
 
 def test_a_row_that_a_derived_schema_does_not_know_counts_and_one_of_a_given_schema_is_refused() -> None:
     form = part.form(ROWS, PLAIN)
-    lenient, strict = formed(part, form), formed(part, {**form, "derived": False})
-    assert isinstance(lenient, Placing) and isinstance(strict, Placing)
+    lenient, strict = part.formed(form), part.formed(form.model_copy(update={"derived": False}))
     strange = {"name": "x", "count": 1, "gone": True, "more": 5}
     assert lenient.placed("t", strange) == strange
     with pytest.raises(ValueError, match="more is no field"):
@@ -113,7 +109,7 @@ def test_a_row_that_a_derived_schema_does_not_know_counts_and_one_of_a_given_sch
 
 def test_answers_fit_or_there_is_none() -> None:
     form = part.form(ROWS, PLAIN)
-    task = formed(part, form)
+    task = part.formed(form)
     good = '{"name":"a","count":null,"gone":true}'
     texts = (
         good,
@@ -133,12 +129,12 @@ def test_answers_fit_or_there_is_none() -> None:
     (cut,) = task.decode(raw(good, finished=0.0), form)
     assert cut.output is None and "its end" in cut.facts["refused"]
     assert json.loads(task.content(replies[0])) == replies[0].output
-    assert isinstance(task, Worded) and task.worded(replies[0].output, form) == good
+    assert task.worded(replies[0].output, form) == good
 
 
 def test_scores_are_fitted_on_what_is_right() -> None:
     form = part.form(ROWS, PLAIN)
-    task = formed(part, form)
+    task = part.formed(form)
     rows = [Row("t", {"name": "a", "count": 1, "gone": True}, n) for n in range(40)]
     texts = ['{"name":"a","count":1,"gone":true}' if n % 4 else '{"name":"b","count":1,"gone":true}' for n in range(40)]
     written = raw(*texts)
@@ -148,11 +144,11 @@ def test_scores_are_fitted_on_what_is_right() -> None:
     good = [reply.score for n, reply in enumerate(replies) if n % 4]
     bad = [reply.score for n, reply in enumerate(replies) if not n % 4]
     assert min(good) > 0.8 and max(bad) < 0.4
-    assert task.calibrate(raw(), [], form, PLAIN)["temperature"] == 1.0
+    assert task.calibrate(raw(), [], form, PLAIN).temperature == 1.0
 
 
 def test_strata_are_the_rarest_choice() -> None:
     form = part.form(ROWS, PLAIN)
-    task = formed(part, form)
+    task = part.formed(form)
     rows = [Row("t", {"name": "a", "count": 1, "gone": n == 0}, n) for n in range(5)]
     assert task.strata(rows) == ["gone=True", *["gone=False"] * 4]

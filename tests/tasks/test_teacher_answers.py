@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.forms import field_form, label_form, span_form, text_form
 
-from smidgen.core.parts import Overlapping, Quoting, Teachable, quoted
 from smidgen.core.rows import Row
 from smidgen.tasks import classify, extract, teacher_answers, write
 
-FORM: dict[str, Any] = {"kinds": ["amount", "date", "order_number"], "only": False}
+FORM = span_form(["amount", "date", "order_number"])
 TEXT = "FH-20999: I paid 45 on 7 March, and 45 again in Marchwood on 7 March."
 
 
@@ -65,12 +65,12 @@ def test_one_span_that_cannot_be_used_spoils_the_answer(answer: str, kind: str) 
 
 def test_what_is_shown_to_a_teacher_is_what_is_heard_from_it() -> None:
     output = [{"start": 0, "end": 8, "label": "order_number"}, {"start": 17, "end": 19, "label": "amount"}]
-    shown = quoted(extract.part, output, FORM, TEXT)
+    shown = extract.part.quoted(output, FORM, TEXT)
     assert json.loads(shown) == [{"text": "FH-20999", "label": "order_number"}, {"text": "45", "label": "amount"}]
     assert extract.part.heard(shown, FORM, TEXT) == output
-    assert quoted(classify.part, "refund", {}, TEXT) == "refund"
+    assert classify.part.quoted("refund", label_form(), TEXT) == "refund"
     told = extract.part.lesson(FORM)
-    assert all(kind in told for kind in FORM["kinds"]) and "letter for letter" in told
+    assert all(kind in told for kind in FORM.kinds) and "letter for letter" in told
 
 
 SCHEMA = {
@@ -83,18 +83,17 @@ SCHEMA = {
     "required": ["thing", "count", "colour"],
     "additionalProperties": False,
 }
-FIELDS_FORM: dict[str, Any] = {"schema": SCHEMA, "derived": False, "instruction": "Read it."}
+FIELDS_FORM = field_form(SCHEMA)
 
 
 def test_fields_are_heard_by_their_schema() -> None:
     task: Any = extract.part.formed(FIELDS_FORM)
-    assert all(isinstance(task, kind) and isinstance(extract.part, kind) for kind in (Teachable, Overlapping))
-    assert isinstance(extract.part, Quoting) and not isinstance(task, Quoting)
+    assert task.teachable and task.partial and extract.part.teachable and extract.part.partial
     told = task.lesson(FIELDS_FORM)
     assert json.loads(told[told.index("\n") :]) == SCHEMA
     wanted = {"thing": "lamp", "count": 2, "colour": "red"}
     assert task.heard('```\n{"colour": "red", "count": "2", "thing": " lamp "}\n```', FIELDS_FORM, "x") == wanted
-    assert task.heard(quoted(task, wanted, FIELDS_FORM, "x"), FIELDS_FORM, "x") == wanted
+    assert task.heard(task.quoted(wanted, FIELDS_FORM, "x"), FIELDS_FORM, "x") == wanted
     assert task.heard('{"thing": "lamp", "colour": "red"}', FIELDS_FORM)["count"] is None
     refused = {
         "it is not JSON": "two lamps",
@@ -139,7 +138,7 @@ def test_what_knowing_the_other_rows_by_heart_gets() -> None:
 
 
 LABELS = ["card_arrival", "card_linking", "Refund_not_showing_up", "top_up_failed", "top_up_reverted", "oos"]
-DICTATED_FORM = {"labels": LABELS[:-1], "multi_label": False, "unknown": "oos"}
+DICTATED_FORM = label_form(LABELS[:-1], unknown="oos")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_two_labels_that_are_as_near_are_no_answer() -> None:
 
 
 def test_several_labels_are_heard() -> None:
-    form = {"labels": LABELS, "multi_label": True}
+    form = label_form(LABELS, multi_label=True)
     assert classify.part.heard('["oos", "card_arrival"]', form) == ["card_arrival", "oos"]
     assert classify.part.heard("card arrival, OOS", form) == ["card_arrival", "oos"]
     assert classify.part.heard("[]", form) == []
@@ -184,15 +183,15 @@ def test_several_labels_are_heard() -> None:
 
 
 def test_lessons_say_what_may_be_answered() -> None:
-    assert isinstance(classify.part, Teachable) and isinstance(write.part, Teachable)
+    assert classify.part.teachable and write.part.teachable
     told = classify.part.lesson(DICTATED_FORM)
     assert all(f"\n{label}" in told for label in LABELS[:-1]) and told.endswith("answer: oos")
-    assert "JSON list" in classify.part.lesson({"labels": LABELS, "multi_label": True})
-    assert "shorten it" in write.part.lesson({"instruction": "shorten it"})
+    assert "JSON list" in classify.part.lesson(label_form(LABELS, multi_label=True))
+    assert "shorten it" in write.part.lesson(text_form(instruction="shorten it"))
 
 
 def test_a_written_answer_is_heard_unless_it_runs_on() -> None:
-    form = {"max_words": 10}
+    form = text_form(max_words=10)
     assert write.part.heard("  A lamp.\n", form) == "A lamp."
     for bad in ("", " \n", "word " * 60, "a\0b"):
         with pytest.raises(ValueError):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.core.parts import Graded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.tasks.write import WriteSettings, part, references
@@ -73,14 +72,14 @@ def test_what_is_no_answer_is_refused(cell: Any, words: str) -> None:
 
 def test_the_form_of_prose() -> None:
     form = part.form(rows("one two three", ["one", "two"]), WriteSettings(instruction=" Be brief. ", max_tokens=40))
-    assert form == {"instruction": "Be brief.", "max_tokens": 40, "max_words": 3, "attributes": False, "score": None}
+    assert form.facts() == {"instruction": "Be brief.", "max_tokens": 40, "max_words": 3, "attributes": False, "score": None}
 
 
 def test_the_form_of_attributes() -> None:
-    form = json.loads(json.dumps(part.form(products(), PLAIN)))
-    assert form["attributes"] and set(form["lexicon"]["keys"]) == {"name", "colour", "plug"}
+    form = part.read_form(json.loads(json.dumps(part.form(products(), PLAIN).facts())))
+    assert form.attributes and set(form.lexicon["keys"]) == {"name", "colour", "plug"}
     off = part.form(products(), WriteSettings(attributes="off"))
-    assert not off["attributes"] and "lexicon" not in off
+    assert not off.attributes and off.lexicon is None
 
 
 @pytest.mark.parametrize(("outputs", "words"), [((), "too few rows"), (("a",), "too few rows"), (("a", "a", ["a"]), "same answer")])
@@ -98,7 +97,7 @@ def test_attributes_that_are_asked_for_must_be_there() -> None:
 
 
 def test_rows_of_one_input_are_gathered() -> None:
-    assert isinstance(part, Graded)
+    assert part.graded
     given = [Row("a", "one", 1), Row("b", ["two", "three"], 2), Row("a", "four", 3), Row("a", "one", 4), Row(("a", "b"), "five", 5)]
     assert part.gathered(given) == [Row("a", ["one", "four"], 1), Row("b", ["two", "three"], 2), Row(("a", "b"), ["five"], 5)]
     assert part.strata(given) == [""] * 5
@@ -128,8 +127,8 @@ def test_a_score_is_the_grade_to_expect() -> None:
     assert [reply.score for reply in before] == pytest.approx(list(likely), abs=1e-6)
     first, second = slice(0, 200), slice(200, 400)
     fitted = part.calibrate(raw(texts[first], list(likely[first])), given[first], form, PLAIN)
-    assert "facts" not in fitted["score"] and form["score"] is None
-    replies = part.decode(raw(texts[second], list(likely[second])), json.loads(json.dumps(fitted)))
+    assert "facts" not in fitted.score and form.score is None
+    replies = part.decode(raw(texts[second], list(likely[second])), part.read_form(json.loads(json.dumps(fitted.facts()))))
     grades = part.grades(given[second], replies, fitted)
     assert np.mean([reply.score for reply in replies]) == pytest.approx(np.mean(grades), abs=0.03)
     assert np.corrcoef([reply.score for reply in replies], grades)[0, 1] > 0.85

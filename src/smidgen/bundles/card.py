@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.bundles import writer_card
 from smidgen.bundles.manifest import Manifest
-from smidgen.bundles.markdown import NOT_MEASURED, cell, number, percent, share, table
+from smidgen.bundles.markdown import NOT_MEASURED, cell, in_unit, number, percent, share, table
 
 Report = Mapping[str, Any]
 
@@ -209,7 +209,11 @@ def _results(manifest: Manifest, report: Report) -> str:
     if not own:
         return f"Results: {NOT_MEASURED}."
     head = [f"baseline ({cell(baseline.get('name') or 'none')})"] if baseline else []
-    rows = [[cell(name), share(found), *([share(theirs.get(name))] if baseline else [])] for name, found in own.items()]
+    units = _part(report, "units")
+    rows = [
+        [cell(name), *(in_unit(found, units.get(name, "")) for found in (found, *([theirs.get(name)] if baseline else [])))]
+        for name, found in own.items()
+    ]
     text = table(["metric", "this model", *head], rows)
     if itself:
         text += "\n\nThis model is the simple baseline itself; no other was compared with it."
@@ -218,7 +222,8 @@ def _results(manifest: Manifest, report: Report) -> str:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]
         text += f"\n\nAgainst the baseline on the same rows: {points[0]} points ({points[1]} to {points[2]})."
         if change["low"] <= 0:
-            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
+            held = "The interval holds zero: on" if change["high"] >= 0 else "On"
+            text += f" {held} this test set it is not shown that this model is better than the baseline."
     parity = _part(report, "parity")
     if parity:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"

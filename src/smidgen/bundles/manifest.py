@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from smidgen.core.errors import BundleError
-from smidgen.core.parts import EngineSpec, Form
+from smidgen.core.parts import EngineSpec
 
 FORMAT_VERSION = 1
 """What this smidgen writes, and the only version it opens."""
@@ -152,7 +152,7 @@ class Manifest(_ManifestPart):
         created: ISO 8601, in UTC.
         smidgen_version: which smidgen packed it.
         task: name of the task part.
-        form: labels or schema, and the fitted decision (temperature, thresholds); see `core.parts.Form`.
+        form: labels or schema, and the fitted decision (temperature, thresholds), which the task reads; see `core.forms.Form`.
         engine: how to run it.
         columns: where input and label stood in its data.
         files: every file but the manifest, by name; filled in by packing.
@@ -173,7 +173,7 @@ class Manifest(_ManifestPart):
     created: str
     smidgen_version: str
     task: str
-    form: Form
+    form: dict[str, Any]
     engine: EngineEntry
     columns: Columns = Columns()
     files: dict[FileName, FileEntry] = Field(default_factory=dict)

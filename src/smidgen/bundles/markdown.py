@@ -33,6 +33,11 @@ def grade(found: Mapping[str, Any] | None) -> str:
     return _interval(found, 1, 3, "")
 
 
+def in_unit(found: Mapping[str, Any] | None, unit: str) -> str:
+    """A measured number of this unit with its 95 % interval, `0.190 stars (0.095–0.286)`; without a unit it is a share."""
+    return _interval(found, 1, 3, f" {cell(unit)}") if unit else share(found)
+
+
 def _interval(found: Mapping[str, Any] | None, scale: float, digits: int, unit: str) -> str:
     if not found or found.get("value") is None:
         return NOT_MEASURED

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from smidgen.cli.flags import AsJson, Threads
 from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
+from smidgen.core import quantities
 
 
 def evaluate(
@@ -53,7 +54,8 @@ def evaluate(
             found = measured(metric)
             table.add_row(wording.name(name), wording.amount(name, found.value if found else None), wording.span(name, found))
         else:
-            table.add_row(escape(name), f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
+            value, low, high = (quantities.in_unit(one, result.units.get(name, ""), 2) for one in (metric.value, metric.low, metric.high))
+            table.add_row(escape(name), escape(value), escape(f"{low} to {high}"))
     out.print(
         f"[bold]{escape(result.name)}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else "")
     )

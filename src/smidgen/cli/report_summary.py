@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 
 from smidgen.cli.screen import out, plain_table
+from smidgen.core.quantities import in_unit
 from smidgen.judge import page, wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BuildAlternative, Filling, Measured, WrittenSample
@@ -74,7 +75,9 @@ def _headline(report: Report) -> None:
     if metric is not None:
         out.print(f"[bold]{escape(report.headline)} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
         _say_if_few(report)
-    rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
+    rest = [
+        f"{name} {in_unit(other.value, report.units.get(name, ''))}" for name, other in report.metrics.items() if name != report.headline
+    ]
     if rest:
         out.print(escape(", ".join(rest)))
     baseline = report.baseline
@@ -181,7 +184,7 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
-        if report.confusion is not None:  # one label a text: a model that gives several may give none
+        if report.confusion is not None and not report.closed:  # one label a text: a model that gives several may give none
             label = "out_of_scope"
             _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return

@@ -5,12 +5,17 @@ Rooms are blind to one another. What passes between them: rows, forms, raw outpu
 
 from __future__ import annotations
 
+import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from smidgen.core.errors import TrainError
+from smidgen.core.forms import Form, LabelForm, TagSet
 from smidgen.core.metrics import Metric
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
@@ -55,18 +60,37 @@ end in characters, the end exclusive, the kind by its number. Spans of one text 
 also makes choices by the whole text yields `choices`, for each text a list of choices, each the probabilities of its values.
 """
 
-Form: TypeAlias = dict[str, Any]
-"""What a model answers with, and how its raw output becomes a decision. JSON-ready; stored in the bundle's manifest.
 
-For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ... For `write`:
-`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`. For `extract` of spans: `kinds` (list of str, in the order of their numbers),
-`threshold`, `temperature`, ...; of fields: `schema` (JSON schema of the object), `derived`, `instruction`, `temperature`, `shift`, and of a
-tagger `tagged`: `kinds`, `choices` (each with its `values`), and how what it finds becomes values.
-"""
+class Task(ABC):
+    """A kind of job: what outputs look like, how raw outputs become replies, how replies are measured.
 
+    A task says what it can do beyond that by plain attributes, and has a method of its own where the default does not do.
 
-class Task(Protocol):
-    """A kind of job: what outputs look like, how raw outputs become replies, how replies are measured."""
+    Attributes:
+        name: as recipes and bundles name it: that of its file.
+        summary: one line for help pages.
+        settings: what can be asked of it.
+        students: who can learn it, the one that `[train]` belongs to first.
+        baseline: the student that the others are compared with.
+        headline: the metric that stands for a model, in 0..1; more is better.
+        units: of metrics that are no shares in 0..1, by name, what they count.
+        form_type: the class of its forms.
+        most_columns: the most columns that an output may stand in.
+        graded: replies are more or less good, not right or wrong: `grades` and `gathered` are its own.
+        partial: outputs may be right in part, and the headline metric counts the parts: `overlap` and `by_heart` are its own. The reasons
+            that its `heard` gives are few, with nothing in them of the answer at hand: they are counted and shown.
+        rows_name_labels: outputs are labels that nobody knows but by the rows: one that stands once cannot be learnt, and new ones come up.
+        teachable: a larger model can be asked to do it: `lesson` and `heard` are its own.
+        writes: its students write texts, a hundred times as slow as giving a label: then fewer rows are kept apart, no student is taught
+            twice, and one answer in other words is not held against the served model.
+        streams: an answer may be given piece by piece, as it is written.
+        loss_words: what the loss of an answer is, in a certificate: that it is wrong, or what is missing of its grade.
+        answer_kinds: what a large model's answers to such a job look like, where requests of unknown jobs are looked through: `labels`,
+            `fields`, `spans`, `text`; none where they show nothing.
+        not_foreseen: why it cannot be told beforehand how often a small model would agree with a large one, a clause; empty where it can.
+        nothing: the output that says that nothing was found.
+        placed_in_text: outputs are brought together with their texts: `placed` is its own.
+    """
 
     name: str
     summary: str
@@ -74,140 +98,173 @@ class Task(Protocol):
     students: tuple[str, ...]
     baseline: str
     headline: str
+    form_type: type[Form]
+    units: Mapping[str, str] = MappingProxyType({})
+    most_columns = 1
+    graded = False
+    partial = False
+    rows_name_labels = False
+    teachable = False
+    writes = False
+    streams = False
+    answer_kinds: tuple[str, ...] = ()
+    not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
+    nothing: Any = None
+    loss_words = "the answer is not exactly the reference"
+    placed_in_text = False
 
+    # Rows and their form.
+
+    @abstractmethod
     def parse(self, value: Any, settings: Settings) -> Any:
         """A cell of the output column as the task's own value. Raises ValueError with a reason for one that cannot be."""
-        ...
 
+    @abstractmethod
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
         """What a model of these rows will answer with. Raises DataError where the rows cannot teach the task."""
-        ...
+
+    def read_form(self, facts: Mapping[str, Any]) -> Form:
+        """The form of a manifest. Raises ValueError, a clause, for one that nothing can be decided by."""
+        return self.form_type.read(facts)
+
+    def form_fault(self, form: Any, raw: Raw | None = None) -> str:
+        """Why the task cannot decide by a form that was read, a clause; empty where it can. `raw`, where it is given, is what the model
+        computes for some text, which the form must fit, too."""
+        return ""
+
+    def formed(self, form: Form) -> Task:
+        """The task of this form, with its own students, baseline and metrics: itself, but for a task that is several."""
+        return self
+
+    def cell_settings(self, form: Any) -> Settings:
+        """The settings by which the cells of a file are parsed for a finished model, whose recipe is not at hand any more."""
+        return self.settings()
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """A key per row by which splits are stratified."""
-        ...
+        return [""] * len(rows)
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
-        """The form with its decision fitted (temperature, thresholds) on rows that no student was trained on."""
-        ...
-
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
-        """One reply per row of the raw output."""
-        ...
-
-    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
-        """The task's metrics with 95 % intervals."""
-        ...
-
-    def content(self, reply: Reply) -> str:
-        """The reply as the text of a chat message."""
-        ...
-
-
-@runtime_checkable
-class Graded(Protocol):
-    """A task whose replies are more or less good, not right or wrong: what a task may be able to do beyond `Task`."""
-
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
-        """How good each reply is, one value in 0..1 per row."""
-        ...
-
-    def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """Rows of one input merged into one row whose output is the list of all their references, in first-seen order."""
-        ...
-
-
-@runtime_checkable
-class ChecksForm(Protocol):
-    """A task that can tell whether it can decide by a form, which may come in a bundle from elsewhere: what a task may be able to do beyond
-    `Task`. It is asked before anything else is done with the form."""
-
-    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
-        """Why the task cannot decide by this form, a clause; empty where it can. `raw`, where it is given, is what the model computes for
-        some text, which the form must fit, too."""
-        ...
-
-
-@runtime_checkable
-class Stating(Protocol):
-    """A task whose replies can be held against their texts alone: what a task may be able to do beyond `Task`."""
-
-    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
-        """For each text the share of what it says that its output leaves out or makes up, 0..1; None where that cannot be told of it."""
-        ...
-
-
-@runtime_checkable
-class Teachable(Protocol):
-    """A task that a larger model can be asked to do: what a task may be able to do beyond `Task`. An answer of the larger model looks like
-    `content` of a reply, or as `Quoting` says."""
-
-    def lesson(self, form: Form) -> str:
-        """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
-        ...
-
-    def heard(self, answer: str, form: Form, text: Text = "") -> Any:
-        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used."""
-        ...
-
-
-@runtime_checkable
-class Quoting(Protocol):
-    """A task whose answers look otherwise where a larger model gives them than where its own students do: what a `Teachable` task may be
-    able to do beyond that."""
-
-    def quoted(self, output: Any, form: Form, text: Text) -> str:
-        """An output for a text as a larger model is to answer it."""
-        ...
-
-
-@runtime_checkable
-class Overlapping(Protocol):
-    """A task whose outputs may be right in part, and which its headline metric counts in parts: what a `Teachable` task may be able to do
-    beyond that. The reasons that its `heard` gives are few, with nothing in them of the answer at hand: they are counted and shown."""
-
-    def overlap(self, one: Any, other: Any) -> float:
-        """How much of two outputs is the same, 0..1."""
-        ...
-
-    def by_heart(self, rows: Sequence[Row], form: Form) -> list[Any]:
-        """For each row the output of someone who knows the other rows by heart and cannot do the job: a teacher must do better."""
-        ...
-
-
-def quoted(task: Task, output: Any, form: Form, text: Text) -> str:
-    """An output as a larger model is to answer it."""
-    return task.quoted(output, form, text) if isinstance(task, Quoting) else task.content(Reply(output, 1.0))
-
-
-@runtime_checkable
-class Placing(Protocol):
-    """A task whose outputs speak of places in their text: what a task may be able to do beyond `Task`."""
+    def likely(self, cells: Sequence[Any]) -> float:
+        """How much cells of a column, none of them empty, look like outputs of this task, so that it can be guessed: 0 not at all, 1
+        surely."""
+        return 0.0
 
     def placed(self, text: Text, output: Any) -> Any:
         """A parsed output brought together with its text. Raises ValueError with a reason for one that does not fit it."""
-        ...
+        return output
 
+    def gathered(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of one input merged into one row whose output is the list of all their references, in first-seen order."""
+        return list(rows)
 
-@runtime_checkable
-class Checking(Protocol):
-    """A task that can tell, without knowing the right answer, what is wrong with one. What is wrong is written anew."""
+    # From raw outputs to replies.
 
-    def attempts(self, form: Form) -> int:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Any, settings: Settings) -> Form:
+        """The form with its decision fitted (temperature, thresholds) on rows that no student was trained on."""
+        made: Form = form
+        return made
+
+    @abstractmethod
+    def decode(self, raw: Raw, form: Any) -> list[Reply]:
+        """One reply per row of the raw output."""
+
+    @abstractmethod
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> dict[str, Metric]:
+        """The task's metrics with 95 % intervals."""
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> list[float]:
+        """How good each reply is, one value in 0..1 per row."""
+        return [float(row.output == reply.output) for row, reply in zip(rows, replies, strict=True)]
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Any) -> Metric | None:
+        """What the headline metric changed by from some replies to others on the same rows, with its paired 95 % interval; None where it is
+        the mean over rows of what is right, or of grades."""
+        return None
+
+    def states(self, form: Any) -> bool:
+        """Whether `misses` can tell anything."""
+        return False
+
+    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
+        """For each text the share of what it says that its output leaves out or makes up, 0..1; None where that cannot be told of it."""
+        return [None] * len(texts)
+
+    def content(self, reply: Reply) -> str:
+        """The reply as the text of a chat message."""
+        return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
+
+    def field_options(self, form: Any) -> Mapping[str, Sequence[str]] | None:
+        """The values of each field that has a fixed set of them, by its path, where answers are objects and `Reply.chances` has the chance
+        of each; None where answers are no objects."""
+        return None
+
+    # How students of each kind are taught it.
+
+    def labelled(self, output: Any, form: Any) -> Any:
+        """An output as the label, or the labels, that a model of `Form.labelling` is taught."""
+        return output
+
+    def worded(self, output: Any, form: Any) -> Any:
+        """An output as the text that a model that writes is taught."""
+        return output
+
+    def marked(self, rows: Sequence[Row], form: Any) -> Sequence[Row]:
+        """The rows with outputs that a tagger learns from: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and
+        of each choice the number of its value, -1 where that is none of its values."""
+        return rows
+
+    def barred(self, form: Any) -> Mapping[str, str]:
+        """The students that could learn such a task, but not of these rows, by name, each with why, a clause."""
+        return {}
+
+    def replanned(self, rows: Sequence[Row], form: Any) -> Form:
+        """The form with all that these rows, more than it was made of, tell a student. What it answers with stays."""
+        made: Form = form
+        return made
+
+    # A larger model that teaches it, or answers in its place.
+
+    def lesson(self, form: Any) -> str:
+        """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
+        return ""
+
+    def heard(self, answer: str, form: Any, text: Text = "") -> Any:
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used."""
+        raise ValueError("no larger model can be asked to do this task")
+
+    def quoted(self, output: Any, form: Any, text: Text) -> str:
+        """An output for a text as a larger model is to answer it."""
+        return self.content(Reply(output, 1.0))
+
+    def adopted(self, output: Any, form: Any, text: Text) -> Any:
+        """An output that another model of this task gave for a text as this form has it. Raises ValueError for one that does not fit."""
+        return self.heard(self.quoted(output, form, text), form, text)
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """How much of two outputs is the same, 0..1."""
+        return float(one == other)
+
+    def by_heart(self, rows: Sequence[Row], form: Any) -> list[Any]:
+        """For each row the output of someone who knows the other rows by heart and cannot do the job: a teacher must do better."""
+        return [None] * len(rows)
+
+    # Faults that can be seen without knowing the right answer. What has one is written anew.
+
+    def attempts(self, form: Any) -> int:
         """How often an answer with a fault is written anew; 0: never."""
-        ...
+        return 0
 
-    def checks(self, text: Text, form: Form) -> bool:
+    def checks(self, text: Text, form: Any) -> bool:
         """Whether anything can be found wrong with an answer to this text."""
-        ...
+        return False
 
-    def faults(self, raw: Raw, form: Form) -> list[int]:
+    def faults(self, raw: Raw, form: Any) -> list[int]:
         """How much is wrong with each answer of a raw output, which has its `inputs`: 0 where nothing is."""
-        ...
+        return [0] * len(raw["inputs"])
 
-    def stand_in(self, text: Text, form: Form) -> Swap | None:
+    def stand_in(self, text: Text, form: Any) -> Swap | None:
         """A text that the model knows better than this one, to be answered in its place; None where there is none."""
-        ...
+        return None
 
 
 class Swap(Protocol):
@@ -227,89 +284,9 @@ class Swap(Protocol):
         ...
 
 
-@runtime_checkable
-class Comparing(Protocol):
-    """A task whose headline metric is no mean over rows, and which can say how sure a change in it is."""
-
-    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
-        """What the headline metric changed by from some replies to others on the same rows, with its paired 95 % interval."""
-        ...
-
-
-@runtime_checkable
-class Worded(Protocol):
-    """A task whose outputs are no texts, and which a model that writes is taught all the same: what a task may be able to do beyond
-    `Task`."""
-
-    def worded(self, output: Any, form: Form) -> str:
-        """An output as the text that is to be written."""
-        ...
-
-
-@runtime_checkable
-class Marking(Protocol):
-    """A task whose outputs are no spans, and which a model that tags is taught all the same, where it can be: what a task may be able to
-    do beyond `Task`."""
-
-    def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
-        """The rows with outputs that a tagger learns from: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and
-        of each choice the number of its value, -1 where that is none of its values."""
-        ...
-
-    def barred(self, form: Form) -> Mapping[str, str]:
-        """The students that could learn such a task, but not of these rows, by name, each with why, a clause."""
-        ...
-
-    def replanned(self, rows: Sequence[Row], form: Form) -> Form:
-        """The form with all that these rows, more than it was made of, tell a model that tags. What it answers with stays."""
-        ...
-
-
-@runtime_checkable
-class Formed(Protocol):
-    """A task that is several: which one it is, its form says. What a task may be able to do beyond `Task`."""
-
-    def formed(self, form: Form) -> Task:
-        """The task of this form, with its own students, baseline and metrics."""
-        ...
-
-
-@runtime_checkable
-class Recognising(Protocol):
-    """A task that can tell whether outputs look like its own, so that it can be guessed. What a task may be able to do beyond `Task`."""
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """How much cells of a column, none of them empty, look like outputs of this task: 0 not at all, 1 surely."""
-        ...
-
-
-@runtime_checkable
-class Unaided(Protocol):
-    """A student that teaches nothing and helps its base by what it asks it: what a student may be able to do beyond `Student`. `unaided`
-    are its settings for asking without that help."""
-
-    unaided: Settings
-
-
-def formed(task: Task, form: Form) -> Task:
-    """The task that a form is of: itself, but for a task that is several."""
-    return task.formed(form) if isinstance(task, Formed) else task
-
-
-def most_columns(task: Task) -> int:
-    """The most columns that an output of the task may stand in: its attribute `most_columns`, where it has one."""
-    return int(getattr(task, "most_columns", 1))
-
-
-def writes(task: Task) -> bool:
-    """Whether its students write texts, a hundred times as slow as giving a label: then fewer rows are kept apart, no student is taught
-    twice, and one answer in other words is not held against the served model."""
-    return isinstance(task, Graded | Worded)
-
-
 def placing(task: Task) -> Callable[[Text, Any], Any] | None:
     """How a task's outputs are brought together with their texts; None where they need not be."""
-    return task.placed if isinstance(task, Placing) else None
+    return task.placed if task.placed_in_text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +315,20 @@ class Training:
     soft: Any = None
     teacher: Path | None = None
     guide: Base | None = None
+
+    @property
+    def labels(self) -> LabelForm:
+        """The labels to answer with. Raises TrainError for a job of another kind."""
+        if self.form.labelling is None:
+            raise TrainError("this student gives labels, and is asked for another job", value="--student", todo="Use --student auto.")
+        return self.form.labelling
+
+    @property
+    def tags(self) -> TagSet:
+        """What to find in texts. Raises TrainError for a job of another kind."""
+        if self.form.tagging is None:
+            raise TrainError("this student finds spans, and is asked for another job", value="--student", todo="Use --student auto.")
+        return self.form.tagging
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,29 +365,42 @@ class EngineSpec:
     method: str = PLAIN
 
 
-class Student(Protocol):
-    """A family of small model. May import torch inside its functions; its module must import without it. `base_family` is the family of
-    pretrained weights that it starts from (`encoder`, `decoder`), None where it starts from nothing; `engine` names the engine that it is
-    exported for, before anything is trained."""
+class Student(ABC):
+    """A family of small model. May import torch inside its functions; its module must import without it.
+
+    Attributes:
+        name: that of its file.
+        summary: one line for help pages.
+        settings: its section `[train]`.
+        engine: the engine that it is exported for.
+        base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None where it starts from nothing.
+        learns: what rows are to hold that it is given: `labels`, `spans`, `texts`, or `outputs` as the task has them; see `Task.labelled`,
+            `Task.marked` and `Task.worded`.
+        teacher: the student that it is distilled from, which is trained before it; None where none is.
+        unaided: its settings for asking its base without help, where it teaches nothing and helps the base by what it asks.
+    """
 
     name: str
     summary: str
     settings: type[Settings]
-    base_family: str | None
     engine: str
+    base_family: str | None = None
+    learns: Literal["labels", "spans", "texts", "outputs"] = "labels"
+    teacher: str | None = None
+    unaided: Settings | None = None
 
+    @abstractmethod
     def fit(self, training: Training, space: Workspace) -> None:
         """Train, and leave the trained model in `space.folder`. Called again after a kill, it goes on from its last checkpoint there
         and ends with the same weights."""
-        ...
 
+    @abstractmethod
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """What the trained model computes for texts, in the framework that trained it: the reference of the parity gate."""
-        ...
 
+    @abstractmethod
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """Write the trained model into `out` in the files of an engine, at full precision."""
-        ...
 
 
 class Compressor(Protocol):

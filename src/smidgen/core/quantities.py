@@ -22,6 +22,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{value:.{digits}f}{NBSP}%"
 
 
+def in_unit(value: float, unit: str = "", digits: int = 1) -> str:
+    """A metric of this unit, "0.19 stars"; without a unit it is a share, "94.1%"."""
+    return f"{value:.3g} {unit}" if unit else f"{value:.{digits}%}"
+
+
 def points(change: float, digits: int = 1) -> str:
     """A change of a share, in points with its sign: "+2.4", "−0.3", "0.0"."""
     text = f"{abs(100 * change):.{digits}f}"

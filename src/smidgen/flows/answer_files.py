@@ -11,7 +11,8 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import Form, Graded, Task
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -203,7 +204,7 @@ def _defused(cell: str) -> str:
 
 def cell_reader(task: Task, form: Form) -> Callable[[Any], Any]:
     """From a cell to the task's own value. What it returns raises ValueError with the reason for one that is none."""
-    settings = task.settings.model_validate({"multi_label": True} if form.get("multi_label") else {})
+    settings = task.cell_settings(form)
     return lambda cell: task.parse(cell, settings)
 
 
@@ -265,7 +266,7 @@ def wrong_rows(task: Task, form: Form, rows: Sequence[Row], replies: Sequence[Re
         rows: that were answered; of a graded task those of one input are one.
         every: as they were read.
     """
-    if isinstance(task, Graded):
+    if task.graded:
         grades = task.grades(rows, replies, form)
         poor = {joined(row.input): reply for row, reply, grade in zip(rows, replies, grades, strict=True) if grade < POOR}
         return {row.number: poor[joined(row.input)] for row in every if joined(row.input) in poor}

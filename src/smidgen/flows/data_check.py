@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, MissingExtra
-from smidgen.core.parts import Recognising, Task, most_columns, placing
+from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
@@ -63,7 +63,7 @@ class DataCheck:
     def again(self, cleaned: str | Path) -> bool:
         """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""
         try:
-            table = open_table(cleaned, settings=self.settings, most_labels=most_columns(self.task))
+            table = open_table(cleaned, settings=self.settings, most_labels=self.task.most_columns)
             unusable: list[DataError] = []
             rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
             self.task.form(rows, self.asked)
@@ -107,7 +107,7 @@ def check_data(
     def parse(cell: Any) -> Any:
         return part.parse(cell, asked)
 
-    table = open_table(file, settings=settings, most_labels=most_columns(part))
+    table = open_table(file, settings=settings, most_labels=part.most_columns)
     progress.start(f"reading {table.name}")
     unusable: list[DataError] = []
     rows = list(table.rows(parse, unusable.append, placing(part)))
@@ -122,17 +122,17 @@ def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Ca
     """The usable rows of the test file, by the columns of the training file where it has them."""
     remembered = (table.input.name, table.label.name if table.label else None)
     plain = settings.model_copy(update={"input": None, "label": None})
-    opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=most_columns(task))
+    opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=task.most_columns)
     return list(opened.rows(parse, lambda _: None, placing(task)))
 
 
 def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:
     """The label for texts that no label fits, where the task has one."""
     try:
-        unknown = task.form(rows, settings).get("unknown")
+        labels = task.form(rows, settings).labelling
     except DataError:  # rows that cannot teach the task: the findings say what is wrong with them
         return frozenset()
-    return frozenset([unknown]) if isinstance(unknown, str) else frozenset()
+    return frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset()
 
 
 def _embed(threads: int | None, progress: Progress) -> Embed | None:
@@ -193,7 +193,7 @@ def guess_task(
         UnknownPart: a task that does not exist.
     """
     tasks = [task] if task is not None else registry.names("tasks")
-    most = max(most_columns(registry.find("tasks", name)) for name in tasks)
+    most = max(registry.find("tasks", name).most_columns for name in tasks)
     table = open_table(file, input=input, label=label, need_label=False, settings=settings, most_labels=most)
     doubts = []
     if table.input.how == "guessed" and len(_prose(table)) > 1:
@@ -228,7 +228,7 @@ def guess_task(
 
 def _likely(task: str, cells: Sequence[Any]) -> float:
     part = registry.find("tasks", task)
-    return part.likely(cells) if cells and isinstance(part, Recognising) else 0.0
+    return part.likely(cells) if cells else 0.0
 
 
 def _cells(table: DataTable, column: str) -> list[Any]:

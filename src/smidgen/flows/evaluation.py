@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.core.errors import SmidgenError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Graded, Task, most_columns, placing
+from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -40,7 +40,7 @@ class Evaluation:
     """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
     mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes.
     `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told. `errors` are in the file that was
-    asked for; None where none was."""
+    asked for; None where none was. `units` are those of metrics that are no shares."""
 
     name: str
     id: str
@@ -58,6 +58,7 @@ class Evaluation:
     learnt: int = 0
     errors: int | None = None
     headline: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def warning(self) -> str:
@@ -107,7 +108,7 @@ def evaluate(
     holds no usable row, or cannot be written; InputError for a name of another kind."""
     progress = progress or Silent()
     task: Task = model.task
-    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
@@ -117,8 +118,7 @@ def evaluate(
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     learnt = _count_trained_on(model, rows)
-    if isinstance(task, Graded):
-        rows = task.gathered(rows)
+    rows = task.gathered(rows)
     progress.start("evaluate", len(rows))
     replies: list[Reply] = []
     began = time.perf_counter()
@@ -134,7 +134,7 @@ def evaluate(
         if sum(took) > _SECONDS * 1e3:
             break
     progress.finish(f"{len(rows)} rows")
-    if isinstance(task, Graded):
+    if task.graded:
         worth: Sequence[float] = task.grades(rows, replies, model.form)
     else:
         worth = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
@@ -158,6 +158,7 @@ def evaluate(
         learnt=min(learnt, len(rows)),
         errors=count,
         headline=task.headline,
+        units=task.units,
     )
 
 

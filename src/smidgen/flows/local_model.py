@@ -15,7 +15,8 @@ import numpy as np
 from smidgen.bundles.manifest import MANIFEST, Manifest
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import BundleError, InputError, RequestError, SmidgenError
-from smidgen.core.parts import ChecksForm, Form, Raw, Runner, Sharing, Task, Worded, formed
+from smidgen.core.forms import Form
+from smidgen.core.parts import Raw, Runner, Sharing, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
 from smidgen.flows import bundle_paths, text_generation
@@ -45,8 +46,7 @@ class Model:
     def __init__(self, folder: Path, manifest: Manifest, runner: Runner, line: Line | None = None, name: str | None = None) -> None:
         self.folder, self.manifest, self.runner, self.line = folder, manifest, runner, line
         self.name, self.id = name or manifest.name, manifest.id
-        self.form: Form = manifest.form
-        self.task: Task = formed(registry.find("tasks", manifest.task), self.form)
+        self.task, self.form = read_task(manifest)
         self._turn: AbstractContextManager[Any] = (
             nullcontext() if isinstance(runner, TextWriter) or getattr(runner, "concurrent", False) else threading.Lock()
         )
@@ -99,7 +99,7 @@ class Model:
     def at_once(self) -> int:
         """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
         in fields does not: half an object is no answer, so it is given whole or not at all, by `predict`."""
-        return 0 if isinstance(self.task, Worded) else self.slots
+        return self.slots if self.task.streams else 0
 
     def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
         """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
@@ -206,7 +206,7 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
         shared = _shares(bundle, place) if found[place].line is None else str(place)
         groups.setdefault((bundle.manifest.engine.engine, shared), []).append(place)
     for bundle in bundles:
-        _check_form(bundle)
+        read_task(bundle.manifest)
     loaded: dict[int, Model] = {}
     try:
         for (name, _), places in groups.items():
@@ -224,11 +224,16 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
     return [loaded[place] for place in range(len(bundles))]
 
 
-def _check_form(bundle: Bundle) -> None:
-    """Raise BundleError where the bundle's task cannot decide by the form that its manifest brings."""
-    task = registry.find("tasks", bundle.manifest.task)
-    if isinstance(task, ChecksForm) and (fault := task.form_fault(bundle.manifest.form)):
+def read_task(manifest: Manifest) -> tuple[Task, Form]:
+    """The task of a bundle, and its form. Raises BundleError where the task cannot decide by what the manifest brings."""
+    task: Task = registry.find("tasks", manifest.task)
+    try:
+        form = task.read_form(manifest.form)
+    except ValueError as error:
+        raise _unfit(str(error)) from None
+    if fault := task.form_fault(form):
         raise _unfit(fault)
+    return task.formed(form), form
 
 
 def _try_out(model: Model, bundle: Bundle) -> None:
@@ -237,8 +242,7 @@ def _try_out(model: Model, bundle: Bundle) -> None:
     if isinstance(model.runner, TextWriter):
         return
     raw = with_inputs(model.runner.run([_TRIAL]), [_TRIAL])
-    task = registry.find("tasks", bundle.manifest.task)
-    if isinstance(task, ChecksForm) and (fault := task.form_fault(model.form, raw)):
+    if fault := registry.find("tasks", bundle.manifest.task).form_fault(model.form, raw):
         raise _unfit(fault)
     if not all(0.0 <= reply.score <= 1.0 for reply in model.task.decode(raw, model.form)):
         raise _unfit("the model's weights give scores that are not between 0 and 1")

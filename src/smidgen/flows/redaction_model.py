@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from smidgen.core.errors import BundleError, InputError
+from smidgen.core.forms import SpanForm
 from smidgen.flows.local_model import Model, load
 from smidgen.privacy import encodings, text_patterns
 from smidgen.privacy.border import MOST_CHARACTERS, PIECE, Border
@@ -65,18 +66,19 @@ class PersonalDataFinder:
     """
 
     def __init__(self, model: Model, kinds: Sequence[str] = (), forms: Mapping[str, re.Pattern[str]] | None = None) -> None:
-        if "kinds" not in model.form or model.manifest.task != "extract":
+        if not isinstance(model.form, SpanForm):
             raise InputError(
                 "this bundle does not find spans",
                 value=f"{model.name} ({model.manifest.task})",
                 todo="Name a bundle of the task extract, whose rows have spans.",
             )
-        known: list[str] = model.form["kinds"]
+        known = model.form.kinds
         kinds = known if ALL in kinds else kinds
         strange = [kind for kind in kinds if kind not in known]
         if strange:
             raise InputError("the redaction model knows no such kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
         self.model = model
+        self.kinds = known
         self._wanted, self._forms = frozenset(kinds or known), forms or {}
         self.beside_person = BESIDE_PERSON - frozenset(kinds)
         self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
@@ -198,8 +200,7 @@ def open_border(
     if bundle is None and not _needs_model(policy_of(profile, given)):
         return Border(policy_of(profile, given), None, most=most)
     model = finder(bundle, (), threads)
-    kinds: list[str] = model.model.form["kinds"]
-    return Border(policy_of(profile, given, kinds), model, kinds, most)
+    return Border(policy_of(profile, given, model.kinds), model, model.kinds, most)
 
 
 def _needs_model(policy: Policy) -> bool:

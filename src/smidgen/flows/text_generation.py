@@ -11,7 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from smidgen.core.errors import EngineError, RequestError
-from smidgen.core.parts import Checking, Form, Raw, Runner, Task
+from smidgen.core.forms import Form
+from smidgen.core.parts import Raw, Runner, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.parts import registry
@@ -166,7 +167,7 @@ SENTENCES = 2
 def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: Raw) -> Raw:
     """The raw output of `runner` for `texts`, with what was written anew in place of texts with faults; `inputs` beside it."""
     raw = with_inputs(raw, texts)
-    if not isinstance(task, Checking) or not isinstance(runner, TextWriter) or not task.attempts(form):
+    if not isinstance(runner, TextWriter) or not task.attempts(form):
         return raw
     best = {name: list(values) for name, values in raw.items()}
     faults = task.faults(raw, form)
@@ -226,13 +227,12 @@ def _append(begun: Mapping[str, Sequence[Any]], added: Raw) -> Raw:
 
 def is_checked(task: Task, form: Form, text: Text) -> bool:
     """Whether a text's answer may be written anew, so that nothing of it can be given before all of it is there."""
-    return isinstance(task, Checking) and task.attempts(form) > 0 and task.checks(text, form)
+    return task.attempts(form) > 0 and task.checks(text, form)
 
 
 def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
     """Why the best answer with these options may be another one than was measured; empty where it is not. The tokens of a stand-in are not
     those of the text that is given: with `logprobs` there is none."""
-    assert isinstance(task, Checking)
     odd = options.get("logprobs") and task.stand_in(text, form) is not None
     return "with the probabilities of its tokens, no stand-in is written" if odd else ""
 
@@ -246,7 +246,6 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
 
     While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
     """
-    assert isinstance(task, Checking)
     within = measured_within(writer, options)
     more_asked, options = options, {**options, **({"max_tokens": within} if within is not None else {})}
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.forms import Form, LabelForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.sections import (
@@ -113,7 +113,7 @@ _LONGEST = 400  # characters of a text that are kept
 def classifier_sections(
     rows: Sequence[Row],
     replies: Sequence[Reply],
-    form: Form,
+    form: LabelForm,
     metrics: Mapping[str, Metric],
     *,
     uncalibrated: Sequence[Reply] | None = None,
@@ -131,7 +131,7 @@ def classifier_sections(
         train: the training rows, for counts per label.
     """
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
-    labels = [*form["labels"], *([form["unknown"]] if form.get("unknown") in gold else [])]
+    labels = form.every if form.unknown in gold else form.labels
     counts = label_counts(train)
     return {
         "metrics": all_measured(metrics),
@@ -140,7 +140,7 @@ def classifier_sections(
             ConfusionPair(gold=pair.gold, predicted=pair.predicted, count=pair.count, share=pair.share)
             for pair in classification_metrics.confusion_pairs(gold, got)
         ),
-        "confusion": None if form.get("multi_label") else confusion_table(gold, got, labels),
+        "confusion": None if form.multi_label else confusion_table(gold, got, labels),
         "calibration": calibrated(rows, replies, form, uncalibrated),
         "risk_coverage": risk_coverage(rows, replies),
         "unknown": unknown(form, metrics),
@@ -164,7 +164,7 @@ def _labels(output: Any) -> Iterable[Any]:
 def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
     """Counts of the data in all and per label, with the given `facts` (`sha256`, `licence`, `source`, `test_source`)."""
     split = [label_counts(rows) for rows in (train, held, test)]
-    outside = form.get("unknown")
+    outside = form.labelling.unknown if form.labelling is not None else None
     return DataFacts(
         train=len(train),
         held=len(held),
@@ -178,9 +178,7 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
 
 def _named(form: Form) -> Sequence[str]:
     """The names that the data is counted by: labels, kinds of span, fields."""
-    if "schema" in form:
-        return [path for path, _ in schema_paths(form["schema"])]
-    return form.get("labels") or form.get("kinds") or ()
+    return form.names if form.answer_schema is None else [path for path, _ in schema_paths(form.answer_schema)]
 
 
 def class_rows(scores: Iterable[classification_metrics.ClassScore], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
@@ -207,7 +205,7 @@ def calibrated(rows: Sequence[Row], replies: Sequence[Reply], form: Form, uncali
         ece_before=_number(calibration.expected_calibration_error(*before)) if before else None,
         ece_after=_number(calibration.expected_calibration_error(scores, right)),
         brier=_number(calibration.brier(scores, right)),
-        temperature=form.get("temperature"),
+        temperature=getattr(form, "temperature", None),
         bins=tuple(
             CalibrationBin(confidence=entry.confidence, accuracy=entry.accuracy, low=entry.low, high=entry.high, n=entry.n)
             for entry in calibration.reliability(scores, right)
@@ -226,18 +224,18 @@ def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage
     )
 
 
-def unknown(form: Form, metrics: Mapping[str, Metric]) -> OutOfScope | None:
+def unknown(form: LabelForm, metrics: Mapping[str, Metric]) -> OutOfScope | None:
     """How out-of-scope texts are handled; None where the model has no such answer."""
-    if not form.get("unknown"):
+    if form.unknown is None:
         return None
-    examples = int(form.get("unknown_examples", 0))
+    examples = form.unknown_examples
     learnt = (
         f"learnt from {examples:,} out-of-scope examples" if examples else "learnt from in-scope rows alone, without out-of-scope examples"
     )
     return OutOfScope(
-        label=form["unknown"],
+        label=form.unknown,
         how=f"A text is out of scope when no label is likely enough; the threshold was {learnt}.",
-        threshold=form.get("unknown_threshold"),
+        threshold=form.unknown_threshold,
         oos_recall=measured(metrics.get("oos_recall")),
         in_scope_accuracy=measured(metrics.get("in_scope_accuracy")),
     )

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smidgen.core.forms import FieldForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import all_measured, calibrated, class_rows, label_counts, risk_coverage
@@ -25,7 +25,7 @@ _NOTHING = "nothing"
 def filling_sections(
     rows: Sequence[Row],
     replies: Sequence[Reply],
-    form: Form,
+    form: FieldForm,
     metrics: Mapping[str, Metric],
     *,
     uncalibrated: Sequence[Reply] | None = None,
@@ -43,7 +43,7 @@ def filling_sections(
         train: the training rows, for how many have a value of each field.
     """
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
-    paths = [path for path, _ in field_values.schema_paths(form["schema"])]
+    paths = [path for path, _ in field_values.schema_paths(form.json_schema)]
     counts = label_counts(train)
     return {
         "metrics": all_measured(metrics),

@@ -42,6 +42,8 @@ class Report(ReportPart):
 
     `headline` names the metric that decides. `graded`: answers are better or worse, not right or wrong, and the headline is the mean of
     their grades. `created` is ISO 8601 in UTC; `command` builds the model again. `unchanged` is the baseline of giving the input back.
+    `units` are those of metrics that are not shares in 0..1. `closed`: no text can be out of scope. Both are written only where they say
+    something.
     """
 
     format: int = FORMAT
@@ -55,6 +57,8 @@ class Report(ReportPart):
     teacher: TeacherFacts | None = None
     student: StudentFacts
     metrics: dict[str, Measured] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)
+    closed: bool = False
     per_class: tuple[ClassRow, ...] = ()
     confusion_pairs: tuple[ConfusionPair, ...] = ()
     confusion: ConfusionTable | None = None
@@ -84,7 +88,7 @@ class Report(ReportPart):
 
     def json_text(self) -> str:
         """The text of `report.json`: indented, with one trailing newline."""
-        return self.model_dump_json(indent=1) + "\n"
+        return self.model_dump_json(indent=1, exclude={name for name in ("units", "closed") if not getattr(self, name)}) + "\n"
 
 
 def read(file: Path) -> Report:

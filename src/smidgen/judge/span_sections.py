@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smidgen.core.forms import SpanForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import all_measured, calibrated, class_rows, risk_coverage
@@ -23,7 +23,7 @@ _NOTHING = "nothing"
 def extraction_sections(
     rows: Sequence[Row],
     replies: Sequence[Reply],
-    form: Form,
+    form: SpanForm,
     metrics: Mapping[str, Metric],
     *,
     uncalibrated: Sequence[Reply] | None = None,
@@ -44,7 +44,7 @@ def extraction_sections(
     counts = Counter(span["label"] for row in train for span in row.output)
     return {
         "metrics": all_measured(metrics),
-        "per_class": class_rows(extraction_metrics.per_label(gold, got, form["kinds"]), counts),
+        "per_class": class_rows(extraction_metrics.per_label(gold, got, form.kinds), counts),
         "calibration": calibrated(rows, replies, form, uncalibrated),
         "risk_coverage": risk_coverage(rows, replies),
         "mistakes": mistakes(rows, replies),

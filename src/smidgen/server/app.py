@@ -101,7 +101,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
         app.include_router(registry.find(room, name)(service))
     handle_in(app)
     if not chosen.access.keys:
-        labels = [str(label) for model in models[:1] for label in model.form.get("labels") or ()]
+        labels = [label for model in models[:1] for label in model.form.options]
         _fill_examples(app, [*service.models, *chosen.fallback.models], labels[:2])
     sizes = UpstreamSizes() if escalation is not None and service.account_writer is not None else None
     if escalation is not None:

@@ -246,8 +246,7 @@ class ModelQueues:
         self.batcher = Batcher(model, limits.max_batch, limits.max_queue, metering.batches.labels(model.name).observe)
         self.embedder = Batcher(BundleVectors(model), limits.max_batch, limits.max_queue)
         self.generation_queue = GenerationQueue(model.name, model.slots, limits.max_queue) if model.slots else None
-        named = [*model.form.get("labels", ()), model.form.get("unknown")]
-        self.labels = frozenset(label for label in named if isinstance(label, str))
+        self.labels = frozenset(model.form.options)
         self.notes: dict[str, Any] = {}
         self.unused = asyncio.Event()
         self.unused.set()

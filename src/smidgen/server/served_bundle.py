@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from smidgen.core.parts import Form, Task
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.gateway.eligibility import joined

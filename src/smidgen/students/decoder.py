@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
+from smidgen.core.parts import HALF, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.students.settings import DecoderSettings
 from smidgen.text.repetition import allowed, without_repetition
@@ -78,7 +78,7 @@ _SLOTS = 8
 _LONG = 1024
 
 
-class DecoderStudent:
+class DecoderStudent(Student):
     """The student `decoder`."""
 
     name = "decoder"
@@ -86,6 +86,7 @@ class DecoderStudent:
     settings = DecoderSettings
     base_family = "decoder"
     engine = "llama"
+    learns = "texts"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
@@ -109,7 +110,7 @@ class DecoderStudent:
         kept = kept_tokens(training, settings, space.progress)
         describe_base(space.folder, base.folder, kept)
         prompt, lessons, held = _examples_of(training, settings, space)
-        schema = bool(training.form.get("schema"))
+        schema = bool(training.form.writing.schema)
         drafting = choose_drafting(settings.draft, lessons.lessons, prompt, settings.adapter, schema, settings.guess_cost)
         space.progress.say(f"drafting: {drafting.why}")
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
@@ -145,8 +146,8 @@ class DecoderStudent:
             "left_out": lessons.left_out,
             "rounded": teacher.change.rounded,
             "guide": training.guide.sha256 if training.guide is not None else None,
-            "instruction": training.form.get("instruction", ""),
-            "schema": training.form.get("schema"),
+            "instruction": training.form.writing.instruction,
+            "schema": training.form.writing.schema,
         }
         save_taught(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers, neurons)
         for file in files:
@@ -324,11 +325,11 @@ def _examples_of(
     from smidgen.students.decoder_training.prompts import common_words, prompt_of, tokenizer_of
 
     folder = space.folder
-    prompt = prompt_of(folder, str(training.form.get("instruction") or ""))
+    prompt = prompt_of(folder, training.form.writing.instruction)
     tokenizer = tokenizer_of(folder)
     most = min(settings.max_length, shape_of(folder).context)
     rows = chosen(training.rows, training.form, settings.references)
-    if settings.vary and training.form.get("lexicon"):
+    if settings.vary and training.form.writing.lexicon:
         rows = with_other_values(rows, common_words(tokenizer), training.seed)
     lessons = examples_of(rows, prompt, tokenizer, most)
     if lessons.left_out:
@@ -402,7 +403,7 @@ def _guide(
 
 def _most(training: Training, lessons: DecoderExamples) -> int:
     """The most tokens of an answer."""
-    return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+    return int(training.form.writing.max_tokens or math.ceil(_ROOM * lessons.longest_answer) + 8)
 
 
 def _epochs(count: int) -> float:

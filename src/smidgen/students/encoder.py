@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
+from smidgen.core.forms import LabelForm
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.students.settings import FACTS
@@ -45,7 +46,7 @@ class EncoderSettings(Settings):
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
 
-class EncoderStudent:
+class EncoderStudent(Student):
     """The student `encoder`."""
 
     name = "encoder"
@@ -82,12 +83,6 @@ class EncoderStudent:
         from smidgen.students.encoder_training.onnx_export import export_encoder
 
         return export_encoder(folder, out)
-
-
-def outputs(form: Form) -> list[str]:
-    """The labels in the order of the logits: the unknown label comes last where the data has rows of it."""
-    unknown = [form["unknown"]] if form.get("unknown_examples") else []
-    return [*form["labels"], *unknown]
 
 
 def targets_of(rows: Sequence[Row], names: Sequence[str], multi_label: bool) -> torch.Tensor:
@@ -213,8 +208,7 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
         raise TrainError("an encoder needs a base", value="none", todo="Name one: --base minilm")
     folder = training.base.folder
     model = load_encoder(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision])
-    names = outputs(training.form)
-    multi = bool(training.form["multi_label"])
+    names, multi = training.labels.outputs, training.labels.multi_label
     asked = {"epochs": "epochs", "batch_rows": "batch_rows", "lr": "learning_rate", "label_smoothing": "label_smoothing"}
     given = {name: value for name, setting in asked.items() if (value := getattr(settings, setting)) is not None}
     # The recipe for few rows a class pairs rows by class, which needs one label a text.
@@ -230,10 +224,10 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
         threads=space.threads,
         **given,
     )
-    rows = [*training.rows, *names_as_rows(training.form)] if config.pairs else training.rows
+    rows = [*training.rows, *names_as_rows(training.labels)] if config.pairs else training.rows
     ids = tokenize(file, [row.input for row in rows], config.max_length, vocabulary_of(folder))
     targets = targets_of(rows, names, multi)
-    balanced = training.form.get("class_weights") == "balanced"
+    balanced = training.labels.class_weights == "balanced"
     weights = _class_weights(targets, len(names)) if balanced else None
     loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
     belief = None if multi else RowBelief.of(rows, names, settings.soft_temperature)
@@ -242,10 +236,10 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
     )
 
 
-def names_as_rows(form: Form) -> list[Row]:
+def names_as_rows(form: LabelForm) -> list[Row]:
     """Label names as further rows: `card_arrival` gives "card arrival". Names without words (`3`, `c07`) give none, nor does the
     out-of-scope label, whose name says nothing of its texts."""
-    found = [(label, _in_words(label)) for label in form["labels"]]
+    found = [(label, _in_words(label)) for label in form.labels]
     return [Row(words, label) for label, words in found if words]
 
 

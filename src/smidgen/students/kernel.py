@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.core.errors import TrainError
-from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
+from smidgen.core.forms import LabelForm
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import kernel_ridge
 from smidgen.stats.kernel_ridge import Floats32
-from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, outputs, targets_of
+from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, targets_of
 from smidgen.students.settings import FACTS
 
 FEW = 40
@@ -38,7 +39,7 @@ class KernelSettings(Settings):
     )
 
 
-class KernelStudent:
+class KernelStudent(Student):
     """The student `kernel`."""
 
     name = "kernel"
@@ -61,7 +62,7 @@ class KernelStudent:
             raise TrainError("a kernel student needs a base", value="none", todo="Name one: --base minilm")
         settings = training.settings if isinstance(training.settings, KernelSettings) else KernelSettings()
         base = training.base.folder
-        rows = [*training.rows, *(names_as_rows(training.form) if _few(training) else [])]
+        rows = [*training.rows, *(names_as_rows(training.labels) if _few(training) else [])]
         texts = [row.input for row in rows]
         most = positions(base)
         length = min(settings.max_length or tokens_to_read(base / "tokenizer.json", texts, min(MOST, most)), most)
@@ -70,14 +71,14 @@ class KernelStudent:
         space.progress.say(f"a kernel head on {len(rows):,} texts")
         head = kernel_ridge.fit(
             found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12),
-            _targets(rows, training.form),
-            weights=_weights(rows, training.form),
+            _targets(rows, training.labels),
+            weights=_weights(rows, training.labels),
             gamma=settings.gamma,
             ridge=settings.ridge,
             landmarks=settings.landmarks,
             seed=training.seed,
         )
-        _save(head, base, length, bool(training.form["multi_label"]), space.folder)
+        _save(head, base, length, training.labels.multi_label, space.folder)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""
@@ -92,13 +93,13 @@ class KernelStudent:
 
 def _few(training: Training) -> bool:
     """Whether labels have so few rows that their names help as further rows."""
-    return not training.form["multi_label"] and len(training.rows) <= FEW * len(outputs(training.form))
+    return not training.labels.multi_label and len(training.rows) <= FEW * len(training.labels.outputs)
 
 
-def _targets(rows: Sequence[Row], form: Form) -> Floats32:
+def _targets(rows: Sequence[Row], form: LabelForm) -> Floats32:
     """(n, outputs) 1 for each label of a row, else 0; of a row with soft labels, their shares."""
-    names = outputs(form)
-    targets = targets_of(rows, names, bool(form["multi_label"])).numpy()
+    names = form.outputs
+    targets = targets_of(rows, names, form.multi_label).numpy()
     table = np.asarray(targets if targets.ndim == 2 else np.eye(len(names))[targets], np.float32)
     index = {name: number for number, name in enumerate(names)}
     for number, row in enumerate(rows):
@@ -110,10 +111,10 @@ def _targets(rows: Sequence[Row], form: Form) -> Floats32:
     return table
 
 
-def _weights(rows: Sequence[Row], form: Form) -> Floats32:
+def _weights(rows: Sequence[Row], form: LabelForm) -> Floats32:
     """(n,) the weight of each row; with balanced classes, rare labels weigh as much as common ones in all."""
     weights = np.array([row.weight for row in rows], np.float32)
-    if form.get("class_weights") == "balanced" and not form["multi_label"]:
+    if form.class_weights == "balanced" and not form.multi_label:
         _, places, counts = np.unique([row.output for row in rows], return_inverse=True, return_counts=True)
         weights *= (len(rows) / (len(counts) * counts))[places].astype(np.float32)
     return weights

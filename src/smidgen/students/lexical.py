@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import TrainError
-from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.students.encoder import need_torch
@@ -35,13 +34,13 @@ class LexicalSettings(Settings):
     max_features: int = setting(300_000, "Most features that are kept, the commonest.", ge=100)
 
 
-class LexicalStudent:
+class LexicalStudent(Student):
     """The student `lexical`."""
 
     name = "lexical"
     summary = "A conditional random field on words, endings, spellings and known names: the baseline of taggers."
     settings = LexicalSettings
-    base_family = None
+    learns = "spans"
     engine = "lexical"
 
     def fit(self, training: Training, space: Workspace) -> None:
@@ -52,9 +51,7 @@ class LexicalStudent:
         from smidgen.students.lexical_training import LexicalTrainingConfig, trained
 
         settings = training.settings if isinstance(training.settings, LexicalSettings) else LexicalSettings()
-        if "kinds" not in training.form:
-            raise TrainError("this student finds spans, and is asked for another job", value=self.name, todo="Use --student auto.")
-        kinds: list[str] = training.form["kinds"]
+        kinds = training.tags.kinds
         level = tagging.coarsest_level((joined(row.input), _spans(row, kinds)) for row in training.rows)
         names, hidden = _names(training.rows, kinds, level)
         seen: Counter[str] = Counter()

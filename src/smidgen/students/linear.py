@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra
-from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
+from smidgen.core.forms import LabelForm
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 
@@ -32,38 +33,23 @@ class LinearSettings(Settings):
     max_features: int = setting(200_000, "Most n-grams of each kind that are kept.", ge=100)
 
 
-class LinearStudent:
+class LinearStudent(Student):
     """The student `linear`."""
 
     name = "linear"
     summary = "TF-IDF and a linear classifier: the baseline."
     settings = LinearSettings
-    base_family = None
     engine = "linear"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds, so there is no checkpoint."""
-        try:
-            from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.svm import LinearSVC
-        except ImportError:
-            raise MissingExtra("scikit-learn", "train") from None
         settings = training.settings if isinstance(training.settings, LinearSettings) else LinearSettings()
-        texts = [joined(row.input) for row in training.rows]
-        blocks, vectorizers = [], []
-        for options in (_WORDS, _LETTERS):
-            chosen = dict(options, max_features=settings.max_features)
-            if len(texts) < _FEW:
-                chosen["min_df"] = 1
-            vectorizer = TfidfVectorizer(**chosen)
-            blocks.append(vectorizer.fit_transform(texts))
-            vectorizers.append(vectorizer)
-        from scipy.sparse import hstack
+        features, vectorizers = fit_terms([joined(row.input) for row in training.rows], settings.max_features)
+        from sklearn.svm import LinearSVC
 
-        features = hstack(blocks).tocsr()
-        weight = np.zeros((len(_outputs(training.form)), features.shape[1]), np.float32)
+        weight = np.zeros((len(training.labels.outputs), features.shape[1]), np.float32)
         bias = np.full(len(weight), -1.0, np.float32)
-        for number, target in _targets(training.rows, training.form):
+        for number, target in _targets(training.rows, training.labels):
             model = LinearSVC(C=settings.penalty, random_state=training.seed % 2**31)
             model.fit(features, target)
             if len(model.classes_) == 2 and number is not None:
@@ -73,7 +59,7 @@ class LinearStudent:
                 weight[model.classes_[0]], bias[model.classes_[0]] = -model.coef_[0], -model.intercept_[0]
             else:
                 weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-        _write(space.folder, vectorizers, weight, bias)
+        write_tables(space.folder, vectorizers, weight, bias)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """Margins (n, outputs) by scikit-learn, the reference for the engine that serves the same tables."""
@@ -100,26 +86,39 @@ class LinearStudent:
         return EngineSpec("linear", files)
 
 
-def _outputs(form: Form) -> list[str]:
-    """The labels in the order of the logits: the unknown label comes last where it is trained as one."""
-    unknown = [form["unknown"]] if form.get("unknown_examples") else []
-    return [*form["labels"], *unknown]
-
-
-def _targets(rows: Sequence[Row], form: Form) -> list[tuple[int | None, NDArray[Any]]]:
+def _targets(rows: Sequence[Row], form: LabelForm) -> list[tuple[int | None, NDArray[Any]]]:
     """The problems for liblinear: one multi-class problem, or a yes-or-no problem per label where a text may have several."""
-    index = {label: number for number, label in enumerate(_outputs(form))}
-    if not form["multi_label"]:
+    index = {label: number for number, label in enumerate(form.outputs)}
+    if not form.multi_label:
         return [(None, np.array([index[row.output] for row in rows]))]
     problems: list[tuple[int | None, NDArray[Any]]] = []
-    for number, label in enumerate(form["labels"]):
+    for number, label in enumerate(form.labels):
         target = np.array([int(label in row.output) for row in rows])
         if target.min() != target.max():
             problems.append((number, target))
     return problems
 
 
-def _write(folder: Path, vectorizers: list[Any], weight: NDArray[Any], bias: NDArray[Any]) -> None:
+def fit_terms(texts: Sequence[str], most: int) -> tuple[Any, list[Any]]:
+    """(n, terms) TF-IDF of the texts, at most so many terms of words and of letters, and the vectorizers that made it."""
+    try:
+        from scipy.sparse import hstack
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError:
+        raise MissingExtra("scikit-learn", "train") from None
+    blocks, vectorizers = [], []
+    for options in (_WORDS, _LETTERS):
+        chosen = dict(options, max_features=most)
+        if len(texts) < _FEW:
+            chosen["min_df"] = 1
+        vectorizer = TfidfVectorizer(**chosen)
+        blocks.append(vectorizer.fit_transform(texts))
+        vectorizers.append(vectorizer)
+    return hstack(blocks).tocsr(), vectorizers
+
+
+def write_tables(folder: Path, vectorizers: list[Any], weight: NDArray[Any], bias: NDArray[Any]) -> None:
+    """Write the files of the engine."""
     from safetensors.numpy import save_file
 
     terms, tensors = {}, {"weight": weight, "bias": bias}

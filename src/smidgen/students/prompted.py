@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smidgen.core.errors import TrainError
-from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.students.decoder import DecoderStudent, need_torch, written
@@ -24,7 +24,7 @@ class PromptedSettings(Settings):
     shots: int = setting(5, "Examples shown in the prompt.", ge=0, le=50)
 
 
-class PromptedStudent:
+class PromptedStudent(Student):
     """The student `prompted`."""
 
     name = "prompted"
@@ -33,6 +33,7 @@ class PromptedStudent:
     unaided = PromptedSettings(shots=0)
     base_family = "decoder"
     engine = "llama"
+    learns = "texts"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""
@@ -47,16 +48,16 @@ class PromptedStudent:
             raise TrainError("a prompted model needs a base", value="none", todo="Name one: --base smollm2")
         folder = training.base.folder
         context = shape_of(folder).context
-        instruction = str(training.form.get("instruction") or "")
+        instruction = training.form.writing.instruction
         shots = _spread(training.rows, settings.shots)
         prompt = prompt_of(folder, instruction, shots)
         while shots and len(prompt.before) > min(_MOST_PROMPT, context // 2):
             shots = shots[:-1]
             prompt = prompt_of(folder, instruction, shots)
         lessons = examples_of(training.rows, prompt, tokenizer_of(folder), context)
-        most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+        most = int(training.form.writing.max_tokens or math.ceil(_ROOM * lessons.longest_answer) + 8)
         longest = len(prompt.before) + lessons.longest + most
-        schema = training.form.get("schema")
+        schema = training.form.writing.schema
         facts = {
             **prompt.json(),
             "schema": schema,

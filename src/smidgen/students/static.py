@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.students.encoder import outputs, targets_of
+from smidgen.students.encoder import targets_of
 from smidgen.students.settings import FACTS
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class StaticSettings(Settings):
     )
 
 
-class StaticStudent:
+class StaticStudent(Student):
     """The student `static`."""
 
     name = "static"
@@ -133,6 +133,7 @@ class StaticStudent:
     settings = StaticSettings
     base_family = "encoder"
     engine = "static"
+    teacher = "encoder"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Distil and train; takes seconds, so there is no checkpoint."""
@@ -244,8 +245,7 @@ def _train(
     import torch
     import torch.nn.functional as F
 
-    names = outputs(training.form)
-    multi = bool(training.form["multi_label"])
+    names, multi = training.labels.outputs, training.labels.multi_label
     targets = targets_of(training.rows, names, multi)
     torch.manual_seed(training.seed)
     rng = np.random.default_rng([training.seed, 11])

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.students.encoder import need_torch
 from smidgen.students.settings import FACTS, TaggerSettings
 
 
-class TaggerStudent:
+class TaggerStudent(Student):
     """The student `tagger`."""
 
     name = "tagger"
@@ -24,6 +24,7 @@ class TaggerStudent:
     settings = TaggerSettings
     base_family = "encoder"
     engine = "tagger"
+    learns = "spans"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.

@@ -207,9 +207,9 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     if training.base is None:
         raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
     folder = _base(training, settings, space)
-    plan = training.form.get("tagged", training.form)
-    choices = [len(choice["values"]) for choice in plan.get("choices", ())]
-    examples = _examples(training.rows, plan["kinds"])
+    plan = training.tags
+    choices = [len(choice["values"]) for choice in plan.choices]
+    examples = _examples(training.rows, plan.kinds)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     shaped = settings.shapes == "on" or (settings.shapes == "auto" and _without_case(tokenizer))
     model = _model(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision], shaped)
@@ -238,7 +238,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
         seed=training.seed,
         threads=space.threads,
     )
-    tags = tag_count(len(plan["kinds"]))
+    tags = tag_count(len(plan.kinds))
     return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads), choices), facts
 
 

@@ -255,7 +255,7 @@ def kept_tokens(training: Training, settings: DecoderSettings, progress: Progres
         progress.say(f"the {len(own):,} tokens of the guide are kept")
         return own
     table = MergeTable(folder)
-    prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
+    prompt, tokenizer = prompt_of(folder, training.form.writing.instruction), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
     inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
     choices = FREQUENT if settings.frequent_tokens is None else (settings.frequent_tokens,)

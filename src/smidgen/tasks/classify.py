@@ -10,14 +10,15 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
+from smidgen.core.forms import LabelForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw
+from smidgen.core.parts import Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification_metrics
 from smidgen.stats.intervals import wilson
-from smidgen.tasks import form_bounds, teacher_answers
+from smidgen.tasks import teacher_answers
 
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
@@ -51,7 +52,7 @@ class ClassifySettings(Settings):
     )
 
 
-class Classify:
+class Classify(Task):
     """The task `classify`."""
 
     name = "classify"
@@ -60,6 +61,12 @@ class Classify:
     students = ("encoder", "static")
     baseline = "linear"
     headline = "accuracy"
+    form_type = LabelForm
+    rows_name_labels = True
+    answer_kinds = ("labels",)
+    not_foreseen = ""
+    teachable = True
+    loss_words = "the answer is not the reference's"
 
     def parse(self, value: Any, settings: Settings) -> Any:
         """A label, or a list of labels where the task is multi-label. Raises ValueError with the reason."""
@@ -75,7 +82,7 @@ class Classify:
         length = sum(map(len, told)) / len(told)
         return again if again >= _AGAIN and length <= _SHORT else 0.0
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+    def form(self, rows: Sequence[Row], settings: Settings) -> LabelForm:
         """Labels in sorted order, and what is known of the decision before anything is trained.
 
         Raises DataError for data that cannot teach a classifier: no rows, one label only, a label seen once.
@@ -85,30 +92,35 @@ class Classify:
         unknown = _unknown(asked.unknown, counts)
         in_scope = sorted(label for label in counts if label != unknown)
         _check(rows, in_scope, counts, asked.multi_label)
-        form: Form = {"labels": in_scope, "multi_label": asked.multi_label, "temperature": 1.0}
-        if unknown is not None and not asked.multi_label:
-            form["unknown"] = unknown
-            form["unknown_examples"] = counts[unknown]
-            form["unknown_threshold"] = 1.0
-        if asked.multi_label:
-            form["threshold"] = 0.5
-        if asked.class_weights != "none":
-            form["class_weights"] = asked.class_weights
-        return form
+        outside = None if asked.multi_label else unknown
+        return LabelForm(
+            labels=tuple(in_scope),
+            multi_label=asked.multi_label,
+            temperature=1.0,
+            unknown=outside,
+            unknown_examples=None if outside is None else counts[outside],
+            unknown_threshold=None if outside is None else 1.0,
+            threshold=0.5 if asked.multi_label else None,
+            class_weights=None if asked.class_weights == "none" else asked.class_weights,
+        )
+
+    def cell_settings(self, form: LabelForm) -> ClassifySettings:
+        """Several labels a cell, where a text may have several."""
+        return ClassifySettings(multi_label=form.multi_label)
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The label of each row; of several labels, the rarest, so that thin labels are spread evenly."""
         counts = Counter(label for row in rows for label in _as_list(row.output))
         return [min(_as_list(row.output), key=lambda label: (counts[label], label), default="") for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: LabelForm, settings: Settings) -> LabelForm:
         """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold: for several labels the one with the best
         micro-F1, for the unknown answer the lowest at which in-scope rows keep their right answers but for a set share."""
         asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
-        index = {label: number for number, label in enumerate(form["labels"])}
+        index = {label: number for number, label in enumerate(form.labels)}
         logits = np.asarray(raw["logits"], dtype=np.float64)
-        fitted = dict(form)
-        if form["multi_label"]:
+        fitted: dict[str, Any] = {}
+        if form.multi_label:
             targets = np.zeros(logits.shape)
             for number, row in enumerate(rows):
                 for label in _as_list(row.output):
@@ -116,105 +128,94 @@ class Classify:
                         targets[number, index[label]] = 1.0
             fitted["temperature"] = calibration.fit_temperature_multi_label(logits, targets)
             fitted["threshold"] = _best_threshold(calibration.sigmoid(logits, fitted["temperature"]), targets)
-            return fitted
+            return form.model_copy(update=fitted)
         inside = np.array([row.output in index for row in rows], dtype=bool)
         if inside.any():
             gold = np.array([index[row.output] for row, known in zip(rows, inside, strict=True) if known])
             fitted["temperature"] = calibration.fit_temperature(logits[inside][:, : len(index)], gold)
-        if "unknown" in form:
-            best = [form["labels"][number] for number in logits[:, : len(index)].argmax(axis=1)]
+        if form.unknown is not None:
+            best = [form.labels[number] for number in logits[:, : len(index)].argmax(axis=1)]
             right = np.array([label == row.output for label, row in zip(best, rows, strict=True)], dtype=bool)
-            fitted["unknown_threshold"] = _unknown_threshold(strangeness(raw, fitted), inside, right, asked.max_in_scope_loss)
-        return fitted
+            fitted["unknown_threshold"] = _unknown_threshold(
+                strangeness(raw, form.model_copy(update=fitted)), inside, right, asked.max_in_scope_loss
+            )
+        return form.model_copy(update=fitted)
 
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+    def decode(self, raw: Raw, form: LabelForm) -> list[Reply]:
         """One reply a row: the most likely label with its calibrated probability and the runners-up; or the unknown label."""
-        labels: list[str] = form["labels"]
+        labels = form.labels
         logits = np.asarray(raw["logits"], dtype=np.float64)
-        if form["multi_label"]:
-            chances = calibration.sigmoid(logits, form["temperature"])
-            return [_several(row, labels, form["threshold"]) for row in chances]
-        chances = calibration.softmax(logits[:, : len(labels)], form["temperature"])
-        if "unknown" not in form:
+        if form.multi_label:
+            assert form.threshold is not None
+            chances = calibration.sigmoid(logits, form.temperature)
+            return [_several(row, labels, form.threshold) for row in chances]
+        chances = calibration.softmax(logits[:, : len(labels)], form.temperature)
+        unknown, threshold = form.unknown, form.unknown_threshold
+        if unknown is None or threshold is None:
             return [_one(row, labels) for row in chances]
         strange, known = strangeness(raw, form), _known(logits, form)
-        threshold = form["unknown_threshold"]
         return [
-            _outside(row, labels, form["unknown"], float(odd), threshold, float(share))
+            _outside(row, labels, unknown, float(odd), threshold, float(share))
             if odd > threshold
-            else _one(row, labels, (form["unknown"], 0.5 * float(odd) / max(1e-9, threshold)), float(share))
+            else _one(row, labels, (unknown, 0.5 * float(odd) / max(1e-9, threshold)), float(share))
             for row, odd, share in zip(chances, strange, known, strict=True)
         ]
 
-    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: labels that are none or are not as many as the model's outputs, numbers out of bounds."""
-        several = form.get("multi_label")
-        faults = [form_bounds.names(form, "labels", 1, _MOST_LABELS), form_bounds.truth(form, "multi_label"), form_bounds.temperature(form)]
-        if several:
-            faults.append(form_bounds.number(form, "threshold", 0.0, 1.0))
-        elif "unknown" in form:
-            name = form["unknown"]
-            faults.append("" if isinstance(name, str) and name and name not in form["labels"] else f"unknown is {name!r}, which is no name")
-            faults.append(form_bounds.number(form, "unknown_threshold", 0.0, 1.0))
-        if fault := next(filter(None, faults), ""):
-            return fault
+    def form_fault(self, form: LabelForm, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: its labels are not as many as the model's outputs."""
         if raw is not None:
-            labels, outputs = len(form["labels"]), np.asarray(raw.get("logits", np.zeros(0))).shape[-1]
-            if outputs != labels and not ("unknown" in form and not several and outputs == labels + 1):
+            labels, outputs = len(form.labels), np.asarray(raw.get("logits", np.zeros(0))).shape[-1]
+            if outputs != labels and not (form.unknown is not None and not form.multi_label and outputs == labels + 1):
                 return f"the model has {outputs} outputs and the form names {labels} labels"
         return ""
 
-    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: LabelForm) -> dict[str, Metric]:
         """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy where out-of-scope rows
         were met; parent_accuracy where labels are hierarchical (`billing/refund`: the part before the last slash)."""
         gold, got = [row.output for row in rows], [reply.output for reply in replies]
-        unknown = form.get("unknown")
-        labels = [*form["labels"], unknown] if unknown in gold else list(form["labels"])
+        unknown = form.unknown
+        labels = [*form.labels, unknown] if unknown is not None and unknown in gold else list(form.labels)
         metrics = {"accuracy": classification_metrics.accuracy(gold, got), "macro_f1": classification_metrics.macro_f1(gold, got, labels)}
-        if form["multi_label"]:
+        if form.multi_label:
             metrics["micro_f1"] = classification_metrics.micro_f1(gold, got, labels)
-        elif unknown in gold:
+        elif unknown is not None and unknown in gold:
             metrics["oos_recall"] = classification_metrics.oos_recall(gold, got, unknown)
             metrics["in_scope_accuracy"] = classification_metrics.in_scope_accuracy(gold, got, unknown)
-        if not form["multi_label"] and any("/" in label for label in labels):
+        if not form.multi_label and any("/" in label for label in labels):
             metrics["parent_accuracy"] = classification_metrics.accuracy([parent(g) for g in gold], [parent(g) for g in got])
         return metrics
 
-    def content(self, reply: Reply) -> str:
-        """The label; several labels as a JSON list."""
-        return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
-
-    def lesson(self, form: Form) -> str:
+    def lesson(self, form: LabelForm) -> str:
         """The labels, and how to answer with them."""
-        return teacher_answers.label_instructions(form["labels"], form["multi_label"], form.get("unknown"))
+        return teacher_answers.label_instructions(form.labels, form.multi_label, form.unknown)
 
-    def heard(self, answer: str, form: Form, text: Text = "") -> Any:
+    def heard(self, answer: str, form: LabelForm, text: Text = "") -> Any:
         """The label that an answer names, or the labels. Raises ValueError for one that names none."""
-        allowed = [*form["labels"], *([form["unknown"]] if "unknown" in form else [])]
-        if not form["multi_label"]:
+        allowed = list(form.every)
+        if not form.multi_label:
             return teacher_answers.label_in(answer, allowed)
         return sorted({teacher_answers.label_in(str(piece), allowed) for piece in teacher_answers.label_list_in(answer)})
 
 
-def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:
+def strangeness(raw: Raw, form: LabelForm) -> np.ndarray[Any, np.dtype[np.float64]]:
     """How unlike all labels each text is, (n,) in 0..1: the entropy of its calibrated probabilities, over that of K equal ones.
 
     Where an output for the unknown label was trained, its probability is dealt out evenly to the K labels: a text that is surely out of
     scope is as strange as one that could be anything. On CLINC150's validation rows the entropy separates better than the largest
     probability, the largest logit or the energy, and within 0.3 points of AUROC of mixes with distances to the classes (docs/log.md).
     """
-    labels = len(form["labels"])
-    chances = calibration.softmax(np.asarray(raw["logits"], dtype=np.float64), form["temperature"])
+    labels = len(form.labels)
+    chances = calibration.softmax(np.asarray(raw["logits"], dtype=np.float64), form.temperature)
     inside = chances[:, :labels] + chances[:, labels:].sum(axis=1, keepdims=True) / labels
     entropy = -(inside * np.log(np.maximum(inside, 1e-12))).sum(axis=1) / np.log(max(2, labels))
     return np.asarray(np.clip(entropy, 0.0, 1.0))
 
 
-def _known(logits: Any, form: Form) -> Any:
+def _known(logits: Any, form: LabelForm) -> Any:
     """The probability that a text is in scope, (n,): what the output for the unknown label leaves, or 1 where none was trained. A label is
     right only where the text is in scope and the label fits."""
-    labels = len(form["labels"])
-    return 1.0 - calibration.softmax(logits, form["temperature"])[:, labels:].sum(axis=1)
+    labels = len(form.labels)
+    return 1.0 - calibration.softmax(logits, form.temperature)[:, labels:].sum(axis=1)
 
 
 def parent(label: Any) -> Any:
@@ -294,7 +295,7 @@ class Chances(Mapping[str, float]):
 
     __slots__ = ("_labels", "_read", "_row", "_unknown")
 
-    def __init__(self, labels: list[str], row: Any, unknown: tuple[str, float] | None = None) -> None:
+    def __init__(self, labels: Sequence[str], row: Any, unknown: tuple[str, float] | None = None) -> None:
         self._labels, self._row, self._unknown = labels, row, unknown
         self._read: dict[str, float] | None = None
 
@@ -316,7 +317,7 @@ class Chances(Mapping[str, float]):
         return len(self._labels) + (self._unknown is not None)
 
 
-def _one(chances: Any, labels: list[str], unknown: tuple[str, float] | None = None, known: float = 1.0) -> Reply:
+def _one(chances: Any, labels: Sequence[str], unknown: tuple[str, float] | None = None, known: float = 1.0) -> Reply:
     """The most likely label. `known` is how likely the text is in scope, where a model was taught that."""
     order = np.argsort(-chances, kind="stable")[: _RUNNERS_UP + 1]
     best = labels[order[0]]
@@ -329,7 +330,7 @@ def _one(chances: Any, labels: list[str], unknown: tuple[str, float] | None = No
     return Reply(best, known * float(chances[order[0]]), runners, facts, chances=Chances(labels, chances, unknown))
 
 
-def _several(chances: Any, labels: list[str], threshold: float) -> Reply:
+def _several(chances: Any, labels: Sequence[str], threshold: float) -> Reply:
     """All labels at or over the threshold; the score is the chance that each of these decisions is right."""
     order = np.argsort(-chances, kind="stable")
     given = [labels[number] for number in order if chances[number] >= threshold]
@@ -339,7 +340,7 @@ def _several(chances: Any, labels: list[str], threshold: float) -> Reply:
     return Reply(sorted(given), float(np.prod(sure)), rest, facts, chances=Chances(labels, chances))
 
 
-def _outside(chances: Any, labels: list[str], unknown: str, odd: float, threshold: float, known: float) -> Reply:
+def _outside(chances: Any, labels: Sequence[str], unknown: str, odd: float, threshold: float, known: float) -> Reply:
     """The unknown answer. Its score is 0.5 at the threshold and 1 where no label has any chance."""
     inside = _one(chances, labels, known=known)
     score = 0.5 + 0.5 * (odd - threshold) / max(1e-9, 1 - threshold)

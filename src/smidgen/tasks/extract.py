@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError
+from smidgen.core.forms import FieldForm, Form, SpanForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw, Task
+from smidgen.core.parts import Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, extraction_metrics
 from smidgen.stats.extraction_metrics import Likely
-from smidgen.tasks import form_bounds, teacher_answers
+from smidgen.tasks import teacher_answers
 from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, parsed
 from smidgen.text import lookup_baseline
 
@@ -48,10 +49,7 @@ class ExtractSettings(Settings):
     )
 
 
-_FITTED = (("threshold", 0.0, 1.0), ("span_slope", -1e3, 1e3), ("span_shift", -1e3, 1e3), ("shift", -1e3, 1e3))
-
-
-class Extract:
+class Extract(Task):
     """The task `extract`."""
 
     name = "extract"
@@ -60,25 +58,30 @@ class Extract:
     students = ("tagger",)
     baseline = "lexical"
     headline = "f1"
+    form_type = SpanForm
     most_columns = MOST_COLUMNS
+    partial = True
+    teachable = True
+    placed_in_text = True
+    answer_kinds = ("fields", "spans")
+    not_foreseen = "not predicted: whether a small model fills in fields as the large one does, only a trained one shows"
+    nothing = ()
 
     def formed(self, form: Form) -> Task:
         """The task of spans, or that of fields where the form has a schema."""
-        task: Any = ExtractFields(ExtractSettings, form) if "schema" in form else self
-        kind: Task = task
-        return kind
+        return ExtractFields(ExtractSettings, form) if isinstance(form, FieldForm) else self
 
-    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: kinds that are none, numbers out of bounds, a span of a kind that it does not name. Of
-        fields see `ExtractFields.form_fault`."""
-        if "schema" in form:
+    def read_form(self, facts: Mapping[str, Any]) -> SpanForm | FieldForm:
+        """A form of spans, or of fields. Raises ValueError."""
+        return FieldForm.read(facts) if "schema" in facts else SpanForm.read(facts)
+
+    def form_fault(self, form: SpanForm | FieldForm, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: the model finds a span of a kind that it does not name. Of fields see
+        `ExtractFields.form_fault`."""
+        if isinstance(form, FieldForm):
             return ExtractFields(ExtractSettings).form_fault(form, raw)
-        faults = [form_bounds.names(form, "kinds", 1, _MOST_KINDS), form_bounds.temperature(form)]
-        faults += [form_bounds.number(form, name, low, high) for name, low, high in _FITTED]
-        if fault := next(filter(None, faults), ""):
-            return fault
-        odd = [span for found in (raw or {}).get("spans", ()) for span in found if not 0 <= span[2] < len(form["kinds"])]
-        return f"the model finds spans of a kind with the number {odd[0][2]:g}, and the form names {len(form['kinds'])}" if odd else ""
+        odd = [span for found in (raw or {}).get("spans", ()) for span in found if not 0 <= span[2] < len(form.kinds)]
+        return f"the model finds spans of a kind with the number {odd[0][2]:g}, and the form names {len(form.kinds)}" if odd else ""
 
     def parse(self, value: Any, settings: Settings) -> list[Span] | Mapping[str, Any]:
         """A list of spans, or JSON of one; nothing where there is none. A span has `start`, `end` (exclusive) and `label`, or `text` in
@@ -113,7 +116,7 @@ class Extract:
         whole = joined(text)
         return _in_order([_place(span, whole) for span in output])
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+    def form(self, rows: Sequence[Row], settings: Settings) -> SpanForm | FieldForm:
         """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
         not in its text; spans in some rows and fields in others."""
         if _of_fields(rows, settings):
@@ -128,25 +131,25 @@ class Extract:
                     f"the output does not fit its text ({error})", value=joined(row.input), todo="Correct the row.", row=row.number or None
                 ) from error
         _check(rows, counts, asked.kinds)
-        return {
-            "kinds": sorted(counts),
-            "only": bool(asked.kinds),
-            "threshold": 0.5,
-            "span_slope": 1.0,
-            "span_shift": 0.0,
-            "temperature": 1.0,
-            "shift": 0.0,
-        }
+        return SpanForm(
+            kinds=tuple(sorted(counts)),
+            only=bool(asked.kinds),
+            threshold=0.5,
+            span_slope=1.0,
+            span_shift=0.0,
+            temperature=1.0,
+            shift=0.0,
+        )
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest kind of each row, so that thin kinds are spread evenly; nothing for rows without spans."""
         counts = Counter(span["label"] for row in rows for span in row.output)
         return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: SpanForm, settings: Settings) -> SpanForm:
         """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn
         the model's probabilities into shares of spans, and of whole answers, that are right."""
-        kinds: list[str] = form["kinds"]
+        kinds = form.kinds
         gold = [extraction_metrics.span_keys(row.output) for row in rows]
         likely: list[Likely] = raw["spans"]
         right = [
@@ -155,16 +158,16 @@ class Extract:
             for start, end, kind, chance in found
         ]
         slope, shift = calibration.fit_platt(calibration.logit([chance for chance, _ in right]), [met for _, met in right])
-        fitted = {**form, "span_slope": slope, "span_shift": shift}
+        fitted: dict[str, Any] = {"span_slope": slope, "span_shift": shift}
         asked = settings.threshold if isinstance(settings, ExtractSettings) else None
         fitted["threshold"] = asked if asked is not None else _best_threshold(likely, rows, kinds)
-        plain = self.decode(raw, {**fitted, "temperature": 1.0, "shift": 0.0})
+        plain = self.decode(raw, form.model_copy(update=fitted).uncalibrated())
         whole = [extraction_metrics.span_keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
         steep, fitted["shift"] = calibration.fit_platt(calibration.logit([reply.score for reply in plain]), whole)
         fitted["temperature"] = 1 / steep
-        return fitted
+        return form.model_copy(update=fitted)
 
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+    def decode(self, raw: Raw, form: SpanForm) -> list[Reply]:
         """One reply a text: its spans in their order. The score is the chance that they are exactly the right ones.
 
         Facts: `scores`, for each span the chance that it is right, and `texts`, its words, where `raw` has the `inputs`.
@@ -172,44 +175,52 @@ class Extract:
         texts = raw.get("inputs") or [None] * len(raw["spans"])
         return [_reply(found, text, form) for found, text in zip(raw["spans"], texts, strict=True)]
 
-    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: SpanForm) -> dict[str, Metric]:
         """f1, precision and recall over spans, which must be right to the character, and exact_match, the share of texts whose spans are
         exactly the gold ones."""
         return extraction_metrics.measure_spans(_gold(rows, form), [reply.output for reply in replies])
 
-    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: SpanForm) -> Metric:
         """What f1 changed by, with its paired bootstrap interval."""
         return extraction_metrics.span_change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
 
-    def content(self, reply: Reply) -> str:
-        """The spans as JSON."""
-        return json.dumps(reply.output, ensure_ascii=False)
-
-    def lesson(self, form: Form) -> str:
+    def lesson(self, form: SpanForm) -> str:
         """The kinds, and how a larger model is to answer with their spans: by their words."""
-        return teacher_answers.span_instructions(form["kinds"])
+        return teacher_answers.span_instructions(form.kinds)
 
-    def heard(self, answer: str, form: Form, text: Text = "") -> list[Span]:
+    def heard(self, answer: str, form: SpanForm, text: Text = "") -> list[Span]:
         """The spans that a larger model names, with their places in the text. Raises ValueError; see `teacher_answers.spans_in`."""
-        return teacher_answers.spans_in(answer, form["kinds"], joined(text))
+        return teacher_answers.spans_in(answer, form.kinds, joined(text))
 
-    def quoted(self, output: Any, form: Form, text: Text) -> str:
+    def quoted(self, output: Any, form: SpanForm, text: Text) -> str:
         """The spans' words and kinds as JSON."""
         return teacher_answers.spans_as_answer(output, joined(text))
+
+    def adopted(self, output: Any, form: SpanForm, text: Text) -> list[Span]:
+        """The spans in this form's kinds. Each is heard by its own words alone: where they stand is known, and must not be looked for."""
+        settled, whole = [], joined(text)
+        for span in output:
+            words = whole[span["start"] : span["end"]]
+            alone = self.quoted([{**span, "start": 0, "end": len(words)}], form, words)
+            settled += [
+                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
+                for found in self.heard(alone, form, words)
+            ]
+        return settled
 
     def overlap(self, one: Any, other: Any) -> float:
         """F1 of two lists of spans; 1 where both are empty."""
         return extraction_metrics.count_exact([one], [other]) if one or other else 1.0
 
-    def by_heart(self, rows: Sequence[Row], form: Form) -> list[list[Span]]:
+    def by_heart(self, rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
         """The spans of other rows, looked up."""
         return lookup_baseline.lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
-def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:
+def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
     """The spans to find: those of the kinds that were asked for, where some were."""
-    known = set(form["kinds"])
-    return [[span for span in row.output if not form["only"] or span["label"] in known] for row in rows]
+    known = set(form.kinds)
+    return [[span for span in row.output if not form.only or span["label"] in known] for row in rows]
 
 
 def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
@@ -336,17 +347,15 @@ def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> N
         )
 
 
-def _reply(found: Likely, text: str | None, form: Form) -> Reply:
-    kept, rest = extraction_metrics.decide_spans(found, form["threshold"])
-    chances = calibration.platt_probability(
-        calibration.logit([entry[3] for entry in [*kept, *rest]]), form["span_slope"], form["span_shift"]
-    )
+def _reply(found: Likely, text: str | None, form: SpanForm) -> Reply:
+    kept, rest = extraction_metrics.decide_spans(found, form.threshold)
+    chances = calibration.platt_probability(calibration.logit([entry[3] for entry in [*kept, *rest]]), form.span_slope, form.span_shift)
     sure, unsure = chances[: len(kept)], chances[len(kept) :]
     # Each decision is taken as right by itself: those for the spans that are given, those against the others.
     whole = float(np.exp(np.log(np.maximum(sure, 1e-9)).sum() + np.log1p(-np.minimum(unsure, 1 - 1e-9)).sum()))
-    score = float(calibration.platt_probability(calibration.logit([whole]), 1 / form["temperature"], form["shift"])[0])
+    score = float(calibration.platt_probability(calibration.logit([whole]), 1 / form.temperature, form.shift)[0])
     order = sorted(range(len(kept)), key=lambda place: kept[place][0])
-    output = _spans([kept[place] for place in order], form["kinds"])
+    output = _spans([kept[place] for place in order], form.kinds)
     facts: dict[str, Any] = {}
     if output:
         facts["scores"] = [round(float(sure[place]), 6) for place in order]

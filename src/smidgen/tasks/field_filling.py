@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.parts import Form, Raw
+from smidgen.core.forms import FieldForm
+from smidgen.core.parts import Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import calibration, field_values
@@ -43,13 +44,13 @@ def label(value: Any) -> str:
     return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def known(form: Form) -> dict[str, list[str]]:
+def known(form: FieldForm) -> dict[str, list[str]]:
     """The labels of the values of each field that has a fixed set of them, by the field's path; none where a decoder fills them in."""
-    plan = form.get("tagged", {})
-    if "kinds" not in plan:
+    plan = form.tagging
+    if plan is None:
         return {}
-    told = {*plan["kinds"], *(choice["path"] for choice in plan["choices"])}
-    named = {path: _labels(node) for path, node in field_values.schema_paths(form["schema"]) if path in told and "items" not in node}
+    told = {*plan.kinds, *(choice["path"] for choice in plan.choices)}
+    named = {path: _labels(node) for path, node in field_values.schema_paths(form.json_schema) if path in told and "items" not in node}
     return {path: labels for path, labels in named.items() if labels}
 
 
@@ -58,17 +59,18 @@ def key(path: str, named: str) -> str:
     return f"{path}={named}"
 
 
-def chances(shares: Sequence[Shares], form: Form) -> list[dict[str, float]]:
+def chances(shares: Sequence[Shares], form: FieldForm) -> list[dict[str, float]]:
     """For each text the chances of all values by their `key`, fitted as the form says."""
     found: list[dict[str, float]] = [{} for _ in shares]
+    fitted = (form.tagged or {}).get("temperatures", {})
     for path, labels in known(form).items():
-        table = softmax(_logits(shares, path, labels), form["tagged"].get("temperatures", {}).get(path, 1.0))
+        table = softmax(_logits(shares, path, labels), fitted.get(path, 1.0))
         for own, row in zip(found, table, strict=True):
             own.update({key(path, named): float(chance) for named, chance in zip(labels, row[:-1], strict=True)})
     return found
 
 
-def temperatures(shares: Sequence[Shares], outputs: Sequence[field_values.Filled], form: Form) -> dict[str, float]:
+def temperatures(shares: Sequence[Shares], outputs: Sequence[field_values.Filled], form: FieldForm) -> dict[str, float]:
     """For each field the temperature that makes its chances mean what they say, from texts that nothing was learnt from and their
     objects."""
     gold = [field_values.values_by_path(output) for output in outputs]
@@ -127,17 +129,17 @@ class FieldsFound:
 
 
 class FieldFiller:
-    """Fills in one schema by one plan; see `field_tagging`."""
+    """Fills in the schema of a form by its plan; see `field_tagging`."""
 
-    def __init__(self, values: FieldValues, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
-        self._values, self._plan = values, plan
-        self._form = {"schema": values.schema, "tagged": plan}
+    def __init__(self, values: FieldValues, form: FieldForm, fits: Mapping[str, Fits] | None = None) -> None:
+        assert form.tagged is not None
+        self._values, self._form, self._plan = values, form, form.tagged
         self._fits = fitting(values.schema) if fits is None else fits
         self._most: dict[str, int] = {
             path: node["maxItems"] for path, node in field_values.schema_paths(values.schema) if "maxItems" in node
         }
 
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+    def decode(self, raw: Raw) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
         The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
@@ -146,7 +148,9 @@ class FieldFiller:
         """
         readings = self._read(raw)
         made = [self._filled(reading, self._plan["threshold"]) for reading in readings]
-        scores = calibration.platt_probability(calibration.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
+        scores = calibration.platt_probability(
+            calibration.logit([chance for _, chance, _ in made]), 1 / self._form.temperature, self._form.shift
+        )
         likely = chances([reading.shares() for reading in readings], self._form)
         replies = [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
         # An object that is refused gives nothing, not one of its fields either.

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.forms import FieldForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw
+from smidgen.core.parts import Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
 from smidgen.stats import calibration, extraction_metrics, field_values
-from smidgen.tasks import field_schema, field_tagging, form_bounds, teacher_answers
+from smidgen.tasks import field_filling, field_schema, field_tagging, teacher_answers
 from smidgen.tasks.field_filling import FieldFiller
 from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_values import FieldValues, written
@@ -28,7 +29,7 @@ MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
 
 
-class ExtractFields:
+class ExtractFields(Task):
     """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds them in the text,
     where they stand there (see `field_tagging`).
 
@@ -40,29 +41,28 @@ class ExtractFields:
     summary = "Pull typed fields out of each text, as JSON by a schema: order number, product, quantity, problem."
     baseline = "prompted"
     headline = "f1"
+    form_type = FieldForm
     most_columns = MOST_COLUMNS
+    partial = True
+    teachable = True
+    writes = True
+    placed_in_text = True
 
-    def __init__(self, settings: type[Settings], form: Form | None = None) -> None:
+    def __init__(self, settings: type[Settings], form: FieldForm | None = None) -> None:
         self.settings = settings
-        self._values = FieldValues(form["schema"]) if form is not None else None
-        self._derived = bool(form and form["derived"])
+        self._values = FieldValues(form.json_schema) if form is not None else None
+        self._derived = form is not None and form.derived
         # The tagger first: its settings are those that a recipe has which names no student.
-        able = form is not None and "kinds" in form.get("tagged", {})
+        able = form is not None and form.tagging is not None
         self.students: tuple[str, ...] = ("tagger", "decoder") if able else ("decoder",)
 
-    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: a schema that answers cannot be held to, numbers out of bounds, a plan that names fields
-        which the schema lacks, or choices that the model does not make."""
-        _, mistakes = field_schema.normal(form.get("schema"))
+    def form_fault(self, form: FieldForm, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: a schema that answers cannot be held to, a plan that names fields which the schema
+        lacks, or choices that the model does not make."""
+        _, mistakes = field_schema.normal(form.json_schema)
         if mistakes:
             return f"the schema cannot be used ({mistakes[0]})"
-        faults = [form_bounds.truth(form, "derived"), form_bounds.temperature(form), form_bounds.number(form, "shift", -1e3, 1e3)]
-        if not isinstance(form.get("instruction"), str):
-            faults.append("instruction is no text")
-        plan = form.get("tagged")
-        if plan is not None and not next(filter(None, faults), ""):
-            faults.append(field_tagging.fault(plan, form["schema"], raw))
-        return next(filter(None, faults), "")
+        return field_tagging.fault(form.tagged, form.json_schema, raw) if form.tagged is not None else ""
 
     def parse(self, value: Any, settings: Settings) -> Mapping[str, Any]:
         """As `parsed`."""
@@ -84,7 +84,7 @@ class ExtractFields:
             raise ValueError(fault)
         return settled
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+    def form(self, rows: Sequence[Row], settings: Settings) -> FieldForm:
         """The schema that is given, or what the rows show; and what the model is told.
 
         Raises DataError for rows that cannot teach it: none, no values at all, a field of several types, a row that does not fit the given
@@ -98,26 +98,27 @@ class ExtractFields:
         settled = [_checked(row, values, "extract.schema_file" if file else "the other rows") for row in rows]
         if not any(field_values.values_by_path(output) for output in settled):
             raise DataError("no row has a value", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
-        return {
-            "schema": schema,
-            "derived": not file,
-            "instruction": f"Read the message and answer with these fields as JSON: {field_schema.told(schema)}.",
-            "temperature": 1.0,
-            "shift": 0.0,
-            "tagged": field_tagging.plan_for([row.input for row in rows], settled, schema),
-        }
+        return FieldForm(
+            schema=schema,
+            derived=not file,
+            instruction=f"Read the message and answer with these fields as JSON: {field_schema.told(schema)}.",
+            temperature=1.0,
+            shift=0.0,
+            tagged=field_tagging.plan_for([row.input for row in rows], settled, schema),
+        )
 
-    def barred(self, form: Form) -> dict[str, str]:
+    def barred(self, form: FieldForm) -> dict[str, str]:
         """The tagger, where it cannot fill in the schema, and why."""
-        return {} if "tagger" in self.students else {"tagger": "; ".join(form["tagged"]["against"])}
+        return {} if "tagger" in self.students else {"tagger": "; ".join(_plan(form)["against"])}
 
-    def replanned(self, rows: Sequence[Row], form: Form) -> Form:
+    def replanned(self, rows: Sequence[Row], form: FieldForm) -> FieldForm:
         """The form with the plan of these rows, by the same schema."""
-        return {**form, "tagged": field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form["schema"])}
+        plan = field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form.json_schema)
+        return form.model_copy(update={"tagged": plan})
 
-    def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
+    def marked(self, rows: Sequence[Row], form: FieldForm) -> list[Row]:
         """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
-        return field_tagging.marked_rows(rows, form["tagged"], self._fits or field_tagging.fitting(form["schema"]))
+        return field_tagging.marked_rows(rows, _plan(form), self._fits or field_tagging.fitting(form.json_schema))
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
@@ -129,31 +130,31 @@ class ExtractFields:
         counts = Counter(key for row in keys for key in row)
         return [min(row, key=lambda key: (counts[key], key), default="") for row in keys]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: FieldForm, settings: Settings) -> FieldForm:
         """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
         answers also the threshold from which on a value is given, and what makes the chances of choices mean what they say."""
         if "spans" in raw:
-            filler = FieldFiller(self._values or FieldValues(form["schema"]), form["tagged"], self._fits)
+            filler = FieldFiller(self._values or FieldValues(form.json_schema), form, self._fits)
             asked: float | None = getattr(settings, "threshold", None)
             fitted = {"threshold": filler.threshold(raw, rows) if asked is None else asked, "temperatures": filler.temperatures(raw, rows)}
-            form = {**form, "tagged": {**form["tagged"], **fitted}}
+            form = form.model_copy(update={"tagged": {**_plan(form), **fitted}})
         else:
-            form = {name: value for name, value in form.items() if name != "tagged"}
-        plain = self.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
+            form = form.model_copy(update={"tagged": None})
+        plain = self.decode(raw, form.uncalibrated())
         known = [place for place, reply in enumerate(plain) if reply.output is not None]
         right = [field_values.equal_fields(rows[place].output, plain[place].output) for place in known]
         steep, shift = calibration.fit_platt(calibration.logit([plain[place].score for place in known]), right)
-        return {**form, "temperature": 1 / steep, "shift": shift}
+        return form.model_copy(update={"temperature": 1 / steep, "shift": shift})
 
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+    def decode(self, raw: Raw, form: FieldForm) -> list[Reply]:
         """One reply a text: an object that fits the schema, its score the chance that all of it is right; or None with the score 0, where
         what was written or found does not fit, and the fact `refused` says why. Facts: `tokens` of a decoder's answers, `scores` and
         `spans` of a tagger's."""
-        values = self._values or FieldValues(form["schema"])
+        values = self._values or FieldValues(form.json_schema)
         if "spans" in raw:
-            return FieldFiller(values, form["tagged"], self._fits).decode(raw, form)
+            return FieldFiller(values, form, self._fits).decode(raw)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
-        scores = calibration.platt_probability(calibration.logit(likely), 1 / form["temperature"], form["shift"])
+        scores = calibration.platt_probability(calibration.logit(likely), 1 / form.temperature, form.shift)
         replies = []
         for place, text in enumerate(raw["texts"]):
             facts: dict[str, Any] = {"tokens": int(raw["tokens"][place])}
@@ -163,11 +164,11 @@ class ExtractFields:
             replies.append(Reply(output, float(scores[place]) if output is not None else 0.0, facts=facts))
         return replies
 
-    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: FieldForm) -> dict[str, Metric]:
         """f1, precision and recall over pairs of a field and its value, and exact_match, the share of texts with all of them right."""
         return extraction_metrics.measure_fields([row.output for row in rows], [reply.output for reply in replies])
 
-    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: FieldForm) -> Metric:
         """What f1 changed by, with its paired bootstrap interval."""
         return extraction_metrics.field_change(
             [row.output for row in rows], [reply.output for reply in before], [reply.output for reply in after]
@@ -177,7 +178,11 @@ class ExtractFields:
         """The object as JSON; nothing for an answer that was refused."""
         return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
 
-    def worded(self, output: Any, form: Form) -> str:
+    def field_options(self, form: FieldForm) -> Mapping[str, Sequence[str]]:
+        """Those of fields that a tagger fills in; none where a decoder does."""
+        return field_filling.known(form)
+
+    def worded(self, output: Any, form: FieldForm) -> str:
         """The object as it is to be written: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
         return written(output)
 
@@ -186,18 +191,18 @@ class ExtractFields:
         """Whether a value may be a field's, by its path; None where there is no schema yet."""
         return field_tagging.fitting(self._values.schema) if self._values is not None else None
 
-    def lesson(self, form: Form) -> str:
+    def lesson(self, form: FieldForm) -> str:
         """The fields in words, and the schema that the answer must fit."""
-        schema = json.dumps(form["schema"], ensure_ascii=False)
+        schema = json.dumps(form.json_schema, ensure_ascii=False)
         return (
-            f"{form['instruction']} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
+            f"{form.instruction} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
             f"JSON schema, and nothing else:\n{schema}"
         )
 
-    def heard(self, answer: str, form: Form, text: Text = "") -> dict[str, Any]:
+    def heard(self, answer: str, form: FieldForm, text: Text = "") -> dict[str, Any]:
         """The object that a larger model answers with, in the order and the types of the schema. Raises ValueError for one that is no
         object, or does not fit: an answer is whole or none."""
-        values = self._values or FieldValues(form["schema"])
+        values = self._values or FieldValues(form.json_schema)
         found = teacher_answers.json_in(answer)
         if not isinstance(found, Mapping):
             raise ValueError("it is no JSON object")
@@ -213,7 +218,7 @@ class ExtractFields:
         """F1 of the pairs of a field and its value; 1 where both have none."""
         return field_values.fields_f1(one, other)
 
-    def by_heart(self, rows: Sequence[Row], form: Form) -> list[dict[str, Any]]:
+    def by_heart(self, rows: Sequence[Row], form: FieldForm) -> list[dict[str, Any]]:
         """The commonest value of each field."""
         return lookup_baseline.lookup_fields([row.output for row in rows])
 
@@ -231,6 +236,12 @@ class ExtractFields:
                 "no schema can be derived from the rows", value=f"{len(rows)} rows", todo="Give one: --schema FILE.", mistakes=mistakes
             )
         return schema
+
+
+def _plan(form: FieldForm) -> dict[str, Any]:
+    """How a tagger fills in the fields; see `field_tagging`."""
+    assert form.tagged is not None
+    return form.tagged
 
 
 def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:

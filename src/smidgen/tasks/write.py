@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
+from smidgen.core.forms import TextForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw
+from smidgen.core.parts import Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import classification_metrics, quality_estimation
 from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
-from smidgen.tasks import form_bounds
 from smidgen.text import attribute_lists, lexicon_learning
 from smidgen.text.attribute_lists import attributes
 from smidgen.text.lexicon import Lexicon, StatedFacts
@@ -56,7 +56,7 @@ class WriteSettings(Settings):
     )
 
 
-class Write:
+class Write(Task):
     """The task `write`."""
 
     name = "write"
@@ -65,18 +65,20 @@ class Write:
     students = ("decoder",)
     baseline = "prompted"
     headline = "rougeL"
+    form_type = TextForm
+    graded = True
+    teachable = True
+    writes = True
+    streams = True
+    answer_kinds = ("text",)
+    not_foreseen = "not predicted: how near a small model's text comes to the large one's, only a trained one shows"
+    loss_words = "1 − ROUGE-L of the best reference"
 
     def __init__(self) -> None:
         self._read: dict[int, tuple[Any, Lexicon]] = {}
 
-    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: numbers out of bounds, a lexicon or a score that cannot be read."""
-        faults = [form_bounds.truth(form, "attributes"), form_bounds.number(form, "max_tokens", 0, 8192)]
-        faults += [form_bounds.number(form, "max_words", 0, _LONGEST), form_bounds.number({"attempts": 0, **form}, "attempts", 0, 16)]
-        if not isinstance(form.get("instruction"), str):
-            faults.append("instruction is no text")
-        if fault := next(filter(None, faults), ""):
-            return fault
+    def form_fault(self, form: TextForm, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: a lexicon or a score that cannot be read."""
         written = {"texts": ["a"], "tokens": [1], "finished": [1.0], "probability": [0.5], "inputs": ["name: a; colour: b"]}
         try:
             (reply,) = self.decode(written, form)
@@ -103,7 +105,7 @@ class Write:
         words = sum(cell.count(" ") + 1 for cell in told) / len(told)
         return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+    def form(self, rows: Sequence[Row], settings: Settings) -> TextForm:
         """What is told to the model, how long its answers are, and which words state which attribute, where inputs are attributes.
 
         Raises DataError for data that cannot teach a writer: fewer than two rows, the same answer to every text.
@@ -113,41 +115,37 @@ class Write:
         lexicon = None if asked.attributes == "off" else lexicon_learning.learn_lexicon(_pairs(rows))
         if asked.attributes == "on" and lexicon is None:
             raise _no_attributes(rows)
-        form: Form = {
-            "instruction": asked.instruction.strip(),
-            "max_tokens": asked.max_tokens,
-            "max_words": max(len(reference.split()) for row in rows for reference in references(row)),
-            "attributes": lexicon is not None,
-            "score": None,
-        }
-        if lexicon is not None:
-            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts, "copied": attribute_lists.copied_values(_pairs(rows))}
-        return form
+        return TextForm(
+            instruction=asked.instruction.strip(),
+            max_tokens=asked.max_tokens,
+            max_words=max(len(reference.split()) for row in rows for reference in references(row)),
+            attributes=lexicon is not None,
+            score=None,
+            lexicon=None if lexicon is None else lexicon.json(),
+            attempts=None if lexicon is None else asked.attempts,
+            copied=None if lexicon is None else attribute_lists.copied_values(_pairs(rows)),
+        )
 
-    def strata(self, rows: Sequence[Row]) -> list[str]:
-        """None: every row is of the same kind."""
-        return [""] * len(rows)
-
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: TextForm, settings: Settings) -> TextForm:
         """The form with its score fitted: the ROUGE-L to expect of a text, from its tokens' mean probability, and from the attributes that
         it states where the rows show that these tell more."""
-        replies = self.decode({**raw, "inputs": [row.input for row in rows]}, {**form, "score": None})
+        replies = self.decode({**raw, "inputs": [row.input for row in rows]}, form.uncalibrated())
         grades = np.array(self.grades(rows, replies, form), dtype=np.float64)
         whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
         likely = np.asarray(raw["probability"], dtype=np.float64)[:, None]
         checked = self._facts([row.input for row in rows], [reply.output for reply in replies], form)
         plain = quality_estimation.fit_grading(likely[whole], grades[whole])
         if plain is None:
-            return dict(form)
+            return form
         score: dict[str, Any] = {"plain": plain}
         known = whole & np.array([facts is not None for facts in checked], dtype=np.bool_)
         signs = np.column_stack([likely, _signs(checked)])
         with_facts = quality_estimation.fit_grading(signs[known], grades[known])
         if with_facts is not None and any(with_facts["weights"][1:]):
             score["facts"] = with_facts
-        return {**form, "score": score}
+        return form.model_copy(update={"score": score})
 
-    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+    def decode(self, raw: Raw, form: TextForm) -> list[Reply]:
         """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off. One that was cut
         because it went round in circles has what it said over and over once.
 
@@ -156,7 +154,7 @@ class Write:
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
         texts = [text if whole else without_repetition(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
         checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
-        scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form["score"]), 0.0, 1.0)
+        scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form.score), 0.0, 1.0)
         replies = []
         for number, text in enumerate(texts):
             facts: dict[str, Any] = {"tokens": int(tokens[number]), "finished": bool(finished[number])}
@@ -167,7 +165,7 @@ class Write:
             replies.append(Reply(text, float(scores[number]) if whole else 0.0, facts=facts))
         return replies
 
-    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> dict[str, Metric]:
         """rouge1, rouge2, rougeL, rougeLsum and chrf, each the mean over rows of the best reference's. Where inputs are attributes,
         coverage (the share of all attributes that the texts state) and unsupported (the share of texts that state one which their input
         lacks)."""
@@ -176,17 +174,21 @@ class Write:
         scores = [rouge(text, answer) for text, answer in zip(texts, answers, strict=True)]
         metrics = {name: _mean([getattr(score, name) for score in scores]) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")}
         metrics["chrf"] = _mean([chrf(text, answer) for text, answer in zip(texts, answers, strict=True)])
-        if form["attributes"]:
+        if form.attributes:
             found = [facts for facts in self._facts([row.input for row in rows], texts, form) if facts is not None]
             metrics["coverage"] = _coverage(found)
             metrics["unsupported"] = classification_metrics.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
         return metrics
 
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> list[float]:
         """ROUGE-L of each reply and its best reference."""
         return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
 
-    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
+    def states(self, form: TextForm) -> bool:
+        """Whether attributes are checked."""
+        return form.attributes
+
+    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: TextForm) -> list[float | None]:
         """Of each text's attributes the share that its output leaves out or makes up: (missing + unsupported) / (all +
         unsupported). None for a text without attributes, and where none are checked.
 
@@ -207,15 +209,15 @@ class Write:
             found.setdefault(row.input, []).extend(references(row))
         return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
 
-    def attempts(self, form: Form) -> int:
+    def attempts(self, form: TextForm) -> int:
         """As the form says; none where nothing can be checked."""
-        return int(form.get("attempts", 0))
+        return form.attempts or 0
 
-    def checks(self, text: Text, form: Form) -> bool:
+    def checks(self, text: Text, form: TextForm) -> bool:
         """Whether the text is attributes, and the form knows how they are stated."""
-        return bool(form["attributes"]) and bool(attributes(joined(text)))
+        return form.attributes and bool(attributes(joined(text)))
 
-    def faults(self, raw: Raw, form: Form) -> list[int]:
+    def faults(self, raw: Raw, form: TextForm) -> list[int]:
         """Attributes that a text leaves out or adds, and one more where it was cut off."""
         cut = np.asarray(raw["finished"]) < 0.5
         checked = self._facts(raw["inputs"], raw["texts"], form)
@@ -224,31 +226,27 @@ class Write:
             for facts, late in zip(checked, cut, strict=True)
         ]
 
-    def stand_in(self, text: Text, form: Form) -> attribute_lists.SubstitutedInput | None:
+    def stand_in(self, text: Text, form: TextForm) -> attribute_lists.SubstitutedInput | None:
         """The attributes with known values for those that no example had, where answers repeat them."""
-        return attribute_lists.substitute_values(joined(text), form.get("copied") or {})
+        return attribute_lists.substitute_values(joined(text), form.copied or {})
 
-    def content(self, reply: Reply) -> str:
-        """The text."""
-        return str(reply.output)
-
-    def lesson(self, form: Form) -> str:
+    def lesson(self, form: TextForm) -> str:
         """The instruction, and that the answer is the text and nothing else."""
-        told = form["instruction"] or "Write the text that belongs to the one you are given."
+        told = form.instruction or "Write the text that belongs to the one you are given."
         return f"{told}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
 
-    def heard(self, answer: str, form: Form, text: Text = "") -> str:
+    def heard(self, answer: str, form: TextForm, text: Text = "") -> str:
         """The answer itself. Raises ValueError for an empty one, and for one far longer than any of the user's."""
         written = _text(answer)
-        if len(written.split()) > 20 + 3 * form["max_words"]:
-            raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form['max_words']}")
+        if len(written.split()) > 20 + 3 * form.max_words:
+            raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form.max_words}")
         return written
 
-    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[StatedFacts | None]:
+    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
         """What each text states of its input; None where that has no attributes, or none are checked."""
-        if not form["attributes"]:
+        if not form.attributes:
             return [None] * len(texts)
-        lexicon = self._lexicon(form["lexicon"])
+        lexicon = self._lexicon(form.lexicon)
         return [
             lexicon.check(source, text) if attributes(source) else None
             for source, text in zip((joined(text) for text in inputs), texts, strict=True)
@@ -315,9 +313,9 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(joined(row.input), reference) for row in rows for reference in references(row)]
 
 
-def _missed(text: Text, facts: StatedFacts, form: Form) -> float | None:
+def _missed(text: Text, facts: StatedFacts, form: TextForm) -> float | None:
     """The share of a text's attributes that an output misses; None where there are none to be checked."""
-    strange = sum(key not in form["lexicon"]["keys"] for key, _ in attributes(joined(text)))
+    strange = sum(key not in (form.lexicon or {})["keys"] for key, _ in attributes(joined(text)))
     faults = len(facts.missing) + strange + len(facts.unsupported)
     total = len(facts.covered) + faults
     return faults / total if total else None

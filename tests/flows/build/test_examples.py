@@ -26,7 +26,7 @@ def test_a_build_takes_it_for_the_common_spelling(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "RE-FUND"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
     examples = read_examples(recipe, registry.find("tasks", "classify"))
-    assert examples.form["labels"] == ["Delivery", "Refund"]
+    assert examples.form.labels == ("Delivery", "Refund")
     (note,) = [note for note in examples.notes if "spelling" in note]
     assert "'delivery' as 'Delivery'" in note and "'RE-FUND' as 'Refund'" in note
     assert f"smidgen check '{file}' --label label --fix OUT" in note
@@ -38,7 +38,7 @@ def test_several_labels(tmp_path: Path) -> None:
     examples = read_examples(
         make({"task": "classify", "data": data, "classify": {"multi_label": True}}), registry.find("tasks", "classify")
     )
-    assert examples.form["labels"] == ["Delivery", "Refund"]
+    assert examples.form.labels == ("Delivery", "Refund")
 
 
 def test_a_label_that_is_alone_is_still_an_error(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_two_common_spellings_stay_two_labels(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, *["delivery"] * 5])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
     examples = read_examples(recipe, registry.find("tasks", "classify"))
-    assert examples.form["labels"] == ["Delivery", "Refund", "delivery"]
+    assert examples.form.labels == ("Delivery", "Refund", "delivery")
     assert not [note for note in examples.notes if "spelling" in note]
 
 

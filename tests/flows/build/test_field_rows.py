@@ -11,7 +11,6 @@ from tests.heard import Heard
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.flows.answer_files import answer_file_for
@@ -47,7 +46,7 @@ def test_a_schema_beside_the_recipe_orders_and_types_the_rows(tmp_path: Path) ->
     examples = read_examples(recipe(tmp_path, extract={"schema_file": "s.json"}), registry.find("tasks", "extract"))
     rows = [*examples.fit, *examples.held, *examples.test]
     assert len(rows) == 60 and all(list(row.output) == ["name", "count", "kind"] for row in rows)
-    assert not examples.refit and not examples.form["derived"] and 0 < len(examples.held) < len(examples.fit)
+    assert not examples.refit and not examples.form.derived and 0 < len(examples.held) < len(examples.fit)
     assert {row.output["kind"] for row in examples.test} == {"late", "lost"}
 
 
@@ -70,8 +69,8 @@ def test_what_a_tagger_can_do_is_planned_once_for_the_same_rows(
     examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}), registry.find("tasks", "extract"))
     rows = [*examples.fit, *examples.held]
     assert len(planned) == times and planned[0] == 60 and planned[-1] == len(rows)
-    again = formed(registry.find("tasks", "extract"), examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
-    assert examples.form["tagged"] == again["tagged"], "it is the plan of the rows that are learnt from"
+    again = registry.find("tasks", "extract").formed(examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
+    assert examples.form.tagged == again.tagged, "it is the plan of the rows that are learnt from"
 
 
 def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +88,7 @@ def test_what_only_test_rows_hold_is_not_in_a_derived_schema(tmp_path: Path) -> 
     lines(tmp_path / "rows.jsonl", outputs())
     lines(tmp_path / "test.jsonl", [{"name": "a", "kind": "stolen", "count": 1}, {"name": "b", "kind": "late", "more": 7}], before="other")
     examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"}), registry.find("tasks", "extract"))
-    assert examples.form["derived"] and examples.form["schema"]["properties"]["kind"]["enum"] == ["late", "lost"]
+    assert examples.form.derived and examples.form.json_schema["properties"]["kind"]["enum"] == ["late", "lost"]
     assert [row.output.get("kind") for row in examples.test] == ["stolen", "late"], "such rows stay in the test, and count"
 
 
@@ -102,7 +101,7 @@ def test_a_field_that_only_drawn_test_rows_have_is_not_taught(tmp_path: Path) ->
     lines(tmp_path / "rows.jsonl", rare)
     examples = read_examples(recipe(tmp_path), registry.find("tasks", "extract"))
     assert {row.input for row in examples.test} == drawn and len(drawn) > 3
-    assert "rare" not in examples.form["schema"]["properties"]
+    assert "rare" not in examples.form.json_schema["properties"]
     assert not any("rare" in row.output for row in [*examples.fit, *examples.held]) and all(row.output["rare"] for row in examples.test)
 
 
@@ -111,7 +110,7 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,number,count,kind\n" + rows, encoding="utf-8")
     wanted = recipe(tmp_path, data={"train": "rows.csv", "label": "number,count,kind"})
     examples = read_examples(wanted, registry.find("tasks", "extract"))
-    kinds = {name: node["type"] for name, node in examples.form["schema"]["properties"].items()}
+    kinds = {name: node["type"] for name, node in examples.form.json_schema["properties"].items()}
     assert kinds == {"number": "string", "count": ["integer", "null"], "kind": "string"}
     assert examples.columns == {"input": "text", "label": "number,count,kind"}
     assert type(examples.fit[0].output) is dict and isinstance(examples.fit[0].output["count"], int | None)
@@ -121,15 +120,15 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     plain = recipe(tmp_path)
     form = read_examples(plain, registry.find("tasks", "extract")).form
-    task = formed(registry.find("tasks", "extract"), form)
+    task = registry.find("tasks", "extract").formed(form)
     said = Heard()
     assert students_to_train(plain, task, form, said) == ["decoder", "prompted"]
     assert len(said.said) == 1 and said.said[0].startswith("tagger is not tried: ")
     assert "name: 0% of its values stand in their texts, 95% are needed" in said.said[0]
     with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
         students_to_train(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
-    told = {**form, "tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}}
-    assert students_to_train(plain, formed(registry.find("tasks", "extract"), told), told, said) == ["tagger", "decoder", "prompted"]
+    told = form.model_copy(update={"tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}})
+    assert students_to_train(plain, registry.find("tasks", "extract").formed(told), told, said) == ["tagger", "decoder", "prompted"]
     assert len(said.said) == 1
     assert type(settings_of(plain, "decoder", task)).__name__ == "DecoderSettings"
     for another in (recipe(tmp_path, train={"max_length": 128}), recipe(tmp_path, train={"epochs": 3})):

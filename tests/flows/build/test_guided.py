@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import save_file
+from tests.forms import text_form
 from tests.students.tiny_decoder import tiny_decoder, weights
 
 from smidgen.bases.lookup import find
@@ -96,20 +97,20 @@ def test_a_bundle_guides_by_what_it_was_taught_and_is_left_as_it_was(bundle: Pat
     said: list[str] = []
     progress = Silent()
     progress.say = said.append  # type: ignore[method-assign]
-    found = open_guide(recipe(folder, str(bundle)), base, {"instruction": "Write."}, progress)
+    found = open_guide(recipe(folder, str(bundle)), base, text_form(instruction="Write."), progress)
     assert found is not None and found.family == "decoder" and found.name == "texts" and not said
     assert found.sha256 == json.loads(before["smidgen.json"])["files"]["model.gguf"]["sha256"]
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
-    again = open_guide(recipe(folder, str(bundle)), base, {"instruction": "Say it."}, progress)
+    again = open_guide(recipe(folder, str(bundle)), base, text_form(instruction="Say it."), progress)
     assert again == found and "another instruction ('Write.')" in said[0]
     # Its vocabulary was trimmed: a student that must keep the base's whole one cannot learn of it.
     with pytest.raises(RecipeError, match="tokens are not those of the base"):
-        open_guide(recipe(folder, str(bundle), vocabulary="whole"), base, {}, progress)
+        open_guide(recipe(folder, str(bundle), vocabulary="whole"), base, text_form(), progress)
     space = folder / "guided-by-bundle"
     space.mkdir()
     rows = [Row(f"colour: {c}; thing: sofa", f"A {c} sofa.", n) for n, c in enumerate(COLOURS, 1)]
     settings = DecoderSettings(epochs=1, precision="f32", guide=str(bundle))
-    DecoderStudent().fit(Training(rows, (), {"instruction": "Write."}, base, settings, guide=found), Workspace(space, 1, progress))
+    DecoderStudent().fit(Training(rows, (), text_form(instruction="Write."), base, settings, guide=found), Workspace(space, 1, progress))
     assert (space / "change.safetensors").is_file()
     assert any("tokens of the guide are kept" in line for line in said)
     tokens = [json.loads((place / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"] for place in (space, bundle)]
@@ -125,10 +126,10 @@ def test_what_cannot_guide_is_refused_before_anything_is_taught(folder: Path, tm
     with pytest.raises(RecipeError, match=r"tokens are not those of the base.*same tokens"):
         build(recipe(folder, str(tmp_path / "strange")), tmp_path / "out", threads=1)
     with pytest.raises(UnknownPart, match="nowhere"):
-        open_guide(recipe(folder, "nowhere"), base, {}, Silent())
+        open_guide(recipe(folder, "nowhere"), base, text_form(), Silent())
     with pytest.raises(BaseError, match="a decoder is needed"):
-        open_guide(recipe(folder, "minilm"), base, {}, Silent())
-    assert open_guide(recipe(folder, None), base, {}, Silent()) is None
+        open_guide(recipe(folder, "minilm"), base, text_form(), Silent())
+    assert open_guide(recipe(folder, None), base, text_form(), Silent()) is None
     assert not (tmp_path / "out").exists()
 
 
@@ -142,17 +143,17 @@ def test_the_guide_reaches_the_step_and_is_part_of_its_key(folder: Path, tmp_pat
     base = find(str(folder / "base"))
     wanted = recipe(folder, "large")
     settings = wanted.sections["train"]
-    guide = open_guide(wanted, base, {}, Silent())
+    guide = open_guide(wanted, base, text_form(), Silent())
     assert guide is not None and guide.folder == folder / "large"
     task, rows = registry.find("tasks", "write"), [Row("a", "b"), Row("c", "d")]
     bench = StudentTrainer(StepResults(tmp_path), task, {"decoder": base}, 0, 1, Silent(), guide)
-    keys = [bench.fit("decoder", settings, rows, (), {}, None, "teach").key]
+    keys = [bench.fit("decoder", settings, rows, (), text_form(), None, "teach").key]
     assert seen[-1].guide == guide
     # Other weights under the same name are another step.
     other = replace(guide, sha256=find(str(folder / "other")).sha256)
-    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), {}, None, "teach").key)
-    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), {}, None, "teach").key)
-    keys.append(bench.fit("decoder", DecoderSettings(), rows, (), {}, None, "teach").key)
+    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), text_form(), None, "teach").key)
+    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), text_form(), None, "teach").key)
+    keys.append(bench.fit("decoder", DecoderSettings(), rows, (), text_form(), None, "teach").key)
     assert seen[-1].guide is None, "settings that name no guide get none"
     assert keys[1] == keys[2] and len(set(keys)) == 3 == len(seen)
 

@@ -82,7 +82,7 @@ def test_several_labels(base: Path, tmp_path: Path) -> None:
         labels = sorted(rng.sample(sorted(MARKS), rng.randint(1, 2)))
         rows.append({"text": text(rng, *labels), "labels": "|".join(labels)})
     model = load(made(tmp_path, base, rows, classify={"multi_label": True, "class_weights": "balanced"}), 1)
-    assert model.form["multi_label"]
+    assert model.form.multi_label
     reply = model.predict(["i want refund and it is late"])[0]
     assert reply.output == ["billing/refund", "parcel/late"]
     assert 0 <= reply.score <= 1

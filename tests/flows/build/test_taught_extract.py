@@ -15,7 +15,6 @@ import pytest
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import TeacherError
-from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import joined
 from smidgen.data.teacher.settings import TeacherSettings
@@ -82,7 +81,7 @@ def taught(wanted: recipe.Recipe) -> tuple[Examples, Examples]:
     """The examples before and after teaching."""
     task = registry.find("tasks", wanted.task)
     before = read_examples(wanted, task)
-    return before, teach(wanted, formed(task, before.form), before, base=None, fresh=False, threads=1, progress=Silent())
+    return before, teach(wanted, task.formed(before.form), before, base=None, fresh=False, threads=1, progress=Silent())
 
 
 def words(row: Any) -> list[tuple[str, str]]:
@@ -200,8 +199,8 @@ def test_fields_are_asked_for_by_their_schema_and_checked_against_it(server: Tea
     assert facts.dropped["the answer could not be used: it is not JSON"] > 2
     assert len(new) > 20 and all(row.output == fields_of(joined(row.input)) for row in new)
     body = server.seen[0]
-    assert body["response_format"]["json_schema"]["schema"] == before.form["schema"] and body["response_format"]["json_schema"]["strict"]
-    assert json.dumps(before.form["schema"]) in body["messages"][0]["content"]
+    assert body["response_format"]["json_schema"]["schema"] == before.form.json_schema and body["response_format"]["json_schema"]["strict"]
+    assert json.dumps(before.form.json_schema) in body["messages"][0]["content"]
     assert json.loads(body["messages"][2]["content"]).keys() == {"order", "thing", "colour"}
 
 

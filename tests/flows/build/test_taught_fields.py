@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import RecipeError
-from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.build import pipeline as building
@@ -42,12 +41,12 @@ def recipe(folder: Path, student: str, standing: bool) -> Recipe:
 def joined(own: Recipe) -> tuple[Examples, Examples]:
     task = registry.find("tasks", "extract")
     examples = read_examples(own, task)
-    return examples, teaching._joined(formed(task, examples.form), examples, TAUGHT, TeacherFacts(source="a model"))
+    return examples, teaching._joined(task.formed(examples.form), examples, TAUGHT, TeacherFacts(source="a model"))
 
 
 def test_values_that_taught_rows_alone_have_are_learnt(tmp_path: Path) -> None:
     before, after = joined(recipe(tmp_path, "tagger", standing=True))
-    (own,), (both,) = before.form["tagged"]["choices"], after.form["tagged"]["choices"]
+    (own,), (both,) = before.form.tagged["choices"], after.form.tagged["choices"]
     assert own["values"] == ["good", "bad"] and both["values"] == ["good", "bad", "odd"]
     assert {**after.form, "tagged": {}} == {**before.form, "tagged": {}}
 
@@ -56,11 +55,11 @@ def test_values_that_taught_rows_alone_have_are_learnt(tmp_path: Path) -> None:
 def test_who_can_learn_is_settled_after_teaching(student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = recipe(tmp_path, student, standing=False)
     before, after = joined(own)
-    assert "against" in before.form["tagged"] and after.form["tagged"]["kinds"] == ["name"]
+    assert "against" in before.form.tagged and after.form.tagged["kinds"] == ["name"]
     seen: list[Any] = []
 
     def train(recipe: Recipe, task: Any, examples: Examples, bench: Any, kinds: list[str]) -> Any:
-        seen.append((task.students, kinds, examples.form["tagged"]["kinds"], sorted(bench.bases)))
+        seen.append((task.students, kinds, examples.form.tagged["kinds"], sorted(bench.bases)))
         raise InterruptedError("far enough")
 
     monkeypatch.setattr(building, "_train", train)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from tests.flows.build.test_teaching import describe, taught, writer
+from tests.forms import field_form, label_form, span_form, text_form
 from tests.teacher_server import words_alone  # noqa: F401
 
 from smidgen.core.errors import RecipeError
-from smidgen.core.parts import formed
+from smidgen.core.forms import Form
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
@@ -35,6 +36,7 @@ class Canned:
     """As much of a loaded bundle as a teacher needs of one."""
 
     manifest: Any
+    form: Form
     answer: Callable[[str], Reply]
     name: str = "large"
 
@@ -45,19 +47,19 @@ class Canned:
         """Nothing is held."""
 
 
-def canned(monkeypatch: pytest.MonkeyPatch, task: str, form: dict[str, Any], answer: Callable[[str], Reply]) -> None:
+def canned(monkeypatch: pytest.MonkeyPatch, task: str, form: Form, answer: Callable[[str], Reply]) -> None:
     """Every bundle that is opened to teach answers so."""
-    monkeypatch.setattr(teachers, "load", lambda folder, threads: Canned(SimpleNamespace(task=task, form=form), answer))
+    monkeypatch.setattr(teachers, "load", lambda folder, threads: Canned(SimpleNamespace(task=task), form, answer))
 
 
-def opened(form: dict[str, Any]) -> BundleTeacher:
-    return BundleTeacher(Path("large"), formed(registry.find("tasks", "extract"), form), form, 1)
+def opened(form: Form) -> BundleTeacher:
+    return BundleTeacher(Path("large"), registry.find("tasks", "extract").formed(form), form, 1)
 
 
 def test_fields_come_in_the_students_own_order_with_what_is_missing_null(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"plain": {"thing": "lamp", "order": "FH-1"}, "strange": {"thing": "lamp", "order": "FH-1", "colour": "red"}}
-    canned(monkeypatch, "extract", {"schema": {}}, lambda text: Reply(answers[text], 0.8))
-    teacher, rows = opened({"schema": SCHEMA, "derived": False}), [Row("plain", None), Row("strange", None)]
+    canned(monkeypatch, "extract", field_form({}), lambda text: Reply(answers[text], 0.8))
+    teacher, rows = opened(field_form(SCHEMA)), [Row("plain", None), Row("strange", None)]
     plain, strange = teacher.verdicts(rows, 1, "ask", Silent())
     assert list(plain.output.items()) == [("order", "FH-1"), ("count", None), ("thing", "lamp")] and plain.agreement == 0.8
     assert strange.output is None and strange.why_not == "the answer could not be used: it does not fit the schema"
@@ -69,21 +71,21 @@ def test_spans_stay_where_the_bundle_found_them_and_get_the_students_kinds(monke
     second = {"start": 16, "end": 19}
     assert text[16:19] == "mug" and text.find("mug") == 3
     labels = {text: "PRODUCT", f"{text}.": "person"}
-    canned(monkeypatch, "extract", {"kinds": []}, lambda asked: Reply([{**second, "label": labels[asked]}], 0.9))
-    known, unknown = opened({"kinds": ["product"]}).verdicts([Row(asked, None) for asked in labels], 1, "ask", Silent())
+    canned(monkeypatch, "extract", span_form(), lambda asked: Reply([{**second, "label": labels[asked]}], 0.9))
+    known, unknown = opened(span_form(["product"])).verdicts([Row(asked, None) for asked in labels], 1, "ask", Silent())
     assert known.output == [{**second, "label": "product"}]
     assert unknown.output is None and unknown.why_not.endswith("a span has a label that is none of yours")
 
 
 def test_one_of_several_labels_that_is_not_the_students_own_is_not_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, list[str]] = {"known": ["a", "b"], "strange": ["a", "c"], "none": []}
-    form = {"labels": ["a", "b"], "multi_label": True}
-    canned(monkeypatch, "classify", {"labels": ["a", "b", "c"], "multi_label": True}, lambda text: Reply(answers[text], 0.9))
+    form = label_form("ab", multi_label=True)
+    canned(monkeypatch, "classify", label_form("abc", multi_label=True), lambda text: Reply(answers[text], 0.9))
     teacher = BundleTeacher(Path("large"), registry.find("tasks", "classify"), form, 1)
     known, strange, none = teacher.verdicts([Row(text, None) for text in answers], 1, "ask", Silent())
     assert (known.output, none.output, strange.output) == (["a", "b"], [], None) and "none of yours" in strange.why_not
     with pytest.raises(RecipeError, match="another shape"):
-        BundleTeacher(Path("large"), registry.find("tasks", "classify"), {"labels": ["a", "b"]}, 1)
+        BundleTeacher(Path("large"), registry.find("tasks", "classify"), label_form("ab"), 1)
 
 
 def test_texts_that_are_cut_empty_or_far_too_long_are_not_taught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_texts_that_are_cut_empty_or_far_too_long_are_not_taught(monkeypatch: py
             return Reply("  ", 0.0, facts={"finished": True})
         return Reply("oak " * 300 if "green" in text else describe(text), 0.7, facts={"finished": True})
 
-    canned(monkeypatch, "write", {}, answer)
+    canned(monkeypatch, "write", text_form(), answer)
     before, after = taught(writer(tmp_path, "large", min_quality=0.0))
     new, facts = after.fit[len(before.fit) :], after.teacher
     pool = (tmp_path / "pool.csv").read_text(encoding="utf-8").splitlines()[1:]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forms import label_form, text_form
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -84,7 +85,7 @@ def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypa
     bench = training.StudentTrainer(steps, registry.find("tasks", "classify"), {}, 0, 1, Heard())
     linear = registry.find("students", "linear")
     rows = [Row("where is my parcel", "x"), Row("please send an invoice", "y")] * 8
-    form = {"labels": ["x", "y"], "multi_label": False, "unknown": None}
+    form = label_form("xy")
 
     def broken(self: Any, given: Any, space: Any) -> None:
         (space.folder / "smidgen_spent.json").write_text('{"seconds": 50, "watt_hours": 3}', encoding="utf-8")
@@ -114,7 +115,7 @@ def test_an_edited_base_is_asked_anew(tmp_path: Path, name: str) -> None:
     def fitted() -> Path:
         base = find(str(folder), family="decoder")
         bench = StudentTrainer(steps, registry.find("tasks", "write"), {"decoder": base}, 0, 1, Silent())
-        return bench.fit("prompted", PromptedSettings(shots=1), ROWS, (), {"instruction": "Write."}, None, "prompt").folder
+        return bench.fit("prompted", PromptedSettings(shots=1), ROWS, (), text_form(instruction="Write."), None, "prompt").folder
 
     first = fitted()
     assert fitted() == first

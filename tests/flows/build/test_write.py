@@ -18,7 +18,8 @@ from tests.students.tiny_decoder import tiny_decoder
 from smidgen.bundles.open import open_bundle
 from smidgen.cli.main import code
 from smidgen.core.errors import GateError
-from smidgen.core.parts import EngineSpec, Form, Raw
+from smidgen.core.forms import Form
+from smidgen.core.parts import EngineSpec, Raw
 from smidgen.core.rows import Text
 from smidgen.flows.build import packaging
 from smidgen.flows.build.packaging import UNAIDED

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import certified_bundle, score, unlooked, write_pairs  # noqa: F401
+from tests.forms import label_form, span_form, text_form
 from tests.tasks.test_write import products
 from tests.teacher_server import Fault, TeacherServer, teacher_server
 
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, InputError, RecipeError, TeacherError
+from smidgen.core.parts import Task
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -167,7 +169,7 @@ def test_losses_that_a_task_does_not_know_are_refused(writer: Any) -> None:
     with pytest.raises(InputError, match="only texts have a choice"):
         losses.choose_loss("attributes", classify.part, {})
     with pytest.raises(InputError, match="does not check attributes"):
-        losses.choose_loss("attributes", write.part, {**FORM, "attributes": False})
+        losses.choose_loss("attributes", write.part, FORM.model_copy(update={"attributes": False}))
 
 
 def test_a_judges_marks_are_a_loss_and_its_error_is_paid(writer: Any, tmp_path: Path, server: TeacherServer) -> None:
@@ -242,7 +244,7 @@ def test_the_loop_certifies_attributes_whatever_the_report_says_of_likeness(writ
 
 
 def test_a_challenger_that_checks_no_attributes_is_not_certified_by_them(writer: Any) -> None:
-    without = SimpleNamespace(**{**vars(writer), "form": {**FORM, "attributes": False}})
+    without = SimpleNamespace(**{**vars(writer), "form": FORM.model_copy(update={"attributes": False})})
     found = certify_version(
         without, told(lamps(400)), LineCertificateSettings(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent()
     )
@@ -263,7 +265,7 @@ def test_a_certificate_whose_reference_and_measure_do_not_agree_is_not_read(writ
         papers.read(done.file)
 
 
-DISAGREEMENT_FORM = {"labels": ["billing/refund", "shipping"], "multi_label": False, "temperature": 1.0}
+DISAGREEMENT_FORM = label_form(["billing/refund", "shipping"])
 
 
 @pytest.mark.parametrize(
@@ -286,14 +288,14 @@ def test_a_label(said: str, expected: float) -> None:
 
 
 def test_several_labels_are_a_set() -> None:
-    form = {**DISAGREEMENT_FORM, "multi_label": True, "threshold": 0.5}
+    form = DISAGREEMENT_FORM.model_copy(update={"multi_label": True, "threshold": 0.5})
     reply = Reply(["billing/refund", "shipping"], 0.9)
     found = [disagreement(Classify(), form, "x", reply, said) for said in ("shipping, billing/refund", '{"labels": ["shipping"]}', "[]")]
     assert found == [0.0, 1.0, 1.0]
 
 
 def test_spans_are_all_or_nothing() -> None:
-    form = {"kinds": ["name"], "only": True}
+    form = span_form(["name"], only=True)
     reply = Reply([{"start": 5, "end": 9, "label": "name"}], 0.9)
     same, other = '[{"text": "Anna", "label": "name"}]', '[{"text": "I am", "label": "name"}]'
     wrapped = '{"spans": [{"text": "Anna", "label": "name"}]}'
@@ -302,7 +304,7 @@ def test_spans_are_all_or_nothing() -> None:
 
 
 def test_a_text_by_its_rouge() -> None:
-    form = {"attributes": False, "max_words": 5}
+    form = text_form(max_words=5)
     reply = Reply("a red stool of oak", 0.9)
     found = [disagreement(Write(), form, "x", reply, said) for said in ("a red stool of oak", "a red stool", "nothing alike", " ")]
     assert found[0] == 0.0 and 0.1 < found[1] < 0.5 and found[2:] == [1.0, 1.0]
@@ -310,7 +312,9 @@ def test_a_text_by_its_rouge() -> None:
 
 
 def test_a_task_that_no_teacher_knows_agrees_with_nobody() -> None:
-    class Deaf:
-        """Neither graded nor teachable."""
+    class Deaf(Classify):
+        """Not teachable."""
 
-    assert disagreement(Deaf(), {}, "x", Reply("a", 0.9), "a") == 1.0  # type: ignore[arg-type]
+        teachable, heard = False, Task.heard
+
+    assert disagreement(Deaf(), label_form(), "x", Reply("a", 0.9), "a") == 1.0

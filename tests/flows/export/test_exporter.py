@@ -84,7 +84,7 @@ def pack_writer(
         task="extract" if schema else "write",
         form={"schema": schema, "derived": False, "instruction": instruction, "temperature": 1.0, "shift": 0.0}
         if schema
-        else write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=instruction)),
+        else write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=instruction)).facts(),
         engine=EngineEntry.of(spec),
         student="decoder",
         headline="f1" if schema else "rougeL",
@@ -394,7 +394,7 @@ def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path)
     (tmp_path / "run.mjs").write_text(script + "console.log(JSON.stringify(rows.map((row) => decide(row, form))));", encoding="utf-8")
     given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.CLASSIFIED if name in form}})
     done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
-    replies, found = classify.decode({"logits": logits}, form), json.loads(done.stdout)
+    replies, found = classify.decode({"logits": logits}, classify.read_form(form)), json.loads(done.stdout)
     assert len(found) == len(replies) == 60
     if kind != "several":
         assert len({reply.output for reply in replies}) >= 4

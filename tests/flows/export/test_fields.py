@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forms import field_form
 
 from smidgen.core.rows import Row
 from smidgen.flows.export import onnx_web
@@ -131,9 +132,9 @@ def test_objects_and_scores_are_those_of_the_task(tmp_path: Path) -> None:
     rows = [Row(row["text"], row["fields"], number) for number, row in enumerate(sample("fields_train"), 1)]
     form = ExtractFields(ExtractSettings).form(rows, ExtractSettings(schema_file=schema))
     form |= {"temperature": 1.7, "shift": -0.2}
-    form["tagged"]["threshold"] = 0.45
+    form.tagged["threshold"] = 0.45
     task, drawn = ExtractFields(ExtractSettings, form), random.Random(3)
-    kinds, choices = form["tagged"]["kinds"], form["tagged"]["choices"]
+    kinds, choices = form.tagged["kinds"], form.tagged["choices"]
     raw: dict[str, list[Any]] = {"spans": [], "choices": [], "inputs": []}
     for row in [*task.marked(rows, form), *task.marked(rows, form)]:
         text = str(row.input)
@@ -212,7 +213,7 @@ const { schema, values } = JSON.parse(fs.readFileSync(0));
 console.log(JSON.stringify(values.map((value) => { const made = settled(value, schema); return fault(made, schema) ? null : made; })));
 """
     got = node(tmp_path, script, {"schema": onnx_web.browser_schema(deep()), "values": values})
-    task = ExtractFields(ExtractSettings, {"schema": deep(), "derived": False})
+    task = ExtractFields(ExtractSettings, field_form(deep()))
     wanted: list[Any] = []
     for value in values:
         try:

@@ -73,7 +73,7 @@ def test_the_page_reads_and_decides_as_the_tagger_does(level: str, tmp_path: Pat
         assert [(window["ids"], window["shapes"]) for window in got["windows"]] == wanted, text
     chain = TagChain(transitions)
     raw = {"spans": [reader.spans(r, t, chain) for r, t in zip(readings, tables, strict=True)], "inputs": TEXTS}
-    replies = extract.decode(raw, FORM)
+    replies = extract.decode(raw, extract.read_form(FORM))
     assert sum(len(reply.output) for reply in replies) > 30
     for text, got, reply in zip(TEXTS, found, replies, strict=True):
         places = [0, *np.cumsum([len(letter.encode("utf-16-le")) // 2 for letter in text]).tolist()]

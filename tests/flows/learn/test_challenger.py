@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.flows.learn.test_cycle import DAY, NOW, _home, data, line, run, trained  # noqa: F401
+from tests.forms import label_form, text_form
 
 from smidgen.flows.learn import challenger
 from smidgen.store.line import Line
@@ -32,9 +33,9 @@ def test_the_user_may_let_it_forget(line: Line, tmp_path: Path, monkeypatch: pyt
 
 
 def test_only_labels_are_lost() -> None:
-    champion = {"labels": ["a", "b", "c"], "unknown": "other"}
-    assert challenger.find_lost_labels(champion, {"labels": ["c", "d", "a"], "unknown": "other"}) == ("b",)
-    assert challenger.find_lost_labels(champion, {"labels": ["a", "b", "c"]}) == ("other",)
-    assert challenger.find_lost_labels(champion, {"labels": ["a", "b", "c", "other"]}) == ()
-    assert challenger.find_lost_labels({"max_tokens": 3}, {"max_tokens": 4}) == ()
+    champion = label_form("abc", unknown="other")
+    assert challenger.find_lost_labels(champion, label_form("cda", unknown="other")) == ("b",)
+    assert challenger.find_lost_labels(champion, label_form("abc")) == ("other",)
+    assert challenger.find_lost_labels(champion, label_form(["a", "b", "c", "other"])) == ()
+    assert challenger.find_lost_labels(text_form(max_tokens=3), text_form(max_tokens=4)) == ()
     assert "l0, l1, l2, l3, l4 and 3 more" in challenger.why_kept_out([f"l{number}" for number in range(8)], champion)

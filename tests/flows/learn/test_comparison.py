@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from smidgen.core.rows import Row
 from smidgen.flows.learn import comparison, schedule
 from smidgen.flows.learn.comparison import Comparison, compare_shares, decide_promotion, is_certificate_needed
 from smidgen.flows.learn.schedule import LearnSchedule, parse_duration, run_schedule
+from smidgen.tasks.classify import Classify
 
 BETTER = Comparison(100, 0.8, 0.9, 12, 2, 0.006, 0.001, 0.05, 0.02)
 ALIKE = Comparison(900, 0.8, 0.8, 5, 5, 0.62, 0.01, 0.05, 0.02)
@@ -81,7 +83,7 @@ def test_what_each_answers_is_compared_row_by_row() -> None:
 def model(*answers: str) -> Any:
     """Answers so, text by text."""
     waiting = list(answers)
-    return SimpleNamespace(task=object(), form={}, predict=lambda texts: [Reply(waiting.pop(0), 0.5) for _ in texts])
+    return SimpleNamespace(task=Classify(), form={}, predict=lambda texts: [Reply(waiting.pop(0), 0.5) for _ in texts])
 
 
 def test_the_contest_counts_rows_and_tests_what_differs() -> None:
@@ -96,16 +98,15 @@ def test_the_contest_counts_rows_and_tests_what_differs() -> None:
 
 
 def test_graded_answers_are_compared_by_their_grades() -> None:
-    class Task:
-        def gathered(self, rows: Any) -> Any:
-            return rows
+    class GradedTask(Classify):
+        graded = True
 
-        def grades(self, rows: list[Row], replies: list[Reply], form: Any) -> list[float]:
+        def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> list[float]:
             return [float(reply.output) for reply in replies]
 
     def grader(*grades: float) -> Any:
         made = model(*map(str, grades))
-        made.task = Task()
+        made.task = GradedTask()
         return made
 
     rows = [taken(f"text {number}", "a") for number in range(200)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.forms import label_form, span_form, text_form
 
 from smidgen.core.errors import BundleError
 from smidgen.core.progress import Silent
@@ -28,7 +29,7 @@ from smidgen.tasks.write import Write, WriteSettings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = "ab" * 16
-FORM = {"labels": ["billing", "shipping"], "multi_label": False, "temperature": 1.0}
+FORM = label_form(["billing", "shipping"])
 
 
 def taken(text: str, output: object = "billing", source: Source = "data", days: int = 0, **more: object) -> LineRow:
@@ -165,7 +166,7 @@ def test_a_held_out_answer_that_is_no_whole_text_stays_to_be_disagreed_with(stat
 
 
 def test_what_no_large_model_could_have_meant_stays_of_other_tasks_too() -> None:
-    spans = {"kinds": ["name"], "only": True}
+    spans = span_form(["name"], only=True)
     found = traffic_rows.rows_of_pairs(
         [(pair("I am Anna", "I see a name", True), ()), (pair("I am Anna too", "I see a name"), ())],
         Extract(),
@@ -174,7 +175,7 @@ def test_what_no_large_model_could_have_meant_stays_of_other_tasks_too() -> None
         KEY,
     )
     assert [one.unread for _, one in found.rows] == [True]
-    texts = {"instruction": "", "attributes": False, "max_words": 5}
+    texts = text_form(max_words=5)
     wordy = "a red stool " * 40
     found = traffic_rows.rows_of_pairs(
         [(one, ()) for one in (pair("a", wordy, True), pair("b", wordy), pair("c", " ", True))], Write(), texts, WriteSettings(), KEY
@@ -208,7 +209,7 @@ def test_an_answer_held_to_a_schema_is_read_as_an_audit_reads_it() -> None:
     assert [(one.row.output, one.heard) for _, one in found.rows] == [("shipping", True), ("shipping", True)]
 
 
-@pytest.mark.parametrize("form", [None, FORM, {**FORM, "labels": ["[PLACE_1]", "billing"]}])
+@pytest.mark.parametrize("form", [None, FORM, FORM.model_copy(update={"labels": ("[PLACE_1]", "billing")})])
 def test_an_answer_that_was_masked_is_no_label(form: object) -> None:
     """Germany, France and Spain are all stored as `[PLACE_1]`: as a label they would be one."""
     said = [pair(f"to [PLACE_1] {number}", "[PLACE_1]", bool(number % 2)) for number in range(40)]
@@ -225,7 +226,7 @@ def test_an_answer_that_was_masked_is_no_label(form: object) -> None:
 
 
 def test_a_text_or_a_field_may_have_the_stand_ins_of_its_input_and_no_others() -> None:
-    texts = {"instruction": "", "attributes": False, "max_words": 50}
+    texts = text_form(max_words=50)
     said = [
         *(pair("from [PERSON_1]", "Dear [PERSON_1]"), pair("a", "Dear [PERSON_1]"), pair("b [PERSON_1]", "[PERSON_1] and [PERSON_2]")),
         pair("c", "Dear all"),

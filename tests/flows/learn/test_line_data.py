@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import LABELS, answer, pairs, text, write_pairs
+from tests.forms import label_form
 from tests.heard import Heard
 from tests.line_versions import line_of, version
 
@@ -27,7 +28,7 @@ from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-FORM = {"labels": list(LABELS), "multi_label": False, "temperature": 1.0}
+FORM = label_form(LABELS)
 
 
 @pytest.fixture(autouse=True)

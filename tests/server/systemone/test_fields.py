@@ -8,7 +8,7 @@ import pytest
 from tests.tasks.test_field_filling import FORM, SCHEMA
 from typesafe_sdk import Choice, Noul, RetryPolicy, Score, TypeSafeClient, TypeSafeUnprocessableEntityError
 
-from smidgen.core.parts import formed
+from smidgen.core.forms import FieldForm
 from smidgen.tasks.extract import part
 
 NAMED = {**SCHEMA, "properties": {**SCHEMA["properties"], "name": {"type": "string"}}, "required": ["wish", "name"]}
@@ -19,10 +19,10 @@ def field_model(word_model):
     class FieldModel(word_model):
         """A tagger of orders, sure of what it is: `nameless` in a text makes it refuse."""
 
-        def __init__(self, name: str = "orders", form: dict[str, Any] | None = None) -> None:
+        def __init__(self, name: str = "orders", form: FieldForm | None = None) -> None:
             super().__init__(name)
-            self.form = form or {**FORM, "schema": NAMED}
-            self.task = formed(part, self.form)
+            self.form = form or FORM.model_copy(update={"json_schema": NAMED})
+            self.task = part.formed(self.form)
 
         def predict(self, texts):
             self.batches.append(len(texts))
@@ -105,7 +105,7 @@ def test_what_no_field_can_answer_is_refused(ask, question, reason):
 
 def test_two_fields_with_the_same_values_are_told_apart_by_name(serve, field_model):
     schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "size": {"type": ["string", "null"], "enum": ["refund", "repair", None]}}}
-    server = serve(field_model(form={**FORM, "schema": schema}))
+    server = serve(field_model(form=FORM.model_copy(update={"json_schema": schema})))
 
     def choice(name: str) -> Any:
         question = {"type": "choice", "criteria": {"refund": None, "repair": None}}
@@ -117,7 +117,7 @@ def test_two_fields_with_the_same_values_are_told_apart_by_name(serve, field_mod
 
 
 def test_a_decoder_is_refused_with_the_reason(serve, field_model):
-    form = {name: value for name, value in FORM.items() if name != "tagged"}
+    form = FORM.model_copy(update={"tagged": None})
     refused = serve(field_model(form=form)).post("/v1/systemone", {"state": "A S", "questions": {"paid": {"type": "noul"}}})
     assert refused.status_code == 422
     assert "orders writes its fields, and has one score for all of them" in refused.json()["detail"][0]["msg"]

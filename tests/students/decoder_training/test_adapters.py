@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.forms import text_form
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -64,7 +65,7 @@ def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: s
         folder.mkdir()
         out.mkdir()
         settings = DecoderSettings(method=method, epochs=6, batch_rows=4, precision="f32", qat=qat)
-        decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Silent()))
+        decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, Silent()))
         assert open_decoder(folder).facts["rounded"] == (qat == "q4-0")
         spec = q4_0.part.apply(decoder.part.export(folder, out), out, packed, [])
         whole, small = taught(open_decoder(folder)), read(packed / str(spec.options["model"]))
@@ -92,7 +93,7 @@ def test_where_rounding_costs_too_much_it_is_given_up(
             said.append(text)
 
     settings = DecoderSettings(epochs=6, batch_rows=4, precision="f32", qat="auto")
-    decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Heard()))
+    decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, Heard()))
     facts = open_decoder(folder).facts
     assert facts["rounded"] is kept and rounded_loss in facts["held_loss"]
     assert any("taught without" in text for text in said) is not kept

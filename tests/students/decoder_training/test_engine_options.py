@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.forms import text_form
 from tests.students.tiny_decoder import copying_rows, tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -103,7 +104,7 @@ def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_
     folder, out = tmp_path / "fit", tmp_path / "out"
     folder.mkdir(), out.mkdir()
     settings = DecoderSettings(epochs=4, learning_rate=1e-2, batch_rows=4, precision="f32", qat="none")
-    training = Training(rows, (), {"max_tokens": 60}, find(str(tiny_decoder(tmp_path / "base")), family="decoder"), settings)
+    training = Training(rows, (), text_form(max_tokens=60), find(str(tiny_decoder(tmp_path / "base")), family="decoder"), settings)
     decoder.part.fit(training, Workspace(folder, 1, Heard()))
     spec = decoder.part.export(folder, out)
     assert spec.options["draft"] == "lookup" and any(text.startswith("drafting: lookup, up to") for text in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.forms import text_form
 
 from smidgen.bases.lookup import find
 from smidgen.core.rows import Row
@@ -75,10 +76,10 @@ ODD = [f"{number} {number} {number}" for number in range(14)]
 
 def test_the_best_are_found_behind_others() -> None:
     rows = [Row("lamp", [*ODD, *GOOD])]
-    assert {row.output for row in chosen(rows, {}, 6)} == set(GOOD)
+    assert {row.output for row in chosen(rows, text_form(), 6)} == set(GOOD)
 
 
 def test_as_many_are_taught_as_are_asked_for() -> None:
     rows = [Row("lamp", answer, number) for number, answer in enumerate([*ODD, *GOOD], start=1)]
-    assert len(chosen(rows, {}, 16)) == 16
-    assert [row.output for row in chosen(rows, {}, 100)] == [*ODD, *GOOD]
+    assert len(chosen(rows, text_form(), 16)) == 16
+    assert [row.output for row in chosen(rows, text_form(), 100)] == [*ODD, *GOOD]

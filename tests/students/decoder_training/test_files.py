@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.forms import text_form
 from tests.students.tiny_decoder import KINDS, tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -25,7 +26,7 @@ def test_sizes_are_those_of_the_files(tmp_path: Path, kind: str) -> None:
     folder, out = tmp_path / "student", tmp_path / "out"
     folder.mkdir()
     out.mkdir()
-    part.fit(Training(ROWS, (), {"instruction": "Write."}, base, PromptedSettings(shots=1)), Workspace(folder, 1, Silent()))
+    part.fit(Training(ROWS, (), text_form(instruction="Write."), base, PromptedSettings(shots=1)), Workspace(folder, 1, Silent()))
     spec = part.export(folder, out)
     forms: dict[str, TensorBytes] = {"f16": bytes_in_16_bits}
     for name in ("q8-0", "q4-0"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.forms import text_form
 from tests.students.decoder_training.test_pruning import Stopping
 from tests.students.tiny_decoder import tiny_decoder, weights
 
@@ -198,7 +199,9 @@ def test_a_guide_of_other_tokens_is_refused(base: Path, larger: Path, tmp_path: 
     assert ids_kept_of(base, other) is None
     with pytest.raises(TrainError, match=r"tokens are not the student's.*needs the student's tokens"):
         guide_model(other, base, base, None, [], torch.float32)
-    training = Training(ROWS, (), {}, find(str(base)), DecoderSettings(epochs=1, precision="f32", guide="x"), guide=find(str(other)))
+    training = Training(
+        ROWS, (), text_form(), find(str(base)), DecoderSettings(epochs=1, precision="f32", guide="x"), guide=find(str(other))
+    )
     with pytest.raises(TrainError, match="tokens are not the student's"):
         decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
 
@@ -229,7 +232,7 @@ def test_a_stopped_guided_run_ends_as_one_that_was_not(
 ) -> None:
     monkeypatch.setattr(decoder, "_CHECKPOINT_SECONDS", 0.0)
     settings = DecoderSettings.model_validate({"epochs": 4, "batch_rows": 4, "precision": "f32", "guide": str(larger), **more})
-    training = Training(ROWS, (), {"max_tokens": 6}, find(str(base)), settings, guide=find(str(larger)))
+    training = Training(ROWS, (), text_form(max_tokens=6), find(str(base)), settings, guide=find(str(larger)))
     told, changes = [], []
     for stop in (None, 2):
         folder = tmp_path / str(stop)
@@ -247,7 +250,7 @@ def test_a_stopped_guided_run_ends_as_one_that_was_not(
     alone = tmp_path / "alone"
     alone.mkdir()
     plain = settings.model_copy(update={"guide": None, "on_policy": 0.0})
-    decoder.part.fit(Training(ROWS, (), {"max_tokens": 6}, find(str(base)), plain), Workspace(alone, 1, Silent()))
+    decoder.part.fit(Training(ROWS, (), text_form(max_tokens=6), find(str(base)), plain), Workspace(alone, 1, Silent()))
     assert (alone / "change.safetensors").read_bytes() != changes[0], "the guide makes a difference"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.forms import text_form
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -134,7 +135,7 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
 def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[StoredDecoder, StoredDecoder]:
     """A decoder of six layers that is taught in one go, and one that is stopped while it is taught again; both are the same."""
     base = find(str(tiny_decoder(tmp_path / "tiny", layers=6, whole=True)), family="decoder")
-    training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
+    training = Training(ROWS, ROWS, text_form(), base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
     changes = []
     for stop in (None, "heal decoder"):
         folder = tmp_path / str(stop)
@@ -231,7 +232,7 @@ def test_what_cannot_be_left_out_is_refused_before_teaching(tmp_path: Path) -> N
     folder = tmp_path / "student"
     folder.mkdir()
     with pytest.raises(TrainError, match="cannot be dropped"):
-        decoder.part.fit(Training(ROWS, ROWS, {}, base, DecoderSettings(drop_neurons=0.01)), Workspace(folder, 1, Silent()))
+        decoder.part.fit(Training(ROWS, ROWS, text_form(), base, DecoderSettings(drop_neurons=0.01)), Workspace(folder, 1, Silent()))
     assert not list(folder.iterdir())
     with pytest.raises(ValueError, match="drop_neurons"):
         DecoderSettings(drop_neurons=0.25, adapter=True)

@@ -10,7 +10,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import RedactionError
-from smidgen.core.parts import Form
+from smidgen.core.forms import Form, Renaming
 from smidgen.core.rows import Row, joined
 from smidgen.data.row_selection import Embed
 from smidgen.data.teacher.questions import TeacherQuestion
@@ -61,40 +61,11 @@ def describe_job(description: str, form: Form, find: Find | None) -> JobDescript
     if find is None:
         return JobDescription(description, form)
     redactor = Redactor(find, forms=text_patterns.usual_spans)
-    told = dict(form)
-    if "kinds" in form:
-        redactor.keep("text", "label")  # the names of the answer's own fields
-    for name in ("labels", "kinds"):
-        if name in form:
-            told[name] = [redactor.name(label) for label in form[name]]
-    if isinstance(form.get("unknown"), str):
-        told["unknown"] = redactor.name(form["unknown"])
-    if "schema" in form:
-        told["schema"] = _redacted_schema(form["schema"], redactor)
-    if isinstance(form.get("instruction"), str):
-        told["instruction"] = redactor.mask(form["instruction"])
+    if form.answer_keys:
+        redactor.keep(*form.answer_keys)
+    choice = functools.partial(redactor.name, value=True)
+    told = form.renamed(Renaming(redactor.name, redactor.mask, lambda value: changed(value, choice)))
     return JobDescription(redactor.mask(description), told, redactor)
-
-
-def _redacted_schema(node: Any, redactor: Redactor) -> Any:
-    """A schema of the same form: its fields and choices by their names, its descriptions as texts, the rest as it is."""
-    if isinstance(node, list):
-        return [_redacted_schema(one, redactor) for one in node]
-    if not isinstance(node, Mapping):
-        return node
-    made: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "properties":
-            made[key] = {redactor.name(field): _redacted_schema(inner, redactor) for field, inner in value.items()}
-        elif key == "required":
-            made[key] = [redactor.name(field) for field in value]
-        elif key == "enum":
-            made[key] = [changed(one, lambda choice: redactor.name(choice, value=True)) for one in value]
-        elif key == "description":
-            made[key] = redactor.mask(value)
-        elif key != "pattern" or redactor.name(value) == value:  # a pattern with placeholders in it would fit nothing
-            made[key] = _redacted_schema(value, redactor)
-    return made
 
 
 def _unchanged(value: Any) -> Any:

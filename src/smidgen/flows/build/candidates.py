@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.core.errors import GateError
+from smidgen.core.forms import Form
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw, Task, writes
+from smidgen.core.parts import Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.core.settings import Settings
@@ -245,7 +246,7 @@ def candidate_of(
     texts = [row.input for row in rows]
     baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
     small = task.decode(bench.served(variant, texts), learnt.form)
-    whole = small if baseline and writes(task) else task.decode(bench.raw(learnt.final, texts), learnt.form)
+    whole = small if baseline and task.writes else task.decode(bench.raw(learnt.final, texts), learnt.form)
     before = task.measure(rows, whole, learnt.form)[task.headline]
     after = task.measure(rows, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import BaseError, DataError, RecipeError
-from smidgen.core.parts import Base, Form, Graded, Task, formed, most_columns, placing, writes
+from smidgen.core.forms import Form
+from smidgen.core.parts import Base, Task, placing
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, joined
 from smidgen.core.settings import Settings
@@ -94,7 +95,7 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    most_labels = most_columns(task)
+    most_labels = task.most_columns
     table = given.train if given else open_table(path_of(settings.train, recipe), settings=settings, most_labels=most_labels)
     rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
@@ -110,7 +111,8 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Mend the file: {command} --fix OUT")
     told = rows
     # From here on the task is the one of these rows, and theirs are the values that it knows.
-    kind, written = formed(task, form), writes(formed(task, form))
+    kind = task.formed(form)
+    written = kind.writes
     rows = _settled(rows, kind)
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     if settings.test is not None:
@@ -141,14 +143,14 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows: once,
         # where these are all the rows that the form was made of.
         form = task.form(rows, asked)
-        kind = formed(task, form)
+        kind = task.formed(form)
         rows, test = _settled(rows, kind), _settled(test, kind)
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
     strata = kind.strata(rows)
-    most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
+    most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(form) else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
     fit, held = split_rows(rows, strata, share, recipe.seed + 1, _groups(rows, written), minimum_per_stratum=1)
     # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
@@ -157,8 +159,7 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         raise DataError(
             "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
         )
-    if isinstance(kind, Graded):
-        held, test = kind.gathered(held), kind.gathered(test)
+    held, test = kind.gathered(held), kind.gathered(test)
     return Examples(
         rows if refit else fit,
         fit,
@@ -179,6 +180,11 @@ def _settled(rows: Sequence[Row], task: Task) -> list[Row]:
     """The rows with their outputs as the task has them, now that its form is known."""
     place = placing(task)
     return list(rows) if place is None else [replace(row, output=place(row.input, row.output)) for row in rows]
+
+
+def _has_unknown(form: Form) -> bool:
+    """Whether there is an answer for out-of-scope texts, whose threshold takes more rows than a temperature."""
+    return form.labelling is not None and form.labelling.unknown is not None
 
 
 def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], most: int) -> float:
@@ -273,9 +279,9 @@ def select_rows(recipe: Recipe, task: Task, examples: Examples, *, base: Base | 
     if embed is None:
         raise BaseError("rows cannot be compared without an encoder", value="data.select", todo="Fetch one first: smidgen pull minilm")
     vectors = embed([joined(row.input) for row in rows])
-    if "labels" in examples.form and not examples.form.get("multi_label"):
+    if (form := examples.form.single_label) is not None:
         labels = [str(row.output) for row in rows]
-        good = sound_rows([joined(row.input) for row in rows], labels, vectors, examples.form.get("unknown"))
+        good = sound_rows([joined(row.input) for row in rows], labels, vectors, form.unknown)
         chosen = [
             good[place] for place in row_selection.select_labelled(vectors[good], [labels[place] for place in good], count, recipe.seed)
         ]

@@ -18,8 +18,9 @@ from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Licence, Lineage, Manifest, MetricInterval
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
+from smidgen.core.forms import Form
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Base, Comparing, Form, Graded, Task, Unaided, writes
+from smidgen.core.parts import Base, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.core.version import VERSION
@@ -32,7 +33,8 @@ from smidgen.flows.build.training import StudentTrainer, StudentVariant
 from smidgen.flows.build.validation import CrossValidationRun
 from smidgen.flows.embedding import embedder
 from smidgen.flows.local_model import Model, load
-from smidgen.judge import classifier_sections, cost_estimate, field_sections, learning_curve, span_sections, writer_sections
+from smidgen.judge import classifier_sections, cost_estimate, learning_curve, writer_sections
+from smidgen.judge.answer_sections import answer_sections
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -150,7 +152,7 @@ def _manifest(story: BuildRecord, form: Form, variant: StudentVariant, metrics: 
         created=_now(),
         smidgen_version=VERSION,
         task=story.recipe.task,
-        form=form,
+        form=form.facts(),
         engine=EngineEntry.of(variant.spec),
         columns=Columns(input=names[0] if len(names) == 1 else names, label=examples.columns["label"]),
         base=BaseEntry(name=base.name, sha256=base.sha256, licence=base.licence, source=base.source) if base else None,
@@ -174,20 +176,13 @@ def write_report(
     """The report: measured numbers only; what was not measured is None."""
     examples, task, form = story.examples, story.task, learnt.form
     sections: dict[str, Any]
-    if isinstance(task, Graded):
+    if task.graded:
         grades = task.grades(examples.test, served, form)
-        sections = writer_sections.writer_sections(examples.test, served, grades, metrics, fitted=form.get("score") is not None)
+        sections = writer_sections.writer_sections(examples.test, served, grades, metrics, fitted=form.fitted)
         return _assembled(story, form, served, metrics, facts, model, sections)
     raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
-    plain = task.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
-    if "labels" in form:
-        sections = classifier_sections.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
-    elif "kinds" in form:
-        sections = span_sections.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
-    elif "schema" in form:
-        sections = field_sections.filling_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
-    else:
-        sections = {"metrics": classifier_sections.all_measured(metrics)}
+    plain = task.decode(raw, form.uncalibrated())
+    sections = answer_sections(task, form, examples.test, served, metrics, uncalibrated=plain, train=examples.train)
     return _assembled(story, form, served, metrics, facts, model, sections)
 
 
@@ -209,6 +204,8 @@ def _assembled(
         task=story.recipe.task,
         created=_now(),
         headline=task.headline,
+        units=dict(task.units),
+        closed=form.labelling is not None and not task.rows_name_labels,
         data=classifier_sections.data_facts(
             examples.train,
             examples.held,
@@ -277,11 +274,11 @@ def _baseline(story: BuildRecord, served: Sequence[Reply], form: Form) -> Baseli
     learnt, rows, served = story.trained.learnt[name], _rows_of_baseline(story, story.examples.test), _rows_of_baseline(story, served)
     texts = [row.input for row in rows]
     own = next(variant for variant in story.trained.variants.values() if variant.student == name)
-    raw = story.bench.served(own, texts) if writes(story.task) else story.bench.raw(learnt.final, texts)
+    raw = story.bench.served(own, texts) if story.task.writes else story.bench.raw(learnt.final, texts)
     replies = story.task.decode(raw, learnt.form)
     metrics, task = story.task.measure(rows, replies, learnt.form), story.task
-    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None
-    moved = task.change(rows, replies, served, form) if isinstance(task, Comparing) else None
+    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded else None
+    moved = task.change(rows, replies, served, form)
     return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades, moved)
 
 
@@ -289,7 +286,7 @@ def _unchanged(story: BuildRecord, served: Sequence[Reply], form: Form) -> Basel
     """The inputs given back as they are, on all test rows: what correcting and rewriting are held against, for it costs nothing. None where
     the training rows show that nobody would do that: their answers have little in common with their inputs."""
     task, rows = story.task, story.examples.test
-    if not isinstance(task, Graded) or not all(isinstance(row.input, str) for row in rows):
+    if not task.graded or not all(isinstance(row.input, str) for row in rows):
         return None
     learnt = [row for row in evenly(story.examples.train, _LOOKED_AT) if isinstance(row.input, str)]
     if not learnt or float(np.mean(task.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
@@ -357,7 +354,7 @@ def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float
 
 def _rows_compared(story: BuildRecord, items: Sequence[_Item]) -> Sequence[_Item]:
     """Of the test rows, or of the answers to them, those that alternatives are shown on: of a writer as many as it writes in `SECONDS`."""
-    if not writes(story.task):
+    if not story.task.writes:
         return items
     in_time = int(1e3 * WRITING_SECONDS / max(1.0, story.trained.variants[story.chosen.name].timing.p50))
     return evenly(items, min(MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
@@ -375,7 +372,7 @@ def _unaided(story: BuildRecord) -> list[BuildAlternative]:
     name, task = story.task.baseline, story.task
     student = registry.find("students", name)
     sample = story.trained.beside
-    if not isinstance(student, Unaided) or name not in story.trained.learnt or (sample is not None and not sample.unaided):
+    if student.unaided is None or name not in story.trained.learnt or (sample is not None and not sample.unaided):
         return []
     bench, form, train, rows = (
         story.bench,
@@ -407,18 +404,18 @@ def _speed(story: BuildRecord, timing: Timing, model: Model) -> SpeedFacts:
 
 
 def _cost(story: BuildRecord, form: Form, timing: Timing, served: Sequence[Reply]) -> Any:
-    texts, labels = [row.input for row in story.examples.test], form.get("labels")
+    texts, labels = [row.input for row in story.examples.test], form.labelling.labels if form.labelling is not None else ()
     answers = () if labels else [story.task.content(reply) for reply in served]
-    tokens_in, tokens_out = cost_estimate.tokens(texts, labels or (), answers)
+    tokens_in, tokens_out = cost_estimate.tokens(texts, labels, answers)
     return cost_estimate.estimate(tokens_in, tokens_out, texts_per_second=timing.texts_per_second, listed=bool(labels))
 
 
 def _curve(story: BuildRecord, form: Form, accuracy: float, per_class: Sequence[Any]) -> LearningCurve | None:
     base = story.bench.bases.get("encoder")
-    embed = embedder(base, story.bench.threads) if base is not None and "labels" in form else None
-    if embed is None:
+    embed = embedder(base, story.bench.threads) if base is not None and form.labelling is not None else None
+    if embed is None or form.labelling is None:
         return None
-    points = validation.learning_curve(story.examples.train, story.examples.test, form, accuracy, embed, story.bench.seed)
+    points = validation.learning_curve(story.examples.train, story.examples.test, form.labelling, accuracy, embed, story.bench.seed)
     found = learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)
     return found.model_copy(update={"about": validation.ABOUT}) if points else found
 

@@ -15,7 +15,7 @@ from smidgen.bundles.manifest import Lineage
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
+from smidgen.core.parts import WHOLE, Raw, Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, evenly
@@ -110,7 +110,7 @@ def build(
     examples = read_examples(recipe, task, given)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
     validation.check_errors_file(recipe, task, examples.form, errors)
-    task = formed(task, examples.form)
+    task = task.formed(examples.form)
     taught = recipe.settings(TeacherSettings).source is not None
     kinds = student_plan.students_to_train(recipe, task, examples.form, progress, more=taught)
     bases = student_plan.bases_of(recipe, kinds, progress)
@@ -119,7 +119,7 @@ def build(
     examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
     if taught:
         # What the taught rows show settles who can learn, and how.
-        task = formed(registry.find("tasks", recipe.task), examples.form)
+        task = registry.find("tasks", recipe.task).formed(examples.form)
         kinds = student_plan.students_to_train(recipe, task, examples.form, progress)
         bases = student_plan.bases_of(recipe, kinds, progress)
     for note in examples.notes:
@@ -157,7 +157,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: StudentTrainer
     for kind in kinds:
         settings = fitting[kind].settings
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
-        shown = writes(task) and kind == task.baseline and asked.kind != kind
+        shown = task.writes and kind == task.baseline and asked.kind != kind
         if shown and not _worth_timing(recipe, bench, kind, variants.values(), examples, sum(fit.seconds for fit in fits)):
             continue
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
@@ -240,9 +240,9 @@ def _blend(
     """Add the encoder and the static student answering together, where the held-out rows give the second a weight: they err on different
     texts, and together they cost hardly more than the encoder alone."""
     pair = BLEND.split("+")
-    if recipe.settings(StudentSettings).kind != "auto" or not set(pair) <= set(probes) or examples.form.get("multi_label"):
+    if recipe.settings(StudentSettings).kind != "auto" or not set(pair) <= set(probes) or (labels := examples.form.single_label) is None:
         return
-    names = [*examples.form["labels"], examples.form.get("unknown")]
+    names = labels.every
     known = [number for number, row in enumerate(examples.held) if row.output in names[: probes["encoder"][1]["logits"].shape[1]]]
     targets = np.array([names.index(examples.held[number].output) for number in known])
     first, second = (probes[kind][1]["logits"] for kind in pair)
@@ -329,10 +329,10 @@ def _pack_and_measure(story: packaging.BuildRecord, out: Path) -> _MeasuredDraft
     metrics = task.measure(rows, served, learnt.form)
     headline = metrics[task.headline]
     # Texts that are written anew would hide what the packed model lost: parity is of the likeliest ones.
-    some = evenly(range(len(rows)), _HELD_TO if isinstance(task, Graded) else len(rows))
+    some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
     compared, packed = [rows[place] for place in some], [first[place] for place in some]
     trained = task.decode(story.bench.raw(learnt.final, [row.input for row in compared]), learnt.form)
-    grades = (task.grades(compared, trained, learnt.form), task.grades(compared, packed, learnt.form)) if isinstance(task, Graded) else None
+    grades = (task.grades(compared, trained, learnt.form), task.grades(compared, packed, learnt.form)) if task.graded else None
     facts = parity.compare(
         compared,
         trained,

@@ -17,7 +17,8 @@ from smidgen.bundles.manifest import MANIFEST
 from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import BaseError, GateError, RecipeError
-from smidgen.core.parts import HALF, Base, Form, Marking, PredictsSize, Task, TensorBytes, Training, bytes_in_16_bits
+from smidgen.core.forms import Form
+from smidgen.core.parts import HALF, Base, PredictsSize, Task, TensorBytes, Training, bytes_in_16_bits
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.settings import Settings
 from smidgen.flows.build.examples import Examples
@@ -53,7 +54,7 @@ def students_to_train(recipe: Recipe, task: Task, form: Form, progress: Progress
     was named, or a gate needs the baseline that is not wanted.
     """
     asked = recipe.settings(StudentSettings).kind
-    barred = task.barred(form) if isinstance(task, Marking) else {}
+    barred = task.barred(form)
     for name, why in ({} if more else barred).items():
         if asked == name:
             raise RecipeError(
@@ -64,9 +65,10 @@ def students_to_train(recipe: Recipe, task: Task, form: Form, progress: Progress
         if asked == "auto":
             progress.say(f"{name} is not tried: {why}")
     kinds = [*(barred if more else ()), *task.students] if asked == "auto" else [asked]
-    # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
-    if asked == "static" and "encoder" in task.students:
-        kinds = ["encoder", "static"]
+    # The teacher of a student that is asked for by name is trained before it.
+    teacher = None if asked == "auto" else registry.find("students", asked).teacher
+    if teacher in task.students:
+        kinds = [teacher, asked]
     _made_small(recipe, [kind for kind in kinds if asked in ("auto", kind) and (kind != task.baseline or asked == kind)])
     others = [kind for kind in kinds if kind != task.baseline]
     if recipe.settings(StudentSettings).baseline != "none" or asked == task.baseline:
@@ -341,7 +343,7 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
             value=str(place),
             todo="Build it without --adapter, or name its base as the guide.",
         )
-    told, own = str(manifest.form.get("instruction", "")), str(form.get("instruction", ""))
+    told, own = str(manifest.form.get("instruction", "")), form.writing.instruction
     if told != own:
         progress.say(f"the guide was taught with another instruction ({told[:80]!r}), and will be told this one")
     opened = folder.find(_linked(bundle, weights[0]))

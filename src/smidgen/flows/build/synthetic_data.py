@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quoted
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -57,8 +58,8 @@ class GenerationPlan:
 def require_single(task: Task, examples: Examples) -> None:
     """Raises RecipeError for a task that no examples can be made for."""
     if (
-        not isinstance(task, Teachable)
-        or examples.form.get("multi_label")
+        not task.teachable
+        or (examples.form.labelling is not None and examples.form.labelling.multi_label)
         or any(not isinstance(row.input, str) for row in examples.fit[:1])
     ):
         raise RecipeError(
@@ -71,10 +72,10 @@ def require_single(task: Task, examples: Examples) -> None:
 def plan_generation(recipe: Recipe, task: Task, examples: Examples, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:
     """What to ask of a teacher that was tried, and what that will take."""
     settings = recipe.settings(TeacherSettings)
-    labelled = "labels" in examples.form
-    known = [row for row in examples.fit if not labelled or row.output in examples.form["labels"]]
+    labels = examples.form.labelling
+    known = [row for row in examples.fit if labels is None or row.output in labels.labels]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
-    wishes = generation.plan_requests(known, settings.generate, vectors, labelled, recipe.seed)
+    wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, recipe.seed)
     questions = [_question(wish, number, task, examples, teacher, settings) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     again = settings.generate * (settings.votes + ("score" in settings.uses))
@@ -101,7 +102,7 @@ def generate(
     """
     settings = recipe.settings(TeacherSettings)
     answers = teacher.ask([question for _, question in order.asked], "have new examples made", progress)
-    sieve = ExampleFilter([*order.known, *taught], [*examples.held, *examples.test], embed, "labels" in examples.form)
+    sieve = ExampleFilter([*order.known, *taught], [*examples.held, *examples.test], embed, examples.form.labelling is not None)
     sieve.dropped["personal data could not be redacted"] += order.unsafe
     found: list[Row] = []
     for (wish, _), answer in zip(order.asked, answers, strict=True):
@@ -118,7 +119,7 @@ def generate(
 
 def _output(task: Task, text: str, value: Any, recipe: Recipe, examples: Examples, teacher: RemoteTeacher) -> Any:
     """What a teacher gave as the output of a text that it made. Raises ValueError where it is none."""
-    if isinstance(task, Teachable) and isinstance(task, Overlapping):
+    if task.partial:
         # Stand-ins of names are put back; those of what the seeds hold are not: a text with one in it is not kept.
         value = changed(value, (teacher.opening.redactor or Redactor()).unmask)
         return task.heard(answer_text(value), examples.form, text)
@@ -129,12 +130,10 @@ def _question(
     wish: ExampleRequest, number: int, task: Task, examples: Examples, teacher: RemoteTeacher, settings: TeacherSettings
 ) -> TeacherQuestion | None:
     """What asks for a wish; None where its seeds cannot be made safe to send."""
-    assert isinstance(task, Teachable)
-    kept: Task = task
 
     def content(row: Row) -> Any:
-        shown = quoted(kept, row.output, examples.form, row.input)
-        return json.loads(shown) if isinstance(kept, Overlapping) else shown
+        shown = task.quoted(row.output, examples.form, row.input)
+        return json.loads(shown) if examples.form.json_answers else shown
 
     opening, redactor = teacher.opening, teacher.redactor()
     try:
@@ -173,8 +172,8 @@ def _labelled_alike(
 
 def _alike(task: Task, row: Row, output: Any, form: Form, least: float) -> bool:
     """Whether an output is the one that a row was made with: near enough to it where outputs can be more or less alike, else the same."""
-    if isinstance(task, Overlapping):
+    if task.partial:
         return task.overlap(output, row.output) >= least
-    if isinstance(task, Graded):
+    if task.graded:
         return task.grades([row], [Reply(output, 1.0)], form)[0] >= least
     return bool(output == row.output)

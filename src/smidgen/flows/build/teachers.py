@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quoted
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
@@ -72,7 +73,6 @@ class RemoteTeacher:
 
     def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
         self.opening = prompts.opening
-        assert isinstance(task, Teachable)
         self.name = settings.model
         self.asker, self.budget = asker, asker.budget
         self.took: list[TokenCount] = []
@@ -92,7 +92,7 @@ class RemoteTeacher:
             mine = [next(answers) for _ in questions]
             hear = functools.partial(self._heard, redactor, row.input)
             least = self._settings.min_agreement if votes > 1 else 0.0
-            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, isinstance(self._task, Overlapping)))
+            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, self._task.partial))
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
@@ -137,13 +137,12 @@ class RemoteTeacher:
         self.asker.close()
 
     def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
-        assert isinstance(self._task, Teachable)
         if not redactor.found:
             return self._task.heard(answer, self._form, text)
         if redactor.unknown(answer):  # it would be learnt as words
             raise ValueError("it holds a stand-in that stands for nothing")
         plain = redactor.unmask(answer)
-        if _as_json(self._task, self._form):
+        if self._form.json_answers:
             with contextlib.suppress(ValueError):  # what is no JSON is said so where it is heard
                 plain = json.dumps(changed(teacher_answers.json_in(answer), redactor.unmask), ensure_ascii=False)
         return self._task.heard(plain, self._form, text)
@@ -154,10 +153,8 @@ class BundleTeacher:
 
     def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
         self._model = load(folder, threads)
-        shape = ("labels", "kinds", "schema")
-        own = self._model.manifest.form
-        other = [name for name in shape if name in form] != [name for name in shape if name in own]
-        other = other or bool(form.get("multi_label")) != bool(own.get("multi_label"))
+        own = self._model.form
+        other = type(own) is not type(form) or (own.single_label is None) != (form.single_label is None)
         if self._model.manifest.task != task.name or other:
             made_for = self._model.manifest.task + (" in another shape" if self._model.manifest.task == task.name else "")
             self._model.close()
@@ -170,7 +167,7 @@ class BundleTeacher:
         self.took: list[TokenCount] = []
         self.redacted = 0
         self._task, self._form = task, form
-        self._allowed = {*form.get("labels", ()), *([form["unknown"]] if "unknown" in form else [])}
+        self._allowed = set(form.options)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
         """The bundle's answers, with the chances of its labels as shares. It answers alike every time, so one vote says it all."""
@@ -199,16 +196,16 @@ class BundleTeacher:
     def _verdict(self, reply: Reply, row: Row) -> VoteResult:
         if reply.output is None:
             return VoteResult(None, agreement=0.0, why_not="the teacher gave no answer that fits")
-        if isinstance(self._task, Overlapping | Graded):
+        if self._task.partial or self._task.graded:
             if not reply.facts.get("finished", True):
                 return VoteResult(None, agreement=0.0, why_not=CUT)
             try:
-                return VoteResult(self._settled(reply.output, row.input), agreement=reply.score)
+                return VoteResult(self._task.adopted(reply.output, self._form, row.input), agreement=reply.score)
             except ValueError as error:  # of a text the reason has its words and numbers in it, and cannot be counted
-                said = f": {error}" if isinstance(self._task, Overlapping) else ""
+                said = f": {error}" if self._task.partial else ""
                 return VoteResult(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
         labels = reply.output if isinstance(reply.output, list) else [reply.output]
-        if self._allowed and any(label not in self._allowed for label in labels):
+        if self._allowed and any(self._task.labelled(label, self._form) not in self._allowed for label in labels):
             return VoteResult(None, agreement=0.0, why_not="the teacher's label is none of yours")
         if not isinstance(reply.output, str) or not self._allowed:
             return VoteResult(reply.output, agreement=reply.score)
@@ -218,23 +215,6 @@ class BundleTeacher:
         rest = sorted((label for label in chances if label != reply.output), key=lambda label: -chances[label])
         shares = tuple((label, chances[label] / total) for label in (reply.output, *rest)) if rest else ()
         return VoteResult(reply.output, shares, reply.score)
-
-    def _settled(self, output: Any, text: Text) -> Any:
-        """The bundle's output in this job's own kinds, or in its schema's order and types: the bundle may have been made for others. Raises
-        ValueError for one that does not fit, and for a text that is empty or far too long."""
-        assert isinstance(self._task, Teachable)
-        if "kinds" not in self._form:
-            return self._task.heard(quoted(self._task, output, self._form, text), self._form, text)
-        settled, whole = [], joined(text)
-        for span in output:
-            # Each by its own words alone: where they stand the bundle says, and must not be looked for.
-            words = whole[span["start"] : span["end"]]
-            alone = quoted(self._task, [{**span, "start": 0, "end": len(words)}], self._form, words)
-            settled += [
-                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
-                for found in self._task.heard(alone, self._form, words)
-            ]
-        return settled
 
 
 def open_teacher(
@@ -252,7 +232,7 @@ def open_teacher(
     assert settings.source is not None
     if not settings.url:
         return BundleTeacher(recipe.folder / Path(settings.source).expanduser(), task, form, threads)
-    if not isinstance(task, Teachable):
+    if not task.teachable:
         raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
     return open_remote(settings, task, form, shown, embed, fresh, threads)
 
@@ -260,15 +240,15 @@ def open_teacher(
 def open_remote(
     settings: TeacherSettings, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
 ) -> RemoteTeacher:
-    """The model over HTTP that the settings name, for a task that is Teachable. Raises as `open_teacher` does."""
-    assert isinstance(task, Teachable)
+    """The model over HTTP that the settings name, for a task that is teachable. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
     budget = _budget(settings)
-    answers = [_answer(task, _first(row.output) if isinstance(task, Graded) else row.output, form, row.input) for row in shown]
+    answers = [_answer(task, _first(row.output) if task.graded else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
     system = "\n\n".join(text for text in (opening.description, task.lesson(opening.form)) if text)
+    schema = form.answer_schema
     prompts = TeacherPrompts(
         system,
         shown,
@@ -276,12 +256,12 @@ def open_remote(
         settings.examples,
         # A text may hold twice what any shown one does, and JSON may be laid out more widely than it is shown.
         settings.max_tokens
-        or (2 if isinstance(task, Overlapping) else 1) * answer_tokens([*map(answer_text, answers), *form.get("labels", ())]),
+        or (2 if task.partial else 1) * answer_tokens([*map(answer_text, answers), *(form.labelling.labels if form.labelling else ())]),
         settings.heat,
         opening,
         embed,
         # A schema with stand-ins in it would hold answers to them; then the words alone must do.
-        json.dumps(form["schema"], ensure_ascii=False) if "schema" in form and opening.form["schema"] == form["schema"] else "",
+        json.dumps(schema, ensure_ascii=False) if schema is not None and opening.form.answer_schema == schema else "",
     )
     # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
     asker = TeacherClient(settings, key, home() / "teacher", budget, fresh and settings.local)
@@ -322,15 +302,10 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _as_json(task: Task, form: Form) -> bool:
-    """Whether a larger model answers with JSON, whose texts are changed one by one."""
-    return isinstance(task, Overlapping) or bool(form.get("multi_label"))
-
-
 def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
     """An output as a larger model is to answer it: a text, or what its JSON holds."""
-    shown = quoted(task, output, form, text)
-    return json.loads(shown) if _as_json(task, form) else shown
+    shown = task.quoted(output, form, text)
+    return json.loads(shown) if form.json_answers else shown
 
 
 def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
@@ -345,17 +320,15 @@ def _first(output: Any) -> Any:
 
 def _agree(task: Task, row: Row, form: Form) -> Agree | None:
     """How alike answers are, where they can be more or less alike."""
-    if isinstance(task, Overlapping):
-        shared: Overlapping = task
-        return lambda outputs: np.array([[shared.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
-    if not isinstance(task, Graded):
+    if task.partial:
+        return lambda outputs: np.array([[task.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
+    if not task.graded:
         return None
-    graded: Graded = task
 
     def agree(outputs: Sequence[Any]) -> NDArray[np.float64]:
         rows = [Row(row.input, one) for one in outputs for _ in outputs]
         replies = [Reply(other, 1.0) for _ in outputs for other in outputs]
-        return np.asarray(graded.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
+        return np.asarray(task.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
 
     return agree
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
+from smidgen.core.forms import LabelForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Base, Graded, Marking, Overlapping, Task
+from smidgen.core.parts import Base, Task
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -79,20 +80,19 @@ def try_teacher(
 
 def quality_unit(task: Task) -> str:
     """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
-    return task.headline if isinstance(task, Graded | Overlapping) else "accuracy"
+    return task.headline if task.graded or task.partial else "accuracy"
 
 
 def _quality(task: Task, tried: Sequence[tuple[Row, VoteResult]], examples: Examples) -> Metric:
     """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
-    if isinstance(task, Overlapping):
+    if task.partial:
         return _in_parts(task, [row for row, _ in tried], [verdict.output for _, verdict in tried], examples)
-    return trials.quality([_value(task, row, verdict, examples) for row, verdict in tried], isinstance(task, Graded))
+    return trials.quality([_value(task, row, verdict, examples) for row, verdict in tried], task.graded)
 
 
 def _in_parts(task: Task, rows: Sequence[Row], outputs: Sequence[Any], examples: Examples) -> Metric:
     """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
-    nothing: Any = [] if "kinds" in examples.form else None
-    replies = [Reply(nothing if output is None else output, 1.0) for output in outputs]
+    replies = [Reply(task.nothing if output is None else output, 1.0) for output in outputs]
     found = task.measure(rows, replies, examples.form)[task.headline]
     return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
 
@@ -100,7 +100,7 @@ def _in_parts(task: Task, rows: Sequence[Row], outputs: Sequence[Any], examples:
 def _value(task: Task, row: Row, verdict: VoteResult, examples: Examples) -> float:
     if verdict.output is None:
         return 0.0
-    if isinstance(task, Graded):
+    if task.graded:
         return task.grades([row], [Reply(verdict.output, 1.0)], examples.form)[0]
     return float(verdict.output == row.output)
 
@@ -108,7 +108,7 @@ def _value(task: Task, row: Row, verdict: VoteResult, examples: Examples) -> flo
 def _quality_needed(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) -> tuple[float | None, float, str]:
     """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
     rows = examples.fit
-    if isinstance(task, Graded):
+    if task.graded:
         # Any text of the house scores something against any other; a teacher must do better than that.
         others = [rows[(place + 1) % len(rows)] for place in range(len(rows))][: recipe.settings(TeacherSettings).trial_rows]
         pairs = list(zip(rows, others, strict=False))
@@ -116,11 +116,11 @@ def _quality_needed(task: Task, examples: Examples, embed: Embed | None, recipe:
         replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in gathered]
         grades = task.grades([row for row, _ in pairs], replies, examples.form)
         return None, float(np.mean(grades)), "what the answer to another of your texts would get"
-    if isinstance(task, Overlapping):
+    if task.partial:
         found = _in_parts(task, rows, task.by_heart(rows, examples.form), examples)
         return None, found.value, "what knowing your rows by heart would get"
     strata = task.strata(rows)
-    if examples.form.get("multi_label") or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
+    if examples.form.json_answers or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
         commonest = Counter(strata).most_common(1)[0][1] / len(rows)
         return None, commonest, "what the commonest answer would get"
     alone = trials.alone(embed([joined(row.input) for row in rows]), strata)
@@ -289,19 +289,20 @@ def _labelled(
     verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
     if all(verdict.why_not == NoAnswerReason.BUDGET for verdict in verdicts):
         raise _no_room(f"{teacher.budget.spent.total} tokens spent")
-    unknown = examples.form.get("unknown") if not examples.form.get("unknown_examples") else None
+    labels = examples.form.single_label
+    unknown = labels.unknown if labels is not None and not labels.unknown_examples else None
     taught = []
     for row, verdict in zip(pool, verdicts, strict=True):
         why = verdict.why_not or ("no label fits" if verdict.output is not None and verdict.output == unknown else "")
         if why:
             tally.dropped[str(why)] += 1
             continue
-        weight = max(0.05, verdict.agreement) if isinstance(task, Graded | Overlapping) else 1.0
+        weight = max(0.05, verdict.agreement) if task.graded or task.partial else 1.0
         taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
     if "score" in settings.uses:
         taught = _scored(taught, teacher, settings, tally.dropped, progress)
-    if settings.doubt and "labels" in examples.form and not examples.form.get("multi_label") and taught:
-        taught = _checked(taught, examples, embed, tally, progress)
+    if settings.doubt and labels is not None and taught:
+        taught = _checked(taught, labels, examples, embed, tally, progress)
     return taught
 
 
@@ -356,7 +357,7 @@ def _affordable(
     why = "not among those that teach most" if settings.rows is not None and most == settings.rows else "the budget has no room for it"
     tally.dropped[why] += len(pool) - most
     progress.start(f"choose {most:,} of {len(pool):,} inputs", None)
-    chosen = row_selection.select_unlabelled(pool, most, examples.fit if "labels" in examples.form else (), embed, recipe.seed)
+    chosen = row_selection.select_unlabelled(pool, most, examples.fit if examples.form.labelling is not None else (), embed, recipe.seed)
     progress.finish(f"{most:,} inputs that cover the rest")
     return [pool[place] for place in chosen]
 
@@ -383,10 +384,12 @@ def _scored(
     return kept
 
 
-def _checked(taught: list[Row], examples: Examples, embed: Embed | None, tally: _LabelTally, progress: Progress) -> list[Row]:
+def _checked(
+    taught: list[Row], labels: LabelForm, examples: Examples, embed: Embed | None, tally: _LabelTally, progress: Progress
+) -> list[Row]:
     """The taught rows after the other rows have judged their labels."""
     progress.start("look for wrong labels of the teacher", None)
-    unknown = {examples.form["unknown"]} if "unknown" in examples.form else set()
+    unknown = {labels.unknown} if labels.unknown is not None else set()
     judged, tally.not_judged = review_labels(examples.fit, taught, unknown, embed)
     kept = [row for row in judged if row is not None]
     tally.corrected = sum(after is not None and after.output != before.output for before, after in zip(taught, judged, strict=True))
@@ -405,7 +408,7 @@ def _joined(task: Task, examples: Examples, taught: Sequence[Row], facts: Teache
     train = [*examples.train, *taught] if refit else fit
     by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
     source = f"{examples.source}, and {len(taught)} rows taught by {by}"
-    form = task.replanned([*fit, *examples.held], examples.form) if isinstance(task, Marking) else examples.form
+    form = task.replanned([*fit, *examples.held], examples.form)
     return replace(examples, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)
 
 

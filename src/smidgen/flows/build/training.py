@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Base, Compressor, EngineSpec, Form, Marking, Raw, Student, Task, Training, Worded, Workspace
+from smidgen.core.forms import Form
+from smidgen.core.parts import Base, Compressor, EngineSpec, Raw, Student, Task, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
@@ -150,10 +151,11 @@ class StudentTrainer:
 
     def rows_for(self, name: str, rows: Sequence[Row], form: Form) -> Sequence[Row]:
         """The rows as a student learns from them."""
-        family = registry.find("students", name).base_family
-        if isinstance(self.task, Worded) and family == "decoder":
-            return [replace(row, output=self.task.worded(row.output, form)) for row in rows]
-        return self.task.marked(rows, form) if isinstance(self.task, Marking) and family == "encoder" else rows
+        student: Student = registry.find("students", name)
+        if student.learns == "spans":
+            return self.task.marked(rows, form)
+        shown = {"labels": self.task.labelled, "texts": self.task.worded}.get(student.learns)
+        return rows if shown is None else [replace(row, output=shown(row.output, form)) for row in rows]
 
     def fit(
         self, name: str, settings: Settings, rows: Sequence[Row], held: Sequence[Row], form: Form, teacher: TrainedFiles | None, label: str
@@ -169,7 +171,7 @@ class StudentTrainer:
             "settings": settings.model_dump(mode="json"),
             "rows": rows_hash((row.input, row.output if row.weight == 1 and not row.shares else _weighted_output(row)) for row in rows),
             "held": rows_hash((row.input, row.output) for row in held),
-            "form": form,
+            "form": form.facts(),
             "base": base.sha256 if base else None,
             "described": described_hashes(base.folder) if base else None,
             "seed": self.seed,
@@ -180,7 +182,7 @@ class StudentTrainer:
         }
 
         def work(folder: Path) -> None:
-            given = with_guess_cost(settings, base, self.threads, bool(form.get("schema")))
+            given = with_guess_cost(settings, base, self.threads, form.writing.schema is not None)
             spent = StepEffort(folder, EnergyMeter())
             self.progress.start(label)
             training = Training(rows, held, form, base, given, self.seed, None, teacher.folder if teacher else None, guide)
@@ -285,12 +287,13 @@ class StudentTrainer:
         def work(folder: Path) -> None:
             with open_runner(variant.spec.engine, variant.folder, variant.spec.options, self.threads) as runner:
                 raw = runner.run(texts)
-                if anew:
-                    raw = improve(self.task, form or {}, runner, texts, raw)
+                if anew is not None:
+                    raw = improve(self.task, anew, runner, texts, raw)
                 _save({name: values for name, values in raw.items() if name != "inputs"}, folder)
 
-        anew = form is not None and any(is_checked(self.task, form, text) for text in texts)
-        inputs = {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)} | ({"form": form} if anew else {})
+        anew = form if form is not None and any(is_checked(self.task, form, text) for text in texts) else None
+        inputs: dict[str, Any] = {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}
+        inputs |= {"form": anew.facts()} if anew is not None else {}
         folder = self.steps.run("served", inputs, work)
         return with_inputs(_load(folder), texts)
 

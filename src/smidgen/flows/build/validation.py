@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smidgen.core.errors import InputError
-from smidgen.core.parts import Form, Task, formed, most_columns, writes
+from smidgen.core.forms import Form, LabelForm
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.settings import DataSettings
@@ -47,18 +48,18 @@ class CrossValidationRun:
     replies: tuple[Reply, ...] = ()
 
 
-def check_errors_file(recipe: Recipe, task: Task, form: dict[str, object], errors: str | None) -> None:
+def check_errors_file(recipe: Recipe, task: Task, form: Form, errors: str | None) -> None:
     """Raises InputError where a file of errors is asked for and there can be none, before anything is trained."""
     if errors is None:
         return
     settings = recipe.settings(DataSettings)
-    if writes(formed(task, form)) or recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
+    if task.formed(form).writes or recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
         raise InputError(
             "errors over all rows are of models that choose or find, taught by a file of rows alone",
             value=errors,
             todo="Leave --errors out, and measure the model on a file: smidgen eval DIR --data FILE --errors FILE.",
         )
-    answer_files.error_file_for(errors, open_table(path_of(str(settings.train), recipe), settings=settings, most_labels=most_columns(task)))
+    answer_files.error_file_for(errors, open_table(path_of(str(settings.train), recipe), settings=settings, most_labels=task.most_columns))
 
 
 def cross_validate(
@@ -73,7 +74,7 @@ def cross_validate(
     """
     kind = student.partition("+")[0]
     learnt = trained.learnt[kind]
-    if writes(task) or examples.teacher is not None or learnt.settings is None:
+    if task.writes or examples.teacher is not None or learnt.settings is None:
         return None
     if not asked and len(examples.test) >= FEW:
         return None
@@ -100,11 +101,11 @@ def cross_validate(
     )
 
 
-def write_errors(found: CrossValidationRun, recipe: Recipe, task: Task, form: dict[str, object], out: str) -> int:
+def write_errors(found: CrossValidationRun, recipe: Recipe, task: Task, form: Form, out: str) -> int:
     """Write the rows that were answered wrong, in the dialect of their file; how many. Raises as `error_file.write` does."""
     settings = recipe.settings(DataSettings)
     plain: Task = registry.find("tasks", recipe.task)
-    table = open_table(path_of(str(settings.train), recipe), settings=settings, most_labels=most_columns(plain))
+    table = open_table(path_of(str(settings.train), recipe), settings=settings, most_labels=plain.most_columns)
     wrong = answer_files.wrong_rows(task, form, found.rows, found.replies, found.rows)
     return answer_files.write_error_file(out, table, wrong)
 
@@ -155,13 +156,13 @@ _LANDMARKS = 2048
 Points = list[tuple[int, float]]
 
 
-def learning_curve(rows: Sequence[Row], test: Sequence[Row], form: Form, accuracy: float, embed: Embed, seed: int) -> Points:
+def learning_curve(rows: Sequence[Row], test: Sequence[Row], form: LabelForm, accuracy: float, embed: Embed, seed: int) -> Points:
     """(rows, accuracy) at each size and draw, for a model that has `accuracy` with all rows. Empty where a curve cannot be measured:
     several labels a text, or too few rows."""
-    index = {label: number for number, label in enumerate(form["labels"])}
+    index = {label: number for number, label in enumerate(form.labels)}
     rows = [row for row in rows if isinstance(row.output, str) and row.output in index]
     test = [row for row in test if isinstance(row.output, str) and row.output in index]
-    if form.get("multi_label") or len(rows) < 8 * len(index) or not test:
+    if form.multi_label or len(rows) < 8 * len(index) or not test:
         return []
     rng = np.random.default_rng([seed, 11])
     rows = [rows[number] for number in rng.permutation(len(rows))[:_MOST_ROWS]]

@@ -89,7 +89,7 @@ def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | No
     Raises BundleError where the bundle must not be opened, InputError where it does not find spans, and for a policy that cannot be.
     """
     own = finder(bundle, threads=1) if bundle is not None else None
-    known: list[str] = own.model.form["kinds"] if own is not None else []
+    known = own.kinds if own is not None else ()
     policy = policy_of(profile, given, known)
     left = policy.allowed({*KINDS, *known})
     wanted = [kind for kind in known if kind not in left]

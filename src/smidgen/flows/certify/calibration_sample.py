@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import Graded, most_columns, placing
+from smidgen.core.parts import placing
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
@@ -92,7 +92,7 @@ class CalibrationSample:
 def read_pairs(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> CalibrationPairs:
     """The pairs of a file. Raises DataError for one that cannot be read, has no such column, or no usable row."""
     task = model.task
-    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
@@ -136,7 +136,7 @@ def answer_pairs(
     friend.refuse(file_sha256, rows_sha256, drawn.name)
     marks = RowFingerprints.of(((near_duplicates.fold_text(joined(text)), output) for text, output in listed), signing.key())
     _refuse_refuted(model, rows_sha256, marks, drawn.name)
-    given = task.gathered(drawn.rows) if isinstance(task, Graded) and loss.gathers else list(drawn.rows)
+    given = task.gathered(drawn.rows) if loss.gathers else list(drawn.rows)
     unread = [Row(text) for text in drawn.unread]
     total = len(given) + len(unread)
     strange = [row for row in (*given, *unread) if not friend.knows(row.input)]

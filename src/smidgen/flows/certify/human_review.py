@@ -17,7 +17,6 @@ import filelock
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, DataError, InputError
-from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows import bundle_paths
@@ -25,11 +24,11 @@ from smidgen.flows.answer_files import cell_reader
 from smidgen.flows.certify import certificate_status as audits
 from smidgen.flows.certify import losses
 from smidgen.flows.certify.certificate_status import AuditEvidence, certificate_subject
+from smidgen.flows.local_model import read_task
 from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_status import CertificateState, check_certificate
 from smidgen.gateway.routing_decision import segment_of
-from smidgen.parts import registry
 from smidgen.store import atomic_file
 from smidgen.store.traffic.records import Feedback
 from smidgen.store.traffic.sampling import DrawnAnswer, Place
@@ -118,8 +117,7 @@ class HumanReview:
 
     def __init__(self, folder: Path, manifest: Manifest, paper: Certificate, store: TrafficStore, state: _ReviewState, file: Path) -> None:
         self.folder, self.paper, self.store = folder, paper, store
-        self.task: Task = registry.find("tasks", manifest.task)
-        self.form: Form = manifest.form
+        self.task, self.form = read_task(manifest)
         self._loss = losses.choose_loss("likeness", self.task, self.form)
         self._read = cell_reader(self.task, self.form)
         self._state, self._file = state, file
@@ -133,9 +131,8 @@ class HumanReview:
     @property
     def labels(self) -> tuple[str, ...]:
         """What people choose from, where the answer is one label; empty where it is anything else."""
-        if "labels" not in self.form or self.form.get("multi_label"):
-            return ()
-        return (*self.form["labels"], *([self.form["unknown"]] if isinstance(self.form.get("unknown"), str) else []))
+        labels = self.form.single_label
+        return labels.every if labels is not None else ()
 
     @property
     def evidence(self) -> AuditEvidence:
@@ -150,7 +147,7 @@ class HumanReview:
         """What a person says of a text as the task's own value. Raises ValueError with the reason where it is none: of labels, one that the
         bundle does not know."""
         output = self._read(said)
-        if self.labels and output not in self.labels:
+        if self.labels and self.task.labelled(output, self.form) not in self.labels:
             raise ValueError(f"{output!r} is not one of its labels")
         return output
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from smidgen.core.errors import InputError, TeacherError
-from smidgen.core.parts import Teachable
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
@@ -36,7 +35,7 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
             value=settings.source,
             todo="Give the base URL of an OpenAI-compatible server (--judge http://127.0.0.1:8000/v1 --judge-model NAME).",
         )
-    if not isinstance(model.task, Teachable):
+    if not model.task.teachable:
         raise InputError("no judge can be told what this task is", value=model.manifest.task, todo="Leave --loss out.")
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)

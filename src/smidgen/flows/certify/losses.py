@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smidgen.core.errors import InputError
-from smidgen.core.parts import Form, Graded, Stating, Task, Teachable, Worded
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.stats.classification_metrics import same_labels
@@ -70,7 +71,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
             True,
             lambda rows, replies: 1.0 - np.asarray(judge([row.input for row in rows], replies)),
         )
-    if not isinstance(task, Stating) or not form.get("attributes"):
+    if not task.states(form):
         raise InputError(
             "the bundle does not check attributes",
             value="--loss attributes",
@@ -85,29 +86,22 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 
 def check_loss(choice: Choice, task: Task) -> None:
     """Raises InputError where no bundle of the task has such a loss: what can be said before there is one."""
-    if choice != "likeness" and not isinstance(task, Graded):
+    if choice != "likeness" and not task.graded:
         raise InputError("only texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
 
 
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:
     """The loss of one answer by the attributes of its text, 0..1. 1 where they cannot be checked, so that it never counts as well said."""
-    if not isinstance(task, Stating) or not isinstance(reply.output, str):
+    if not isinstance(reply.output, str):
         return 1.0
     (share,) = task.misses([text], [reply.output], form)
     return 1.0 if share is None else share
 
 
 def _likeness(task: Task, form: Form) -> Loss:
-    if isinstance(task, Graded):
-        graded: Graded = task
-        return Loss(
-            "1 − ROUGE-L of the best reference",
-            True,
-            lambda rows, replies: 1.0 - np.asarray(graded.grades(rows, replies, form)),
-            gathers=True,
-        )
-    words = "the answer is not the reference's" if task.name == "classify" else "the answer is not exactly the reference"
-    return Loss(words, False, lambda rows, replies: ~same_labels(_outputs(rows), _outputs(replies)))
+    if task.graded:
+        return Loss(task.loss_words, True, lambda rows, replies: 1.0 - np.asarray(task.grades(rows, replies, form)), gathers=True)
+    return Loss(task.loss_words, False, lambda rows, replies: ~same_labels(_outputs(rows), _outputs(replies)))
 
 
 def _outputs(given: Sequence[Row] | Sequence[Reply]) -> list[Any]:
@@ -141,7 +135,7 @@ def disagreement(task: Task, form: Form, text: Text, reply: Reply, said: str) ->
 
 
 def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
-    """A large model's text as the output that answers are held against: read as a teacher's answer is (`Teachable.heard`), and of a written
+    """A large model's text as the output that answers are held against: read as a teacher's answer is (`Task.heard`), and of a written
     text as it stands.
 
     Raises ValueError for one that no answer agrees with: one that cannot be read so (a sentence about a label, a refusal, nothing), and one
@@ -149,19 +143,17 @@ def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
     """
     if len(said) > _LONGEST:
         raise ValueError("it is too long")
-    if isinstance(task, Graded):
+    if task.graded:
         if not said.strip():
             raise ValueError("it is empty")
         return said
-    if not isinstance(task, Teachable):
-        raise ValueError("no large model can be asked to do this task")
     return task.heard(bare_answer(task, said), form, text)
 
 
 def bare_answer(task: Task, said: str) -> str:
     """What a large model said, without what it was held to: the value of an object with one field (`{"category": "refund"}`), of a task
     whose outputs are neither texts nor objects."""
-    return said if isinstance(task, Graded | Worded) else unwrap_field(said)
+    return said if task.writes else unwrap_field(said)
 
 
 def unwrap_field(said: str) -> str:

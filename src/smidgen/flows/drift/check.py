@@ -93,7 +93,7 @@ def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None =
     progress, now = progress or Silent(), now or datetime.now(UTC)
     with closing(load(folder, ask.threads)) as model:
         asked = _asked(ask, model.name, now)
-        found = windows(asked, model.line, tuple(model.form.get("labels", ())), ask.threads)
+        found = windows(asked, model.line, model.form.labelling.labels if model.form.labelling is not None else (), ask.threads)
         few = _few(found)
         sample = sample_windows(found, model, ask.threads, progress) if not few else None
     if sample is None or found.last is None:

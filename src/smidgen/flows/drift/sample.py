@@ -85,7 +85,7 @@ def _answers(
     seconds for a text, so of one the scores that it gave when it was asked are taken."""
     chosen = np.flatnonzero(fair)
     scores = np.full(where.n, np.nan)
-    labelling = model.manifest.task == "classify"
+    labelling = model.form.labelling is not None
     if not labelling:
         untested["labels"] = _NO_LABELS
     if not _enough(fair, where):
@@ -109,7 +109,9 @@ def _answers(
     labels: list[str | None] = [None] * where.n
     for place, reply in zip(chosen.tolist(), replies, strict=True):
         scores[place] = reply.score
-        labels[place] = reply.output if isinstance(reply.output, str) else " + ".join(sorted(map(str, reply.output or ()))) or "none"
+        if labelling:
+            named = model.task.labelled(reply.output, model.form)
+            labels[place] = named if isinstance(named, str) else " + ".join(sorted(named or ())) or "none"
     return (labels if labelling else None), scores
 
 

@@ -22,6 +22,7 @@ from smidgen.core.parts import PLAIN
 from smidgen.engines.onnx_session import open_session
 from smidgen.engines.tokenizer import load_tokenizer
 from smidgen.flows.export.target import SERVE, ExportNotes, ExportRefusal, copied, engine_of, licence_of, measured_line
+from smidgen.parts import registry
 from smidgen.stats import field_values
 from smidgen.text import dates, numbers
 from smidgen.text.tagging import TaggerReader
@@ -46,8 +47,8 @@ CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "u
 EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
 FILLED = ("schema", "temperature", "shift")
 """What of a form is decided by."""
-_STUDENTS = {"classify": "encoder", "extract": "tagger"}
-"""The student of a task whose bundle is one graph."""
+_ENGINES = ("onnx", "tagger")
+"""The engines whose bundles are one graph."""
 _ABOUT = {
     "classify": "Type a text and see its label.",
     "extract": "Type a text and see what is found in it.",
@@ -63,10 +64,11 @@ class OnnxWeb:
     def check(self, bundle: Bundle) -> None:
         """See `Target`. It takes one ONNX graph that gives labels, or a tagger whose tokenizer the page's own script can run."""
         manifest = bundle.manifest
-        student = _STUDENTS.get(manifest.task)
+        kinds = registry.find("tasks", manifest.task).students
+        student = next((kind for kind in kinds if registry.find("students", kind).engine in _ENGINES), None)
         writes = manifest.engine.engine == "llama"
         todo = SERVE if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
-        engine_of(bundle, ("onnx", "tagger"), "onnx-web", todo)
+        engine_of(bundle, _ENGINES, "onnx-web", todo)
         if manifest.engine.engine == "onnx":
             if "labels" not in manifest.form:
                 raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)

@@ -13,14 +13,11 @@ from typing import Any, Literal
 
 from smidgen.core.parts import Task
 from smidgen.core.placeholders import is_masked
-from smidgen.flows.certify.losses import bare_answer
+from smidgen.flows.certify.losses import unwrap_field
 from smidgen.flows.learn.traffic_rows import label_of
 from smidgen.parts import registry
 
 Kind = Literal["labels", "fields", "spans", "text", "masked", "mixed", "none"]
-TASKS: Mapping[str, str] = {"labels": "classify", "fields": "extract", "spans": "extract", "text": "write"}
-"""Which task answers so."""
-
 _NEARLY_ALL = 0.8
 _MOST_SHOWN = 200
 _FEW_PER_LABEL = 2
@@ -51,8 +48,7 @@ class AnswerForm:
 
 def form_of_answers(answers: Sequence[str]) -> AnswerForm:
     """What these answers are, one for each text that differs. A short text is a label where it is the answer to another text, too."""
-    task: Task = registry.find("tasks", "classify")
-    named = [label_of(bare_answer(task, answer)) for answer in answers]
+    named = [label_of(unwrap_field(answer)) for answer in answers]
     often = Counter(name.casefold() for name in named if name is not None)
     kinds: list[str] = []
     spelt: Counter[str] = Counter()
@@ -76,6 +72,12 @@ def form_of_answers(answers: Sequence[str]) -> AnswerForm:
     kind: Any = "none" if not kinds else next((name for name, share in shares.items() if share >= _NEARLY_ALL), "mixed")
     labels = _merge_spellings(spelt) if kind == "labels" else {}
     return AnswerForm(kind, len(answers), shares, labels, dict(fields.most_common(_MOST_SHOWN)) if kind == "fields" else {})
+
+
+def task_of(kind: Kind) -> Task:
+    """The task that answers so."""
+    tasks: list[Task] = [registry.find("tasks", name) for name in registry.names("tasks")]
+    return next(task for task in tasks if kind in task.answer_kinds)
 
 
 def _merge_spellings(spelt: Counter[str]) -> dict[str, int]:

@@ -14,8 +14,9 @@ from smidgen.core.placeholders import PLACEHOLDER
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
 from smidgen.flows.embedding import Embed, embedder
-from smidgen.flows.jobs.answer_form import TASKS, AnswerForm, form_of_answers
-from smidgen.flows.jobs.forecast import NOT_FORESEEN, JobForecast, forecast
+from smidgen.flows.jobs.answer_form import AnswerForm, form_of_answers, task_of
+from smidgen.flows.jobs.forecast import JobForecast, forecast
+from smidgen.parts import registry
 from smidgen.store.line import MOST_JOBS, Line, LineJob, LinePointer
 from smidgen.store.traffic.queries import KindTotals, PromptKind
 from smidgen.store.traffic.records import StoredShare, TrafficPair
@@ -225,7 +226,8 @@ def _job(
     shown = list(taught.values())[-_EXAMPLES:]
     foreseen = None
     if sight.forecasts and task is not None:
-        foreseen = JobForecast(None, NOT_FORESEEN[task]) if task in NOT_FORESEEN else None
+        why = registry.find("tasks", task).not_foreseen
+        foreseen = JobForecast(None, why) if why else None
         if foreseen is None:
             texts, said = [kind.frame.bare(pair.input) for pair in taught.values()], [pair.reference for pair in taught.values()]
             foreseen = forecast(texts, said, tally.distinct, sight.held_out, sight.embed)
@@ -268,7 +270,7 @@ def _task(template: PromptKind, kind: _JobRequests, answers: AnswerForm, distinc
         return None, "the answer is always the same"
     if answers.kind == "text" and not template.system and not kind.frame:
         return None, "they have no words to the system, and share none of their own: nothing says that they are one job"
-    return TASKS[answers.kind], ""
+    return task_of(answers.kind).name, ""
 
 
 def _short(text: str) -> str:

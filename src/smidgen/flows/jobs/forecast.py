@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra
-from smidgen.core.parts import Task, Training, Workspace
+from smidgen.core.forms import LabelForm
+from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.data.splits import CHOOSING_SHARE
-from smidgen.flows.certify.losses import bare_answer
+from smidgen.flows.certify.losses import unwrap_field
 from smidgen.flows.embedding import Embed
 from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL, label_of
 from smidgen.parts import registry
@@ -83,12 +84,6 @@ class JobForecast:
         return asdict(self)
 
 
-NOT_FORESEEN = {
-    "extract": "not predicted: whether a small model fills in fields as the large one does, only a trained one shows",
-    "write": "not predicted: how near a small model's text comes to the large one's, only a trained one shows",
-}
-
-
 def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_out: float, embed: Embed | None) -> JobForecast:
     """Foresee it.
 
@@ -141,8 +136,7 @@ def _too_few(more: float, **facts: Any) -> JobForecast:
 
 def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
     """The labels that a line would learn, and of each answer which it is; None for another one, with which no small model agrees."""
-    task: Task = registry.find("tasks", "classify")
-    said = [label_of(bare_answer(task, answer)) for answer in answers]
+    said = [label_of(unwrap_field(answer)) for answer in answers]
     counts = Counter(name.casefold() for name in said if name is not None)
     names = sorted(name for name, count in counts.items() if count >= LEAST_OF_A_NEW_LABEL)
     number = {name: place for place, name in enumerate(names)}
@@ -241,7 +235,7 @@ def _of_words(taught: Sequence[str], labels: Sequence[str], asked: Sequence[str]
     """(asked, names) margins of a linear classifier of words. Raises MissingExtra where scikit-learn is not installed."""
     student = registry.find("students", "linear")
     rows = [Row(text, label) for text, label in zip(taught, labels, strict=True)]
-    training = Training(rows, (), {"labels": list(names), "multi_label": False}, None, student.settings())
+    training = Training(rows, (), LabelForm(labels=tuple(names), multi_label=False, temperature=1.0), None, student.settings())
     with tempfile.TemporaryDirectory() as folder:
         student.fit(training, Workspace(Path(folder), 1, Silent()))
         return np.asarray(student.raw(Path(folder), asked, 1)["logits"], dtype=np.float64)

@@ -12,7 +12,7 @@ from typing import Any
 from smidgen.bundles.manifest import Lineage
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import DataError
-from smidgen.core.parts import Form
+from smidgen.core.forms import Form
 from smidgen.core.progress import Progress
 from smidgen.core.settings import is_file
 from smidgen.data.tables import DataTable, table_in_memory
@@ -23,6 +23,7 @@ from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
 from smidgen.flows.local_model import Model
 from smidgen.judge import report
 from smidgen.parts import recipe as recipes
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of
 from smidgen.store.hashing import content_hash
 
@@ -119,7 +120,7 @@ def build_challenger(
     train = tabled(material.learning, columns, f"rows-{material.sha256[:12]}.jsonl")
     known = {json.dumps(taken.row.output) for taken in material.learning}
     tests = [taken for taken in material.choosing if taken.heard]
-    if recipe.task == "classify":
+    if registry.find("tasks", recipe.task).rows_name_labels:
         tests = [taken for taken in tests if json.dumps(taken.row.output) in known]
     given = GivenTables(train, tabled(tests, columns, "choosing.jsonl") if len(tests) >= ENOUGH_TO_TEST else None)
     lineage = Lineage(
@@ -154,7 +155,9 @@ def tabled(rows: Sequence[LineRow], columns: Columns, name: str) -> DataTable:
 
 def _teachable(recipe: Recipe, material: LearningRows) -> LearningRows:
     """Without the rows of labels that stand once: nothing can be learnt of one, and nothing measured."""
-    if recipe.task != "classify" or not all(isinstance(taken.row.output, str) for taken in material.learning):
+    if not registry.find("tasks", recipe.task).rows_name_labels or not all(
+        isinstance(taken.row.output, str) for taken in material.learning
+    ):
         return material
     counts = Counter(taken.row.output for taken in material.learning)
     kept = tuple(taken for taken in material.learning if counts[taken.row.output] > 1)
@@ -186,21 +189,16 @@ _SHOWN = 5
 
 def find_lost_labels(champion: Form, challenger: Form) -> tuple[str, ...]:
     """The champion's labels that the challenger has not, in the champion's order; none of models without labels."""
-    known = set(_labels(challenger))
-    return tuple(label for label in _labels(champion) if label not in known)
+    known = set(challenger.options)
+    return tuple(label for label in champion.options if label not in known)
 
 
 def why_kept_out(labels: Sequence[str], champion: Form) -> str:
     """Why a challenger without these is kept out, and what to do, without a full stop."""
     more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
     return (
-        f"it does not know {len(labels):,} of the champion's {len(_labels(champion)):,} labels any more "
+        f"it does not know {len(labels):,} of the champion's {len(champion.options):,} labels any more "
         f"({', '.join(labels[:_SHOWN])}{more}), for too few rows to learn from have them: what is answered locally has no answer of the "
         "large model but for audits, and captured rows go after --capture-days. Give rows of these labels with --data, let the server keep "
         "some of each for longer (--capture-keep-days 365), audit more (--audit-share), or let it forget them (--fewer-labels promote)"
     )
-
-
-def _labels(form: Form) -> list[str]:
-    named = [*form.get("labels", ()), form.get("unknown")]
-    return [label for label in named if isinstance(label, str)]

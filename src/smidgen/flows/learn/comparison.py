@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.parts import Graded
 from smidgen.flows.certify.calibration_sample import BY_LABEL
 from smidgen.flows.learn.learning_rows import LineRow
 from smidgen.flows.local_model import Model
@@ -115,7 +114,7 @@ def grades_of(model: Model, rows: Sequence[LineRow]) -> Floats:
     replies = [
         reply for start in range(0, len(asked), _BATCH) for reply in model.predict([row.input for row in asked[start : start + _BATCH]])
     ]
-    if isinstance(model.task, Graded):
+    if model.task.graded:
         found[read] = model.task.grades(asked, replies, model.form)
     else:
         found[read] = same_labels([row.output for row in asked], [reply.output for reply in replies])

@@ -29,7 +29,7 @@ from smidgen.flows.learn.learning_rows import LearningRows, newest
 from smidgen.flows.learn.line_certificate import LineCertification
 from smidgen.flows.learn.line_data import ColumnNames
 from smidgen.flows.learn.settings import LearnSettings, TrafficSettings
-from smidgen.flows.local_model import Model, load
+from smidgen.flows.local_model import Model, load, read_task
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
@@ -161,9 +161,10 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
     known = material
     if len(material.learning) > ask.rows.max_rows:
         material = learning_rows.pick_rows(material, ask.rows.max_rows, embedder(None, ask.build.threads), recipe.seed, progress)
-    if recipe.task == "classify":
+    labelled = registry.find("tasks", recipe.task).rows_name_labels
+    if labelled:
         material = learning_rows.drop_outdated(material, pointer.fresh_since, lambda: embedder(None, ask.build.threads), progress)
-    line_data.mark_reservoir(pointer, material.learning, ask.traffic, labelled=recipe.task == "classify")
+    line_data.mark_reservoir(pointer, material.learning, ask.traffic, labelled=labelled)
     try:
         built = challenger.build_challenger(
             recipe,
@@ -181,7 +182,7 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
         return _keep_champion(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
     # What a version must not be certified on later is written down before anything is decided.
     holdout.record_seen(line, read_manifest(built.folder).id, known)
-    lost = challenger.find_lost_labels(champion.form, read_manifest(built.folder).form) if champion is not None else ()
+    lost = challenger.find_lost_labels(champion.form, read_task(read_manifest(built.folder))[1]) if champion is not None else ()
     if lost and champion is not None and ask.promotion.fewer_labels != "promote":  # before any look is spent on it
         return _keep_champion(line, pointer, began, challenger.why_kept_out(lost, champion.form), ask, known)
     standing = certificate_standing(champion.folder, started.now) if champion is not None else None
@@ -298,7 +299,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
     try:
         recipe = challenger.recipe_of_bundle(bundle)
         line_data.keep_original(recipe, line, opened.manifest.data.sha256 if opened.manifest.data is not None else None, now, progress)
-        rows = line_data.collect_rows(line, line.read(), recipe, opened.manifest.form, TrafficSettings(use=False)).whole_sha256
+        rows = line_data.collect_rows(line, line.read(), recipe, read_task(opened.manifest)[1], TrafficSettings(use=False)).whole_sha256
     except RecipeError:
         progress.say("the bundle has no recipe: a later version of it can only be built with --task and --set")
         rows = LearningRows((), (), ()).whole_sha256

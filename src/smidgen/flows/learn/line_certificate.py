@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smidgen.core.errors import CertificateError, InputError
-from smidgen.core.parts import Teachable
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row, Text
 from smidgen.flows.build.examples import GivenTables
@@ -285,7 +284,7 @@ def _pairs_of(challenger: Model, rows: Sequence[LineRow]) -> CalibrationPairs:
 
 
 def _read_reference(challenger: Model, taken: LineRow) -> Row:
-    if taken.unread or not isinstance(challenger.task, Teachable) or not isinstance(taken.row.output, str):
+    if taken.unread or not challenger.task.teachable or not isinstance(taken.row.output, str):
         raise ValueError("nothing to hear")
     return Row(taken.row.input, challenger.task.heard(taken.row.output, challenger.form, taken.row.input))
 

@@ -17,7 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, DataError, InputError
-from smidgen.core.parts import Form, Task, formed, most_columns, placing
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress
 from smidgen.core.prompt_frame import PromptFrame
 from smidgen.core.rows import Row, Text
@@ -188,7 +189,7 @@ def collect_rows(
         settings = recipe.asked
         if form is None and rows:
             form = plain.form([one.row for _, one in rows], settings)
-        task = formed(plain, form) if form is not None else plain
+        task = plain.formed(form) if form is not None else plain
         with traffic_rows.open_traffic() as store:
             if store is not None:
                 found = traffic_rows.rows_of_pairs(
@@ -349,7 +350,7 @@ def _of_line_jobs(pairs: Iterator[TrafficPair], pointer: LinePointer, template: 
 def _read_file(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:
     task: Task = registry.find("tasks", recipe.task)
     asked = recipe.asked
-    table = open_table(file, remembered=remembered, settings=settings, most_labels=most_columns(task))
+    table = open_table(file, remembered=remembered, settings=settings, most_labels=task.most_columns)
     bad: list[DataError] = []
     rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=placing(task)))
     if not rows:

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from smidgen.core.parts import Form, Graded, Task, Teachable
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.placeholders import PLACEHOLDER, foreign_placeholders
 from smidgen.core.prompt_frame import PromptFrame
 from smidgen.core.replies import NOT_COMPARABLE
@@ -133,7 +134,7 @@ def rows_of_pairs(
     """
     found = CapturedRows()
     new: list[tuple[SplitSide, LineRow]] = []
-    single = task.name == "classify" and not getattr(settings, "multi_label", False)
+    single = task.rows_name_labels and not getattr(settings, "multi_label", False)
     for pair, jobs in pairs:
         side = assign_held_side(pair.input, key) if pair.held_out else SplitSide.LEARNING
         if pair.whose == "upstream":
@@ -195,7 +196,7 @@ def _answers_of(pair: TrafficPair) -> Iterator[tuple[Source, str]]:
 def _is_masked(said: str, text: str, task: Task) -> bool:
     """Whether it is not known what was said: a label is another one in each request that has its stand-in, and in a text of its own, or in
     fields, one may stand that the input shows."""
-    return bool(PLACEHOLDER.search(said) if task.name == "classify" else foreign_placeholders(said, text))
+    return bool(PLACEHOLDER.search(said) if task.rows_name_labels else foreign_placeholders(said, text))
 
 
 def _spellings(labels: Iterable[str]) -> dict[str, str]:
@@ -218,12 +219,12 @@ def _read_output(said: str, pair: TrafficPair, task: Task, form: Form | None, se
     if form is not None and pair.held_out:
         return losses.read_reference(task, form, pair.input, said)
     plain = losses.bare_answer(task, said)
-    if form is not None and isinstance(task, Teachable):
+    if form is not None and task.teachable:
         return task.heard(plain, form, pair.input)
-    if pair.held_out and isinstance(task, Graded):
+    if pair.held_out and task.graded:
         return said
     parsed = task.parse(plain.strip(), settings)
-    if task.name == "classify" and isinstance(parsed, str):
+    if task.rows_name_labels and isinstance(parsed, str):
         raise ValueError("whether it is a label shows when it comes again")
     return parsed
 

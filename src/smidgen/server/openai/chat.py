@@ -219,12 +219,12 @@ def face(service: Service) -> APIRouter:
             asked = input_of(model, _last_said(body.messages)) if alone else None
             return await write_answers(service, model, body, head, asked, request)
         text = input_of(model, _last_said(body.messages))
-        filled = "schema" in model.form
-        if filled:
-            structured_output.check_schema(body.response_format, model.form["schema"])
-        wanted = None if filled else wanted_field(body.response_format)
+        schema = model.form.answer_schema
+        if schema is not None:
+            structured_output.check_schema(body.response_format, schema)
+        wanted = None if schema is not None else wanted_field(body.response_format)
         (reply,) = await service.ask(model, [text], request, "messages")
-        content = model.task.content(reply) if wanted is None else as_wanted(wanted, reply)
+        content = model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form))
         sizes = usage([text], [content] * (body.n or 1))
         if body.stream:
             return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=HEADERS)

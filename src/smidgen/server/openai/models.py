@@ -71,8 +71,7 @@ def face(service: Service) -> APIRouter:
 
 
 def _card(model: ServedBundle, created: int) -> dict[str, Any]:
-    facts: dict[str, Any] = {"bundle": model.id, "task": model.task.name}
-    facts.update({key: model.form[key] for key in ("labels", "multi_label", "unknown", "schema") if key in model.form})
+    facts = {"bundle": model.id, "task": model.task.name, **model.form.listed}
     return {"id": model.name, "object": "model", "created": created, "owned_by": "smidgen", "smidgen": facts}
 
 

@@ -220,13 +220,13 @@ def face(service: Service) -> APIRouter:
 async def _answered(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: Request) -> Response:
     """Of a bundle that does not write."""
     wanted = None
-    if "schema" in model.form:
-        structured_output.check_schema(body.response_format, model.form["schema"])
+    if model.form.answer_schema is not None:
+        structured_output.check_schema(body.response_format, model.form.answer_schema)
     else:
         wanted = wanted_field(body.response_format)
     (reply,) = await service.ask(model, [text], request, "input")
     refusal = structured_output.field_refusal(reply)
-    content = refusal or (model.task.content(reply) if wanted is None else as_wanted(wanted, reply))
+    content = refusal or (model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form)))
     shape = ResponseBuilder(model, body, refuses=refusal is not None)
     whole = shape.whole(content, usage([text], [content]), smidgen_field(model, reply))
     if not body.stream:

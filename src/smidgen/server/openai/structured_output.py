@@ -59,9 +59,9 @@ def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
     return WantedField(name, listed, None if choices is None else frozenset(choices))
 
 
-def as_wanted(wanted: WantedField, reply: Reply) -> str:
-    """A reply as the text of the wanted object. Raises RequestError where the answer is not one of the values that it may have."""
-    output = reply.output
+def as_wanted(wanted: WantedField, output: Any) -> str:
+    """A label, or a list of labels, as the text of the wanted object. Raises RequestError where it is not one of the values that it may
+    have."""
     if wanted.listed and isinstance(output, str):
         output = [output]
     labels = output if isinstance(output, list) else [output]

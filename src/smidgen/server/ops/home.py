@@ -60,7 +60,7 @@ async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
     """What the page says of a bundle."""
     found = await read_standing(service.noted(model, "voucher", lambda kept: _voucher(service, kept)))
     manifest, form = model.manifest, model.form
-    labels = [str(label)[:_LONGEST] for label in form.get("labels") or form.get("kinds") or ()]
+    labels = [label[:_LONGEST] for label in form.names]
     paper = found.certificate
     return {
         "name": model.name,
@@ -69,7 +69,7 @@ async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
         "summary": model.task.summary,
         "pairs": takes_pairs(model),
         "path": _CLASSIFY if takes_pairs(model) else _CHAT,
-        "things": "labels" if form.get("labels") else "kinds",
+        "things": "labels" if form.labelling is not None else "kinds",
         "labels": labels[:_LABELS],
         "more": max(0, len(labels) - _LABELS),
         "measured": _measured(manifest),

@@ -207,7 +207,7 @@ def face(service: Service) -> APIRouter:
 
 
 def _known(model: ServedBundle) -> Known:
-    return QuestionFields(model) if "schema" in model.form else QuestionLabels(model)
+    return QuestionFields(model) if model.task.field_options(model.form) is not None else QuestionLabels(model)
 
 
 def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[ServedBundle, QuestionMatch]]:
@@ -248,7 +248,7 @@ def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any
     if reply.chances is None:
         raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
     chances = known.chances(found.field, reply.chances) if isinstance(known, QuestionFields) else reply.chances
-    return answer_to(found, chances, bool(model.form.get("multi_label")))
+    return answer_to(found, chances, model.form.labelling is not None and model.form.labelling.multi_label)
 
 
 def _covered(ruling: RoutingDecision, why: str) -> dict[str, str | None]:

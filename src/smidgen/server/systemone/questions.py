@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from smidgen.server.served_bundle import ServedBundle
-from smidgen.tasks import field_filling
 
 # System One's typed questions, matched to what bundles can answer.
 #
@@ -146,10 +145,8 @@ class QuestionLabels:
 
     def __init__(self, model: ServedBundle, values: Sequence[str] | None = None) -> None:
         self.model = model
-        unknown = model.form.get("unknown")
-        own = [*model.form.get("labels", ()), *([unknown] if isinstance(unknown, str) else [])]
-        self.all: list[str] = own if values is None else list(values)
-        self.several = bool(model.form.get("multi_label"))
+        self.all = list(model.form.options if values is None else values)
+        self.several = model.form.labelling is not None and model.form.labelling.multi_label
         self._exact = frozenset(self.all)
         self._alike: dict[str, list[str]] = {}
         self._under: dict[str, list[str]] = {}
@@ -256,8 +253,8 @@ class QuestionFields:
 
     def __init__(self, model: ServedBundle) -> None:
         self.model = model
-        self._tagged = "kinds" in model.form.get("tagged", {})
-        self._fields = {path: QuestionLabels(model, labels) for path, labels in field_filling.known(model.form).items()}
+        self._tagged = model.form.tagging is not None
+        self._fields = {path: QuestionLabels(model, labels) for path, labels in (model.task.field_options(model.form) or {}).items()}
 
     def match(self, name: str, question: Question, named: bool) -> QuestionMatch | str:
         """How a question is answered, or why it is not. `named` says that the request names this bundle.
@@ -283,7 +280,7 @@ class QuestionFields:
 
     def chances(self, path: str, chances: Mapping[str, float]) -> dict[str, float]:
         """How likely each value of a field is."""
-        return {label: chances[field_filling.key(path, label)] for label in self._fields[path].all}
+        return {label: chances[f"{path}={label}"] for label in self._fields[path].all}
 
     def _one(self, name: str, question: Question, path: str, labels: QuestionLabels, named: bool, meant: bool) -> QuestionMatch | str:
         if isinstance(question, NoulQuestion):

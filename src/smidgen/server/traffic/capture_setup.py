@@ -161,9 +161,6 @@ class KnownNames:
         """Know these, too."""
         known = self._known.setdefault(one.name, {})
         if one.id not in known:
-            schema = one.form.get("schema")
-            fields = schema.get("properties", {}) if isinstance(schema, dict) else {}
-            named = [*one.form.get("labels", ()), one.form.get("unknown"), *fields]
-            known[one.id] = frozenset(name for name in named if isinstance(name, str))
+            known[one.id] = frozenset((*one.form.options, *(one.form.answer_schema or {}).get("properties", {})))
             while len(known) > _MOST_BEFORE:
                 del known[next(iter(known))]

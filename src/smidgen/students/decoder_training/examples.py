@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from smidgen.core.errors import TrainError
-from smidgen.core.parts import Form
+from smidgen.core.forms import Form
 from smidgen.core.rows import Row, joined
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids
 from smidgen.text.attribute_lists import WORD, attributes, contains_value, copied_values, is_words, replace_values
@@ -126,7 +126,7 @@ def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:
     Best are those that state all attributes of the input and no others (where the task has learnt a lexicon), and of these the ones most
     like the other answers to the same input, by their mean ROUGE-L: an answer unlike all others is a bad example.
     """
-    lexicon = Lexicon.from_json(form["lexicon"]) if form.get("lexicon") else None
+    lexicon = Lexicon.from_json(form.writing.lexicon) if form.writing.lexicon else None
     groups: dict[str, list[Row]] = {}
     for row in rows:
         for answer in answers_of(row):

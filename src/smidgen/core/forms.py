@@ -1,0 +1,401 @@
+"""Forms: what a model answers with, and how its raw output becomes a decision. Frozen, and stored as JSON in the bundle's manifest.
+
+A task of its own kind has a `Form` of its own, in its own file. Others ask a form by what the base class has, never by its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-4, 1e6
+_LONGEST_NAME = 1000
+_MOST_LABELS, _MOST_KINDS = 20_000, 200
+_LONGEST_TEXT = 100_000
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name is there twice")
+    return names
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Temperature = Annotated[Number, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Coefficient = Annotated[Number, Field(ge=-1e3, le=1e3)]
+"""A slope or a shift of a fitted curve."""
+Name = Annotated[str, Strict(), Field(min_length=1, max_length=_LONGEST_NAME)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_each_once)]
+
+
+@dataclass(frozen=True, slots=True)
+class TagSet:
+    """What a student that tags is taught: kinds of span, and choices that the whole text tells, each with `path` and `values`."""
+
+    kinds: tuple[str, ...]
+    choices: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WritingTerms:
+    """What a student that writes is told.
+
+    Attributes:
+        instruction: stands in every prompt; empty for none.
+        max_tokens: the most tokens of an answer; 0: as the training answers show.
+        schema: the JSON schema that every answer is held to; None for free text.
+        lexicon: how texts state attributes; None where there are none.
+    """
+
+    instruction: str = ""
+    max_tokens: int = 0
+    schema: dict[str, Any] | None = None
+    lexicon: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """How names, running texts, and values of fields become what a stranger may be told."""
+
+    name: Callable[[str], str]
+    text: Callable[[str], str]
+    value: Callable[[Any], Any]
+
+
+class Form(BaseModel):
+    """Base of every form. A form comes with its bundle, which may come from anyone: fields have bounds, and what is out of them is refused.
+
+    A field that may be left out has the default None, and is written only where it has a value.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """The form of a manifest. Raises ValueError, a clause, for one that nothing can be decided by."""
+        try:
+            return cls.model_validate(dict(facts))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in first["loc"]) or "the form"
+            raise ValueError(f"{where} is {str(first['input'])[:80]!r}: {first['msg']}") from None
+
+    def facts(self) -> dict[str, Any]:
+        """The form as JSON has it, as it stands in the manifest."""
+        left_out = {name for name, field in type(self).model_fields.items() if not field.is_required() and getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude=left_out)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What pages list and count by: labels, or kinds of span."""
+        return ()
+
+    @property
+    def labelling(self) -> LabelForm | None:
+        """The fixed set of labels that it answers with; None where answers are of another kind."""
+        return None
+
+    @property
+    def tagging(self) -> TagSet | None:
+        """What a student that tags is taught; None where none can learn it."""
+        return None
+
+    @property
+    def writing(self) -> WritingTerms:
+        """What a student that writes is told."""
+        return WritingTerms()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Every label there is, that of out-of-scope texts included; none where answers are of another kind."""
+        return self.labelling.every if self.labelling is not None else ()
+
+    @property
+    def single_label(self) -> LabelForm | None:
+        """The labels where each text gets one of them; None for several a text, and for answers of another kind."""
+        return self.labelling if self.labelling is not None and not self.labelling.multi_label else None
+
+    @property
+    def json_answers(self) -> bool:
+        """Whether a larger model answers with JSON: lists and objects."""
+        return self.labelling is not None and self.labelling.multi_label
+
+    @property
+    def answer_schema(self) -> dict[str, Any] | None:
+        """The JSON schema that every answer fits; None where answers are no objects."""
+        return None
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """What `/v1/models` says of it."""
+        return {}
+
+    @property
+    def answer_keys(self) -> tuple[str, ...]:
+        """Names in the JSON of an answer that are smidgen's own, and stand for themselves when the rest is redacted."""
+        return ()
+
+    @property
+    def fitted(self) -> bool:
+        """Whether scores were fitted on held-out rows."""
+        return True
+
+    def uncalibrated(self) -> Self:
+        """The form as if nothing had been fitted."""
+        return self
+
+    def renamed(self, by: Renaming) -> Self:
+        """The form as a stranger may be told of it."""
+        return self
+
+
+class LabelForm(Form):
+    """One label of a fixed set, or several, or the answer that none fits.
+
+    Attributes:
+        labels: in the order of the logits.
+        multi_label: whether a text may have several.
+        temperature: what logits are divided by.
+        unknown: the label of out-of-scope texts.
+        unknown_examples: how many rows had it. A student then has one more output, for it.
+        unknown_threshold: the strangeness over which a text gets it.
+        threshold: the chance from which on a label is given, of several.
+        class_weights: `balanced` where rare labels count as much as common ones in training.
+    """
+
+    labels: Annotated[Names, Field(max_length=_MOST_LABELS)]
+    multi_label: StrictBool
+    temperature: Temperature
+    unknown: Name | None = None
+    unknown_examples: StrictInt | None = None
+    unknown_threshold: Share | None = None
+    threshold: Share | None = None
+    class_weights: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _can_decide(self) -> Self:
+        if self.multi_label and self.threshold is None:
+            raise ValueError("several labels need a threshold")
+        if self.unknown is not None and not self.multi_label:
+            if self.unknown in self.labels:
+                raise ValueError("unknown is one of the labels")
+            if self.unknown_threshold is None:
+                raise ValueError("unknown needs an unknown_threshold")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
+    @property
+    def labelling(self) -> LabelForm:
+        """Itself."""
+        return self
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All labels, that of out-of-scope texts last."""
+        return self.labels if self.unknown is None else (*self.labels, self.unknown)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each logit of a student stands for: the labels, and the unknown one where it has examples."""
+        return self.every if self.unknown_examples else self.labels
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """Labels, whether several a text, the unknown one."""
+        facts = self.facts()
+        return {name: facts[name] for name in ("labels", "multi_label", "unknown") if name in facts}
+
+    def uncalibrated(self) -> Self:
+        """At temperature 1."""
+        return self.model_copy(update={"temperature": 1.0})
+
+    def renamed(self, by: Renaming) -> Self:
+        """The same with other labels."""
+        changed: dict[str, Any] = {"labels": tuple(by.name(label) for label in self.labels)}
+        if self.unknown is not None:
+            changed["unknown"] = by.name(self.unknown)
+        return self.model_copy(update=changed)
+
+
+class SpanForm(Form):
+    """Spans of the text, each with its kind.
+
+    Attributes:
+        kinds: in the order of their numbers.
+        only: whether rows may have spans of other kinds, which are passed over.
+        threshold: the probability from which on a span is given.
+        span_slope, span_shift: the curve from a span's probability to the chance that it is right.
+        temperature, shift: the curve from the product of these to the chance that the whole answer is right.
+    """
+
+    kinds: Annotated[Names, Field(max_length=_MOST_KINDS)]
+    only: StrictBool
+    threshold: Share
+    span_slope: Coefficient
+    span_shift: Coefficient
+    temperature: Temperature
+    shift: Coefficient
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds."""
+        return self.kinds
+
+    @property
+    def tagging(self) -> TagSet:
+        """The kinds."""
+        return TagSet(self.kinds)
+
+    @property
+    def json_answers(self) -> bool:
+        """A list of spans."""
+        return True
+
+    @property
+    def answer_keys(self) -> tuple[str, ...]:
+        """The names in a span."""
+        return ("text", "label")
+
+    def uncalibrated(self) -> Self:
+        """Whole answers as likely as their spans say."""
+        return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
+
+    def renamed(self, by: Renaming) -> Self:
+        """The same with other kinds."""
+        return self.model_copy(update={"kinds": tuple(by.name(kind) for kind in self.kinds)})
+
+
+class FieldForm(Form):
+    """An object with typed fields.
+
+    Attributes:
+        json_schema: that every answer fits; `schema` in the manifest.
+        derived: whether it was derived from the rows, and not given.
+        instruction: what a model that writes is told.
+        temperature, shift: the curve from an answer's likelihood to the chance that all of it is right.
+        tagged: how a tagger fills in the fields, or why none can; see `tasks.field_tagging`.
+    """
+
+    json_schema: dict[str, Any] = Field(alias="schema")
+    derived: StrictBool
+    instruction: StrictStr
+    temperature: Temperature
+    shift: Coefficient
+    tagged: dict[str, Any] | None = None
+
+    @property
+    def tagging(self) -> TagSet | None:
+        """The fields that stand in texts, and those that are chosen."""
+        plan = self.tagged or {}
+        return TagSet(tuple(plan["kinds"]), tuple(plan["choices"])) if "kinds" in plan else None
+
+    @property
+    def writing(self) -> WritingTerms:
+        """The instruction and the schema."""
+        return WritingTerms(self.instruction, schema=self.json_schema)
+
+    @property
+    def json_answers(self) -> bool:
+        """An object."""
+        return True
+
+    @property
+    def answer_schema(self) -> dict[str, Any]:
+        """The schema."""
+        return self.json_schema
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """The schema."""
+        return {"schema": self.json_schema}
+
+    def uncalibrated(self) -> Self:
+        """Answers as right as they are likely."""
+        return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
+
+    def renamed(self, by: Renaming) -> Self:
+        """The same with other fields, choices, descriptions and instruction."""
+        schema = _renamed_schema(self.json_schema, by)
+        return self.model_copy(update={"json_schema": schema, "instruction": by.text(self.instruction)})
+
+
+class TextForm(Form):
+    """A text.
+
+    Attributes:
+        instruction: what the model is told with each text.
+        max_tokens: the most tokens of an answer; 0: somewhat more than the longest training answer.
+        max_words: the words of the longest training answer.
+        attributes: whether inputs are attributes, which answers are checked against.
+        score: how an answer's score is made; None: the mean probability of its tokens.
+        lexicon: which words state which attribute.
+        attempts: how often an answer with a fault is written anew.
+        copied: values of attributes that answers repeat.
+    """
+
+    instruction: StrictStr
+    max_tokens: Annotated[StrictInt, Field(ge=0, le=8192)]
+    max_words: Annotated[StrictInt, Field(ge=0, le=_LONGEST_TEXT)]
+    attributes: StrictBool
+    score: dict[str, Any] | None
+    lexicon: dict[str, Any] | None = None
+    attempts: Annotated[StrictInt, Field(ge=0, le=16)] | None = None
+    copied: dict[str, Any] | None = None
+
+    @property
+    def writing(self) -> WritingTerms:
+        """The instruction, how long an answer may be, the lexicon."""
+        return WritingTerms(self.instruction, self.max_tokens, lexicon=self.lexicon)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is a score."""
+        return self.score is not None
+
+    def uncalibrated(self) -> Self:
+        """Without a fitted score."""
+        return self.model_copy(update={"score": None})
+
+    def renamed(self, by: Renaming) -> Self:
+        """The same with another instruction."""
+        return self.model_copy(update={"instruction": by.text(self.instruction)})
+
+
+def _renamed_schema(node: Any, by: Renaming) -> Any:
+    """A schema of the same form: its fields and choices by their names, its descriptions as texts, the rest as it is."""
+    if isinstance(node, list):
+        return [_renamed_schema(one, by) for one in node]
+    if not isinstance(node, Mapping):
+        return node
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "properties":
+            made[key] = {by.name(field): _renamed_schema(inner, by) for field, inner in value.items()}
+        elif key == "required":
+            made[key] = [by.name(field) for field in value]
+        elif key == "enum":
+            made[key] = [by.value(one) for one in value]
+        elif key == "description":
+            made[key] = by.text(value)
+        elif key != "pattern" or by.name(value) == value:  # a pattern with stand-ins in it would fit nothing
+            made[key] = _renamed_schema(value, by)
+    return made
