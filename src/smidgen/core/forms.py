@@ -45,7 +45,7 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_each_on
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """What a student that tags is taught: kinds of span, and choices that the whole text tells, each with `path` and `values`."""
+    """The lesson of a student that tags: kinds of span, and choices that the whole text tells, each with `path` and `values`."""
 
     kinds: tuple[str, ...]
     choices: tuple[Mapping[str, Any], ...] = ()
@@ -53,7 +53,7 @@ class TagSet:
 
 @dataclass(frozen=True, slots=True)
 class WritingTerms:
-    """What a student that writes is told.
+    """The lesson of a student that writes.
 
     Attributes:
         instruction: stands in every prompt; empty for none.
@@ -102,7 +102,7 @@ class Form(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What pages list and count by: labels, or kinds of span."""
+        """The names that pages list and count by: labels, or kinds of span."""
         return ()
 
     @property
@@ -112,12 +112,12 @@ class Form(BaseModel):
 
     @property
     def tagging(self) -> TagSet | None:
-        """What a student that tags is taught; None where none can learn it."""
+        """The lesson of a student that tags; None where none can learn it."""
         return None
 
     @property
     def writing(self) -> WritingTerms:
-        """What a student that writes is told."""
+        """The lesson of a student that writes."""
         return WritingTerms()
 
     @property
@@ -142,7 +142,7 @@ class Form(BaseModel):
 
     @property
     def listed(self) -> dict[str, Any]:
-        """What `/v1/models` says of it."""
+        """Its facts in `/v1/models`."""
         return {}
 
     @property
@@ -215,7 +215,7 @@ class LabelForm(Form):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What each logit of a student stands for: the labels, and the unknown one where it has examples."""
+        """The label of each logit of a student: the labels, and the unknown one where it has examples."""
         return self.every if self.unknown_examples else self.labels
 
     @property
@@ -229,7 +229,7 @@ class LabelForm(Form):
         return self.model_copy(update={"temperature": 1.0})
 
     def renamed(self, by: Renaming) -> Self:
-        """The same with other labels."""
+        """A copy with other labels."""
         changed: dict[str, Any] = {"labels": tuple(by.name(label) for label in self.labels)}
         if self.unknown is not None:
             changed["unknown"] = by.name(self.unknown)
@@ -280,7 +280,7 @@ class SpanForm(Form):
         return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
 
     def renamed(self, by: Renaming) -> Self:
-        """The same with other kinds."""
+        """A copy with other kinds."""
         return self.model_copy(update={"kinds": tuple(by.name(kind) for kind in self.kinds)})
 
 
@@ -333,7 +333,7 @@ class FieldForm(Form):
         return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
 
     def renamed(self, by: Renaming) -> Self:
-        """The same with other fields, choices, descriptions and instruction."""
+        """A copy with other fields, choices, descriptions and instruction."""
         schema = _renamed_schema(self.json_schema, by)
         return self.model_copy(update={"json_schema": schema, "instruction": by.text(self.instruction)})
 
@@ -376,7 +376,7 @@ class TextForm(Form):
         return self.model_copy(update={"score": None})
 
     def renamed(self, by: Renaming) -> Self:
-        """The same with another instruction."""
+        """A copy with another instruction."""
         return self.model_copy(update={"instruction": by.text(self.instruction)})
 
 

@@ -325,7 +325,7 @@ class Training:
 
     @property
     def tags(self) -> TagSet:
-        """What to find in texts. Raises TrainError for a job of another kind."""
+        """The spans to find in texts. Raises TrainError for a job of another kind."""
         if self.form.tagging is None:
             raise TrainError("this student finds spans, and is asked for another job", value="--student", todo="Use --student auto.")
         return self.form.tagging
