@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.certified_bundle import WORDS, answer, certified_bundle, make, pairs, score, unlooked, write_pairs  # noqa: F401
 from tests.heard import Heard
 
@@ -26,6 +27,7 @@ from smidgen.flows.certify.certification import (
     certify,
     revoke,
 )
+from smidgen.flows.certify.settings import PromiseSettings
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import CertificateState, Decision, check_certificate
@@ -247,12 +249,6 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
-        ({"alpha": 0.0}, "alpha lies between"),
-        ({"delta": 1.0}, "delta lies between"),
-        ({"alpha": float("nan")}, "alpha lies between"),
-        ({"overall": 0.0}, "overall lies between"),
-        ({"overall": 1.0}, "overall lies between"),
-        ({"valid_days": 0}, "1 day to ten years"),
         ({"reference": "judge"}, "measured error"),
         ({"judge": ReferenceErrors(1, 10)}, "measured error"),
         ({"reference": "judge", "judge": ReferenceErrors(11, 10)}, "K wrong of N"),
@@ -263,6 +259,16 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
 def test_terms_that_cannot_be_are_refused(certified_bundle: Path, tmp_path: Path, terms: dict[str, Any], said: str) -> None:  # noqa: F811
     with pytest.raises(InputError, match=said):
         run(certified_bundle, tmp_path / "unread.csv", **terms)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"alpha": 0.0}, {"delta": 1.0}, {"alpha": float("nan")}, {"overall": 0.0}, {"overall": 1.0}, {"valid_days": 0}, {"valid_days": 3651}],
+    ids=str,
+)
+def test_a_promise_out_of_range_is_refused(terms: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(terms))):
+        PromiseSettings(**terms)
 
 
 def test_a_revocation_needs_a_reason_and_a_certificate(certified_bundle: Path) -> None:  # noqa: F811
