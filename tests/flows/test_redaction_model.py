@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.build_steps import context
 from tests.forms import label_form, span_form
 from tests.house.conftest import Fresh, fresh  # noqa: F401
 from tests.redaction_bundle import redaction_bundle  # noqa: F401
@@ -19,6 +20,7 @@ from smidgen.core.parts import Task
 from smidgen.core.rows import Row
 from smidgen.flows import redaction_model
 from smidgen.flows.build.teachers import RemoteTeacher, open_teacher
+from smidgen.flows.build.work import Work
 from smidgen.flows.redaction_model import PersonalDataFinder
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
@@ -177,7 +179,7 @@ def elsewhere(**more: object) -> tuple[Recipe, Task]:
 def opened(**more: object) -> RemoteTeacher:
     recipe, task = elsewhere(**more)
     form = task.form([Row(f"text {number}", label) for label in "xy" for number in range(2)], recipe.sections["classify"])
-    teacher = open_teacher(recipe, task, form, [], None, False, 1)
+    teacher = open_teacher(Work(recipe, form=form), context(), None)
     assert isinstance(teacher, RemoteTeacher)
     teacher.close()
     return teacher

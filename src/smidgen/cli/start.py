@@ -54,9 +54,9 @@ def start(
     if asks and (as_json or not sys.stdin.isatty()):
         raise InputError("there is nobody to ask", value=str(file), todo="Add --yes to take every guess and every fix.")
     target = to or Path(_name(file))
-    from smidgen.flows.build.packaging import check_target
+    from smidgen.bundles.pack import refuse_foreign
 
-    check_target(target)
+    refuse_foreign(target)
     found = guess_task(file, task=task, input=input, label=label)
     if not as_json:
         _tell(found, file)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form, LabelForm, TagSet
@@ -300,9 +300,8 @@ class Training:
         base: the verified pretrained weights; None for students that need none.
         settings: the student's own settings.
         seed: the only source of randomness.
-        soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None. (What a larger model's votes came to stands
-            in the rows themselves, as `shares`.)
-        teacher: folder of an already trained student that may be distilled from; else None.
+        teacher: folder of the trained student that this one names as its `teacher`; else None. (What a larger model's votes came to
+            stands in the rows themselves, as `shares`.)
         guide: a larger decoder whose chances of every token are to be learnt; None where the settings name none.
     """
 
@@ -312,7 +311,6 @@ class Training:
     base: Base | None
     settings: Settings
     seed: int = 0
-    soft: Any = None
     teacher: Path | None = None
     guide: Base | None = None
 
@@ -401,6 +399,44 @@ class Student(ABC):
     @abstractmethod
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """Write the trained model into `out` in the files of an engine, at full precision."""
+
+
+class FittedSettings(NamedTuple):
+    """A student's settings, and in a clause why they leave something of it out that nobody asked to be left out."""
+
+    settings: Settings
+    why: str = ""
+
+
+@runtime_checkable
+class Shrinking(Protocol):
+    """A student of which something can be left out to make it as small as was asked: what a student may be able to do beyond `Student`."""
+
+    def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
+        """The settings, with as much left out as is needed for at most `most` MB in one of the forms. Raises GateError where that would be
+        too much; `other` is what else its reader can do, a clause."""
+        ...
+
+
+@runtime_checkable
+class JointStudent(Protocol):
+    """A student that adds up what its partners compute, with nothing to train of its own. `partners` are students by name: it is made after
+    them, where all of them were trained. It is made small by making the first of them small."""
+
+    partners: tuple[str, ...]
+
+    def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> Mapping[str, Any] | None:
+        """How much each partner counts, JSON-ready, fitted on what they computed for rows that none was trained on; None where together
+        they are no better than the first alone."""
+        ...
+
+    def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
+        """What the partners computed for the same texts, added up."""
+        ...
+
+    def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
+        """The partners' files in one folder, as one model."""
+        ...
 
 
 class Compressor(Protocol):

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.parts import HALF, EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.parts import HALF, EngineSpec, FittedSettings, Raw, Student, TensorBytes, Training, Workspace
+from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
 from smidgen.students.settings import DecoderSettings
 from smidgen.text.repetition import allowed, without_repetition
@@ -152,6 +153,14 @@ class DecoderStudent(Student):
         save_taught(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers, neurons)
         for file in files:
             file.unlink(missing_ok=True)
+
+    def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
+        """The settings, with as many neurons and layers left out as the size needs. Raises GateError where that would be too much."""
+        need_torch()
+        from smidgen.students.decoder_training.sizing import fitted
+
+        settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
+        return fitted(training, settings, forms, most, progress, other)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`texts`, `probability`, `tokens` and `finished`, written greedily by torch; see `tasks.write`."""

@@ -209,9 +209,7 @@ def _size(tokenizer_file: Path) -> int:
 
 
 def _teacher_logits(training: Training, threads: int) -> Any:
-    """Soft labels for the training rows: given ones, the teacher's, or None."""
-    if training.soft is not None:
-        return np.asarray(training.soft, dtype=np.float32)
+    """The teacher's soft labels for the training rows, or None."""
     if training.teacher is None:
         return None
     from smidgen.students.encoder import computed

@@ -58,7 +58,7 @@ class Classify(Task):
     name = "classify"
     summary = "Give each text a label: sort tickets, route messages, detect intent, topic or sentiment."
     settings = ClassifySettings
-    students = ("encoder", "static")
+    students = ("encoder", "static", "blend")
     baseline = "linear"
     headline = "accuracy"
     form_type = LabelForm

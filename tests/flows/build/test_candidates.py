@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.build_steps import candidate
 
 from smidgen.core.errors import GateError, InputError
 from smidgen.core.metrics import Metric
@@ -14,19 +15,14 @@ from smidgen.core.parts import EngineSpec
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows.build import candidates, packaging, student_plan
-from smidgen.flows.build.candidates import MOST_WRITTEN, Candidate, choose_candidate, rows_to_compare_forms
+from smidgen.flows.build import candidates, reporting, student_plan, training
+from smidgen.flows.build.candidates import MOST_WRITTEN, choose_candidate, rows_to_compare_forms
 from smidgen.flows.build.timing import Timing
-from smidgen.flows.build.training import StudentVariant
+from smidgen.flows.build.work import StudentVariant, Work
 from smidgen.parts import registry
-from smidgen.parts.recipe import make
+from smidgen.parts.recipe import Recipe, make
 from smidgen.students.settings import StudentSettings
 from smidgen.tasks import classify, write
-
-
-def candidate(student: str, method: str, value: float, p50: float, size: float, **more: object) -> Candidate:
-    return Candidate(student, method, Metric(value, value - 0.02, value + 0.02, 500), p50, 2 * p50, 1000, size, 10.0, **more)  # type: ignore[arg-type]
-
 
 FP32 = candidate("encoder", "fp32", 0.940, 2.9, 90)
 INT8 = candidate("encoder", "int8", 0.938, 1.0, 23)
@@ -112,7 +108,7 @@ def test_nothing_fits_says_what_there_was() -> None:
 
 
 def test_the_baseline_is_shipped_only_where_it_is_asked_for() -> None:
-    asked = Candidate("linear", "fp32", Metric(0.9, 0.88, 0.92, 500), 0.3, 0.6, 1000, 12, 1.0)
+    asked = candidate("linear", "fp32", 0.9, 0.3, 12)
     assert choose_candidate([asked], StudentSettings(kind="linear"))[0].name == "linear fp32"
     with pytest.raises(GateError):
         choose_candidate([BASELINE], StudentSettings())
@@ -146,7 +142,7 @@ def test_a_writer_is_spoken_of_by_its_own_metric() -> None:
 def asked(task: str, method: str, student: str = "auto") -> list[str]:
     data = {"train": "rows.csv", "input": "text", "label": "label"}
     recipe = make({"name": "a", "task": task, "data": data, "student": {"kind": student}, "compress": {"method": method}})
-    return student_plan.students_to_train(recipe, registry.find("tasks", task), {}, Silent())
+    return student_plan.students_to_train(Work(recipe), Silent())
 
 
 @pytest.mark.parametrize(
@@ -170,6 +166,13 @@ def test_a_method_that_one_student_can_be_made_small_by_is_taken() -> None:
     assert asked("classify", "none", "linear") == ["linear"]
 
 
+def test_who_is_needed_by_another_is_trained_before_it() -> None:
+    assert asked("classify", "auto") == ["encoder", "static", "linear", "blend"]
+    assert asked("classify", "auto", "static") == ["encoder", "static", "linear"]
+    assert asked("classify", "auto", "blend") == ["encoder", "static", "linear", "blend"]
+    assert asked("classify", "auto", "encoder") == ["encoder", "linear"]
+
+
 def test_a_student_that_the_named_method_does_not_know_does_not_win() -> None:
     """The static student is the faster one: were it in the running, `fast` would take it, and nothing would be in int8-dynamic."""
     small = candidate("encoder", "int8-dynamic", 0.938, 1.0, 23)
@@ -189,17 +192,22 @@ def test_students_say_which_engine_they_are_for() -> None:
 
 
 class Bound:
-    """A bench whose trained model answers freely, and a task that counts what is right of ten."""
+    """A build whose trained model answers freely, and a task that counts what is right of ten."""
 
-    headline, baseline = "f1", "prompted"
+    headline, baseline = "f1", ""
 
-    def __init__(self, **right: int) -> None:
-        self.right = right
+    def __init__(self, recipe: Recipe, **right: int) -> None:
+        self.recipe, self.right, self.task = recipe, right, self
+        learnt = SimpleNamespace(form={}, files=SimpleNamespace(seconds=1.0), metric=Metric(0.6, 0.5, 0.7, 10))
+        self.trained = {"decoder": learnt}
 
-    def raw(self, fitted: object, texts: list[str]) -> int:
+    def wants(self, student: str) -> bool:
+        return True
+
+    def raw(self, work: object, context: object, files: object, texts: list[str]) -> int:
         return self.right["free"]
 
-    def served(self, variant: StudentVariant, texts: list[str]) -> int:
+    def served(self, work: object, context: object, variant: StudentVariant, texts: list[str]) -> int:
         return self.right[variant.spec.method]
 
     def decode(self, raw: int, form: object) -> list[Reply]:
@@ -211,20 +219,21 @@ class Bound:
 
 
 @pytest.mark.parametrize(("schema", "unfit"), [(True, "loses 20.0 points against f16 in the same engine"), (False, "")])
-def test_what_a_schema_mends_hides_no_loss_by_packing(schema: bool, unfit: str) -> None:
+def test_what_a_schema_mends_hides_no_loss_by_packing(schema: bool, unfit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Free: 6 of 10. Held to the schema: 8 in 16 bits, 6 packed. Against the trained model alone nothing is lost."""
-    both: Any = Bound(free=6, f16=8, **{"q4-0": 6})
+    recipe = make({"name": "a", "task": "extract", "data": {"train": "rows.csv", "input": "text", "label": "label"}})
+    work: Any = Bound(recipe, free=6, f16=8, **{"q4-0": 6})
+    monkeypatch.setattr(training, "raw", work.raw)
+    monkeypatch.setattr(training, "served", work.served)
     options = {"schema_of_answers": "{}"} if schema else {}
     timing = Timing(1.0, 2.0, 10.0, 1, 100.0)
     plain, packed = (
         StudentVariant("decoder", EngineSpec("llama", (), options, method), Path(), method, timing, 1.0) for method in ("f16", "q4-0")
     )
     rows = [Row(str(number), "right", number) for number in range(10)]
-    learnt: Any = SimpleNamespace(form={}, final=SimpleNamespace(seconds=1.0), metric=Metric(0.6, 0.5, 0.7, 10))
-    recipe = make({"name": "a", "task": "extract", "data": {"train": "rows.csv", "input": "text", "label": "label"}})
-    found = candidates.candidate_of(both, both, rows, learnt, packed, recipe, "decoder", plain)
+    found = candidates.candidate_of(work, work, rows, packed, plain)
     assert found.unfit.startswith(unfit) and bool(found.unfit) == bool(unfit)
-    assert not candidates.candidate_of(both, both, rows, learnt, plain, recipe, "decoder", plain).unfit
+    assert not candidates.candidate_of(work, work, rows, plain, plain).unfit
 
 
 HELD = [Row(f"held {number}", "x", number, 1.0) for number in range(22)]
@@ -272,7 +281,6 @@ def test_who_does_not_write_is_weighed_on_what_was_held_out() -> None:
 
 @pytest.mark.parametrize(("p50", "count"), [(10.0, 64), (600.0, 50), (60_000.0, 24)])
 def test_alternatives_are_shown_on_as_many_test_rows_as_half_a_minute_allows(p50: float, count: int) -> None:
-    variants = {"decoder q4-0": variant(p50)}
-    story: Any = SimpleNamespace(task=write.part, chosen=SimpleNamespace(name="decoder q4-0"), trained=SimpleNamespace(variants=variants))
-    assert len(packaging._rows_compared(story, LEARNT)) == count and len(packaging._rows_compared(story, LEARNT[:10])) == 10
-    assert packaging._rows_compared(SimpleNamespace(task=classify.part), LEARNT) is LEARNT  # type: ignore[arg-type]
+    work: Any = SimpleNamespace(task=write.part, packed=SimpleNamespace(chosen=candidate("decoder", "q4-0", 0.5, p50, 90)))
+    assert len(reporting._rows_compared(work, LEARNT)) == count and len(reporting._rows_compared(work, LEARNT[:10])) == 10
+    assert reporting._rows_compared(SimpleNamespace(task=classify.part), LEARNT) is LEARNT  # type: ignore[arg-type]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.build_steps import rows_of
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
-from smidgen.flows.build.examples import read_examples
-from smidgen.parts import registry
 from smidgen.parts.recipe import make
 
 LABELS = ["Delivery"] * 20 + ["Refund"] * 20
@@ -25,7 +24,7 @@ def file_of(folder: Path, labels: list[str]) -> Path:
 def test_a_build_takes_it_for_the_common_spelling(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "RE-FUND"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
-    examples = read_examples(recipe, registry.find("tasks", "classify"))
+    examples = rows_of(recipe)
     assert examples.form.labels == ("Delivery", "Refund")
     (note,) = [note for note in examples.notes if "spelling" in note]
     assert "'delivery' as 'Delivery'" in note and "'RE-FUND' as 'Refund'" in note
@@ -35,9 +34,7 @@ def test_a_build_takes_it_for_the_common_spelling(tmp_path: Path) -> None:
 def test_several_labels(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery|Refund"])
     data = {"train": str(file), "input": "text", "label": "label"}
-    examples = read_examples(
-        make({"task": "classify", "data": data, "classify": {"multi_label": True}}), registry.find("tasks", "classify")
-    )
+    examples = rows_of(make({"task": "classify", "data": data, "classify": {"multi_label": True}}))
     assert examples.form.labels == ("Delivery", "Refund")
 
 
@@ -45,13 +42,13 @@ def test_a_label_that_is_alone_is_still_an_error(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "alone"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
     with pytest.raises(DataError, match="'alone'"):
-        read_examples(recipe, registry.find("tasks", "classify"))
+        rows_of(recipe)
 
 
 def test_two_common_spellings_stay_two_labels(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, *["delivery"] * 5])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
-    examples = read_examples(recipe, registry.find("tasks", "classify"))
+    examples = rows_of(recipe)
     assert examples.form.labels == ("Delivery", "Refund", "delivery")
     assert not [note for note in examples.notes if "spelling" in note]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import rows_of
 from tests.heard import Heard
 
 from smidgen.cli.main import code
@@ -14,8 +15,8 @@ from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.flows.answer_files import answer_file_for
-from smidgen.flows.build.examples import read_examples
 from smidgen.flows.build.student_plan import settings_of, students_to_train
+from smidgen.flows.build.work import Work
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.tasks import field_tagging
@@ -43,7 +44,7 @@ def recipe(folder: Path, **more: Any) -> Recipe:
 def test_a_schema_beside_the_recipe_orders_and_types_the_rows(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     (tmp_path / "s.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-    examples = read_examples(recipe(tmp_path, extract={"schema_file": "s.json"}), registry.find("tasks", "extract"))
+    examples = rows_of(recipe(tmp_path, extract={"schema_file": "s.json"}))
     rows = [*examples.fit, *examples.held, *examples.test]
     assert len(rows) == 60 and all(list(row.output) == ["name", "count", "kind"] for row in rows)
     assert not examples.refit and not examples.form.derived and 0 < len(examples.held) < len(examples.fit)
@@ -66,7 +67,7 @@ def test_what_a_tagger_can_do_is_planned_once_for_the_same_rows(
     lines(tmp_path / "rows.jsonl", outputs())
     if tested:
         lines(tmp_path / "test.jsonl", outputs(10), tested)
-    examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}), registry.find("tasks", "extract"))
+    examples = rows_of(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}))
     rows = [*examples.fit, *examples.held]
     assert len(planned) == times and planned[0] == 60 and planned[-1] == len(rows)
     again = registry.find("tasks", "extract").formed(examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
@@ -78,7 +79,7 @@ def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys:
     lines(tmp_path / "rows.jsonl", [*outputs(5), {"name": "x", "kind": "stolen"}])
     wanted = recipe(tmp_path, extract={"schema_file": "s.json"})
     with pytest.raises(DataError, match=r"rows\.jsonl, row 6, column 'fields': the output cannot be used \(kind: 'stolen' is not one of"):
-        read_examples(wanted, registry.find("tasks", "extract"))
+        rows_of(wanted)
     checked = ["check", str(tmp_path / "rows.jsonl"), "--task", "extract", "--input", "text", "--label", "fields"]
     assert code([*checked, "--set", f"extract.schema_file={tmp_path / 's.json'}", "--json"]) in (0, 1)
     assert "'stolen' is not one of" in capsys.readouterr().out
@@ -87,19 +88,19 @@ def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys:
 def test_what_only_test_rows_hold_is_not_in_a_derived_schema(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     lines(tmp_path / "test.jsonl", [{"name": "a", "kind": "stolen", "count": 1}, {"name": "b", "kind": "late", "more": 7}], before="other")
-    examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"}), registry.find("tasks", "extract"))
+    examples = rows_of(recipe(tmp_path, data={"test": "test.jsonl"}))
     assert examples.form.derived and examples.form.json_schema["properties"]["kind"]["enum"] == ["late", "lost"]
     assert [row.output.get("kind") for row in examples.test] == ["stolen", "late"], "such rows stay in the test, and count"
 
 
 def test_a_field_that_only_drawn_test_rows_have_is_not_taught(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
-    plain = read_examples(recipe(tmp_path), registry.find("tasks", "extract"))
+    plain = rows_of(recipe(tmp_path))
     drawn = {row.input for row in plain.test}
     texts = [f"text {n}" for n in range(60)]
     rare = [{**one, **({"rare": 1.5} if text in drawn else {})} for text, one in zip(texts, outputs(), strict=True)]
     lines(tmp_path / "rows.jsonl", rare)
-    examples = read_examples(recipe(tmp_path), registry.find("tasks", "extract"))
+    examples = rows_of(recipe(tmp_path))
     assert {row.input for row in examples.test} == drawn and len(drawn) > 3
     assert "rare" not in examples.form.json_schema["properties"]
     assert not any("rare" in row.output for row in [*examples.fit, *examples.held]) and all(row.output["rare"] for row in examples.test)
@@ -109,7 +110,7 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     rows = "".join(f"text {n},00{n},{n % 3 or ''},{('late', 'lost')[n % 2]}\n" for n in range(50))
     (tmp_path / "rows.csv").write_text("text,number,count,kind\n" + rows, encoding="utf-8")
     wanted = recipe(tmp_path, data={"train": "rows.csv", "label": "number,count,kind"})
-    examples = read_examples(wanted, registry.find("tasks", "extract"))
+    examples = rows_of(wanted)
     kinds = {name: node["type"] for name, node in examples.form.json_schema["properties"].items()}
     assert kinds == {"number": "string", "count": ["integer", "null"], "kind": "string"}
     assert examples.columns == {"input": "text", "label": "number,count,kind"}
@@ -119,23 +120,23 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
 def test_fields_choose_their_students(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     plain = recipe(tmp_path)
-    form = read_examples(plain, registry.find("tasks", "extract")).form
-    task = registry.find("tasks", "extract").formed(form)
+    form = rows_of(plain).form
+    work = Work(plain, form=form)
     said = Heard()
-    assert students_to_train(plain, task, form, said) == ["decoder", "prompted"]
+    assert students_to_train(work, said) == ["decoder", "prompted"]
     assert len(said.said) == 1 and said.said[0].startswith("tagger is not tried: ")
     assert "name: 0% of its values stand in their texts, 95% are needed" in said.said[0]
     with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
-        students_to_train(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
+        students_to_train(Work(recipe(tmp_path, student={"kind": "tagger"}), form=form), Silent())
     told = form.model_copy(update={"tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}})
-    assert students_to_train(plain, registry.find("tasks", "extract").formed(told), told, said) == ["tagger", "decoder", "prompted"]
+    assert students_to_train(Work(plain, form=told), said) == ["tagger", "decoder", "prompted"]
     assert len(said.said) == 1
-    assert type(settings_of(plain, "decoder", task)).__name__ == "DecoderSettings"
+    assert type(settings_of(work, "decoder")).__name__ == "DecoderSettings"
     for another in (recipe(tmp_path, train={"max_length": 128}), recipe(tmp_path, train={"epochs": 3})):
         with pytest.raises(RecipeError, match="those of another student"):
-            settings_of(another, "decoder", task)
+            settings_of(Work(another, form=form), "decoder")
     named = recipe(tmp_path, train={"epochs": 3}, student={"kind": "decoder"})
-    assert settings_of(named, "decoder", task).epochs == 3  # type: ignore[attr-defined]
+    assert settings_of(Work(named, form=form), "decoder").epochs == 3  # type: ignore[attr-defined]
 
 
 def test_a_refused_answer_says_so_in_a_table_too() -> None:

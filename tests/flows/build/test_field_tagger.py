@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
+from tests.build_steps import candidate
 from tests.flows.build.served_bundle import ServedBundle
 from tests.students.test_encoder import tiny_base  # noqa: F401
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases import lookup
 from smidgen.core.errors import InputError
-from smidgen.core.metrics import Metric
-from smidgen.flows.build.candidates import Candidate, choose_candidate
+from smidgen.flows.build.candidates import choose_candidate
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.export.exporter import export
 from smidgen.flows.local_model import load
@@ -154,13 +154,10 @@ def test_it_goes_to_the_browser(bundle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tagger", "decoder", "chosen"), [(0.80, 0.90, "decoder"), (0.90, 0.80, "tagger"), (0.895, 0.90, "tagger")])
 def test_the_better_by_f1_is_taken_and_of_two_as_good_the_faster(tagger: float, decoder: float, chosen: str) -> None:
-    def candidate(student: str, value: float, p50: float, **more: Any) -> Candidate:
-        return Candidate(student, "plain", Metric(value, value, value, 40), p50, p50, 1000 / p50, 100.0, 60.0, **more)
-
     measured = [
-        candidate("tagger", tagger, 3.0),
-        candidate("decoder", decoder, 300.0, tokens_per_second=150.0),
-        candidate("prompted", 0.5, 400.0, baseline=True),
+        candidate("tagger", "plain", tagger, 3.0, 100.0),
+        candidate("decoder", "plain", decoder, 300.0, 100.0, tokens_per_second=150.0),
+        candidate("prompted", "plain", 0.5, 400.0, 100.0, baseline=True),
     ]
     taken, reason, why_not = choose_candidate(measured, StudentSettings(), "f1")
     assert taken.student == chosen and "F1" in reason and len(why_not) == 2

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 from safetensors.torch import save_file
+from tests.build_steps import context, planned
 from tests.forms import text_form
 from tests.students.tiny_decoder import tiny_decoder, weights
 
 from smidgen.bases.lookup import find
 from smidgen.cli.main import code
 from smidgen.core.errors import BaseError, RecipeError, UnknownPart
-from smidgen.core.parts import Training, Workspace
+from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.core.settings import Settings
+from smidgen.flows.build import training
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.student_plan import open_guide
-from smidgen.flows.build.training import StudentTrainer
 from smidgen.judge.report import read
-from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.step_results import StepResults
 from smidgen.students.decoder import DecoderStudent
 from smidgen.students.settings import DecoderSettings
 
@@ -145,15 +145,17 @@ def test_the_guide_reaches_the_step_and_is_part_of_its_key(folder: Path, tmp_pat
     settings = wanted.sections["train"]
     guide = open_guide(wanted, base, text_form(), Silent())
     assert guide is not None and guide.folder == folder / "large"
-    task, rows = registry.find("tasks", "write"), [Row("a", "b"), Row("c", "d")]
-    bench = StudentTrainer(StepResults(tmp_path), task, {"decoder": base}, 0, 1, Silent(), guide)
-    keys = [bench.fit("decoder", settings, rows, (), text_form(), None, "teach").key]
+    own = context(tmp_path)
+
+    def key(settings: Settings, guide: Base) -> str:
+        work = planned("write", text_form(), "decoder", settings, base=base, guide=guide)
+        return training.fit(work, own, "decoder", [Row("a", "b"), Row("c", "d")], (), "teach").key
+
+    keys = [key(settings, guide)]
     assert seen[-1].guide == guide
     # Other weights under the same name are another step.
     other = replace(guide, sha256=find(str(folder / "other")).sha256)
-    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), text_form(), None, "teach").key)
-    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), text_form(), None, "teach").key)
-    keys.append(bench.fit("decoder", DecoderSettings(), rows, (), text_form(), None, "teach").key)
+    keys += [key(settings, other), key(settings, other), key(DecoderSettings(), guide)]
     assert seen[-1].guide is None, "settings that name no guide get none"
     assert keys[1] == keys[2] and len(set(keys)) == 3 == len(seen)
 

@@ -9,22 +9,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.build_steps import context
 
 from smidgen.core.parts import EngineSpec
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows import local_model
-from smidgen.flows.build.pipeline import _is_what_was_measured
+from smidgen.flows.build.packaging import is_what_was_measured
 from smidgen.flows.build.timing import Timing
-from smidgen.flows.build.training import StudentVariant
-from smidgen.parts import registry
+from smidgen.flows.build.work import StudentVariant
 
 ROWS = [Row(f"text {n}", "x", n) for n in range(40)]
 ANSWERS = [f"answer {n}" for n in range(40)]
 
 
 class Bundle:
-    """What `_alike` asks of a model. `alone`: what it answers to one text at a time when it has read nothing else before."""
+    """What `is_what_was_measured` asks of a model. `alone`: what it answers to one text at a time when it has read nothing else before."""
 
     def __init__(
         self, answers: Sequence[str], sha256: str = "a", options: str = "plain", form: str = "form", alone: Sequence[str] | None = None
@@ -51,8 +51,6 @@ def alike(student: str, final: Bundle, measured: Bundle) -> bool:
     measured.manifest.engine.options = "plain"
     same = measured.manifest.engine if final.manifest.engine.options == "plain" else final.manifest.engine
     final.manifest.engine = same
-    bench = SimpleNamespace(threads=1)
-    story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS), bench=bench)
     timing = Timing(1.0, 1.0, 1.0, 1, 100.0 if student == "decoder" else None)
     variant = StudentVariant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
     served = measured.predict(ROWS)
@@ -63,10 +61,11 @@ def alike(student: str, final: Bundle, measured: Bundle) -> bool:
         opened[-1].fresh = True
         return opened[-1]
 
-    draft: Any = SimpleNamespace(model=measured, first=served, served=served, variant=variant)
+    draft = SimpleNamespace(model=measured, first=served, served=served, chosen=SimpleNamespace(variant=variant))
+    work: Any = SimpleNamespace(test=ROWS, packed=draft)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_model, "load", load)
-        found = _is_what_was_measured(story, draft, final)  # type: ignore[arg-type]
+        found = is_what_was_measured(work, context(), final)  # type: ignore[arg-type]
     assert all(bundle.closed == 1 for bundle in opened)
     return found
 

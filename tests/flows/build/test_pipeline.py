@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import rows_of
 from tests.flows.build.served_bundle import ServedBundle
 
 from smidgen.cli.main import code
 from smidgen.core.errors import BaseError, BundleError, DataError, GateError, InputError, RequestError
 from smidgen.core.progress import Silent
-from smidgen.flows.build import pipeline as building
+from smidgen.flows.build import packaging
 from smidgen.flows.build.candidates import choose_candidate
-from smidgen.flows.build.examples import read_examples
-from smidgen.flows.build.pipeline import BLEND, build
+from smidgen.flows.build.pipeline import build
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
 from smidgen.judge.report import read
-from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
+from smidgen.students import blend
 
 
 def wanted(tiny: tuple[Path, Path], **sections: Any) -> Recipe:
@@ -111,21 +111,22 @@ def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container
     import onnx
     from onnx import numpy_helper
 
-    real, packed = building.packaging.pack_draft, []
+    real, packed = packaging.pack_draft, []
 
-    def damaged(story: Any, form: Any, variant: Any, out: Path) -> Path:
+    def damaged(work: Any, chosen: Any, out: Path) -> Path:
+        variant = chosen.variant
         packed.append(variant.spec.method)
         if variant.spec.method not in methods:
-            return real(story, form, variant, out)
+            return real(work, chosen, out)
         broken = tmp_path / f"broken-{len(packed)}"
         shutil.copytree(variant.folder, broken)
         model = onnx.load(broken / "model.onnx")
         head = next(tensor for tensor in model.graph.initializer if "head" in tensor.name and len(tensor.dims) == 2)
         head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head)[::-1].copy(), head.name))
         onnx.save(model, broken / "model.onnx")
-        return real(story, form, dataclasses.replace(variant, folder=broken), out)
+        return real(work, dataclasses.replace(chosen, variant=dataclasses.replace(variant, folder=broken)), out)
 
-    monkeypatch.setattr(building.packaging, "pack_draft", damaged)
+    monkeypatch.setattr(packaging, "pack_draft", damaged)
     return packed
 
 
@@ -203,7 +204,7 @@ from collections.abc import Container
 from pathlib import Path
 from tests.flows.build.test_pipeline import Killing, wanted
 from smidgen.flows.build.candidates import choose_candidate
-from smidgen.flows.build.pipeline import BLEND, build
+from smidgen.flows.build.pipeline import blend.part.name, build
 recipe = wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5)
 build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
 """
@@ -343,7 +344,7 @@ def test_rows_of_the_test_file_are_not_learnt_from(tiny: tuple[Path, Path], tmp_
     train, test = tiny
     both = tmp_path / "both.csv"
     both.write_text(train.read_text(encoding="utf-8") + "".join(test.read_text(encoding="utf-8").splitlines(True)[1:6]), encoding="utf-8")
-    found = read_examples(wanted((both, test)), registry.find("tasks", "classify"))
+    found = rows_of(wanted((both, test)))
     tested = {row.input for row in found.test}
     assert tested.isdisjoint(row.input for rows in (found.train, found.fit, found.held) for row in rows)
     assert len(found.test) > 20 and any("5 training rows dropped" in note for note in found.notes)
@@ -359,17 +360,17 @@ def test_a_blend_is_served_as_it_was_judged(tiny: tuple[Path, Path], tmp_path: P
     here, for two epochs on twelve labels would not choose a blend."""
 
     def only_the_blend(candidates: Any, wanted: Any, headline: str) -> Any:
-        return choose_candidate([c for c in candidates if c.student == BLEND and c.method == "int8-dynamic"], wanted, headline)
+        return choose_candidate([c for c in candidates if c.student == blend.part.name and c.method == "int8-dynamic"], wanted, headline)
 
-    monkeypatch.setattr(building, "fit_blend_weight", lambda *_: (0.5, (1.0, 2.0)))
-    monkeypatch.setattr(building, "choose_candidate", only_the_blend)
+    monkeypatch.setattr(blend, "fit_blend_weight", lambda *_: (0.5, (1.0, 2.0)))
+    monkeypatch.setattr(packaging, "choose_candidate", only_the_blend)
     built = build(wanted(tiny, gate={"max_loss": 0.5, "min_agreement": 0.5}), tmp_path / "out", threads=1)
     model = load(tmp_path / "out", 1)
     assert model.manifest.engine.engine == "blend"
     assert [(m["weight"], m["temperature"]) for m in model.manifest.engine.options["members"]] == [(1.0, 1.0), (0.5, 2.0)]
     found = {entry.name: entry for entry in built.report.alternatives}
-    assert len(found) > len([name for name in found if name.startswith(BLEND)]) >= 2
-    judged = found[f"{BLEND} int8-dynamic"]
+    assert len(found) > len([name for name in found if name.startswith(blend.part.name)]) >= 2
+    judged = found[f"{blend.part.name} int8-dynamic"]
     served = evaluate(model, tiny[1]).metrics["accuracy"]
     assert judged.accuracy is not None
     assert judged.accuracy.value == pytest.approx(served.value)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import context, rows_of
 from tests.heard import Heard
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
 from smidgen.core.errors import GateError
-from smidgen.flows.build import student_plan
-from smidgen.flows.build.examples import Examples, read_examples
+from smidgen.flows.build import student_plan, training
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.build.student_plan import MOST_LAYERS, MOST_NEURONS, StudentFit, fit_students
-from smidgen.flows.build.training import StudentTrainer
+from smidgen.flows.build.student_plan import fit_students
+from smidgen.flows.build.work import PlannedStudent, Work
 from smidgen.judge.report import Report, read
-from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.step_results import StepResults
+from smidgen.students.decoder_training.sizing import MOST_LAYERS, MOST_NEURONS
 from smidgen.students.settings import DecoderSettings
 
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
@@ -55,13 +55,11 @@ def recipe(place: Path, most: float | None = None, method: str = "auto", **train
     )
 
 
-def fitted(place: Path, asked: Recipe, tmp_path: Path) -> tuple[StudentFit, list[str]]:
+def fitted(place: Path, asked: Recipe, tmp_path: Path) -> tuple[PlannedStudent, list[str]]:
     """How the decoder would be taught, and what was said."""
-    task, heard = registry.find("tasks", "write"), Heard()
-    examples: Examples = read_examples(asked, task)
-    base = find(str(place / "base"), family="decoder")
-    bench = StudentTrainer(StepResults(tmp_path / "steps"), task, {"decoder": base}, 0, 1, heard)
-    found = fit_students(asked, examples, bench, ["decoder", "prompted"])
+    heard, base = Heard(), find(str(place / "base"), family="decoder")
+    work = replace(rows_of(asked, tmp_path), bases={"decoder": base}, kinds=("decoder", "prompted"))
+    found = fit_students(work, context(tmp_path, heard))
     assert found["prompted"].why == ""
     return found["decoder"], heard.said
 
@@ -134,7 +132,7 @@ def test_a_larger_form_needs_more_to_go(place: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_refused_before_teaching(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taught: list[Any] = []
-    monkeypatch.setattr(StudentTrainer, "fit", lambda *given, **named: taught.append(given))
+    monkeypatch.setattr(training, "fit", lambda *given, **named: taught.append(given))
     with pytest.raises(GateError, match=r"at most 0.05 MB; q4-0 would be .* MB with .* neurons and 2 of 6 layers left out") as caught:
         build(recipe(place, 0.05), tmp_path / "never", threads=1)
     assert "--max-size-mb" in str(caught.value) and "--compress" not in str(caught.value)
@@ -160,9 +158,8 @@ def test_layers_go_where_neurons_alone_would_not_do_down_to_what_the_hint_says(p
 
 @pytest.mark.parametrize(("method", "qat"), [("auto", "auto"), ("q4-0", "auto"), ("q5-1", "auto"), ("q8-0", "none"), ("none", "none")])
 def test_what_is_left_to_the_build_is_rounded_where_few_bits_may_be_shipped(place: Path, method: str, qat: str) -> None:
-    task = registry.find("tasks", "write")
-    settings = student_plan.settings_of(recipe(place, method=method), "decoder", task)
+    settings = student_plan.settings_of(Work(recipe(place, method=method)), "decoder")
     assert isinstance(settings, DecoderSettings) and settings.qat == qat
     for asked in ("none", "q4-0"):
-        settings = student_plan.settings_of(recipe(place, method=method, qat=asked), "decoder", task)
+        settings = student_plan.settings_of(Work(recipe(place, method=method, qat=asked)), "decoder")
         assert isinstance(settings, DecoderSettings) and settings.qat == asked

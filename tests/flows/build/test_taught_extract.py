@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import taught_rows
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import TeacherError
-from smidgen.core.progress import Silent
 from smidgen.core.rows import joined
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import redaction_model
-from smidgen.flows.build.examples import Examples, read_examples
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.build.teaching import teach
-from smidgen.parts import recipe, registry
+from smidgen.flows.build.work import Work
+from smidgen.parts import recipe
 
 THINGS = ("lamp", "chair", "table", "stool", "shelf", "clock", "mug", "bowl")
 COLOURS = ("red", "blue", "green", "black")
@@ -77,11 +76,9 @@ def made(folder: Path, source: str, output: Any = spans_of, student: str = "lexi
     return recipe.make({"name": "taught", "task": "extract", "data": data, "student": {"kind": student}, "gate": {"max_loss": 0.2}})
 
 
-def taught(wanted: recipe.Recipe) -> tuple[Examples, Examples]:
-    """The examples before and after teaching."""
-    task = registry.find("tasks", wanted.task)
-    before = read_examples(wanted, task)
-    return before, teach(wanted, task.formed(before.form), before, base=None, fresh=False, threads=1, progress=Silent())
+def taught(wanted: recipe.Recipe) -> tuple[Work, Work]:
+    """The rows before and after teaching."""
+    return taught_rows(wanted)
 
 
 def words(row: Any) -> list[tuple[str, str]]:
@@ -192,7 +189,7 @@ def test_fields_are_asked_for_by_their_schema_and_checked_against_it(server: Tea
     wanted = made(tmp_path, server.url, lambda text: json.dumps(fields_of(text)), "decoder")
     before, after = taught(wanted)
     facts, new = after.teacher, after.fit[len(before.fit) :]
-    assert "schema" in before.form and facts is not None and facts.quality is not None
+    assert before.form.answer_schema is not None and facts is not None and facts.quality is not None
     assert facts.unit == "f1" and 0.5 < facts.quality.low < facts.quality.value < facts.quality.high < 1.0
     assert facts.needed is not None and facts.needed < facts.quality.low
     assert facts.dropped["the answer could not be used: it does not fit the schema"] > 2

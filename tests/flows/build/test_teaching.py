@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import taught_rows
 from tests.heard import Heard
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import BundleError, EngineError, RecipeError, TeacherError
-from smidgen.core.progress import Silent
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import redaction_model
 from smidgen.flows.build import teachers, teaching
-from smidgen.flows.build.examples import Examples, read_examples
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.build.teaching import teach
-from smidgen.parts import recipe, registry
+from smidgen.flows.build.work import Work
+from smidgen.parts import recipe
 
 MARKS = {"refund": ("refund", "money"), "parcel": ("parcel", "late"), "lamp": ("lamp", "bulb"), "opening": ("open", "sunday")}
 FILLER = [f"{word}{number}" for word in ("please", "hello", "thanks", "about", "thing") for number in range(12)]
@@ -77,11 +76,9 @@ def made(folder: Path, source: str, pool: list[tuple[str, str]] | None = None, e
     return recipe.make({"name": "taught", "task": "classify", "data": data, "student": {"kind": "linear"}, "gate": {"max_loss": 0.1}})
 
 
-def taught(wanted: recipe.Recipe, progress: Any = None) -> tuple[Examples, Examples]:
-    """The examples before and after teaching."""
-    task = registry.find("tasks", wanted.task)
-    before = read_examples(wanted, task)
-    return before, teach(wanted, task, before, base=None, fresh=False, threads=1, progress=progress or Silent())
+def taught(wanted: recipe.Recipe, progress: Any = None) -> tuple[Work, Work]:
+    """The rows before and after teaching."""
+    return taught_rows(wanted, progress)
 
 
 def test_a_build_learns_from_the_teachers_labels(server: TeacherServer, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import context, planned
 from tests.students.tiny_decoder import copying_rows, tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -35,11 +36,11 @@ from smidgen.flows.build.timing import (
     sample_baseline,
     with_guess_cost,
 )
+from smidgen.flows.build.work import Work
 from smidgen.judge import wording
 from smidgen.judge.report import read
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.step_results import StepResults
 from smidgen.students.settings import DecoderSettings
 
 
@@ -132,14 +133,14 @@ def test_timing_a_slow_writer_ends() -> None:
 
 
 def test_none_is_trained_where_none_is_wanted() -> None:
-    task, heard = registry.find("tasks", "write"), Heard()
-    assert students_to_train(wanted(), task, {}, heard) == ["decoder", "prompted"]
-    assert students_to_train(wanted(student={"baseline": "none"}), task, {}, heard) == ["decoder"]
-    assert students_to_train(wanted(student={"baseline": "none", "kind": "prompted"}), task, {}, heard) == ["prompted"], (
+    heard = Heard()
+    assert students_to_train(Work(wanted()), heard) == ["decoder", "prompted"]
+    assert students_to_train(Work(wanted(student={"baseline": "none"})), heard) == ["decoder"]
+    assert students_to_train(Work(wanted(student={"baseline": "none", "kind": "prompted"})), heard) == ["prompted"], (
         "asked for, it is the student"
     )
     with pytest.raises(RecipeError, match="no baseline is to be trained"):
-        students_to_train(wanted(student={"baseline": "none"}, gate={"must_beat_baseline": True}), task, {}, heard)
+        students_to_train(Work(wanted(student={"baseline": "none"}, gate={"must_beat_baseline": True})), heard)
 
 
 def corrections(folder: Path, **student: Any) -> Recipe:
@@ -269,11 +270,11 @@ def test_a_build_chooses_by_what_was_measured_and_is_not_taught_anew_for_it(tmp_
     base, task = find(str(tiny_decoder(tmp_path / "base")), family="decoder"), registry.find("tasks", "write")
     form = task.form(rows, task.settings())
     settings = DecoderSettings(epochs=1, batch_rows=8, precision="f32", qat="none")
-    bench = training.StudentTrainer(StepResults(tmp_path / "steps"), task, {"decoder": base}, 0, 1, Heard())
+    work, own = planned("write", form, "decoder", settings, base=base), context(tmp_path, Heard())
     keys = []
     for found in (0.1, 1.4):
         monkeypatch.setattr(training, "with_guess_cost", lambda given, *_, found=found: given.model_copy(update={"guess_cost": found}))
-        keys.append(bench.fit("decoder", settings, rows, (), form, None, "teach").key)
+        keys.append(training.fit(work, own, "decoder", rows, (), "teach").key)
     assert keys[0] == keys[1] and len(told := [text for text in said if text.startswith("drafting: ")]) == 1
     assert "lookup" in told[0] and "a guess costs 0.10 of a step here" in told[0]
 

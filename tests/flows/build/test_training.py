@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.build_steps import context, planned
 from tests.forms import label_form, text_form
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
-from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.build import training
-from smidgen.flows.build.training import StepEffort, StudentTrainer
+from smidgen.flows.build.training import StepEffort
+from smidgen.flows.build.work import BuildContext
 from smidgen.parts import registry
 from smidgen.store.step_results import StepResults
 from smidgen.students.prompted import PromptedSettings
@@ -82,10 +83,10 @@ def test_what_stopped_tries_took_is_added(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not killed but interrupted, between two readings of the meter: the next try adds it all the same."""
     steps = StepResults(tmp_path / "steps")
-    bench = training.StudentTrainer(steps, registry.find("tasks", "classify"), {}, 0, 1, Heard())
+    own = BuildContext(steps, tmp_path, 1, Heard())
     linear = registry.find("students", "linear")
     rows = [Row("where is my parcel", "x"), Row("please send an invoice", "y")] * 8
-    form = label_form("xy")
+    work = planned("classify", label_form("xy"), "linear", linear.settings())
 
     def broken(self: Any, given: Any, space: Any) -> None:
         (space.folder / "smidgen_spent.json").write_text('{"seconds": 50, "watt_hours": 3}', encoding="utf-8")
@@ -93,11 +94,11 @@ def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(type(linear), "fit", broken)
-        bench.fit("linear", linear.settings(), rows, (), form, None, "train linear")
+        training.fit(work, own, "linear", rows, (), "train linear")
     (note,) = steps._root.glob("*.part/smidgen_spent.json")
     assert 0 < json.loads(note.read_text(encoding="utf-8"))["seconds"] < 50, "what is told in the end is the step's own account"
     note.write_text('{"seconds": 540, "watt_hours": 9}', encoding="utf-8")
-    fitted = bench.fit("linear", linear.settings(), rows, (), form, None, "train linear")
+    fitted = training.fit(work, own, "linear", rows, (), "train linear")
     assert fitted.seconds > 540 and fitted.energy.watt_hours >= 9
     assert not (fitted.folder / "smidgen_spent.json").exists()
 
@@ -110,12 +111,11 @@ ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "bl
 )
 def test_an_edited_base_is_asked_anew(tmp_path: Path, name: str) -> None:
     folder = tiny_decoder(tmp_path / "base")
-    steps = StepResults(tmp_path / "steps")
 
     def fitted() -> Path:
         base = find(str(folder), family="decoder")
-        bench = StudentTrainer(steps, registry.find("tasks", "write"), {"decoder": base}, 0, 1, Silent())
-        return bench.fit("prompted", PromptedSettings(shots=1), ROWS, (), text_form(instruction="Write."), None, "prompt").folder
+        work = planned("write", text_form(instruction="Write."), "prompted", PromptedSettings(shots=1), base=base)
+        return training.fit(work, context(tmp_path), "prompted", ROWS, (), "prompt").folder
 
     first = fitted()
     assert fitted() == first

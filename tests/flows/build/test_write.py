@@ -21,10 +21,10 @@ from smidgen.core.errors import GateError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw
 from smidgen.core.rows import Text
-from smidgen.flows.build import packaging
-from smidgen.flows.build.packaging import UNAIDED
+from smidgen.flows.build import timing, training
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.build.training import StudentTrainer, StudentVariant
+from smidgen.flows.build.reporting import UNAIDED
+from smidgen.flows.build.work import BuildContext, StudentVariant, Work
 from smidgen.gguf import weights
 from smidgen.gguf.header import read_metadata
 from smidgen.judge.report import read
@@ -98,14 +98,14 @@ def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_pa
     """Its prompt holds the instruction and no example, and it writes for no more rows than the alternatives are shown on."""
     assert bundle.is_dir(), "its steps are stored, so that here only what is asked anew is done"
     asked: list[tuple[StudentVariant, int]] = []
-    served = StudentTrainer.served
+    served = training.served
 
-    def told(self: StudentTrainer, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
+    def told(work: Work, own: BuildContext, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
         asked.append((variant, len(texts)))
-        return served(self, variant, texts, form)
+        return served(work, own, variant, texts, form)
 
-    monkeypatch.setattr(StudentTrainer, "served", told)
-    monkeypatch.setattr(packaging, "MOST_COMPARED", 4)
+    monkeypatch.setattr(training, "served", told)
+    monkeypatch.setattr(timing, "MOST_COMPARED", 4)
     build(recipe, tmp_path / "texts", threads=1)
     prompts = {len(variant.spec.options["before"]) for variant, _ in asked if variant.student == "prompted"}
     (unaided, count) = asked[-1]

@@ -15,7 +15,7 @@ from tests.certified_bundle import LABELS, make, pairs, write_pairs
 from tests.line_versions import line_of, version
 
 from smidgen.core.errors import BundleError, CertificateError, InputError
-from smidgen.flows.build.examples import GivenTables
+from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import certification
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.learn import challenger

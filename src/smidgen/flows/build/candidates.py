@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import GateError
-from smidgen.core.forms import Form
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Raw, Task
+from smidgen.core.parts import JointStudent, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
-from smidgen.core.settings import Settings
+from smidgen.flows.build import timing, training
+from smidgen.flows.build.student_plan import methods_to_try
 from smidgen.flows.build.timing import BaselineSample
-from smidgen.flows.build.training import StudentTrainer, StudentVariant, TrainedFiles
+from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, TrainedFiles, TrainedStudent, Work
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.wording import plain
-from smidgen.parts.recipe import Recipe
+from smidgen.store.hashing import content_hash
 from smidgen.students.settings import StudentSettings
 from smidgen.usage.energy import Energy
 
@@ -31,37 +32,6 @@ ALIKE = 2.0
 CLEAR = 1.1
 """A time or a speed keeps a limit where it would with this much to spare: measured again, with other programs about, it is some
 hundredths worse (`bench shrinking`: over 130 tokens/s while building, 122 after)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One model that could be shipped: a student, made small by a method.
-
-    Attributes:
-        held: the headline metric on held-out rows of the training data; choices are made on it.
-        p50, p99: milliseconds for one text; `texts_per_second` in batches; `size_mb` of the files that serve it.
-        tokens_per_second: what a model that writes does for one text at a time; None for others.
-        agreement: share of held-out rows answered as the student answered before it was made small.
-        fit: why it may not be shipped, a clause; empty where it may.
-    """
-
-    student: str
-    method: str
-    held: Metric
-    p50: float
-    p99: float
-    texts_per_second: float
-    size_mb: float
-    seconds: float
-    agreement: float = 1.0
-    unfit: str = ""
-    baseline: bool = False
-    tokens_per_second: float | None = None
-
-    @property
-    def name(self) -> str:
-        """Student and method, as tables show it."""
-        return f"{self.student} {self.method}"
 
 
 def choose_candidate(
@@ -84,7 +54,7 @@ def choose_candidate(
             value=_asked(wanted),
             todo="Loosen a limit, or choose another student. What there was:",
             changed=[
-                f"{c.name}: {_value(c.held.value, headline)}, {c.p50:.2f} ms, {c.size_mb:.1f} MB; {c.unfit or 'the baseline'}"
+                f"{c.name}: {_value(c.held.value, headline)}, {c.p50:.2f} ms, {c.variant.size_mb:.1f} MB; {c.unfit or 'the baseline'}"
                 for c in limited
             ],
         )
@@ -135,7 +105,7 @@ def _fastest(candidates: Sequence[Candidate]) -> Candidate:
     that is most like the trained model, so that the same build chooses the same again."""
     shortest = min(c.p50 for c in candidates)
     alike = [c for c in candidates if c.p50 <= ALIKE * shortest]
-    return max(alike, key=lambda c: (c.held.value, c.agreement, -c.size_mb))
+    return max(alike, key=lambda c: (c.held.value, c.agreement, -c.variant.size_mb))
 
 
 def _advantage(chosen: Candidate, among: Sequence[Candidate]) -> str:
@@ -152,9 +122,9 @@ def _limited(candidate: Candidate, wanted: StudentSettings, spare: float) -> Can
     if most is not None and candidate.p50 * spare > most:
         found = f"over the {most:g} ms asked for" if candidate.p50 > most else f"too near the {most:g} ms asked for"
         return replace(candidate, unfit=f"{candidate.p50:.2f} ms is {found}")
-    if size is not None and candidate.size_mb > size:
-        return replace(candidate, unfit=f"{candidate.size_mb:.1f} MB is over the {size:g} MB asked for")
-    least, speed = wanted.min_tokens_per_second, candidate.tokens_per_second
+    if size is not None and candidate.variant.size_mb > size:
+        return replace(candidate, unfit=f"{candidate.variant.size_mb:.1f} MB is over the {size:g} MB asked for")
+    least, speed = wanted.min_tokens_per_second, candidate.variant.timing.tokens_per_second
     if least is not None and speed is None:
         return replace(candidate, unfit="it writes no tokens")
     if least is not None and speed is not None and speed < least * spare:
@@ -189,108 +159,142 @@ def _asked(wanted: StudentSettings) -> str:
     return ", ".join(limits)
 
 
-# What training leaves behind, as the rest of a build uses it.
+# Every form of each student with its numbers, and which of them are out of the running.
 
 
-@dataclass(frozen=True)
-class TrainedStudent:
-    """A student as it came out of training.
+def train_students(work: Work, context: BuildContext) -> Work:
+    """Every student: judged on the held-out rows, calibrated on them, trained on all rows, made small."""
+    fits: list[TrainedFiles] = []
+    probes: dict[str, TrainedFiles] = {}
+    for name, planned in work.students.items():
+        if isinstance(planned.part, JointStudent):
+            work = _joint(work, context, name, planned.part)
+            continue
+        held = work.held
+        # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
+        shown = work.task.writes and name == work.baseline
+        trained = sum(fit.seconds for fit in fits)
+        if shown and not _worth_timing(work, context, name, trained):
+            continue
+        teacher = planned.part.teacher or ""
+        probe = training.fit(work, context, name, work.fit, work.held, f"train {name}", teacher=probes.get(teacher))
+        if shown:
+            sample = _time_baseline(work, context, probe, trained)
+            if sample is None:
+                continue
+            work, held = replace(work, sample=sample), evenly(held, sample.held)
+            context.progress.start(f"ask {name} for {len(held)} held-out rows")
+            raw = training.served(work, context, training.variants(work, context, probe, [])[0], [row.input for row in held])
+            context.progress.finish()
+        else:
+            raw = training.raw(work, context, probe, [row.input for row in held])
+        probes[name] = final = probe
+        fits.append(probe)
+        if work.refit:
+            known = work.trained.get(teacher)
+            label = f"train {name} on every row"
+            final = training.fit(work, context, name, work.train, (), label, teacher=known.files if known else None)
+            fits.append(final)
+        context.progress.start(f"export and time {name}")
+        # The baseline is there to be compared with, as it is.
+        made = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [])
+        rows = held if shown else rows_to_compare_forms(held, work.fit, made[0])
+        work = _judged(work, context, final, raw, held, made, rows)
+    asked = work.recipe.settings(CompressSettings).method
+    energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
+    candidates = tuple(of_the_asked_method(work.candidates, asked))
+    return replace(work, candidates=candidates, seconds=sum(fit.seconds for fit in fits), energy=energy)
 
-    Attributes:
-        final: trained on all the rows it may have.
-        form: with its decision fitted on the held-out rows, by a model that never saw them.
-        held: its replies on the held-out rows, by that same model.
-        metric: its headline metric there.
-        settings: what it was taught by; None for students that answer together.
-        why: a clause, where the build chose to leave something of it out.
-    """
 
-    final: TrainedFiles
-    form: Form
-    raw: Raw
-    held: list[Reply]
-    metric: Metric
-    settings: Settings | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """Everything that was trained, and what it took. `beside` is on how many texts a baseline that writes is measured."""
-
-    learnt: dict[str, TrainedStudent]
-    variants: dict[str, StudentVariant]
-    candidates: list[Candidate]
-    seconds: float
-    energy: Energy
-    beside: BaselineSample | None = None
+def _joint(work: Work, context: BuildContext, name: str, part: JointStudent) -> Work:
+    """The work with a student whose partners answer together, where all of them were trained and the held-out rows give each a weight."""
+    if not set(part.partners) <= set(work.trained):
+        return work
+    partners = [work.trained[partner] for partner in part.partners]
+    raws, files = [one.raw for one in partners], tuple(one.files for one in partners)
+    mix = part.mix(raws, work.held, work.form)
+    if mix is None:
+        return work
+    key = content_hash([[one.key for one in files], mix])
+    energy = Energy(sum(one.energy.watt_hours for one in files), files[0].energy.method)
+    final = TrainedFiles(name, files[0].folder, key, sum(one.seconds for one in files), energy, files, mix)
+    context.progress.start(f"blend {' and '.join(part.partners)}")
+    first, *others = ([c.variant for c in work.candidates if c.student == partner] for partner in part.partners)
+    made = [training.joined(work, context, final, [variant, *(beside[0] for beside in others)]) for variant in first]
+    return _judged(work, context, final, part.add(raws, mix), work.held, made, work.held)
 
 
-# What may be shipped: each form of each student with its numbers, and which of them are out of the running.
-
-
-def candidate_of(
-    task: Task,
-    bench: StudentTrainer,
+def _judged(
+    work: Work,
+    context: BuildContext,
+    final: TrainedFiles,
+    raw: Raw,
+    held: Sequence[Row],
+    made: Sequence[StudentVariant],
     rows: Sequence[Row],
-    learnt: TrainedStudent,
-    variant: StudentVariant,
-    recipe: Recipe,
-    kind: str,
-    plain: StudentVariant | None = None,
-) -> Candidate:
+) -> Work:
+    """The work with a trained student, calibrated on the held-out rows by what it computed for them, and its forms, compared on `rows`."""
+    task = work.task
+    form = task.calibrate(raw, held, work.form, work.recipe.asked)
+    metric = task.measure(held, task.decode(raw, form), form)[task.headline]
+    learnt = TrainedStudent(final, form, raw, metric)
+    work = replace(work, trained={**work.trained, final.student: learnt})
+    found = [candidate_of(work, context, rows, variant, made[0]) for variant in made]
+    context.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
+    return replace(work, candidates=(*work.candidates, *found))
+
+
+def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant: StudentVariant, plain: StudentVariant) -> Candidate:
     """A variant's numbers. What being made small costs is measured on `rows` against the same trained weights; the headline metric is the
     student's own on the held-out rows, less that loss. Where the engine holds answers to a schema, it may lose no more against `plain`
     either, the same student in the engine as it was trained: what a schema mends would hide what packing spoils."""
-    gate = recipe.settings(GateSettings)
-    texts = [row.input for row in rows]
-    baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
-    small = task.decode(bench.served(variant, texts), learnt.form)
-    whole = small if baseline and task.writes else task.decode(bench.raw(learnt.final, texts), learnt.form)
-    before = task.measure(rows, whole, learnt.form)[task.headline]
-    after = task.measure(rows, small, learnt.form)[task.headline]
+    task, learnt, gate = work.task, work.trained[variant.student], work.recipe.settings(GateSettings)
+    texts, baseline = [row.input for row in rows], variant.student == work.baseline
+
+    def value(replies: Sequence[Reply]) -> float:
+        return task.measure(rows, replies, learnt.form)[task.headline].value
+
+    small = task.decode(training.served(work, context, variant, texts), learnt.form)
+    whole = small if baseline and task.writes else task.decode(training.raw(work, context, learnt.files, texts), learnt.form)
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
-    loss, least = before.value - after.value, gate.agreement(variant.writes)
+    after, least = value(small), gate.agreement(variant.writes)
+    loss = value(whole) - after
     unfit = ""
     if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
-    elif plain is not None and plain is not variant and variant.bound:
-        unpacked = task.measure(rows, task.decode(bench.served(plain, texts), learnt.form), learnt.form)[task.headline]
-        if (packing := unpacked.value - after.value) > gate.max_loss:
+    elif plain is not variant and variant.bound:
+        packing = value(task.decode(training.served(work, context, plain, texts), learnt.form)) - after
+        if packing > gate.max_loss:
             unfit = f"loses {100 * packing:.1f} points against {plain.spec.method} in the same engine, both held to the schema"
+    if not baseline and not work.wants(variant.student):
+        unfit = "trained as the teacher; another student was asked for"
     metric = learnt.metric
-    value = max(0.0, metric.value - loss)
-    return Candidate(
-        student=kind,
-        method=variant.spec.method,
-        held=Metric(value, max(0.0, metric.low - loss), min(1.0, metric.high - loss), metric.n),
-        p50=variant.timing.p50,
-        p99=variant.timing.p99,
-        texts_per_second=variant.timing.texts_per_second,
-        tokens_per_second=variant.timing.tokens_per_second,
-        size_mb=variant.size_mb,
-        seconds=learnt.final.seconds,
-        agreement=same,
-        unfit=unfit,
-        baseline=baseline,
-    )
+    held = Metric(max(0.0, metric.value - loss), max(0.0, metric.low - loss), min(1.0, metric.high - loss), metric.n)
+    return Candidate(variant, held, learnt.files.seconds, same, unfit, baseline)
 
 
-def not_asked(candidate: Candidate) -> Candidate:
-    """A candidate that is not in the running."""
-    return replace(candidate, unfit="trained as the teacher; another student was asked for")
-
-
-def of_the_asked_method(candidates: list[Candidate], asked: str) -> list[Candidate]:
+def of_the_asked_method(candidates: Sequence[Candidate], asked: str) -> list[Candidate]:
     """Where a method was named, what was made small by it is shipped or nothing: a student that cannot be has no place either."""
-    if asked in ("auto", "none"):
-        return candidates
-    return [
-        candidate
-        if candidate.method == asked or candidate.baseline
-        else replace(candidate, unfit=candidate.unfit or f"{asked} was asked for")
-        for candidate in candidates
-    ]
+    free = asked in ("auto", "none")
+    return [c if free or c.method == asked or c.baseline else replace(c, unfit=c.unfit or f"{asked} was asked for") for c in candidates]
+
+
+def _worth_timing(work: Work, context: BuildContext, name: str, trained: float) -> bool:
+    """Whether there is time to time a baseline that writes, by what students that write took."""
+    timings = [c.variant.timing for c in work.candidates if c.variant.writes]
+    paces = [1 / found.texts_per_second for found in timings if found.texts_per_second > 0]
+    allowed, test = timing.baseline_seconds(work.recipe, trained), min(len(work.test), timing.MOST_COMPARED)
+    return timing.is_worth_timing(work.recipe, name, allowed, min(paces, default=None), len(work.held), test, context.progress)
+
+
+def _time_baseline(work: Work, context: BuildContext, probe: TrainedFiles, trained: float) -> BaselineSample | None:
+    """Time a baseline that writes, and say on how many texts it is measured; None where it is not."""
+    allowed = timing.baseline_seconds(work.recipe, trained)
+    context.progress.start(f"time {probe.student}")
+    (variant,) = training.variants(work, context, probe, [], seconds=timing.BASELINE_TIMED_SHARE * allowed)
+    context.progress.finish()
+    test = min(len(work.test), timing.MOST_COMPARED)
+    return timing.plan_baseline(work.recipe, probe.student, variant.timing, allowed, len(work.held), test, context.progress)
 
 
 # On which rows the forms of a student are weighed against its trained weights, before one of them is chosen.

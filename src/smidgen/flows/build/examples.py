@@ -8,16 +8,15 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from smidgen.core.errors import BaseError, DataError, RecipeError
+from smidgen.core.errors import BaseError, DataError, InputError, RecipeError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Base, Task, placing
-from smidgen.core.progress import Progress
+from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Row, joined
 from smidgen.core.settings import Settings
 from smidgen.data import row_selection
@@ -25,14 +24,15 @@ from smidgen.data.findings.labels import respelt
 from smidgen.data.label_errors import LEAST_ROWS, judge_labels
 from smidgen.data.settings import DataSettings
 from smidgen.data.splits import split_rows
-from smidgen.data.tables import DataTable, open_table
+from smidgen.data.tables import STDIN, DataTable, open_table
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.flows import answer_files
+from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.embedding import embedder
-from smidgen.judge.sections import TeacherFacts
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
 from smidgen.text import near_duplicates
-
-# From a recipe's files to the rows that a build works with: read, parsed, without repeats, split three ways.
 
 FEW_ROWS = 2_000
 FEW_PER_STRATUM = 30
@@ -45,58 +45,17 @@ _MOST_TEST_WRITTEN = 500
 """Writing a text takes a hundred times as long as giving a label."""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The rows of a build.
-
-    Attributes:
-        train: rows that the final model may learn from. Where `refit` is set, `held` is among them.
-        fit: rows that a model may learn from while it is being judged on `held`.
-        held: rows apart from `fit`: they calibrate, and choose between alternatives. Never the test rows.
-        test: rows that are only measured on.
-        form: what a model of these rows answers with, before calibration.
-        refit: after calibration the model is trained again on all of `train`, because every row counts.
-        columns: the names of the input and output columns, as the bundle remembers them.
-        sha256: hash of the training rows as read.
-        source, test_source: where the rows came from, in words.
-        notes: what was guessed or dropped, in words.
-        teacher: what a larger model taught, where one did; its rows are in `train` and `fit`.
-        test_sha256: hash of the test rows as read, where they came in a file of their own.
-    """
-
-    train: list[Row]
-    fit: list[Row]
-    held: list[Row]
-    test: list[Row]
-    form: Form
-    refit: bool
-    columns: dict[str, str]
-    sha256: str
-    source: str
-    test_source: str
-    notes: tuple[str, ...]
-    teacher: TeacherFacts | None = None
-    test_sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class GivenTables:
-    """Training rows, and test rows if there are any, in place of the files that the recipe names."""
-
-    train: DataTable
-    test: DataTable | None = None
-
-
-def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) -> Examples:
-    """Read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named."""
+def read_examples(work: Work, context: BuildContext) -> Work:
+    """The work with its rows, read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named;
+    InputError where errors are to be written and cannot be."""
+    recipe, task, asked = work.recipe, work.task, work.recipe.asked
     settings = recipe.settings(DataSettings)
-    asked = recipe.asked
+    context.progress.start("read the data")
     if settings.train is None:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    most_labels = task.most_columns
-    table = given.train if given else open_table(path_of(settings.train, recipe), settings=settings, most_labels=most_labels)
+    table = training_table(work)
     rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
@@ -109,48 +68,39 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
         command = f"smidgen check {shlex.quote(settings.train)} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Mend the file: {command} --fix OUT")
-    told = rows
-    # From here on the task is the one of these rows, and theirs are the values that it knows.
-    kind = task.formed(form)
-    written = kind.writes
-    rows = _settled(rows, kind)
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
+    # From here on the task is the one of these rows, and theirs are the values that it knows.
+    work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
+    context.progress.finish(f"{len(work.train)} rows to learn from, {len(work.test)} to test on")
+    check_errors_file(work)
+    return work
+
+
+def _split(work: Work, told: list[Row]) -> Work:
+    """The work with its rows for learning, calibration and the test, all apart."""
+    recipe, task, settings, notes = work.recipe, work.task, work.recipe.settings(DataSettings), [*work.notes]
+    written, rows, test_sha256 = task.writes, _settled(told, task), None
     if settings.test is not None:
-        remembered = columns["input"], columns["label"]
-        tests = given.test if given else None
-        if tests is None:
-            tests = open_table(path_of(settings.test, recipe), remembered=remembered, settings=settings, most_labels=most_labels)
-        test = list(tests.rows(lambda cell: kind.parse(cell, asked), placed=placing(kind)))
+        rows, test, test_sha256, leaked = _given_test(work, rows)
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
-        test_sha256: str | None = rows_hash((row.input, row.output) for row in test)
-        known = {joined(row.input) for row in test}
-        leaked = sum(joined(row.input) in known for row in rows)
         if leaked:
-            rows = [row for row in rows if joined(row.input) not in known]
-            if not rows:
-                raise DataError(
-                    "the test file holds every training row: nothing is left to learn from",
-                    value=f"{settings.test}: {leaked} rows in both",
-                    todo="Give a test file of other rows, or none: some rows are then kept apart by themselves.",
-                )
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
-        test_sha256 = None
         share = _capped(settings.test_share, len(rows), _MOST_TEST_WRITTEN if written else _MOST_TEST)
-        rows, test = split_rows(rows, kind.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
+        rows, test = split_rows(rows, task.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if written and rows and rows != told:
         # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows: once,
         # where these are all the rows that the form was made of.
-        form = task.form(rows, asked)
-        kind = task.formed(form)
-        rows, test = _settled(rows, kind), _settled(test, kind)
+        work = replace(work, form=registry.find("tasks", recipe.task).form(rows, recipe.asked))
+        task = work.task
+        rows, test = _settled(rows, task), _settled(test, task)
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
-    strata = kind.strata(rows)
-    most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(form) else _MOST_HELD
+    strata = task.strata(rows)
+    most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(work.form) else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
     fit, held = split_rows(rows, strata, share, recipe.seed + 1, _groups(rows, written), minimum_per_stratum=1)
     # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
@@ -159,21 +109,51 @@ def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) 
         raise DataError(
             "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
         )
-    held, test = kind.gathered(held), kind.gathered(test)
-    return Examples(
-        rows if refit else fit,
-        fit,
-        held,
-        test,
-        form,
-        refit,
-        columns,
-        sha256,
-        f"{Path(settings.train).name}, {len(rows)} rows",
-        test_source,
-        tuple(notes),
-        test_sha256=test_sha256,
-    )
+    held, test = task.gathered(held), task.gathered(test)
+    work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
+    source = f"{Path(str(settings.train)).name}, {len(rows)} rows"
+    return replace(work, source=source, test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
+
+
+def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str, int]:
+    """The rows that the test file does not hold, those of the test file, the hash of these, and how many both held."""
+    settings, task, asked = work.recipe.settings(DataSettings), work.task, work.recipe.asked
+    assert settings.test is not None
+    remembered, most = (work.columns["input"], work.columns["label"]), task.most_columns
+    table = work.given.test if work.given else None
+    table = table or open_table(path_of(settings.test, work.recipe), remembered=remembered, settings=settings, most_labels=most)
+    test = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
+    known = {joined(row.input) for row in test}
+    kept = [row for row in rows if joined(row.input) not in known]
+    if rows and not kept:
+        raise DataError(
+            "the test file holds every training row: nothing is left to learn from",
+            value=f"{settings.test}: {len(rows)} rows in both",
+            todo="Give a test file of other rows, or none: some rows are then kept apart by themselves.",
+        )
+    return kept, test, rows_hash((row.input, row.output) for row in test), len(rows) - len(kept)
+
+
+def check_errors_file(work: Work) -> None:
+    """Raises InputError where a file of errors is asked for and there can be none, before anything is trained."""
+    if work.errors is None:
+        return
+    settings = work.recipe.settings(DataSettings)
+    if work.task.writes or work.recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
+        raise InputError(
+            "errors over all rows are of models that choose or find, taught by a file of rows alone",
+            value=work.errors,
+            todo="Leave --errors out, and measure the model on a file: smidgen eval DIR --data FILE --errors FILE.",
+        )
+    answer_files.error_file_for(work.errors, training_table(work))
+
+
+def training_table(work: Work) -> DataTable:
+    """The training rows as they were given, or the file that they stand in."""
+    if work.given:
+        return work.given.train
+    settings, most = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task).most_columns
+    return open_table(path_of(str(settings.train), work.recipe), settings=settings, most_labels=most)
 
 
 def _settled(rows: Sequence[Row], task: Task) -> list[Row]:
@@ -262,36 +242,32 @@ def _choices(table: DataTable) -> list[str]:
     return notes
 
 
-# A large file made small before anything is trained: the rows that cover the rest, likely wrong ones left out.
+def select_rows(work: Work, context: BuildContext) -> Work:
+    """The work with `data.select` rows to learn from, those that cover the rest; with all, where that is not set, or there are no more.
 
-
-def select_rows(recipe: Recipe, task: Task, examples: Examples, *, base: Base | None, threads: int | None, progress: Progress) -> Examples:
-    """The examples with `data.select` rows to learn from; all of them, where that is not set, or there are no more.
-
-    `base` is the encoder to compare texts by, None for the starter. The held-out and the test rows stay as they are. Raises BaseError where
-    there is no encoder.
+    The held-out and the test rows stay as they are. Raises BaseError where there is no encoder to compare texts by.
     """
-    count, rows = recipe.settings(DataSettings).select, examples.fit
+    count, rows, seed = work.recipe.settings(DataSettings).select, work.fit, work.recipe.seed
     if count is None or count >= len(rows):
-        return examples
-    progress.start(f"choose {count:,} of {len(rows):,} rows", None)
-    embed = embedder(base, threads)
+        return work
+    context.progress.start(f"choose {count:,} of {len(rows):,} rows", None)
+    embed = embedder(work.bases.get("encoder"), context.threads)
     if embed is None:
         raise BaseError("rows cannot be compared without an encoder", value="data.select", todo="Fetch one first: smidgen pull minilm")
-    vectors = embed([joined(row.input) for row in rows])
-    if (form := examples.form.single_label) is not None:
+    texts = [joined(row.input) for row in rows]
+    vectors = embed(texts)
+    if (form := work.form.single_label) is not None:
         labels = [str(row.output) for row in rows]
-        good = sound_rows([joined(row.input) for row in rows], labels, vectors, form.unknown)
-        chosen = [
-            good[place] for place in row_selection.select_labelled(vectors[good], [labels[place] for place in good], count, recipe.seed)
-        ]
+        good = sound_rows(texts, labels, vectors, form.unknown)
+        found = row_selection.select_labelled(vectors[good], [labels[place] for place in good], count, seed)
+        chosen = [good[place] for place in found]
     else:
-        chosen = sorted(row_selection.select_covering(vectors, count, np.random.default_rng([recipe.seed, 61])))
-    progress.finish(f"{len(chosen):,} rows that cover the rest")
+        chosen = sorted(row_selection.select_covering(vectors, count, np.random.default_rng([seed, 61])))
+    context.progress.finish(f"{len(chosen):,} rows that cover the rest")
     kept = [rows[place] for place in chosen]
     note = f"{len(kept):,} of {len(rows):,} rows chosen to learn from (data.select)"
-    train = [*kept, *examples.held] if examples.refit else kept
-    return replace(examples, train=train, fit=kept, notes=(*examples.notes, note), source=f"{examples.source}, of which {len(kept)} chosen")
+    train = [*kept, *work.held] if work.refit else kept
+    return replace(work, train=train, fit=kept, notes=(*work.notes, note), source=f"{work.source}, of which {len(kept)} chosen")
 
 
 def sound_rows(

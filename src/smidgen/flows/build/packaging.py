@@ -1,442 +1,228 @@
-"""What a build ships: the draft that is measured, the report, the finished bundle."""
+"""Pack the chosen candidate, measure it through the engine that will serve it, ship it."""
 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from smidgen.bundles.card import model_card
-from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Licence, Lineage, Manifest, MetricInterval
+from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Licence, Manifest, MetricInterval
 from smidgen.bundles.open import open_bundle
-from smidgen.bundles.pack import pack, refuse_foreign
-from smidgen.core.forms import Form
-from smidgen.core.metrics import Metric
-from smidgen.core.parts import Base, Task
+from smidgen.bundles.pack import pack
+from smidgen.compress.settings import CompressSettings
+from smidgen.core.errors import GateError
+from smidgen.core.parts import WHOLE, Base
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, evenly
+from smidgen.core.rows import Text, evenly
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
-from smidgen.flows.build import footprint, validation
-from smidgen.flows.build.candidates import WRITING_SECONDS, Candidate, TrainedStudent, TrainingResult
-from smidgen.flows.build.examples import Examples
-from smidgen.flows.build.timing import Timing, measure_speed
-from smidgen.flows.build.training import StudentTrainer, StudentVariant
-from smidgen.flows.build.validation import CrossValidationRun
-from smidgen.flows.embedding import embedder
-from smidgen.flows.local_model import Model, load
-from smidgen.judge import classifier_sections, cost_estimate, learning_curve, writer_sections
-from smidgen.judge.answer_sections import answer_sections
+from smidgen.flows import local_model
+from smidgen.flows.build import training
+from smidgen.flows.build.candidates import choose_candidate
+from smidgen.flows.build.work import BuildContext, Candidate, Draft, Work
+from smidgen.judge import parity, quality_gate
 from smidgen.judge.page import render
-from smidgen.judge.report import Report
-from smidgen.judge.sections import (
-    BaselineFacts,
-    BuildAlternative,
-    Environment,
-    LearningCurve,
-    ParityFacts,
-    SpeedFacts,
-    StudentFacts,
-    TrainingFacts,
-    measured,
-)
-from smidgen.machine.memory import total_mb
-from smidgen.machine.processor import processor
-from smidgen.parts import registry
-from smidgen.parts.recipe import Recipe
+from smidgen.judge.quality_gate import GateSettings
+from smidgen.judge.sections import ParityFacts
+from smidgen.students.settings import StudentSettings
 
-_Item = TypeVar("_Item")
-MOST_COMPARED = 64
-"""Test rows that the alternatives of a writer are shown on, and its baseline, where it is quick."""
-_LEAST_COMPARED = 24
-"""The same of a slow one: each alternative writes them."""
-LIKE_ITS_INPUT = 0.5
-"""Inputs given back are a baseline where their mean grade on training rows is this or more."""
-UNCHANGED = "unchanged"
-"""The baseline that gives the input back as it is."""
-_LOOKED_AT = 500
-_UNAIDED_TIMED = 10.0
-UNAIDED = "base, no examples"
-"""The base asked without examples, among the alternatives."""
-_VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
+_COMPARED = 64
+"""Test rows that the finished bundle answers once more."""
+_HELD_TO = 200
+"""Test rows on which a writer's packed bundle is held against the trained model, which writes each in seconds."""
+_ROUNDED = 0.25
+"""The share of a writer's texts that may turn out otherwise by rounding."""
 
 
-@dataclass(frozen=True)
-class BuildRecord:
-    """All that happened in a build before shipping: what the report is written from. `models` releases the models it loads."""
+def choose_and_measure(work: Work, context: BuildContext) -> Work:
+    """Choose, pack and measure. A model made small by a method that was not asked for is kept only if it passes the gate: where it does
+    not, the choice is made again without it. The last one left must pass.
 
-    recipe: Recipe
-    task: Task
-    examples: Examples
-    bench: StudentTrainer
-    trained: TrainingResult
-    chosen: Candidate
-    reason: str
-    why_not: Mapping[str, str]
-    models: ExitStack
-    lineage: Lineage | None = None
-    crossed: CrossValidationRun | None = None
-
-    def loaded(self, folder: Path) -> Model:
-        """A bundle of this build, loaded as it will be served; released with the build."""
-        model = load(folder, threads=self.bench.threads)
-        self.models.callback(model.close)
-        return model
-
-    @property
-    def base(self) -> Base | None:
-        """The pretrained weights that the chosen student started from."""
-        return self.bench.base(self.chosen.student)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """`[train]`, with what the build chose where that was left to it, if the section is that of the chosen student."""
-        given, own = self.recipe.sections["train"], self.trained.learnt[self.chosen.student].settings
-        return (own if isinstance(own, type(given)) else given).model_dump(mode="json", exclude_none=True)
-
-    @property
-    def guide(self) -> Base | None:
-        """The larger decoder that guided the chosen student."""
-        return self.bench.guide if not self.chosen.baseline else None
+    Raises GateError where nothing is left that passes.
+    """
+    auto = work.recipe.settings(CompressSettings).method == "auto"
+    for number in range(len(work.candidates)):
+        chosen, reason, why_not = choose_candidate(work.candidates, work.recipe.settings(StudentSettings), work.task.headline)
+        context.progress.say(f"chosen: {chosen.name}, {reason}")
+        if why := work.students[chosen.student].why:
+            reason = f"{reason}; {why}"
+        draft = _measured(work, context, chosen, reason, why_not, context.scratch / f"draft-{number}")
+        work = replace(work, draft=draft)
+        if draft.parity.passed:
+            return work
+        others = [c for c in work.candidates if c.name != chosen.name and not c.unfit and not c.baseline]
+        if not (auto and others and chosen.method not in WHOLE):
+            break
+        said = parity.failures(draft.parity)
+        context.progress.say(f"{chosen.name} does not pass the parity gate: {'; '.join(said)}. Choosing again without it")
+        failed = replace(chosen, unfit=f"does not pass the parity gate on the test rows: {said[0]}")
+        work = replace(work, candidates=tuple(failed if c.name == chosen.name else c for c in work.candidates))
+    parity.require(work.packed.parity)
+    return work
 
 
-def pack_draft(story: BuildRecord, form: Form, variant: StudentVariant, out: Path) -> Path:
-    """The bundle without its report: the files that will be shipped, to be measured through the engine that will serve them."""
-    return _pack(story, form, variant, {}, {}, out)
+def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str, why_not: Mapping[str, str], out: Path) -> Draft:
+    """Pack the chosen model, load it in the engine that will serve it, and compare it on the test rows with the model as trained."""
+    task, rows, learnt, variant = work.task, work.test, work.trained[chosen.student], chosen.variant
+    form = learnt.form
+    context.progress.start("measure the packed bundle on the test rows")
+    model = context.loaded(pack_draft(work, chosen, out))
+    first, served = model.first_and_best([row.input for row in rows])
+    parity.check(rows, first)
+    metrics = task.measure(rows, served, form)
+    headline = metrics[task.headline]
+    # Texts that are written anew would hide what the packed model lost: parity is of the likeliest ones.
+    some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
+    compared, packed = [rows[place] for place in some], [first[place] for place in some]
+    texts = [row.input for row in compared]
+    trained = task.decode(training.raw(work, context, learnt.files, texts), form)
+    grades = (task.grades(compared, trained, form), task.grades(compared, packed, form)) if task.graded else None
+    before = task.measure(compared, trained, form)[task.headline]
+    after = (metrics if served is first and len(compared) == len(rows) else task.measure(compared, packed, form))[task.headline]
+    settings = work.recipe.settings(GateSettings)
+    facts: ParityFacts = parity.compare(
+        compared,
+        trained,
+        packed,
+        settings=settings,
+        headline=task.headline,
+        before=before,
+        after=after,
+        grades=grades,
+        written=variant.writes,
+    )
+    if variant.bound and variant.spec.method not in WHOLE:
+        # What was lost against the weights as they were trained in the same engine, under the same schema.
+        plain = next(c.variant for c in work.candidates if c.student == chosen.student and c.method in WHOLE)
+        unpacked = task.decode(training.served(work, context, plain, texts), form)
+        before, after = (task.measure(compared, replies, form)[task.headline] for replies in (unpacked, packed))
+        facts = parity.beside(facts, compared, unpacked, packed, settings=settings, before=before, after=after)
+    context.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
+    return Draft(chosen, reason, why_not, model, first, served, metrics, facts)
 
 
-def pack_final(story: BuildRecord, form: Form, variant: StudentVariant, report: Report, out: Path) -> Path:
-    """The finished bundle: weights, report, page, recipe, card."""
+def ship(work: Work, context: BuildContext) -> Work:
+    """Pass the quality gate, pack all, compare once more, and move the finished bundle to where it was asked for."""
+    draft, report = work.packed, work.report
+    assert report is not None
+    quality_gate.require(draft.metrics, work.task.headline, work.recipe.settings(GateSettings), report.strongest)
     metrics = {name: MetricInterval(**found.model_dump()) for name, found in report.metrics.items()}
     extra = {
         "report.json": report.json_text(),
         "report.html": render(report),
-        "recipe.toml": story.recipe.toml(),
-        "README.md": model_card(_manifest(story, form, variant, metrics), report.model_dump(mode="json")),
+        "recipe.toml": work.recipe.toml(),
+        "README.md": model_card(_manifest(work, draft.chosen, metrics), report.model_dump(mode="json")),
     }
-    return _pack(story, form, variant, extra, metrics, out)
+    final = _pack(work, draft.chosen, extra, metrics, context.scratch / "final")
+    if not is_what_was_measured(work, context, context.loaded(final)):
+        raise GateError(
+            "the finished bundle answers otherwise than the one that was measured",
+            value=work.out.name,
+            todo="Nothing was shipped; build with --fresh.",
+        )
+    pack(final, open_bundle(final).manifest, work.out)
+    context.progress.finish(str(work.out))
+    return work
 
 
-def _pack(
-    story: BuildRecord, form: Form, variant: StudentVariant, extra: Mapping[str, str], metrics: Mapping[str, MetricInterval], out: Path
-) -> Path:
+def is_what_was_measured(work: Work, context: BuildContext, final: local_model.Model) -> bool:
+    """Whether the finished bundle is what was measured: the same files run in the same way, and the same answers.
+
+    A text may turn out otherwise by a rounding where others are written beside it, which depends on how busy the machine is, and where its
+    prompt was read before. A writer's answers may therefore differ here and there. Where many do, both bundles are opened anew and asked
+    one text at a time, so that both do the same work in the same order; a bundle that is run wrongly still differs. Held against each other
+    is what is first written: what is written anew is drawn, and one token that is another makes all that follows another.
+    """
+    draft = work.packed
+    was, now = draft.model.manifest, final.manifest
+    files = all(was.files[name].sha256 == now.files[name].sha256 for name in was.engine.files)
+    if not (files and was.engine == now.engine and was.form == now.form):
+        return False
+    texts = [row.input for row in work.test[:_COMPARED]]
+    if not draft.chosen.variant.writes:
+        return _count_changed(final.predict(texts), draft.served[:_COMPARED]) == 0
+    if _count_changed(final.first(texts), draft.first[:_COMPARED]) <= _ROUNDED * len(texts):
+        return True
+    return _count_changed(*(_first_answers(model.folder, texts, context.threads) for model in (draft.model, final))) <= _ROUNDED * len(
+        texts
+    )
+
+
+def _first_answers(folder: Path, texts: Sequence[Text], threads: int) -> list[Reply]:
+    """What a bundle that has read nothing yet first writes, one text after the other."""
+    with closing(local_model.load(folder, threads=threads)) as model:
+        return [reply for text in texts for reply in model.first([text])]
+
+
+def _count_changed(some: Sequence[Reply], others: Sequence[Reply]) -> int:
+    """How many answers are not the same."""
+    return sum(one.output != other.output for one, other in zip(some, others, strict=True))
+
+
+def pack_draft(work: Work, chosen: Candidate, out: Path) -> Path:
+    """The bundle without its report: the files that will be shipped, to be measured through the engine that will serve them."""
+    return _pack(work, chosen, {}, {}, out)
+
+
+def _pack(work: Work, chosen: Candidate, extra: Mapping[str, str], metrics: Mapping[str, MetricInterval], out: Path) -> Path:
     source = out.with_name(out.name + "-files")
     source.mkdir(parents=True)
-    for name in variant.spec.files:
-        shutil.copyfile(variant.folder / name, source / name)
+    for name in chosen.variant.spec.files:
+        shutil.copyfile(chosen.variant.folder / name, source / name)
     for name, text in extra.items():
         (source / name).write_text(text, encoding="utf-8", newline="\n")
-    pack(source, _manifest(story, form, variant, metrics), out)
+    pack(source, _manifest(work, chosen, metrics), out)
     shutil.rmtree(source)
     return out
 
 
-def _manifest(story: BuildRecord, form: Form, variant: StudentVariant, metrics: Mapping[str, MetricInterval]) -> Manifest:
-    examples, base, licence = story.examples, story.base, story.recipe.settings(DataSettings).licence or "unknown"
-    chain = [Licence(what="data", licence=licence, source=examples.source)]
+def _manifest(work: Work, chosen: Candidate, metrics: Mapping[str, MetricInterval]) -> Manifest:
+    base, guide, licence = work.base(chosen.student), guide_of(work, chosen), work.recipe.settings(DataSettings).licence or "unknown"
+    chain = [Licence(what="data", licence=licence, source=work.source)]
     if base is not None:
         chain.insert(0, Licence(what=f"base {base.name}", licence=base.licence, source=base.source))
-    if (guide := story.guide) is not None:
+    if guide is not None:
         chain.append(Licence(what=f"guide {guide.name}", licence=guide.licence, source=guide.source))
-    names = tuple(examples.columns["input"].split(","))
+    names = tuple(work.columns["input"].split(","))
     return Manifest(
-        name=story.recipe.name,
-        created=_now(),
+        name=work.recipe.name,
+        created=now(),
         smidgen_version=VERSION,
-        task=story.recipe.task,
-        form=form.facts(),
-        engine=EngineEntry.of(variant.spec),
-        columns=Columns(input=names[0] if len(names) == 1 else names, label=examples.columns["label"]),
+        task=work.recipe.task,
+        form=work.trained[chosen.student].form.facts(),
+        engine=EngineEntry.of(chosen.variant.spec),
+        columns=Columns(input=names[0] if len(names) == 1 else names, label=work.columns["label"]),
         base=BaseEntry(name=base.name, sha256=base.sha256, licence=base.licence, source=base.source) if base else None,
         data=DataEntry(
-            sha256=examples.sha256,
-            rows={"train": len(examples.train), "held": len(examples.held), "test": len(examples.test)},
+            sha256=work.sha256,
+            rows={"train": len(work.train), "held": len(work.held), "test": len(work.test)},
             licence=licence,
         ),
         licences=tuple(chain),
-        student=story.chosen.student,
-        settings=story.settings,
+        student=chosen.student,
+        settings=settings_taught_by(work, chosen),
         metrics=dict(metrics),
-        headline=story.task.headline,
-        lineage=story.lineage,
+        headline=work.task.headline,
+        lineage=work.lineage,
     )
 
 
-def write_report(
-    story: BuildRecord, learnt: TrainedStudent, served: Sequence[Reply], metrics: Mapping[str, Metric], facts: ParityFacts, model: Model
-) -> Report:
-    """The report: measured numbers only; what was not measured is None."""
-    examples, task, form = story.examples, story.task, learnt.form
-    sections: dict[str, Any]
-    if task.graded:
-        grades = task.grades(examples.test, served, form)
-        sections = writer_sections.writer_sections(examples.test, served, grades, metrics, fitted=form.fitted)
-        return _assembled(story, form, served, metrics, facts, model, sections)
-    raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
-    plain = task.decode(raw, form.uncalibrated())
-    sections = answer_sections(task, form, examples.test, served, metrics, uncalibrated=plain, train=examples.train)
-    return _assembled(story, form, served, metrics, facts, model, sections)
+def settings_taught_by(work: Work, chosen: Candidate) -> dict[str, Any]:
+    """`[train]`, with what the build chose where that was left to it, if the section is that of the chosen student."""
+    given, own = work.recipe.sections["train"], work.students[chosen.student].settings
+    return (own if isinstance(own, type(given)) else given).model_dump(mode="json", exclude_none=True)
 
 
-def _assembled(
-    story: BuildRecord,
-    form: Form,
-    served: Sequence[Reply],
-    metrics: Mapping[str, Metric],
-    facts: ParityFacts,
-    model: Model,
-    sections: Mapping[str, Any],
-) -> Report:
-    examples, task = story.examples, story.task
-    base, guide, data = story.base, story.guide, story.recipe.settings(DataSettings)
-    timing = measure_speed(model.runner, [row.input for row in examples.test])
-    unchanged = _unchanged(story, served, form)
-    return Report(
-        name=story.recipe.name,
-        task=story.recipe.task,
-        created=_now(),
-        headline=task.headline,
-        units=dict(task.units),
-        closed=form.labelling is not None and not task.rows_name_labels,
-        data=classifier_sections.data_facts(
-            examples.train,
-            examples.held,
-            examples.test,
-            form,
-            sha256=examples.sha256,
-            test_sha256=examples.test_sha256,
-            licence=data.licence or "unknown",
-            source=examples.source,
-            test_source=examples.test_source,
-            refit=examples.refit,
-        ),
-        teacher=examples.teacher,
-        student=StudentFacts(
-            kind=story.chosen.student,
-            base=base.name if base else None,
-            base_licence=base.licence if base else None,
-            base_sha256=base.sha256 if base else None,
-            base_source=base.source if base else None,
-            guide=guide.name if guide else None,
-            guide_licence=guide.licence if guide else None,
-            guide_sha256=guide.sha256 if guide else None,
-            method=story.chosen.method,
-            engine=model.manifest.engine.engine,
-            settings=story.settings,
-            chosen_because=story.reason,
-        ),
-        cross_validation=story.crossed.section if story.crossed is not None else None,
-        baseline=_baseline(story, served, form),
-        unchanged=unchanged,
-        alternatives=(
-            *(_alternative(story, candidate) for candidate in story.trained.candidates),
-            *_unaided(story),
-            *_as_it_is(unchanged, task.headline),
-        ),
-        parity=facts,
-        speed=_speed(story, timing, model),
-        training=TrainingFacts(
-            seconds=story.trained.seconds,
-            energy_wh=story.trained.energy.watt_hours,
-            energy_method=story.trained.energy.method,
-            device=processor().name,
-        ),
-        cost=_cost(story, form, timing, served),
-        learning_curve=_curve(story, form, metrics[task.headline].value, sections.get("per_class", ())),
-        environment=_environment(story),
-        **sections,
-    )
+def guide_of(work: Work, chosen: Candidate) -> Base | None:
+    """The larger decoder that guided the chosen student."""
+    return work.guide if not chosen.baseline else None
 
 
-def check_target(out: Path) -> None:
-    """Refuse, before any work is done, a folder that holds something else than a bundle. Raises BundleError."""
-    refuse_foreign(out)
-
-
-def move_bundle(source: Path, out: Path) -> None:
-    """Put a packed bundle where it was asked for, replacing an older bundle there in one move."""
-    pack(source, open_bundle(source).manifest, out)
-
-
-def _baseline(story: BuildRecord, served: Sequence[Reply], form: Form) -> BaselineFacts | None:
-    """The baseline beside the model on the rows that alternatives are shown on: a base with examples in its prompt writes slower still."""
-    name = story.task.baseline
-    if name not in story.trained.learnt:
-        return None
-    learnt, rows, served = story.trained.learnt[name], _rows_of_baseline(story, story.examples.test), _rows_of_baseline(story, served)
-    texts = [row.input for row in rows]
-    own = next(variant for variant in story.trained.variants.values() if variant.student == name)
-    raw = story.bench.served(own, texts) if story.task.writes else story.bench.raw(learnt.final, texts)
-    replies = story.task.decode(raw, learnt.form)
-    metrics, task = story.task.measure(rows, replies, learnt.form), story.task
-    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded else None
-    moved = task.change(rows, replies, served, form)
-    return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades, moved)
-
-
-def _unchanged(story: BuildRecord, served: Sequence[Reply], form: Form) -> BaselineFacts | None:
-    """The inputs given back as they are, on all test rows: what correcting and rewriting are held against, for it costs nothing. None where
-    the training rows show that nobody would do that: their answers have little in common with their inputs."""
-    task, rows = story.task, story.examples.test
-    if not task.graded or not all(isinstance(row.input, str) for row in rows):
-        return None
-    learnt = [row for row in evenly(story.examples.train, _LOOKED_AT) if isinstance(row.input, str)]
-    if not learnt or float(np.mean(task.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
-        return None
-    replies = [_echo(row) for row in rows]
-    grades = task.grades(rows, replies, form), task.grades(rows, served, form)
-    return classifier_sections.baseline(UNCHANGED, rows, served, replies, task.measure(rows, replies, form), None, grades)
-
-
-def _echo(row: Row) -> Reply:
-    return Reply(row.input, 1.0)
-
-
-def _as_it_is(unchanged: BaselineFacts | None, headline: str) -> list[BuildAlternative]:
-    """The inputs given back, as a row of the alternatives."""
-    if unchanged is None or headline not in unchanged.metrics:
-        return []
-    return [
-        BuildAlternative(
-            name="input unchanged",
-            student=UNCHANGED,
-            accuracy=unchanged.metrics[headline],
-            baseline=True,
-            why_not="the input given back as it is, for comparison",
-        )
-    ]
-
-
-def _alternative(story: BuildRecord, candidate: Candidate) -> BuildAlternative:
-    """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
-    variant, learnt = story.trained.variants[candidate.name], story.trained.learnt[candidate.student]
-    rows = _rows_of_baseline(story, story.examples.test) if candidate.baseline else _rows_compared(story, story.examples.test)
-    fewer = len(rows) < len(_rows_compared(story, story.examples.test))
-    # The baseline is what the base does by itself: nothing is written anew for it.
-    form = None if candidate.baseline else learnt.form
-    replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
-    return _row_of(
-        candidate.name,
-        variant,
-        story.task.measure(rows, replies, learnt.form)[story.task.headline],
-        candidate.seconds,
-        chosen=candidate.name == story.chosen.name,
-        baseline=candidate.baseline,
-        why_not=story.why_not.get(candidate.name, "") + (f", on {len(rows)} test texts" if fewer else ""),
-    )
-
-
-def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float, **told: Any) -> BuildAlternative:
-    """A row of the alternatives: what a variant reached, and what it takes."""
-    timing = variant.timing
-    return BuildAlternative(
-        name=name,
-        student=variant.student,
-        method=variant.spec.method,
-        accuracy=measured(accuracy),
-        latency_ms_p50=timing.p50,
-        latency_ms_p99=timing.p99,
-        texts_per_second=timing.texts_per_second,
-        tokens_per_second=timing.tokens_per_second,
-        size_mb=variant.size_mb,
-        seconds=seconds,
-        **told,
-    )
-
-
-def _rows_compared(story: BuildRecord, items: Sequence[_Item]) -> Sequence[_Item]:
-    """Of the test rows, or of the answers to them, those that alternatives are shown on: of a writer as many as it writes in `SECONDS`."""
-    if not story.task.writes:
-        return items
-    in_time = int(1e3 * WRITING_SECONDS / max(1.0, story.trained.variants[story.chosen.name].timing.p50))
-    return evenly(items, min(MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
-
-
-def _rows_of_baseline(story: BuildRecord, items: Sequence[_Item]) -> Sequence[_Item]:
-    """Of the compared test rows, or of the answers to them, those that a slow baseline is measured on."""
-    items, sample = _rows_compared(story, items), story.trained.beside
-    return items if sample is None else evenly(items, sample.test)
-
-
-def _unaided(story: BuildRecord) -> list[BuildAlternative]:
-    """The base asked without examples, on the rows of the other alternatives: what it could do before anybody helped it. It is never
-    chosen, and nothing is chosen by it."""
-    name, task = story.task.baseline, story.task
-    student = registry.find("students", name)
-    sample = story.trained.beside
-    if student.unaided is None or name not in story.trained.learnt or (sample is not None and not sample.unaided):
-        return []
-    bench, form, train, rows = (
-        story.bench,
-        story.trained.learnt[name].form,
-        story.examples.train,
-        _rows_of_baseline(story, story.examples.test),
-    )
-    fitted = bench.fit(name, student.unaided, train, (), story.examples.form, None, "ask the base without examples")
-    (variant,) = bench.variants(fitted, [], [row.input for row in train], seconds=_UNAIDED_TIMED)
-    replies = task.decode(bench.served(variant, [row.input for row in rows]), form)
-    accuracy = task.measure(rows, replies, form)[task.headline]
-    return [_row_of(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not="the base as it is, for comparison")]
-
-
-def _speed(story: BuildRecord, timing: Timing, model: Model) -> SpeedFacts:
-    found = footprint.measure_footprint(model.folder, story.bench.threads)
-    return SpeedFacts(
-        latency_ms_p50=timing.p50,
-        latency_ms_p99=timing.p99,
-        texts_per_second=timing.texts_per_second,
-        batch=timing.batch,
-        tokens_per_second=timing.tokens_per_second,
-        tokens_per_second_batched=timing.tokens_per_second_batched,
-        threads=story.bench.threads,
-        peak_memory_mb=found.peak_memory_mb if found else None,
-        load_seconds=found.load_seconds if found else None,
-        size_mb=story.chosen.size_mb,
-    )
-
-
-def _cost(story: BuildRecord, form: Form, timing: Timing, served: Sequence[Reply]) -> Any:
-    texts, labels = [row.input for row in story.examples.test], form.labelling.labels if form.labelling is not None else ()
-    answers = () if labels else [story.task.content(reply) for reply in served]
-    tokens_in, tokens_out = cost_estimate.tokens(texts, labels, answers)
-    return cost_estimate.estimate(tokens_in, tokens_out, texts_per_second=timing.texts_per_second, listed=bool(labels))
-
-
-def _curve(story: BuildRecord, form: Form, accuracy: float, per_class: Sequence[Any]) -> LearningCurve | None:
-    base = story.bench.bases.get("encoder")
-    embed = embedder(base, story.bench.threads) if base is not None and form.labelling is not None else None
-    if embed is None or form.labelling is None:
-        return None
-    points = validation.learning_curve(story.examples.train, story.examples.test, form.labelling, accuracy, embed, story.bench.seed)
-    found = learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)
-    return found.model_copy(update={"about": validation.ABOUT}) if points else found
-
-
-def _environment(story: BuildRecord) -> Environment:
-    memory = total_mb()
-    versions = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return Environment(
-        cpu=processor().name,
-        threads=story.bench.threads,
-        memory_gb=memory / 1000 if memory else None,
-        system=f"{platform.system()} {platform.machine()}",
-        versions=versions,
-        seed=story.bench.seed,
-    )
-
-
-def _now() -> str:
+def now() -> str:
+    """The time, as manifests and reports have it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 from smidgen.bases import folder, lookup
 from smidgen.bases.settings import AUTO, BaseSettings
@@ -18,34 +16,56 @@ from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import BaseError, GateError, RecipeError
 from smidgen.core.forms import Form
-from smidgen.core.parts import HALF, Base, PredictsSize, Task, TensorBytes, Training, bytes_in_16_bits
-from smidgen.core.progress import Progress, Silent
+from smidgen.core.parts import (
+    HALF,
+    Base,
+    JointStudent,
+    PredictsSize,
+    Shrinking,
+    Student,
+    Task,
+    TensorBytes,
+    Training,
+    bytes_in_16_bits,
+)
+from smidgen.core.progress import Progress
 from smidgen.core.settings import Settings
-from smidgen.flows.build.examples import Examples
-from smidgen.flows.build.training import StudentTrainer
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.flows.build.training import rows_for
+from smidgen.flows.build.work import BuildContext, PlannedStudent, Work
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import file_hash
 from smidgen.store.home import home
-from smidgen.students.decoder import need_torch
-from smidgen.students.settings import DecoderSettings, StudentSettings
+from smidgen.students.settings import StudentSettings
 from smidgen.students.vocabulary import ids_kept_of, tokenizer_hash
-
-if TYPE_CHECKING:
-    from smidgen.students.decoder_training.files import DecoderSizes
-
-
-# Which students a build trains, from which bases, with which settings, made small by which methods: what the recipe asks for, and what
-# the rows allow.
 
 _FEW_BITS = 5
 """A form of so many bits a weight gains from teaching that ends rounded."""
 
 
-def students_to_train(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more: bool = False) -> list[str]:
-    """The students to train: the asked one, or all that can learn the task; the baseline last, unless none is wanted. Says which cannot,
-    and why.
+def plan_students(work: Work, context: BuildContext) -> Work:
+    """Who is to be trained, from which bases, guided by whom, as far as that is known before a teacher adds rows."""
+    kinds = students_to_train(work, context.progress, more=work.recipe.settings(TeacherSettings).source is not None)
+    bases = bases_of(work.recipe, kinds, context.progress)
+    guide = open_guide(work.recipe, bases.get("decoder"), work.form, context.progress)
+    return replace(work, kinds=tuple(kinds), bases=bases, guide=guide)
+
+
+def settle_students(work: Work, context: BuildContext) -> Work:
+    """Who is trained, and with which settings: what a teacher's rows show settles who can learn, and how."""
+    if work.recipe.settings(TeacherSettings).source is not None:
+        kinds = students_to_train(work, context.progress)
+        work = replace(work, kinds=tuple(kinds), bases=bases_of(work.recipe, kinds, context.progress))
+    for note in work.notes:
+        context.progress.say(note)
+    return replace(work, students=fit_students(work, context))
+
+
+def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> list[str]:
+    """The students to train: the asked one, or all that can learn the task; then the baseline, unless none is wanted; then those whose
+    partners answer together. Says which cannot, and why.
 
     Args:
         more: rows are still to come: who cannot learn from those that are there may be able to then.
@@ -53,39 +73,43 @@ def students_to_train(recipe: Recipe, task: Task, form: Form, progress: Progress
     Raises RecipeError where the asked one cannot learn from these rows, or none that may be shipped can be made small by the method that
     was named, or a gate needs the baseline that is not wanted.
     """
-    asked = recipe.settings(StudentSettings).kind
-    barred = task.barred(form)
+    recipe, task, asked = work.recipe, work.task, work.recipe.settings(StudentSettings)
+    barred = task.barred(work.form)
     for name, why in ({} if more else barred).items():
-        if asked == name:
+        if asked.kind == name:
             raise RecipeError(
                 "the student that is asked for cannot learn from these rows",
                 value=f"{name}: {why}",
                 todo=f"Ask for another: --student {task.students[0]}, or auto. Or mend the rows or the schema.",
             )
-        if asked == "auto":
+        if asked.kind == "auto":
             progress.say(f"{name} is not tried: {why}")
-    kinds = [*(barred if more else ()), *task.students] if asked == "auto" else [asked]
-    # The teacher of a student that is asked for by name is trained before it.
-    teacher = None if asked == "auto" else registry.find("students", asked).teacher
-    if teacher in task.students:
-        kinds = [teacher, asked]
-    _made_small(recipe, [kind for kind in kinds if asked in ("auto", kind) and (kind != task.baseline or asked == kind)])
-    others = [kind for kind in kinds if kind != task.baseline]
-    if recipe.settings(StudentSettings).baseline != "none" or asked == task.baseline:
-        return [*others, task.baseline]
-    if recipe.settings(GateSettings).must_beat_baseline:
+    kinds = [*(barred if more else ()), *task.students] if asked.kind == "auto" else [*_needed_by(asked.kind, task), asked.kind]
+    joint = [kind for kind in kinds if isinstance(registry.find("students", kind), JointStudent)]
+    alone = [kind for kind in kinds if kind != task.baseline and kind not in joint]
+    baseline = [task.baseline] if asked.baseline != "none" or asked.kind == task.baseline else []
+    _made_small(recipe, [kind for kind in (*alone, *baseline) if asked.kind == kind or (asked.kind == "auto" and kind != task.baseline)])
+    if not baseline and recipe.settings(GateSettings).must_beat_baseline:
         raise RecipeError(
             "the gate asks for a model that beats the baseline, and no baseline is to be trained",
             value="gate.must_beat_baseline with student.baseline = none",
             todo="Leave one of the two out: --no-must-beat-baseline, or --baseline auto.",
         )
-    return others
+    return [*alone, *baseline, *joint]
+
+
+def _needed_by(kind: str, task: Task) -> list[str]:
+    """The students that one needs to be trained before it: its teacher, if this task has one, or its partners, with their teachers."""
+    part = registry.find("students", kind)
+    if isinstance(part, JointStudent):
+        return list(part.partners)
+    return [part.teacher] if part.teacher in task.students else []
 
 
 def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
     """Refuse a method that knows none of these students' engines. Raises RecipeError."""
     asked = recipe.settings(CompressSettings).method
-    if asked in ("auto", "none"):
+    if asked in ("auto", "none") or not kinds:
         return
     engines = {registry.find("students", kind).engine for kind in kinds}
     if engines & set(registry.find("compress", asked).engines):
@@ -117,10 +141,10 @@ def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[s
     return {family: named if named.family == family else lookup.find(AUTO, progress, family) for family in families}
 
 
-def settings_of(recipe: Recipe, kind: str, task: Task) -> Settings:
+def settings_of(work: Work, kind: str) -> Settings:
     """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
-    asked = recipe.settings(StudentSettings).kind
-    owner = task.students[0] if asked == "auto" else asked
+    recipe, asked = work.recipe, work.recipe.settings(StudentSettings).kind
+    owner = work.task.students[0] if asked == "auto" else asked
     settings: type[Settings] = registry.find("students", kind).settings
     given = recipe.sections["train"]
     if kind == owner and not isinstance(given, settings) and given.model_fields_set:
@@ -134,7 +158,7 @@ def settings_of(recipe: Recipe, kind: str, task: Task) -> Settings:
 
 def _rounding(recipe: Recipe, settings: Settings) -> Settings:
     """The settings, without rounding in 4 bits where that was left to the build and nothing of so few bits may be shipped."""
-    if not isinstance(settings, DecoderSettings) or settings.qat != "auto":
+    if getattr(settings, "qat", "") != "auto":
         return settings
     able = [registry.find("compress", name) for name in methods_to_try(recipe)]
     if any(isinstance(method, PredictsSize) and method.bits <= _FEW_BITS for method in able):
@@ -150,145 +174,52 @@ def methods_to_try(recipe: Recipe) -> list[str]:
     return registry.names("compress") if asked == "auto" else [registry.find("compress", asked).name]
 
 
-# How each student is taught; and what of a decoder has to go so that it is as small as was asked, found by its sizes before anything is
-# taught.
-
-MOST_NEURONS, MOST_LAYERS = 0.6, 1 / 3
-"""What of a decoder may be left out at the most: neurons first, for at one size they lose less than layers."""
-SPARE = 0.01
-"""What is narrowed is to be so much smaller than the limit; a size that is foretold may be wrong by as much."""
-
-Weigh: TypeAlias = Callable[[int, int], tuple[float, str]]
-"""Layers, and neurons of each -> MB in the smallest form that may be shipped, and its name."""
-
-
-@dataclass(frozen=True)
-class StudentFit:
-    """A student's settings, and in a clause why they leave something of it out that nobody asked to be left out."""
-
-    settings: Settings
-    why: str = ""
-
-
-def fit_students(recipe: Recipe, examples: Examples, bench: StudentTrainer, kinds: Sequence[str]) -> dict[str, StudentFit]:
-    """How each student is taught.
+def fit_students(work: Work, context: BuildContext) -> dict[str, PlannedStudent]:
+    """How each student is taught, by its name.
 
     Raises:
-        GateError: a decoder cannot be as small as was asked, and no other student is to be taught.
-        RecipeError: as `entrants.settings_of`. TrainError, BaseError: a decoder that could not be taught.
+        GateError: a student cannot be as small as was asked, and no other one is to be taught.
+        RecipeError: as `settings_of`. TrainError, BaseError: a decoder that could not be taught.
     """
-    found = {kind: StudentFit(settings_of(recipe, kind, bench.task)) for kind in kinds}
-    most = recipe.settings(StudentSettings).max_size_mb
-    for kind, one in found.items():
-        if most is None or not isinstance(one.settings, DecoderSettings) or not (forms := _forms(recipe, kind)):
-            continue
+    found: dict[str, PlannedStudent] = {}
+    for kind in work.kinds:
+        one = PlannedStudent(registry.find("students", kind), settings_of(work, kind))
         try:
-            found[kind] = _fitted(recipe, examples, bench, kind, one.settings, forms, most)
+            found[one.part.name] = _fitted(work, context, one)
         except GateError as error:
-            if not {*kinds} - {kind, bench.task.baseline}:
+            if not {*work.kinds} - {kind, work.task.baseline}:
                 raise
-            bench.progress.say(f"{error.what}: {error.value}")
+            context.progress.say(f"{error.what}: {error.value}")
+            found[one.part.name] = one
     return found
 
 
-def _forms(recipe: Recipe, kind: str) -> dict[str, TensorBytes]:
-    """What a decoder may be shipped in, by name; none where a method does not tell what it would store."""
-    able = [registry.find("compress", name) for name in methods_to_try(recipe)]
-    able = [method for method in able if registry.find("students", kind).engine in method.engines]
+def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedStudent:
+    """The student with as much left out as the asked size needs, where it can leave out something. Raises GateError where that would be too
+    much."""
+    most, method = work.recipe.settings(StudentSettings).max_size_mb, work.recipe.settings(CompressSettings).method
+    forms = _forms(work.recipe, one.part)
+    if most is None or not forms or not isinstance(one.part, Shrinking):
+        return one
+    progress, name, settings = context.progress, one.part.name, one.settings
+    progress.start(f"see how small {name} can be")
+    guide = work.guide if getattr(settings, "guide", None) else None
+    rows = rows_for(work, one.part, work.train)
+    training = Training(rows, (), work.form, work.base_of(one.part), settings, work.recipe.seed, guide=guide)
+    other = "" if method == "auto" else ", or leave the form to the build (--compress auto)"
+    fitted = one.part.fitted(training, forms, most, progress, other)
+    if fitted.why:
+        progress.say(f"{name}: {fitted.why}")
+    return PlannedStudent(one.part, *fitted)
+
+
+def _forms(recipe: Recipe, part: Student) -> dict[str, TensorBytes]:
+    """What a student may be shipped in, by name; none where a method does not tell what it would store."""
+    able = [method for name in methods_to_try(recipe) if part.engine in (method := registry.find("compress", name)).engines]
     if not all(isinstance(method, PredictsSize) for method in able):
         return {}
     plain: dict[str, TensorBytes] = {HALF: bytes_in_16_bits} if recipe.settings(CompressSettings).method in ("auto", "none") else {}
     return plain | {method.name: method.stored for method in able}
-
-
-def _fitted(
-    recipe: Recipe,
-    examples: Examples,
-    bench: StudentTrainer,
-    kind: str,
-    settings: DecoderSettings,
-    forms: dict[str, TensorBytes],
-    most: float,
-) -> StudentFit:
-    """The settings, with as much left out as the size needs. Raises GateError where that would be too much."""
-    need_torch()
-    from smidgen.students.decoder_training.files import sizes_of
-    from smidgen.students.decoder_training.pruning import neurons_left
-    from smidgen.students.vocabulary import kept_tokens
-
-    base = bench.base(kind)
-    assert base is not None
-    bench.progress.start(f"see how small {kind} can be")
-    rows, guide = bench.rows_for(kind, examples.train, examples.form), bench.guide if settings.guide else None
-    training = Training(rows, (), examples.form, base, settings, bench.seed, guide=guide)
-    kept = kept_tokens(training, settings, Silent())
-    sizes = sizes_of(base.folder, kept)
-
-    def weigh(layers: int, inner: int) -> tuple[float, str]:
-        return min((sizes.megabytes(stored, layers, inner), name) for name, stored in forms.items())
-
-    size, form = weigh(sizes.layers, sizes.inner)
-    bench.progress.finish(f"{form}: {size:.1f} MB")
-    if settings.pruned or settings.adapter:
-        inner = neurons_left(sizes.inner, settings.drop_neurons) if settings.drop_neurons else sizes.inner
-        size, form = weigh(sizes.layers - settings.drop_layers, inner)
-        if size > most * (1 + SPARE):
-            first = "Leave drop_layers and drop_neurons to the build" if settings.pruned else "Build without an adapter apart"
-            raise _too_large(recipe, most, f"{form} would be {size:.1f} MB", size, f"{first}. Or ask for more")
-        return StudentFit(settings)
-    if size <= most:
-        return StudentFit(settings)
-    gone, left, small, by = next(_shapes(sizes, weigh, most), (0, 0, 0.0, ""))
-    if not by:
-        gone, left = _fewest(sizes)
-        small, by = weigh(sizes.layers - gone, left)
-        told = f"{by} would be {small:.1f} MB with {_left_out(sizes, gone, left)} left out, and more is not sensible"
-        raise _too_large(recipe, most, told, small / (1 - SPARE), "Ask for more")
-    share = round(1 - left / sizes.inner, 4)
-    settings = settings.model_copy(update={"drop_neurons": share, "drop_layers": gone})
-    why = f"at most {most:g} MB were asked for, and whole it would be {size:.1f} MB in its smallest form ({form}), so "
-    why += f"{_left_out(sizes, gone, left)} are left out, which makes about {small:.1f} MB ({by})"
-    bench.progress.say(f"{kind}: {why}")
-    return StudentFit(settings, why)
-
-
-def _shapes(sizes: DecoderSizes, weigh: Weigh, most: float) -> Iterator[tuple[int, int, float, str]]:
-    """Layers that go and neurons that stay, with MB and form, of all that fit: the fewest layers first, and of these the most neurons."""
-    layers, _ = _fewest(sizes)
-    for gone in range(layers + 1):
-        for left in _widths(sizes.inner):
-            size, form = weigh(sizes.layers - gone, left)
-            if size <= most * (1 - SPARE):
-                yield gone, left, size, form
-
-
-def _widths(inner: int) -> list[int]:
-    """How many neurons of a layer may stay, from all of them down."""
-    from smidgen.students.decoder_training.pruning import NEURON_STEP
-
-    least = max(NEURON_STEP, NEURON_STEP * math.ceil((1 - MOST_NEURONS) * inner / NEURON_STEP))
-    return [inner, *range((inner - 1) // NEURON_STEP * NEURON_STEP, least - 1, -NEURON_STEP)]
-
-
-def _fewest(sizes: DecoderSizes) -> tuple[int, int]:
-    """The most layers that may go, and the fewest neurons that may stay."""
-    return min(sizes.most_layers, int(MOST_LAYERS * sizes.layers)), _widths(sizes.inner)[-1]
-
-
-def _left_out(sizes: DecoderSizes, gone: int, left: int) -> str:
-    neurons = f"{1 - left / sizes.inner:.0%} of the feed-forward neurons" if left < sizes.inner else ""
-    layers = f"{gone} of {sizes.layers} layers" if gone else ""
-    return " and ".join(part for part in (neurons, layers) if part) or "nothing"
-
-
-def _too_large(recipe: Recipe, most: float, told: str, size: float, todo: str) -> GateError:
-    method = recipe.settings(CompressSettings).method
-    other = "" if method == "auto" else ", or leave the form to the build (--compress auto)"
-    return GateError(
-        "no form of the decoder can be as small as was asked for",
-        value=f"at most {most:g} MB; {told}",
-        todo=f"{todo} (--max-size-mb {math.ceil(size * 10) / 10:g}), name a smaller base (--base){other}.",
-    )
 
 
 # The guide of a recipe: a larger decoder, out of a bundle or as a base, whose chances of every token a decoder is taught.

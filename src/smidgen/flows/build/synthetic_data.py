@@ -9,9 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.forms import Form
-from smidgen.core.parts import Task
-from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.row_selection import Embed
@@ -22,21 +19,12 @@ from smidgen.data.teacher.generation import ExampleFilter, ExampleRequest
 from smidgen.data.teacher.prompts import answer_text, answer_tokens, changed
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows.build.examples import Examples
 from smidgen.flows.build.teachers import RemoteTeacher
-from smidgen.parts.recipe import Recipe
+from smidgen.flows.build.work import BuildContext, Work
 from smidgen.privacy.redactor import Redactor
 
 _HEAT = 0.9
 """Sampling temperature: the same question must not bring the same rows."""
-
-
-@dataclass(frozen=True)
-class FilterCounts:
-    """What came of generating: entries read from the teacher's answers, and those that were not kept, by reason."""
-
-    read: int
-    dropped: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -55,85 +43,83 @@ class GenerationPlan:
     plan: RequestEstimate
 
 
-def require_single(task: Task, examples: Examples) -> None:
+def require_single(work: Work) -> None:
     """Raises RecipeError for a task that no examples can be made for."""
-    if (
-        not task.teachable
-        or (examples.form.labelling is not None and examples.form.labelling.multi_label)
-        or any(not isinstance(row.input, str) for row in examples.fit[:1])
-    ):
+    several = work.form.labelling is not None and work.form.labelling.multi_label
+    if several or not work.task.teachable or any(not isinstance(row.input, str) for row in work.fit[:1]):
         raise RecipeError(
             "examples can be made for single texts, with one label, one text, spans or fields as the answer",
-            value=task.name,
+            value=work.task.name,
             todo="Take generate out of data.teacher.uses.",
         )
 
 
-def plan_generation(recipe: Recipe, task: Task, examples: Examples, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:
+def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:
     """What to ask of a teacher that was tried, and what that will take."""
-    settings = recipe.settings(TeacherSettings)
-    labels = examples.form.labelling
-    known = [row for row in examples.fit if labels is None or row.output in labels.labels]
+    settings = work.recipe.settings(TeacherSettings)
+    labels = work.form.labelling
+    known = [row for row in work.fit if labels is None or row.output in labels.labels]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
-    wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, recipe.seed)
-    questions = [_question(wish, number, task, examples, teacher, settings) for number, wish in enumerate(wishes)]
+    wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, work.recipe.seed)
+    questions = [_question(wish, number, work, teacher) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     again = settings.generate * (settings.votes + ("score" in settings.uses))
     making = generation.estimate_generation([question for _, question in asked], teacher.took, teacher.rate, teacher.thinks)
-    return GenerationPlan(
-        known, asked, len(questions) - len(asked), making + RequestEstimate(again, trials.estimate_tokens(teacher.took, again))
-    )
+    plan = making + RequestEstimate(again, trials.estimate_tokens(teacher.took, again))
+    return GenerationPlan(known, asked, len(questions) - len(asked), plan)
 
 
 def generate(
-    order: GenerationPlan,
-    recipe: Recipe,
-    task: Task,
-    examples: Examples,
-    teacher: RemoteTeacher,
-    embed: Embed | None,
-    taught: Sequence[Row],
-    progress: Progress,
-) -> tuple[list[Row], FilterCounts]:
-    """New rows that passed every sieve.
+    order: GenerationPlan, work: Work, context: BuildContext, teacher: RemoteTeacher, embed: Embed | None, taught: Sequence[Row]
+) -> tuple[list[Row], int, Counter[str]]:
+    """New rows that passed every sieve; how many entries were read from the teacher's answers; and why those were dropped that were.
 
     A row is kept only where the teacher, shown its text alone, gives the output again that it made it for: a label the same, a text with a
     ROUGE-L, spans and fields with an F1, of `min_agreement` at least.
     """
-    settings = recipe.settings(TeacherSettings)
-    answers = teacher.ask([question for _, question in order.asked], "have new examples made", progress)
-    sieve = ExampleFilter([*order.known, *taught], [*examples.held, *examples.test], embed, examples.form.labelling is not None)
+    settings, bad_form = work.recipe.settings(TeacherSettings), "not of the form that was asked for"
+    answers = teacher.ask([question for _, question in order.asked], "have new examples made", context.progress)
+    sieve = ExampleFilter([*order.known, *taught], [*work.held, *work.test], embed, work.form.labelling is not None)
     sieve.dropped["personal data could not be redacted"] += order.unsafe
     found: list[Row] = []
     for (wish, _), answer in zip(order.asked, answers, strict=True):
         if answer.why_not is not None:
             sieve.dropped[str(answer.why_not)] += 1
             continue
-        rows, bad = generation.read_examples(answer.text, wish, lambda text, value: _output(task, text, value, recipe, examples, teacher))
-        sieve.dropped["not of the form that was asked for"] += bad
+        rows, bad = generation.read_examples(answer.text, wish, lambda text, value: _output(text, value, work, teacher))
+        sieve.dropped[bad_form] += bad
         found += rows
-    total = len(found) + sieve.dropped["not of the form that was asked for"]
-    kept = sieve.passed(found)[: settings.generate]
-    return _labelled_alike(kept, task, examples, teacher, settings, sieve, progress), FilterCounts(total, +sieve.dropped)
+    total = len(found) + sieve.dropped[bad_form]
+    rows = sieve.passed(found)[: settings.generate]
+    kept = []
+    for row, verdict in zip(rows, teacher.verdicts(rows, settings.votes, "have the new examples answered", context.progress), strict=True):
+        if verdict.output is None:
+            sieve.dropped[str(verdict.why_not)] += 1
+        elif not _alike(work, row, verdict.output, settings.min_agreement):
+            sieve.dropped["the teacher itself answers it otherwise"] += 1
+        elif not sieve.masked(verdict.output):
+            # A text that was answered alone is of the same making as the texts that the student will be given.
+            kept.append(replace(row, output=verdict.output, shares=verdict.shares))
+    return kept, total, +sieve.dropped
 
 
-def _output(task: Task, text: str, value: Any, recipe: Recipe, examples: Examples, teacher: RemoteTeacher) -> Any:
+def _output(text: str, value: Any, work: Work, teacher: RemoteTeacher) -> Any:
     """What a teacher gave as the output of a text that it made. Raises ValueError where it is none."""
+    task = work.task
     if task.partial:
         # Stand-ins of names are put back; those of what the seeds hold are not: a text with one in it is not kept.
         value = changed(value, (teacher.opening.redactor or Redactor()).unmask)
-        return task.heard(answer_text(value), examples.form, text)
-    return task.parse(value, recipe.asked)
+        return task.heard(answer_text(value), work.form, text)
+    return task.parse(value, work.recipe.asked)
 
 
-def _question(
-    wish: ExampleRequest, number: int, task: Task, examples: Examples, teacher: RemoteTeacher, settings: TeacherSettings
-) -> TeacherQuestion | None:
+def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> TeacherQuestion | None:
     """What asks for a wish; None where its seeds cannot be made safe to send."""
+    task, settings = work.task, work.recipe.settings(TeacherSettings)
 
     def content(row: Row) -> Any:
-        shown = task.quoted(row.output, examples.form, row.input)
-        return json.loads(shown) if examples.form.json_answers else shown
+        shown = task.quoted(row.output, work.form, row.input)
+        return json.loads(shown) if work.form.json_answers else shown
 
     opening, redactor = teacher.opening, teacher.redactor()
     try:
@@ -147,33 +133,11 @@ def _question(
     return TeacherQuestion((("system", system), ("user", text)), most, heat, number)
 
 
-def _labelled_alike(
-    rows: list[Row],
-    task: Task,
-    examples: Examples,
-    teacher: RemoteTeacher,
-    settings: TeacherSettings,
-    sieve: ExampleFilter,
-    progress: Progress,
-) -> list[Row]:
-    """The rows whose output the teacher gives again, shown the text alone."""
-    verdicts = teacher.verdicts(rows, settings.votes, "have the new examples answered", progress)
-    kept = []
-    for row, verdict in zip(rows, verdicts, strict=True):
-        if verdict.output is None:
-            sieve.dropped[str(verdict.why_not)] += 1
-        elif not _alike(task, row, verdict.output, examples.form, settings.min_agreement):
-            sieve.dropped["the teacher itself answers it otherwise"] += 1
-        elif not sieve.masked(verdict.output):
-            # A text that was answered alone is of the same making as the texts that the student will be given.
-            kept.append(replace(row, output=verdict.output, shares=verdict.shares))
-    return kept
-
-
-def _alike(task: Task, row: Row, output: Any, form: Form, least: float) -> bool:
+def _alike(work: Work, row: Row, output: Any, least: float) -> bool:
     """Whether an output is the one that a row was made with: near enough to it where outputs can be more or less alike, else the same."""
+    task = work.task
     if task.partial:
         return task.overlap(output, row.output) >= least
     if task.graded:
-        return task.grades([row], [Reply(output, 1.0)], form)[0] >= least
+        return task.grades([row], [Reply(output, 1.0)], work.form)[0] >= least
     return bool(output == row.output)

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ from smidgen.data.teacher.prompts import TeacherPrompts, answer_text, answer_tok
 from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import redaction_model
+from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.local_model import load
-from smidgen.parts.recipe import Recipe
 from smidgen.privacy.redactor import Find, Redactor, nothing
 from smidgen.store.home import home
 from smidgen.tasks import teacher_answers
@@ -39,28 +39,6 @@ _BATCH = 64
 _LEAST_SHARE = 0.01
 _LONGEST = 16_384
 """Tokens of any answer."""
-
-
-class RowTeacher(Protocol):
-    """What teaching needs of a teacher."""
-
-    name: str
-    budget: RunBudget
-    took: list[TokenCount]
-    """What each question of the last round took; empty where questions cost nothing."""
-    redacted: int
-
-    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
-        """What the teacher's answers to the rows' inputs come to."""
-        ...
-
-    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
-        """How good the teacher finds each row's output, 0..1; None where it does not say."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what it holds."""
-        ...
 
 
 class RemoteTeacher:
@@ -217,10 +195,8 @@ class BundleTeacher:
         return VoteResult(reply.output, shares, reply.score)
 
 
-def open_teacher(
-    recipe: Recipe, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
-) -> RemoteTeacher | BundleTeacher:
-    """The teacher of a recipe. `shown` are the user's rows that it may be shown.
+def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> RemoteTeacher | BundleTeacher:
+    """The teacher of a recipe, which may be shown the rows of `fit`.
 
     Raises:
         RecipeError: it lacks what it takes to ask it.
@@ -228,13 +204,13 @@ def open_teacher(
         BundleError: what leaves is to go through the redaction model, and it cannot be opened. Nothing is asked then.
         InputError: the redaction model does not know a kind that it is to find.
     """
-    settings = recipe.settings(TeacherSettings)
+    settings, task = work.recipe.settings(TeacherSettings), work.task
     assert settings.source is not None
     if not settings.url:
-        return BundleTeacher(recipe.folder / Path(settings.source).expanduser(), task, form, threads)
+        return BundleTeacher(work.recipe.folder / Path(settings.source).expanduser(), task, work.form, context.threads)
     if not task.teachable:
         raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
-    return open_remote(settings, task, form, shown, embed, fresh, threads)
+    return open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
 
 
 def open_remote(

@@ -17,8 +17,7 @@ import numpy as np
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
 from smidgen.core.forms import LabelForm
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Base, Task
-from smidgen.core.progress import Progress
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection
@@ -30,118 +29,17 @@ from smidgen.data.teacher import evaluation as trials
 from smidgen.data.teacher.evaluation import CUT, RequestEstimate, TeacherEvaluation, VoteResult
 from smidgen.data.teacher.questions import NoAnswerReason
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows.build.examples import Examples, are_few, path_of
+from smidgen.flows.build.examples import are_few, path_of
 from smidgen.flows.build.synthetic_data import GenerationPlan, generate, plan_generation, require_single
 from smidgen.flows.build.teachers import BundleTeacher, RemoteTeacher, open_teacher, uses_redaction_model
+from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.embedding import embedder
 from smidgen.judge.sections import TeacherFacts, measured
-from smidgen.parts.recipe import Recipe
 from smidgen.text import near_duplicates
-
-# A teacher tried on the user's own rows, before anything is bought of it: how well it does, what it must be able to reach, and what a
-# student of it may come to.
 
 _LEAST_ALONE = 2.0
 """Rows a label that it takes for a head on frozen vectors to say anything of rows that it has not seen."""
 _NOT_ASKED = (NoAnswerReason.BUDGET, NoAnswerReason.PRIVATE)
-
-
-def try_teacher(
-    recipe: Recipe, task: Task, examples: Examples, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None, progress: Progress
-) -> TeacherEvaluation:
-    """The teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
-    settings = recipe.settings(TeacherSettings)
-    own = [*examples.fit, *examples.held]
-    rows = [own[place] for place in trials.draw_by_stratum(own, task.strata(own), settings.trial_rows, recipe.seed)]
-    verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", progress)
-    heard = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
-    if not heard:
-        raise TeacherError(
-            "the teacher could not be tried on any of your own rows",
-            value=verdicts[0].why_not if verdicts else "no rows",
-            todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
-        )
-    quality = _quality(task, heard, examples)
-    alone, needed, reason = _quality_needed(task, examples, embed, recipe)
-    if settings.min_quality is not None:
-        needed, reason = settings.min_quality, "data.teacher.min_quality"
-    unheard = sum(verdict.output is None for _, verdict in heard)
-    cut = sum(verdict.why_not == CUT for _, verdict in heard)
-    most, thinks = (teacher.max_tokens, teacher.thinks) if isinstance(teacher, RemoteTeacher) else (None, False)
-    found = TeacherEvaluation(quality, unheard, needed, reason, alone, cut, most, thinks)
-    progress.say(
-        f"the teacher's {quality_unit(task)} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})"
-    )
-    trials.require_able(found, settings.source or "", quality_unit(task))
-    if cut:
-        progress.say(trials.cut_off_note(found))
-    return found
-
-
-def quality_unit(task: Task) -> str:
-    """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
-    return task.headline if task.graded or task.partial else "accuracy"
-
-
-def _quality(task: Task, tried: Sequence[tuple[Row, VoteResult]], examples: Examples) -> Metric:
-    """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
-    if task.partial:
-        return _in_parts(task, [row for row, _ in tried], [verdict.output for _, verdict in tried], examples)
-    return trials.quality([_value(task, row, verdict, examples) for row, verdict in tried], task.graded)
-
-
-def _in_parts(task: Task, rows: Sequence[Row], outputs: Sequence[Any], examples: Examples) -> Metric:
-    """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
-    replies = [Reply(task.nothing if output is None else output, 1.0) for output in outputs]
-    found = task.measure(rows, replies, examples.form)[task.headline]
-    return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
-
-
-def _value(task: Task, row: Row, verdict: VoteResult, examples: Examples) -> float:
-    if verdict.output is None:
-        return 0.0
-    if task.graded:
-        return task.grades([row], [Reply(verdict.output, 1.0)], examples.form)[0]
-    return float(verdict.output == row.output)
-
-
-def _quality_needed(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) -> tuple[float | None, float, str]:
-    """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
-    rows = examples.fit
-    if task.graded:
-        # Any text of the house scores something against any other; a teacher must do better than that.
-        others = [rows[(place + 1) % len(rows)] for place in range(len(rows))][: recipe.settings(TeacherSettings).trial_rows]
-        pairs = list(zip(rows, others, strict=False))
-        gathered = [task.gathered([other])[0].output for _, other in pairs]
-        replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in gathered]
-        grades = task.grades([row for row, _ in pairs], replies, examples.form)
-        return None, float(np.mean(grades)), "what the answer to another of your texts would get"
-    if task.partial:
-        found = _in_parts(task, rows, task.by_heart(rows, examples.form), examples)
-        return None, found.value, "what knowing your rows by heart would get"
-    strata = task.strata(rows)
-    if examples.form.json_answers or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
-        commonest = Counter(strata).most_common(1)[0][1] / len(rows)
-        return None, commonest, "what the commonest answer would get"
-    alone = trials.alone(embed([joined(row.input) for row in rows]), strata)
-    return alone, alone, "what a linear model learns from your rows without it"
-
-
-def expected_quality(
-    task: Task, examples: Examples, embed: Embed | None, trial: TeacherEvaluation, more: int, seed: int
-) -> tuple[float, float]:
-    """Between which values the student is expected: from what a kernel head would make of so many more rows, where the teacher is not worse
-    than that, to the teacher itself."""
-    low = trial.quality.low
-    if trial.alone is not None and embed is not None:
-        rows = examples.fit
-        low = min(low, trials.accuracy_with_more_rows(embed([joined(row.input) for row in rows]), task.strata(rows), more, seed))
-    return low, max(low, trial.quality.high)
-
-
-# Teaching from a larger model: tried on the user's own rows first, then asked for labels and new rows; what of them is believed joins
-# the rows to learn from. The held-out and the test rows stay the user's own.
-
 _NAMES = 5
 """Labels and the like that are named where the teacher is told stand-ins for them."""
 
@@ -157,20 +55,29 @@ class _LabelTally:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def teach(
-    recipe: Recipe, task: Task, examples: Examples, *, base: Base | None, fresh: bool, threads: int | None, progress: Progress
-) -> Examples:
-    """The examples with what a larger model adds to them; as they were, where the recipe names none. `base` is the encoder to compare texts
-    by, None for the starter.
+def teach(work: Work, context: BuildContext) -> Work:
+    """The work with what a larger model adds to its rows; as it was, where the recipe names none.
 
     Raises:
         RecipeError: a teacher that cannot be asked for lack of a setting.
         TeacherError: it cannot do the job, or its server fails.
     """
-    settings = recipe.settings(TeacherSettings)
+    settings = work.recipe.settings(TeacherSettings)
     if settings.source is None:
-        return examples
-    if "label" in settings.uses and recipe.settings(DataSettings).unlabelled is None:
+        return work
+    _require_use(settings, work.recipe.settings(DataSettings))
+    if not settings.local and not uses_redaction_model(settings):
+        context.progress.say(
+            "what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are"
+        )
+    embed = _embed(work, context)
+    with closing(open_teacher(work, context, embed)) as teacher:
+        return _taught(work, context, teacher, embed)
+
+
+def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
+    """Raise RecipeError where the teacher has nothing to do."""
+    if "label" in settings.uses and data.unlabelled is None:
         raise RecipeError(
             "the teacher has nothing to label",
             value=settings.source,
@@ -182,51 +89,131 @@ def teach(
             value=", ".join(settings.uses),
             todo="Add label, generate or both to data.teacher.uses.",
         )
-    if not settings.local and not uses_redaction_model(settings):
-        progress.say("what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are")
-    embed = _embed(base, threads, progress)
-    with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
-        _tell_names(teacher, progress)
-        maker = _example_maker(settings, task, examples, teacher)
-        trial = try_teacher(recipe, task, examples, teacher, embed, progress)
-        tally = _LabelTally()
-        order = plan_generation(recipe, task, examples, maker, embed) if maker is not None else None
-        if order is not None:
-            _tell_order(order, settings, teacher, progress)
-        pool = _wanted(recipe, examples, teacher, embed, tally, progress) if "label" in settings.uses else []
-        expected = expected_quality(task, examples, embed, trial, len(pool) + (settings.generate if order else 0), recipe.seed)
-        more = [f"{len(pool):,} rows of it"] if pool else []
-        more += [f"up to {settings.generate:,} examples that it makes"] if order else []
-        if more:
-            progress.say(f"with {' and '.join(more)}, the student is expected between {expected[0]:.0%} and {expected[1]:.0%}")
-        taught = _labelled(recipe, task, examples, teacher, pool, embed, tally, progress) if pool else []
-        made: list[Row] = []
-        facts = _facts(settings, task, trial, teacher, expected)
-        if maker is not None and order is not None:
-            made, sieved = generate(order, recipe, task, examples, maker, embed, taught, progress)
-            if "score" in settings.uses:
-                made = _scored(made, teacher, settings, sieved.dropped, progress)
-            facts = facts.model_copy(
-                update={"generated": sieved.read, "generated_kept": len(made), "generated_dropped": dict(sieved.dropped)}
-            )
-        facts = facts.model_copy(update=_spent(teacher))
-    facts = facts.model_copy(
-        update={
-            "pool": tally.pool,
-            "asked": tally.asked,
-            "kept": len(taught),
-            "corrected": tally.corrected,
-            "not_judged": tally.not_judged,
-            "dropped": {reason: count for reason, count in tally.dropped.most_common() if count},
-        }
-    )
-    return _joined(task, examples, [*taught, *made], facts)
 
 
-def _example_maker(
-    settings: TeacherSettings, task: Task, examples: Examples, teacher: RemoteTeacher | BundleTeacher
-) -> RemoteTeacher | None:
+def _taught(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> Work:
+    """The work with what an open teacher adds to it."""
+    settings, progress, tally = work.recipe.settings(TeacherSettings), context.progress, _LabelTally()
+    _tell_names(teacher, context)
+    maker = _example_maker(work, teacher)
+    trial = try_teacher(work, context, teacher, embed)
+    order = plan_generation(work, maker, embed) if maker is not None else None
+    if order is not None:
+        _tell_order(order, settings, teacher, context)
+    pool = _affordable(work, context, teacher, _inputs_worth_asking(work, tally), embed, tally) if "label" in settings.uses else []
+    tally.asked = len(pool)
+    expected = expected_quality(work, embed, trial, len(pool) + (settings.generate if order else 0))
+    more = [f"{len(pool):,} rows of it"] if pool else []
+    more += [f"up to {settings.generate:,} examples that it makes"] if order else []
+    if more:
+        progress.say(f"with {' and '.join(more)}, the student is expected between {expected[0]:.0%} and {expected[1]:.0%}")
+    labelled = _labelled(work, context, teacher, pool, embed, tally) if pool else []
+    made: list[Row] = []
+    found: dict[str, Any] = {}
+    if maker is not None and order is not None:
+        made, read, dropped = generate(order, work, context, maker, embed, labelled)
+        if "score" in settings.uses:
+            made = _scored(made, teacher, settings, dropped, context)
+        found |= {"generated": read, "generated_kept": len(made), "generated_dropped": dict(dropped)}
+    found |= {"pool": tally.pool, "asked": tally.asked, "kept": len(labelled), "corrected": tally.corrected}
+    found |= {"not_judged": tally.not_judged, "dropped": {reason: count for reason, count in tally.dropped.most_common() if count}}
+    return joined_with(work, [*labelled, *made], _facts(work, trial, teacher, expected).model_copy(update=found | _spent(teacher)))
+
+
+# A teacher tried on the user's own rows, before anything is bought of it: how well it does, what it must be able to reach, and what a
+# student of it may come to.
+
+
+def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> TeacherEvaluation:
+    """The teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
+    settings, task = work.recipe.settings(TeacherSettings), work.task
+    own = [*work.fit, *work.held]
+    rows = [own[place] for place in trials.draw_by_stratum(own, task.strata(own), settings.trial_rows, work.recipe.seed)]
+    verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", context.progress)
+    heard = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
+    if not heard:
+        raise TeacherError(
+            "the teacher could not be tried on any of your own rows",
+            value=verdicts[0].why_not if verdicts else "no rows",
+            todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
+        )
+    quality, unit = _quality(work, heard), quality_unit(task)
+    alone, needed, reason = _quality_needed(work, embed)
+    if settings.min_quality is not None:
+        needed, reason = settings.min_quality, "data.teacher.min_quality"
+    unheard = sum(verdict.output is None for _, verdict in heard)
+    cut = sum(verdict.why_not == CUT for _, verdict in heard)
+    most, thinks = (teacher.max_tokens, teacher.thinks) if isinstance(teacher, RemoteTeacher) else (None, False)
+    found = TeacherEvaluation(quality, unheard, needed, reason, alone, cut, most, thinks)
+    context.progress.say(f"the teacher's {unit} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})")
+    trials.require_able(found, settings.source or "", unit)
+    if cut:
+        context.progress.say(trials.cut_off_note(found))
+    return found
+
+
+def quality_unit(task: Task) -> str:
+    """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
+    return task.headline if task.graded or task.partial else "accuracy"
+
+
+def _quality(work: Work, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
+    """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
+    task = work.task
+    if task.partial:
+        return _in_parts(work, [row for row, _ in tried], [verdict.output for _, verdict in tried])
+
+    def value(row: Row, output: Any) -> float:
+        if output is None or not task.graded:
+            return float(output is not None and output == row.output)
+        return task.grades([row], [Reply(output, 1.0)], work.form)[0]
+
+    return trials.quality([value(row, verdict.output) for row, verdict in tried], task.graded)
+
+
+def _in_parts(work: Work, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
+    """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
+    replies = [Reply(work.task.nothing if output is None else output, 1.0) for output in outputs]
+    found = work.task.measure(rows, replies, work.form)[work.task.headline]
+    return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
+
+
+def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, float, str]:
+    """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
+    rows, task = work.fit, work.task
+    if task.graded:
+        # Any text of the house scores something against any other; a teacher must do better than that.
+        shown = rows[: work.recipe.settings(TeacherSettings).trial_rows]
+        others = [task.gathered([rows[(place + 1) % len(rows)]])[0].output for place in range(len(shown))]
+        replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in others]
+        grades = task.grades(shown, replies, work.form)
+        return None, float(np.mean(grades)), "what the answer to another of your texts would get"
+    if task.partial:
+        return None, _in_parts(work, rows, task.by_heart(rows, work.form)).value, "what knowing your rows by heart would get"
+    strata = task.strata(rows)
+    if work.form.json_answers or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
+        commonest = Counter(strata).most_common(1)[0][1] / len(rows)
+        return None, commonest, "what the commonest answer would get"
+    alone = trials.alone(embed([joined(row.input) for row in rows]), strata)
+    return alone, alone, "what a linear model learns from your rows without it"
+
+
+def expected_quality(work: Work, embed: Embed | None, trial: TeacherEvaluation, more: int) -> tuple[float, float]:
+    """Between which values the student is expected: from what a kernel head would make of so many more rows, where the teacher is not worse
+    than that, to the teacher itself."""
+    low, rows = trial.quality.low, work.fit
+    if trial.alone is not None and embed is not None:
+        vectors = embed([joined(row.input) for row in rows])
+        low = min(low, trials.accuracy_with_more_rows(vectors, work.task.strata(rows), more, work.recipe.seed))
+    return low, max(low, trial.quality.high)
+
+
+# What it is asked for, and what of its answers is believed.
+
+
+def _example_maker(work: Work, teacher: RemoteTeacher | BundleTeacher) -> RemoteTeacher | None:
     """The teacher as one that makes examples; None where it is not to. Raises RecipeError where it cannot, before anything is paid for."""
+    settings = work.recipe.settings(TeacherSettings)
     if "generate" not in settings.uses:
         return None
     if not isinstance(teacher, RemoteTeacher):
@@ -235,61 +222,50 @@ def _example_maker(
             value=settings.source,
             todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
         )
-    require_single(task, examples)
+    require_single(work)
     return teacher
 
 
-def _tell_order(order: GenerationPlan, settings: TeacherSettings, teacher: RemoteTeacher | BundleTeacher, progress: Progress) -> None:
+def _tell_order(order: GenerationPlan, settings: TeacherSettings, teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
     """Say what it takes to have examples made, and to have each answered again and marked, before any of it is paid for."""
     again = "answer them again and mark them" if "score" in settings.uses else "answer them again"
-    progress.say(f"to make {settings.generate:,} examples and {again} takes {order.plan.told(teacher.budget.price)}")
+    context.progress.say(f"to make {settings.generate:,} examples and {again} takes {order.plan.told(teacher.budget.price)}")
     share = teacher.budget.share_left(order.plan.tokens)
     if share < 1:
-        progress.say(f"the budget has room for about {share:.0%} of that")
+        context.progress.say(f"the budget has room for about {share:.0%} of that")
 
 
-def _tell_names(teacher: RemoteTeacher | BundleTeacher, progress: Progress) -> None:
+def _tell_names(teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
     """Say which labels, fields and choices the teacher does not know by their names: it may do worse with them."""
     redactor = teacher.opening.redactor if isinstance(teacher, RemoteTeacher) else None
     names = redactor.renamed() if redactor is not None else []
     if names:
         shown = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-        progress.say(f"{len(names)} names look personal, and the teacher is told stand-ins for them, which are put back: {shown}")
+        told = "names look personal, and the teacher is told stand-ins for them, which are put back"
+        context.progress.say(f"{len(names)} {told}: {shown}")
 
 
-def _embed(base: Base | None, threads: int | None, progress: Progress) -> Embed | None:
+def _embed(work: Work, context: BuildContext) -> Embed | None:
     try:
-        return embedder(base, threads)
+        return embedder(work.bases.get("encoder"), context.threads)
     except MissingExtra as missing:
-        progress.say(f"meaning is not compared: {missing}")
+        context.progress.say(f"meaning is not compared: {missing}")
         return None
 
 
-def _wanted(
-    recipe: Recipe, examples: Examples, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None, tally: _LabelTally, progress: Progress
-) -> list[Row]:
-    """The unlabelled inputs that are to be labelled."""
-    pool = _affordable(recipe, teacher, examples, _inputs_worth_asking(recipe, examples, tally), embed, tally, progress)
-    tally.asked = len(pool)
-    return pool
-
-
 def _labelled(
-    recipe: Recipe,
-    task: Task,
-    examples: Examples,
+    work: Work,
+    context: BuildContext,
     teacher: RemoteTeacher | BundleTeacher,
     pool: Sequence[Row],
     embed: Embed | None,
     tally: _LabelTally,
-    progress: Progress,
 ) -> list[Row]:
     """These inputs with the teacher's outputs, as far as they are believed."""
-    settings = recipe.settings(TeacherSettings)
-    verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
+    settings, labels = work.recipe.settings(TeacherSettings), work.form.single_label
+    verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", context.progress)
     if all(verdict.why_not == NoAnswerReason.BUDGET for verdict in verdicts):
         raise _no_room(f"{teacher.budget.spent.total} tokens spent")
-    labels = examples.form.single_label
     unknown = labels.unknown if labels is not None and not labels.unknown_examples else None
     taught = []
     for row, verdict in zip(pool, verdicts, strict=True):
@@ -297,29 +273,29 @@ def _labelled(
         if why:
             tally.dropped[str(why)] += 1
             continue
-        weight = max(0.05, verdict.agreement) if task.graded or task.partial else 1.0
+        weight = max(0.05, verdict.agreement) if work.task.graded or work.task.partial else 1.0
         taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
     if "score" in settings.uses:
-        taught = _scored(taught, teacher, settings, tally.dropped, progress)
+        taught = _scored(taught, teacher, settings, tally.dropped, context)
     if settings.doubt and labels is not None and taught:
-        taught = _checked(taught, labels, examples, embed, tally, progress)
+        taught = _checked(taught, labels, work, context, embed, tally)
     return taught
 
 
-def _inputs_worth_asking(recipe: Recipe, examples: Examples, tally: _LabelTally) -> list[Row]:
+def _inputs_worth_asking(work: Work, tally: _LabelTally) -> list[Row]:
     """The unlabelled inputs that are worth asking for: not twice, not what is labelled already, and nothing near what is measured on."""
-    settings = recipe.settings(DataSettings)
+    settings = work.recipe.settings(DataSettings)
     assert settings.unlabelled is not None
-    columns = (examples.columns["input"], examples.columns["label"] or None)
+    columns = (work.columns["input"], work.columns["label"] or None)
     plain = settings.model_copy(update={"label": None})
-    table = open_table(path_of(settings.unlabelled, recipe), remembered=columns, need_label=False, settings=plain)
+    table = open_table(path_of(settings.unlabelled, work.recipe), remembered=columns, need_label=False, settings=plain)
     unusable: list[DataError] = []
     rows = [replace(row, output=None) for row in table.rows(None, unusable.append)]
     tally.pool = len(rows) + len(unusable)
     tally.dropped["the text cannot be used"] = len(unusable)
     texts = [joined(row.input) for row in rows]
-    repeated = near_duplicates.repeated_texts(texts, [joined(row.input) for row in examples.fit])
-    leaked = near_duplicates.near_any_of(texts, [joined(row.input) for row in (*examples.test, *examples.held)])
+    repeated = near_duplicates.repeated_texts(texts, [joined(row.input) for row in work.fit])
+    leaked = near_duplicates.near_any_of(texts, [joined(row.input) for row in (*work.test, *work.held)])
     tally.dropped["nearly a row that is measured on"] = len(leaked)
     tally.dropped["the text is there already"] = len(repeated - leaked)
     kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
@@ -331,16 +307,15 @@ def _inputs_worth_asking(recipe: Recipe, examples: Examples, tally: _LabelTally)
 
 
 def _affordable(
-    recipe: Recipe,
+    work: Work,
+    context: BuildContext,
     teacher: RemoteTeacher | BundleTeacher,
-    examples: Examples,
     pool: list[Row],
     embed: Embed | None,
     tally: _LabelTally,
-    progress: Progress,
 ) -> list[Row]:
     """The inputs that the budget, and the recipe, have room for: where those are not all, the ones that teach most."""
-    settings = recipe.settings(TeacherSettings)
+    settings, progress = work.recipe.settings(TeacherSettings), context.progress
     questions = settings.votes + ("score" in settings.uses)
     each = trials.estimate_tokens(teacher.took, questions)
     whole = trials.estimate_tokens(teacher.took, questions * len(pool))
@@ -357,7 +332,7 @@ def _affordable(
     why = "not among those that teach most" if settings.rows is not None and most == settings.rows else "the budget has no room for it"
     tally.dropped[why] += len(pool) - most
     progress.start(f"choose {most:,} of {len(pool):,} inputs", None)
-    chosen = row_selection.select_unlabelled(pool, most, examples.fit if examples.form.labelling is not None else (), embed, recipe.seed)
+    chosen = row_selection.select_unlabelled(pool, most, work.fit if work.form.labelling is not None else (), embed, work.recipe.seed)
     progress.finish(f"{most:,} inputs that cover the rest")
     return [pool[place] for place in chosen]
 
@@ -371,10 +346,10 @@ def _no_room(value: str) -> TeacherError:
 
 
 def _scored(
-    taught: list[Row], teacher: RemoteTeacher | BundleTeacher, settings: TeacherSettings, dropped: Counter[str], progress: Progress
+    taught: list[Row], teacher: RemoteTeacher | BundleTeacher, settings: TeacherSettings, dropped: Counter[str], context: BuildContext
 ) -> list[Row]:
     """The rows that the teacher, asked again, finds good. A row without a mark is left out: it may not be good. `dropped` counts those."""
-    scores = teacher.scores(taught, progress)
+    scores = teacher.scores(taught, context.progress)
     kept = []
     for row, score in zip(taught, scores, strict=True):
         if score is None or score < settings.min_score:
@@ -384,38 +359,34 @@ def _scored(
     return kept
 
 
-def _checked(
-    taught: list[Row], labels: LabelForm, examples: Examples, embed: Embed | None, tally: _LabelTally, progress: Progress
-) -> list[Row]:
+def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildContext, embed: Embed | None, tally: _LabelTally) -> list[Row]:
     """The taught rows after the other rows have judged their labels."""
-    progress.start("look for wrong labels of the teacher", None)
+    context.progress.start("look for wrong labels of the teacher", None)
     unknown = {labels.unknown} if labels.unknown is not None else set()
-    judged, tally.not_judged = review_labels(examples.fit, taught, unknown, embed)
+    judged, tally.not_judged = review_labels(work.fit, taught, unknown, embed)
     kept = [row for row in judged if row is not None]
     tally.corrected = sum(after is not None and after.output != before.output for before, after in zip(taught, judged, strict=True))
     tally.dropped["its label is likely wrong"] += len(taught) - len(kept)
-    progress.finish(f"{len(taught) - len(kept)} left out, {tally.corrected} corrected")
+    context.progress.finish(f"{len(taught) - len(kept)} left out, {tally.corrected} corrected")
     return kept
 
 
-def _joined(task: Task, examples: Examples, taught: Sequence[Row], facts: TeacherFacts) -> Examples:
-    """The examples with the taught rows among those to learn from."""
+def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
+    """The work with the taught rows among those to learn from."""
     if not taught:
-        return replace(examples, teacher=facts)
-    fit = [*examples.fit, *taught]
+        return replace(work, teacher=facts)
+    fit, task = [*work.fit, *taught], work.task
     # With the taught rows there may be so many that the held-out ones can stay held out.
-    refit = examples.refit and are_few(len(fit), task.strata(fit))
-    train = [*examples.train, *taught] if refit else fit
+    refit = work.refit and are_few(len(fit), task.strata(fit))
     by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
-    source = f"{examples.source}, and {len(taught)} rows taught by {by}"
-    form = task.replanned([*fit, *examples.held], examples.form)
-    return replace(examples, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)
+    source = f"{work.source}, and {len(taught)} rows taught by {by}"
+    form = task.replanned([*fit, *work.held], work.form)
+    train = [*work.train, *taught] if refit else fit
+    return replace(work, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)
 
 
-def _facts(
-    settings: TeacherSettings, task: Task, trial: TeacherEvaluation, teacher: RemoteTeacher | BundleTeacher, expected: tuple[float, float]
-) -> TeacherFacts:
-    quality = measured(trial.quality)
+def _facts(work: Work, trial: TeacherEvaluation, teacher: RemoteTeacher | BundleTeacher, expected: tuple[float, float]) -> TeacherFacts:
+    settings, quality = work.recipe.settings(TeacherSettings), measured(trial.quality)
     assert quality is not None
     return TeacherFacts(
         source=settings.source if settings.url and settings.source else teacher.name,
@@ -424,7 +395,7 @@ def _facts(
         redaction="" if settings.local else "model" if uses_redaction_model(settings) else "patterns",
         uses=settings.uses,
         votes=settings.votes if settings.url else 1,
-        unit=quality_unit(task),
+        unit=quality_unit(work.task),
         quality=quality,
         unheard=trial.unheard,
         needed=trial.needed,

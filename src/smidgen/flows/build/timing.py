@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -51,10 +51,6 @@ class Timing:
     batch: int
     tokens_per_second: float | None = None
     tokens_per_second_batched: float | None = None
-
-    def json(self) -> dict[str, Any]:
-        """As it is stored beside a step's result."""
-        return asdict(self)
 
 
 def measure_speed(runner: Runner, texts: Sequence[Text], seconds: float | None = None) -> Timing:
@@ -225,6 +221,8 @@ BASELINE_FEWEST = 8
 """Test texts under which a comparison shows nothing."""
 BASELINE_MOST_HELD = 32
 """Held-out texts at the most: they are shown, and nothing is chosen by them."""
+MOST_COMPARED = 64
+"""Test rows that the alternatives of a writer are shown on, and its baseline, where it is quick."""
 _BASELINE_FEWEST_HELD = 2
 _BASELINE_READY = 10.0
 """Seconds that writing the base's files and loading them takes, about, before anything is asked."""

@@ -19,7 +19,7 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
 from smidgen.flows import bundle_paths
-from smidgen.flows.build.examples import GivenTables
+from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import calibration_sample, certificate_status, losses
 from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
 from smidgen.flows.certify.certificate_status import certificate_subject

@@ -16,8 +16,8 @@ from smidgen.core.forms import Form
 from smidgen.core.progress import Progress
 from smidgen.core.settings import is_file
 from smidgen.data.tables import DataTable, table_in_memory
-from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.work import GivenTables
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow, count_sources, file_record
 from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
 from smidgen.flows.local_model import Model

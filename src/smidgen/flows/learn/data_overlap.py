@@ -18,7 +18,7 @@ from smidgen.core.errors import BundleError, DataError, InputError
 from smidgen.core.rows import Text, joined
 from smidgen.data.splits import SplitSide, assign_held_side
 from smidgen.data.tables import DataTable, open_table
-from smidgen.flows.build.examples import GivenTables
+from smidgen.flows.build.work import GivenTables
 from smidgen.flows.learn import holdout, line_data, traffic_rows
 from smidgen.flows.learn.holdout import LineSides, text_name
 from smidgen.flows.learn.settings import TrafficSettings

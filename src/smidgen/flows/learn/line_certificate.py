@@ -12,7 +12,7 @@ from typing import Any, Literal
 from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row, Text
-from smidgen.flows.build.examples import GivenTables
+from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import losses
 from smidgen.flows.certify.calibration_sample import BY_LABEL, CalibrationPairs
 from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify_pairs

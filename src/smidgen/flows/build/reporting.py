@@ -1,0 +1,297 @@
+"""The report of a build: measured numbers only; what was not measured is None."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Base
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, evenly
+from smidgen.data.settings import DataSettings
+from smidgen.flows.build import footprint, timing, training
+from smidgen.flows.build.candidates import WRITING_SECONDS
+from smidgen.flows.build.packaging import guide_of, now, settings_taught_by
+from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, Work
+from smidgen.flows.embedding import embedder
+from smidgen.judge import classifier_sections, cost_estimate, learning_curve, writer_sections
+from smidgen.judge.answer_sections import answer_sections
+from smidgen.judge.report import Report
+from smidgen.judge.sections import (
+    BaselineFacts,
+    BuildAlternative,
+    Environment,
+    LearningCurve,
+    SpeedFacts,
+    StudentFacts,
+    TrainingFacts,
+    measured,
+)
+from smidgen.machine.memory import total_mb
+from smidgen.machine.processor import processor
+
+_Item = TypeVar("_Item")
+_LEAST_COMPARED = 24
+"""Test rows that the alternatives of a slow writer are shown on: each alternative writes them."""
+LIKE_ITS_INPUT = 0.5
+"""Inputs given back are a baseline where their mean grade on training rows is this or more."""
+UNCHANGED = "unchanged"
+"""The baseline that gives the input back as it is."""
+_LOOKED_AT = 500
+_UNAIDED_TIMED = 10.0
+UNAIDED = "base, no examples"
+"""The base asked without examples, among the alternatives."""
+_VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
+
+
+def write_report(work: Work, context: BuildContext) -> Work:
+    """The work with its report."""
+    context.progress.start("write the report")
+    draft, task, data = work.packed, work.task, work.recipe.settings(DataSettings)
+    chosen, model = draft.chosen, draft.model
+    learnt, base, guide = work.trained[chosen.student], work.base(chosen.student), guide_of(work, chosen)
+    sections = _sections(work, context)
+    speed = timing.measure_speed(model.runner, [row.input for row in work.test])
+    unchanged = _unchanged(work)
+    report = Report(
+        name=work.recipe.name,
+        task=work.recipe.task,
+        created=now(),
+        headline=task.headline,
+        units=dict(task.units),
+        closed=work.form.labelling is not None and not task.rows_name_labels,
+        data=classifier_sections.data_facts(
+            work.train,
+            work.held,
+            work.test,
+            learnt.form,
+            sha256=work.sha256,
+            test_sha256=work.test_sha256,
+            licence=data.licence or "unknown",
+            source=work.source,
+            test_source=work.test_source,
+            refit=work.refit,
+        ),
+        teacher=work.teacher,
+        student=StudentFacts(
+            kind=chosen.student,
+            base_source=base.source if base else None,
+            **_weights("base", base),
+            **_weights("guide", guide),
+            method=chosen.method,
+            engine=model.manifest.engine.engine,
+            settings=settings_taught_by(work, chosen),
+            chosen_because=draft.reason,
+        ),
+        cross_validation=work.crossed,
+        baseline=_baseline(work, context),
+        unchanged=unchanged,
+        alternatives=(
+            *(_alternative(work, context, candidate) for candidate in work.candidates),
+            *_unaided(work, context),
+            *_as_it_is(unchanged, task.headline),
+        ),
+        parity=draft.parity,
+        speed=_speed(work, context, speed),
+        training=TrainingFacts(
+            seconds=work.seconds,
+            energy_wh=work.energy.watt_hours,
+            energy_method=work.energy.method,
+            device=processor().name,
+        ),
+        cost=_cost(work, speed),
+        learning_curve=_curve(work, context, sections.get("per_class", ())),
+        environment=_environment(work, context),
+        **sections,
+    )
+    return replace(work, report=report)
+
+
+def _weights(role: str, base: Base | None) -> dict[str, Any]:
+    """Which pretrained weights had a role."""
+    return {role: base.name, f"{role}_licence": base.licence, f"{role}_sha256": base.sha256} if base else {}
+
+
+def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
+    """The sections that depend on what the model answers with."""
+    draft, task, learnt = work.packed, work.task, work.trained[work.packed.chosen.student]
+    form, rows, served, metrics = learnt.form, work.test, draft.served, draft.metrics
+    if task.graded:
+        grades = task.grades(rows, served, form)
+        return writer_sections.writer_sections(rows, served, grades, metrics, fitted=form.fitted)
+    raw = training.raw(work, context, learnt.files, [row.input for row in rows])
+    plain = task.decode(raw, form.uncalibrated())
+    return answer_sections(task, form, rows, served, metrics, uncalibrated=plain, train=work.train)
+
+
+def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
+    """The baseline beside the model on the rows that alternatives are shown on: a base with examples in its prompt writes slower still."""
+    task, name = work.task, work.task.baseline
+    if name not in work.trained:
+        return None
+    learnt, form = work.trained[name], work.trained[work.packed.chosen.student].form
+    rows, served = _rows_of_baseline(work, work.test), _rows_of_baseline(work, work.packed.served)
+    texts = [row.input for row in rows]
+    own = next(c.variant for c in work.candidates if c.student == name)
+    raw = training.served(work, context, own, texts) if task.writes else training.raw(work, context, learnt.files, texts)
+    replies = task.decode(raw, learnt.form)
+    metrics = task.measure(rows, replies, learnt.form)
+    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded else None
+    moved = task.change(rows, replies, served, form)
+    return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.files.seconds, grades, moved)
+
+
+def _unchanged(work: Work) -> BaselineFacts | None:
+    """The inputs given back as they are, on all test rows: what correcting and rewriting are held against, for it costs nothing. None where
+    the training rows show that nobody would do that: their answers have little in common with their inputs."""
+    task, rows, form, served = work.task, work.test, work.trained[work.packed.chosen.student].form, work.packed.served
+    if not task.graded or not all(isinstance(row.input, str) for row in rows):
+        return None
+    learnt = [row for row in evenly(work.train, _LOOKED_AT) if isinstance(row.input, str)]
+    if not learnt or float(np.mean(task.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
+        return None
+    replies = [_echo(row) for row in rows]
+    grades = task.grades(rows, replies, form), task.grades(rows, served, form)
+    return classifier_sections.baseline(UNCHANGED, rows, served, replies, task.measure(rows, replies, form), None, grades)
+
+
+def _echo(row: Row) -> Reply:
+    return Reply(row.input, 1.0)
+
+
+def _as_it_is(unchanged: BaselineFacts | None, headline: str) -> list[BuildAlternative]:
+    """The inputs given back, as a row of the alternatives."""
+    if unchanged is None or headline not in unchanged.metrics:
+        return []
+    return [
+        BuildAlternative(
+            name="input unchanged",
+            student=UNCHANGED,
+            accuracy=unchanged.metrics[headline],
+            baseline=True,
+            why_not="the input given back as it is, for comparison",
+        )
+    ]
+
+
+def _alternative(work: Work, context: BuildContext, candidate: Candidate) -> BuildAlternative:
+    """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
+    learnt, task = work.trained[candidate.student], work.task
+    rows = _rows_of_baseline(work, work.test) if candidate.baseline else _rows_compared(work, work.test)
+    fewer = len(rows) < len(_rows_compared(work, work.test))
+    # The baseline is what the base does by itself: nothing is written anew for it.
+    form = None if candidate.baseline else learnt.form
+    raw = training.served(work, context, candidate.variant, [row.input for row in rows], form)
+    return _row_of(
+        candidate.name,
+        candidate.variant,
+        task.measure(rows, task.decode(raw, learnt.form), learnt.form)[task.headline],
+        candidate.seconds,
+        chosen=candidate.name == work.packed.chosen.name,
+        baseline=candidate.baseline,
+        why_not=work.packed.why_not.get(candidate.name, "") + (f", on {len(rows)} test texts" if fewer else ""),
+    )
+
+
+def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float, **told: Any) -> BuildAlternative:
+    """A row of the alternatives: what a variant reached, and what it takes."""
+    speed = _speeds(variant.timing)
+    student, method, size = variant.student, variant.spec.method, variant.size_mb
+    return BuildAlternative(
+        name=name, student=student, method=method, accuracy=measured(accuracy), size_mb=size, seconds=seconds, **speed, **told
+    )
+
+
+def _speeds(found: timing.Timing) -> dict[str, Any]:
+    """What was timed, by the names of a report."""
+    return {
+        "latency_ms_p50": found.p50,
+        "latency_ms_p99": found.p99,
+        "texts_per_second": found.texts_per_second,
+        "tokens_per_second": found.tokens_per_second,
+    }
+
+
+def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
+    """Of the test rows, or of the answers to them, those that alternatives are shown on: of a writer as many as it writes in `SECONDS`."""
+    if not work.task.writes:
+        return items
+    in_time = int(1e3 * WRITING_SECONDS / max(1.0, work.packed.chosen.p50))
+    return evenly(items, min(timing.MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
+
+
+def _rows_of_baseline(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
+    """Of the compared test rows, or of the answers to them, those that a slow baseline is measured on."""
+    items = _rows_compared(work, items)
+    return items if work.sample is None else evenly(items, work.sample.test)
+
+
+def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
+    """The base asked without examples, on the rows of the other alternatives: what it could do before anybody helped it. It is never
+    chosen, and nothing is chosen by it."""
+    name, task = work.task.baseline, work.task
+    part = work.students[name].part if name in work.trained else None
+    if part is None or part.unaided is None or (work.sample is not None and not work.sample.unaided):
+        return []
+    form, rows = work.trained[name].form, _rows_of_baseline(work, work.test)
+    fitted = training.fit(work, context, name, work.train, (), "ask the base without examples", settings=part.unaided)
+    (variant,) = training.variants(work, context, fitted, [], seconds=_UNAIDED_TIMED)
+    replies = task.decode(training.served(work, context, variant, [row.input for row in rows]), form)
+    accuracy = task.measure(rows, replies, form)[task.headline]
+    return [_row_of(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not="the base as it is, for comparison")]
+
+
+def _speed(work: Work, context: BuildContext, speed: timing.Timing) -> SpeedFacts:
+    found = footprint.measure_footprint(work.packed.model.folder, context.threads)
+    return SpeedFacts(
+        **_speeds(speed),
+        batch=speed.batch,
+        tokens_per_second_batched=speed.tokens_per_second_batched,
+        threads=context.threads,
+        peak_memory_mb=found.peak_memory_mb if found else None,
+        load_seconds=found.load_seconds if found else None,
+        size_mb=work.packed.chosen.variant.size_mb,
+    )
+
+
+def _cost(work: Work, speed: timing.Timing) -> Any:
+    texts, form = [row.input for row in work.test], work.form.labelling
+    labels = form.labels if form is not None else ()
+    answers = () if labels else [work.task.content(reply) for reply in work.packed.served]
+    tokens_in, tokens_out = cost_estimate.tokens(texts, labels, answers)
+    return cost_estimate.estimate(tokens_in, tokens_out, texts_per_second=speed.texts_per_second, listed=bool(labels))
+
+
+def _curve(work: Work, context: BuildContext, per_class: Sequence[Any]) -> LearningCurve | None:
+    base, form = work.bases.get("encoder"), work.form.labelling
+    embed = embedder(base, context.threads) if base is not None and form is not None else None
+    if embed is None or form is None:
+        return None
+    accuracy, seed = work.packed.metrics[work.task.headline].value, work.recipe.seed
+    points = learning_curve.measure(work.train, work.test, form, accuracy, embed, seed)
+    found = learning_curve.learn(points, seed=seed, per_class=per_class)
+    return found.model_copy(update={"about": learning_curve.ABOUT}) if points else found
+
+
+def _environment(work: Work, context: BuildContext) -> Environment:
+    memory = total_mb()
+    versions = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return Environment(
+        cpu=processor().name,
+        threads=context.threads,
+        memory_gb=memory / 1000 if memory else None,
+        system=f"{platform.system()} {platform.machine()}",
+        versions=versions,
+        seed=work.recipe.seed,
+    )

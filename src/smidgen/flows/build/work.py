@@ -1,0 +1,269 @@
+"""The frozen value that a build's steps pass on: the recipe and what has been made of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from smidgen.bundles.manifest import Lineage
+from smidgen.core.forms import Form
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Base, EngineSpec, Raw, Student, Task
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.core.settings import Settings
+from smidgen.data.tables import DataTable
+from smidgen.flows.build.timing import BaselineSample, Timing
+from smidgen.flows.local_model import Model, load
+from smidgen.judge.report import Report
+from smidgen.judge.sections import CrossValidation, ParityFacts, TeacherFacts
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe
+from smidgen.store.step_results import StepResults
+from smidgen.students.settings import StudentSettings
+from smidgen.usage.energy import Energy
+
+
+@dataclass(frozen=True)
+class GivenTables:
+    """Training rows, and test rows if there are any, in place of the files that the recipe names."""
+
+    train: DataTable
+    test: DataTable | None = None
+
+
+@dataclass(frozen=True)
+class PlannedStudent:
+    """A student to train, with its settings. `why`: a clause, where the build chose to leave something of it out."""
+
+    part: Student
+    settings: Settings
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedFiles:
+    """A trained student on disk. `seconds` and `energy` are what its training took when it was done.
+
+    Of a student that has partners, `partners` are their files, `mix` is how they are added up, and `folder` is the first's.
+    """
+
+    student: str
+    folder: Path
+    key: str
+    seconds: float
+    energy: Energy
+    partners: tuple[TrainedFiles, ...] = ()
+    mix: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainedStudent:
+    """A student as it came out of training.
+
+    Attributes:
+        files: trained on all the rows it may have.
+        form: with its decision fitted on the held-out rows, by a model that never saw them.
+        raw: what that same model computed for them.
+        metric: its headline metric there.
+    """
+
+    files: TrainedFiles
+    form: Form
+    raw: Raw
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class StudentVariant:
+    """A trained student in the files of an engine, made small by a method, and timed here. `partners` and `mix`: as in `TrainedFiles`."""
+
+    student: str
+    spec: EngineSpec
+    folder: Path
+    key: str
+    timing: Timing
+    size_mb: float
+    partners: tuple[StudentVariant, ...] = ()
+    mix: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> bool:
+        """Whether its engine holds what it writes to a schema, as the trained model's own writing is not."""
+        return bool(self.spec.options.get("schema_of_answers"))
+
+    @property
+    def writes(self) -> bool:
+        """Whether its answers are written, where a rounding may change a word. Of one task some students may write and others not."""
+        return self.timing.tokens_per_second is not None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant that could be shipped.
+
+    Attributes:
+        held: the headline metric on held-out rows of the training data; choices are made on it.
+        seconds: what training the student took.
+        agreement: share of held-out rows answered as the student answered before it was made small.
+        unfit: why it may not be shipped, a clause; empty where it may.
+    """
+
+    variant: StudentVariant
+    held: Metric
+    seconds: float
+    agreement: float = 1.0
+    unfit: str = ""
+    baseline: bool = False
+
+    @property
+    def student(self) -> str:
+        """The student's name."""
+        return self.variant.student
+
+    @property
+    def method(self) -> str:
+        """How it was made small."""
+        return self.variant.spec.method
+
+    @property
+    def name(self) -> str:
+        """Student and method, as tables show it."""
+        return f"{self.student} {self.method}"
+
+    @property
+    def p50(self) -> float:
+        """Median milliseconds for one text."""
+        return self.variant.timing.p50
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The chosen candidate, packed and loaded, with what it answered on the test rows as it first did and at its best."""
+
+    chosen: Candidate
+    reason: str
+    why_not: Mapping[str, str]
+    model: Model
+    first: list[Reply]
+    served: list[Reply]
+    metrics: dict[str, Metric]
+    parity: ParityFacts
+
+
+@dataclass(frozen=True)
+class Work:
+    """A recipe and what has been made of it so far. Fields are empty until their step.
+
+    Attributes:
+        recipe, out, given, lineage, errors: what was asked, as `build` says.
+        train: rows that the final model may learn from. Where `refit` is set, `held` is among them.
+        fit: rows that a model may learn from while it is being judged on `held`.
+        held: rows apart from `fit`: they calibrate, and choose between alternatives. Never the test rows.
+        test: rows that are only measured on.
+        form: what a model of these rows answers with, before calibration.
+        refit: after calibration the model is trained again on all of `train`, because every row counts.
+        columns: the names of the input and output columns, as the bundle remembers them.
+        sha256, test_sha256: hashes of the training rows as read, and of the test rows, where they came in a file of their own.
+        source, test_source: where the rows came from, in words.
+        notes: what was guessed or dropped, in words.
+        teacher: what a larger model taught, where one did; its rows are in `train` and `fit`.
+        kinds: the students to train, by the names of their parts.
+        bases, guide: pretrained weights by family, and the larger decoder that guides another.
+        students: the students to train, by their own names; `trained`: those that were.
+        candidates: what may be shipped, the baseline beside it.
+        sample: on how many texts a baseline that writes is measured.
+        seconds, energy: what all training took.
+        crossed, answered: what cross-validation found, and its answer to every row.
+    """
+
+    recipe: Recipe
+    out: Path = Path()
+    given: GivenTables | None = None
+    lineage: Lineage | None = None
+    errors: str | None = None
+    train: Sequence[Row] = ()
+    fit: Sequence[Row] = ()
+    held: Sequence[Row] = ()
+    test: Sequence[Row] = ()
+    form: Form = field(default_factory=Form)
+    refit: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
+    test_sha256: str | None = None
+    source: str = ""
+    test_source: str = ""
+    notes: tuple[str, ...] = ()
+    teacher: TeacherFacts | None = None
+    kinds: tuple[str, ...] = ()
+    bases: Mapping[str, Base] = field(default_factory=dict)
+    guide: Base | None = None
+    students: Mapping[str, PlannedStudent] = field(default_factory=dict)
+    trained: Mapping[str, TrainedStudent] = field(default_factory=dict)
+    candidates: tuple[Candidate, ...] = ()
+    sample: BaselineSample | None = None
+    seconds: float = 0.0
+    energy: Energy = field(default_factory=lambda: Energy(0.0, ""))
+    draft: Draft | None = None
+    crossed: CrossValidation | None = None
+    answered: tuple[tuple[Row, Reply], ...] = ()
+    report: Report | None = None
+
+    @cached_property
+    def task(self) -> Task:
+        """The task of the form, as far as that is known."""
+        task: Task = registry.find("tasks", self.recipe.task)
+        return task if type(self.form) is Form else task.formed(self.form)
+
+    @property
+    def packed(self) -> Draft:
+        """The draft, once there is one."""
+        assert self.draft is not None
+        return self.draft
+
+    def wants(self, student: str) -> bool:
+        """Whether a student was asked for, by name or among all."""
+        asked = self.recipe.settings(StudentSettings).kind
+        return asked == "auto" or registry.find("students", asked).name == student
+
+    @property
+    def baseline(self) -> str:
+        """The student that the others are compared with; none where it was asked for itself, and is to be shipped."""
+        return self.task.baseline if self.recipe.settings(StudentSettings).kind != self.task.baseline else ""
+
+    def base(self, student: str) -> Base | None:
+        """The pretrained weights that a student starts from."""
+        return self.base_of(self.students[student].part)
+
+    def base_of(self, part: Student) -> Base | None:
+        """The base of a student's family."""
+        return self.bases.get(part.base_family) if part.base_family else None
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What every step needs beside its work: where results are stored, threads, progress, and what is let go of in the end.
+
+    `scratch` is a folder for this run alone; `fresh`: every step is done anew.
+    """
+
+    steps: StepResults
+    scratch: Path
+    threads: int = 1
+    progress: Progress = field(default_factory=Silent)
+    fresh: bool = False
+    models: ExitStack = field(default_factory=ExitStack)
+
+    def loaded(self, folder: Path) -> Model:
+        """A bundle of this build, loaded as it will be served; released with the build."""
+        model = load(folder, threads=self.threads)
+        self.models.callback(model.close)
+        return model
+
+
+Step: TypeAlias = Callable[[Work, BuildContext], Work]

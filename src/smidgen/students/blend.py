@@ -1,0 +1,60 @@
+"""The student `encoder+static`: both answer together. They err on different texts, and together cost hardly more than the encoder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.forms import Form
+from smidgen.core.parts import EngineSpec, Raw
+from smidgen.core.rows import Row
+from smidgen.core.settings import Settings
+from smidgen.stats.calibration import blend_probabilities, fit_blend_weight
+
+
+class BlendSettings(Settings):
+    """Nothing: each partner has its own defaults."""
+
+
+class BlendStudent:
+    """The encoder with the static student beside it."""
+
+    name = "encoder+static"
+    summary = "The encoder and the static student together, where the held-out rows say that both know more than one."
+    settings = BlendSettings
+    base_family = "encoder"
+    engine = "blend"
+    learns = "labels"
+    teacher = None
+    unaided = None
+    partners = ("encoder", "static")
+
+    def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> dict[str, Any] | None:
+        """A weight and a temperature of each; None where the second gets no weight, or a text may have several labels."""
+        labels = form.single_label
+        if labels is None:
+            return None
+        first, second = (raw["logits"] for raw in raws)
+        names = labels.every[: first.shape[1]]
+        known = [number for number, row in enumerate(rows) if row.output in names]
+        targets = np.array([names.index(rows[number].output) for number in known])
+        weight, temperatures = fit_blend_weight(first[known], second[known], targets)
+        return {"weights": [1.0, weight], "temperatures": list(temperatures)} if weight else None
+
+    def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
+        """`logits` (n, outputs) of both."""
+        return {"logits": blend_probabilities([raw["logits"] for raw in raws], mix["weights"], mix["temperatures"])}
+
+    def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
+        """A model for the engine `blend`, made small as the first is."""
+        members = [
+            {"engine": spec.engine, "options": spec.options, "weight": weight, "temperature": temperature}
+            for spec, weight, temperature in zip(specs, mix["weights"], mix["temperatures"], strict=True)
+        ]
+        files = tuple(dict.fromkeys(name for spec in specs for name in spec.files))
+        return EngineSpec(self.engine, files, {"members": members}, specs[0].method)
+
+
+part = BlendStudent()
