@@ -44,7 +44,7 @@ def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified
         "half": [*ROWS[:750], *new],
         "spaced": spaced,
     }.items():
-        with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+        with pytest.raises(InputError, match="the sample of a revoked certificate"):
             run(certified_bundle, write_pairs(tmp_path / f"{name}.csv", rows))
     assert certificate_standing(certified_bundle, NOW).state is CertificateState.REVOKED
     assert run(certified_bundle, write_pairs(tmp_path / "new.csv", [*new, *ROWS[:100]])).certificate.n == 1600
@@ -56,7 +56,7 @@ def test_what_the_audits_refuted_is_known_too(certified_bundle: Path, tmp_path: 
     paper = run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS)).certificate
     while not certificate_audit.observe(certified_bundle, paper, 1.0, now=NOW):
         pass
-    with pytest.raises(InputError, match="99% of the rows are of the sample of a certificate that was revoked"):
+    with pytest.raises(InputError, match="99% of the rows are of the sample of a revoked certificate"):
         run(certified_bundle, write_pairs(tmp_path / "more.csv", [*ROWS, *pairs(20, 4, start=60_000)]))
 
 
@@ -110,7 +110,7 @@ def test_of_a_line_what_refuted_one_version_certifies_no_other(tmp_path: Path, m
     line, ids = line_of(tmp_path / "support", 3)
     run(line.version(ids[2]), write_pairs(tmp_path / "c.csv", ROWS))
     revoke(line.version(ids[2]), "the audit found it", NOW)
-    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+    with pytest.raises(InputError, match="the sample of a revoked certificate"):
         run(line.version(ids[0]), write_pairs(tmp_path / "less.csv", ROWS[1:]))
     assert run(line.version(ids[0]), write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate.n == 1500
 
@@ -236,7 +236,7 @@ def test_a_copied_bundle_does_not_escape_its_revocation(certified_bundle: Path, 
     assert watch().valid and certificate_standing(early, NOW).valid
     revoke(certified_bundle, "the audit found it", NOW)
     shutil.copytree(certified_bundle, late)
-    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+    with pytest.raises(InputError, match="the sample of a revoked certificate"):
         run(late, tmp_path / "c.csv")
     found = certificate_standing(early, NOW)
     assert (found.state, "the audit found it" in found.why) == (CertificateState.REVOKED, True) and found.certificate == mine
@@ -252,5 +252,5 @@ def test_a_copy_is_found_where_the_revocation_was_written_by_an_older_smidgen(ce
     written.unlink()
     copy = tmp_path / "copy" / "support"
     shutil.copytree(certified_bundle, copy)
-    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+    with pytest.raises(InputError, match="the sample of a revoked certificate"):
         run(copy, tmp_path / "c.csv")

@@ -232,7 +232,7 @@ def test_a_revoked_sample_is_not_taken_again(certified_bundle: Path, tmp_path: P
         CertificateState.REVOKED,
         True,
     )
-    with pytest.raises(InputError, match="was revoked"):
+    with pytest.raises(InputError, match="a revoked certificate"):
         run(certified_bundle, file)
     run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 8, start=30_000)))
     assert certificate_standing(certified_bundle, NOW).valid
@@ -249,8 +249,14 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
-        ({"reference": "judge"}, "measured error"),
-        ({"judge": ReferenceErrors(1, 10)}, "measured error"),
+        ({"alpha": 0.0}, "alpha is out of range"),
+        ({"delta": 1.0}, "delta is out of range"),
+        ({"alpha": float("nan")}, "alpha is out of range"),
+        ({"overall": 0.0}, "overall is out of range"),
+        ({"overall": 1.0}, "overall is out of range"),
+        ({"valid_days": 0}, "valid_days is out of range"),
+        ({"reference": "judge"}, "belong together"),
+        ({"judge": ReferenceErrors(1, 10)}, "belong together"),
         ({"reference": "judge", "judge": ReferenceErrors(11, 10)}, "K wrong of N"),
         ({"reference": "judge", "judge": ReferenceErrors(0, 0)}, "K wrong of N"),
         ({"reference": "judge", "judge": ReferenceErrors(0, 10), "model": "big"}, "large model's name"),

@@ -206,7 +206,7 @@ def test_only_what_people_are_the_reference_of_is_theirs_to_audit(certified_bund
     with pytest.raises(CertificateError, match="nothing to audit"):
         drawn(certified_bundle, store)
     given_on(certified_bundle, tmp_path, CertificateTerms(reference="model", model="big"))
-    with pytest.raises(InputError, match="gold labels or people's reviews"):
+    with pytest.raises(InputError, match="gold labels or reviews"):
         drawn(certified_bundle, store)
     revoke(certified_bundle, "for the test")
 
@@ -238,7 +238,7 @@ def test_shares_that_cannot_be_are_refused(certified_bundle: Path, store: Traffi
 def test_two_reviews_at_once_and_a_damaged_state_are_refused(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 3)
     with human_review.open_review(certified_bundle, store, 1.0) as review:
-        with pytest.raises(InputError, match="under way"):
+        with pytest.raises(InputError, match="is running"):
             drawn(certified_bundle, store)
         review.take_in(next(review.waiting()), "yes")
         file = review._file

@@ -34,7 +34,7 @@ def test_another_alpha_after_one_that_failed_is_not_free(certified_bundle: Path,
             run(certified_bundle, file, alpha=0.03)
     with pytest.raises(InputError, match=r"1 look, δ = 0.05 of 0.05.*Draw a new sample.*--delta 0\.1\."):
         run(certified_bundle, file, alpha=0.10)
-    with pytest.raises(InputError, match="their confidence is spent"):
+    with pytest.raises(InputError, match="their confidence is used up"):
         run(certified_bundle, write_pairs(tmp_path / "more.csv", [*ROWS, *pairs(800, 9, start=60_000)]), alpha=0.10)
     done = run(certified_bundle, file, alpha=0.10, delta=0.1)
     (entry,) = done.certificate.answering
@@ -58,7 +58,7 @@ def test_another_bundle_or_a_copy_does_not_get_them_for_nothing(certified_bundle
     copy = tmp_path / "copy" / "support"
     shutil.copytree(certified_bundle, copy)
     for other in (copy, make(tmp_path / "more", seed=1)):
-        with pytest.raises(InputError, match="their confidence is spent"):
+        with pytest.raises(InputError, match="their confidence is used up"):
             run(other, file, alpha=0.10)
 
 
@@ -70,7 +70,7 @@ def test_a_test_that_passed_is_renewed_for_nothing_and_tried_otherwise_for_somet
     grown = write_pairs(tmp_path / "grown.csv", [*ROWS, *pairs(300, 9, start=60_000)])
     assert run(certified_bundle, grown, alpha=0.10).certificate.delta == 0.05
     assert run(make(tmp_path / "more", seed=1), grown, alpha=0.10).certificate.delta == 0.05, "the next bundle has its own"
-    with pytest.raises(InputError, match="their confidence is spent"):
+    with pytest.raises(InputError, match="their confidence is used up"):
         run(certified_bundle, grown, alpha=0.09)
 
 

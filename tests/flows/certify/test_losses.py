@@ -156,7 +156,7 @@ def test_a_certificate_that_measures_otherwise_does_not_go_on_with_the_audits(wr
         (CertificateTerms(loss="attributes"), "the request itself is the reference"),
         (CertificateTerms(reference="request"), "the request itself is the reference"),
         (CertificateTerms(loss="judge"), "the judge is the reference"),
-        (CertificateTerms(loss="judge", reference="judge"), "measured error"),
+        (CertificateTerms(loss="judge", reference="judge"), "belong together"),
         (CertificateTerms(loss="judge", reference="judge", judge=ReferenceErrors(0, 50)), "no judge was named"),
     ],
 )
@@ -166,7 +166,7 @@ def test_terms_that_do_not_go_together_are_refused(writer: Any, tmp_path: Path, 
 
 
 def test_losses_that_a_task_does_not_know_are_refused(writer: Any) -> None:
-    with pytest.raises(InputError, match="only texts have a choice"):
+    with pytest.raises(InputError, match="only written texts have a choice"):
         losses.choose_loss("attributes", classify.part, {})
     with pytest.raises(InputError, match="does not check attributes"):
         losses.choose_loss("attributes", write.part, FORM.model_copy(update={"attributes": False}))
@@ -206,7 +206,7 @@ def test_a_judge_that_gives_no_marks_certifies_nothing(writer: Any, tmp_path: Pa
             marks(lamps(3, start=9_500), [Reply("A lamp", 0.5)] * 3)
 
 
-@pytest.mark.parametrize(("source", "words"), [("https://api.example.com/v1", "needs a budget"), ("a-bundle", "asked over HTTP")])
+@pytest.mark.parametrize(("source", "words"), [("https://api.example.com/v1", "needs a budget"), ("a-bundle", "must be a URL")])
 def test_a_judge_elsewhere_needs_a_budget_and_one_in_a_folder_is_none(writer: Any, source: str, words: str) -> None:
     settings = TeacherSettings(source=source)
     with pytest.raises((InputError, RecipeError), match=words), llm_judge.open_judge(writer, settings, 1, Silent()):
@@ -253,7 +253,7 @@ def test_a_challenger_that_checks_no_attributes_is_not_certified_by_them(writer:
 
 def test_only_lines_that_write_have_a_choice_of_losses(tmp_path: Path) -> None:
     ask = LearnSettings(task="classify", certificate=LineCertificateSettings(loss="attributes"), traffic=TrafficSettings(use=False))
-    with pytest.raises(InputError, match="only texts have a choice"):
+    with pytest.raises(InputError, match="only written texts have a choice"):
         learn(tmp_path / "line", ask)
 
 

@@ -28,7 +28,7 @@ def test_one_that_forgets_a_label_is_kept_out_and_told_why(line: Line, tmp_path:
 def test_the_user_may_let_it_forget(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     trained(monkeypatch, ("no", "maybe"))
     assert run(line, NOW, data(tmp_path)).outcome == "kept"
-    asked = run(line, NOW + DAY, fewer_labels=True)
+    asked = run(line, NOW + DAY, fewer_labels="promote")
     assert asked.contest is not None and line.read().contests == 1
 
 

@@ -316,7 +316,7 @@ def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path
 
 
 def test_a_line_whose_champion_has_no_recipe_does_one_job_too(line: Line) -> None:
-    with pytest.raises(InputError, match="another job"):
+    with pytest.raises(InputError, match="another task"):
         learn(line.folder, LearnSettings(task="write", traffic=TrafficSettings(use=False)))
 
 
@@ -342,7 +342,7 @@ def test_a_bundle_whose_revocations_cannot_be_read_is_not_taken_in(tmp_path: Pat
     bundle = make(tmp_path / "models")
     revocation.place(bundle).symlink_to(tmp_path / "gone.json")
     line = Line(tmp_path / "line")
-    with pytest.raises(BundleError, match="cannot be taken in"):
+    with pytest.raises(BundleError, match="cannot be copied into the line"):
         learn(line.folder, LearnSettings(start=bundle, traffic=TrafficSettings(use=False), task="classify", threads=1))
     assert not line.folder.exists()
 

@@ -168,7 +168,7 @@ def exchange(number: int) -> Exchange:
 def test_what_was_held_out_before_a_revocation_certifies_no_more(line: Line, tmp_path: Path) -> None:
     run(line.folder, write_pairs(tmp_path / "first.csv", FOREIGN))
     revoke(line.folder, "new products", NOW)
-    with pytest.raises(InputError, match="no row of the sample says anything"):
+    with pytest.raises(InputError, match="no row of the sample can test"):
         run(line.folder, write_pairs(tmp_path / "c.csv", on(line, SplitSide.CERTIFYING)))
     assert line.read().fresh_since == NOW and line.read().looks == 0
 
@@ -186,7 +186,7 @@ def test_where_the_lines_records_cannot_be_read_nothing_is_certified(line: Line,
 def test_without_its_line_a_version_is_not_certified(line: Line, tmp_path: Path) -> None:
     id = learnt(line, {"upstream": 500}, LearningRows(taken(FOREIGN[:300]), (), ()))
     line.file.unlink()
-    with pytest.raises(BundleError, match="the version's line is gone"):
+    with pytest.raises(BundleError, match="the version's line is missing"):
         run(line.version(id), write_pairs(tmp_path / "c.csv", FOREIGN))
 
 
@@ -195,5 +195,5 @@ def test_of_a_version_of_an_older_smidgen_what_is_not_known_is_not_supposed(line
     done = run(line.version(given), write_pairs(tmp_path / "c.csv", FOREIGN))
     assert done.certificate.n == sum(assign_held_side(text, line.read().key) is not SplitSide.CHOOSING for text, _ in FOREIGN)
     captured = learnt(line, {"data": 2000, "upstream": 200})
-    with pytest.raises(BundleError, match="nobody wrote down which captured texts"):
+    with pytest.raises(BundleError, match="there is no record of the captured texts"):
         run(line.version(captured), tmp_path / "c.csv")

@@ -402,13 +402,13 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
 
 
 def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing says what"):
+    with pytest.raises(InputError, match="no task for a new one"):
         learn(tmp_path / "new", LearnSettings())
     assert not (tmp_path / "new").exists()
     line = copy(learnt[0], tmp_path / "line")
     with pytest.raises(InputError, match="has a champion already"):
         learn(line.folder, LearnSettings(start=base))
-    with pytest.raises(InputError, match="another job"):
+    with pytest.raises(InputError, match="another task"):
         learn(line.folder, LearnSettings(task="write"))
     for wrong in ({"level": 0.0}, {"margin": 1.0}, {"max_rows": 1}, {"hold_out": 1.0}):
         with pytest.raises(ValidationError):

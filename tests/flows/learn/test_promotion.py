@@ -117,10 +117,10 @@ def test_rolling_back_goes_back_step_by_step_and_tells_of_the_certificate(tmp_pa
     assert (done.before, done.champion, done.standing.state) == (ids[2], ids[1], CertificateState.NONE)
     assert line.read().history[-1].why == "a bad day" and line.read().history[-1].by == "rollback"
     assert roll_back(line.folder).champion == ids[0]
-    with pytest.raises(InputError, match="no champion before"):
+    with pytest.raises(InputError, match="no earlier champion"):
         roll_back(line.folder)
     assert roll_back(line.folder, ids[2]).champion == ids[2]
-    with pytest.raises(InputError, match="serves already"):
+    with pytest.raises(InputError, match="is serving already"):
         roll_back(line.folder, ids[2])
     with pytest.raises(InputError, match="no such version"):
         roll_back(line.folder, "0" * 12)

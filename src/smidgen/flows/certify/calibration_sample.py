@@ -144,7 +144,7 @@ def answer_pairs(
         raise InputError(
             f"most rows stand in the data that {friend.whose} from",
             value=f"{total - len(strange):,} of {total:,} rows of {drawn.name}",
-            todo="Give pairs that were used neither for training nor for choosing the model.",
+            todo="Give pairs that were used neither to train nor to choose the model.",
         )
     _say_left_out(total - len(strange), f"their texts stand in the data that {friend.whose} from", progress)
     uses = Counter(friend.use(row.input) for row in strange)
@@ -153,9 +153,9 @@ def answer_pairs(
     fit = [row for row in strange if friend.use(row.input) not in _UNFIT]
     if not fit:
         raise InputError(
-            "no row of the sample says anything of this version",
+            "no row of the sample can test this version",
             value=f"{total:,} rows of {drawn.name}",
-            todo="Give pairs that were held out since the line's latest revocation, and that choose between no versions.",
+            todo="Give pairs held out since the line's latest revocation that did not choose between versions.",
         )
     cells = _cells(drawn.table, segment)
     # A line holds out whole texts: one that is a tenth of the traffic is a far larger share of the sample, or none of it.
@@ -232,7 +232,7 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
         if share > revocation.MOST_REFUTED:
             whose = "this is" if share == 1 else f"{share:.0%} of the rows are of"
             raise InputError(
-                f"{whose} the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
+                f"{whose} the sample of a revoked certificate: audits showed that it does not represent the traffic",
                 value=name,
                 todo="Draw a new calibration sample from the traffic as it is now, with none of those rows in it.",
             )
@@ -270,5 +270,5 @@ def _segments(
     if by is None:
         return [""] * len(rows)
     if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
-        raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
+        raise InputError("segments by label need one label per text", value=by, todo="Name a column with --segment, or leave it out.")
     return [reply.output for reply in replies]

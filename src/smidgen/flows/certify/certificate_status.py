@@ -190,9 +190,9 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
     for audit, before in furthest.values():
         if audit.evidence > 1:
             raise InputError(
-                "most of these rows certified before, and the audits since then speak against it: other terms would make them forgotten",
+                "most of these rows certified before, and the audits since then speak against it: new terms would discard those audits",
                 value=f"evidence {audit.evidence:.3g} at alpha {before.alpha:g} and delta {before.delta:g}",
-                todo="Draw a new calibration sample; or certify on the same terms, under which the audits go on.",
+                todo="Draw a new calibration sample, or certify on the same terms, which keep the audits.",
             )
     try:
         if same is None:

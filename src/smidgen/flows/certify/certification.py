@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, InputError
@@ -24,7 +25,7 @@ from smidgen.flows.certify import calibration_sample, certificate_status, losses
 from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.certify.losses import Choice, Marking
-from smidgen.flows.certify.settings import CertifySettings, check_reference
+from smidgen.flows.certify.settings import CertifySettings, PromiseSettings, check_reference
 from smidgen.flows.learn.data_overlap import SampleLook, known_data
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate as papers
@@ -217,7 +218,7 @@ def certify_pairs(
     tries = threshold_steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
     if not tries:
         raise InputError(
-            "the bundle's report has no risk-coverage curve, which thresholds are taken from",
+            "the bundle's report has no risk-coverage curve to take thresholds from",
             value=model.name,
             todo="Build it again: a build measures the curve on its test rows.",
         )
@@ -314,29 +315,34 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
 
 
 def _check_terms(terms: CertificateTerms) -> None:
+    try:
+        PromiseSettings(**{name: getattr(terms, name) for name in ("alpha", "delta", "overall", "valid_days", "audit_days")})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]} is out of range: {first['msg']}", value=first["input"], todo="Name another.") from None
     check_reference(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
         raise InputError(
-            "where a judge's marks are the loss, the judge is the reference",
+            "with --loss judge, the judge is the reference",
             value=f"--loss judge --reference {terms.reference}",
             todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N and leave --reference out.",
         )
     named = terms.reference == "model" or terms.loss == "judge"
     if terms.model and (not named or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
         raise InputError(
-            "the large model's name is one line, and is said where it is the reference",
+            "the large model's name is one line, and needs --reference model",
             value=terms.model[:MOST_NAME],
             todo="Give --reference model --reference-model NAME, as --fallback-model has it, or leave it out.",
         )
     if (terms.reference == "judge") != (terms.judge is not None):
         raise InputError(
-            "a judge, and no other reference, comes with its measured error",
+            "--reference judge and --judge-errors belong together",
             value=terms.reference,
             todo="Give --reference judge --judge-errors K/N: of N reviewed verdicts, K were wrong.",
         )
     if terms.judge is not None and not 0 <= terms.judge.wrong <= terms.judge.reviewed >= 1:
         raise InputError(
-            "a judge's error is K wrong of N reviewed verdicts",
+            "--judge-errors is not K wrong of N reviewed verdicts",
             value=f"{terms.judge.wrong}/{terms.judge.reviewed}",
             todo="Give --judge-errors 4/200.",
         )
@@ -364,9 +370,9 @@ def _begin_look(
         flags = [f"--delta {_ask_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
         flags += [f"--overall {_ask_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
         raise InputError(
-            "these rows were looked at before, and their confidence is spent",
+            "these rows were tested before, and their confidence is used up",
             value=f"{spent.looks} {'look' if spent.looks == 1 else 'looks'}, δ = {spent.level:.4g} of {terms.delta:.4g}",
-            todo="Draw a new sample: rows that were not looked at before. Or state less confidence, which has what is left for this look: "
+            todo="Draw a new sample of rows that were not tested before. Or ask for less confidence, which leaves some for this test: "
             + " ".join(flags)
             + ".",
         )

@@ -209,7 +209,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
         CertificateError: there is no certificate that holds, or how far its review has come cannot be read.
     """
     if share is not None and not 0 < share <= 1:
-        raise InputError("the share that is audited lies over 0, and at most at 1", value=share, todo="Give --share 0.02, for 2 %.")
+        raise InputError("--share must be over 0 and at most 1", value=share, todo="Give --share 0.02, for 2 %.")
     folder = bundle_paths.folder_of(folder)
     manifest = read_manifest(folder)
     found = check_certificate(folder, certificate_subject(manifest), now)
@@ -223,9 +223,9 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
         )
     if paper.reference.kind not in _OF_PEOPLE or paper.measure:
         raise InputError(
-            "people audit what is certified against gold labels or people's reviews",
+            "people can only audit a certificate against gold labels or reviews",
             value=f"{folder.name}: against {paper.reference.words}",
-            todo="What is certified against the large model or the request itself is audited by smidgen serve (--audit-share).",
+            todo="smidgen serve audits certificates against the large model or the request itself (--audit-share).",
         )
     file = certificate_audit.audit_file(paper.id).with_suffix(".reviews.json")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
         with filelock.FileLock(file.with_suffix(".lock"), timeout=0):
             yield HumanReview(folder, manifest, paper, store, _state(file, share, _declared(paper)), file)
     except filelock.Timeout:
-        raise InputError("another review of this certificate is under way", value=str(folder), todo="Let it end first.") from None
+        raise InputError("another review of this certificate is running", value=str(folder), todo="Let it end first.") from None
 
 
 def _segment(pending: Sequence[Any]) -> str | None:

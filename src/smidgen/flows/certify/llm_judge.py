@@ -31,12 +31,12 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
     """
     if not settings.url:
         raise InputError(
-            "a judge is asked over HTTP",
+            "the judge must be a URL",
             value=settings.source,
             todo="Give the base URL of an OpenAI-compatible server (--judge http://127.0.0.1:8000/v1 --judge-model NAME).",
         )
     if not model.task.teachable:
-        raise InputError("no judge can be told what this task is", value=model.manifest.task, todo="Leave --loss out.")
+        raise InputError("a judge cannot mark this task", value=model.manifest.task, todo="Leave --loss out.")
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)
     judge.thinks = True  # nobody has seen yet that it does not; a cap that is not used costs nothing
@@ -55,7 +55,7 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
             raise InputError(
                 "the judge did not mark the answers",
                 value=f"{marked:,} of {len(found):,} got a mark from 0 to 10",
-                todo="See that it answers (its key, its budget), or name another with --judge-model. The marks so far are kept.",
+                todo="Check its key and budget, or name another with --judge-model. The marks so far are kept.",
             )
         if marked < len(found):
             progress.say(f"{len(found) - marked:,} answers got no mark, and count as wholly wrong")

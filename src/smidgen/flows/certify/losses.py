@@ -87,7 +87,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 def check_loss(choice: Choice, task: Task) -> None:
     """Raises InputError where no bundle of the task has such a loss: what can be said before there is one."""
     if choice != "likeness" and not task.graded:
-        raise InputError("only texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
+        raise InputError("only written texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
 
 
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:

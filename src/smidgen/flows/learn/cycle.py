@@ -270,7 +270,7 @@ def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Lin
     line = Line(folder)
     if not is_line(folder) and ask.line.task is None and ask.line.bundle is None and not jobs:
         raise InputError(
-            "there is no line here, and nothing says what one should do",
+            "there is no line here, and no task for a new one",
             value=str(folder),
             todo="Begin one: --task classify with --data FILE or captured requests, --job ID, or --from BUNDLE.",
         )
@@ -282,7 +282,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
     """Make a bundle the line's first version, with its certificate and revocations; keep the rows that it was trained on, where they are at
     hand."""
     if line.read().champion is not None:
-        raise InputError("the line has a champion already", value=str(line.folder), todo="Leave --from out, or begin another line.")
+        raise InputError("the line has a champion already", value=str(line.folder), todo="Leave out --from, or begin another line.")
     opened = open_bundle(bundle)
     copy = work / "taken"
     try:
@@ -292,9 +292,9 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
         revocation.carry(bundle, copy)
     except OSError as error:
         raise BundleError(
-            "the bundle cannot be taken in, with its certificate and what is revoked of it",
+            "the bundle cannot be copied into the line with its certificate and revocations",
             value=f"{bundle}: {error.strerror or error}",
-            todo="Make its folder readable, and room on the disk.",
+            todo="Make its folder readable, and free some disk space.",
         ) from error
     try:
         recipe = challenger.recipe_of_bundle(bundle)
@@ -311,16 +311,14 @@ def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
     """The champion's recipe with what is asked for laid over it; of a line without one, what is asked for."""
     if champion is not None and ask.line.task not in (None, champion.manifest.task):
         raise InputError(
-            "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.line.task}", todo="Begin another line."
+            "the line's champion has another task", value=f"{champion.manifest.task}, not {ask.line.task}", todo="Begin another line."
         )
     if champion is not None and (champion.folder / "recipe.toml").is_file():
         return challenger.recipe_of_bundle(champion.folder, ask.build.overrides)
     pointer = line.read()
     task = ask.line.task or next((job.task for job in pointer.jobs), None)
     if task is None:
-        raise InputError(
-            "nothing says what the line should do", value=str(line.folder), todo="Give --task, and --set for settings of its recipe."
-        )
+        raise InputError("the line has no task", value=str(line.folder), todo="Give --task, and --set for settings of its recipe.")
     return make({"name": pointer.name, "task": task}, ask.build.overrides, folder=Path.cwd())
 
 

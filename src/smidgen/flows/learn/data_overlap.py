@@ -110,9 +110,9 @@ def texts_of_line(folder: Path, manifest: Manifest, now: datetime) -> LineTexts 
     if line is None:
         if manifest.lineage is not None and is_version(folder):
             raise BundleError(
-                "the version's line is gone, and with it what it learnt from",
+                "the version's line is missing, and with it the record of what it learnt from",
                 value=str(folder.resolve().parent.parent),
-                todo="Put a copy of line.json back. Without it, the version would be certified on texts that it knows by heart.",
+                todo="Put a copy of line.json back. Without it, the version could be certified on texts that it was trained on.",
             )
         return None
     pointer = holdout.remember_revocations(line, holdout.known_revocations(line), now)
@@ -121,7 +121,7 @@ def texts_of_line(folder: Path, manifest: Manifest, now: datetime) -> LineTexts 
     unlisted = lineage is not None and manifest.id not in record.versions
     if lineage is not None and unlisted and _OF_CAPTURE & set(lineage.sources):
         raise BundleError(
-            "nobody wrote down which captured texts this version learnt from: it is of an older smidgen, or the record is gone",
+            "there is no record of the captured texts that this version learnt from: an older smidgen built it, or the record is lost",
             value=f"{manifest.id} in {line.folder}",
             todo="Let the line learn its next version, which is certified as it is made: smidgen learn.",
         )
@@ -182,7 +182,7 @@ class KnownData:
             raise InputError(
                 f"this is {met}",
                 value=name,
-                todo="Give pairs that were used neither for training nor for choosing the model: only they show how it does on others.",
+                todo="Give pairs that were used neither to train nor to choose the model. Only they show how it does on new texts.",
             )
 
     def knows(self, text: Text) -> bool:

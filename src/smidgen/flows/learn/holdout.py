@@ -73,7 +73,7 @@ class TextRecord:
             atomic_file.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
         except OSError as error:
             raise BundleError(
-                f"{self.what} cannot be written down", value=f"{file}: {error.strerror}", todo="Make room on the disk."
+                f"{self.what} cannot be written down", value=f"{file}: {error.strerror}", todo="Free some disk space."
             ) from error
 
     def _place(self, line: Line) -> Path:

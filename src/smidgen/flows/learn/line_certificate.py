@@ -336,7 +336,7 @@ def recertify(
     line = model.line
     if line is None:
         raise InputError(
-            "only a line keeps rows to certify on",
+            "only a line has rows to certify on",
             value=model.name,
             todo="Give pairs that the model has never seen: --data calibration.csv.",
         )

@@ -61,9 +61,7 @@ def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "dat
         sha256 = file_hash(part)
         part.replace(line.rows(sha256))
     except OSError as error:
-        raise BundleError(
-            "rows cannot be kept with the line", value=f"{folder}: {error.strerror}", todo="Make room on the disk."
-        ) from error
+        raise BundleError("rows cannot be kept with the line", value=f"{folder}: {error.strerror}", todo="Free some disk space.") from error
     batch = RowBatch(sha256=sha256, n=len(rows), source=source, at=now, learnt=learnt)
     new = True
 
@@ -88,7 +86,7 @@ def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
     if not file.is_file():
         raise BundleError("rows of the line are missing", value=str(file), todo=_AGAIN, file=file.name)
     if file_hash(file) != batch.sha256:
-        raise BundleError("rows of the line are not the ones that were kept", value=str(file), todo=_AGAIN, file=file.name)
+        raise BundleError("rows of the line have changed on disk", value=str(file), todo=_AGAIN, file=file.name)
     with file.open(encoding="utf-8", errors="surrogatepass") as stream:
         for text in stream:
             given, output = json.loads(text)

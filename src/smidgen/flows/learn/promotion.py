@@ -54,7 +54,7 @@ def promote(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
         raise BundleError(
             "the version cannot be put into the line",
             value=f"{target}: {error.strerror}",
-            todo="The champion stays. Make room on the disk.",
+            todo="The champion stays. Free some disk space.",
         ) from error
     bundle_paths.open_version(line, id)
     line.point(id, by=by, why=why, instead_of=instead_of)
@@ -133,16 +133,14 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     pointer = line.read()
     remove_killed_learning(line)
     if pointer.champion is None:
-        raise InputError("the line has no champion to go back from", value=str(folder), todo="Let it learn one first.")
+        raise InputError("the line has no champion", value=str(folder), todo="Run smidgen learn first.")
     before = earlier(pointer.history)
     if to is None and not before:
         known = ", ".join(id for id in line.versions() if id != pointer.champion) or "none"
-        raise InputError(
-            "there is no champion before this one", value=pointer.champion, todo=f"Name a version with --to. Others there are: {known}."
-        )
+        raise InputError("there is no earlier champion", value=pointer.champion, todo=f"Name a version with --to. There are: {known}.")
     wanted = to if to is not None else before[-1]
     if wanted == pointer.champion:
-        raise InputError("this version serves already", value=wanted, todo="Name another with --to, or leave it out.")
+        raise InputError("this version is serving already", value=wanted, todo="Name another with --to, or leave it out.")
     bundle = bundle_paths.open_version(line, wanted)
     # Before it serves: a certificate that the latest revocation has outdated must not hold for a moment.
     revoked = holdout.known_revocations(line)

@@ -31,7 +31,7 @@ def parse_duration(said: str) -> float:
     except (ValueError, KeyError):
         found = 0.0
     if not 1 <= found <= 366 * _UNITS["d"]:
-        raise InputError("this is no time between two learnings", value=said, todo="Write --every 1h: a number, and s, m, h or d.")
+        raise InputError("this is not an interval", value=said, todo="Write a number and s, m, h or d, such as --every 1h.")
     return found
 
 
