@@ -1,0 +1,128 @@
+"""The tutorial "Learn from traffic" works as it is printed: its files, its commands, in their order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from smidgen.store.home import home
+
+from .conftest import ROOT
+
+PAGE = ROOT / "docs" / "tutorials" / "learn-from-traffic.md"
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+class Terminal:
+    """Types the lines of a tutorial: files are written, servers go on running, everything else is waited for.
+
+    Args:
+        folder: where it works.
+        ports: what takes the place of the page's ports.
+    """
+
+    def __init__(self, folder: Path, ports: dict[str, str]) -> None:
+        self._folder, self._ports = folder, ports
+        self._servers: list[subprocess.Popen[bytes]] = []
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SMIDGEN_")}
+        self._environment = {**kept, "SMIDGEN_HOME": str(folder / "home"), "PYTHONUTF8": "1"}
+
+    def type(self, kind: str, block: str) -> str:
+        """Everything that a block of the page prints."""
+        for old, new in self._ports.items():
+            block = block.replace(old, new)
+        if kind == "python":
+            name, _, text = block.removeprefix("# ").partition("\n")
+            (self._folder / name).write_text(text, encoding="utf-8")
+            return ""
+        return "".join(self.run(line) for line in block.splitlines())
+
+    def run(self, line: str) -> str:
+        """What a command prints; nothing of a server, once it is ready."""
+        program, *words = shlex.split(line)
+        command = [sys.executable, *(["-m", "smidgen"] if program == "smidgen" else []), *words]
+        if words[0] == "serve":
+            server = subprocess.Popen([*command, "--json"], cwd=self._folder, env=self._environment, stdout=subprocess.PIPE)
+            self._servers.append(server)
+            assert server.stdout is not None and b'"url"' in server.stdout.readline()
+            return ""
+        done = subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
+        return done.stdout + done.stderr
+
+    def close(self) -> None:
+        """Stop the servers, the last one first."""
+        for server in reversed(self._servers):
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+
+
+@contextmanager
+def terminal(folder: Path) -> Iterator[Terminal]:
+    """A terminal in the folder, with a home that has this machine's bases."""
+    (folder / "home").mkdir()
+    (folder / "home" / "bases").symlink_to(home() / "bases")
+    shown = Terminal(folder, {"9000": str(free_port()), "8080": str(free_port())})
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_the_page_has_the_steps_that_the_run_looks_at() -> None:
+    kinds = [(kind, block.splitlines()[0]) for kind, block in BLOCK.findall(PAGE.read_text(encoding="utf-8"))]
+    assert [line for kind, line in kinds if kind == "python"] == ["# messages.py", "# send.py"]
+    assert len([line for kind, line in kinds if kind == "sh"]) == 10
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform == "win32", reason="servers are asked to stop by a signal")
+def test_learning_from_traffic_works_as_it_is_printed(tmp_path: Path) -> None:
+    with terminal(tmp_path) as shown:
+        shown.run("smidgen init shop --recipe support")
+        shown.run("smidgen build shop/smidgen.toml --student linear --set gate.min_headline=0.5 --baseline none")
+        said = []
+        for kind, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+            said.append(shown.type(kind, block))
+            if block == "python send.py first.csv\n":
+                until_stored(shown, 1850)
+        print("\n=====\n".join(said))
+    text = "\n".join(said)
+    first, second, after = [counts(line) for line in text.splitlines() if line.startswith("{'")]
+    assert first == {"upstream": 1900}
+    assert "promoted" in text and "certificate: of the distinct texts answered locally" in text
+    assert second["local"] >= 100
+    assert after.get("local", 0) <= 20, "the server takes up to two seconds to go back"
+
+
+def until_stored(shown: Terminal, least: int) -> None:
+    """Wait for what the gateway still holds to be stored."""
+    for _ in range(120):
+        if json.loads(shown.run("smidgen traffic --json"))["requests"] >= least:
+            return
+        time.sleep(1)
+    raise AssertionError(f"fewer than {least} requests were stored")
+
+
+def counts(line: str) -> dict[str, int]:
+    """A printed dict of counts."""
+    return {name: int(count) for name, count in re.findall(r"'(\w+)': (\d+)", line)}
