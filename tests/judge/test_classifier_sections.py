@@ -72,7 +72,7 @@ def test_baseline_is_paired(simulated):
 def test_mistakes_are_surest_first_and_of_many_kinds():
     pairs = [("a", "b")] * 10 + [("b", "c")] * 2 + [("c", "c")] * 5
     rows, replies = rows_of(*pairs)
-    found = classifier_sections.mistakes(rows, replies, limit=6)
+    found = classifier_sections.mistakes(rows, replies)[:6]
     assert [(entry.gold, entry.answer) for entry in found] == [("a", "b")] * 2 + [("b", "c")] * 2 + [("a", "b")] * 2
     assert found[0].row == 1 and found[0].score == 0.9 and found[0].why.startswith("Very sure")
     assert "10 mistakes of this kind" in found[1].why

@@ -7,8 +7,8 @@ from tests.forms import field_form
 from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
+from smidgen.judge.answer_sections import field_mistakes, filling_sections
 from smidgen.judge.classifier_sections import data_facts
-from smidgen.judge.field_sections import filling_sections, mistakes
 from smidgen.judge.page import render, sections
 from smidgen.judge.report import Report
 from smidgen.judge.sections import StudentFacts
@@ -29,7 +29,7 @@ REPLIES[5] = Reply(None, 0.0, facts={"refused": "the answer did not come to its 
 
 
 def test_mistakes_tell_what_differs() -> None:
-    found = {mistake.row: mistake for mistake in mistakes(ROWS, REPLIES)}
+    found = {mistake.row: mistake for mistake in field_mistakes(ROWS, REPLIES)}
     assert set(found) == {2, 4, 5, 6}
     assert (found[2].gold, found[2].answer, found[2].why) == ("count: 1", "count: nothing", "Missed.")
     assert (found[4].gold, found[4].why) == ("count: nothing", "Not in the text.")

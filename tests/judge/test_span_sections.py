@@ -6,8 +6,8 @@ from typing import Any
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
+from smidgen.judge.answer_sections import extraction_sections, span_mistakes
 from smidgen.judge.classifier_sections import data_facts
-from smidgen.judge.span_sections import extraction_sections, mistakes
 from smidgen.tasks.extract import ExtractSettings, part
 
 TEXT = "Order FH-1 of 3 May."
@@ -29,7 +29,7 @@ REPLIES = [
 
 
 def test_mistakes_say_what_is_wrong() -> None:
-    found = {mistake.row: mistake for mistake in mistakes(ROWS, REPLIES)}
+    found = {mistake.row: mistake for mistake in span_mistakes(ROWS, REPLIES)}
     assert set(found) == {2, 3, 4, 5, 6}
     assert found[2].gold == "order: FH-1; date: 3 May" and found[2].answer == "order: FH-1"
     assert [found[row].why for row in (2, 3, 4, 5)] == [
@@ -44,7 +44,7 @@ def test_mistakes_say_what_is_wrong() -> None:
 def test_one_name_does_not_fill_the_list() -> None:
     rows = [*[Row("lamp here", [span(0, 4)], n) for n in range(1, 9)], Row("a plate", [span(2, 7)], 20)]
     replies = [*[Reply([], 0.9 - n / 100) for n in range(8)], Reply([], 0.1)]
-    assert [mistake.row for mistake in mistakes(rows, replies, limit=3)] == [1, 2, 20]
+    assert [mistake.row for mistake in span_mistakes(rows, replies)[:3]] == [1, 2, 20]
 
 
 def test_sections_count_spans() -> None:

@@ -1,7 +1,9 @@
-"""The sections of a report that depend on what a model answers with. Pure: nothing is read, run or written."""
+"""The sections of a report that depend on the form of answers: labels, spans, fields. Pure: nothing is read, run or written."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +12,25 @@ from smidgen.core.forms import FieldForm, Form, SpanForm
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row
-from smidgen.judge import classifier_sections, field_sections, span_sections
+from smidgen.core.rows import Row, joined
+from smidgen.judge import classifier_sections
+from smidgen.judge.classifier_sections import (
+    LONGEST,
+    all_measured,
+    calibrated,
+    class_rows,
+    label_counts,
+    mistake,
+    rank_mistakes,
+    risk_coverage,
+)
+from smidgen.judge.sections import FilledField, Filling, Mistake, shortened
+from smidgen.stats import extraction_metrics, field_values
+from smidgen.stats.extraction_metrics import Spans
+
+_FILLINGS = 18
+_LONGEST_VALUE = 160
+_NOTHING = "nothing"
 
 
 def answer_sections(
@@ -27,14 +46,14 @@ def answer_sections(
     """The sections of answers that are right or wrong, ready for `Report(**sections, ...)`: spans, fields, labels, and what a task of
     another kind makes of them. Arguments as `classifier_sections` has them."""
     if isinstance(form, SpanForm):
-        return span_sections.extraction_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
+        return extraction_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
     if isinstance(form, FieldForm):
-        return field_sections.filling_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
+        return filling_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
     if form.labelling is None:
         return {
-            "metrics": classifier_sections.all_measured(metrics),
-            "calibration": classifier_sections.calibrated(rows, replies, form, uncalibrated),
-            "risk_coverage": classifier_sections.risk_coverage(rows, replies),
+            "metrics": all_measured(metrics),
+            "calibration": calibrated(rows, replies, form, uncalibrated),
+            "risk_coverage": risk_coverage(rows, replies),
             "mistakes": classifier_sections.mistakes(rows, replies),
         }
     rows, train = ([replace(row, output=task.labelled(row.output, form)) for row in some] for some in (rows, train))
@@ -47,3 +66,176 @@ def _labelled(task: Task, reply: Reply, form: Form) -> Reply:
     """The reply with its outputs as labels."""
     others = tuple((task.labelled(output, form), score) for output, score in reply.alternatives)
     return replace(reply, output=task.labelled(reply.output, form), alternatives=others)
+
+
+def extraction_sections(
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    form: SpanForm,
+    metrics: Mapping[str, Metric],
+    *,
+    uncalibrated: Sequence[Reply] | None = None,
+    train: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """The sections `metrics`, `per_class` (a row a kind, counting spans), `calibration`, `risk_coverage` (of whole answers) and `mistakes`,
+    ready for `Report(**sections, ...)`.
+
+    Args:
+        rows: test rows that the model never saw.
+        replies: the served model's replies to them.
+        form: the fitted form of the task `extract`.
+        metrics: as the task measures them.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        train: the training rows, for counts of spans per kind.
+    """
+    gold, got = [row.output for row in rows], [reply.output for reply in replies]
+    counts = Counter(span["label"] for row in train for span in row.output)
+    return {
+        "metrics": all_measured(metrics),
+        "per_class": class_rows(extraction_metrics.per_label(gold, got, form.kinds), counts),
+        "calibration": calibrated(rows, replies, form, uncalibrated),
+        "risk_coverage": risk_coverage(rows, replies),
+        "mistakes": span_mistakes(rows, replies),
+    }
+
+
+def span_mistakes(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Mistake, ...]:
+    """Wrong answers worth reading, the surest first; two of those that missed or made up the same words at a time, so that one name does
+    not fill the list."""
+    keys = extraction_metrics.span_keys
+    wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if keys(row.output) != keys(reply.output)]
+    return rank_mistakes(wrong, _differing_words, _span_mistake)
+
+
+def _span_mistake(row: Row, reply: Reply) -> Mistake:
+    text = joined(row.input)
+    missed, added = _apart(row.output, reply.output), _apart(reply.output, row.output)
+    return mistake(row, reply, _span_words(row.output, text), _span_words(reply.output, text), _why_spans(missed, added, reply.score))
+
+
+def _why_spans(missed: Spans, added: Spans, score: float) -> str:
+    """The fault of a wrong answer, in a few words."""
+    if score >= 0.9:
+        return "Very sure: is the data right?"
+    places = {(span["start"], span["end"]) for span in missed}
+    if any((span["start"], span["end"]) in places for span in added):
+        return "The right words with another label."
+    if any(one["start"] < other["end"] and other["start"] < one["end"] for one in missed for other in added):
+        return "Found, but its edges are elsewhere."
+    if missed and added:
+        return "Some missed, some too many."
+    return "Missed." if missed else "Too many."
+
+
+def _apart(spans_of: Spans, others: Spans) -> list[Mapping[str, Any]]:
+    there = extraction_metrics.span_keys(others)
+    return [span for span in spans_of if (span["start"], span["end"], span["label"]) not in there]
+
+
+def _differing_words(row: Row, reply: Reply) -> str:
+    text = joined(row.input)
+    apart = [*_apart(row.output, reply.output), *_apart(reply.output, row.output)]
+    return "; ".join(sorted(text[span["start"] : span["end"]].lower() for span in apart))
+
+
+def _span_words(found: Spans, text: str) -> str:
+    """Spans as they are read: `date: 3 May; amount: 20 euros`."""
+    return "; ".join(f"{span['label']}: {text[span['start'] : span['end']]}" for span in found) or _NOTHING
+
+
+def filling_sections(
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    form: FieldForm,
+    metrics: Mapping[str, Metric],
+    *,
+    uncalibrated: Sequence[Reply] | None = None,
+    train: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """The sections `metrics`, `per_class` (a row a field, counting values), `calibration`, `risk_coverage` (of whole answers), `mistakes`
+    and `fillings` (side by side), ready for `Report(**sections, ...)`.
+
+    Args:
+        rows: test rows that the model never saw.
+        replies: the served model's replies to them.
+        form: the fitted form of the task `extract` with its schema.
+        metrics: as the task measures them.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        train: the training rows, for how many have a value of each field.
+    """
+    gold, got = [row.output for row in rows], [reply.output for reply in replies]
+    paths = [path for path, _ in field_values.schema_paths(form.json_schema)]
+    counts = label_counts(train)
+    return {
+        "metrics": all_measured(metrics),
+        "per_class": class_rows(extraction_metrics.per_field(gold, got, paths), counts),
+        "calibration": calibrated(rows, replies, form, uncalibrated),
+        "risk_coverage": risk_coverage(rows, replies),
+        "mistakes": field_mistakes(rows, replies),
+        "fillings": fillings(rows, replies),
+    }
+
+
+def fillings(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _FILLINGS) -> tuple[Filling, ...]:
+    """Texts with wanted and extracted fields, evenly spread from the worst to the best, to show the usual too."""
+    worth = [field_values.fields_f1(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)]
+    order = sorted(range(len(rows)), key=lambda place: (worth[place], place))
+    chosen = [order[round(step * (len(order) - 1) / max(1, limit - 1))] for step in range(limit)] if len(order) > limit else order
+    return tuple(_filling(rows[place], replies[place]) for place in dict.fromkeys(chosen))
+
+
+def field_mistakes(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Mistake, ...]:
+    """Wrong answers worth reading, the surest first; two of those with the same wrong fields at a time. Only wrong fields are shown."""
+    wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not field_values.equal_fields(row.output, reply.output)]
+    return rank_mistakes(wrong, lambda row, reply: ";".join(field.name for field in _wrong_fields(row, reply)), _field_mistake)
+
+
+def _field_mistake(row: Row, reply: Reply) -> Mistake:
+    wrong = _wrong_fields(row, reply)
+    refused = str(reply.facts.get("refused", ""))
+    gold = "; ".join(f"{field.name}: {field.wanted or _NOTHING}" for field in wrong)
+    answer = _NOTHING if refused else "; ".join(f"{field.name}: {field.got or _NOTHING}" for field in wrong)
+    why = f"Refused: {refused}." if refused else "Very sure: is the data right?" if reply.score >= 0.9 else _why_fields(wrong)
+    return mistake(row, reply, gold, answer, why)
+
+
+def _wrong_fields(row: Row, reply: Reply) -> list[FilledField]:
+    return [field for field in _fields(row, reply) if not field.right]
+
+
+def _why_fields(wrong: Sequence[FilledField]) -> str:
+    """The fault of a wrong answer, in a few words."""
+    if all(not field.got for field in wrong):
+        return "Missed."
+    if all(not field.wanted for field in wrong):
+        return "Not in the text."
+    return "Another value." if all(field.got and field.wanted for field in wrong) else "Some missed, some otherwise."
+
+
+def _filling(row: Row, reply: Reply) -> Filling:
+    return Filling(
+        text=shortened(joined(row.input), LONGEST),
+        fields=tuple(_fields(row, reply)),
+        score=min(1.0, max(0.0, reply.score)),
+        right=field_values.equal_fields(row.output, reply.output),
+        row=row.number or None,
+        refused=str(reply.facts.get("refused", "")),
+    )
+
+
+def _fields(row: Row, reply: Reply) -> list[FilledField]:
+    wanted, got = field_values.values_by_path(row.output), field_values.values_by_path(reply.output)
+    return [
+        FilledField(
+            name=path,
+            wanted=_value_words(wanted.get(path, ())),
+            got=_value_words(got.get(path, ())),
+            right=field_values.equal_fields({path: wanted.get(path)}, {path: got.get(path)}),
+        )
+        for path in dict.fromkeys([*wanted, *got])
+    ]
+
+
+def _value_words(values: Sequence[Any]) -> str:
+    said = ", ".join(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in values)
+    return shortened(said, _LONGEST_VALUE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def _neighbours_together(wrong: NDArray[np.int64], names: Sequence[str]) -> list
 
 WANTED_RISKS = (0.01, 0.02, 0.05)
 _MISTAKES = 24
-_LONGEST = 400  # characters of a text that are kept
+LONGEST = 400  # characters of a text that are kept
 
 
 def classifier_sections(
@@ -274,41 +274,52 @@ def baseline(
     )
 
 
-def mistakes(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _MISTAKES) -> tuple[Mistake, ...]:
+def mistakes(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Mistake, ...]:
     """Wrong answers worth reading, the surest first; two of each pair of labels at a time, so that one confusion does not fill the list."""
     wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not same_labels([row.output], [reply.output])[0]]
-    wrong.sort(key=lambda pair: -pair[1].score)
-    seen: Counter[tuple[str, str]] = Counter()
+    times = Counter((words(row.output), words(reply.output)) for row, reply in wrong)
+    return rank_mistakes(wrong, lambda row, reply: (words(row.output), words(reply.output)), lambda row, reply: _mistake(row, reply, times))
+
+
+def rank_mistakes(
+    wrong: Sequence[tuple[Row, Reply]], kind: Callable[[Row, Reply], Hashable], describe: Callable[[Row, Reply], Mistake]
+) -> tuple[Mistake, ...]:
+    """The first 24 mistakes, the surest first, but two of each `kind` at a time."""
+    seen: Counter[Hashable] = Counter()
     ranked = []
-    for place, (row, reply) in enumerate(wrong):
-        key = (words(row.output), words(reply.output))
+    for place, (row, reply) in enumerate(sorted(wrong, key=lambda pair: -pair[1].score)):
+        key = kind(row, reply)
         ranked.append((seen[key] // 2, place, row, reply))
         seen[key] += 1
     ranked.sort(key=lambda entry: entry[:2])
-    return tuple(_mistake(row, reply, seen) for _, _, row, reply in ranked[:limit])
+    return tuple(describe(row, reply) for _, _, row, reply in ranked[:_MISTAKES])
 
 
-def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
-    gold, answer = words(row.output), words(reply.output)
-    beside = next((score for label, score in reply.alternatives if label == row.output), None)
-    times = seen[gold, answer]
-    if reply.score >= 0.9:
-        why = "Very sure: is the label right?"
-    elif beside is not None and reply.score - beside < 0.1:
-        why = "A close call: the right label scored nearly as high."
-    elif times > 2:
-        why = f"One of {times} mistakes of this kind."
-    else:
-        why = ""
+def mistake(row: Row, reply: Reply, gold: str, answer: str, why: str, gold_score: float | None = None) -> Mistake:
+    """A mistake for the report, its text shortened."""
     return Mistake(
-        text=shortened(joined(row.input), _LONGEST),
+        text=shortened(joined(row.input), LONGEST),
         gold=gold,
         answer=answer,
         score=min(1.0, max(0.0, reply.score)),
         row=row.number or None,
-        gold_score=beside,
+        gold_score=gold_score,
         why=why,
     )
+
+
+def _mistake(row: Row, reply: Reply, times: Counter[tuple[str, str]]) -> Mistake:
+    gold, answer = words(row.output), words(reply.output)
+    beside = next((score for label, score in reply.alternatives if label == row.output), None)
+    if reply.score >= 0.9:
+        why = "Very sure: is the label right?"
+    elif beside is not None and reply.score - beside < 0.1:
+        why = "A close call: the right label scored nearly as high."
+    elif times[gold, answer] > 2:
+        why = f"One of {times[gold, answer]} mistakes of this kind."
+    else:
+        why = ""
+    return mistake(row, reply, gold, answer, why, beside)
 
 
 def scored(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Any, Any]:
