@@ -19,7 +19,6 @@ import numpy as np
 from smidgen.data.label_errors import contradicted_rows
 from smidgen.data.splits import SplitSide
 from smidgen.flows.learn.comparison import Comparison, ShareComparison, compare_shares, decide_promotion, is_certificate_needed
-from smidgen.flows.learn.line_certificate import LIKELY
 from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL
 from smidgen.stats.alpha_spending import average_and_level, share
 from smidgen.stats.calibration import softmax
@@ -85,7 +84,7 @@ class Policy:
     audit: float = 0.02
     every: int = 100
     grown: float = 0.3
-    likely: float = LIKELY
+    likely: float = 0.8
     overall: float | None = None
     aside: bool = False
 

@@ -6,13 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from smidgen.core.errors import InputError
+from smidgen.flows.drift.settings import DriftSettings
 from smidgen.stats.alpha_spending import slow_level_of_look
 from smidgen.stats.drift_statistics import find_presence
 from smidgen.watch import drift_test
 from smidgen.watch.comparison import TrafficSample
-from smidgen.watch.drift_test import DriftVerdict, check, enough, judged
+from smidgen.watch.drift_test import DriftVerdict, enough, judged
 
 LABELS = np.array([f"label {number}" for number in range(8)])
 SUBJECTS = ("parcel", "refund", "invoice", "lamp", "voucher", "return", "address", "colour")
@@ -122,6 +123,6 @@ def test_too_few_texts_are_no_look() -> None:
 
 
 def test_a_level_or_a_size_that_cannot_be_is_refused() -> None:
-    for level, least, named in ((0.0, 0.1, "--level"), (0.05, 1.0, "--least")):
-        with pytest.raises(InputError, match=named):
-            check(level, least)
+    for wrong in ({"level": 0.0}, {"least": 1.0}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            DriftSettings(**wrong)
