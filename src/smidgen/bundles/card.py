@@ -222,8 +222,7 @@ def _results(manifest: Manifest, report: Report) -> str:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]
         text += f"\n\nAgainst the baseline on the same rows: {points[0]} points ({points[1]} to {points[2]})."
         if change["low"] <= 0:
-            held = "The interval holds zero: on" if change["high"] >= 0 else "On"
-            text += f" {held} this test set it is not shown that this model is better than the baseline."
+            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
     parity = _part(report, "parity")
     if parity:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"
