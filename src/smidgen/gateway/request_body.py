@@ -1,19 +1,48 @@
-"""Change one field of a request's JSON body, and leave every other byte as it was."""
+"""The body of a request: its bytes as they came, the object that they are, read once, and the same bytes with another model in them."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
+
+from smidgen.privacy.request_masking import read_once
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
+class RequestBody:
+    """A body as bytes. Everybody who needs the object in it takes it from here, so that it is read once.
+
+    Attributes:
+        raw: the bytes as they came.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    @cached_property
+    def json(self) -> dict[str, Any] | None:
+        """The object that the body is; None where it is none. Of a field that it names twice the last one counts, and another reader may
+        take the first: whoever must be sure of what is sent reads `unambiguous`."""
+        return parsed(self.raw)
+
+    @cached_property
+    def unambiguous(self) -> dict[str, Any] | None:
+        """The same; None also where it names a field twice."""
+        return read_once(self.raw)
+
+    @property
+    def model(self) -> object:
+        """The model that it names, as the client wrote it; None where it names none."""
+        return (self.json or {}).get("model")
+
+
 def parsed(body: bytes) -> dict[str, Any] | None:
-    """The object in the body; None where there is none. Of a field that stands twice the last one counts, though another reader may take
-    the first: to be sure of what is sent, use `privacy.request_masking.read_once`."""
+    """The object that a body is; None where it is none."""
     try:
         found = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):

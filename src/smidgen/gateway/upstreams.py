@@ -225,9 +225,9 @@ class Breakers:
         self._clock = clock
         self._seen: OrderedDict[Requester, _SeenRequester] = OrderedDict()
 
-    def allows(self, asker: Requester) -> AllowedAttempt | None:
+    def allows(self, requester: Requester) -> AllowedAttempt | None:
         """An attempt where a request may be sent, else None. Its end must be told by `succeeded`, `failed` or `left`."""
-        own = self._own(asker)
+        own = self._own(requester)
         if self.all.state is BreakerState.OPEN or own.state is BreakerState.OPEN:
             return None
         mine = own.allows()
@@ -239,9 +239,9 @@ class Breakers:
             return None
         return AllowedAttempt(everyones, mine, own)
 
-    def seconds_left(self, asker: Requester) -> float:
+    def seconds_left(self, requester: Requester) -> float:
         """Seconds until a request of this client for this model may try."""
-        return max(self.all.seconds_left, self._own(asker).seconds_left)
+        return max(self.all.seconds_left, self._own(requester).seconds_left)
 
     def succeeded(self, allowed: AllowedAttempt) -> None:
         """Close both breakers: the upstream answered."""
@@ -263,22 +263,22 @@ class Breakers:
         self.all.left(allowed.all)
         allowed.breaker.left(allowed.own)
 
-    def _own(self, asker: Requester) -> Breaker:
-        seen = self._seen.get(asker)
+    def _own(self, requester: Requester) -> Breaker:
+        seen = self._seen.get(requester)
         if seen is None:
-            seen = self._seen[asker] = _SeenRequester(Breaker(clock=self._clock))
+            seen = self._seen[requester] = _SeenRequester(Breaker(clock=self._clock))
             if len(self._seen) > _MOST_ASKERS:
                 self._seen.popitem(last=False)
         seen.at = self._clock()
-        self._seen.move_to_end(asker)
+        self._seen.move_to_end(requester)
         return seen.breaker
 
     def _is_everyone(self) -> bool:
         """Whether the upstream fails for several clients, and for half of those of the last minute: each with half of its models."""
         since = self._clock() - _LATELY_SECONDS
         models: dict[str, list[bool]] = {}
-        for asker, seen in self._seen.items():
+        for requester, seen in self._seen.items():
             if seen.at >= since:
-                models.setdefault(asker.client, []).append(seen.breaker.state is BreakerState.OPEN)
+                models.setdefault(requester.client, []).append(seen.breaker.state is BreakerState.OPEN)
         failing = sum(2 * sum(open) >= len(open) for open in models.values())
         return failing > 1 and 2 * failing >= len(models)

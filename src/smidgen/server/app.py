@@ -1,8 +1,6 @@
 """The application: the served bundles, behind the APIs, behind the middleware.
 
-A request passes the middleware from the outside in: CORS (where asked for), `RequestMiddleware`, `HostMiddleware`, `KeyMiddleware`,
-`LimitsMiddleware`, `UsageMiddleware` (unless no account is kept), `HeldModelsMiddleware` (where a line is served), `CaptureMiddleware`
-(where asked for), `GatewayMiddleware` (where there is a fallback). Then a face answers it. A face is a file here, or in a folder that
+`_layers` has the middleware in its order, from the outside in. Then a face answers. A face is a file here, or in a folder that
 `FACE_ROOMS` names, with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
@@ -16,14 +14,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from smidgen.gateway.eligibility import CHAT, COMPLETIONS, RESPONSES
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.machine import heap
 from smidgen.parts import registry
 from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
-from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware, KeyMiddleware, LimitsMiddleware, RequestMiddleware
-from smidgen.server.model_queues import HeldModelsMiddleware
+from smidgen.server.middleware import LOCAL_HOSTS, HeldModelsMiddleware, HostMiddleware, KeyMiddleware, LimitsMiddleware, RequestMiddleware
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
 from smidgen.server.served_bundle import ServedBundle
@@ -33,8 +33,8 @@ from smidgen.server.settings import ServeSettings
 if TYPE_CHECKING:
     from smidgen.server.champion_reload import ChampionReload
     from smidgen.server.gateway.auditor import Auditor
-    from smidgen.server.gateway.escalation import Escalation
-    from smidgen.server.gateway.response_cache import ResponseCache
+    from smidgen.server.gateway.fallback import Fallback
+    from smidgen.server.gateway.routing import Gateway
 
 
 FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops")
@@ -48,20 +48,19 @@ _SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
 
 
 def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = None, patience: RetryPolicy | None = None) -> FastAPI:
-    """The application for loaded bundles, behind the gateway's door where the settings name a fallback; `patience` is with that.
+    """The application for loaded bundles, behind the gateway where the settings name a fallback; `patience` is with that.
 
     Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be; where
     traffic is to be stored, TrafficError for a store that cannot be opened, BundleError where there is no redaction model.
     """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
-    escalation = _escalation(service, chosen, patience) if chosen.fallback.urls else None
+    fallback = _fallback(service, chosen, patience) if chosen.fallback.urls else None
     _record(service)
     _keep_account(service)
-    auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.local.audit_share else None
-    cache = _cache(service, chosen, escalation) if escalation is not None and chosen.cache.on else None
-    if cache is not None:
-        service.refuse = cache.refuse
+    auditor = _auditor(service, chosen, fallback) if fallback is not None and service.models and chosen.local.audit_share else None
+    if fallback is not None and fallback.cache is not None:
+        service.refuse = fallback.cache.refuse
     succession = _succession(service)
 
     @asynccontextmanager
@@ -76,10 +75,8 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
         await service.close()
         if auditor is not None:
             await auditor.close()
-        if cache is not None:
-            cache.close()
-        if escalation is not None:
-            await escalation.close()
+        if fallback is not None:
+            await fallback.close()
         if service.recorder is not None:
             from smidgen.server.traffic.capture_setup import BATCH_SECONDS, DRAIN_SECONDS
 
@@ -103,21 +100,76 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
     if not chosen.access.keys:
         labels = [label for model in models[:1] for label in model.form.options]
         _fill_examples(app, [*service.models, *chosen.fallback.models], labels[:2])
-    sizes = UpstreamSizes() if escalation is not None and service.account_writer is not None else None
-    if escalation is not None:
-        _add_gateway(app, service, chosen, escalation, auditor, cache, sizes)
+    for layer in reversed(_layers(app, service, chosen, fallback, auditor)):
+        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
+    return app
+
+
+def _layers(
+    app: FastAPI, service: Service, settings: ServeSettings, fallback: Fallback | None, auditor: Auditor | None
+) -> list[Middleware]:
+    """The layers that a request passes on its way to a face, from the outside in."""
+    layers = []
+    if settings.access.cors:
+        seen = [*_SEEN, *_SEEN_OF_CACHE] if settings.cache.on else _SEEN
+        methods, origins = ["GET", "POST"], settings.access.cors
+        layers += [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=seen)]
+    layers += [Middleware(RequestMiddleware, metering=service.metering, access_log=settings.logs.access_log)]
+    if settings.listen.loopback or settings.access.allow_hosts:
+        layers += [Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.listen.host, *settings.access.allow_hosts))]
+    if settings.access.keys:
+        layers += [Middleware(KeyMiddleware, keys=settings.access.keys)]
+    limits = settings.limits
+    layers += [Middleware(LimitsMiddleware, max_concurrent=limits.max_concurrent, max_body=limits.max_body, seconds=limits.request_seconds)]
+    sizes = UpstreamSizes() if fallback is not None and service.account_writer is not None else None
+    if service.account_writer is not None:
+        costs = fallback.escalation.costs if fallback is not None else None
+        first = settings.fallback.models[0] if fallback is not None else ""
+        layers += [Middleware(UsageMiddleware, account_writer=service.account_writer, costs=costs, instead=first, sizes=sizes)]
+    if any(getattr(model, "line", None) is not None for model in service.models.values()):
+        layers += [Middleware(HeldModelsMiddleware)]
     if service.recorder is not None:
         from smidgen.server.traffic.recorder import CaptureMiddleware
 
-        app.add_middleware(CaptureMiddleware, recorder=service.recorder, models=service.models)
-    if succession is not None:
-        app.add_middleware(HeldModelsMiddleware)
-    if service.account_writer is not None:
-        costs = escalation.costs if escalation is not None else None
-        first = chosen.fallback.models[0] if escalation is not None else ""
-        app.add_middleware(UsageMiddleware, account_writer=service.account_writer, costs=costs, instead=first, sizes=sizes)
-    _close_doors(app, service, chosen)
-    return app
+        layers += [Middleware(CaptureMiddleware, recorder=service.recorder, models=service.models)]
+    if fallback is not None:
+        from smidgen.server.gateway.routing import GatewayMiddleware
+
+        gateway = _gateway(service, settings, fallback, auditor, sizes)
+        layers += [Middleware(GatewayMiddleware, routes=app.router.routes, gateway=gateway)]
+    return layers
+
+
+def _gateway(
+    service: Service, settings: ServeSettings, fallback: Fallback, auditor: Auditor | None, sizes: UpstreamSizes | None
+) -> Gateway:
+    """Who answers at the gateway; its certificates and its money are shown."""
+    from smidgen.gateway.allowlist import Allowlist
+    from smidgen.server.gateway.budget_guard import BudgetGauge
+    from smidgen.server.gateway.certificate_router import CertificateRouter, Savings
+    from smidgen.server.gateway.certificates import CertificateGauge, present_certificates
+    from smidgen.server.gateway.eligibility import held_out_test, job_matcher
+    from smidgen.server.gateway.fallback_answer import FallbackAnswerer
+    from smidgen.server.gateway.prices import upstream_prices
+    from smidgen.server.gateway.routing import Gateway, RoutingRules
+    from smidgen.server.openai import chat, completions, responses
+
+    service.metering.registry.register(CertificateGauge(lambda: present_certificates(service)))
+    if fallback.escalation.budget_guard is not None:
+        service.metering.registry.register(BudgetGauge(fallback.escalation.budget_guard))
+    answerer = FallbackAnswerer(fallback.answer, service.metering)
+    router = CertificateRouter(
+        service,
+        {CHAT: chat.answering, COMPLETIONS: completions.answering, RESPONSES: responses.answering},
+        answerer,
+        Savings(upstream_prices(settings.fallback.models, settings.budget).of(fallback.upstreams[0].model), sizes),
+        auditor,
+        held_out_test(service),
+        settings.fallback.when_upstream_fails == "local",
+    )
+    matcher = job_matcher(service.models.values()) if settings.local.take else None
+    rules = RoutingRules(settings.access.cors, Allowlist(settings.fallback.pass_paths), settings.local.quality, matcher, sizes is not None)
+    return Gateway(service, router, answerer, fallback, rules)
 
 
 def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) -> None:
@@ -139,8 +191,8 @@ def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) ->
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _escalation(service: Service, settings: ServeSettings, patience: RetryPolicy | None) -> Escalation:
-    """The upstreams. What asks them is only loaded where there are some."""
+def _fallback(service: Service, settings: ServeSettings, patience: RetryPolicy | None) -> Fallback:
+    """The large model. What asks it is only loaded where there is one."""
     from smidgen.server.gateway.fallback import open_fallback
 
     return open_fallback(settings, service.metering, patience)
@@ -160,28 +212,19 @@ def _keep_account(service: Service) -> None:
         service.account_writer = AccountWriter(AccountMetrics(service.metering.registry), service.engines)
 
 
-def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) -> Auditor:
+def _auditor(service: Service, settings: ServeSettings, fallback: Fallback) -> Auditor:
     """Who audits what the bundles answer."""
     from smidgen.server.gateway.auditor import Auditor
-    from smidgen.server.gateway.certificates import AnsweringBundles
 
-    asking = escalation.aside()
     return Auditor(
-        AnsweringBundles(service),
-        asking,
+        fallback.audit,
+        fallback.upstreams[0],
         service.metering,
         settings.local.audit_share,
         settings.fallback.seconds,
         account_writer=service.account_writer,
         keep=service.recorder.audited if service.recorder is not None else None,
     )
-
-
-def _cache(service: Service, settings: ServeSettings, escalation: Escalation) -> ResponseCache:
-    """What gives upstreams' answers again. It is only loaded where the owner asked for it."""
-    from smidgen.server.gateway.response_cache import open_cache
-
-    return open_cache(settings, service.metering.registry, escalation)
 
 
 def _succession(service: Service) -> ChampionReload | None:
@@ -192,68 +235,3 @@ def _succession(service: Service) -> ChampionReload | None:
     from smidgen.server.champion_reload import ChampionReload
 
     return ChampionReload(service, lines)
-
-
-def _add_gateway(
-    app: FastAPI,
-    service: Service,
-    settings: ServeSettings,
-    escalation: Escalation,
-    auditor: Auditor | None,
-    cache: ResponseCache | None,
-    sizes: UpstreamSizes | None,
-) -> None:
-    """Put the gateway's door before the faces, and show its certificates and its money."""
-    from smidgen.gateway.allowlist import Allowlist
-    from smidgen.server.gateway.budget_guard import BudgetGauge
-    from smidgen.server.gateway.certificates import BundleCertificates, CertificateGauge
-    from smidgen.server.gateway.eligibility import held_out_test, job_matcher
-    from smidgen.server.gateway.prices import upstream_prices
-    from smidgen.server.gateway.routing import GatewayMiddleware
-
-    vouchers = BundleCertificates(service)
-    service.metering.registry.register(CertificateGauge(vouchers.present))
-    if escalation.budget_guard is not None:
-        service.metering.registry.register(BudgetGauge(escalation.budget_guard))
-    app.add_middleware(
-        GatewayMiddleware,
-        routes=app.router.routes,
-        vouchers=vouchers,
-        escalation=escalation,
-        metering=service.metering,
-        price=upstream_prices(settings.fallback.models, settings.budget).of(escalation.upstreams[0].model),
-        local_at_last=settings.fallback.when_upstream_fails == "local",
-        origins=settings.access.cors,
-        auditor=auditor,
-        quality=settings.local.quality,
-        job_matcher=job_matcher(service.models.values()) if settings.local.take else None,
-        cache=cache,
-        is_held_out=held_out_test(service),
-        sizes=sizes,
-        allowed=Allowlist(settings.fallback.pass_paths),
-    )
-
-
-def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:
-    """Put the doors before the faces. The one added last is the outermost."""
-    app.add_middleware(
-        LimitsMiddleware,
-        max_concurrent=settings.limits.max_concurrent,
-        max_body=settings.limits.max_body,
-        seconds=settings.limits.request_seconds,
-    )
-    if settings.access.keys:
-        app.add_middleware(KeyMiddleware, keys=settings.access.keys)
-    if settings.listen.loopback or settings.access.allow_hosts:
-        app.add_middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.listen.host, *settings.access.allow_hosts))
-    app.add_middleware(RequestMiddleware, metering=service.metering, access_log=settings.logs.access_log)
-    if settings.access.cors:
-        from starlette.middleware.cors import CORSMiddleware
-
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.access.cors,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=[*_SEEN, *_SEEN_OF_CACHE] if settings.cache.on else _SEEN,
-        )

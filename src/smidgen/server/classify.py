@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.rows import Text
-from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.errors import answer
+from smidgen.server.faces import asked_of, face_router
 from smidgen.server.reply_json import TOP_K, Alternative, Usage, reply_fields, usage
 from smidgen.server.service import Service
 
@@ -50,13 +51,14 @@ class Verdicts(BaseModel):
 
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["smidgen"], responses=RESPONSES)
+    router = face_router("smidgen")
 
     @router.post("/v1/classify", response_model=Verdicts, summary="Answer many texts at once")
     async def classify(body: ClassifyRequest, request: Request) -> Response:
-        model = service.find(body.model)
+        asked = asked_of(request)
+        model = service.find(body.model, asked)
         texts: list[Text] = [body.input] if isinstance(body.input, str) else [*body.input]
-        replies = await service.ask(model, texts, request, "input")
+        replies = await service.ask(model, texts, asked, "input")
         contents = [model.task.content(reply) for reply in replies]
         results = [
             {"index": place, "content": content, **reply_fields(reply, body.top_k)}

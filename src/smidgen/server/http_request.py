@@ -1,4 +1,4 @@
-"""An incoming request: its id, the client's key, its headers and body, and the web origin that it comes from."""
+"""A request: what came, read once, who asks, and what is noted of it while it is answered. One object, handed from layer to layer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from smidgen.core.errors import RequestError
-from smidgen.gateway.headers import client_key
+from smidgen.core.replies import Reply
+from smidgen.gateway.headers import Headers, client_key
+from smidgen.gateway.request_body import RequestBody
+from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.server.model_queues import HeldModels
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.usage_record import UsageRecord
 
 # Ids of requests and replies, and whose a request is.
 #
@@ -21,8 +28,6 @@ from smidgen.gateway.headers import client_key
 
 OWN_ID_PREFIX = "req_"
 """How the ids begin that this server gives to requests. A client's own id that begins so is replaced."""
-REQUEST_ID_KEY = "smidgen.request_id"
-"""Where a request's scope has its id."""
 _KEY_DIGITS = 12
 _RANDOM_BYTES = 12
 
@@ -32,9 +37,9 @@ def fresh_id() -> str:
     return secrets.token_bytes(_RANDOM_BYTES).hex()
 
 
-def key_of(scope: Scope) -> str:
+def key_hash(headers: Headers) -> str:
     """The first digits of the SHA-256 of the key that a request bears; empty where it bears none. From them nobody finds the key."""
-    key = client_key(scope["headers"])
+    key = client_key(headers)
     return hashlib.sha256(key).hexdigest()[:_KEY_DIGITS] if key else ""
 
 
@@ -52,15 +57,12 @@ class RequestIdentity:
     key: str
 
 
-def request_identity(scope: Scope) -> RequestIdentity:
-    """Those of a request."""
-    key = key_of(scope)
-    return RequestIdentity(stored_id(scope.get(REQUEST_ID_KEY, ""), key), key)
-
-
 # The body of a request on its way upstream: held, so that it can be read and sent again, or flowing, where it is large.
 
 T = TypeVar("T")
+
+CLIENT_GONE = 499
+"""The status of a request whose client has gone."""
 
 MOST_HELD_BYTES = 1_000_000
 """Bodies announced as no larger are held; JSON is held whatever its size, which `--max-body-mb` bounds."""
@@ -84,22 +86,8 @@ class StreamedBody:
         self.over.set()
 
 
-async def request_body(scope: Scope, receive: Receive, hold: bool) -> bytes | StreamedBody:
-    """The body. `hold` says that it is held in any case. Raises RequestError, 499, where the client goes while it is read."""
-    announced = header(scope, b"content-length")
-    small = not header(scope, b"transfer-encoding") and (not announced or (announced.isdigit() and int(announced[:20]) <= MOST_HELD_BYTES))
-    if not (hold or small or header(scope, b"content-type").startswith(b"application/json")):
-        return StreamedBody(receive)
-    pieces = []
-    more = True
-    while more:
-        piece, more = await _next(receive)
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def while_there(receive: Receive, body: bytes | StreamedBody, work: Coroutine[Any, Any, T]) -> T:
-    """What some work gives. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
+async def while_there(receive: Receive, body: RequestBody | StreamedBody | None, work: Coroutine[Any, Any, T]) -> T:
+    """The result of some work. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
     working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive, body))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,11 +99,6 @@ async def while_there(receive: Receive, body: bytes | StreamedBody, work: Corout
         gone.cancel()
 
 
-def header(scope: Scope, name: bytes) -> bytes:
-    """The value of a request's header; empty where there is none."""
-    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
-
-
 async def _next(receive: Receive) -> tuple[bytes, bool]:
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -123,30 +106,149 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _gone(receive: Receive, body: bytes | StreamedBody) -> None:
+async def _gone(receive: Receive, body: RequestBody | StreamedBody | None) -> None:
     """Returns when the client has hung up, after its whole body came."""
     if isinstance(body, StreamedBody):
         await body.over.wait()
+    await disconnected(receive)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _has_gone() -> RequestError:
-    return RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=499, code="client_gone")
+    return RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=CLIENT_GONE, code="client_gone")
+
+
+# The request itself: made by the outermost layer, and found again by whoever has the scope.
+
+_SCOPE_KEY = "smidgen.request"
+
+
+class ReplyJudge(Protocol):
+    """Says of a bundle's reply whether its certificate covers it."""
+
+    async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
+        """Whether it does."""
+        ...
+
+
+class HttpRequest:
+    """One request.
+
+    Attributes:
+        method, path, headers: as they came; `sent_path` is the path as the client wrote it, `query` what stands behind it.
+        id: what it is called in the reply, the log and the error.
+        body: what came; None before it was read.
+        receive: what is still to come of the client, behind the body; None before that was read.
+        usage: what is counted of it; None where no account is kept.
+        held: the models that it is answered by, where lines are served.
+        judge: the gateway's view of the certificates, for a face whose reply has several answers; None where there is no gateway.
+        replies: the bundles' final replies, also where it escalated in the end.
+        local_seconds, upstream_seconds: how long each took; None where it was not asked.
+        saved_usd: what an answer from the cache would have cost; None where that is not known, or there was none.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self.method, self.path, self.headers = scope["method"], scope["path"], scope["headers"]
+        self.sent_path, self.query = bytes(scope.get("raw_path", b"").partition(b"?")[0]), scope.get("query_string", b"")
+        self.id = ""
+        self.body: RequestBody | StreamedBody | None = None
+        self.receive: Receive | None = None
+        self.usage: UsageRecord | None = None
+        self.held: HeldModels | None = None
+        self.judge: ReplyJudge | None = None
+        self.replies: list[Reply] = []
+        self.local_seconds: float | None = None
+        self.upstream_seconds: float | None = None
+        self.saved_usd: float | None = None
+
+    @cached_property
+    def identity(self) -> RequestIdentity:
+        """The id that it is stored under, and the hash of the key that asked."""
+        key = key_hash(self.headers)
+        return RequestIdentity(stored_id(self.id, key), key)
+
+    def header(self, name: bytes) -> bytes:
+        """The value of a header; empty where there is none."""
+        return next((bytes(value) for key, value in self.headers if key == name), b"")
+
+    @property
+    def json(self) -> dict[str, Any] | None:
+        """The object that its body is; None where it is none, or was not read."""
+        return self.body.json if isinstance(self.body, RequestBody) else None
+
+    @property
+    def model(self) -> object:
+        """The model that is named in what was posted, as the client wrote it; None where none is."""
+        return (self.json or {}).get("model") if self.method == "POST" else None
+
+    async def read(self, receive: Receive) -> RequestBody:
+        """Its whole body, which is read by the first who asks. Raises RequestError, 499, where the client goes while it is read."""
+        if not isinstance(self.body, RequestBody):
+            pieces = []
+            more = True
+            while more:
+                piece, more = await _next(receive)
+                pieces.append(piece)
+            self.body, self.receive = RequestBody(b"".join(pieces)), receive
+        return self.body
+
+    async def begin(self, receive: Receive, hold: bool) -> RequestBody | StreamedBody:
+        """Its body, on its way upstream: whole, so that it can be read and sent again, or, where it is large, to be sent on as it comes.
+        `hold` says that it is read in any case. Raises as `read` does."""
+        announced = self.header(b"content-length")
+        small = not self.header(b"transfer-encoding") and (
+            not announced or (announced.isdigit() and int(announced[:20]) <= MOST_HELD_BYTES)
+        )
+        if hold or small or self.header(b"content-type").startswith(b"application/json"):
+            return await self.read(receive)
+        self.body, self.receive = StreamedBody(receive), receive
+        return self.body
+
+    def end(self) -> None:
+        """It is over: let the client's connection go, which holds the scope that holds this."""
+        self.receive = None
+
+    def replayed(self) -> Receive:
+        """A receive that gives the body that was read already, then what comes after it."""
+        body, receive = self.body, self.receive
+        assert isinstance(body, RequestBody) and receive is not None
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body.raw, "more_body": False}
+
+        return replay
+
+
+def request_of(scope: Scope) -> HttpRequest:
+    """The request of a scope: one and the same for all who ask."""
+    found = scope.get(_SCOPE_KEY)
+    if not isinstance(found, HttpRequest):
+        found = scope[_SCOPE_KEY] = HttpRequest(scope)
+    return found
 
 
 # Where a request comes from: a web page must not spend the owner's money through a gateway on their machine.
 
 
-def from_other_origin(scope: Scope, allowed: Collection[str]) -> bool:
+def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
     """Whether a page of another web origin sent it. Browsers say where a page is from; programs that are none do not.
 
     A page can send some requests without asking, and needs not see the answer to do harm. `allowed` are origins as `--cors` names them.
     """
-    origin = header(scope, b"origin").decode("latin-1").lower()
+    origin = request.header(b"origin").decode("latin-1").lower()
     if not origin:
         # An image or a script of a page asks without an origin. Browsers say so in this header, which no page can set.
-        return "*" not in allowed and header(scope, b"sec-fetch-site").strip().lower() in (b"cross-site", b"same-site")
+        return "*" not in allowed and request.header(b"sec-fetch-site").strip().lower() in (b"cross-site", b"same-site")
     if "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
         return False
-    return origin.partition("://")[2] != header(scope, b"host").decode("latin-1").lower()
+    return origin.partition("://")[2] != request.header(b"host").decode("latin-1").lower()

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import SmidgenError
 from smidgen.server.errors import REMEDY, failure
-from smidgen.server.http_request import OWN_ID_PREFIX, REQUEST_ID_KEY, fresh_id
+from smidgen.server.http_request import OWN_ID_PREFIX, fresh_id, request_of
+from smidgen.server.model_queues import HeldModels
 from smidgen.server.ops.prometheus import ServerMetrics
 
 # Every request gets an id, a line in the access log and its place in the metrics, and nothing escapes unanswered.
@@ -47,7 +48,8 @@ class RequestMiddleware:
             return
         began = time.perf_counter()
         request_id = _request_id(scope)
-        scope[REQUEST_ID_KEY] = request_id.decode("ascii")
+        request = request_of(scope)
+        request.id = request_id.decode("ascii")
         status = 0
 
         async def tagged(message: Message) -> None:
@@ -70,6 +72,7 @@ class RequestMiddleware:
                 message = f"The server failed. Its log has the reason, under the request id {request_id.decode()}."
                 await failure(500, message, "internal_error")(scope, receive, tagged)
         finally:
+            request.end()
             self._metering.running.dec()
             self._note(scope, status, time.perf_counter() - began, request_id)
 
@@ -254,3 +257,24 @@ def _announced(scope: Scope) -> int:
 
 def _too_large(limit: int) -> str:
     return f"The body is larger than {limit / 1_000_000:g} MB"
+
+
+# Which models answer a request, where a model may take another's place.
+
+
+class HeldModelsMiddleware:
+    """Has a request answered by one model from its beginning to the last byte, and that model stay until then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and note which models it meets."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        holds = request_of(scope).held = HeldModels()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            holds.end()

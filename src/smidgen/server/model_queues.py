@@ -7,10 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
 from typing import Any
-
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from smidgen.core.cancellation import Cancellation, Cancelled
 from smidgen.core.errors import EngineError, RequestError
@@ -88,7 +85,7 @@ class Generation:
         self._queue: asyncio.Queue[Reply | BaseException] = asyncio.Queue()
         self._future: Future[None] | None = None
         self._begun = False
-        self._errand = Cancellation()
+        self._cancellation = Cancellation()
         self._held: Reply | None = None
 
     def start(self, pool: ThreadPoolExecutor) -> None:
@@ -98,7 +95,7 @@ class Generation:
 
     def close(self) -> None:
         """Nobody reads on: it ends now, whatever it waits for, or is not begun at all. May be called twice."""
-        self._errand.call_off()
+        self._cancellation.call_off()
         if self._future is not None:
             self._future.cancel()
         self._on_close(self)
@@ -115,7 +112,7 @@ class Generation:
         if (held := self._held) is not None:
             self._held = None
             return held
-        if self._errand.off:
+        if self._cancellation.off:
             raise StopAsyncIteration
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -135,11 +132,11 @@ class Generation:
     def _write(self) -> None:
         """In a thread of the pool: read the source to its end, or until nobody wants it any more."""
         self._begun = True
-        with contextlib.suppress(Cancelled), self._errand.bound():
+        with contextlib.suppress(Cancelled), self._cancellation.bound():
             replies = self._source()
             try:
                 for reply in replies:
-                    if self._errand.off:
+                    if self._cancellation.off:
                         return
                     self._say(reply)
             finally:
@@ -209,8 +206,8 @@ def engine_unavailable(error: EngineError) -> RequestError:
 
 
 class HeldModels:
-    """The queues of the models that one request holds, by the names of their models; none once it is over, whoever still has its
-    context: a connection that it opened, or work that it left behind."""
+    """The queues of the models that one request holds, by the names of their models; none once it is over, whoever still has it: work that
+    it left behind."""
 
     def __init__(self) -> None:
         self.queues: dict[str, ModelQueues] = {}
@@ -223,8 +220,11 @@ class HeldModels:
             queues.let_go()
         self.queues.clear()
 
-
-_held_models: ContextVar[HeldModels | None] = ContextVar("smidgen_held_posts", default=None)
+    def release_ended(self) -> None:
+        """Let go of those that have ended: the request waited for something else for longer than a replaced model is kept. Only for a
+        request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is another one."""
+        for name in [name for name, queues in self.queues.items() if queues.ended]:
+            self.queues.pop(name).let_go()
 
 
 class ModelQueues:
@@ -258,10 +258,9 @@ class ModelQueues:
         """Texts taken on and not yet answered."""
         return self.batcher.depth + (self.generation_queue.depth if self.generation_queue else 0)
 
-    def held(self) -> ModelQueues:
-        """The queues that answer this request to the model's name: the first that it met, however often the model is replaced meanwhile.
-        Called in the event loop."""
-        holds = _held_models.get()
+    def held(self, holds: HeldModels | None) -> ModelQueues:
+        """The queues that answer the request with these to the model's name: the first that it met, however often the model is replaced
+        meanwhile. Called in the event loop."""
         if holds is None or holds.over:
             return self
         name = self.model.name
@@ -297,38 +296,7 @@ class ModelQueues:
         await self.end()
 
 
-class HeldModelsMiddleware:
-    """A door: one request is answered by one model from its beginning to the last byte, and that model stays until then."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, and note which models it meets."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        holds = HeldModels()
-        token = _held_models.set(holds)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            _held_models.reset(token)
-            holds.end()
-
-
-def release_ended_models() -> None:
-    """Let go of those of this request's models that have ended: it waited for something else for longer than a replaced model is kept.
-    Only for a request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is
-    another one."""
-    holds = _held_models.get()
-    held = holds.queues if holds is not None else {}
-    for name in [name for name, queues in held.items() if queues.ended]:
-        held.pop(name).let_go()
-
-
-def models_of_request(models: Mapping[str, ServedBundle]) -> dict[str, BundleIdentity]:
-    """What these models are to the request at hand, by their names: those that it holds, and of the others those of now."""
-    holds = _held_models.get()
+def models_of_request(holds: HeldModels | None, models: Mapping[str, ServedBundle]) -> dict[str, BundleIdentity]:
+    """The models as a request has them, by their names: those that it holds, and of the others those of now."""
     held = holds.queues if holds is not None else {}
     return {name: bundle_identity(held[name].model if name in held else model) for name, model in models.items()}

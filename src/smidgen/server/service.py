@@ -9,14 +9,13 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.requests import Request
+from starlette.types import Receive
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
-from smidgen.server import request_state
 from smidgen.server.batching import Batcher
-from smidgen.server.http_request import while_there
+from smidgen.server.http_request import HttpRequest, disconnected, while_there
 from smidgen.server.model_queues import Generation, GenerationQueue, GenerationSource, ModelQueues, read_generations
 from smidgen.server.ops.prometheus import DriftGauge, MemoryGauge, ServerMetrics
 from smidgen.server.reply_json import token_count
@@ -76,14 +75,15 @@ class Service:
                 found[pid] = (*found.get(pid, ()), model.name)
         return found
 
-    def find(self, name: str | None) -> ServedBundle:
-        """The bundle of a name; without one, the only bundle there is. Raises RequestError, 404 for a name that nothing has."""
+    def find(self, name: str | None, request: HttpRequest) -> ServedBundle:
+        """The bundle of a name, as this request has it; without a name, the only bundle there is. Raises RequestError, 404 for a name that
+        nothing has."""
         if name is None:
             if len(self._queues) == 1:
-                return next(iter(self._queues.values())).held().model
+                return next(iter(self._queues.values())).held(request.held).model
             raise RequestError("the request names no model", value="model", todo=f"Name one of: {self._names()}.", param="model")
         if name in self._queues:
-            return self._queues[name].held().model
+            return self._queues[name].held(request.held).model
         close = difflib.get_close_matches(name[:200], self.models, n=1)
         meant = f"Did you mean {close[0]!r}? " if close else ""
         raise RequestError(
@@ -95,7 +95,7 @@ class Service:
             param="model",
         )
 
-    async def ask(self, model: ServedBundle, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
+    async def ask(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[Reply]:
         """Replies of a bundle to texts, in their order. `param` is the field of the request that they came in, for errors.
 
         Raises RequestError: 422 for texts past the limits, and whatever the batcher raises, or the model's generation queue.
@@ -107,16 +107,18 @@ class Service:
         else:
             replies = await self._run(queues.batcher, texts, request)
         self.metering.answered(model.name, queues.labels, replies)
-        request_state.note_replies(replies)
-        said = [token_count(model.task.content(reply)) for reply in replies]
-        request_state.note_local_answers(model.name, [token_count(joined(text)) for text in texts], said)
+        request.replies += replies
+        if request.usage is not None:
+            said = [token_count(model.task.content(reply)) for reply in replies]
+            request.usage.answered_texts(model.name, [token_count(joined(text)) for text in texts], said)
         return replies
 
-    async def embed(self, model: ServedBundle, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
+    async def embed(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[list[float]]:
         """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
         self.check(model, texts, param)
         replies = await self._run(self._queues_of(model).embedder, texts, request)
-        request_state.note_local_answers(model.name, [token_count(joined(text)) for text in texts], [])
+        if request.usage is not None:
+            request.usage.answered_texts(model.name, [token_count(joined(text)) for text in texts], [])
         return [reply.output for reply in replies]
 
     def write(self, model: ServedBundle, sources: list[GenerationSource]) -> list[Generation]:
@@ -125,25 +127,25 @@ class Service:
         assert generation_queue is not None
         return generation_queue.begin(sources, self.settings.limits.request_seconds)
 
-    def wrote(self, model: ServedBundle, reply: Reply) -> None:
+    def wrote(self, model: ServedBundle, reply: Reply, request: HttpRequest) -> None:
         """Count a text that was written to its end."""
         self.metering.answered(model.name, frozenset(), [reply])
-        request_state.note_replies([reply])
-        request_state.note_written_text(
-            model.name, token_count(model.task.content(reply)), reply.piece.usage if reply.piece is not None else None
-        )
+        request.replies.append(reply)
+        if request.usage is not None:
+            counted = reply.piece.usage if reply.piece is not None else None
+            request.usage.wrote_text(model.name, token_count(model.task.content(reply)), counted)
         if reply.piece is not None and reply.piece.usage is not None:
             self.metering.wrote(model.name, reply.piece.usage)
 
-    async def while_there(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
-        """What some work gives. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
-        return await while_there(request.receive, b"", work)
+    async def while_there(self, request: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+        """The result of some work. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
+        return await while_there(_receive(request), None, work)
 
-    async def _run(self, batcher: Batcher, texts: Sequence[Text], request: Request) -> list[Reply]:
-        return await batcher.ask(texts, self.settings.limits.request_seconds, lambda: _gone(request))
+    async def _run(self, batcher: Batcher, texts: Sequence[Text], request: HttpRequest) -> list[Reply]:
+        return await batcher.ask(texts, self.settings.limits.request_seconds, lambda: disconnected(_receive(request)))
 
     async def _one_by_one(
-        self, generation_queue: GenerationQueue, model: ServedBundle, texts: Sequence[Text], request: Request
+        self, generation_queue: GenerationQueue, model: ServedBundle, texts: Sequence[Text], request: HttpRequest
     ) -> list[Reply]:
         sources: list[GenerationSource] = [partial(_answered, model, text) for text in texts]
         generations = generation_queue.begin(sources, self.settings.limits.request_seconds)
@@ -234,10 +236,9 @@ def _answered(model: ServedBundle, text: Text) -> Iterator[Reply]:
     yield from model.predict([text])
 
 
-async def _gone(request: Request) -> None:
-    """Returns when the client has hung up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _receive(request: HttpRequest) -> Receive:
+    assert request.receive is not None, "its body was read"
+    return request.receive
 
 
 def _broken(text: str) -> bool:

@@ -435,8 +435,8 @@ def test_where_the_request_is_the_reference_nobody_is_asked(model: Model, said: 
     call: Any = object()
 
     async def audited() -> None:
-        auditor = Auditor({"writer": served}, None, metering, 1.0, 1.0)  # type: ignore[arg-type]
-        auditor.consider("writer", paper, [Reply(said, 0.9)], call, "name: Lamp 7; colour: red; plug: yes")
+        auditor = Auditor(None, None, metering, 1.0, 1.0)  # type: ignore[arg-type]
+        auditor.consider(served, paper, [Reply(said, 0.9)], call, "name: Lamp 7; colour: red; plug: yes")
         while not audit_log.read_audit(paper).audits:
             await asyncio.sleep(0.005)
         await auditor.close()

@@ -26,11 +26,13 @@ from smidgen.cli import main
 from smidgen.core.errors import BundleError, EngineError, InputError
 from smidgen.flows import redaction_model
 from smidgen.flows.local_model import Model
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.privacy import border
 from smidgen.privacy.policy import policy_of
 from smidgen.server.app import create_app
-from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway import fallback
+from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.settings import ServeSettings
@@ -356,26 +358,30 @@ HTTP = (
 
 
 def ways_out(source: str) -> tuple[list[str], list[str]]:
-    """What is handed to each `Escalation` as its guard, and every call that sends: by an upstream, a transport or a client of its own."""
-    guards, sends = [], []
+    """Where upstreams are put together, what a `Fallback` asks, and every call that sends: by an upstream, a transport or a client of its
+    own."""
+    made, sends = [], []
     for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
-        if name.rpartition(".")[2] == "Escalation":
-            guards += [next((ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "guard"), "none")]
+        if name.rpartition(".")[2] in ("Escalation", "aside"):
+            made.append(name)
+        if name == "Fallback":
+            made += [ast.unparse(answer) for answer in call.args[:2]]
         owner, _, what = name.rpartition(".")
         if (what in SENDING and ("upstream" in owner or "transport" in owner)) or name in HTTP:
             sends.append(name)
-    return guards, sends
+    return made, sends
 
 
 def test_every_way_out_has_the_guard_before_it() -> None:
-    """Whoever makes another `Escalation`, for requests of the gateway's own, must hand the guard on: else they leave unchecked."""
+    """Whoever makes another `Escalation`, for requests of the gateway's own, must put the guard before it: else they leave unchecked."""
     room = Path(create_app.__code__.co_filename).parent
     found = {file.relative_to(room).as_posix(): ways_out(file.read_text(encoding="utf-8")) for file in sorted(room.rglob("*.py"))}
-    guards = {name: given for name, (given, _) in found.items() if given}
-    assert guards == {
-        "gateway/escalation.py": ["self.guard"],
-        "gateway/fallback.py": ["_guard(settings.privacy, metering, settings.limits.request_seconds)"],
+    assert {name: sorted(made) for name, (made, _) in found.items() if made} == {
+        "gateway/escalation.py": ["Escalation"],
+        "gateway/fallback.py": [
+            *("Escalation", "escalation.aside", "guarded(guard, cache or escalation)", "guarded(guard, escalation.aside())"),
+        ],
     }
     assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
         "gateway/escalation.py": ["upstream.send"],
@@ -384,10 +390,10 @@ def test_every_way_out_has_the_guard_before_it() -> None:
         "gateway/upstream.py": ["self._transport.handle_async_request"],
     }, "nobody else sends: both ask the guard first"
     bare = "Escalation(upstreams); escalation.upstreams[0].send(call); httpx.AsyncClient().get(url)"
-    assert ways_out(bare) == (["none"], ["escalation.upstreams[0].send", "httpx.AsyncClient"])
+    assert ways_out(bare) == (["Escalation"], ["escalation.upstreams[0].send", "httpx.AsyncClient"])
 
 
-def test_requests_of_the_gateways_own_ask_the_guard() -> None:
+def test_requests_of_the_gateways_own_ask_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
         asked = 0
 
@@ -399,10 +405,11 @@ def test_requests_of_the_gateways_own_ask_the_guard() -> None:
             """Nothing is held."""
 
     guard = Refusing()
-    whole = Escalation([], PATIENCE, ServerMetrics(), guard=guard)
-    for escalation in (whole, whole.aside()):
+    monkeypatch.setattr(fallback, "_guard", lambda privacy, metering, seconds: guard)
+    opened = fallback.open_fallback(ServeSettings(fallback=("http://127.0.0.1:1/v1",), fallback_model=("big",)), ServerMetrics())
+    for ask in (opened.answer, opened.audit):
         with pytest.raises(Unreachable):
-            asyncio.run(escalation.ask(UpstreamCall("GET", b"/models", b"", [], b"")))
+            asyncio.run(ask(UpstreamCall("GET", b"/models", b"", [], RequestBody(b""))))  # type: ignore[arg-type]
     assert guard.asked == 2
 
 

@@ -17,8 +17,9 @@ from tests.server.gateway.test_cache_semantic import letters
 
 from smidgen.gateway.answer_cache import AnswerCache, CacheLimits
 from smidgen.gateway.cache_rules import Sharing
-from smidgen.server.gateway.response_cache import CacheReply, ResponseCache, SimilarTexts
-from smidgen.server.gateway.upstream import NoGuard, UpstreamCall
+from smidgen.gateway.request_body import RequestBody
+from smidgen.server.gateway.response_cache import ResponseCache, SimilarTexts
+from smidgen.server.gateway.upstream import UpstreamAnswer, UpstreamCall
 from smidgen.server.http_request import RequestIdentity
 from smidgen.server.ops.prometheus import CacheMetrics
 
@@ -38,21 +39,21 @@ class Upstream:
     """One that writes into each answer whose request it was, as it came: the client cannot be told a thing that is another's."""
 
     def __init__(self, takes_others_keys: bool) -> None:
-        self.upstreams = (SimpleNamespace(model="big", takes_others_keys=takes_others_keys, waits=None),)
-        self.guard = NoGuard()
+        self.first: Any = SimpleNamespace(model="big", takes_others_keys=takes_others_keys, waits=None)
         self.asked = 0
 
-    async def sent(self, call: UpstreamCall) -> tuple[Any, httpx.Response]:
+    async def __call__(self, call: UpstreamCall) -> UpstreamAnswer:
         self.asked += 1
         message = {"role": "assistant", "content": json.dumps(whose(call))}
         body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-        return self.upstreams[0], httpx.Response(200, headers={"content-type": "application/json"}, stream=Whole(json.dumps(body).encode()))
+        headers = {"content-type": "application/json"}
+        return UpstreamAnswer(self.first, httpx.Response(200, headers=headers, stream=Whole(json.dumps(body).encode())))
 
 
 def whose(call: UpstreamCall) -> dict[str, Any]:
     """Who sent it, and what: all that separates requests, by the plain reading of them."""
-    assert isinstance(call.body, bytes)
-    body = json.loads(call.body)
+    assert isinstance(call.body, RequestBody)
+    body = json.loads(call.body.raw)
     ids = [body.get("user"), body.get("safety_identifier"), dict(call.headers).get(b"x-smidgen-user", b"").decode()]
     users = [one.strip() if isinstance(one, str) else one for one in ids]
     keys = [(name.decode(), value.decode().strip()) for name, value in call.headers if name in (b"authorization", b"x-api-key")]
@@ -84,12 +85,12 @@ def call_of(asked: dict[str, Any]) -> UpstreamCall:
     body |= {"model": "big", "messages": [{"role": "user", "content": asked["text"]}]} | ({"stream": True} if asked["stream"] else {})
     named = {b"x-smidgen-user": asked["header"], b"authorization": asked["key"], b"x-api-key": asked["other key"]}
     headers = [(name, value.encode()) for name, value in named.items() if value is not None]
-    return UpstreamCall(
-        "POST", b"/chat/completions", b"", [*headers, (b"cache-control", asked["cache-control"].encode())], json.dumps(body).encode()
-    )
+    headers += [(b"cache-control", asked["cache-control"].encode())]
+    sent = RequestBody(json.dumps(body).encode())
+    return UpstreamCall("POST", b"/chat/completions", b"", headers, sent, identity=RequestIdentity("req", ""))
 
 
-async def told(found: CacheReply) -> dict[str, Any]:
+async def told(found: UpstreamAnswer) -> dict[str, Any]:
     """What the client reads, whose request it was that was answered so."""
     content = b"".join([piece async for piece in found.response.aiter_raw()]).decode()
     if found.response.headers["content-type"] == "application/json":
@@ -105,11 +106,11 @@ async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semant
     memory, upstream = AnswerCache(CacheLimits(20, 100_000, 10_000, 60)), Upstream(apart)
     meter = CacheMetrics(CollectorRegistry(), memory)
     finding = SimilarTexts(letters, 0.8, meter) if semantic else None
-    cache = ResponseCache(upstream, memory, meter, sharing, similar_texts=finding)  # type: ignore[arg-type]
+    cache = ResponseCache(upstream, upstream.first, memory, meter, sharing, similar_texts=finding)
     hits = 0
     for one in asked:
         call = call_of(one)
-        found = await cache.ask(call, RequestIdentity("req", ""))
+        found = await cache(call)
         answer, mine = await told(found), whose(call)
         hits += found.cached
         if sharing == "user":

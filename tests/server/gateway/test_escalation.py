@@ -8,6 +8,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.gateway.escalation import Escalation, Unreachable
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
@@ -48,7 +49,7 @@ def asked(
         upstreams = [Scripted(number, outcome, key, own) for number, outcome in enumerate(outcomes, 1)]
         escalation = Escalation(upstreams, PATIENCE, ServerMetrics())
         try:
-            _, response = await escalation.ask(call)
+            response = (await escalation(call)).response
             found: int | Unreachable = response.status_code
             await response.aclose()
         except Unreachable as error:
@@ -61,7 +62,7 @@ def asked(
 
 
 def posted(tail: bytes) -> UpstreamCall:
-    return UpstreamCall("POST", tail, b"", [], b"{}")
+    return UpstreamCall("POST", tail, b"", [], RequestBody(b"{}"))
 
 
 @pytest.mark.parametrize("tail", DOING)
@@ -77,7 +78,7 @@ def test_what_one_upstream_may_have_done_no_other_is_asked_for(tail: bytes, erro
 def test_what_can_be_done_twice_the_next_is_asked_for(error: type[httpx.TransportError]) -> None:
     """At once where the first did not answer in time: it would be waited for as long again."""
     tries = 1 if issubclass(error, httpx.TimeoutException) else 3
-    for call in (posted(b"/chat/completions"), UpstreamCall("GET", b"/files", b"", [], b"")):
+    for call in (posted(b"/chat/completions"), UpstreamCall("GET", b"/files", b"", [], RequestBody(b""))):
         assert asked(call, error, 200) == ([tries, 1], 200)
 
 
@@ -137,11 +138,11 @@ def test_a_body_that_has_begun_to_flow_is_sent_once() -> None:
 
 
 def test_requests_that_are_lost_long_after_they_were_sent_take_no_upstream_from_others_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, go = Scripted(1, 200), asyncio.Event()
+    one, go, late = Scripted(1, 200), asyncio.Event(), RequestBody(b"slow")
     send = one.send
 
     async def slowly(call: UpstreamCall) -> httpx.Response:
-        if call.body == b"slow":
+        if call.body is late:
             one.asked += 1
             await go.wait()
             raise httpx.ReadTimeout("nothing came")
@@ -151,13 +152,13 @@ def test_requests_that_are_lost_long_after_they_were_sent_take_no_upstream_from_
 
     async def run() -> list[object]:
         escalation = Escalation([one], PATIENCE, ServerMetrics())
-        slow = [asyncio.ensure_future(escalation.ask(UpstreamCall("POST", b"/chat/completions", b"", [], b"slow"))) for _ in range(10)]
+        slow = [asyncio.create_task(escalation(UpstreamCall("POST", b"/chat/completions", b"", [], late))) for _ in range(10)]
         while one.asked < 10:
             await asyncio.sleep(0)
-        await escalation.ask(posted(b"/chat/completions"))
+        await escalation(posted(b"/chat/completions"))
         go.set()
         lost = await asyncio.gather(*slow, return_exceptions=True)
-        _, response = await escalation.ask(posted(b"/chat/completions"))
+        response = (await escalation(posted(b"/chat/completions"))).response
         assert response.status_code == 200
         await escalation.close()
         return list(lost)

@@ -18,7 +18,6 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
 from smidgen.flows.local_model import Model
 from smidgen.server.gateway import response_stream
-from smidgen.server.gateway.local_answer import stream_with_facts
 from smidgen.store import usage_records
 from smidgen.usage.daily_budget import today
 
@@ -181,18 +180,3 @@ def last(stream: bytes) -> dict[str, Any]:
     """The last event of a stream that holds something."""
     found: dict[str, Any] = json.loads([line for line in stream.splitlines() if line.startswith(b"data: {")][-1].removeprefix(b"data: "))
     return found
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [b"", DONE, b'data: {"error":{"message":"x"}}\n\n', chunk("a") + b'data: {"error":{"message":"x"}}\n\n', b": nothing\n\n"],
-    ids=["empty", "no event", "an error", "an error at the end", "a comment"],
-)
-def test_a_stream_without_an_end_is_left_as_it_is(stream: bytes) -> None:
-    assert stream_with_facts(stream, {"cost": 1}) == stream
-
-
-def test_a_text_may_look_like_an_event() -> None:
-    found = stream_with_facts(chunk("say data: [DONE] and\n\ndata: {}") + DONE, {"cost": 1})
-    assert last(found)["choices"][0]["delta"]["content"] == "say data: [DONE] and\n\ndata: {}"
-    assert last(found)["smidgen"] == {"cost": 1} and found.endswith(DONE)

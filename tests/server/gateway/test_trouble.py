@@ -20,6 +20,7 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import Requester, RetryPolicy
 from smidgen.server.gateway.escalation import Escalation, Unreachable
 from smidgen.server.gateway.fallback import fallback_targets
@@ -83,12 +84,12 @@ def test_retry_after_is_waited_for_and_a_wait_too_long_is_not(upstream: Upstream
         waits = UpstreamLimits(connect=5.0, read=5.0, whole=5.0, most=1000)
         one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=waits, connections=4)
         escalation = Escalation([one], RetryPolicy(tries=3, first=0.5, total=20.0), ServerMetrics(), sleep)
-        call = UpstreamCall("POST", b"/chat/completions", b"", [], b'{"model": "support"}', renamed=True)
+        call = UpstreamCall("POST", b"/chat/completions", b"", [], RequestBody(b'{"model": "support"}'), renamed=True)
         statuses = []
         for retry_after in ("7", "21"):
             upstream.script = [Said(status=429, headers={"Retry-After": retry_after})]
             try:
-                _, response = await escalation.ask(call)
+                response = (await escalation(call)).response
                 statuses.append(response.status_code)
                 await response.aclose()
             except Unreachable as error:
@@ -197,7 +198,7 @@ def test_a_fault_of_this_side_does_not_open_the_breaker(
         monkeypatch.setattr(one, "send", broken)
         for _ in range(6):
             with pytest.raises(Unreachable):
-                await asked.ask(UpstreamCall("POST", b"/chat/completions", b"", [], b"{}"))
+                await asked(UpstreamCall("POST", b"/chat/completions", b"", [], RequestBody(b"{}")))
         assert one.breakers.allows(Requester())
         await asked.close()
 

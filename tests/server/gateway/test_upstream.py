@@ -10,6 +10,7 @@ import httpx
 import pytest
 from tests.upstream_stub import Said, upstream_stub
 
+from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway import transport
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
 
@@ -69,7 +70,7 @@ async def _answers(url: str, times: int) -> list[int]:
     statuses = []
     try:
         for _ in range(times):
-            response = await one.send(UpstreamCall("POST", b"/chat/completions", b"a=1", [], json.dumps(body).encode()))
+            response = await one.send(UpstreamCall("POST", b"/chat/completions", b"a=1", [], RequestBody(json.dumps(body).encode())))
             async for _piece in response.aiter_raw():
                 pass
             await response.aclose()

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from tests.upstream_stub import WHOLE, chunk
 
-from smidgen.server import request_state
+from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
 from smidgen.server.gateway.upstream import UpstreamCall
 from smidgen.server.gateway.upstream_cost import UpstreamCosts
-from smidgen.server.request_state import OTHER_MODEL, UsageRecord
+from smidgen.server.usage_record import OTHER_MODEL, UsageRecord
 from smidgen.store.usage_records import UsageTotals
 
 OWN = UpstreamCosts(UpstreamPrices([UpstreamPrice("big", 1.0, 2.0)]), ["big"])
@@ -40,14 +40,15 @@ def took(*pieces: bytes, status: int = 200, tail: bytes = b"/chat/completions", 
     """What goes onto the usage record of a request that is answered so, to its last piece."""
     response = httpx.Response(status, headers={"content-type": kind, **more}, stream=Pieces(list(pieces)))
 
+    record = UsageRecord("2026-03-01")
+
     async def passed() -> bytes:
-        watched = OWN.watched(response, UpstreamCall("POST", tail, b"", [], BODY, renamed=True), "big")
+        watched = OWN.watched(response, UpstreamCall("POST", tail, b"", [], RequestBody(BODY), renamed=True, usage=record), "big")
         seen = [piece async for piece in watched.aiter_raw()]
         await watched.aclose()
         return b"".join(seen)
 
-    with request_state.recording_usage(UsageRecord("2026-03-01")) as record:
-        assert asyncio.run(passed()) == b"".join(pieces), "it goes on as it came"
+    assert asyncio.run(passed()) == b"".join(pieces), "it goes on as it came"
     return record.paid
 
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from tests.eventually import eventually
 
 from smidgen.core.errors import RequestError
-from smidgen.server.http_request import REQUEST_ID_KEY
+from smidgen.server.http_request import HttpRequest
 from smidgen.server.ops.wall_clock import WallClock
 from smidgen.server.traffic.captured_request import CapturedRequest, CaptureMemory, RequestCollector
 from smidgen.server.traffic.recorder import Recorder
@@ -168,8 +168,9 @@ def test_what_became_of_requests_outlives_the_process(held: tuple[TrafficStore, 
 
 def collected(room: CaptureMemory, id: str) -> CapturedRequest:
     """A request of a usual size, as the door hands it on."""
-    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], REQUEST_ID_KEY: id}
-    one = RequestCollector(scope, room)
+    request = HttpRequest({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []})
+    request.id = id
+    one = RequestCollector(request, room)
     asked, answered = b"x" * 600, b"y" * 400
 
     async def receive() -> dict[str, Any]:
@@ -179,13 +180,13 @@ def collected(room: CaptureMemory, id: str) -> CapturedRequest:
         pass
 
     async def pass_through() -> None:
-        await one.receiving(receive)()
+        await request.read(receive)
         sending = one.sending(send, lambda: None)
         await sending({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")] * 8})
         await sending({"type": "http.response.body", "body": answered})
 
     asyncio.run(pass_through())
-    return one.done((), {})
+    return one.done({})
 
 
 def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,16 +29,15 @@ from smidgen.core.replies import NOT_COMPARABLE, Reply
 from smidgen.flows.certify import certificate_status, losses
 from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.request_body import parsed
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.routing_decision import segment_of
 from smidgen.gateway.upstreams import PASSING_STATUSES
-from smidgen.server import request_state
-from smidgen.server.gateway.escalation import Escalation, Unreachable
-from smidgen.server.gateway.upstream import UpstreamCall
+from smidgen.server.gateway.escalation import Unreachable
+from smidgen.server.gateway.upstream import Upstream, UpstreamAnswerer, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.usage_account import AccountWriter
-from smidgen.server.request_state import UsageRecord
 from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.usage_record import UsageRecord
 from smidgen.store.traffic.records import AuditAnswer
 from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.usage import daily_budget as budgets
@@ -64,8 +63,8 @@ class Auditor:
     """Draws and runs audits of local answers.
 
     Args:
-        models: the bundles by their names.
-        escalation: the upstream that audits ask: the first one, for another's model is not the reference.
+        answer: asks the reference.
+        reference: the upstream that it asks: the first one, for another's model is not the reference.
         metering: counts audits by what became of them.
         share: of the answers given under a certificate against the large model, 0..1.
         seconds: longest that a request to an upstream may take; an audit no longer than `LONGEST_SECONDS`.
@@ -76,8 +75,8 @@ class Auditor:
 
     def __init__(
         self,
-        models: Mapping[str, ServedBundle],
-        escalation: Escalation,
+        answer: UpstreamAnswerer,
+        reference: Upstream,
         metering: ServerMetrics,
         share: float,
         seconds: float,
@@ -85,7 +84,7 @@ class Auditor:
         account_writer: AccountWriter | None = None,
         keep: Callable[[AuditAnswer], None] | None = None,
     ) -> None:
-        self._models, self._escalation, self._metering, self._share = models, escalation, metering, share
+        self._answer, self._reference, self._metering, self._share = answer, reference, metering, share
         self._seconds = min(seconds, LONGEST_SECONDS)
         self._chance = chance or random.SystemRandom()
         self._account_writer, self._keep = account_writer, keep
@@ -107,11 +106,11 @@ class Auditor:
 
     def _left_alone(self, paper: Certificate, call: UpstreamCall) -> bool:
         """Whether the upstream is, for it failed again and again."""
-        return paper.reference.kind == "model" and self._escalation.upstreams[0].breakers.seconds_left(call.asker) > 0
+        return paper.reference.kind == "model" and self._reference.breakers.seconds_left(call.requester) > 0
 
     def consider(
         self,
-        bundle: str,
+        model: ServedBundle,
         paper: Certificate | None,
         replies: Sequence[Reply],
         call: UpstreamCall,
@@ -122,7 +121,7 @@ class Auditor:
         """Draw, and audit this answer where it is drawn. Returns at once.
 
         Args:
-            bundle: who answered.
+            model: who answered. It may have been replaced when the audit has its answer.
             paper: the certificate that it was answered under; None where there was none.
             replies: what was answered.
             call: the request as it would have escalated.
@@ -130,9 +129,8 @@ class Auditor:
             id: of the request, where no other can have it; empty where one could: then the answer is not kept.
             drawn: whether it is, by `draws`.
         """
-        if len(replies) != 1 or paper is None or not (drawn or self.draws(bundle, paper, call)):
+        if len(replies) != 1 or paper is None or not (drawn or self.draws(model.name, paper, call)):
             return
-        model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
         folder = getattr(model, "folder", None)
         if folder is None:
             return
@@ -148,9 +146,9 @@ class Auditor:
         )
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
-        read = parsed(call.body) if paper.by and isinstance(call.body, bytes) else None
+        read = call.body.json if paper.by and isinstance(call.body, RequestBody) else None
         segment = segment_of(paper.by, replies[0], read or {})
-        self._last = loop.create_task(self._taken_in(bundle, folder, paper, segment, asking, record, self._last))
+        self._last = loop.create_task(self._taken_in(model.name, folder, paper, segment, asking, record, self._last))
         self._turns.add(self._last)
         self._last.add_done_callback(self._turns.discard)
 
@@ -168,12 +166,11 @@ class Auditor:
 
     async def _loss(self, model: ServedBundle, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str) -> _Found:
         """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
-        named: object = self._escalation.upstreams[0].model
-        if not call.renamed and isinstance(call.body, bytes):  # taken from another model, which is asked under its own name
-            named = (parsed(call.body) or {}).get("model")
+        named: object = self._reference.model
+        if not call.renamed and isinstance(call.body, RequestBody):  # taken from another model, which is asked under its own name
+            named = call.body.model
             record.meant(model.name, named)
-        with request_state.recording_usage(record):
-            said, without = await self._said_of(call)
+        said, without = await self._said_of(replace(call, usage=record))
         if without:
             return 0.0, without
         if said is not None and id and self._keep is not None and isinstance(named, str):
@@ -242,7 +239,7 @@ class Auditor:
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
         try:
             async with asyncio.timeout(self._seconds):
-                _, response = await self._escalation.ask(replace(call, headers=plain))
+                response = (await self._answer(replace(call, headers=plain))).response
                 try:
                     if response.status_code != 200:
                         return "", _UNANSWERED, response.status_code in PASSING_STATUSES

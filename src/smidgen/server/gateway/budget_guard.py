@@ -17,9 +17,8 @@ from prometheus_client.registry import Collector
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, UsageEventFilter, asking_for_usage
 from smidgen.gateway.headers import client_key
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import TAKEN_STATUSES
-from smidgen.privacy.request_masking import read_once
-from smidgen.server import request_state
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
 from smidgen.server.gateway.prices import upstream_prices as prices_of
 from smidgen.server.gateway.response_stream import JSON_TYPE, changed_in_passing, read_in_passing, with_cost
@@ -136,14 +135,14 @@ class BudgetGuard:
         """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
         if token_bound.is_free(call.method, call.tail):
             return None
-        read = read_once(call.body) if isinstance(call.body, bytes) else None
-        if read is None or not isinstance(call.body, bytes):
+        read = call.body.unambiguous if isinstance(call.body, RequestBody) else None
+        if read is None or not isinstance(call.body, RequestBody):
             return BudgetRefusal("cost", "it is no JSON that can be read in one way, and what it costs is not known")
         model = upstream.model if call.renamed else read.get("model")
         price = self._plan.prices.of(model) if isinstance(model, str) else None
         if price is None or not isinstance(model, str):
             return BudgetRefusal("cost", "its model has no price")
-        most = token_bound.token_bound(call.tail, read, len(call.body), self._plan.unsaid)
+        most = token_bound.token_bound(call.tail, read, len(call.body.raw), self._plan.unsaid)
         if isinstance(most, str):
             return BudgetRefusal("cost", most)
         scopes = (ALL, self._plan.budget.key_scope(client_key(call.headers)), self._scopes.get(spelt(model), "model:other"))
@@ -157,7 +156,8 @@ class BudgetGuard:
             self._metering.over_budget.labels(held.scope).inc()
             whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
             return BudgetRefusal("budget", f"{whose} for today does not hold what it may cost")
-        return BudgetHold(self, held, price, call.body, asking_for_usage(call.tail, call.body, read))
+        wishing = asking_for_usage(call.tail, call.body.raw, read)
+        return BudgetHold(self, held, price, call, None if wishing is None else RequestBody(wishing))
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
         """Set it aside. Where the client goes meanwhile, it is let go again."""
@@ -205,13 +205,16 @@ class BudgetHold:
         budget_guard: what it is out of.
         held: how much it is.
         price: of the model that is asked.
-        body: the request's.
-        wishing: the same with the wish that the stream says its usage, where it does not ask for that itself.
+        call: the request.
+        wishing: its body with the wish that the stream says its usage, where it does not ask for that itself.
     """
 
-    def __init__(self, budget_guard: BudgetGuard, held: Reservation, price: UpstreamPrice, body: bytes, wishing: bytes | None) -> None:
-        self._budget_guard, self._held, self._price, self._size, self._wishing = budget_guard, held, price, len(body), wishing
-        self._record = request_state.current_usage()
+    def __init__(
+        self, budget_guard: BudgetGuard, held: Reservation, price: UpstreamPrice, call: UpstreamCall, wishing: RequestBody | None
+    ) -> None:
+        self._budget_guard, self._held, self._price, self._wishing = budget_guard, held, price, wishing
+        self._size = len(call.body.raw) if isinstance(call.body, RequestBody) else 0
+        self._record = call.usage
         self._over = False
 
     def leaving(self, call: UpstreamCall) -> UpstreamCall:

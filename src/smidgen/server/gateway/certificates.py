@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from starlette.types import Scope
 
 from smidgen.core.replies import Reply
 from smidgen.flows.certify.certificate_status import AuditEvidence, StandingReader, evidence, read_standing, standing_reader
@@ -18,66 +17,23 @@ from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
-# The model that answers the request at hand, by its name, and the voucher of that very model.
+# The certificate of each model that is open. One that took another's place has its own, beside its own bundle.
 
-_NOTE = "voucher"
-
-
-class AnsweringBundles(Mapping[str, ServedBundle]):
-    """The models by their names: of a request that has begun, the one that it began with. Asked in the event loop alone."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def __getitem__(self, name: str) -> ServedBundle:
-        """The model that answers to this name. Raises KeyError where there is none."""
-        if name not in self._service.models:
-            raise KeyError(name)
-        return self._service.find(name)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether a bundle has this name; no request is bound to it by that."""
-        return name in self._service.models
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._service.models))
-
-    def __len__(self) -> int:
-        return len(self._service.models)
+_NOTE = "certificate"
 
 
-class BundleCertificates(Mapping[str, StandingReader]):
-    """Of those models. A model that took another's place has its own certificate, beside its own bundle. Each is kept as long as its model
-    is open, and no model is kept for it."""
+def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
+    """The certificate of a model. It is kept as long as its model is open, and no model is kept for it."""
+    return service.noted(
+        model,
+        _NOTE,
+        lambda made: standing_reader(getattr(made, "folder", None), made.manifest, large_model_names(service.settings.fallback)),
+    )
 
-    def __init__(self, service: Service) -> None:
-        self._service, self._answering = service, AnsweringBundles(service)
-        self._large = large_model_names(service.settings.fallback)
-        self.present()
 
-    def __getitem__(self, name: str) -> StandingReader:
-        """The voucher of the bundle that answers to this name. Raises KeyError where there is none."""
-        return self._of(self._answering[name])
-
-    def __contains__(self, name: object) -> bool:
-        """Whether a bundle has this name; no request is bound to it by that."""
-        return name in self._answering
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._answering)
-
-    def __len__(self) -> int:
-        return len(self._answering)
-
-    def present(self) -> dict[str, StandingReader]:
-        """Those of the models that answer new requests now. No request is bound to them by that, and any thread may ask."""
-        return {name: self._of(model) for name, model in list(self._service.models.items())}
-
-    def _of(self, model: ServedBundle) -> StandingReader:
-        return self._service.noted(model, _NOTE, self._made)
-
-    def _made(self, model: ServedBundle) -> StandingReader:
-        return standing_reader(getattr(model, "folder", None), model.manifest, self._large)
+def present_certificates(service: Service) -> dict[str, StandingReader]:
+    """Those of the models that answer new requests now, by their names. Any thread may ask."""
+    return {name: certificate_of(service, model) for name, model in list(service.models.items())}
 
 
 def large_model_names(fallback: FallbackSettings) -> frozenset[str] | None:
@@ -86,33 +42,18 @@ def large_model_names(fallback: FallbackSettings) -> frozenset[str] | None:
     return frozenset({fallback.models[0], *fallback.reference_models}) if fallback.models else None
 
 
-# Judging from within: the gateway's door lends a face its view of the certificates, where a reply has several answers to be judged each
-# by itself.
-
-_CERTIFICATES_KEY = "smidgen.judge"
-
-
 @dataclass(frozen=True, slots=True)
 class RequestCertificates:
-    """The certificates of the bundles by their names, and the quality that the request asks for; None where it asks for none."""
+    """The certificates as a face sees them whose reply has several answers, each judged by itself; and the quality that the request asks
+    for, None where it asks for none."""
 
-    vouchers: Mapping[str, StandingReader]
+    service: Service
     quality: float | None = None
 
-    async def ruling(self, bundle: str, reply: Reply) -> RoutingDecision:
+    async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
         """Whether a bundle's certificate holds now and covers this reply. A request that tells no segment has none."""
-        return rulings.decision_after(await read_standing(self.vouchers[bundle]), RequestedModel(bundle, self.quality), [reply], {})
-
-
-def attach_certificates(scope: Scope, judge: RequestCertificates) -> None:
-    """Let whoever answers this request have it."""
-    scope[_CERTIFICATES_KEY] = judge
-
-
-def attached_certificates(scope: Scope) -> RequestCertificates | None:
-    """The one that was lent; None where there is no gateway."""
-    found = scope.get(_CERTIFICATES_KEY)
-    return found if isinstance(found, RequestCertificates) else None
+        standing = await read_standing(certificate_of(self.service, model))
+        return rulings.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
 
 
 # How the certificates of the served bundles stand, and what their audits have come to, for Prometheus.
@@ -128,11 +69,10 @@ _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is
 
 
 class CertificateGauge(Collector):
-    """Read anew each time it is asked for; what cannot be read is left out. `vouchers` gives those of now: this runs in a thread of its
-    own, and binds no request to a model."""
+    """Read anew each time it is asked for; what cannot be read is left out. `present` gives those of now, in any thread."""
 
-    def __init__(self, vouchers: Callable[[], Mapping[str, StandingReader]]) -> None:
-        self._vouchers = vouchers
+    def __init__(self, present: Callable[[], Mapping[str, StandingReader]]) -> None:
+        self._present = present
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The names: nothing is read for that."""
@@ -143,8 +83,8 @@ class CertificateGauge(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
         states, *numbers = families = list(self.describe())
-        for name, vouch in self._vouchers().items():
-            found = vouch()
+        for name, look in self._present().items():
+            found = look()
             for state in CertificateState:
                 states.add_metric((name, state.value), float(state is found.state))
             if found.certificate is None:

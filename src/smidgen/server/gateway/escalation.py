@@ -14,10 +14,11 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import retry_after
 from smidgen.gateway.headers import Headers
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
 from smidgen.server.errors import failure
 from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
-from smidgen.server.gateway.upstream import NoGuard, OutgoingGuard, Upstream, UpstreamCall
+from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
 from smidgen.server.gateway.upstream_cost import UpstreamCosts
 from smidgen.server.http_request import StreamedBody
 from smidgen.server.ops.prometheus import ServerMetrics
@@ -108,7 +109,6 @@ class Escalation:
         patience: how often and how long.
         metering: counts errors and retries, and shows the breakers.
         sleep: waits so many seconds.
-        guard: decides how a request leaves; by default as it came.
         budget_guard: what may be spent; None for no end.
         costs: what answers take, for the account; None where none is kept. With a budget, the guard says it.
     """
@@ -119,20 +119,17 @@ class Escalation:
         patience: RetryPolicy,
         metering: ServerMetrics,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        guard: OutgoingGuard | None = None,
         budget_guard: BudgetGuard | None = None,
         costs: UpstreamCosts | None = None,
     ) -> None:
         self.upstreams = tuple(upstreams)
         self.budget_guard, self.costs = budget_guard, costs
         self._patience, self._metering, self._sleep = patience, metering, sleep
-        self.guard = guard or NoGuard()
         for upstream in self.upstreams:
             metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breakers.all))
 
     async def close(self) -> None:
         """Let all connections go."""
-        self.guard.close()
         for upstream in self.upstreams:
             await upstream.close()
         if self.budget_guard is not None:
@@ -141,18 +138,10 @@ class Escalation:
     def aside(self) -> Escalation:
         """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
         once = RetryPolicy(tries=1)
-        return Escalation(
-            self.upstreams[:1], once, self._metering, self._sleep, guard=self.guard, budget_guard=self.budget_guard, costs=self.costs
-        )
+        return Escalation(self.upstreams[:1], once, self._metering, self._sleep, self.budget_guard, self.costs)
 
-    async def ask(self, call: UpstreamCall) -> tuple[Upstream, httpx.Response]:
-        """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
-        leaving = await self.guard.leaving(call)
-        upstream, response = await self.sent(leaving.call)
-        return upstream, leaving.back(response)
-
-    async def sent(self, call: UpstreamCall) -> tuple[Upstream, httpx.Response]:
-        """The same of a request as it leaves: the guard has let it go, and the response is as it came. Raises Unreachable."""
+    async def __call__(self, call: UpstreamCall) -> UpstreamAnswer:
+        """The answer of the first that gives one. Raises Unreachable."""
         course = _EscalationCourse()
         for upstream in self.upstreams:
             if course.done:
@@ -164,9 +153,9 @@ class Escalation:
                 self._noted(upstream, call, course) if self.budget_guard is None else self._paid(self.budget_guard, upstream, call, course)
             )
             if response is not None:
-                return upstream, response
+                return UpstreamAnswer(upstream, response)
         if course.refusal is not None and not (call.replaceable or course.done):
-            return course.refusal
+            return UpstreamAnswer(*course.refusal)
         raise _unreachable(course)
 
     async def _noted(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
@@ -204,10 +193,10 @@ class Escalation:
 
     async def _asked(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
         """The response of one upstream, with all its tries. The breakers are told once what came of them, whatever that was."""
-        asker = call.asker
-        allowed = upstream.breakers.allows(asker)
+        requester = call.requester
+        allowed = upstream.breakers.allows(requester)
         if allowed is None:
-            left = upstream.breakers.seconds_left(asker)
+            left = upstream.breakers.seconds_left(requester)
             course.after = left if course.after is None else min(course.after, left)
             course.kinds.append("open")
             course.reasons.append(f"{upstream.name}: it is left alone for {left:.0f} s more, for it failed again and again")
@@ -258,7 +247,7 @@ class Escalation:
                 health.failed = True
             else:
                 health.answered = True
-            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
+            if upstream.refuses(status) and isinstance(call.body, RequestBody) and (call.replaceable or upstream is not self.upstreams[-1]):
                 return await _refused(upstream, response)
             sendable = not (isinstance(call.body, StreamedBody) and call.body.begun)
             if status not in PASSING_STATUSES or not sendable or not (call.repeatable or call.replaceable or status in UNTAKEN_STATUSES):
@@ -277,7 +266,7 @@ class Escalation:
             if not isinstance(error, _OWN):
                 health.failed = not isinstance(error, _UNSENT)
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, StreamedBody) and call.body.begun)
-            again = unsent or (call.repeatable and isinstance(call.body, bytes))
+            again = unsent or (call.repeatable and isinstance(call.body, RequestBody))
             if isinstance(error, httpx.TimeoutException):
                 # One that took it and is silent would be waited for as long again: the next is asked at once.
                 seconds = upstream.waits.connect if unsent else upstream.waits.read

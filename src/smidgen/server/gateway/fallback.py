@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from smidgen.core.errors import InputError
 from smidgen.gateway import upstreams as upstreams_module
@@ -12,10 +13,13 @@ from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server import secrets_file
 from smidgen.server.gateway.budget_guard import BudgetGuard, budget_plan, warn_of_old_prices
 from smidgen.server.gateway.escalation import Escalation
-from smidgen.server.gateway.upstream import OutgoingGuard, Upstream, UpstreamLimits
+from smidgen.server.gateway.upstream import NoGuard, OutgoingGuard, Upstream, UpstreamAnswerer, UpstreamLimits, guarded
 from smidgen.server.gateway.upstream_cost import upstream_costs
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from smidgen.server.gateway.response_cache import ResponseCache
 
 KEY_ENV = "SMIDGEN_FALLBACK_KEY"
 _WHOLE_SECONDS = 3600.0
@@ -88,8 +92,48 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
     ]
 
 
-def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None = None) -> Escalation:
-    """The upstreams, ready to be asked, and the budget for it. Raises as `fallback_targets`, `budget_plan` and `BudgetGuard` do."""
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The large model, ready to be asked.
+
+    Attributes:
+        answer: answers calls: past the privacy border, from the cache or else from the first upstream that answers.
+        audit: answers the calls of audits: past the same border, the first upstream alone, asked once, for the same money.
+        escalation: the upstreams.
+        guard: the privacy border.
+        cache: None where none is kept.
+    """
+
+    answer: UpstreamAnswerer
+    audit: UpstreamAnswerer
+    escalation: Escalation
+    guard: OutgoingGuard
+    cache: ResponseCache | None = None
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """In the order in which they are asked."""
+        return self.escalation.upstreams
+
+    async def close(self) -> None:
+        """Let go all that is held."""
+        if self.cache is not None:
+            self.cache.close()
+        self.guard.close()
+        await self.escalation.close()
+
+
+def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None = None) -> Fallback:
+    """The fallback as it was asked for. Nothing reaches an upstream but past the privacy border: who else is to answer calls is put
+    between here. Raises as `fallback_targets`, `budget_plan`, `BudgetGuard` and `open_cache` do."""
+    escalation = _escalation(settings, metering, patience)
+    guard = _guard(settings.privacy, metering, settings.limits.request_seconds)
+    cache = _cache(settings, metering, escalation)
+    return Fallback(guarded(guard, cache or escalation), guarded(guard, escalation.aside()), escalation, guard, cache)
+
+
+def _escalation(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None) -> Escalation:
+    """The upstreams, and the budget for them."""
     planned = budget_plan(settings)
     waits = UpstreamLimits(
         connect=settings.fallback.connect_seconds,
@@ -117,16 +161,24 @@ def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: Re
         upstreams,
         patience or RetryPolicy(total=settings.fallback.retry_seconds),
         metering,
-        guard=_guard(settings.privacy, metering, settings.limits.request_seconds),
         budget_guard=budget_guard,
         costs=upstream_costs(settings.fallback.models, settings.budget) if settings.logs.account else None,
     )
 
 
-def _guard(privacy: PrivacySettings, metering: ServerMetrics, seconds: float) -> OutgoingGuard | None:
+def _cache(settings: ServeSettings, metering: ServerMetrics, escalation: Escalation) -> ResponseCache | None:
+    """The cache of upstreams' answers. It is only loaded where the owner asked for it."""
+    if not settings.cache.on:
+        return None
+    from smidgen.server.gateway.response_cache import open_cache
+
+    return open_cache(settings, metering.registry, escalation, escalation.upstreams[0])
+
+
+def _guard(privacy: PrivacySettings, metering: ServerMetrics, seconds: float) -> OutgoingGuard:
     """What stands at the border; its model is only loaded where there is a policy."""
     if not privacy.on:
-        return None
+        return NoGuard()
     from smidgen.flows import redaction_model
     from smidgen.server.gateway.privacy_guard import PrivacyGuard
 

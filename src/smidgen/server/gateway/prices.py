@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.errors import InputError
-from smidgen.gateway.answer_ending import texts_of
 from smidgen.gateway.answer_reading import AnswerUsage
 from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server.reply_json import token_count
@@ -146,14 +145,6 @@ def texts_to_read(body: Mapping[str, Any]) -> str:
     return "\n".join(
         str(piece.get("text", "")) for part in pieces if isinstance(part, list) for piece in part if isinstance(piece, Mapping)
     )
-
-
-def written_text(body: Mapping[str, Any]) -> str:
-    """The text of an answer's choices, or of a response's items."""
-    if body.get("object") == "response":
-        return "".join(text for text, told in texts_of(body) if told)
-    choices = body.get("choices", ())
-    return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
 
 
 # What requests to a bundle take where the large model answers them, as its upstream counts: what a local answer saved is reckoned by

@@ -22,9 +22,10 @@ import httpx
 
 from smidgen.core.errors import EngineError, RedactionError, shown
 from smidgen.gateway.headers import answer_headers, impersonal_headers
+from smidgen.gateway.request_body import RequestBody
 from smidgen.privacy.border import Border, MaskedRequest, RequestTooLong
 from smidgen.privacy.policy import FILE, Action
-from smidgen.privacy.request_masking import MASKED_PATHS, read_once
+from smidgen.privacy.request_masking import MASKED_PATHS
 from smidgen.privacy.request_structure import UnknownParts, unknown_parts
 from smidgen.privacy.restoring import json_bytes, restorer
 from smidgen.server.gateway.escalation import Unreachable
@@ -225,17 +226,17 @@ class PrivacyGuard:
         """The request as it may leave, and its answer with the values back. Raises Withheld."""
         headers = impersonal_headers(call.headers)
         await self._check_address(call)
-        if call.body == b"":
-            return OutgoingCall(replace(call, headers=headers))
+        if isinstance(call.body, RequestBody) and not call.body.raw:
+            return OutgoingCall(replace(call, headers=headers, came=call))
         tail = call.tail.decode("latin-1")
         coded = any(name.lower() == b"content-encoding" for name, _ in call.headers)
-        readable = call.method == "POST" and tail in MASKED_PATHS and isinstance(call.body, bytes) and not coded
-        read = read_once(call.body) if readable and isinstance(call.body, bytes) else None
+        readable = call.method == "POST" and tail in MASKED_PATHS and not coded
+        read = call.body.unambiguous if readable and isinstance(call.body, RequestBody) else None
         if read is None:
             if self._border.policy.of(FILE) is not Action.ALLOW:
                 self._count(Counter({FILE: 1}), Action.BLOCK)
                 raise self._withheld_unread("a body that is no JSON of a known route")
-            return OutgoingCall(replace(call, headers=headers))
+            return OutgoingCall(replace(call, headers=headers, came=call))
         masked = await self._asked(call, partial(self._border.masked, read))
         self._count(masked.counts)
         if masked.unread and FILE in masked.blocked:
@@ -243,9 +244,10 @@ class PrivacyGuard:
         if masked.blocked:
             raise self._blocked(masked.blocked)
         if masked.body is None:
-            return OutgoingCall(replace(call, headers=headers))
+            return OutgoingCall(replace(call, headers=headers, came=call))
         plain = [*((name, value) for name, value in headers if name != b"accept-encoding"), (b"accept-encoding", b"identity")]
-        return OutgoingCall(replace(call, headers=plain, body=json_bytes(masked.body)), partial(_restored, tail, masked))
+        body = RequestBody(json_bytes(masked.body))
+        return OutgoingCall(replace(call, headers=plain, body=body, came=call), partial(_restored, tail, masked))
 
     async def _check_address(self, call: UpstreamCall) -> None:
         """Raise Withheld where the path or the query names what must not leave: neither can be masked."""
@@ -259,7 +261,7 @@ class PrivacyGuard:
     async def _asked(self, call: UpstreamCall, work: Callable[..., T]) -> T:
         """What some work of the border gives, which takes seconds and what is called between its parts. Raises Withheld for whatever it
         raises, and where it is not done in time."""
-        client = call.asker.client
+        client = call.requester.client
         turn = FairTurn(self._turns, client, time.monotonic() + self._seconds)
 
         def taken() -> T:

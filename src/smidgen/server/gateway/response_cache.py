@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,10 +36,9 @@ from smidgen.gateway.cache_rules import (
 )
 from smidgen.gateway.headers import Headers, header_text
 from smidgen.gateway.near_matches import differ
-from smidgen.privacy.request_masking import read_once
-from smidgen.server.gateway.escalation import Escalation
+from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.prices import UpstreamPrices, upstream_prices
-from smidgen.server.gateway.upstream import Upstream, UpstreamCall
+from smidgen.server.gateway.upstream import FROM_CACHE, Upstream, UpstreamAnswer, UpstreamAnswerer, UpstreamCall
 from smidgen.server.http_request import RequestIdentity
 from smidgen.server.openai.event_stream import HEADERS
 from smidgen.server.ops import prometheus
@@ -54,34 +53,21 @@ if TYPE_CHECKING:
 
 # The cache before the way out: an answer that was given before, to the same scope, is given again; what is new is asked, and kept.
 #
-# It stands behind the guard of what leaves: a request that may not leave is not answered from here either, and what was masked is
+# It stands behind the privacy border: a request that may not leave is not answered from here either, and what was masked is
 # masked in all that is kept. Whatever fails here, the request goes upstream as it would have without.
 
-FROM_CACHE = "from the cache"
 _CACHE_NAME = "smidgen"
 """This cache in the header `Cache-Status` (RFC 9211)."""
 
 
 @dataclass(frozen=True, slots=True)
-class CacheReply:
-    """How a request was answered: by whom, the response, and what its headers say of the cache. `cached`: from there; `saved_usd`: what it
-    would have cost, `took`: how much of it there was, where that is known."""
-
-    upstream: Upstream
-    response: httpx.Response
-    said: Headers = field(default_factory=list)
-    cached: bool = False
-    saved_usd: float | None = None
-    took: AnswerUsage | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _CacheRequest:
-    """A request that the cache looks at."""
+    """A call that the cache looks at: which request it is for, and what it leaves with."""
 
     question: CacheKey
     body: Mapping[str, Any]
     wants: CacheDirectives
+    identity: RequestIdentity
 
     @property
     def streamed(self) -> bool:
@@ -98,7 +84,8 @@ class ResponseCache:
     """The cache of responses. Asked in the event loop alone.
 
     Args:
-        escalation: who is asked what is not kept.
+        answer: who is asked what is not kept.
+        first: the upstream whose answers are kept.
         memory: what is kept.
         metrics: counts.
         sharing: who shares answers.
@@ -110,7 +97,8 @@ class ResponseCache:
 
     def __init__(
         self,
-        escalation: Escalation,
+        answer: UpstreamAnswerer,
+        first: Upstream,
         memory: AnswerCache,
         metrics: CacheMetrics,
         sharing: Sharing,
@@ -119,10 +107,9 @@ class ResponseCache:
         clock: Callable[[], float] = time.monotonic,
         prices: UpstreamPrices | None = None,
     ) -> None:
-        self._escalation, self._memory, self._metrics, self._similar_texts = escalation, memory, metrics, similar_texts
+        self._answer, self._first, self._memory, self._metrics, self._similar_texts = answer, first, memory, metrics, similar_texts
         self._sharing, self._drawn, self._clock = sharing, drawn, clock
         self._naming, self._prices = CacheKeys(), prices or UpstreamPrices()
-        self._first = escalation.upstreams[0]
 
     def close(self) -> None:
         """Let go what is under way."""
@@ -137,55 +124,54 @@ class ResponseCache:
             self._metrics.refused.inc()
         return known
 
-    async def ask(self, call: UpstreamCall, request: RequestIdentity) -> CacheReply:
-        """The answer, from here or from an upstream, to this request; its response must be closed. Raises Unreachable."""
-        leaving = await self._escalation.guard.leaving(call)
-        asked = self._looked_at(call, leaving.call)
+    async def __call__(self, call: UpstreamCall) -> UpstreamAnswer:
+        """The answer, from here or from an upstream. Raises Unreachable."""
+        if call.method != "POST" or call.path not in CACHED_PATHS:
+            return await self._answer(call)
+        asked = self._looked_at(call)
         if isinstance(asked, str):
             self._metrics.requests.labels(asked).inc()
-            upstream, response = await self._escalation.sent(leaving.call)
-            return CacheReply(upstream, leaving.back(response), _status(f"fwd=bypass; detail={asked}"))
+            return replace(await self._answer(call), said=_status(f"fwd=bypass; detail={asked}"))
         found = await self._found(asked) if asked.wants.reuse else None
         if found is not None:
             entry, likeness = found
-            self._memory.given(request.id, entry, request.key)
-            given = self._again(asked, leaving.call, entry, likeness)
-            return replace(given, response=leaving.back(given.response))
+            self._memory.given(asked.identity.id, entry, asked.identity.key)
+            return self._again(asked, call, entry, likeness)
         self._metrics.requests.labels(prometheus.MISS if asked.wants.reuse else prometheus.RENEWED).inc()
         # What comes encoded cannot be read here, and so not be kept.
-        others = [(name, value) for name, value in leaving.call.headers if name.lower() != b"accept-encoding"]
-        readable = replace(leaving.call, headers=[*others, (b"accept-encoding", b"identity")])
-        upstream, response = await self._escalation.sent(readable)
-        if upstream is self._first:
-            self._watch(asked.question, leaving.call, response, request)
+        others = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
+        answer = await self._answer(replace(call, headers=[*others, (b"accept-encoding", b"identity")]))
+        if answer.upstream is self._first:
+            self._watch(asked, call, answer.response)
         else:
             # It would outlive the failure of the first, which answers better, or it would not be the first.
             self._metrics.answers.labels(prometheus.SECOND).inc()
-        return CacheReply(upstream, leaving.back(response), _status("fwd=miss" if asked.wants.reuse else "fwd=request"))
+        return replace(answer, said=_status("fwd=miss" if asked.wants.reuse else "fwd=request"))
 
-    def _looked_at(self, call: UpstreamCall, leaving: UpstreamCall) -> _CacheRequest | str:
-        """The request as the cache knows it; else why it is none of its business, in a word."""
-        wants = cache_directives(call.headers)
+    def _looked_at(self, call: UpstreamCall) -> _CacheRequest | str:
+        """The call as the cache knows it; else why it is none of its business, in a word. Whose it is says the call as it came, before
+        anything was masked."""
+        client = call.came or call
+        wants = cache_directives(client.headers)
         if not wants.store:
             return prometheus.REFUSED
-        came = read_once(call.body) if isinstance(call.body, bytes) else None
-        leaves = read_once(leaving.body) if isinstance(leaving.body, bytes) else None
-        coded = any(name.lower() == b"content-encoding" for name, _ in call.headers)
-        path = _path(leaving)
-        if came is None or leaves is None or coded or path not in CACHED_PATHS:
+        came = client.body.unambiguous if isinstance(client.body, RequestBody) else None
+        leaves = call.body.unambiguous if isinstance(call.body, RequestBody) else None
+        coded = any(name.lower() == b"content-encoding" for name, _ in client.headers)
+        if came is None or leaves is None or coded or call.identity is None:
             return UNSUITED
-        unsuited = why_uncacheable(path, leaves, self._drawn)
+        unsuited = why_uncacheable(call.path, leaves, self._drawn)
         model = self._first.model if call.renamed else leaves.get("model")
         if unsuited or not isinstance(model, str):
             return unsuited or UNSUITED
-        whose = scope(self._sharing, call.headers, came, self._first.takes_others_keys)
+        whose = scope(self._sharing, client.headers, came, self._first.takes_others_keys)
         if whose is None:
             return prometheus.UNNAMED
         try:
-            question = self._naming.question(whose, path, leaving.query, leaving.headers, leaves, model)
+            question = self._naming.question(whose, call.path, call.query, call.headers, leaves, model)
         except RecursionError:  # it could just be read, and is nested too deeply to be written again
             return UNSUITED
-        return _CacheRequest(question, leaves, wants)
+        return _CacheRequest(question, leaves, wants, call.identity)
 
     async def _found(self, asked: _CacheRequest) -> tuple[CacheEntry, float | None] | None:
         """A kept answer, and how near its text is; None for the very same request."""
@@ -201,7 +187,7 @@ class ResponseCache:
         self._memory.used(near[0])
         return near
 
-    def _again(self, asked: _CacheRequest, call: UpstreamCall, entry: CacheEntry, likeness: float | None) -> CacheReply:
+    def _again(self, asked: _CacheRequest, call: UpstreamCall, entry: CacheEntry, likeness: float | None) -> UpstreamAnswer:
         """A kept answer as a response: an object or a stream, as it is asked for now."""
         kept, age = entry.answer, max(0, int(self._clock() - entry.born))
         how = prometheus.EXACT if likeness is None else f"{prometheus.SIMILAR} {likeness:.3f}"
@@ -218,21 +204,21 @@ class ResponseCache:
             facts["saved"], usd = saved, float(saved["usd"])
             headers.append((b"x-smidgen-saved", header_text(f"{usd:.9f}")))
             self._metrics.saved.inc(usd)
-        path = _path(call)
+        path = call.path
         if asked.streamed:
             body, kind = answers.answer_events(path, kept, facts, asked.counted), answers.EVENTS
         else:
             body, kind = answers.whole_answer(kept, facts), "application/json"
         sent = {"content-type": kind, **(HEADERS if asked.streamed else {"content-length": str(len(body))})}
         response = httpx.Response(200, headers=sent, stream=_HeldBody(body))
-        return CacheReply(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
+        return UpstreamAnswer(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _CacheRequest, call: UpstreamCall, usage: AnswerUsage | None) -> dict[str, Any] | None:
         """What it would have cost; None where the model has no price, or nobody said how much the answer took."""
         price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 
-    def _watch(self, question: CacheKey, call: UpstreamCall, response: httpx.Response, request: RequestIdentity) -> None:
+    def _watch(self, asked: _CacheRequest, call: UpstreamCall, response: httpx.Response) -> None:
         """Keep the answer, if it turns out to be one, when it has passed to its end."""
         if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._metrics.answers.labels(prometheus.ODD).inc()
@@ -244,11 +230,11 @@ class ResponseCache:
         kind = response.headers.get("content-type", "")
 
         def over(body: bytes | None) -> None:
-            self._keep(question, _path(call), kind, body, request)
+            self._keep(asked, call.path, kind, body)
 
         response.stream = _KeptBody(response.stream, self._memory.longest, over)
 
-    def _keep(self, question: CacheKey, path: str, kind: str, body: bytes | None, request: RequestIdentity) -> None:
+    def _keep(self, asked: _CacheRequest, path: str, kind: str, body: bytes | None) -> None:
         try:
             kept = answers.cacheable_answer(path, kind, body) if body is not None else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
@@ -256,13 +242,14 @@ class ResponseCache:
         if kept is None:
             self._metrics.answers.labels(prometheus.LARGE if body is None else prometheus.ODD).inc()
             return
+        question = asked.question
         if self._similar_texts is None:
             question = replace(question, template=None, text="")  # what was asked is not needed any more
         entry = CacheEntry(question, kept, self._clock())
         self._memory.forget(entry.born)
         fits = self._memory.put(entry)
         if fits:
-            self._memory.given(request.id, entry, request.key)
+            self._memory.given(asked.identity.id, entry, asked.identity.key)
         self._metrics.answers.labels(prometheus.KEPT if fits else prometheus.LARGE).inc()
         if fits and self._similar_texts is not None and question.template is not None:
             self._similar_texts.place(question.text, lambda vector: self._place(entry, vector))
@@ -308,10 +295,6 @@ class _KeptBody(httpx.AsyncByteStream):
 def _serves(asked: _CacheRequest, entry: CacheEntry) -> bool:
     """Whether the answer has all that is asked of it: nobody makes up what it took."""
     return entry.answer.sized or not asked.counted
-
-
-def _path(call: UpstreamCall) -> str:
-    return "/v1" + call.tail.decode("latin-1")
 
 
 def _status(said: str) -> Headers:
@@ -435,14 +418,16 @@ def check_cache(settings: ServeSettings) -> None:
         raise InputError("there is a cache, and no fallback whose answers it could keep", value=f"--cache {settings.cache.mode}", todo=todo)
 
 
-def open_cache(settings: ServeSettings, registry: CollectorRegistry, escalation: Escalation) -> ResponseCache:
-    """The cache, empty. Raises InputError and MissingExtra where near texts are to be found, and what finds them cannot be had."""
+def open_cache(settings: ServeSettings, registry: CollectorRegistry, answer: UpstreamAnswerer, first: Upstream) -> ResponseCache:
+    """The cache, empty, before what answers calls. Raises InputError and MissingExtra where near texts are to be found, and what finds them
+    cannot be had."""
     total = int(settings.cache.mb * 1_000_000)
     memory = AnswerCache(CacheLimits(settings.cache.entries, total, min(total // _SHARE, _LARGEST), settings.cache.hours * 3600))
     metrics = CacheMetrics(registry, memory)
     similar_texts = _similar_texts(settings.cache.similarity, metrics) if settings.cache.mode == "semantic" else None
     return ResponseCache(
-        escalation,
+        answer,
+        first,
         memory,
         metrics,
         settings.cache.scope,

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import httpx
 
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import failure_reason, one_line
 from smidgen.gateway import upstreams
+from smidgen.gateway.answer_reading import AnswerUsage
 from smidgen.gateway.headers import Headers, client_id, upstream_headers, without_secrets
-from smidgen.gateway.request_body import with_model
+from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.upstreams import UNKEYED_STATUSES, UNPAID_STATUS, Breakers, Requester
 from smidgen.server.gateway import transport
-from smidgen.server.http_request import StreamedBody
+from smidgen.server.http_request import RequestIdentity, StreamedBody
+from smidgen.server.usage_record import UsageRecord
 
 # One upstream: an OpenAI-compatible server that requests are passed on to, with a key that is only ever put into a header.
 #
@@ -47,19 +50,30 @@ class UpstreamCall:
         renamed: whether the model that the body names is to be the upstream's own.
         replaceable: whether somebody else answers where no upstream does: then an upstream's own word that it failed is no answer.
         model: the model that the body names, as far as the gateway read it.
+        identity: the request that it is for; None for one of the gateway's own.
+        usage: takes what it costs; None where no account is kept.
+        came: the call as the client sent it, where something has been masked in this one.
     """
 
     method: str
     tail: bytes
     query: bytes
     headers: Headers
-    body: bytes | StreamedBody
+    body: RequestBody | StreamedBody
     renamed: bool = False
     replaceable: bool = False
     model: str = ""
+    identity: RequestIdentity | None = None
+    usage: UsageRecord | None = None
+    came: UpstreamCall | None = None
 
     @property
-    def asker(self) -> Requester:
+    def path(self) -> str:
+        """The path as it was sent."""
+        return "/v1" + self.tail.decode("latin-1")
+
+    @cached_property
+    def requester(self) -> Requester:
         """Who asks for what: what the breakers tell apart."""
         return Requester(client_id(self.headers), self.model)
 
@@ -130,9 +144,9 @@ class Upstream:
     async def send(self, call: UpstreamCall) -> httpx.Response:
         """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where there is none, RequestError, 400,
         for a path that cannot be one."""
-        body = call.body
-        headers = [(name, value) for name, value in call.headers if not (isinstance(body, bytes) and name == b"content-length")]
-        flow: AsyncIterable[bytes] | bytes = with_model(body, self.model) if call.renamed and isinstance(body, bytes) else body
+        flow, headers = _sent(call.body, self.model if call.renamed else ""), call.headers
+        if isinstance(flow, bytes):
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
         try:
             target = self._target(call.tail, call.query)
         except (ValueError, httpx.InvalidURL):
@@ -143,7 +157,7 @@ class Upstream:
         request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout
         # A head that comes a byte at a time is never late for the next byte. A body that flows takes its own time.
-        most = 2 * self.waits.connect + 2 * self.waits.read if isinstance(body, bytes) else None
+        most = 2 * self.waits.connect + 2 * self.waits.read if isinstance(flow, bytes) else None
         try:
             async with asyncio.timeout(most):
                 response = await self._transport.handle_async_request(request)
@@ -163,7 +177,7 @@ class Upstream:
     async def models(self, headers: Headers, query: bytes) -> bytes:
         """What it answers when asked for its models. Raises httpx.RequestError, or ValueError where it refuses or says too much."""
         wanted = [(name, value) for name, value in headers if name != b"accept-encoding"]
-        call = UpstreamCall("GET", b"/models", query, wanted, b"")
+        call = UpstreamCall("GET", b"/models", query, wanted, RequestBody(b""))
         response = await self.send(call)
         try:
             if response.status_code != 200:
@@ -197,6 +211,13 @@ class Upstream:
         return one_line(text, self._key)
 
 
+def _sent(body: RequestBody | StreamedBody, model: str) -> bytes | AsyncIterable[bytes]:
+    """A body as it is sent: with this model in it, if any."""
+    if isinstance(body, StreamedBody):
+        return body
+    return with_model(body.raw, model) if model else body.raw
+
+
 def _fault(response: httpx.Response) -> str:
     """What is wrong with the head of a response, which two servers may read differently; empty where nothing is."""
     if not 200 <= response.status_code <= 599:
@@ -218,7 +239,35 @@ async def _read(body: AsyncIterator[bytes], most: int) -> bytes:
     return b"".join(pieces)
 
 
-# What stands before the way out: it says how a request leaves, and what becomes of its answer.
+FROM_CACHE = "from the cache"
+"""The mark of such an answer."""
+
+# How a call is answered. Whoever answers calls has one shape: the upstreams, and what stands before them, each holding the next.
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """The answer to a call.
+
+    Attributes:
+        upstream: whose it is.
+        response: its head, with the body still to be read. It must be closed.
+        said: headers with what the cache says of it.
+        cached: whether it is from there.
+        saved_usd: what it would have cost; None where that is not known, or it was asked for.
+        took: how much of it there was, where that is known.
+    """
+
+    upstream: Upstream
+    response: httpx.Response
+    said: Headers = field(default_factory=list)
+    cached: bool = False
+    saved_usd: float | None = None
+    took: AnswerUsage | None = None
+
+
+UpstreamAnswerer: TypeAlias = Callable[[UpstreamCall], Awaitable[UpstreamAnswer]]
+"""Answers a call. Raises Unreachable where nobody does."""
 
 
 def unchanged(response: httpx.Response) -> httpx.Response:
@@ -228,17 +277,17 @@ def unchanged(response: httpx.Response) -> httpx.Response:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """A request as it leaves, and how its answer comes back."""
+    """A call as it leaves, and how its answer comes back."""
 
     call: UpstreamCall
     back: Callable[[httpx.Response], httpx.Response] = unchanged
 
 
 class OutgoingGuard(Protocol):
-    """Whoever decides that."""
+    """Decides how a call leaves."""
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
-        """The request as it may leave. Raises Unreachable where it may not."""
+        """The call as it may leave. Raises Unreachable where it may not."""
         ...
 
     def close(self) -> None:
@@ -250,8 +299,19 @@ class NoGuard:
     """No guard: everything leaves as it came."""
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
-        """The request itself."""
+        """The call itself."""
         return OutgoingCall(call)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
+    """Put a guard before whoever answers calls."""
+
+    async def answered(call: UpstreamCall) -> UpstreamAnswer:
+        leaving = await guard.leaving(call)
+        found = await answer(leaving.call)
+        return replace(found, response=leaving.back(found.response))
+
+    return answered

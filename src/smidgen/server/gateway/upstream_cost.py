@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import httpx
 
 from smidgen.gateway.answer_reading import AnswerReader
+from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.route_settings import BudgetSettings
-from smidgen.server import request_state
 from smidgen.server.gateway.budget_guard import BYTES_A_TOKEN
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, upstream_prices
 from smidgen.server.gateway.response_stream import JSON_TYPE, decompressing, read_in_passing, with_cost
 from smidgen.server.gateway.upstream import UpstreamCall
-from smidgen.server.request_state import OTHER_MODEL
+from smidgen.server.usage_record import OTHER_MODEL
 from smidgen.store import usage_records
 from smidgen.store.usage_records import UsageTotals
 from smidgen.usage import token_bound
@@ -64,9 +64,8 @@ class UpstreamCosts:
         return round((given * price.given + got * price.got) * 1000) if price is not None else None
 
     def watched(self, response: httpx.Response, call: UpstreamCall, own: str) -> httpx.Response:
-        """The response; what it took goes onto the usage record of the request at hand when it is closed. `own`: what the upstream calls
-        its model."""
-        record = request_state.current_usage()
+        """The response; what it took goes onto the usage record of the call when it is closed. `own`: what the upstream calls its model."""
+        record = call.usage
         if record is None or token_bound.is_free(call.method, call.tail):
             return response
         model = own if call.renamed else record.named
@@ -74,7 +73,7 @@ class UpstreamCosts:
         kind = told.get(b"content-type", "")
         reading = AnswerReader(kind, _MOST_READ, sizes_only=True)
         reader = decompressing(reading, told.get(b"content-encoding", "")) if kind.startswith(_READ) else None
-        size = len(call.body) if isinstance(call.body, bytes) else 0
+        size = len(call.body.raw) if isinstance(call.body, RequestBody) else 0
 
         def over() -> None:
             record.upstream(self._taken(response.status_code, call.tail, size, model, reading))

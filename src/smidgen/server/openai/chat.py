@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text
-from smidgen.server.errors import RESPONSES, answer
-from smidgen.server.http_request import fresh_id
-from smidgen.server.model_queues import Generation, GenerationSource, merged_replies
+from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import HttpRequest, fresh_id
+from smidgen.server.model_queues import GenerationSource
 from smidgen.server.openai import structured_output
-from smidgen.server.openai.event_stream import DONE, HEADERS, event, respond
+from smidgen.server.openai.event_stream import DONE, event
+from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
 from smidgen.server.openai.structured_output import WantedField, as_wanted, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
@@ -32,8 +32,6 @@ from smidgen.server.service import Service
 # Chat completions of a model that writes: a lone message is answered as it was taught, a conversation by the chat template of its file.
 
 _SYSTEM = ("system", "developer")
-Choices = Sequence[tuple[Sequence[int], Generation]]
-"""The texts of a request, each with the numbers of the choices that it is."""
 
 
 def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
@@ -43,10 +41,69 @@ def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
     return said == ["user"] and not raw.get("tools")
 
 
-async def write_answers(
-    service: Service, model: ServedBundle, body: ChatRequest, head: dict[str, Any], text: Text | None, request: Request
-) -> Response:
-    """The response to a chat completion request. `text` is the message that is answered as taught; None for a conversation."""
+class WrittenChat:
+    """Chat completions of a model that writes: `own` texts, given as the choices that the body asks for."""
+
+    def __init__(self, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], own: int) -> None:
+        self._model, self._body, self._head = model, body, head
+        count = body.n or 1
+        self._places = [[number] for number in range(own)] if own == count else [list(range(count))]
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """One object with all choices."""
+        finals = [replies[-1] for replies in read]
+        said = [choice for places, replies in zip(self._places, read, strict=True) for choice in self._choices(places, replies)]
+        extra = {**smidgen_field(self._model, finals[0]), **facts}
+        return {**self._head, "object": "chat.completion", "choices": said, "usage": self._usage(finals), "smidgen": extra}
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """The role of each choice, the pieces of all as they are written, of each the end with the field `smidgen`; then the usage where
+        asked, `[DONE]`."""
+        wants_usage = _wants_usage(self._body)
+        common = {**self._head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+        finals: list[Reply] = []
+
+        def chunk(places: Sequence[int], delta: dict[str, Any], finish: str | None = None, logs: Any = None, **more: Any) -> bytes:
+            said = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
+            return event({**common, "choices": said, **more})
+
+        for places in self._places:
+            yield chunk(places, {"role": "assistant", "content": ""})
+        async for number, reply in replies:
+            places = self._places[number]
+            logs = chat_logprobs([reply]) if self._body.logprobs and reply.piece.tokens else None
+            delta = _delta(reply)
+            if delta or logs:
+                yield chunk(places, delta or {"content": ""}, logs=logs)
+            if reply.final:
+                finals.append(reply)
+                yield chunk(places, {}, reply.piece.finish, smidgen={**smidgen_field(self._model, reply), **facts})
+        if wants_usage:
+            yield event({**common, "choices": [], "usage": self._usage(finals)})
+        yield DONE
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """The contents of all messages."""
+        return "".join(_message(replies)["content"] or "" for replies in read)
+
+    def _choices(self, places: Sequence[int], replies: Sequence[Reply]) -> list[dict[str, Any]]:
+        """The choices that one text is."""
+        said = {
+            "message": _message(replies),
+            "logprobs": chat_logprobs(replies) if self._body.logprobs else None,
+            "finish_reason": replies[-1].piece.finish,
+            "smidgen": smidgen_field(self._model, replies[-1]),
+        }
+        return [{"index": place, **said} for place in places]
+
+    def _usage(self, finals: Sequence[Reply]) -> dict[str, Any]:
+        return counted_usage(finals, each=len(finals), copies=sum(map(len, self._places)) // len(finals))
+
+
+def _write(service: Service, model: ServedBundle, body: ChatRequest, head: dict[str, Any], request: HttpRequest) -> LocalAnswer:
+    """The answer of a model that writes."""
+    raw = request.json or {}
+    text = input_of(model, _last_said(body.messages)) if is_single_message(body, raw) else None
     require_logprobs(model, bool(body.logprobs))
     count = body.n or 1
     own = count if body.drawn() else 1  # the likeliest text is the same each time: it is written once
@@ -55,71 +112,14 @@ async def write_answers(
         options = {**body.options(), "logprobs": (body.top_logprobs or 0) if body.logprobs else 0}
         sources: list[GenerationSource] = [partial(model.write, text, **options, seed=seed) for seed in body.seeds(own)]
     else:
-        raw = {**await request.json(), "n": 1}
         _check_all(service, raw)
-        sources = [partial(model.converse, {**raw, "seed": seed}) for seed in body.seeds(own)]
-    generations = service.write(model, sources)
-    choices = list(zip([[number] for number in range(own)] if own == count else [list(range(count))], generations, strict=True))
-
-    def whole(read: Sequence[Sequence[Reply]]) -> Response:
-        finals = [replies[-1] for replies in read]
-        said = [
-            choice
-            for (places, _), replies in zip(choices, read, strict=True)
-            for choice in _written_choices(service, model, body, places, replies)
-        ]
-        sizes = counted_usage(finals, each=own, copies=count // own)
-        return answer({**head, "object": "chat.completion", "choices": said, "usage": sizes, "smidgen": smidgen_field(model, finals[0])})
-
-    return await respond(
-        service, request, generations, _written_events(service, model, body, head, choices) if body.stream else None, whole
-    )
+        sources = [partial(model.converse, {**raw, "n": 1, "seed": seed}) for seed in body.seeds(own)]
+    form = WrittenChat(model, body, head, own)
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), generations=service.write(model, sources))
 
 
-def _written_choices(
-    service: Service, model: ServedBundle, body: ChatRequest, places: Sequence[int], replies: Sequence[Reply]
-) -> list[dict[str, Any]]:
-    """The choices that one text is."""
-    service.wrote(model, replies[-1])
-    said = {
-        "message": _message(replies),
-        "logprobs": chat_logprobs(replies) if body.logprobs else None,
-        "finish_reason": replies[-1].piece.finish,
-        "smidgen": smidgen_field(model, replies[-1]),
-    }
-    return [{"index": place, **said} for place in places]
-
-
-async def _written_events(
-    service: Service, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], choices: Choices
-) -> AsyncIterator[bytes]:
-    """The chunks of the texts: the role of each choice, the pieces of all as they are written, of each the end with the field `smidgen`;
-    then the usage where asked, `[DONE]`."""
-    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
-    finals: list[Reply] = []
-
-    def chunk(places: Sequence[int], delta: dict[str, Any], finish: str | None = None, logs: Any = None, **more: Any) -> bytes:
-        said = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
-        return event({**common, "choices": said, **more})
-
-    for places, _ in choices:
-        yield chunk(places, {"role": "assistant", "content": ""})
-    async for number, reply in merged_replies([generation for _, generation in choices]):
-        places, _ = choices[number]
-        logs = chat_logprobs([reply]) if body.logprobs and reply.piece.tokens else None
-        delta = _delta(reply)
-        if delta or logs:
-            yield chunk(places, delta or {"content": ""}, logs=logs)
-        if reply.final:
-            service.wrote(model, reply)
-            finals.append(reply)
-            yield chunk(places, {}, reply.piece.finish, smidgen=smidgen_field(model, reply))
-    if wants_usage:
-        count = sum(len(places) for places, _ in choices)
-        sizes = counted_usage(finals, each=len(finals), copies=count // len(finals))
-        yield event({**common, "choices": [], "usage": sizes})
-    yield DONE
+def _wants_usage(body: ChatRequest) -> bool:
+    return body.stream_options is not None and bool(body.stream_options.include_usage)
 
 
 def _delta(reply: Reply) -> dict[str, Any]:
@@ -201,40 +201,82 @@ class ChatCompletion(BaseModel):
     smidgen: Extra
 
 
+async def ask(service: Service, model: ServedBundle, body: ChatRequest, request: HttpRequest) -> LocalAnswer:
+    """A bundle's answer to a chat completion request."""
+    head = {
+        "id": f"chatcmpl-{fresh_id()}",
+        "created": int(time.time()),
+        "model": model.name,
+        "system_fingerprint": model.id,
+    }
+    if model.at_once:
+        return _write(service, model, body, head, request)
+    text = input_of(model, _last_said(body.messages))
+    schema = model.form.answer_schema
+    if schema is not None:
+        structured_output.check_schema(body.response_format, schema)
+    wanted = None if schema is not None else wanted_field(body.response_format)
+    (reply,) = await service.ask(model, [text], request, "messages")
+    content = model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form))
+    logs = _logs(body, model, reply, content, wanted)
+    form = AnsweredChat(model, body, head, content, usage([text], [content] * (body.n or 1)), logs)
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])
+
+
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+    router = face_router("OpenAI")
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
     async def chat(body: ChatRequest, request: Request) -> Response:
-        model = service.find(body.model)
-        head = {
-            "id": f"chatcmpl-{fresh_id()}",
-            "created": int(time.time()),
-            "model": model.name,
-            "system_fingerprint": model.id,
-        }
-        if model.at_once:
-            alone = is_single_message(body, await request.json())
-            asked = input_of(model, _last_said(body.messages)) if alone else None
-            return await write_answers(service, model, body, head, asked, request)
-        text = input_of(model, _last_said(body.messages))
-        schema = model.form.answer_schema
-        if schema is not None:
-            structured_output.check_schema(body.response_format, schema)
-        wanted = None if schema is not None else wanted_field(body.response_format)
-        (reply,) = await service.ask(model, [text], request, "messages")
-        content = model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form))
-        sizes = usage([text], [content] * (body.n or 1))
-        if body.stream:
-            return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=HEADERS)
-        refusal = structured_output.field_refusal(reply)
-        message = {"role": "assistant", "content": None if refusal else content, "refusal": refusal}
-        logs = _logs(body, model, reply, content, wanted)
-        choices = [{"index": place, "message": message, "logprobs": logs, "finish_reason": "stop"} for place in range(body.n or 1)]
-        return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": smidgen_field(model, reply)})
+        asked = asked_of(request)
+        return await (await ask(service, service.find(body.model, asked), body, asked)).response()
 
     return router
+
+
+class AnsweredChat:
+    """A chat completion of a bundle that does not write: one answer, given as often as it is asked for."""
+
+    def __init__(
+        self, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], content: str, sizes: dict[str, int], logs: Any
+    ) -> None:
+        self._model, self._body, self._head = model, body, head
+        self._content, self._sizes, self._logs = content, sizes, logs
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """One object with all choices."""
+        ((reply,),) = read
+        refusal = structured_output.field_refusal(reply)
+        message = {"role": "assistant", "content": None if refusal else self._content, "refusal": refusal}
+        choices = [
+            {"index": place, "message": message, "logprobs": self._logs, "finish_reason": "stop"} for place in range(self._body.n or 1)
+        ]
+        extra = {**smidgen_field(self._model, reply), **facts}
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._sizes, "smidgen": extra}
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """Role, content, end with the field `smidgen`, usage where asked, `[DONE]`."""
+        _, reply = await anext(replies)
+        wants_usage = _wants_usage(self._body)
+        common = {**self._head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+
+        def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+            places = range(self._body.n or 1)
+            choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place in places]
+            return event({**common, "choices": choices, **more})
+
+        yield chunk({"role": "assistant", "content": ""})
+        refusal = structured_output.field_refusal(reply)
+        yield chunk({"refusal": refusal} if refusal else {"content": self._content})
+        yield chunk({}, "stop", smidgen={**smidgen_field(self._model, reply), **facts})
+        if wants_usage:
+            yield event({**common, "choices": [], "usage": self._sizes})
+        yield DONE
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """The content."""
+        return "" if structured_output.field_refusal(read[0][0]) else self._content
 
 
 def _last_said(messages: list[ChatMessage]) -> list[str]:
@@ -266,24 +308,5 @@ def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str, wa
     }
 
 
-async def _events(
-    body: ChatRequest, head: dict[str, Any], model: ServedBundle, reply: Reply, content: str, sizes: dict[str, int]
-) -> AsyncIterator[bytes]:
-    """The answer as chunks: role, content, end with the field `smidgen`, usage where asked, `[DONE]`."""
-    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
-
-    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place in range(body.n or 1)]
-        return event({**common, "choices": choices, **more})
-
-    yield chunk({"role": "assistant", "content": ""})
-    refusal = structured_output.field_refusal(reply)
-    yield chunk({"refusal": refusal} if refusal else {"content": content})
-    yield chunk({}, "stop", smidgen=smidgen_field(model, reply))
-    if wants_usage:
-        yield event({**common, "choices": [], "usage": sizes})
-    yield DONE
-
-
+answering = TextFace(ChatRequest, ask)
 part = face

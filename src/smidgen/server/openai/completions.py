@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from smidgen.core.replies import Reply
-from smidgen.server.errors import RESPONSES, answer
-from smidgen.server.http_request import fresh_id
-from smidgen.server.model_queues import Generation, GenerationSource, merged_replies
-from smidgen.server.openai.event_stream import DONE, HEADERS, event, respond
+from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import HttpRequest, fresh_id
+from smidgen.server.model_queues import GenerationSource
+from smidgen.server.openai.event_stream import DONE, event
+from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace, with_extra
 from smidgen.server.openai.request_bodies import CompletionRequest
 from smidgen.server.reply_json import Extra, Usage, completion_logprobs, counted_usage, require_logprobs, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle
@@ -24,68 +25,68 @@ from smidgen.server.service import Service
 # Completions of a model that writes: each prompt is answered as it was taught.
 
 
-async def write_completions(
-    service: Service, model: ServedBundle, body: CompletionRequest, head: dict[str, Any], prompts: Sequence[str], request: Request
-) -> Response:
-    """The response to a completion request."""
-    service.check(model, list(prompts), "prompt")
-    require_logprobs(model, body.logprobs is not None)
-    count = body.n or 1
-    own = count if body.drawn() else 1
-    options = {**body.options(), "logprobs": body.logprobs or 0}
-    sources: list[GenerationSource] = [partial(model.write, prompt, **options, seed=seed) for prompt in prompts for seed in body.seeds(own)]
-    generations = service.write(model, sources)
-    said = _WrittenPrompt(service, model, body, prompts, own, count)
+class WrittenCompletions:
+    """Completions of a model that writes: `own` texts for each prompt, given as the choices that the body asks for."""
 
-    def whole(read: Sequence[Sequence[Reply]]) -> Response:
-        choices = [choice for at, replies in enumerate(read) for choice in said.choices(at, replies)]
-        return answer({**head, "choices": choices, "usage": said.usage([replies[-1] for replies in read])})
+    def __init__(self, model: ServedBundle, body: CompletionRequest, head: Mapping[str, Any], prompts: Sequence[str], own: int) -> None:
+        self._model, self._body, self._head, self._prompts, self._own = model, body, head, prompts, own
+        self._copies = (body.n or 1) // own
 
-    return await respond(service, request, generations, _written_events(said, head, generations) if body.stream else None, whole)
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """One object with all choices."""
+        choices = [choice for at, replies in enumerate(read) for choice in self._choices(at, replies)]
+        return with_extra({**self._head, "choices": choices, "usage": self._usage([replies[-1] for replies in read])}, facts)
 
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """The pieces of all texts as they are written, usage where asked, `[DONE]`."""
+        finals: dict[int, Reply] = {}
+        begun: dict[int, int] = {}
+        async for at, reply in replies:
+            choices = self._choices(at, [reply], begun.get(at, 0), at not in begun)
+            begun[at] = begun.get(at, 0) + len(choices[0]["text"])
+            if reply.final:
+                finals[at] = reply
+            yield event(with_extra({**self._head, "choices": choices}, facts if reply.final else {}))
+        if _wants_usage(self._body):
+            yield event({**self._head, "choices": [], "usage": self._usage([finals[at] for at in sorted(finals)])})
+        yield DONE
 
-class _WrittenPrompt:
-    """The choices of a request: `own` texts for each prompt, given as `count` choices."""
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """All texts."""
+        return "".join(reply.piece.text for replies in read for reply in replies)
 
-    def __init__(
-        self, service: Service, model: ServedBundle, body: CompletionRequest, prompts: Sequence[str], own: int, count: int
-    ) -> None:
-        self._service, self._model, self.body = service, model, body
-        self._prompts, self._own, self._count = prompts, own, count
-
-    def choices(self, at: int, replies: Sequence[Reply], begun: int = 0, opens: bool = True) -> list[dict[str, Any]]:
+    def _choices(self, at: int, replies: Sequence[Reply], begun: int = 0, opens: bool = True) -> list[dict[str, Any]]:
         """Text number `at` as choices; or pieces of it, where `begun` characters were given before, and `opens` says if it is the start."""
         text = "".join(reply.piece.text for reply in replies)
-        if opens and self.body.echo:
+        if opens and self._body.echo:
             prompt = self._prompts[at // self._own]
             text, begun = prompt + text, len(prompt)
         last = replies[-1]
         end: dict[str, Any] = {"finish_reason": None}
         if last.final:
-            self._service.wrote(self._model, last)
             end = {"finish_reason": last.piece.finish, "smidgen": smidgen_field(self._model, last)}
-        logs = completion_logprobs(replies, begun) if self.body.logprobs is not None else None
-        copies = self._count // self._own
-        return [{"index": at * copies + copy, "text": text, "logprobs": logs, **end} for copy in range(copies)]
+        logs = completion_logprobs(replies, begun) if self._body.logprobs is not None else None
+        return [{"index": at * self._copies + copy, "text": text, "logprobs": logs, **end} for copy in range(self._copies)]
 
-    def usage(self, finals: Sequence[Reply]) -> dict[str, Any]:
-        """Sizes of all."""
-        return counted_usage(finals, each=self._own, copies=self._count // self._own)
+    def _usage(self, finals: Sequence[Reply]) -> dict[str, Any]:
+        return counted_usage(finals, each=self._own, copies=self._copies)
 
 
-async def _written_events(said: _WrittenPrompt, head: Mapping[str, Any], generations: Sequence[Generation]) -> AsyncIterator[bytes]:
-    """The pieces of all texts as they are written, usage where asked, `[DONE]`."""
-    finals: dict[int, Reply] = {}
-    begun: dict[int, int] = {}
-    async for at, reply in merged_replies(generations):
-        choices = said.choices(at, [reply], begun.get(at, 0), at not in begun)
-        begun[at] = begun.get(at, 0) + len(choices[0]["text"])
-        if reply.final:
-            finals[at] = reply
-        yield event({**head, "choices": choices})
-    if said.body.stream_options is not None and said.body.stream_options.include_usage:
-        yield event({**head, "choices": [], "usage": said.usage([finals[at] for at in sorted(finals)])})
-    yield DONE
+def _write(
+    service: Service, model: ServedBundle, body: CompletionRequest, head: dict[str, Any], prompts: Sequence[str], request: HttpRequest
+) -> LocalAnswer:
+    """The answer of a model that writes."""
+    service.check(model, list(prompts), "prompt")
+    require_logprobs(model, body.logprobs is not None)
+    own = (body.n or 1) if body.drawn() else 1
+    options = {**body.options(), "logprobs": body.logprobs or 0}
+    sources: list[GenerationSource] = [partial(model.write, prompt, **options, seed=seed) for prompt in prompts for seed in body.seeds(own)]
+    form = WrittenCompletions(model, body, head, prompts, own)
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), generations=service.write(model, sources))
+
+
+def _wants_usage(body: CompletionRequest) -> bool:
+    return body.stream_options is not None and bool(body.stream_options.include_usage)
 
 
 # `/v1/completions`: OpenAI's older face. Each prompt is an input; the answer is the choice's text.
@@ -113,48 +114,75 @@ class Completion(BaseModel):
     system_fingerprint: str
 
 
+async def ask(service: Service, model: ServedBundle, body: CompletionRequest, request: HttpRequest) -> LocalAnswer:
+    """A bundle's answer to a completion request."""
+    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+    head = {
+        "id": f"cmpl-{fresh_id()}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": model.name,
+        "system_fingerprint": model.id,
+    }
+    if model.at_once:
+        return _write(service, model, body, head, prompts, request)
+    replies = await service.ask(model, prompts, request, "prompt")
+    form = AnsweredCompletions(model, body, head, prompts)
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply] for reply in replies])
+
+
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+    router = face_router("OpenAI")
 
     @router.post("/v1/completions", response_model=Completion, summary="Answer one or more prompts")
     async def complete(body: CompletionRequest, request: Request) -> Response:
-        model = service.find(body.model)
-        prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        head = {
-            "id": f"cmpl-{fresh_id()}",
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": model.name,
-            "system_fingerprint": model.id,
-        }
-        if model.at_once:
-            return await write_completions(service, model, body, head, prompts, request)
-        replies = await service.ask(model, prompts, request, "prompt")
-        contents = [model.task.content(reply) for reply in replies]
-        copies = body.n or 1
-        choices: list[dict[str, Any]] = []
-        for prompt, reply, content in zip(prompts, replies, contents, strict=True):
-            text = prompt + content if body.echo else content
-            said = {"text": text, "logprobs": None, "finish_reason": "stop", "smidgen": smidgen_field(model, reply)}
-            choices += [{"index": len(choices) + copy, **said} for copy in range(copies)]
-        sizes = usage([*prompts], contents * copies)
-        if body.stream:
-            wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-            events = _events(head, choices, sizes if wants_usage else None)
-            return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
-        return answer({**head, "choices": choices, "usage": sizes})
+        asked = asked_of(request)
+        return await (await ask(service, service.find(body.model, asked), body, asked)).response()
 
     return router
 
 
-async def _events(head: dict[str, Any], choices: list[dict[str, Any]], sizes: dict[str, int] | None) -> AsyncIterator[bytes]:
-    """One chunk a choice, usage where asked, `[DONE]`."""
-    for choice in choices:
-        yield event({**head, "choices": [choice]})
-    if sizes is not None:
-        yield event({**head, "choices": [], "usage": sizes})
-    yield DONE
+class AnsweredCompletions:
+    """Completions of a bundle that does not write: one answer for each prompt, given as often as it is asked for."""
+
+    def __init__(self, model: ServedBundle, body: CompletionRequest, head: Mapping[str, Any], prompts: Sequence[str]) -> None:
+        self._model, self._body, self._head, self._prompts = model, body, head, prompts
+        self._copies = body.n or 1
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """One object with all choices."""
+        return with_extra({**self._head, "choices": self._choices(read), "usage": self._usage(read)}, facts)
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """One chunk a choice, usage where asked, `[DONE]`."""
+        read = [[reply] async for _, reply in replies]
+        *choices, last = self._choices(read)
+        for choice in choices:
+            yield event({**self._head, "choices": [choice]})
+        yield event(with_extra({**self._head, "choices": [last]}, facts))
+        if _wants_usage(self._body):
+            yield event({**self._head, "choices": [], "usage": self._usage(read)})
+        yield DONE
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """All answers."""
+        return "".join(self._contents(read))
+
+    def _contents(self, read: Sequence[Sequence[Reply]]) -> list[str]:
+        return [self._model.task.content(reply) for (reply,) in read]
+
+    def _choices(self, read: Sequence[Sequence[Reply]]) -> list[dict[str, Any]]:
+        choices: list[dict[str, Any]] = []
+        for prompt, (reply,), content in zip(self._prompts, read, self._contents(read), strict=True):
+            text = prompt + content if self._body.echo else content
+            said = {"text": text, "logprobs": None, "finish_reason": "stop", "smidgen": smidgen_field(self._model, reply)}
+            choices += [{"index": len(choices) + copy, **said} for copy in range(self._copies)]
+        return choices
+
+    def _usage(self, read: Sequence[Sequence[Reply]]) -> dict[str, int]:
+        return usage([*self._prompts], self._contents(read) * self._copies)
 
 
+answering = TextFace(CompletionRequest, ask)
 part = face

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
-from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.errors import answer
+from smidgen.server.faces import asked_of, face_router
 from smidgen.server.reply_json import usage
 from smidgen.server.service import Service
 
@@ -57,13 +58,14 @@ class Embeddings(BaseModel):
 
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+    router = face_router("OpenAI")
 
     @router.post("/v1/embeddings", response_model=Embeddings, summary="Vectors of one or more texts")
     async def embed(body: EmbeddingRequest, request: Request) -> Response:
-        model = service.find(body.model)
+        asked = asked_of(request)
+        model = service.find(body.model, asked)
         texts = [body.input] if isinstance(body.input, str) else body.input
-        vectors = await service.embed(model, texts, request, "input")
+        vectors = await service.embed(model, texts, asked, "input")
         width = len(vectors[0])
         if body.dimensions is not None and body.dimensions != width:
             raise RequestError(

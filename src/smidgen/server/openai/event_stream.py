@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from smidgen.core.errors import RequestError
-from smidgen.core.replies import Reply
 from smidgen.server.errors import as_json, told
-from smidgen.server.model_queues import Generation, read_generations
-from smidgen.server.service import Service
 
 DONE = b"data: [DONE]\n\n"
+EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Nothing on the way may keep pieces back."""
 
@@ -33,7 +29,7 @@ class EventStream(StreamingResponse):
     """
 
     def __init__(self, events: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
-        super().__init__(_with_failure(events), media_type="text/event-stream", headers=HEADERS)
+        super().__init__(_with_failure(events), media_type=EVENT_STREAM, headers=HEADERS)
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,26 +38,6 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._on_end()
-
-
-async def respond(
-    service: Service,
-    request: Request,
-    generations: Sequence[Generation],
-    stream: AsyncIterator[bytes] | None,
-    whole: Callable[[list[list[Reply]]], Response],
-) -> Response:
-    """The response with texts that are being written: `stream`, where it is to go out as it comes, or what `whole` makes of all replies.
-
-    What can be refused is refused before a stream begins. A client that hangs up ends the writing.
-    """
-    with ExitStack() as stack:
-        for generation in generations:
-            stack.callback(generation.close)
-        await service.while_there(request, generations[0].begun())
-        if stream is not None:
-            return EventStream(stream, stack.pop_all().close)
-        return whole(await service.while_there(request, read_generations(generations)))
 
 
 async def _with_failure(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

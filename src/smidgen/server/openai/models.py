@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.errors import answer
+from smidgen.server.faces import asked_of, face_router
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
@@ -51,21 +52,23 @@ class ModelList(BaseModel):
     models: list[SystemOneCard]
 
 
+def listing(service: Service) -> dict[str, Any]:
+    """The list of all bundles."""
+    models, created = service.models.values(), service.started
+    return {"object": "list", "data": [_card(model, created) for model in models], "models": [_short(model, created) for model in models]}
+
+
 def face(service: Service) -> APIRouter:
     """The routes."""
-    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
-    created = service.started
+    router = face_router("OpenAI")
 
     @router.get("/v1/models", response_model=ModelList, summary="The bundles served here")
     async def every() -> Response:
-        models = service.models.values()
-        return answer(
-            {"object": "list", "data": [_card(model, created) for model in models], "models": [_short(model, created) for model in models]}
-        )
+        return answer(listing(service))
 
     @router.get("/v1/models/{name:path}", response_model=ModelCard, summary="One bundle")
-    async def one(name: str) -> Response:
-        return answer(_card(service.find(name), created))
+    async def one(name: str, request: Request) -> Response:
+        return answer(_card(service.find(name, asked_of(request)), service.started))
 
     return router
 

@@ -12,17 +12,17 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.gateway.eligibility import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
-from smidgen.server.errors import RESPONSES, answer, as_json
-from smidgen.server.http_request import fresh_id
-from smidgen.server.model_queues import Generation, GenerationSource, merged_replies
+from smidgen.server.errors import as_json
+from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import HttpRequest, fresh_id
 from smidgen.server.openai import structured_output
-from smidgen.server.openai.event_stream import HEADERS, respond
+from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
 from smidgen.server.openai.structured_output import as_wanted, wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
@@ -189,26 +189,29 @@ class ResponseObject(BaseModel):
     smidgen: Extra
 
 
+async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
+    """A bundle's answer to a request for a response."""
+    raw = request.json or {}
+    if (strange := odd_response_request(raw)) is not None:
+        raise RequestError(
+            "a bundle answers one text of a user here, and this asks for something else",
+            value=strange,
+            todo="Send input as one text, or as one message of input_text, with store left out or false.",
+            code="unsupported_request",
+        )
+    text = input_of(model, response_pieces(raw))
+    return _write(service, model, body, text, request) if model.at_once else await _answer(service, model, body, text, request)
+
+
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+    router = face_router("OpenAI")
 
     @router.post("/v1/responses", response_model=ResponseObject, summary="Answer one text of a user")
     async def respond_to(body: ResponsesRequest, request: Request) -> Response:
-        model = service.find(body.model)
-        raw = await request.json()
-        if (strange := odd_response_request(raw)) is not None:
-            raise RequestError(
-                "a bundle answers one text of a user here, and this asks for something else",
-                value=strange,
-                todo="Send input as one text, or as one message of input_text, with store left out or false.",
-                code="unsupported_request",
-            )
-        text = input_of(model, response_pieces(raw))
+        asked = asked_of(request)
         try:
-            if model.at_once:
-                return await _written(service, model, body, text, request)
-            return await _answered(service, model, body, text, request)
+            return await (await ask(service, service.find(body.model, asked), body, asked)).response()
         except RequestError as error:
             if error.param == "response_format":
                 error.param = "text.format"  # what it is called here
@@ -217,7 +220,7 @@ def face(service: Service) -> APIRouter:
     return router
 
 
-async def _answered(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: Request) -> Response:
+async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
     """Of a bundle that does not write."""
     wanted = None
     if model.form.answer_schema is not None:
@@ -227,45 +230,69 @@ async def _answered(service: Service, model: ServedBundle, body: ResponsesReques
     (reply,) = await service.ask(model, [text], request, "input")
     refusal = structured_output.field_refusal(reply)
     content = refusal or (model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form)))
-    shape = ResponseBuilder(model, body, refuses=refusal is not None)
-    whole = shape.whole(content, usage([text], [content]), smidgen_field(model, reply))
-    if not body.stream:
-        return answer(whole)
-
-    async def events() -> AsyncIterator[bytes]:
-        yield shape.begin()
-        yield shape.piece(content)
-        yield shape.end(content, whole)
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers=HEADERS)
+    form = AnsweredResponse(model, body, content, usage([text], [content]), refuses=refusal is not None)
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])
 
 
-async def _written(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: Request) -> Response:
+def _write(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
     """Of a bundle that writes: its text goes out while it is written."""
     service.check(model, [text], "input")
-    source: GenerationSource = partial(model.write, text, **body.drawing().options())
-    generations = service.write(model, [source])
-    shape = ResponseBuilder(model, body)
+    generations = service.write(model, [partial(model.write, text, **body.drawing().options())])
+    return LocalAnswer(service, model, request, WrittenResponse(model, body), streamed=bool(body.stream), generations=generations)
 
-    def whole(said: str, final: Reply) -> dict[str, Any]:
-        service.wrote(model, final)
-        return shape.whole(said, counted_usage([final]), smidgen_field(model, final), cut=final.piece.finish == "length")
 
-    async def events(generations: Sequence[Generation]) -> AsyncIterator[bytes]:
+class AnsweredResponse:
+    """The response of a bundle that does not write."""
+
+    def __init__(self, model: ServedBundle, body: ResponsesRequest, content: str, sizes: Mapping[str, Any], refuses: bool = False) -> None:
+        self._model, self._content, self._sizes, self._refuses = model, content, sizes, refuses
+        self._shape = ResponseBuilder(model, body, refuses)
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """The response."""
+        return self._shape.whole(self._content, self._sizes, {**smidgen_field(self._model, read[0][0]), **facts})
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """The answer as one piece, and what is around it."""
+        _, reply = await anext(replies)
+        yield self._shape.begin()
+        yield self._shape.piece(self._content)
+        yield self._shape.end(self._content, self.whole([[reply]], facts))
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """The content."""
+        return "" if self._refuses else self._content
+
+
+class WrittenResponse:
+    """The response of a bundle that writes."""
+
+    def __init__(self, model: ServedBundle, body: ResponsesRequest) -> None:
+        self._model, self._shape = model, ResponseBuilder(model, body)
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """The response."""
+        return self._whole(self.text(read), read[0][-1], facts)
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """The pieces of the text as they are written, and what is around them."""
         said = ""
-        yield shape.begin()
-        async for _, reply in merged_replies(generations):
+        yield self._shape.begin()
+        async for _, reply in replies:
             if reply.piece.text:
                 said += reply.piece.text
-                yield shape.piece(reply.piece.text)
+                yield self._shape.piece(reply.piece.text)
             if reply.final:
-                yield shape.end(said, whole(said, reply))
+                yield self._shape.end(said, self._whole(said, reply, facts))
 
-    def at_once(read: list[list[Reply]]) -> Response:
-        (replies,) = read
-        return answer(whole("".join(reply.piece.text for reply in replies), replies[-1]))
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """All of its text."""
+        return "".join(reply.piece.text for reply in read[0])
 
-    return await respond(service, request, generations, events(generations) if body.stream else None, at_once)
+    def _whole(self, said: str, final: Reply, facts: Facts) -> dict[str, Any]:
+        extra = {**smidgen_field(self._model, final), **facts}
+        return self._shape.whole(said, counted_usage([final]), extra, cut=final.piece.finish == "length")
 
 
+answering = TextFace(ResponsesRequest, ask)
 part = face

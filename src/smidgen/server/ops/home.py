@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from smidgen.core import quantities
-from smidgen.flows.certify.certificate_status import read_standing, standing_reader
+from smidgen.flows.certify.certificate_status import read_standing
 from smidgen.judge import wording
-from smidgen.server.gateway.certificates import large_model_names
+from smidgen.server.gateway.certificates import certificate_of
 from smidgen.server.ops.docs import policy
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.service import Service
@@ -58,7 +58,7 @@ def _taken(models: Sequence[Mapping[str, Any]], large: tuple[str, ...]) -> list[
 
 async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
     """What the page says of a bundle."""
-    found = await read_standing(service.noted(model, "voucher", lambda kept: _voucher(service, kept)))
+    found = await read_standing(certificate_of(service, model))
     manifest, form = model.manifest, model.form
     labels = [label[:_LONGEST] for label in form.names]
     paper = found.certificate
@@ -80,10 +80,6 @@ async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
         "statement": paper.statement if paper is not None and found.valid else "",
         "until": paper.valid_until.date().isoformat() if paper is not None and found.valid else "",
     }
-
-
-def _voucher(service: Service, model: ServedBundle) -> Any:
-    return standing_reader(getattr(model, "folder", None), model.manifest, large_model_names(service.settings.fallback))
 
 
 def _measured(manifest: Any) -> tuple[str, str] | None:

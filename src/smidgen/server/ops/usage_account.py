@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smidgen.server import request_state
 from smidgen.server.gateway.prices import UpstreamSizes
+from smidgen.server.http_request import HttpRequest, request_of
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.wall_clock import WallClock
-from smidgen.server.request_state import MOST_OF_ONE_ANSWER, OTHER_MODEL, UsageRecord, observation_of
+from smidgen.server.usage_record import MOST_OF_ONE_ANSWER, OTHER_MODEL, UsageRecord
 from smidgen.stats.wait_histogram import bucket
 from smidgen.store import usage_records
 from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
@@ -291,25 +291,25 @@ class UsageMiddleware:
         if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["path"] == _FEEDBACK:
             await self._app(scope, receive, send)
             return
-        seen = _SeenAnswer(UsageRecord(budgets.today()))
+        request = request_of(scope)
+        request.usage = UsageRecord(budgets.today())
+        seen = _SeenAnswer(request.usage)
         began = time.perf_counter()
 
         async def noted(message: Message) -> None:
             await send(message)
             seen.sent(message)
 
-        observation_of(scope)  # made here, where all who ask later see the same one
-        with request_state.recording_usage(seen.record):
-            try:
-                await self._app(scope, receive, noted)
-            finally:
-                self._count(seen, scope, time.perf_counter() - began)
-                self._account_writer.looped(time.thread_time())
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            self._count(seen, request, time.perf_counter() - began)
+            self._account_writer.looped(time.thread_time())
 
-    def _count(self, seen: _SeenAnswer, scope: Scope, seconds: float) -> None:
+    def _count(self, seen: _SeenAnswer, request: HttpRequest, seconds: float) -> None:
         marks = seen.marks()
         by = seen.by(marks)
-        if scope["method"] != "POST" and by != "upstream":
+        if request.method != "POST" and by != "upstream":
             return
         record, costs = seen.record, self._costs
         named = record.bundle or (costs.name(record.named) if costs is not None and record.named else OTHER_MODEL)
@@ -332,7 +332,7 @@ class UsageMiddleware:
             saved = costs.cost(self._instead, *record.avoided_tokens)
             entry.saved, entry.unsaved = min(saved or 0, MOST_OF_ONE_ANSWER), int(saved is None)
             price = costs.noted(record.day, self._instead)
-        local = observation_of(scope).local_seconds
+        local = request.local_seconds
         busy = local if local is not None else seconds if record.answered else 0.0
         self._account_writer.take(key, entry, None if failed else seconds, busy, price)
         record.late = lambda paid: self._account_writer.take(key, paid)

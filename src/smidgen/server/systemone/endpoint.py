@@ -19,8 +19,8 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RoutingDecision
-from smidgen.server.errors import RESPONSES, DetailedRefusal, answer
-from smidgen.server.gateway import certificates
+from smidgen.server.errors import DetailedRefusal, answer
+from smidgen.server.faces import asked_of, face_router
 from smidgen.server.openai import structured_output
 from smidgen.server.reply_json import token_count
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
@@ -167,7 +167,7 @@ class SystemOneReply(BaseModel):
 
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["System One"], responses=RESPONSES)
+    router = face_router("System One")
 
     def labels_of(model: ServedBundle) -> Known:
         """A bundle's labels, read once; another bundle may have its name later."""
@@ -177,17 +177,18 @@ def face(service: Service) -> APIRouter:
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
         if body.assets:
             raise RequestError("bundles read text only", value=f"{len(body.assets)} assets", todo="Send none.", param="assets")
-        named = None if body.model in (None, AUTO) else service.find(body.model)
-        meant = [named] if named else [service.find(name) for name in service.models]
+        came = asked_of(request)
+        named = None if body.model in (None, AUTO) else service.find(body.model, came)
+        meant = [named] if named else [service.find(name, came) for name in service.models]
         matches = _matched(body, [labels_of(model) for model in meant], named is not None)
         asked = {model.name: model for model, _ in matches.values()}
         texts = {name: _text(body.state, takes_pairs(model)) for name, model in asked.items()}
-        replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
+        replies = await asyncio.gather(*(service.ask(model, [texts[name]], came, "state") for name, model in asked.items()))
         by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
         answers = {name: _answered(found, labels_of(model), by_model[model.name]) for name, (model, found) in matches.items()}
         headers: dict[str, str] = {}
-        if (judge := certificates.attached_certificates(request.scope)) is not None:
-            rulings = {name: await judge.ruling(name, reply) for name, reply in by_model.items()}
+        if (judge := came.judge) is not None:
+            rulings = {name: await judge.ruling(asked[name], reply) for name, reply in by_model.items()}
             for name, (model, found) in matches.items():
                 why = why_uncovered(found, labels_of(model), by_model[model.name], answers[name])
                 answers[name] |= _covered(rulings[model.name], why)

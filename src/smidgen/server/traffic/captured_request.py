@@ -14,12 +14,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Send
 
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import USER_HEADER, Headers
-from smidgen.server.http_request import header, request_identity
-from smidgen.server.request_state import observation_of
+from smidgen.gateway.request_body import RequestBody
+from smidgen.server.http_request import HttpRequest
 from smidgen.server.served_bundle import BundleIdentity
 from smidgen.store.traffic.records import AuditAnswer, Feedback
 
@@ -62,7 +62,8 @@ class CapturedRequest:
         time: when it came, seconds since 1970.
         user: as its header says; None where there is none.
         key: the first digits of the hash of the API key; empty where it has none.
-        asked, answered: the bodies; `answered` as it was sent, with its content encoding.
+        asked, answered: the bodies; `answered` as it was sent, with its content encoding. The one is read again when it is stored: what
+            waits is bounded by its bytes, and what was read of them takes more.
         status, headers: of the answer.
         complete: whether the answer was sent to its end.
         cut: whether there was more of the answer than is kept.
@@ -79,7 +80,7 @@ class CapturedRequest:
     time: float
     user: str | None
     key: str
-    asked: list[bytes] = field(default_factory=list)
+    asked: bytes = b""
     answered: list[bytes] = field(default_factory=list)
     status: int = 0
     headers: Headers = field(default_factory=list)
@@ -102,29 +103,13 @@ class CapturedRequest:
 class RequestCollector:
     """Collects one request. Where it must give up, the request goes on as if nobody had looked."""
 
-    def __init__(self, scope: Scope, room: CaptureMemory) -> None:
-        self._scope, self._room = scope, room
+    def __init__(self, request: HttpRequest, room: CaptureMemory) -> None:
+        self._request, self._room = request, room
         self._began = time.perf_counter()
-        self._asked = self._answered = 0
-        user = header(scope, USER_HEADER).decode("utf-8", "replace").strip()
-        whose = request_identity(scope)
-        self.taken = CapturedRequest(whose.id, scope["path"], time.time(), user or None, whose.key)
-
-    def receiving(self, receive: Receive) -> Receive:
-        """A receive that keeps what comes."""
-
-        async def kept() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                body = message.get("body", b"")
-                self._asked += len(body)
-                if self._asked > MOST_ASKED:
-                    self._lose("too_large")
-                elif self._fits(len(body)):
-                    self.taken.asked.append(body)
-            return message
-
-        return kept
+        self._answered = 0
+        user = request.header(USER_HEADER).decode("utf-8", "replace").strip()
+        whose = request.identity
+        self.taken = CapturedRequest(whose.id, request.path, time.time(), user or None, whose.key)
 
     def sending(self, send: Send, ended: Callable[[], None]) -> Send:
         """A send that keeps what goes, and says when all of it went: at once, for what comes after an answer (its upstream's connection is
@@ -142,16 +127,20 @@ class RequestCollector:
 
         return kept
 
-    def done(self, replies: tuple[Reply, ...], models: Mapping[str, BundleIdentity]) -> CapturedRequest:
-        """All of it. `replies` are those that were given without a gateway's door; `models` what the bundles are to it."""
-        self._fits(OVERHEAD_BYTES)
-        self.taken.models = models
-        seen = observation_of(self._scope)
-        self.taken.replies = seen.replies or replies
-        self.taken.local_seconds, self.taken.upstream_seconds = seen.local_seconds, seen.upstream_seconds
-        self.taken.saved_usd = seen.saved_usd
-        self.taken.seconds = time.perf_counter() - self._began
-        return self.taken
+    def done(self, models: Mapping[str, BundleIdentity]) -> CapturedRequest:
+        """All of it. `models` are what the bundles are to it."""
+        request, taken = self._request, self.taken
+        asked = request.body.raw if isinstance(request.body, RequestBody) else b""
+        if len(asked) > MOST_ASKED:
+            self._lose("too_large")
+        elif self._fits(OVERHEAD_BYTES + len(asked)):
+            taken.asked = asked
+        taken.models = models
+        taken.replies = tuple(request.replies)
+        taken.local_seconds, taken.upstream_seconds = request.local_seconds, request.upstream_seconds
+        taken.saved_usd = request.saved_usd
+        taken.seconds = time.perf_counter() - self._began
+        return taken
 
     def _keep(self, body: bytes) -> None:
         self._answered += len(body)
@@ -176,7 +165,7 @@ class RequestCollector:
         self.taken.lost = self.taken.lost or why
         self._room.give(self.taken.size)
         self.taken.size = 0
-        self.taken.asked.clear()
+        self.taken.asked = b""
         self.taken.answered.clear()
 
 

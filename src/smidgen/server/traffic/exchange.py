@@ -63,7 +63,7 @@ def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices
     """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to, `prices` are
     those of upstreams' models."""
     models = taken.models
-    body = parsed(b"".join(taken.asked))
+    body = parsed(taken.asked)
     if body is None:
         return None
     asked = _asked(body.get("model"), models)

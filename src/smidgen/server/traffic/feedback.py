@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
-from smidgen.server.errors import RESPONSES, answer
-from smidgen.server.http_request import from_other_origin, key_of, stored_id
+from smidgen.server.errors import answer
+from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import from_other_origin, stored_id
 from smidgen.server.middleware import bears_key
 from smidgen.server.service import Service
 from smidgen.store.traffic.records import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
@@ -51,15 +52,16 @@ class FeedbackReply(BaseModel):
 
 def face(service: Service) -> APIRouter:
     """The route."""
-    router = APIRouter(tags=["smidgen"], responses=RESPONSES)
+    router = face_router("smidgen")
 
     @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
     async def feedback(body: FeedbackRequest, request: Request) -> Response:
-        if from_other_origin(request.scope, service.settings.access.cors):
+        asked = asked_of(request)
+        if from_other_origin(asked, service.settings.access.cors):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
         wrong = body.verdict == "down" or body.corrected is not None
-        key = key_of(request.scope)
+        key = asked.identity.key
         id = stored_id(body.request_id, key)
         admin = bears_key(request.scope, service.settings.access.admin_keys)
         taken_out = wrong and service.refuse is not None and service.refuse(id, None if admin else key)

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from smidgen.core.errors import EngineError, RedactionError, RequestError, SmidgenError
 from smidgen.flows.capture.redaction import CaptureRedactor
 from smidgen.gateway.eligibility import CERTIFIED_PATHS
+from smidgen.server.http_request import request_of
 from smidgen.server.model_queues import models_of_request
 from smidgen.server.ops.wall_clock import TRUSTED_SECONDS, WallClock
-from smidgen.server.request_state import collecting_replies
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.traffic.captured_request import (
     FULL,
@@ -389,17 +389,17 @@ class CaptureMiddleware:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in CERTIFIED_PATHS:
             await self._app(scope, receive, send)
             return
-        collector = RequestCollector(scope, self._recorder.room)
+        request = request_of(scope)
+        collector = RequestCollector(request, self._recorder.room)
         handed = False
-        with collecting_replies() as replies:
 
-            def hand_on() -> None:
-                nonlocal handed
-                if not handed:
-                    handed = True
-                    self._recorder.offer(collector.done(tuple(replies), models_of_request(self._models)))
+        def hand_on() -> None:
+            nonlocal handed
+            if not handed:
+                handed = True
+                self._recorder.offer(collector.done(models_of_request(request.held, self._models)))
 
-            try:
-                await self._app(scope, collector.receiving(receive), collector.sending(send, hand_on))
-            finally:
-                hand_on()
+        try:
+            await self._app(scope, receive, collector.sending(send, hand_on))
+        finally:
+            hand_on()

@@ -1,0 +1,217 @@
+"""The certificate router: a request to a bundle is answered by it where its certificate lets it, else by the fallback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.types import Send
+
+from smidgen.core.errors import RequestError
+from smidgen.flows.certify.certificate_status import StandingReader, note_answer, read_standing
+from smidgen.gateway import routing_decision as rulings
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
+from smidgen.gateway.eligibility import text_of, why_ineligible
+from smidgen.gateway.headers import answer_headers
+from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
+from smidgen.server.faces import takes_body_of
+from smidgen.server.gateway.auditor import Auditor
+from smidgen.server.gateway.certificates import certificate_of
+from smidgen.server.gateway.eligibility import IsHeldOut
+from smidgen.server.gateway.escalation import Unreachable
+from smidgen.server.gateway.fallback_answer import FallbackAnswerer
+from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
+from smidgen.server.gateway.upstream import UpstreamCall
+from smidgen.server.http_request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest
+from smidgen.server.openai.local_answer import LocalAnswer, TextFace
+from smidgen.server.reply_json import token_count
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.service import Service
+
+_LOOK_AGAIN_SECONDS = 1.0
+_INVALID, _FAILED = 422, 500
+_log = logging.getLogger("smidgen.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """What an answer given here saves.
+
+    Attributes:
+        price: of the first upstream's model; None where nobody said it.
+        sizes: what requests to a bundle take where the large model answers them; None where that is not measured.
+    """
+
+    price: UpstreamPrice | None = None
+    sizes: UpstreamSizes | None = None
+
+
+@dataclass(slots=True)
+class _Course:
+    """What has become of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: the status of a bundle that
+    gave no answer, 0 where it was not asked, or gave one."""
+
+    asked: RequestedModel
+    body: Mapping[str, Any]
+    model: ServedBundle
+    reader: StandingReader
+    standing: CertificateStatus
+    decision: RoutingDecision
+    odd: str | None
+    local: LocalAnswer | None = None
+    failed: int = 0
+
+
+class CertificateRouter:
+    """Answers requests to bundles.
+
+    Args:
+        service: the bundles.
+        faces: the faces that a bundle is asked at, by their paths.
+        fallback: answers what no bundle may.
+        savings: what local answers save.
+        auditor: asks the large model about some of the answers given here; None for nobody.
+        is_held_out: says of a text whether it always escalates, for it is held out; None where none does.
+        local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        faces: Mapping[str, TextFace],
+        fallback: FallbackAnswerer,
+        savings: Savings,
+        auditor: Auditor | None = None,
+        is_held_out: IsHeldOut | None = None,
+        local_at_last: bool = False,
+    ) -> None:
+        self._service, self._faces, self._fallback, self._savings = service, faces, fallback, savings
+        self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last
+
+    async def __call__(self, request: HttpRequest, send: Send, asked: RequestedModel) -> None:
+        """Send the bundle's answer where its certificate lets it, else the fallback's."""
+        course = await self._decided(request, asked)
+        if course.decision.local and course.local is not None:
+            await self._answer(request, send, course, course.local)
+        else:
+            await self._escalate(request, send, course)
+
+    async def _decided(self, request: HttpRequest, asked: RequestedModel) -> _Course:
+        """Who answers: what is known before the bundle is asked, then what its answer says."""
+        body = request.json or {}
+        model = self._service.find(asked.bundle, request)
+        reader = certificate_of(self._service, model)
+        standing = await read_standing(reader)
+        odd = why_ineligible(request.path, body)
+        course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
+        if course.decision.local and course.odd is not None:
+            course.decision = RoutingDecision(why=rulings.SUITED, detail=course.odd)
+        if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
+            course.decision = rulings.held_out_decision(course.decision)
+        if not course.decision.local:
+            return course
+        await self._ask(request, course)
+        if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
+            course.standing = await read_standing(reader)
+        if course.local is not None:
+            course.decision = rulings.decision_after(course.standing, asked, course.local.replies, body)
+        else:
+            detail = f"HTTP {course.failed}"
+            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=detail, certificate=course.decision.certificate)
+        return course
+
+    async def _answer(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer) -> None:
+        """The bundle's answer under its certificate; the auditor may ask about it."""
+        note_answer(course.reader, course.standing)
+        self._service.metering.routed.labels(course.asked.bundle, "local", "").inc()
+        await self._send(request, send, course, local)
+        if self._auditor is not None:
+            own = request.identity.id if request.identity.id.startswith(OWN_ID_PREFIX) else ""  # a client may choose one twice
+            call, said = self._fallback.call(request, course.asked), text_of(request.path, course.body)
+            self._auditor.consider(course.model, course.standing.certificate, local.replies, call, said, own)
+
+    async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
+        """The fallback's answer; where it has none, the bundle's, if that may stand in its place."""
+        audited = await self._drawn_all_the_same(request, course)
+        replaceable = self._local_at_last and course.odd is None and course.asked.named and not course.failed
+        try:
+            await self._fallback(request, send, course.asked, course.decision, replaceable)
+            if audited is not None and course.local is not None and self._auditor is not None:
+                # What would have been answered here is audited all the same: once an audit is answered, the certificate holds again.
+                said = text_of(request.path, course.body)
+                self._auditor.consider(course.model, course.standing.certificate, course.local.replies, audited, said, drawn=True)
+        except Unreachable as error:
+            if not replaceable:
+                raise
+            if course.local is None:
+                if request.held is not None:
+                    request.held.release_ended()  # the model may have been replaced, and ended, while the upstream was waited for
+                course.model = self._service.find(course.asked.bundle, request)
+                await self._ask(request, course)
+            if course.local is None:
+                raise
+            self._service.metering.routed.labels(course.asked.bundle, "local", error.uncertified).inc()
+            await self._send(request, send, course, course.local, uncertified=error.uncertified)
+
+    async def _drawn_all_the_same(self, request: HttpRequest, course: _Course) -> UpstreamCall | None:
+        """The call that audits an answer which is not given here, for no audit has come for too long; None where none is drawn, or it would
+        not have been given."""
+        if self._auditor is None or course.decision.why != CertificateState.UNAUDITED.value or course.odd is not None:
+            return None
+        if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
+            return None
+        call = self._fallback.call(request, course.asked)
+        if not self._auditor.draws(course.asked.bundle, course.standing.certificate, call):
+            return None
+        await self._ask(request, course)
+        if course.local is None:
+            return None
+        valid = replace(course.standing, state=CertificateState.VALID)
+        return call if rulings.decision_after(valid, course.asked, course.local.replies, course.body).local else None
+
+    async def _ask(self, request: HttpRequest, course: _Course) -> None:
+        """Ask the bundle, to the end of its answer. One that fails gives none, and the log says so: the request escalates. Raises
+        RequestError, 499, where the client goes meanwhile."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        face = self._faces[request.path]
+        try:
+            if not takes_body_of(request):
+                course.failed = _INVALID
+                return
+            local = await face.ask(self._service, course.model, face.body.model_validate(course.body), request)
+            await local.complete()
+            course.local = local
+        except ValidationError:
+            course.failed = _INVALID
+        except RequestError as error:
+            if error.status == CLIENT_GONE:
+                raise
+            course.failed = error.status
+        except Exception as error:  # noqa: BLE001 whatever fails in the small model, the large one is still there
+            _log.error("a small model failed, and its request escalates: %s", type(error).__name__)
+            request.replies.clear()
+            course.failed = _FAILED
+        finally:
+            request.local_seconds = clock() - began
+
+    async def _send(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "") -> None:
+        """The bundle's answer, with who it is from."""
+        bundle, decision, price, sizes = course.asked.bundle, course.decision, self._savings.price, self._savings.sizes
+        asks, says = texts_to_read(course.body), local.text
+        measured = sizes.of(bundle, token_count(asks)) if sizes is not None else None
+        if request.usage is not None:
+            request.usage.avoided_tokens = measured[:2] if measured is not None else (token_count(asks), token_count(says))
+        facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else decision.certificate}
+        if uncertified:
+            facts |= {"uncertified": uncertified, "escalated": decision.why}
+        else:
+            facts["cost"] = {"usd": 0.0}  # no upstream was asked
+        if price is not None:
+            facts["saved"] = price.measured(*measured) if measured is not None else price.saved(asks, says)
+        cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
+        await local.send(send, facts, answer_headers("local", bundle, decision, uncertified, cost=cost, saved=saved))

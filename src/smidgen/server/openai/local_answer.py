@@ -1,0 +1,162 @@
+"""A bundle's answer to a request for text: its replies, and the one response that a face makes of them.
+
+A face is asked for the answer, and does not care who asks. A client who called it directly gets the response, which goes out while a text
+is being written. The gateway reads the answer to its end first: who answers hangs on its replies. Then it adds what it knows to the field
+`smidgen`, and has it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from smidgen.core.replies import Reply
+from smidgen.gateway.headers import Headers
+from smidgen.server.errors import answer, as_json
+from smidgen.server.http_request import HttpRequest
+from smidgen.server.model_queues import Generation, merged_replies, read_generations
+from smidgen.server.openai.event_stream import EVENT_STREAM, HEADERS, EventStream
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.service import Service
+
+Facts: TypeAlias = Mapping[str, Any]
+"""What the gateway adds to the field `smidgen`: who answered, under which certificate, what it cost."""
+NumberedReplies: TypeAlias = AsyncIterator[tuple[int, Reply]]
+"""The replies of several texts as they come, each with the number of its text."""
+
+
+class AnswerFormat(Protocol):
+    """How a face tells an answer."""
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """As one object. `read` has the replies of each text."""
+        ...
+
+    def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """As the events of a stream, the facts in the one that ends the text."""
+        ...
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """What it says, as a client reads it; nothing of a refusal."""
+        ...
+
+
+class LocalAnswer:
+    """A bundle's answer to one request.
+
+    Args:
+        service: counts what is written.
+        model: the bundle.
+        request: the request.
+        form: how the face tells it.
+        streamed: whether it is asked for as a stream.
+        read: the replies of each text, where they are there already.
+        generations: the texts, where they are still being written. They are closed in any case.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        model: ServedBundle,
+        request: HttpRequest,
+        form: AnswerFormat,
+        *,
+        streamed: bool,
+        read: Sequence[Sequence[Reply]] = (),
+        generations: Sequence[Generation] = (),
+    ) -> None:
+        self.model = model
+        self._service, self._request, self._form, self._streamed = service, request, form, streamed
+        self._read, self._generations = read, generations
+
+    @property
+    def replies(self) -> list[Reply]:
+        """The final reply of each text, once it was read."""
+        return [replies[-1] for replies in self._read]
+
+    @property
+    def text(self) -> str:
+        """What it says, once it was read."""
+        return self._form.text(self._read)
+
+    async def response(self) -> Response:
+        """The response to a client who asked the face. What can be refused is refused before a stream begins. A client that hangs up ends
+        the writing."""
+        with ExitStack() as stack:
+            await self._begin(stack)
+            if self._streamed and self._generations:
+                events = self._form.events(self._counted(merged_replies(self._generations)), {})
+                return EventStream(events, stack.pop_all().close)
+            await self._complete()
+        if self._streamed:
+            return StreamingResponse(self._form.events(_in_turn(self._read), {}), media_type=EVENT_STREAM, headers=HEADERS)
+        return answer(self._form.whole(self._read, {}))
+
+    async def complete(self) -> None:
+        """Read it to its end. Raises RequestError where it does not come to one, or the client goes meanwhile."""
+        with ExitStack() as stack:
+            await self._begin(stack)
+            await self._complete()
+
+    async def send(self, send: Send, facts: Facts, marks: Headers) -> None:
+        """Send it, with these facts and headers, once it was read."""
+        if self._streamed:
+            body = b"".join([event async for event in self._form.events(_in_turn(self._read), facts)])
+            own = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+            kind = f"{EVENT_STREAM}; charset=utf-8"
+        else:
+            body, own, kind = as_json(self._form.whole(self._read, facts)), [], "application/json"
+        head = [*own, (b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *marks]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _begin(self, stack: ExitStack) -> None:
+        for generation in self._generations:
+            stack.callback(generation.close)
+        if self._generations:
+            await self._service.while_there(self._request, self._generations[0].begun())
+
+    async def _complete(self) -> None:
+        if not self._generations:
+            return
+        self._read = await self._service.while_there(self._request, read_generations(self._generations))
+        for reply in self.replies:
+            self._service.wrote(self.model, reply, self._request)
+
+    async def _counted(self, replies: NumberedReplies) -> NumberedReplies:
+        """The same replies; a text is counted when it has come to its end."""
+        async for number, reply in replies:
+            if reply.final:
+                self._service.wrote(self.model, reply, self._request)
+            yield number, reply
+
+
+def with_extra(value: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """An object of a face that has no field `smidgen` of its own, with the facts as one, where there are some."""
+    return {**value, "smidgen": dict(facts)} if facts else value
+
+
+async def _in_turn(read: Sequence[Sequence[Reply]]) -> NumberedReplies:
+    """Replies that are there, text after text."""
+    for number, replies in enumerate(read):
+        for reply in replies:
+            yield number, reply
+
+
+@dataclass(frozen=True, slots=True)
+class TextFace:
+    """A face that a bundle answers a request for text at.
+
+    Attributes:
+        body: what it takes.
+        ask: begins the answer of a bundle to such a body. Raises RequestError where there can be none.
+    """
+
+    body: type[BaseModel]
+    ask: Callable[[Service, ServedBundle, Any, HttpRequest], Awaitable[LocalAnswer]]

@@ -1,0 +1,76 @@
+"""The usage record of a request: what those who work on it note for the account. Numbers and names, no texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from smidgen.server.ops.prometheus import TextUsage
+from smidgen.store.usage_records import UsageTotals
+
+OTHER_MODEL = "(other)"
+"""Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
+MOST_OF_ONE_ANSWER = 10**15
+"""The most that one answer may add to a sum."""
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """Of one request. What is noted after the request is over, by a response that is closed late, still counts.
+
+    Attributes:
+        day: when it came, UTC.
+        bundle: the bundle that it is for; empty for none.
+        request_tokens: tokens of what it would have the large model read, estimated; 0 where nobody needs that.
+        named: the model that it names, as the client wrote it; never stored.
+        answered: whether a bundle answered it, whatever became of that answer.
+        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: of these, such as nobody counted.
+        avoided_tokens: tokens that the large model would have read and written, had it been asked in the place of who answered; None where
+            it would not have been asked.
+        paid: what the upstream took, in the fields of an entry that tell of that.
+        late: takes what is noted of the upstream after the end; None before it.
+    """
+
+    day: str
+    bundle: str = ""
+    request_tokens: int = 0
+    named: str = ""
+    answered: bool = False
+    read: int = 0
+    written: int = 0
+    read_estimated: int = 0
+    written_estimated: int = 0
+    avoided_tokens: tuple[int, int] | None = None
+    paid: UsageTotals = field(default_factory=UsageTotals)
+    late: Callable[[UsageTotals], None] | None = None
+
+    def meant(self, bundle: str, named: object) -> None:
+        """The gateway knows whom it is for: a bundle, or else the model that it names."""
+        self.bundle, self.named = bundle, named if isinstance(named, str) else ""
+
+    def answered_texts(self, model: str, read: Sequence[int], written: Sequence[int]) -> None:
+        """A bundle has answered texts of these sizes, which are estimates."""
+        self._local(model, sum(read), sum(written), counted=False)
+
+    def wrote_text(self, model: str, said: int, usage: TextUsage | None) -> None:
+        """A bundle has written a text to its end: its tokens as it counted them (`usage`), else as they are estimated (`said`)."""
+        if usage is not None:
+            self._local(model, usage.prompt, usage.written, counted=True)
+        else:
+            self._local(model, 0, said, counted=False)
+
+    def upstream(self, paid: UsageTotals) -> None:
+        """An upstream took this. Of tokens it can say that it took any number."""
+        paid.bound(MOST_OF_ONE_ANSWER)
+        if self.late is not None:
+            self.late(paid)
+        else:
+            self.paid.add(paid)
+
+    def _local(self, model: str, read: int, written: int, *, counted: bool) -> None:
+        self.bundle, self.answered = self.bundle or model, True
+        self.read += read
+        self.written += written
+        if not counted:
+            self.read_estimated += read
+            self.written_estimated += written
