@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,17 @@ from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway import routing_decision, upstreams
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
-from smidgen.gateway.eligibility import CHAT, COMPLETIONS, joined, text_of, why_ineligible
+from smidgen.gateway.eligibility import (
+    CHAT,
+    COMPLETIONS,
+    ONE_MESSAGE,
+    Conversation,
+    Eligibility,
+    eligibility_of,
+    joined,
+    text_of,
+    why_ineligible,
+)
 from smidgen.gateway.headers import answer_headers, header_text, reply_headers, upstream_headers
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
@@ -108,6 +119,27 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
     assert why_ineligible(CHAT, {**one, "store": True}) == "the completion is to be stored"
     assert why_ineligible(COMPLETIONS, {"prompt": "x"}) is None
     assert why_ineligible(COMPLETIONS, {"prompt": [1, 2]}) and why_ineligible(COMPLETIONS, {"prompt": "x", "echo": True})
+
+
+def test_what_bundles_of_a_kind_may_take_they_get_whole() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "track", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "where is it"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "in Riga"},
+    ]
+    body = {"model": "support", "messages": messages, "tools": [{"type": "function", "function": {"name": "track"}}]}
+    seen: list[Conversation] = []
+    whatever = Eligibility(seen.append, frozenset({"tools"}))  # type: ignore[func-returns-value]
+    assert why_ineligible(CHAT, body, whatever) is None and seen == [Conversation(CHAT, messages, body["tools"])]
+    assert why_ineligible(CHAT, body) == "the field tools"
+    assert why_ineligible(CHAT, {**body, "tools": None}) == "not one message of a user"
+
+
+def test_a_bundle_whose_kind_is_not_known_takes_nothing() -> None:
+    one = {"messages": [{"role": "user", "content": "x"}]}
+    assert eligibility_of(SimpleNamespace()) is eligibility_of(SimpleNamespace(takes="message")) is ONE_MESSAGE
+    assert why_ineligible(CHAT, one, eligibility_of(SimpleNamespace(takes="sounds"))) == "what this bundle takes is not known here"
 
 
 def test_the_text_of_a_request_is_that_of_its_own_face() -> None:

@@ -1,11 +1,13 @@
-"""Which requests a certified bundle may answer: one text of a user, and nothing else that could change the answer.
+"""Which requests a bundle may answer, by the kind of answer that it gives: today one text of a user, whatever the kind.
 
-A request with a field that is not known here is not eligible: one that OpenAI adds tomorrow escalates today.
+A request comes as a whole conversation, with the tools that it offers. An `Eligibility` says which conversations bundles of a kind may
+take. A field that is not known here is not eligible: one that OpenAI adds tomorrow escalates today.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 CHAT = "/v1/chat/completions"
@@ -29,39 +31,95 @@ _OF = {
     COMPLETIONS: _SHARED | {"prompt"},
 }
 """Fields that say how an answer is sampled, billed or sent, and not what is asked. Their effect on the score is in the reply's facts."""
+_ASKED_IN = {CHAT: "messages", COMPLETIONS: "prompt", RESPONSES: "input"}
 _MESSAGE = frozenset({"role", "content", "name"})
 _PIECE = frozenset({"type", "text", "cache_control"})
 _TEXT = ("text", "input_text")
 
 
-def why_ineligible(path: str, body: Mapping[str, Any]) -> str | None:
-    """Why a request is not eligible, in a few words; None where it is.
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The messages and tools of a request, as they stand there.
 
-    Messages to the system change nothing: a bundle has its own instruction. Only the upstream can store an answer.
+    Attributes:
+        path: of the face.
+        messages: all of them, words to the system and calls of tools with what they gave among them. A prompt, or an input that is a text,
+            is one message of a user. None where there is no list of them.
+        tools: those that the model may call.
     """
+
+    path: str
+    messages: Sequence[Any] | None
+    tools: Sequence[Any] = ()
+
+
+def conversation_of(path: str, body: Mapping[str, Any]) -> Conversation:
+    """The conversation of a request to one of the faces."""
+    said, tools = body.get(_ASKED_IN[path]), body.get("tools")
+    if isinstance(said, str) and path != CHAT:
+        said = [{"role": "user", "content": said}]
+    elif path == COMPLETIONS:
+        said = None  # several prompts are no conversation
+    return Conversation(path, said if isinstance(said, list) else None, tools if isinstance(tools, list) else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """The requests that bundles of a kind may take.
+
+    Attributes:
+        odd: what keeps them from taking a conversation, in a few words; None where nothing does.
+        fields: of a request's body that they read, besides those that any bundle may leave unread.
+    """
+
+    odd: Callable[[Conversation], str | None]
+    fields: frozenset[str] = frozenset()
+
+
+def _not_one_message(asked: Conversation) -> str | None:
+    """The rule for one text of a user. Words to the system change nothing: a bundle has its own instruction."""
+    if asked.path == COMPLETIONS:
+        return None if asked.messages is not None else "not one prompt"
+    if asked.path == RESPONSES:
+        return odd_response_input(asked.messages)
+    return odd_messages(asked.messages, fields=_MESSAGE, pieces=_PIECE, kinds=_TEXT)
+
+
+ONE_MESSAGE = Eligibility(_not_one_message)
+"""One text of a user, with words to the system before it."""
+_UNKNOWN = Eligibility(lambda asked: "what this bundle takes is not known here")
+_KINDS = {"message": ONE_MESSAGE}
+"""By what a task says of itself in `takes`. A task that says nothing takes one message."""
+
+
+def eligibility_of(task: object) -> Eligibility:
+    """The requests that the bundles of a task may take."""
+    return _KINDS.get(getattr(task, "takes", "message"), _UNKNOWN)
+
+
+def why_ineligible(path: str, body: Mapping[str, Any], eligibility: Eligibility = ONE_MESSAGE) -> str | None:
+    """Why a bundle may not take a request to one of the faces, in a few words; None where it may."""
     if body.get("n") not in (None, 1):
         return "several choices"
+    return _odd_fields(path, body, eligibility.fields) or eligibility.odd(conversation_of(path, body))
+
+
+def _odd_fields(path: str, body: Mapping[str, Any], more: frozenset[str]) -> str | None:
     if path == RESPONSES:
-        return odd_response_request(body)
-    known = _OF[path] | {"n"}
+        return odd_response_fields(body, more)
+    known = _OF[path] | more | {"n"}
     strange = next((name for name, value in body.items() if name not in known and not is_nothing(value)), None)
     if strange is not None:
         return f"the field {strange}"
     if body.get("store") not in (None, False):  # a local answer is kept nowhere, and cannot be fetched
         return "the completion is to be stored"
-    if path == COMPLETIONS:
-        return None if isinstance(body.get("prompt"), str) else "not one prompt"
-    return odd_messages(body.get("messages"), fields=_MESSAGE, pieces=_PIECE, kinds=_TEXT)
+    return None
 
 
 def text_of(path: str, body: Mapping[str, Any]) -> str:
-    """The text of an eligible request, as the small model reads it."""
-    if path == COMPLETIONS:
-        return str(body["prompt"])
-    if path == RESPONSES:
-        asked = body["input"]
-        return asked if isinstance(asked, str) else joined(response_pieces(body))
-    content = body["messages"][-1]["content"]
+    """The text that a request of one message is about, as the small model reads it."""
+    messages = conversation_of(path, body).messages or ()
+    content = messages[-1]["content"]
     return content if isinstance(content, str) else joined(piece["text"] for piece in content)
 
 
@@ -128,12 +186,17 @@ _RESPONSE_PIECE = frozenset({"type", "text"})
 
 
 def odd_response_request(body: Mapping[str, Any]) -> str | None:
-    """Why a request to `/v1/responses` is not one text of a user, in a few words; None where it is.
+    """Why a request to `/v1/responses` is not one text of a user, in a few words; None where it is."""
+    return odd_response_fields(body) or odd_response_input(body.get("input"))
+
+
+def odd_response_fields(body: Mapping[str, Any], more: Collection[str] = ()) -> str | None:
+    """Why the fields of a request to `/v1/responses` are not eligible, in a few words; None where they are, or are among `more`.
 
     `instructions`, and messages to the system before the user's, change nothing: a bundle has its own. Without `store` the answer is not
     stored, and says so (`store: false`); only the upstream can store it.
     """
-    strange = next((name for name, value in body.items() if name not in _KNOWN and not is_nothing(value)), None)
+    strange = next((name for name, value in body.items() if name not in _KNOWN and name not in more and not is_nothing(value)), None)
     if strange is not None:
         return f"the field {strange}"
     if body.get("store") not in (None, False):
@@ -146,7 +209,11 @@ def odd_response_request(body: Mapping[str, Any]) -> str | None:
             continue
         if not isinstance(value, Mapping) or any(inner not in known and not is_nothing(said) for inner, said in value.items()):
             return f"the field {name}"
-    asked = body.get("input")
+    return None
+
+
+def odd_response_input(asked: Any) -> str | None:
+    """Why the input of such a request is not one text of a user, in a few words; None where it is."""
     if isinstance(asked, str):
         return None
     if isinstance(asked, list) and any(isinstance(item, Mapping) and item.get("type", "message") != "message" for item in asked):

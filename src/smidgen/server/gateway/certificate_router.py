@@ -15,7 +15,7 @@ from smidgen.core.errors import RequestError
 from smidgen.flows.certify.certificate_status import StandingReader, note_answer, read_standing
 from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
-from smidgen.gateway.eligibility import text_of, why_ineligible
+from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.faces import takes_body_of
@@ -106,7 +106,7 @@ class CertificateRouter:
         model = self._service.find(asked.bundle, request)
         reader = certificate_of(self._service, model)
         standing = await read_standing(reader)
-        odd = why_ineligible(request.path, body)
+        odd = why_ineligible(request.path, body, eligibility_of(model.task))
         course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
         if course.decision.local and course.odd is not None:
             course.decision = RoutingDecision(why=rulings.SUITED, detail=course.odd)
