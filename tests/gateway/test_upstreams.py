@@ -107,29 +107,29 @@ def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_
 A, A_OTHER, B, C, D = Requester("a", "big"), Requester("a", "small"), Requester("b", "big"), Requester("c", "big"), Requester("d", "big")
 
 
-def let(breakers: Breakers, asker: Requester) -> AllowedAttempt:
-    found = breakers.allows(asker)
+def let(breakers: Breakers, requester: Requester) -> AllowedAttempt:
+    found = breakers.allows(requester)
     assert found is not None
     return found
 
 
-def fail(breakers: Breakers, asker: Requester, times: int = 5, reached: bool = True) -> None:
+def fail(breakers: Breakers, requester: Requester, times: int = 5, reached: bool = True) -> None:
     for _ in range(times):
-        breakers.failed(let(breakers, asker), reached)
+        breakers.failed(let(breakers, requester), reached)
 
 
-def test_an_asker_whose_requests_fail_shuts_out_itself_alone(clock: Clock) -> None:
+def test_a_requester_whose_requests_fail_shuts_out_itself_alone(clock: Clock) -> None:
     breakers = Breakers(clock)
     fail(breakers, A)
     fail(breakers, A_OTHER)
-    assert [breakers.allows(asker) for asker in (A, A_OTHER)] == [None, None] and breakers.seconds_left(A) == 20.0
+    assert [breakers.allows(requester) for requester in (A, A_OTHER)] == [None, None] and breakers.seconds_left(A) == 20.0
     assert breakers.all.state is BreakerState.CLOSED and breakers.allows(B) is not None, "one client, whatever models it names"
 
 
 def test_it_is_the_upstream_where_it_fails_for_several_clients_and_most(clock: Clock) -> None:
     breakers = Breakers(clock)
-    for asker in (A_OTHER, B, C, D, Requester("e", "big")):
-        breakers.succeeded(let(breakers, asker))
+    for requester in (A_OTHER, B, C, D, Requester("e", "big")):
+        breakers.succeeded(let(breakers, requester))
     fail(breakers, A)
     fail(breakers, B)
     assert breakers.all.state is BreakerState.CLOSED, "two of five clients"
@@ -166,7 +166,7 @@ def test_what_does_not_reach_it_counts_for_all(clock: Clock) -> None:
     assert breakers.all.state is BreakerState.OPEN
 
 
-def test_made_up_askers_take_a_bounded_place(clock: Clock) -> None:
+def test_made_up_requesters_take_a_bounded_place(clock: Clock) -> None:
     breakers = Breakers(clock)
     for number in range(3000):
         breakers.failed(let(breakers, Requester("a", f"model {number}")), True)

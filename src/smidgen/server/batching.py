@@ -195,7 +195,7 @@ class Batcher:
 
 
 class _Unexpected(Exception):
-    """Something that a model should not have raised; the front door logs its cause and says 500."""
+    """Something that a model should not have raised; the outermost layer logs its cause and says 500."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(type(cause).__name__)

@@ -274,7 +274,7 @@ class UsageMiddleware:
     """Counts what is posted under `/v1/`, and whatever else an upstream answers.
 
     Args:
-        app: the doors behind it.
+        app: the layers behind it.
         account_writer: adds up.
         costs: prices and names of large models; None without a fallback.
         instead: what the first fallback calls its model: what local answers are compared to. Empty where there is none.

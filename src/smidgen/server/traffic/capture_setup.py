@@ -130,7 +130,7 @@ def open_recorder(service: Service) -> Recorder:
         found = read_exchange(taken, saved_at, priced)
         if found is None or found.input is None or not settings.local.held_out_aside:
             return found
-        return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
+        return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway has it
 
     counted = service.metering.captured, service.metering.capture_failures
     return Recorder(traffic, scrubber, reading, capture.days, *counted, kept_days=capture.keep_days)

@@ -372,10 +372,10 @@ def _unavailable(what: str) -> RequestError:
 
 
 class CaptureMiddleware:
-    """Around the gateway's door: it sees requests to chat, completions and responses as clients send them, and answers as they get them.
+    """Around the gateway: it sees requests to chat, completions and responses as clients send them, and answers as they get them.
 
     Args:
-        app: the doors behind it.
+        app: the layers behind it.
         recorder: stores what it sees.
         models: the bundles by their names, as they are at each moment. What is stored names those that the request had, which are not those
             of the moment when it is stored.
