@@ -101,7 +101,7 @@ def test_a_body_without_personal_data_leaves_byte_for_byte_and_so_does_its_answe
 
 
 def test_a_local_answer_reads_the_text_as_it_is(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
-    from .test_gateway_door import certify
+    from .test_certified import certify
 
     certify(model)
     found = gateway().post(CHAT, asking(f"{text(3, 1)} {NAME}"))
