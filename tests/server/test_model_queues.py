@@ -67,9 +67,9 @@ def test_metrics_bind_no_request_to_a_model(tmp_path: Path, upstream: UpstreamSt
     certify(model)
     held, real = [], ModelQueues.held
 
-    def noted(self: ModelQueues) -> ModelQueues:
+    def noted(self: ModelQueues, holds: Any) -> ModelQueues:
         held.append(threading.current_thread().name)
-        return real(self)
+        return real(self, holds)
 
     monkeypatch.setattr(ModelQueues, "held", noted)
     with running(model, fallback=(upstream.url,), fallback_model=("big",)) as server:
