@@ -1,6 +1,6 @@
 """One replay of a data set as traffic: a gateway that begins without a label, learns from what it escalates, certifies, and is audited.
 
-The rules are the product's own: the sides (`data/splits.py`), the contest and the verdict of `learn` (`stats/paired_tests.py`,
+The rules are the product's own: the sides (`data/splits.py`), the contest and the verdict of `learn` (`stats/risk_bounds.py`,
 `flows/learn/comparison.py`), the certificate (`stats/certification.py`) and the audit (`stats/sequential_audit.py`). So is the student:
 `kernel`, which is
 fitted in seconds (`stats/kernel_ridge.py`), or what is taught by `teach`. What the large model says in an audit is learnt from, as there.
@@ -20,12 +20,11 @@ from smidgen.data.label_errors import contradicted_rows
 from smidgen.data.splits import SplitSide
 from smidgen.flows.learn.comparison import Comparison, ShareComparison, compare_shares, decide_promotion, is_certificate_needed
 from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL
-from smidgen.stats.alpha_spending import average_and_level, share
 from smidgen.stats.calibration import softmax
 from smidgen.stats.certificate_forecast import certificate_chance
 from smidgen.stats.certification import RiskClaim, certify_threshold, threshold_steps
 from smidgen.stats.kernel_ridge import fit, logits
-from smidgen.stats.paired_tests import better_p_value, not_worse_p_value
+from smidgen.stats.risk_bounds import average_and_level, better_p_value, level_of_look, not_worse_p_value
 from smidgen.stats.risk_coverage_curve import RiskCoveragePoint, risk_coverage
 from smidgen.stats.sequential_audit import SequentialAudit
 
@@ -227,12 +226,12 @@ class Gateway:
         fought, more = None, False
         if self.champion:
             self.contests += 1
-            fought = contest(self.labels[choosing], labels[choosing], said[choosing], share(LEVEL, self.contests), self.rng)
+            fought = contest(self.labels[choosing], labels[choosing], said[choosing], level_of_look(LEVEL, self.contests), self.rng)
         points, measured = challenger.curve, challenger.measured
         if len(tested) >= FEWEST:
             points, measured = risk_coverage(scores[tested], (labels[tested] == said[tested]).astype(np.float64)), len(tested)
         bound, level = average_and_level(policy.overall, self.looks + 1) if policy.overall is not None else (None, None)
-        claim = RiskClaim(policy.alpha, share(policy.delta, self.looks + 1), overall=bound, overall_level=level)
+        claim = RiskClaim(policy.alpha, level_of_look(policy.delta, self.looks + 1), overall=bound, overall_level=level)
         curve = [(point.coverage, point.risk) for point in points]
         hoped = certificate_chance(curve, measured, len(certifying), claim.alpha, claim.delta, bound, level)
         if fought is not None and self.threshold is not None and not (fought.won or fought.behind):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.forms import Form
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.quantities import Metric
 from smidgen.core.settings import Settings
 from smidgen.flows.build.examples import read_examples
 from smidgen.flows.build.teaching import teach

@@ -16,7 +16,7 @@ from smidgen.bundles.manifest import MANIFEST
 from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import GateError, InputError, SmidgenError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.flows.local_model import load
 from smidgen.flows.redaction_model import SHIPPED, PersonalDataFinder
 from smidgen.judge import quality_gate, report

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.bases import hub, lookup
+from smidgen.bases import lookup
 from smidgen.bases import starter as starter_module
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.errors import BaseError, UnknownPart
@@ -70,7 +70,7 @@ def test_a_hub_that_cannot_be_reached_fails_in_seconds_and_names_the_ways_round(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     began = time.monotonic()
     with pytest.raises(BaseError) as caught:
-        hub.find("smidgen-tests/no-such-model")
+        lookup.find_on_hub("smidgen-tests/no-such-model")
     assert time.monotonic() - began < 60
     for way in ("--base minilm", "local folder", "HF_HOME", "HF_ENDPOINT"):
         assert way in str(caught.value)

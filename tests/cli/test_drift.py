@@ -16,7 +16,7 @@ from tests.drifting_traffic import NEW, capture
 from smidgen.cli import learn
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
-from smidgen.flows.drift import check, sample
+from smidgen.flows.drift import check
 from smidgen.flows.drift.settings import DriftSettings
 from smidgen.store import bundle_list
 from smidgen.store.traffic.store import opened
@@ -27,7 +27,7 @@ FEW = ["--recent", "100", "--reference", "300"]
 @pytest.fixture
 def bundle(certified_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
     """One whose traffic has a new subject in its newest hundred requests."""
-    monkeypatch.setattr(sample, "embedder", lambda base, threads: drifting_traffic.vectors)
+    monkeypatch.setattr(check, "embedder", lambda base, threads: drifting_traffic.vectors)
     with opened() as store:
         capture(store, range(300))
         capture(store, range(300, 400), new_every=3)

@@ -22,12 +22,11 @@ from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.status_report import read_account
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, Reference
-from smidgen.stats.wait_histogram import ERROR, bucket
 from smidgen.store import bundle_list, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.spending_ledger import NANO, Reservation, SpendingLedger
-from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
-from smidgen.usage.daily_budget import today
+from smidgen.store.usage_records import WAIT_ERROR, DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
+from smidgen.usage.budgets import today
 
 
 def certified(bundle: Path) -> Certificate:
@@ -128,7 +127,12 @@ def write(back: int, requests: int, now: datetime = NOW, **more: int) -> None:
     """So many local answers of 20 ms, and one escalated, so many days ago."""
     day = today(now - timedelta(days=back))
     local, up = UsageKey(day, "support", "local", ""), UsageKey(day, "support", "upstream", "score")
-    waits = Counter({WaitBucket(day, "support", "local", bucket(0.02)): requests, WaitBucket(day, "support", "upstream", bucket(0.5)): 1})
+    waits = Counter(
+        {
+            WaitBucket(day, "support", "local", wait_bucket(0.02)): requests,
+            WaitBucket(day, "support", "upstream", wait_bucket(0.5)): 1,
+        }
+    )
     entries = {
         local: UsageTotals(requests=requests, waited=20_000 * requests, saved=NANO, **more),
         up: UsageTotals(requests=1, spent=2 * NANO),
@@ -151,7 +155,7 @@ def test_days_are_added_up_and_those_before_are_left_out() -> None:
     ]
     week = found["periods"][1]["total"]
     assert week["share_local"] == 0.8 and (week["spent"]["usd"], week["saved"]["usd"]) == (4.0, 2.0)
-    assert week["latency_ms"]["local"]["p50"] == pytest.approx(20, rel=ERROR) and week["latency_ms"]["local"]["mean"] == 20.0
+    assert week["latency_ms"]["local"]["p50"] == pytest.approx(20, rel=WAIT_ERROR) and week["latency_ms"]["local"]["mean"] == 20.0
     assert [period["days"] for period in read_account(3, NOW)["periods"]] == [1, 3]
     assert read_account(400, NOW)["periods"][-1]["total"]["local"] == 39
 

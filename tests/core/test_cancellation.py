@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from smidgen.core.cancellation import Cancellation, Cancelled, current_cancellation
+from smidgen.core.progress import Cancellation, Cancelled, current_cancellation
 
 
 def test_who_listens_is_told_once_and_who_comes_late_at_once() -> None:

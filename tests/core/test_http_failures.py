@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.core.http_failures import failure_reason, one_line, retry_after
+from smidgen.core.errors import failure_reason, one_line, retry_after
 
 
 def test_when_to_come_back() -> None:

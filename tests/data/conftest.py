@@ -12,7 +12,7 @@ from tests.teacher_server import TeacherServer, teacher_server
 from smidgen.data.teacher import client
 from smidgen.data.teacher.client import TeacherClient
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.usage.run_budget import RunBudget
+from smidgen.usage.budgets import RunBudget
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from tests.engines.llama_model import ENDLESS
 from tests.engines.llama_model import options as few
 from tests.eventually import eventually
 
-from smidgen.core.cancellation import Cancellation, Cancelled
 from smidgen.core.errors import EngineError
+from smidgen.core.progress import Cancellation, Cancelled
 from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_process import LlamaProcess
 from smidgen.engines.llama_protocol import LONGEST

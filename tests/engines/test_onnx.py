@@ -9,9 +9,8 @@ import pytest
 
 from smidgen.core.errors import EngineError
 from smidgen.core.rows import Text
-from smidgen.engines.onnx import part
-from smidgen.engines.onnx_session import BATCH_TOKENS, batches
-from smidgen.engines.tokenizer import CHARACTERS_A_TOKEN, ModelTokenizer
+from smidgen.engines.model_files import CHARACTERS_A_TOKEN, ModelTokenizer
+from smidgen.engines.onnx import BATCH_TOKENS, batches, part
 
 onnx = pytest.importorskip("onnx")
 

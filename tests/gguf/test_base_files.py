@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from smidgen.bases import folder as folders
+from smidgen.bases import lookup
 from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
 from smidgen.gguf.config import FILES, config_of, write_missing_files
@@ -242,7 +242,7 @@ def test_folders_of_decoders(smollm2: Path, tmp_path: Path, monkeypatch: pytest.
     assert all((mine / name).is_file() for name in FILES) and len(FILES) == 3
     for name in FILES:
         (mine / name).unlink()
-    monkeypatch.setattr(folders.os, "access", lambda *_: False)
+    monkeypatch.setattr(lookup.os, "access", lambda *_: False)
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     lent = find(str(mine))
     assert lent.folder.is_relative_to(tmp_path / "home") and lent.sha256 == found.sha256

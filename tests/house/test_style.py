@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-MOST = {"What ": 352, "The same": 32, "See above.": 0}
+MOST = {"What ": 153, "The same": 14, "See above.": 0}
 """The most docstrings that may begin with each. Lower a number when you mend some; never raise one."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.forms import field_form
 
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.judge.answer_sections import field_mistakes, filling_sections

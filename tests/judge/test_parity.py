@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import GateError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.judge import parity
 from smidgen.judge.quality_gate import GateSettings

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from smidgen.core.errors import GateError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.judge import quality_gate
 from smidgen.judge.quality_gate import SETTINGS, GateSettings
 from smidgen.judge.sections import BaselineFacts, Delta

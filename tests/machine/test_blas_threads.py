@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from smidgen.machine import blas_threads
+from smidgen.machine import processor
 
 
 class Pool:
@@ -22,13 +22,13 @@ class Pool:
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> tuple[Pool, Pool]:
     found = Pool(4), Pool(2)
-    monkeypatch.setattr(blas_threads, "_pools", lambda: found)
+    monkeypatch.setattr(processor, "_pools", lambda: found)
     return found
 
 
 def test_one_thread_inside_and_all_of_them_after(pools: tuple[Pool, Pool]) -> None:
-    with pytest.raises(ZeroDivisionError), blas_threads.one_thread():
-        with blas_threads.one_thread():
+    with pytest.raises(ZeroDivisionError), processor.one_thread():
+        with processor.one_thread():
             assert [pool.num_threads for pool in pools] == [1, 1]
         assert [pool.num_threads for pool in pools] == [1, 1]
         raise ZeroDivisionError
@@ -39,12 +39,12 @@ def test_the_last_of_several_threads_gives_them_back(pools: tuple[Pool, Pool]) -
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with blas_threads.one_thread():
+        with processor.one_thread():
             entered.set()
             assert leave.wait(10)
 
     thread = threading.Thread(target=other)
-    with blas_threads.one_thread():
+    with processor.one_thread():
         thread.start()
         assert entered.wait(10)
     assert [pool.num_threads for pool in pools] == [1, 1]
@@ -58,6 +58,6 @@ def test_the_real_library_is_found() -> None:
 
     if "openblas" not in str(np.show_config(mode="dicts")).lower():
         pytest.skip("numpy is built on another BLAS here")
-    assert blas_threads._pools()
-    with blas_threads.one_thread():
-        assert [pool.num_threads for pool in blas_threads._pools()] == [1] * len(blas_threads._pools())
+    assert processor._pools()
+    with processor.one_thread():
+        assert [pool.num_threads for pool in processor._pools()] == [1] * len(processor._pools())

@@ -53,7 +53,7 @@ def test_a_conversation_that_goes_on_begins_as_it_did() -> None:
     assert sent(first.body) == ["[PERSON_1] asks for [PERSON_2]"]
     assert sent(second.body) == ["[PERSON_1] asks for [PERSON_2]", "Fine, [PERSON_1]", "and [PERSON_3], [EMAIL_1]"]
     assert second.counts == {"person": 4, "email": 1}
-    assert second.stand_ins.restored("[PERSON_3]") == "Cy Young"
+    assert second.placeholders.restored("[PERSON_3]") == "Cy Young"
 
 
 def test_what_a_later_text_shows_is_taken_out_of_an_earlier_one_and_counted_after_it() -> None:
@@ -83,7 +83,7 @@ def test_a_stand_in_that_stands_in_the_request_is_given_to_nobody() -> None:
     keeper, _ = made()
     masked = keeper.masked(chat("Anna Schmidt", "so [person_1] and [PERSON_2]"), 9)
     assert sent(masked.body) == ["[PERSON_3]", "so [person_1] and [PERSON_2]"]
-    assert masked.stand_ins.restored("[PERSON_1] [Person_2] [PERSON_3]") == "[PERSON_1] [Person_2] Anna Schmidt"
+    assert masked.placeholders.restored("[PERSON_1] [Person_2] [PERSON_3]") == "[PERSON_1] [Person_2] Anna Schmidt"
 
 
 def test_policies_by_kind() -> None:
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_stops_it_unless_allowed() -> None:
 
 def test_nothing_found_leaves_the_body_as_it_came() -> None:
     masked = made()[0].masked(chat("hello"), 9)
-    assert masked.body is None and not masked.stand_ins and masked.counts == {}
+    assert masked.body is None and not masked.placeholders and masked.counts == {}
 
 
 def test_what_cannot_be_made_safe_or_not_in_time_raises() -> None:
@@ -262,7 +262,7 @@ def test_a_name_that_says_nothing_of_a_person_takes_nothing_out(profile: str, va
 def test_a_short_number_is_one_stand_in_and_comes_back() -> None:
     masked = made("health")[0].masked(beside({"age": 93, "n": 93.5, "m": 93})[0], 9)
     assert json.loads(sent(masked.body)[0]) == {"age": "[AGE_1]", "n": 93.5, "m": 93}
-    assert masked.stand_ins.restored("[AGE_1]") == "93"
+    assert masked.placeholders.restored("[AGE_1]") == "93"
 
 
 def test_a_number_that_is_a_known_value_has_its_stand_in() -> None:
@@ -284,8 +284,8 @@ def test_what_stands_behind_an_escape_leaves_without_it_and_comes_back(form: str
     written = form.replace("{}", json.dumps({"body": "Contact me at:\nanna@example.org\nNINO:\nAB123456C"}))
     masked = made()[0].masked(chat(written), 9)
     assert masked.counts["email"] == masked.counts["id"] == form.count("{}") and "anna" not in sent(masked.body)[0]
-    assert [masked.stand_ins.restored(place) for place in ("[EMAIL_1]", "[ID_1]")] == ["anna@example.org", "AB123456C"]
-    assert masked.stand_ins.restored(sent(masked.body)[0]).strip() == written.strip()
+    assert [masked.placeholders.restored(place) for place in ("[EMAIL_1]", "[ID_1]")] == ["anna@example.org", "AB123456C"]
+    assert masked.placeholders.restored(sent(masked.body)[0]).strip() == written.strip()
 
 
 def test_what_is_percent_encoded_does_not_leave_but_in_an_address_on_the_web() -> None:

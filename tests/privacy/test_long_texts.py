@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from smidgen.privacy import payment_cards
+from smidgen.privacy import identifiers
 from smidgen.privacy.redactor import KnownValues, Redactor
 
 READ = """
 import sys
-from smidgen.privacy import text_patterns, payment_cards
+from smidgen.privacy import identifiers, text_patterns
 
 text = sys.argv[1] * (1_000_000 // len(sys.argv[1]))
-print(sum(1 for _ in (*text_patterns.labelled_spans(text), *payment_cards.card_spans(text))))
+print(sum(1 for _ in (*text_patterns.labelled_spans(text), *identifiers.card_spans(text))))
 """
 PATIENCE = 60
 """Seconds: many times what they take, and a small part of what they took when every place was read to the end."""
@@ -48,7 +48,7 @@ def steps(work: Callable[[], object]) -> int:
 
 def cards(count: int) -> list[tuple[str, int, int]]:
     stripes = "4111111111111111=27121010000012345678? " * count
-    return list(payment_cards.card_spans(stripes + "card 4111 1111 1111 1111; " * count))
+    return list(identifiers.card_spans(stripes + "card 4111 1111 1111 1111; " * count))
 
 
 def numbers(count: int) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from smidgen.privacy import payment_cards
+from smidgen.privacy import identifiers
 
 VISA, AMEX = "4111111111111111", "378282246310005"
 
 
 def found(text: str) -> list[tuple[str, str]]:
-    return [(kind, text[start:end]) for kind, start, end in payment_cards.card_spans(text)]
+    return [(kind, text[start:end]) for kind, start, end in identifiers.card_spans(text)]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,6 @@ def test_a_month_counts_near_a_card_alone() -> None:
 
 def test_a_long_row_of_single_digits_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(payment_cards, "luhn", lambda digits: bool(asked.append(digits)))
+    monkeypatch.setattr(identifiers, "luhn", lambda digits: bool(asked.append(digits)))
     assert found("4 " * 20_000) == []
     assert 100_000 < len(asked) <= 7 * 20_000, "seven lengths at each place, and no more"

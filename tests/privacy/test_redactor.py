@@ -14,7 +14,7 @@ from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row
 from smidgen.data.teacher.prompts import JobDescription, TeacherPrompts, describe_job
 from smidgen.flows import redaction_model
-from smidgen.privacy import identifiers, payment_cards, text_patterns
+from smidgen.privacy import identifiers, text_patterns
 from smidgen.privacy.redactor import KINDS, Redactor, nothing
 
 PERSONAL = {
@@ -359,14 +359,14 @@ def test_a_number_that_a_model_calls_by_an_allowed_kind_stays() -> None:
 
 
 def test_what_is_hidden_is_refused_though_other_kinds_are_allowed() -> None:
-    only_cards = Redactor(find, forms=payment_cards.card_spans, allowed=frozenset({"person", "phone", "number"}))
+    only_cards = Redactor(find, forms=identifiers.card_spans, allowed=frozenset({"person", "phone", "number"}))
     with pytest.raises(RedactionError, match="card"):
         only_cards.mask("4111\u200b 1111 1111\u200b1111")
     assert only_cards.mask("Anna\u200b, 123456789012") == "Anna\u200b, 123456789012"
 
 
 def test_more_patterns_name_what_they_find_before_the_usual_ones() -> None:
-    redactor = Redactor(forms=lambda text: [*payment_cards.card_spans(text), *text_patterns.labelled_spans(text)])
+    redactor = Redactor(forms=lambda text: [*identifiers.card_spans(text), *text_patterns.labelled_spans(text)])
     assert redactor.mask("swipe ;4111111111111111=27121010000012345678? cvv 123") == "swipe [TRACK_1] cvv [CVV_1]"
     assert redactor.mask("see https://example.org/u/jane@example.org") == "see [URL_1]"
     begun = redactor.begun()

@@ -27,7 +27,7 @@ from smidgen.core.errors import BundleError, EngineError
 from smidgen.flows import local_model
 from smidgen.flows.learn.promotion import roll_back
 from smidgen.flows.local_model import Model, load
-from smidgen.machine import heap
+from smidgen.machine import memory
 from smidgen.server import champion_reload
 from smidgen.server.gateway import certificates
 from smidgen.server.model_queues import ModelQueues
@@ -114,7 +114,7 @@ def test_what_an_old_champion_held_goes_back_to_the_system_once_nothing_holds_it
         return True
 
     monkeypatch.setattr(local_model, "load", load_noted)
-    monkeypatch.setattr(heap, "give", give)
+    monkeypatch.setattr(memory, "trim", give)
     with running(local_model.load(line.folder, 1)) as server:
         for turn in range(4):
             monkeypatch.setattr(champion_reload, "_LET_GO_SECONDS", _PATIENCE if turn else 0.0)  # the first is held by this test's server
@@ -140,7 +140,7 @@ def test_what_a_refused_champion_held_goes_back_too(tmp_path: Path, monkeypatch:
         return True
 
     monkeypatch.setattr(champion_reload, "warm", cold)
-    monkeypatch.setattr(heap, "give", give)
+    monkeypatch.setattr(memory, "trim", give)
     with running(load(line.folder, 1)):
         roll_back(line.folder)
         eventually(lambda: there)

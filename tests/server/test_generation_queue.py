@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from smidgen.core.cancellation import Cancelled, current_cancellation
 from smidgen.core.errors import RequestError
+from smidgen.core.progress import Cancelled, current_cancellation
 from smidgen.core.replies import Reply
 from smidgen.server.model_queues import GenerationQueue, merged_replies
 

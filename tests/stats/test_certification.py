@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tools.certificate import GRID, curve, drawn, repeating, true_risk
 
-from smidgen.stats.alpha_spending import average_and_level
 from smidgen.stats.certification import (
     ReferenceErrors,
     RiskClaim,
@@ -19,7 +18,7 @@ from smidgen.stats.certification import (
     segment_levels,
     threshold_steps,
 )
-from smidgen.stats.risk_bounds import fewest_rows
+from smidgen.stats.risk_bounds import average_and_level, fewest_rows
 
 ALPHA = DELTA = 0.05
 CLAIM = RiskClaim(ALPHA, DELTA)

@@ -11,7 +11,6 @@ from smidgen.stats.classification_metrics import (
     confusion_pairs,
     in_scope_accuracy,
     macro_f1,
-    macro_f1_change,
     micro_f1,
     oos_recall,
     per_class,
@@ -117,18 +116,3 @@ def test_class_f1_interval_covers():
             total += 1
     assert total == 1600
     assert 0.93 <= hits / total <= 0.985
-
-
-def test_macro_f1_change_is_paired():
-    gold, before = noisy(800, right=0.8)
-    after = list(before)
-    wrong = [at for at, (a, b) in enumerate(zip(gold, before, strict=True)) if a != b]
-    for at in wrong[:30]:
-        after[at] = gold[at]
-    change = macro_f1_change(gold, before, after, LABELS)
-    assert change.value == pytest.approx(macro_f1(gold, after, LABELS).value - macro_f1(gold, before, LABELS).value)
-    assert (change.gained, change.lost) == (30, 0)
-    assert 0 < change.low < change.value < change.high
-    # Two intervals side by side overlap; the paired one is what shows the gain.
-    assert macro_f1(gold, before, LABELS).high > macro_f1(gold, after, LABELS).low
-    assert macro_f1_change([], [], [], LABELS).low == -1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.stats.paired_tests import better_p_value, not_worse_p_value, sign_test
+from smidgen.stats.risk_bounds import better_p_value, not_worse_p_value, sign_test
 
 RUNS = 500
 LEVEL = 0.05

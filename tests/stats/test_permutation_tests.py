@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.stats.drift_statistics import CategoryDrift, TextPresence, ValueDrift, find_presence
-from smidgen.stats.permutation_tests import ENOUGH, holm, permutation_test
+from smidgen.stats.drift_statistics import ENOUGH, CategoryDrift, TextPresence, ValueDrift, find_presence, holm, permutation_test
 
 POOL = 1000
 RANKS = 1 / np.arange(1, POOL + 1)

@@ -47,7 +47,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="something else"):
         Line(tmp_path).begin("a")
     assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
-    with pytest.raises(InputError, match="no line"):
+    with pytest.raises(InputError, match="not a line"):
         Line(tmp_path).read()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from smidgen.bases import lookup
 from smidgen.core.errors import EngineError
-from smidgen.engines.tokenizer import ModelTokenizer, load_tokenizer
+from smidgen.engines.model_files import ModelTokenizer, load_tokenizer
 from smidgen.store.tokenizer_checks import tokenizer_fault
 
 PLAIN: dict[str, Any] = {

@@ -16,7 +16,7 @@ from smidgen.bundles.manifest import EngineEntry, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import BundleError, EngineError
-from smidgen.engines.onnx_session import open_session
+from smidgen.engines.onnx import open_session
 from smidgen.store.weight_files import external_tensor
 
 

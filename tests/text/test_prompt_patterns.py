@@ -8,7 +8,7 @@ from pathlib import Path
 import polars
 import pytest
 
-from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
+from smidgen.core.placeholders import UNFRAMED, PromptFrame
 from smidgen.text.prompt_patterns import find_frames, without_variables
 
 SORT = "You sort messages of a shop. Say one of these labels: a, b, c.\n\nMessage: "

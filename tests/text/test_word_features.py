@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.text.word_features import features, name_of
+from smidgen.text.tagging import features, name_of
 
 WORDS = ["The", "colon", "cancer", "gene", "APC2"]
 

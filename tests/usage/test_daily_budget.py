@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import InputError, RecipeError
-from smidgen.usage.daily_budget import daily_budget, today, until_tomorrow
+from smidgen.usage.budgets import daily_budget, today, until_tomorrow
 from smidgen.usage.token_bound import TokenBound, is_free, token_bound
 
 CHAT = b"/chat/completions"

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from smidgen.flows.drift.settings import DriftSettings
-from smidgen.stats.alpha_spending import slow_level_of_look
 from smidgen.stats.drift_statistics import find_presence
+from smidgen.stats.risk_bounds import slow_level_of_look
 from smidgen.watch import drift_test
 from smidgen.watch.comparison import TrafficSample
 from smidgen.watch.drift_test import DriftVerdict, enough, judged

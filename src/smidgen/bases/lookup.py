@@ -1,19 +1,44 @@
-"""Finds a base by the name the user gave it, and fetches a starter that is not here yet."""
+"""The `[base]` section, and a base found by the name that the user gives: a starter, a folder, or a model of the hub."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from smidgen.bases import folder, hub
 from smidgen.bases import starter as starter_module
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.errors import BaseError, MissingExtra, UnknownPart
 from smidgen.core.parts import Base
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.settings import Settings, setting
 from smidgen.gguf import config
+from smidgen.gguf.config import FILES, write_missing_files
+from smidgen.store.hashing import file_hash
+from smidgen.store.home import home
+from smidgen.store.weight_files import safetensors_files, weight_files, weights_hash
 
 AUTO = "auto"
+"""The name that stands for the starter of the family that is needed."""
+
+
+class BaseSettings(Settings):
+    """Which pretrained weights to start from."""
+
+    name: str = setting(
+        AUTO,
+        "auto: the starter of the student's family (minilm, smollm2); a model of the hub (hf:owner/name), or a folder.",
+        flag="--base",
+        min_length=1,
+    )
+
+
+SETTINGS = BaseSettings
+
+
 _A = {"encoder": "an encoder", "decoder": "a decoder"}
 
 
@@ -45,9 +70,9 @@ def _find(name: str, progress: Progress | None) -> Base:
     if name in starters():
         return pull(name, progress)
     if name.startswith("hf:"):
-        return hub.find(name.removeprefix("hf:"))
+        return find_on_hub(name.removeprefix("hf:"))
     if Path(name).is_dir():
-        return folder.find(Path(name))
+        return find_in_folder(Path(name))
     raise UnknownPart("base", name, [AUTO, *starters(), "hf:owner/name", "a folder"])
 
 
@@ -93,6 +118,159 @@ def _fetch(starter: Starter, box: Path) -> None:
         if starter.hub is None:
             raise
         try:
-            hub.download(starter.hub, box, list(starter.files))
+            download_from_hub(starter.hub, box, list(starter.files))
         except (BaseError, MissingExtra):  # the hub's client comes with the extra `train`, and would not help without a network
             raise first from None
+
+
+def family_of(folder: Path) -> str:
+    """`decoder` for a model that writes (config.json names an architecture ...ForCausalLM), else `encoder`. Raises BaseError where
+    config.json cannot be read."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BaseError("the model's config cannot be read", value=str(file), todo="Fetch or save the model anew.") from error
+    found = config.get("architectures") if isinstance(config, dict) else None
+    return "decoder" if any(str(name).endswith("ForCausalLM") for name in found or ()) else "encoder"
+
+
+_NEEDED = ("config.json", "tokenizer.json")
+
+
+def find_in_folder(path: Path) -> Base:
+    """The base in a folder. A lone GGUF gets the files that training needs beside it, or, where the folder is not to be written to, in
+    smidgen's own.
+
+    Raises:
+        BaseError: something is missing, and what.
+    """
+    weights = weight_files(path)
+    if weights and weights[0].suffix == ".gguf":
+        return _of_gguf(path, weights[0])
+    missing = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else ["model.safetensors"])
+    if missing:
+        raise BaseError(
+            f"the folder lacks {', '.join(missing)}",
+            value=str(path),
+            todo="Save the model there with save_pretrained (safetensors) and its fast tokenizer, or put a single GGUF there.",
+        )
+    return Base(str(path), path, weights_hash(weights), "unknown", f"local folder {path.name}", family_of(path))
+
+
+def _of_gguf(path: Path, gguf: Path) -> Base:
+    sha256 = file_hash(gguf)
+    folder = path
+    if any(not (path / name).is_file() for name in FILES) and not os.access(path, os.W_OK):
+        folder = home() / "opened" / sha256[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        _lend(gguf, sha256, folder / "model.gguf")
+    write_missing_files(folder, gguf)
+    return Base(str(path), folder, sha256, "unknown", f"local folder {path.name}", family_of(folder))
+
+
+def _lend(file: Path, sha256: str, place: Path) -> None:
+    """Have a file of that hash, and no other GGUF, in another folder too: by a link, or as a copy where the system makes no links."""
+    for other in place.parent.glob("*.gguf"):
+        if other.name != place.name or not other.is_file() or file_hash(other) != sha256:
+            other.unlink(missing_ok=True)
+    if place.is_file():
+        return
+    try:
+        place.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, place)
+
+
+_PATTERNS = (
+    "*.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.txt",
+    "README.md",
+)
+_CONNECT_SECONDS = "5"
+
+
+def download_from_hub(repository: str, out: Path, files: Sequence[str]) -> None:
+    """Put single files of a hub repository into `out`. Raises BaseError where the hub cannot be reached."""
+    for name in files:
+        try:
+            hub = _client()
+            hub.hf_hub_download(repository, name, local_dir=out)
+        except (OSError, ValueError) as error:
+            raise _unreachable(f"hf:{repository}", error) from error
+
+
+def find_on_hub(repository: str) -> Base:
+    """A model of the hub, encoder or decoder, from the hub's cache where it is whole, else fetched.
+
+    Raises:
+        BaseError: the hub cannot be reached in seconds and the cache lacks the model; the repository has no safetensors weights.
+    """
+    hub = _client()
+    try:
+        folder = Path(hub.snapshot_download(repository, allow_patterns=list(_PATTERNS), local_files_only=True))
+        if not _whole(folder):
+            raise FileNotFoundError(folder)
+    except (OSError, ValueError):
+        try:
+            folder = Path(hub.snapshot_download(repository, allow_patterns=list(_PATTERNS), etag_timeout=5))
+        except (OSError, ValueError) as error:
+            raise _unreachable(f"hf:{repository}", error) from error
+    weights = safetensors_files(folder)
+    if not weights:
+        raise BaseError(
+            "the model has no model.safetensors, nor an index of several",
+            value=f"hf:{repository}",
+            todo="Choose a model that is published as safetensors.",
+        )
+    source = f"https://huggingface.co/{repository}"
+    return Base(f"hf:{repository}", folder, weights_hash(weights), _licence(folder), source, family_of(folder))
+
+
+def _whole(folder: Path) -> bool:
+    """Whether what the cache holds is all there: a fetch may have been stopped between two of several weight files."""
+    try:
+        return (folder / "config.json").is_file() and bool(safetensors_files(folder))
+    except BaseError:
+        return False
+
+
+def _client() -> Any:
+    # Read by the client when it is imported: without it a silent network is waited for much longer.
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", _CONNECT_SECONDS)
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise MissingExtra("huggingface-hub", "train") from None
+    return huggingface_hub
+
+
+def _licence(folder: Path) -> str:
+    """The licence in the model card's header, as the hub names it; "unknown" where it says none."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return "unknown"
+    for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:60]:
+        key, _, value = line.partition(":")
+        if key.strip() in ("license", "license_name") and value.strip():
+            return value.strip().strip("\"'")
+    return "unknown"
+
+
+def _unreachable(name: str, error: Exception) -> BaseError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return BaseError(
+        f"the model hub did not give the base ({type(error).__name__}: {reason[:160]})",
+        value=name,
+        todo="Offline ways: use the starter (`--base minilm`, fetched by `smidgen pull minilm`); name a local folder with config.json, "
+        "tokenizer.json and model.safetensors; copy a hub cache here and set HF_HOME; or set HF_ENDPOINT to a mirror you can reach.",
+    )

@@ -90,8 +90,6 @@ def starters() -> dict[str, Starter]:
     return found
 
 
-# A starter base from a Python package: fetched by pip as a file, unpacked, never imported or installed.
-
 _SECONDS = 900
 _PATIENCE = ("--retries", "1", "--timeout", "10")
 """pip's own five tries take half a minute to say that there is no network."""

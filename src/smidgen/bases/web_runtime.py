@@ -1,4 +1,4 @@
-"""What a browser needs to run a bundle: ONNX Runtime's web build and a tokenizer, three files of two npm packages.
+"""The files that run a bundle in a browser: ONNX Runtime's web build and a tokenizer, three files of two npm packages.
 
 They are fetched once, checked against the hashes below, and kept in smidgen's home. npm fetches them where it is installed, for it knows
 the mirror and the proxy of the place; else they come from a public copy of the npm registry, or from `SMIDGEN_WEB_RUNTIME_URL`.
@@ -21,7 +21,7 @@ from smidgen.store.hashing import file_hash
 from smidgen.store.home import home
 
 NAME = "onnx-web"
-"""What `smidgen pull` calls it."""
+"""Its name for `smidgen pull`."""
 
 URL = "https://cdn.jsdelivr.net/npm"
 URL_VARIABLE = "SMIDGEN_WEB_RUNTIME_URL"

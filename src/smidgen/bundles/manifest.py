@@ -15,7 +15,7 @@ from smidgen.core.errors import BundleError
 from smidgen.core.parts import EngineSpec
 
 FORMAT_VERSION = 1
-"""What this smidgen writes, and the only version it opens."""
+"""The format version that this smidgen writes, and the only one that it opens."""
 
 MANIFEST = "smidgen.json"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
@@ -188,7 +188,7 @@ class Manifest(_ManifestPart):
     seal: str = ""
 
     def sealed(self) -> Manifest:
-        """The same with its seal: the SHA-256 of all the rest. It catches accidents and careless edits, not someone who seals anew."""
+        """A copy with its seal: the SHA-256 of all the rest. It catches accidents and careless edits, not someone who seals anew."""
         return self.model_copy(update={"seal": hashlib.sha256(self._rest()).hexdigest()})
 
     @property
@@ -216,8 +216,6 @@ class Manifest(_ManifestPart):
         """All that is written. Bundles from before there was a lineage have none, and must keep their seal and their id."""
         return self.model_dump(mode="json", exclude={"lineage"} if self.lineage is None else None)
 
-
-# Files of a folder.
 
 MAX_FILES = 1000
 """A folder with more files is not a bundle."""
@@ -250,4 +248,4 @@ def _walk(folder: Path) -> Iterator[str]:
                 elif entry.is_file(follow_symlinks=False):
                     yield name
                 else:
-                    raise BundleError("there is something that is no file", value=name, todo="Remove it.", file=name)
+                    raise BundleError("there is something that is not a file", value=name, todo="Remove it.", file=name)

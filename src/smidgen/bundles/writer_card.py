@@ -86,7 +86,7 @@ def _line(text: str) -> str:
 
 
 def score(fitted: bool) -> str:
-    """What a score is: the grade to expect, or where too few texts were kept apart to fit it, what it is made from."""
+    """The meaning of a score: the grade to expect, or where too few texts were kept apart to fit it, what it is made from."""
     return "the ROUGE-L to expect" if fitted else "the mean probability of its tokens: too few texts to fit the ROUGE-L to expect"
 
 
@@ -131,7 +131,7 @@ One message of the user is answered as it was taught; its instruction is its own
 
 
 def job(form: Mapping[str, Any]) -> str:
-    """What it is for."""
+    """The purpose, in a sentence."""
     told = str(form.get("instruction") or "").strip()
     what = "It answers a text with a text, as its examples do."
     if told:
@@ -142,7 +142,7 @@ def job(form: Mapping[str, Any]) -> str:
 
 
 def limits(options: Mapping[str, Any]) -> list[str]:
-    """What it is not for, beyond what is said of every model."""
+    """The limits beyond those of every model."""
     lines = [
         "Facts that nobody checks. It may leave out what it was given and state what it was not; Results says how often that was seen.",
         "Conversation: it was taught to answer one message. It can be asked more, and was not measured on that.",

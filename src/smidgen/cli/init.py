@@ -16,7 +16,7 @@ from smidgen.cli.screen import out, print_line
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.settings import is_file
 from smidgen.parts import registry
-from smidgen.parts.recipe_template import template
+from smidgen.parts.recipe import template
 
 _RECIPE = "smidgen.toml"
 _FILES = ("train", "test", "unlabelled")

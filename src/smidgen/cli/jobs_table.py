@@ -11,8 +11,7 @@ from rich.markup import escape
 from smidgen.cli.screen import out, print_line
 
 if TYPE_CHECKING:
-    from smidgen.flows.jobs.answer_form import AnswerForm
-    from smidgen.flows.jobs.discovery import FoundJob, FoundJobs
+    from smidgen.flows.jobs.discovery import AnswerForm, FoundJob, FoundJobs
     from smidgen.flows.jobs.forecast import JobForecast
 
 

@@ -44,11 +44,10 @@ def _folders() -> list[Path]:
 def _bundle(folder: Path) -> dict[str, Any]:
     """One bundle, or a line's champion, as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, and not
     when it is listed."""
-    from smidgen.bundles.open import open_bundle
-    from smidgen.flows import bundle_paths
+    from smidgen.bundles.open import folder_of, open_bundle
 
     try:
-        bundle = open_bundle(bundle_paths.folder_of(folder), verify=False)
+        bundle = open_bundle(folder_of(folder), verify=False)
     except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
     manifest = bundle.manifest

@@ -1,4 +1,4 @@
-"""What the methods for GGUF files have in common: which tensor is packed how."""
+"""The shared part of the methods for GGUF files: which tensor is packed how."""
 
 from __future__ import annotations
 

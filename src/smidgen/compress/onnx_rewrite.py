@@ -119,8 +119,6 @@ def copy_others(spec: EngineSpec, source: Path, out: Path) -> None:
             shutil.copyfile(source / name, out / name)
 
 
-# Calibration: the range of what goes through each linear layer, seen on sample texts.
-
 Range = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 

@@ -24,7 +24,11 @@ be left out.
 from __future__ import annotations
 
 import difflib
+import email.utils
 import errno as _errno
+import json
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -49,7 +53,7 @@ class SmidgenError(Exception):
 
 
 class InputError(SmidgenError):
-    """What was given cannot be used."""
+    """Input that cannot be used."""
 
     exit_code: ClassVar[int] = 2
 
@@ -176,7 +180,7 @@ class MachineError(SmidgenError, OSError):
 
     @classmethod
     def told_by(cls, error: OSError | MemoryError, doing: str = "") -> MachineError:
-        """What the system said, in plain words, with the file and the way out. `doing`: what was being done, a clause."""
+        """Word the system's error plainly, with its file and what to do. `doing`: what was being done, a clause."""
         if isinstance(error, cls):
             return error
         code = _errno.ENOMEM if isinstance(error, MemoryError) else error.errno
@@ -205,10 +209,45 @@ _FAULTS: dict[int, tuple[str, str]] = {
     _errno.ENAMETOOLONG: ("the name is too long for this machine", "Choose a shorter one."),
     _errno.EIO: ("the disk cannot be read or written", "Check the disk; it may be failing."),
 }
-"""What the system's error numbers mean, and what to do."""
+"""The system's error numbers: the meaning of each, and the way out."""
 
 
 def shown(value: object, limit: int = 200) -> str:
     """A value as it is shown in a message: strings quoted, everything cut at `limit` characters."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_SHOWN = 200
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110); None where it does not say."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def failure_reason(body: bytes, key: str | None) -> str:
+    """The reason that a body gives, in OpenAI's error shape or near it, as `one_line`; empty where it gives none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = found.get("error", found) if isinstance(found, dict) else None
+    text = error.get("message") if isinstance(error, dict) else error
+    return one_line(text, key) if isinstance(text, str) else ""
+
+
+def one_line(text: str, key: str | None) -> str:
+    """A server's text as a message may show it: one line, not too long, without the key in case it repeats it."""
+    line = " ".join(text.split())
+    return (line.replace(key, "…") if key else line)[:_SHOWN]

@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checka
 
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form, LabelForm, TagSet
-from smidgen.core.metrics import Metric
 from smidgen.core.progress import Progress
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings

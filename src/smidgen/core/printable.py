@@ -20,7 +20,7 @@ _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
 HALVES = re.compile(f"[{_HALF}]")
 """Each half of a character: a byte that is not UTF-8, or half of a JSON escape."""
 _RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_TURNING}{_HALF}]")
-"""What JSON does not escape by itself."""
+"""The characters that JSON does not escape by itself."""
 
 
 def printable(text: str) -> str:

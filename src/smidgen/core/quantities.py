@@ -1,8 +1,24 @@
-"""Numbers in words: how a page, a terminal and a model card show shares, times, sizes and money."""
+"""A measured number with its interval, and numbers in words: shares, times, sizes and money as pages and terminals show them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric on `n` rows with its 95 % interval, all in the metric's own unit (a share is in 0..1)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def json(self) -> dict[str, float | int]:
+        """As it stands in reports and in `eval --json`."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
 
 NOT_MEASURED = "not measured"
 NBSP = "\N{NO-BREAK SPACE}"

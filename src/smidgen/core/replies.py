@@ -15,7 +15,7 @@ from smidgen.core.rows import Text
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `options` are the caller's extras (temperature, a schema, a wanted quality), untouched."""
+    """A question. `options` are the caller's extras (temperature, a schema, a wanted quality), untouched."""
 
     input: Text
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered.
+    """An answer.
 
     Attributes:
         output: a text, a label, a list of labels, a list of spans, or an object that fits the task's schema.
@@ -58,8 +58,6 @@ class Answerer(Protocol):
         """Answer one request."""
         ...
 
-
-# How a large model answered, in one word: said by whoever read its answer, stored with it, and judged by the same rule everywhere.
 
 AnswerState = Literal["", "whole", "long", "cut", "refused", "tools", "blank", "odd", "broken"]
 """

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 _Item = TypeVar("_Item")
 
 Text: TypeAlias = str | tuple[str, str]
-"""What goes into a model: one text, or a pair (question and passage, premise and hypothesis)."""
+"""A model's input: one text, or a pair (question and passage, premise and hypothesis)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from smidgen.core.errors import DataError
+from smidgen.core.printable import HALVES
 from smidgen.data.columns import header
-from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
+from smidgen.data.encoding import Encoding, find_encoding, open_text, undecodable
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -76,7 +77,7 @@ class _Feed:
                 row=self.row,
                 column=self._names[0] if len(self._names) == 1 else None,
             )
-        if "\0" in line or (not line.isascii() and ESCAPED.search(line)):
+        if "\0" in line or (not line.isascii() and HALVES.search(line)):
             self.odd = True
         return line
 
@@ -203,7 +204,7 @@ def _ragged(cells: list[str], width: int, dialect: _CsvFormat, origin: SourceFil
 def _fault(cells: list[str], names: list[str], origin: SourceFile, encoding: Encoding, row: int) -> DataError | None:
     for place, cell in enumerate(cells):
         column = names[place] if place < len(names) else None
-        if ESCAPED.search(cell):
+        if HALVES.search(cell):
             return undecodable(origin, encoding, row, column, cell)
         if "\0" in cell:
             return origin.error(

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from smidgen.core.errors import DataError
+from smidgen.core.printable import whole
 from smidgen.data.source import SourceFile
-
-ESCAPED = re.compile("[\ud800-\udfff]")
-"""A byte that is not UTF-8 (decoded with `surrogateescape`), or half a character from a JSON escape."""
 
 _CHUNK = 1 << 20
 _SAMPLE = 64 << 10
@@ -80,7 +78,7 @@ def open_text(origin: SourceFile, encoding: Encoding) -> Iterator[TextIO]:
 
 def undecodable(origin: SourceFile, encoding: Encoding, row: int, column: str | None, value: str) -> DataError:
     """The error for a row whose bytes are not in the file's encoding."""
-    readable = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", value)
+    readable = whole(value)
     return origin.error(
         "the file mixes text encodings: other rows are UTF-8, this one is not"
         if encoding.mixed

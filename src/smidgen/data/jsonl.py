@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from smidgen.core.errors import DataError
-from smidgen.core.printable import printable_json, whole
-from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
+from smidgen.core.printable import HALVES, printable_json, whole
+from smidgen.data.encoding import Encoding, find_encoding, open_text, undecodable
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _LOOK = 1000
@@ -97,7 +97,7 @@ def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int
             todo="Shorten it, or raise data.max_cell.",
             row=row,
         )
-    if not line.isascii() and ESCAPED.search(line):
+    if not line.isascii() and HALVES.search(line):
         raise undecodable(origin, encoding, row, None, line)
     return _object(_loaded(line, origin, row), origin, row)
 
@@ -110,7 +110,7 @@ def _array(stream: TextIO, origin: SourceFile) -> Rows:
             value=origin.name,
             todo="Save it as JSONL: one object a line.",
         )
-    if ESCAPED.search(text):
+    if HALVES.search(text):
         raise origin.error("the file mixes text encodings", value=origin.name, todo="Save it as UTF-8.")
     rows = _loaded(text.lstrip("\ufeff"), origin, None)
     for row, value in enumerate(rows, start=1):

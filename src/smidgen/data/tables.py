@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from smidgen.core.errors import DataError, MachineError
-from smidgen.core.printable import whole
+from smidgen.core.printable import HALVES, whole
 from smidgen.core.rows import Row, RowCells, Text
 from smidgen.data.columns import ColumnChoice, choose_input, choose_label, resolve
-from smidgen.data.encoding import ESCAPED
 from smidgen.data.settings import DataSettings
 from smidgen.data.source import DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
 from smidgen.parts import registry
@@ -123,8 +122,8 @@ class DataTable:
         if isinstance(value, (dict, list, bytes)):
             raise self._error("the input is not a text", value, number, name, "Give a text, or name another column with --input.")
         text = str(value)
-        if "\0" in text or (not text.isascii() and ESCAPED.search(text)):
-            shown = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", text)
+        if "\0" in text or (not text.isascii() and HALVES.search(text)):
+            shown = whole(text)
             raise self._error("the text holds a NUL or half a character", shown, number, name, "Correct the row.")
         return text
 
@@ -297,7 +296,7 @@ def _halved(value: Any) -> bool:
     while waiting:
         one = waiting.pop()
         if isinstance(one, str):
-            if not one.isascii() and ESCAPED.search(one):
+            if not one.isascii() and HALVES.search(one):
                 return True
         elif isinstance(one, dict):
             waiting += [*one, *one.values()]

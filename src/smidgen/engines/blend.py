@@ -15,6 +15,7 @@ import numpy as np
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw, Runner
 from smidgen.core.rows import Text
+from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
 from smidgen.stats.calibration import blend_probabilities
 
@@ -34,13 +35,13 @@ class BlendEngine:
         """Load every member. Raises EngineError where one cannot be loaded, or the options name none."""
         members = options.get("members", ())
         if not members or not isinstance(members, list | tuple) or len(members) > _MOST_MEMBERS:
-            raise EngineError("the blend names no members, or too many", value=dict(options), todo="Build or copy the bundle again.")
+            raise EngineError("the blend names no members, or too many", value=dict(options), todo=AGAIN)
         for member in members:
             if not isinstance(member, Mapping) or not isinstance(member.get("options"), Mapping) or not _weighs(member):
-                todo = "Each has an engine, options, a weight and a temperature over 0. Build or copy the bundle again."
-                raise EngineError("a member of the blend cannot be", value=member, todo=todo)
+                todo = f"Each has an engine, options, a weight and a temperature over 0. {AGAIN}"
+                raise EngineError("a member of the blend is invalid", value=member, todo=todo)
         if any(member["engine"] == self.name for member in members):
-            raise EngineError("a blend cannot hold a blend", value=self.name, todo="Build or copy the bundle again.")
+            raise EngineError("a blend cannot hold a blend", value=self.name, todo=AGAIN)
         runners = [registry.find("engines", member["engine"]).open(folder, member["options"], threads) for member in members]
         return BlendRunner(runners, [float(m["weight"]) for m in members], [float(m["temperature"]) for m in members])
 

@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.tensors import Tensors
-from smidgen.machine.blas_threads import one_thread
+from smidgen.engines.model_files import AGAIN, Tensors, chain_of
+from smidgen.machine.processor import one_thread
 from smidgen.text import tagging
-from smidgen.text.tagging import MOST_CHARACTERS, TagChain
-from smidgen.text.word_features import features
-
-_AGAIN = "Build or copy the bundle again."
+from smidgen.text.tagging import MOST_CHARACTERS, TagChain, features
 
 
 class LexicalEngine:
@@ -36,16 +33,12 @@ class LexicalEngine:
             names = {str(name): int(kind) for name, kind in table["names"].items()}
             level = str(table["level"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError("the features cannot be loaded", value=f"features.json: {error}", todo=_AGAIN) from error
+            raise EngineError("the features cannot be loaded", value=f"features.json: {error}", todo=AGAIN) from error
         if level not in tagging.LEVELS:
-            raise EngineError("the features name an unknown level", value=level, todo=_AGAIN)
+            raise EngineError("the features name an unknown level", value=level, todo=AGAIN)
         tensors = Tensors(folder / "lexical.safetensors")
-        transitions = tensors.get("transitions", None, None)
-        try:
-            chain = TagChain(transitions)
-        except ValueError as error:
-            raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
-        return LexicalRunner(index, names, level, tensors.get("weight", len(index), len(transitions)), chain)
+        chain = chain_of(tensors)
+        return LexicalRunner(index, names, level, tensors.get("weight", len(index), chain.tags), chain)
 
 
 class LexicalRunner:

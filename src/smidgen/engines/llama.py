@@ -20,13 +20,12 @@ from smidgen.engines.llama_chat import TOKENS, LlamaPrompt, TriedSchemas, compac
 from smidgen.engines.llama_options import HELD, LlamaOptions, LoadedAdapters, files_of, inside, read
 from smidgen.engines.llama_process import LlamaProcess, Mailbox
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, piece
+from smidgen.engines.model_files import AGAIN
 from smidgen.text.repetition import without_repetition
-
-# One text of many that are written at once.
 
 
 class WrittenText:
-    """What has been written for one text, behind the beginning that was given."""
+    """The text written so far for one input, after the beginning that was given."""
 
     def __init__(self, begun: str = "") -> None:
         self.begun = begun
@@ -55,7 +54,7 @@ MOST_LINES = 64
 
 
 class LlamaEngine:
-    """The engine. Its options are those of `llama_options.Options`."""
+    """The engine. Its options are those of `llama_options.LlamaOptions`."""
 
     name = "llama"
 
@@ -64,7 +63,7 @@ class LlamaEngine:
         return self.together([(folder, options)], threads)[0]
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """What models must have in common to be held once: the weights, by their hash, and how they are run. See `core.parts.Sharing`."""
+        """The facts that models must share to be held once: the weights, by their hash, and how they are run. See `core.parts.Sharing`."""
         asked = read(options)
         drafting = f"{asked.draft} {asked.draft_after} {asked.draft_most}" if asked.draft == "lookup" else asked.draft
         return f"{hashes.get(asked.model)} {asked.cache} {drafting}"
@@ -98,7 +97,7 @@ class LlamaEngine:
 
 
 class LlamaRunner:
-    """A loaded decoder. Many threads may ask it at once, each for itself; what one asks on an errand ends when that is called off."""
+    """A loaded decoder. Many threads may ask it at once, each for itself; a question ends when its work is called off."""
 
     def __init__(self, folder: Path, options: LlamaOptions, process: LlamaProcess, adapters: LoadedAdapters) -> None:
         self.options = options
@@ -118,7 +117,7 @@ class LlamaRunner:
                 raise EngineError(error.what, value=error.value, todo="Leave out patterns and formats, and build again.") from error
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """What the model writes for each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
+        """Write an answer to each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
 
         `probability`: mean of the probabilities of the tokens written, 0 where there is none; with drafting, of those that were written in
             steps without a guess, for llama.cpp tells no others;
@@ -133,11 +132,11 @@ class LlamaRunner:
         return self._written(texts, [WrittenText() for _ in texts], {})
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
-        """What the model writes for each text, drawn by chance and not greedily; else as `run`. The same seed draws the same."""
+        """Write an answer to each text by drawing at random; else as `run`. The same seed draws the same."""
         return self._written(texts, [WrittenText() for _ in texts], _drawn(temperature, 1.0, seed))
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
-        """What the model adds, greedily, to the beginnings of its answers, behind which it may not end at once; as `run`, but of what is
+        """Continue the beginnings of answers, greedily, without ending at once; as `run`, but of what is
         added alone. Where there is no room for more, nothing is, and `finished` is 0."""
         rows = [WrittenText(answer) for answer in begun]
         self._written(texts, rows, self._no_end())
@@ -184,7 +183,7 @@ class LlamaRunner:
                 if "error" in message:
                     # The engine made the request: what is wrong with it is wrong with the model's files.
                     said = message["error"].get("message")
-                    raise EngineError("the model cannot run on these texts", value=said, todo="Build or copy the bundle again.")
+                    raise EngineError("the model cannot run on these texts", value=said, todo=AGAIN)
                 asked[message["id"]].add(piece(message))
                 if "end" in message:
                     del asked[message["id"]]
@@ -204,7 +203,7 @@ class LlamaRunner:
         adapter: str | None = None,
         begun: str = "",
     ) -> Pieces:
-        """What the model writes for a text, piece by piece. Closing the iterator cancels the request and frees its slot.
+        """Write an answer to a text, piece by piece. Closing the iterator cancels the request and frees its slot.
 
         Args:
             text: the text; a pair is joined by a line break.
@@ -268,7 +267,7 @@ class LlamaRunner:
             yield from pieces
 
     def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Pieces:
-        """What the model writes in a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
+        """Write the next turn of a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
 
         `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the settings of drawing are understood; see `llama_chat`.
         Raises as `write` does.
@@ -379,7 +378,7 @@ def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]
 
 
 def _failure(error: Mapping[str, Any]) -> SmidgenError:
-    """What llama.cpp said as an error of the house: its 4xx are the request's fault."""
+    """Word llama.cpp's failure as our error: its 4xx are the request's fault."""
     status, said = int(error.get("code", 500)), str(error.get("message", ""))
     if 400 <= status < 500:
         long = error.get("type") == "exceed_context_size_error"

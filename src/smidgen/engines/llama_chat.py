@@ -20,12 +20,11 @@ from smidgen.core.errors import RequestError
 from smidgen.core.rows import Text, joined
 from smidgen.engines.llama_options import LlamaOptions
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
-from smidgen.engines.tokenizer import load_tokenizer
+from smidgen.engines.model_files import load_tokenizer
 
-# Tool calls of a model whose own template has none: the tools are described in the system message, calls are read out of the text.
-#
-# Where a call is demanded (`tool_choice` is `required` or names a function) the text is held to the functions' schemas, so the call is
-# always well formed. Where it is left to the model (`auto`), a text that is a call is taken for one, and any other is an answer.
+# A model whose own template knows no tools is told of them in the system message, and calls are read out of its text. Where a call is
+# demanded (`tool_choice` is `required` or names a function) the text is held to the functions' schemas, so the call is always well formed.
+# Where it is left to the model (`auto`), a text that is a call is taken for one, and any other is an answer.
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
@@ -245,10 +244,8 @@ def _only_text(content: Any, where: str) -> None:
         raise _refused("this model reads text alone", where, "Send parts of the type text.", where)
 
 
-# JSON schemas: whether llama.cpp can hold a text to one.
-#
-# It passes over a schema that it cannot hold to (a reference to nowhere, a kind of field that it does not know), and writes as if there
-# were none. So each new schema is tried: behind a mark that nothing but the schema's grammar would write first.
+# llama.cpp passes over a schema that it cannot hold a text to (a reference to nowhere, an unknown kind of field), and writes as if there
+# were none. So each new schema is tried: after a mark that nothing but the schema's grammar would write first.
 
 MARK = "#>"
 TOKENS = 4
@@ -306,8 +303,6 @@ def _bounded(node: Mapping[str, Any]) -> dict[str, Any]:
         made["items"] = _bounded(node["items"])
     return made
 
-
-# Prompts of a single text: token ids before it, its own, and those after it.
 
 CHARACTERS_A_TOKEN = 100
 """A text of more characters than this for each token of the context is not even tokenised: it cannot fit."""

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError
 
 from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.settings import Settings, setting
+from smidgen.engines.model_files import AGAIN
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
 """The options that are those of a process, and the same for all models in it."""
-_AGAIN = "Build or copy the bundle again."
 
 
 class LlamaOptions(Settings):
@@ -50,9 +50,9 @@ def read(given: Mapping[str, Any]) -> LlamaOptions:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         known = ", ".join(LlamaOptions.model_fields)
-        raise EngineError(f"the engine's option {where!r} cannot be", value=first["msg"], todo=f"It knows: {known}. {_AGAIN}") from error
+        raise EngineError(f"the engine's option {where!r} is invalid", value=first["msg"], todo=f"It knows: {known}. {AGAIN}") from error
     if found.adapter is not None and found.adapter not in found.adapters:
-        raise EngineError("the engine's option 'adapter' names none of its adapters", value=found.adapter, todo=_AGAIN)
+        raise EngineError("the engine's option 'adapter' names none of its adapters", value=found.adapter, todo=AGAIN)
     return found
 
 
@@ -60,13 +60,10 @@ def inside(folder: Path, name: str) -> Path:
     """A file that the options name. Raises EngineError where it is missing, or lies outside the folder."""
     file = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise EngineError("the engine's options name a file outside the bundle", value=name, todo=_AGAIN)
+        raise EngineError("the engine's options name a file outside the bundle", value=name, todo=AGAIN)
     if not file.is_file():
-        raise EngineError("a file of the model is missing", value=name, todo=_AGAIN)
+        raise EngineError("a file of the model is missing", value=name, todo=AGAIN)
     return file
-
-
-# LoRA adapters: small GGUF files beside one model. A request chooses one.
 
 
 class LoadedAdapters:

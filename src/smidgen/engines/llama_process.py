@@ -19,15 +19,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
-from smidgen.core import cancellation
+from smidgen.core import progress
 from smidgen.core.errors import EngineError
 from smidgen.engines.llama_protocol import Message, packed, receive
-from smidgen.machine import heap
+from smidgen.machine import memory
 
-# Files that the process loads: whether they are still those that it loaded first.
-#
-# A bundle is verified when it is opened, and the process reads its files once more whenever it is started again. What was put in their
-# place meanwhile was verified by nobody, and is not what a certificate speaks of.
+# A bundle is verified when it is opened, and the process reads its files again whenever it is restarted. Files put in their place meanwhile
+# were not verified, and no certificate speaks of them. So it is checked that they are still those that were loaded first.
 
 _FileFacts = tuple[int, ...]
 
@@ -60,13 +58,13 @@ def _facts(path: str) -> _FileFacts:
 
 
 START_SECONDS = 180.0
-"""How long loading may take: a model of some gigabytes from a slow disk."""
+"""The time that loading may take: a model of some gigabytes from a slow disk."""
 
 SILENT_SECONDS = 120.0
 """A process that has work and says nothing for so long hangs. It speaks at each token and at each part of a prompt that it has read."""
 
 END_SECONDS = 5.0
-"""How long an ended process may take to be gone."""
+"""The time that an ended process may take to be gone."""
 
 _SAID = 20
 """Lines of what it said on its error output that are kept, to tell why it ended."""
@@ -120,7 +118,7 @@ class LlamaProcess:
         return child
 
     def shared(self) -> LlamaProcess:
-        """The same, with one more who uses it and will close it."""
+        """Share the process with one more user, who will close it."""
         with self._lock:
             self._users += 1
         return self
@@ -145,7 +143,7 @@ class LlamaProcess:
 
 
 class Mailbox:
-    """The requests of one caller, and their replies in the order in which they come. Used by one thread, and only for the errand that it is
+    """The requests of one caller, and their replies in the order in which they come. Used by one thread, and only for the work that it is
     on: when that is called off, what waits for a reply waits no longer."""
 
     def __init__(self, child: ChildProcess, silent_seconds: float) -> None:
@@ -153,9 +151,9 @@ class Mailbox:
         self._box: SimpleQueue[Message] = SimpleQueue()
         self._open: set[int] = set()
         self._asked = time.monotonic()
-        self._errand = cancellation.current_cancellation()
-        if self._errand is not None:
-            self._errand.listen(self._wake)
+        self._cancellation = progress.current_cancellation()
+        if self._cancellation is not None:
+            self._cancellation.listen(self._wake)
 
     def ask(self, message: Message) -> int:
         """Send a request. Returns its number, which is the `id` of its replies.
@@ -191,8 +189,8 @@ class Mailbox:
 
     def close(self) -> None:
         """Cancel what is still open. What it has written of it is dropped."""
-        if self._errand is not None:
-            self._errand.leave(self._wake)
+        if self._cancellation is not None:
+            self._cancellation.leave(self._wake)
         for number in self._open:
             self._child.cancel(number)
         self._open.clear()
@@ -201,8 +199,8 @@ class Mailbox:
         self._box.put({"off": True})
 
     def _still_wanted(self) -> None:
-        if self._errand is not None and self._errand.off:
-            raise cancellation.Cancelled
+        if self._cancellation is not None and self._cancellation.off:
+            raise progress.Cancelled
 
 
 class ChildProcess:
@@ -339,7 +337,7 @@ def _environment() -> dict[str, str]:
     """The child finds smidgen where this process found it, and nothing in the folder where it happens to be started."""
     here = str(Path(__file__).parents[2])
     given = os.environ.get("PYTHONPATH")
-    return {**os.environ, **heap.reading(os.environ), "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}
+    return {**os.environ, **memory.loading_environment(os.environ), "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}
 
 
 def _how(code: int, said: deque[str]) -> str:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
-# Lines.
-
 LONGEST = 16 * 2**20
 """Bytes of one line. A prompt of 131,072 token ids takes under one MiB."""
 
@@ -47,10 +45,8 @@ def receive(stream: IO[bytes], longest: int = LONGEST) -> Message | None:
     return message
 
 
-# Pieces on their way out of the model's process. Those that come shortly after one another go together.
-#
-# A message wakes two threads of the process that asked. On two cores they take the time from the threads that compute the next token,
-# each of which then waits for the other.
+# Pieces that come shortly after one another leave the model's process together. A message wakes two threads of the process that asked: on
+# two cores they take the time from the threads that compute the next token, each of which then waits for the other.
 
 
 class PieceSender:
@@ -96,9 +92,6 @@ def _joined(pieces: list[Message]) -> Message:
         "count": sum(piece["count"] for piece in pieces),
         "tokens": [token for piece in pieces for token in piece["tokens"]],
     }
-
-
-# Pieces of an answer, as the model writes it.
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from smidgen.engines.llama_protocol import Message, PieceSender, packed, receive
-from smidgen.machine import heap
+from smidgen.machine import memory
 from smidgen.text.repetition import RepetitionWatch
 
 if TYPE_CHECKING:
     from xllamacpp import CommonParams, Server
 
 
-# Slots: which one reads for which adapter, where a process holds several.
-#
-# What a slot has read with one adapter is of no use to another: it must be read anew. llama.cpp gives a request to the slot whose
-# prompt is most like its own, and prompts of one base are alike whatever the adapter. So requests are given to slots here: to one that
-# read last with the same adapter, else to the one that has rested longest.
+# What a slot has read with one adapter must be read anew with another. llama.cpp gives a request to the slot whose prompt is most like its
+# own, and prompts of one base are alike whatever the adapter. So slots are chosen here: one that read last with the same adapter, else
+# the one that has rested longest.
 
 
 class AdapterSlots:
@@ -55,9 +53,6 @@ class AdapterSlots:
             self._free.append(slot)
 
 
-# Stop strings in a text that comes in pieces. Nothing goes out that may turn out to be the beginning of one.
-
-
 class StopFilter:
     """Lets a text through up to the first stop string. `hit` is the one that was found, else None."""
 
@@ -67,7 +62,7 @@ class StopFilter:
         self.hit: str | None = None
 
     def feed(self, text: str) -> str:
-        """What of the text so far may be shown now. After a hit, nothing."""
+        """The part of the text so far that may be shown now. After a hit, nothing."""
         if self.hit is not None:
             return ""
         self._held += text
@@ -81,7 +76,7 @@ class StopFilter:
         return shown
 
     def rest(self) -> str:
-        """What was held back, once it is sure that nothing more comes."""
+        """Take what was held back, when nothing more comes."""
         shown, self._held = self._held, ""
         return shown
 
@@ -94,9 +89,6 @@ class StopFilter:
                     longest = size
                     break
         return longest
-
-
-# One request inside the model's process: ask llama.cpp, watch what it writes, say where it ends.
 
 
 class LlamaRequest:
@@ -236,7 +228,7 @@ READ_AT_ONCE = 512
 """Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
 
 FACTS_SECONDS = 30.0
-"""How long llama.cpp may take to say what it has loaded."""
+"""The time that llama.cpp may take to say what it has loaded."""
 
 
 def main() -> None:
@@ -254,7 +246,7 @@ def main() -> None:
     except (RuntimeError, ValueError, OSError) as error:
         speaker.say({"refused": str(error)})
         return
-    rest = heap.Rest(heap.give) if heap.keep() else None
+    rest = memory.IdleTrim(memory.trim) if memory.keep_freed() else None
     speaker.say({"ready": True, **facts})
     RequestQueue(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0, rest).work(source)
 
@@ -279,7 +271,7 @@ class MessageWriter:
 class RequestQueue:
     """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
-    def __init__(self, server: Server, speaker: MessageWriter, slots: int, lines: int, rest: heap.Rest | None = None) -> None:
+    def __init__(self, server: Server, speaker: MessageWriter, slots: int, lines: int, rest: memory.IdleTrim | None = None) -> None:
         self._server, self._speaker, self._rest = server, speaker, rest
         # No more at a time than there are slots, whatever the lines: each must have room for its whole context.
         self._slots = AdapterSlots(lines) if lines else None  # else llama.cpp chooses
@@ -338,7 +330,7 @@ def _load(opening: Message) -> tuple[Server, str]:
 
 
 def _facts(server: Server, key: str) -> Message:
-    """What is to be known of the model: whether its template knows `tools`. Only llama.cpp's web face tells."""
+    """The facts of the model: whether its template knows `tools`. Only llama.cpp's HTTP handlers tell."""
     request = urllib.request.Request(f"{server.listening_address}/props", headers={"Authorization": f"Bearer {key}"})
     # Not by way of a proxy that the environment names: it is this process that is asked.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

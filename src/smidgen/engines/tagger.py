@@ -17,16 +17,12 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.onnx_session import batches, failures, feed, open_session
-from smidgen.engines.tensors import Tensors
-from smidgen.engines.tokenizer import length_of, load_tokenizer, pad_of
+from smidgen.engines.model_files import AGAIN, Tensors, chain_of, length_of, load_tokenizer, pad_of
+from smidgen.engines.onnx import batches, failures, feed, open_session
 from smidgen.text.tagging import LEVELS, TagChain, TaggerReader
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-
-_AGAIN = "Build or copy the bundle again."
 
 
 class TaggerEngine:
@@ -44,23 +40,19 @@ class TaggerEngine:
         """Load the three files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
         level = str(options.get("level", "words"))
         if level not in LEVELS:
-            raise EngineError("the options name an unknown level", value=level, todo=_AGAIN)
+            raise EngineError("the options name an unknown level", value=level, todo=AGAIN)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         vocabulary = tokenizer.get_vocab_size()
         reader = TaggerReader.of(
             tokenizer, length_of(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary
         )
-        table = Tensors(folder / "chain.safetensors").get("transitions", None, None)
+        chain = chain_of(Tensors(folder / "chain.safetensors"))
         session = open_session(folder / "model.onnx")
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
         choices = _counts(options.get("choices", ()))
-        if "logits" not in outputs or outputs["logits"][-1] != len(table) + sum(choices):
-            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}, {choices}", todo=_AGAIN)
-        try:
-            chain = TagChain(table)
-        except ValueError as error:
-            raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
+        if "logits" not in outputs or outputs["logits"][-1] != chain.tags + sum(choices):
+            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {chain.tags}, {choices}", todo=AGAIN)
         return TaggerRunner(session, reader, chain, pad, threads, choices)
 
 
@@ -105,7 +97,7 @@ def _counts(given: Any) -> list[int]:
     """The option `choices`, checked. Raises EngineError where it is no list of positive whole numbers."""
     counts: list[Any] = list(given) if isinstance(given, list | tuple) else [None]
     if not all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts):
-        raise EngineError("the engine's option 'choices' cannot be", value=given, todo=f"It is a list of numbers from 1. {_AGAIN}")
+        raise EngineError("the engine's option 'choices' is invalid", value=given, todo=f"It is a list of numbers from 1. {AGAIN}")
     return counts
 
 

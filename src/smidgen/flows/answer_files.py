@@ -20,13 +20,11 @@ from smidgen.data.source import Record
 from smidgen.data.tables import STDIN, DataTable
 from smidgen.stats.classification_metrics import same_labels
 
-# How answers stand in a file: one JSON object a line, or the file's own columns with the answer beside them, as CSV, TSV or XLSX.
-
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _WORKBOOK = ".xlsx"
 _LINES = (".jsonl", ".ndjson", ".json", ".txt", "")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet takes for a formula, or for the start of one."""
+"""The first characters of a cell that a spreadsheet takes for a formula."""
 _NUMBER = re.compile(r"[+-]?\d[\d.,  ]*(?:[eE][+-]?\d+)?\s*%?")
 _ANSWER, _SCORE, _ERROR = "output", "score", "error"
 _MARKS = {"utf-8-sig": ("utf-8-sig", "utf-8"), "utf-16": ("utf-16", "utf-16-le"), "utf-32": ("utf-32", "utf-32-le")}
@@ -37,7 +35,7 @@ class AnswerFile(Protocol):
     """One kind of output file."""
 
     head: bytes
-    """What stands before the first row."""
+    """The bytes before the first row."""
     lost: int
     """Characters that the file's encoding does not have, so far; a question mark stands for each."""
 
@@ -57,12 +55,12 @@ class JsonLinesAnswers:
     lost = 0
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
-        """See `Answers`."""
+        """See `AnswerFile`."""
         entry = {_ANSWER: None, _SCORE: 0.0, _ERROR: answer, "row": number} if isinstance(answer, str) else answer_line(answer)
         return (printable_json(entry) + "\n").encode("utf-8")
 
     def finish(self, written: Path) -> None:
-        """See `Answers`."""
+        """See `AnswerFile`."""
 
 
 class TableAnswers:
@@ -80,11 +78,11 @@ class TableAnswers:
         self.head = self._bytes(answer_header(columns, answer), first)
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
-        """See `Answers`."""
+        """See `AnswerFile`."""
         return self._bytes([_cell(value) for value in answer_cells(self._columns, record, answer)], self._encoding)
 
     def finish(self, written: Path) -> None:
-        """See `Answers`."""
+        """See `AnswerFile`."""
 
     def _bytes(self, row: list[str], encoding: str) -> bytes:
         to = io.StringIO()
@@ -99,7 +97,7 @@ class TableAnswers:
 
 
 class WorkbookAnswers:
-    """The same as a workbook. Its rows are lines of JSON until all of them are there."""
+    """Answers as a workbook. Its rows are lines of JSON until all of them are there."""
 
     lost = 0
 
@@ -109,12 +107,12 @@ class WorkbookAnswers:
         self.head = b""
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
-        """See `Answers`."""
+        """See `AnswerFile`."""
         row = [value if isinstance(value, float) else _cell(value) for value in answer_cells(self._columns, record, answer)]
         return (printable_json(row) + "\n").encode("utf-8")
 
     def finish(self, written: Path) -> None:
-        """See `Answers`. Raises DataError for more rows than a worksheet has."""
+        """See `AnswerFile`. Raises DataError for more rows than a worksheet has."""
         from smidgen.data.xlsx import part
 
         columns = tuple(self._names)
@@ -199,16 +197,11 @@ def _defused(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell
 
 
-# Cells of a data file as the task of a finished bundle reads them: its recipe is not at hand any more, but what decides is in its form.
-
-
 def cell_reader(task: Task, form: Form) -> Callable[[Any], Any]:
     """From a cell to the task's own value. What it returns raises ValueError with the reason for one that is none."""
     settings = task.cell_settings(form)
     return lambda cell: task.parse(cell, settings)
 
-
-# The rows that a model got wrong, as a file in the form of the one they came from: all its columns, then the answer and its score.
 
 POOR = 0.5
 """A text is neither right nor wrong: one whose grade is under this is written as an error."""
@@ -221,7 +214,7 @@ class _JsonRecords(JsonLinesAnswers):
         self._columns, self._names = tuple(columns), answer_header(columns, "output")[:-1]
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
-        """See `Answers`."""
+        """See `AnswerFile`."""
         values = answer_cells(self._columns, record, answer)[: len(self._names)]
         return (printable_json(dict(zip(self._names, values, strict=True))) + "\n").encode("utf-8")
 
@@ -238,7 +231,7 @@ def error_file_for(out: str, table: DataTable) -> AnswerFile:
 def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kind: AnswerFile | None = None) -> int:
     """Write the rows with these numbers, in their order, each with what was answered; how many. The file is whole or not there.
 
-    Raises InputError as `writer_for` does; DataError where it cannot be written.
+    Raises InputError as `error_file_for` does; DataError where it cannot be written.
     """
     kind = kind or error_file_for(out, table)
     target = Path(out)

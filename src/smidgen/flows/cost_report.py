@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
-from smidgen.flows import bundle_paths
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.cost_settings import CostSettings
 from smidgen.gateway import certificate as papers
@@ -24,8 +23,6 @@ from smidgen.judge.report import Report, read
 from smidgen.judge.sections import ModelPrice
 from smidgen.usage import break_even, price_list
 from smidgen.usage.break_even import HOURS_A_MONTH, BreakEven, CostCase, compute_break_even, share_percent
-
-# The share of requests that a small model answers where it works beside a large one: as it is told, as a certificate says, or assumed.
 
 ASSUMED = 0.8
 
@@ -42,8 +39,7 @@ class LocalShare:
 
 
 def local_share(told: float | None, bundle: Path | None, now: datetime.datetime | None = None) -> LocalShare:
-    """What was told; else, of the sample of the certificate beside the bundle in this folder, what that lets be answered, if it holds now;
-    else what is assumed.
+    """The share that the small model answers: as told; else as the certificate beside the bundle allows, if it holds now; else as assumed.
 
     Raises BundleError where a certificate is there and the bundle's manifest cannot be read.
     """
@@ -61,10 +57,8 @@ def local_share(told: float | None, bundle: Path | None, now: datetime.datetime 
     return LocalShare(paper.share, "certificate", said, paper.id)
 
 
-# Cost: from a bundle's report, a list of prices and what is asked to a break-even, with every assumption in words.
-
 TEXTS_PER_SECOND = 100.0
-"""What a machine is taken to answer where no bundle says: less than classifiers do, more than writers do."""
+"""The answers a second that a machine is taken to give where no bundle says: less than classifiers do, more than writers do."""
 BUILD_HOURS = 1.0
 _RISK = 0.05
 
@@ -80,7 +74,7 @@ class LargeModelCost:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """What comes of the question. The answers are about the first of `against`; the others are beside it.
+    """The answer. Its figures are about the first of `against`; the others are beside it.
 
     Attributes:
         asked: the question, with everything in it that was left open.
@@ -108,7 +102,8 @@ class CostReport:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What would change the answer, a sentence each: another large model than the cheapest, a machine that is there anyway."""
+        """The changes that would alter the answer, a sentence each: another large model than the cheapest, a machine that is there
+        anyway."""
         found, first, said = self.asked, self.against[0], []
         if not found.models and len(self.against) > 1:
             said.append(f"{first.model.name} is the cheapest of the price list; name the model that you use with --model.")
@@ -160,7 +155,7 @@ def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> Cost
     """The answer.
 
     Raises:
-        InputError: there is no bundle in the folder, or it is a line without a champion; nobody says how many tokens a request has; a price
+        InputError: there is no bundle in the folder, or it is a line without a champion; the tokens of a request are not known; a price
             list that cannot be read.
         RecipeError: a price list with mistakes.
         UnknownPart: a model that the list does not have.
@@ -168,7 +163,7 @@ def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> Cost
     """
     table = price_list.read(asked.prices)
     if asked.bundle is not None:
-        asked = asked.model_copy(update={"bundle": bundle_paths.folder_of(asked.bundle)})
+        asked = asked.model_copy(update={"bundle": folder_of(asked.bundle)})
     report = _report(asked.bundle)
     local = local_share(asked.share_local, asked.bundle)
     full = _with_defaults(asked, report).model_copy(update={"share_local": local.share})
@@ -196,15 +191,15 @@ def _report(bundle: Path | None) -> Report | None:
 
 
 def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
-    """What is asked, with nothing left open but the share of the small model."""
+    """The question with its defaults filled in, but for the share of the small model."""
     costs = report.cost if report else None
     tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
     tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
     if tokens_in is None or tokens_out is None:
         raise InputError(
-            "nobody says how many tokens a request has",
+            "the tokens of a request are not known",
             value="--tokens-in, --tokens-out",
-            todo="Give both, or name the folder of a bundle, whose report knows them.",
+            todo="Give both, or name the folder of a bundle: its report holds them.",
         )
     machine = _first(asked.machine_usd_per_hour, costs.machine_usd_per_hour if costs else None, cost_estimate.MACHINE_USD_PER_HOUR)
     seconds = report.training.seconds if report else None

@@ -22,8 +22,6 @@ from smidgen.flows.embedding import embedder
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 
-# From a data file to what is wrong with it, and to a cleaned copy.
-
 
 @dataclass(frozen=True)
 class DataCheck:
@@ -57,7 +55,7 @@ class DataCheck:
         return clean(self.table, self.survey, Path(out), relabel, self.originals, lone)
 
     def fixes(self, lone: bool = False) -> dict[str, int]:
-        """What a fix would change: how many rows for each reason."""
+        """The number of rows that a fix would change, by reason."""
         return reasons(self.table, self.survey, lone)
 
     def again(self, cleaned: str | Path) -> bool:
@@ -154,20 +152,17 @@ def _choice(choice: Any) -> dict[str, str] | None:
     return None if choice is None else {"name": choice.name, "how": choice.how}
 
 
-# What a file is most likely to teach: which column is the text, which the answer, and what kind of job that is. It is a guess, for the
-# file's owner to confirm.
-
 _SAMPLE = 2000
 SURE = 0.5
-"""How much a column must look like a task's outputs, and how much more than like another's, to be no question."""
+"""The likeness of a column to a task's outputs that leaves no doubt, and its lead over the next one."""
 
 _NAMED = 0.2
-"""What a column gains by a name or cells that the reader of files takes for those of answers."""
+"""The bonus of a column whose name or cells the reader of files takes for those of answers."""
 
 
 @dataclass(frozen=True)
 class TaskGuess:
-    """What a file teaches.
+    """A guess at the task that a file teaches.
 
     Attributes:
         task: the kind of job, by name.

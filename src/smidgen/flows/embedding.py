@@ -16,7 +16,7 @@ from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.rows import Text
-from smidgen.engines.tokenizer import ModelTokenizer
+from smidgen.engines.model_files import ModelTokenizer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.hashing import code_hash
@@ -82,16 +82,14 @@ def _export(base: Base, out: Path) -> None:
     (out / _SPEC).write_text(json.dumps(asdict(spec)), encoding="utf-8")
 
 
-# How near texts are to each other, for the cache of answers: vectors of the starter encoder, of texts that it reads whole.
-
 MAX_TOKENS = 128
-"""What the encoder reads of a text."""
+"""Tokens that the encoder reads of a text."""
 _UNKNOWN = "[UNK]"
 
 
 def open_cache_encoder() -> Callable[[str], NDArray[np.float32] | None]:
-    """What gives a text's vector, (width,), of length 1; None for a text with more in it than the encoder reads, or with signs that it does
-    not know: two such texts can have one vector and mean anything.
+    """Open a function from a text to its vector, (width,), of length 1; to None for a text that is longer than the encoder reads, or has
+    signs that it does not know: two such texts can have one vector and mean anything.
 
     One thread is enough: texts come one at a time. Raises InputError where the starter encoder is not here, MissingExtra where it was not
     made ready on this machine yet and `onnx`, which does that, is not installed.

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import SmidgenError
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.tables import open_table
@@ -62,7 +62,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """What is to be said where rows are no new ones; empty where none is known to be."""
+        """A warning where rows are not new; empty where none is known to be old."""
         if not self.learnt:
             return ""
         rows = "all" if self.learnt == self.n else f"{self.learnt:,}"
@@ -73,7 +73,7 @@ class Evaluation:
 
     @property
     def few(self) -> str:
-        """What is to be said of a test of few rows; empty where there are enough, or they were learnt from."""
+        """A warning that a test has few rows; empty where there are enough, or they were learnt from."""
         found = measured(self.metrics.get(self.headline))
         return wording.note_on_few_rows(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
 

@@ -32,7 +32,7 @@ _MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What was written: where, how many wheels, which bases, whether the web runtime, and how many bytes."""
+    """A finished kit: where, how many wheels, which bases, whether with the web runtime, and how many bytes."""
 
     folder: Path
     wheels: int
@@ -117,7 +117,7 @@ def dependencies(own: Path, extras: Sequence[str]) -> None:
 
 
 def requirements(own: Path, extras: Sequence[str]) -> list[str]:
-    """What a wheel says that it needs, those of some extras too."""
+    """The requirements that a wheel declares, those of some extras too."""
     with zipfile.ZipFile(own) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         told = archive.read(name).decode("utf-8").partition("\n\n")[0]

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 
 from smidgen.bundles.manifest import MANIFEST, Manifest
-from smidgen.bundles.open import Bundle
+from smidgen.bundles.open import Bundle, find_bundle
 from smidgen.core.errors import BundleError, InputError, RequestError, SmidgenError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Runner, Sharing, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
-from smidgen.flows import bundle_paths, text_generation
+from smidgen.flows import text_generation
 from smidgen.flows.text_generation import TextWriter, improve, is_checked, release_runner, with_inputs
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.line import Line
 
 _TRIAL = "a"
-"""What a model is asked once when it is loaded."""
+"""The text that a model is asked once when it is loaded."""
 
 
 class Model:
@@ -60,7 +60,7 @@ class Model:
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
         """One reply a text, in order. May be called from several threads: they take turns, but for a decoder, which answers them together.
 
-        Raises InputError for a single text where a list of texts is expected, CalledOff where the errand that it is was called off.
+        Raises InputError for a single text where a list of texts is expected, Cancelled where the work was called off.
         """
         if isinstance(texts, str):
             raise InputError("a list of texts is expected, not one text", value=texts[:80], todo="Write: model.predict([text]).")
@@ -128,7 +128,7 @@ class Model:
         )
 
     def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
-        """What the model says next in a conversation, piece by piece as `write` gives it, by the chat template in its file and not by what
+        """Write the next turn of a conversation, piece by piece as `write` does, by the chat template in its file and not by what
         it was taught. It has no score. `body` is OpenAI's of a chat completion. Raises as `write` does."""
         return text_generation.stream_replies(
             self._writer().chat(body), lambda raw: self._decoded(raw, None), "a conversation is not what it was measured on"
@@ -198,7 +198,7 @@ def load(path: Path | str, threads: int | None = None) -> Model:
 def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Model]:
     """Open several bundles or lines, in their order. Bundles whose weights are the same file, with adapters beside it, are held once: see
     `core.parts.Sharing`. Raises as `load` does; what was loaded by then is closed again."""
-    found = [bundle_paths.find_bundle(Path(path)) for path in paths]
+    found = [find_bundle(Path(path)) for path in paths]
     bundles = [entry.bundle for entry in found]
     groups: dict[tuple[str, str], list[int]] = {}
     for place, bundle in enumerate(bundles):
@@ -258,7 +258,7 @@ def _unfit(fault: str) -> BundleError:
 
 
 def _shares(bundle: Bundle, place: int) -> str:
-    """What a bundle has in common with those that it can be held together with; one that cannot be has it with none."""
+    """The key that bundles share which can be held together; unique for one that cannot."""
     engine = registry.find("engines", bundle.manifest.engine.engine)
     if not isinstance(engine, Sharing):
         return str(place)

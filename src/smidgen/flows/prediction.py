@@ -25,7 +25,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class PredictionRun:
-    """What a run did: rows answered, rows that could not be used, rows found done by an earlier run."""
+    """The counts of a run: rows answered, rows that could not be used, rows found done by an earlier run."""
 
     answered: int
     failed: int
@@ -33,8 +33,8 @@ class PredictionRun:
 
 
 def predict(model: Model, source: str, out: str, *, input: str | None = None, progress: Progress | None = None) -> PredictionRun:
-    """Write an answer for each row of `source`, in its order, as the name of `out` asks (see `answers`), or an error for a row that
-    cannot be used. "-" is standard input or output.
+    """Write an answer for each row of `source`, in its order, in the format that the name of `out` asks for (see `answer_files`), or an
+    error for a row that cannot be used. "-" is standard input or output.
 
     The answers go to `OUT.part` first, which becomes `OUT` when all is done. A run that was stopped left its part file: the next run with
     the same bundle and the same file keeps what was answered and goes on after it.
@@ -138,7 +138,7 @@ def _to_stdout(lines: bytes, rows: int) -> None:
 
 
 def _identity(model: Model, table: DataTable, source: str) -> dict[str, Any]:
-    """What must be the same for an earlier run's answers to be kept. Standard input never is."""
+    """The identity of a run: an earlier run's answers are kept where it is equal. Standard input never is."""
     if source == STDIN:
         return {}
     stat = Path(source).expanduser().stat()

@@ -28,7 +28,7 @@ _NAMED = 20
 
 @dataclass
 class RedactedFile:
-    """What a run did.
+    """The counts of a run.
 
     Attributes:
         out: the file that was written.
@@ -57,8 +57,8 @@ class RedactedFile:
 def redact(
     source: str, out: Path, finder: PersonalDataFinder, *, input: str | None = None, progress: Progress | None = None
 ) -> RedactedFile:
-    """Write a copy of the file `source` ("-" is standard input), in its format, with a stand-in for each piece of personal data. A row is a
-    conversation of its own: `[PERSON_1]` of one is not that of the next.
+    """Write a copy of the file `source` ("-" is standard input), in its format, with a placeholder for each piece of personal data. A row
+    is a conversation of its own: `[PERSON_1]` of one is not that of the next.
 
     Without `input` everything is read: all columns, and their names, since the first row of a file without any is taken for them. With it,
     only these columns (joined by commas) are, and the others are copied as they are. A row that cannot be made safe is left out. `out` is
@@ -97,7 +97,7 @@ class _Copier:
         self._known: dict[str, str] = {}
 
     def name(self, column: str) -> str:
-        """What a column of the table is called in the copy."""
+        """The name of a column in the copy."""
         if column not in self._known:
             self._known[column] = self._names.mask(column) if self._all else column
         return self._known[column]
@@ -128,7 +128,7 @@ class _Copier:
             self._progress.advance(len(batch))
 
     def _safe(self, record: Record, redactor: Redactor) -> Record:
-        """A row with stand-ins. A name that the table does not have is a text of this row like any other."""
+        """A row with placeholders. A name that the table does not have is a text of this row like any other."""
         safe = {}
         for name, value in record.items():
             called = name if not self._all else self.name(name) if name in self._columns else redactor.mask(name)

@@ -45,7 +45,7 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
     "iban": re.compile(r"(?:\W*\w){10}.*"),
     "id": re.compile(r"\D*\d.*"),
 }
-"""What a finding of the shipped model must look like, line breaks aside: a name has no digits, a web address has a dot between letters.
+"""The form that a finding of the shipped model must have, line breaks aside: a name has no digits, a web address has a dot between letters.
 Findings that do not are codes, versions and words."""
 
 Found = tuple[tuple[str, int, int], ...]
@@ -84,11 +84,11 @@ class PersonalDataFinder:
         self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
 
     def __call__(self, text: str) -> Found:
-        """What is personal in one text."""
+        """The personal data in one text."""
         return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Found]:
-        """What is personal in each of these texts, which are read together; with `between` no more than a slice's characters at once, and
+        """The personal data in each of these texts, which are read together; with `between` no more than a slice's characters at once, and
         it is called before each time: what it raises ends the reading."""
         found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
         parts = [part for text in found for part in _parts(text, None if between is None else SLICE)]
@@ -109,7 +109,7 @@ class PersonalDataFinder:
 
 
 def _outside_identifiers(text: str, found: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
-    """What of it is not a part of an identifier, and in one names of two words."""
+    """The spans that are no part of an identifier, and in one, names of two words."""
     identifiers = [match.span() for match in _IDENTIFIER.finditer(text)] if "_" in text else []
     for kind, start, end in found:
         inside = any(begin <= start and end <= ends for begin, ends in identifiers)

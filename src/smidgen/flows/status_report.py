@@ -8,23 +8,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import BundleError, InputError, SmidgenError
-from smidgen.flows import bundle_paths
 from smidgen.flows.certify import certificate_status
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
-from smidgen.stats import wait_histogram
 from smidgen.store import bundle_list, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.line import Line, is_line
 from smidgen.store.spending_ledger import NANO
 from smidgen.store.usage_records import UsageKey, UsageSums, UsageTotals
-from smidgen.usage.daily_budget import today
+from smidgen.usage.budgets import today
 from smidgen.usage.energy import ESTIMATED, MEASURED
 from smidgen.watch import drift_record
-
-# The account as it is shown: by day and model, and for days together, JSON-ready, from the account's file alone.
 
 PERIODS = (1, 7, 30)
 """Days that are shown together, today among them."""
@@ -66,7 +62,7 @@ def read_account(days: int = PERIODS[-1], now: datetime | None = None) -> dict[s
             for price in sorted(sums.prices, reverse=True)
         ],
         "notes": {
-            "latency": f"from a request to the end of its answer, of answers without an error; off by {wait_histogram.ERROR:.1%} at most",
+            "latency": f"from a request to the end of its answer, of answers without an error; off by {accounts.WAIT_ERROR:.1%} at most",
             "energy": {"measured_wh": MEASURED, "estimated_wh": ESTIMATED},
             "tokens": "those that nobody counted are estimated: a bundle's as one for every four characters, an upstream's as one for "
             "every three bytes",
@@ -131,7 +127,7 @@ def _sum(kept: Iterable[tuple[UsageKey, UsageTotals]], by: str = "") -> UsageTot
 
 
 def _together(kept: Iterable[tuple[UsageKey, UsageTotals]]) -> dict[UsageKey, UsageTotals]:
-    """The same by who answered and why, whatever the day and the model."""
+    """Sum the counts by who answered and why, over days and models."""
     found: dict[UsageKey, UsageTotals] = {}
     for key, entry in kept:
         found.setdefault(UsageKey("", "", key.by, key.why), UsageTotals()).add(entry)
@@ -165,7 +161,7 @@ def _latency(sums: UsageSums, days: Collection[str], names: Collection[str], by:
     answers = sum(counts.values())
     if not answers:
         return None
-    told = {name: wait_histogram.quantile(counts, share) for name, share in _QUANTILES}
+    told = {name: accounts.wait_quantile(counts, share) for name, share in _QUANTILES}
     shown = {name: round(seconds * 1000, 3) for name, seconds in told.items() if seconds is not None}
     return {"answers": answers, "mean": round(waited / answers / 1000, 3), **shown}
 
@@ -181,10 +177,6 @@ def _energy(total: UsageTotals, local: UsageTotals) -> dict[str, float]:
 
 def _day(last: date, back: int) -> str:
     return (last - timedelta(days=back)).isoformat()
-
-
-# The state of the bundles on this machine, from files alone: how each certificate stands, what its audits found, what requests took,
-# what was spent today.
 
 
 def read_status(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
@@ -203,7 +195,7 @@ def read_status(days: int = PERIODS[-1], now: datetime | None = None) -> dict[st
 def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
     """Of a bundle's folder, or of a line's: its champion is meant."""
     try:
-        bundle = bundle_paths.folder_of(folder)
+        bundle = folder_of(folder)
         manifest = read_manifest(bundle)
     except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
@@ -244,7 +236,7 @@ def _audits(found: CertificateStatus) -> dict[str, Any] | None:
 
 
 def _drift(bundle_id: str, name: str) -> dict[str, Any] | None:
-    """What the last look at its traffic found; None where nobody looked."""
+    """The result of the last look at its traffic; None where nobody looked."""
     try:
         found = drift_record.read(bundle_id, name)
     except (OSError, ValueError) as error:

@@ -17,8 +17,6 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.parts import registry
 
-# Loaded models for as long as they are needed: one that runs in a process of its own is ended with its use.
-
 
 @contextmanager
 def open_runner(engine: str, folder: Path, options: Mapping[str, Any], threads: int) -> Iterator[Runner]:
@@ -41,8 +39,6 @@ def with_inputs(raw: Raw, texts: Sequence[Text]) -> Raw:
     """A raw output with the texts that were asked beside it, as `inputs`: what was written is judged by what was given."""
     return {**raw, "inputs": [joined(text) for text in texts]}
 
-
-# From the pieces of a text, as an engine writes it, to replies: one for each piece, then the whole with its score.
 
 _DIGITS = 6
 _UNMEASURED = {
@@ -77,11 +73,11 @@ class TextWriter(Protocol):
         ...
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
-        """What it writes for texts, drawn by chance."""
+        """Write answers to texts, drawn at random."""
         ...
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
-        """What it adds to the beginnings of its answers, behind which it may not end at once."""
+        """Continue the beginnings of its answers, which may not end at once."""
         ...
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
@@ -107,7 +103,7 @@ def stream_replies(
     """A reply for each piece, whose output is what it adds; then the final one, with the last piece beside it.
 
     Args:
-        pieces: as a `Writer` gives them; closed in the end, however that comes.
+        pieces: as a `TextWriter` gives them; always closed in the end.
         whole: makes the reply of the raw output of one text.
         unscored: why the whole has no score; empty where it has one.
         within: the tokens, its end among them, that a text may have for a score; None where it has no more of them anyway.
@@ -149,19 +145,17 @@ def stream_replies(
             close()
 
 
-# A text with a fault that can be seen is written anew, and the best of all is given.
-#
-# The first text is the likeliest one. Where the task finds a fault in it (an attribute of the input that it leaves out, one that the
-# input does not have), the text is written once more with values that the model knows in place of those that it does not, which are
-# then put back. Where a fault is left, the text goes on where it had ended: what a model has not said yet is mostly what it says next.
-# Then others are drawn, one after another, until one has no fault; else the one with the fewest is taken, and of those with as few the
-# likeliest. Best of n under a verifier (Cobbe et al. 2021), where the verifier is a lexicon that was learnt from the examples.
+# The first text is the likeliest one. Where the task finds a fault in it (an attribute of the input that it leaves out, one that the input
+# does not have), the text is written once more with values that the model knows in place of those that it does not, which are then put
+# back. Where a fault is left, the text is continued past its end, for a model's next words mostly say what it has left out. Then others are
+# drawn until one has no fault; else the one with the fewest is taken, and of those the likeliest. Best of n under a verifier (Cobbe et al.
+# 2021); the verifier is a lexicon learnt from the examples.
 
 TEMPERATURE = 0.5
 """Low: what is drawn keeps to the likely words, and differs in what it says."""
 
 SENTENCES = 2
-"""How often a text is made longer, as long as that helps."""
+"""The most times that a text is made longer, as long as that helps."""
 
 
 def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: Raw) -> Raw:
@@ -189,7 +183,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
         return [swaps[place].text if place in swaps else texts[place] for place in places]
 
     def own(places: Sequence[int], found: Raw) -> Raw:
-        """What was written for `shown` texts as answers to the own ones; where that cannot be, nothing, and not finished."""
+        """Turn answers to the `shown` texts into answers to the own ones; where that cannot be, an empty, unfinished one."""
         back = [swaps[place].back(text) if place in swaps else text for place, text in zip(places, found["texts"], strict=True)]
         finished = np.where([text is None for text in back], 0.0, found["finished"])
         return with_inputs({**found, "texts": [text or "" for text in back], "finished": finished}, [texts[place] for place in places])
@@ -238,7 +232,7 @@ def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str
 
 
 def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
-    """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
+    """The pieces of the best answer to one text, as `improve` would choose it: those of the likeliest, made longer or not, or of one that
     was drawn.
 
     Where more tokens are allowed than it was measured within, it is chosen within those all the same, or the choice would be another one;
@@ -261,7 +255,7 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
     shown = text if swap is None else swap.text
 
     def own(pieces: list[Any]) -> list[Any] | None:
-        """What was written for the text that was shown, as pieces of an answer to the own one."""
+        """Turn the pieces written for the shown text into pieces of an answer to the own one."""
         if swap is None:
             return pieces
         back = swap.back(_text(pieces))

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from smidgen.core.errors import BaseError
 
-# Sizes, from the config.json beside the weights.
-
 _ACTS = {"llama": "silu", "qwen2": "silu", "qwen3": "silu", "gemma3_text": "gelu_pytorch_tanh"}
 """The architectures that are computed here, each with the one activation of its feed-forward layers."""
 GEMMA_FAR = 6
@@ -29,7 +27,7 @@ _TODO = "Name another base: smollm2, or a Llama, Qwen2, Qwen3 or Gemma 3 model o
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
-    """What a decoder is made of: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
+    """The sizes of a decoder: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
     each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table.
 
     What some have and others have not:
@@ -167,10 +165,8 @@ def config_of(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-# Names of tensors in transformers and in a GGUF, and the order of the rows of queries and keys.
-
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3"}
-"""What is `model_type` in transformers, and `general.architecture` in a GGUF."""
+"""The names of architectures: `model_type` in transformers, `general.architecture` in a GGUF."""
 GEMMA = "gemma3"
 
 _WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
@@ -285,7 +281,7 @@ def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
 
 def _unknown_tensor(name: str) -> BaseError:
     return BaseError(
-        f"the tensor is none of a plain decoder ({', '.join(ARCHITECTURES)})",
+        f"the tensor does not belong to a plain decoder ({', '.join(ARCHITECTURES)})",
         value=name,
         todo="Name a base of one of these architectures, or merge adapters into the weights first.",
     )

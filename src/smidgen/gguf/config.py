@@ -104,7 +104,7 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
 
 
 def _gemma(facts: Mapping[str, Any], head: int, layers: int, name: str) -> dict[str, Any]:
-    """What a Gemma 3 of text alone has besides: which layers see the nearest tokens alone llama.cpp has fixed."""
+    """The further keys of a text-only Gemma 3. Which layers see only the nearest tokens is fixed in llama.cpp."""
     return {
         "hidden_activation": "gelu_pytorch_tanh",
         "query_pre_attn_scalar": head,
@@ -115,7 +115,7 @@ def _gemma(facts: Mapping[str, Any], head: int, layers: int, name: str) -> dict[
 
 
 def _tokenizer_config(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What transformers needs to know of the tokenizer besides tokenizer.json, and by which name its split goes in a GGUF."""
+    """The tokenizer's config for transformers, and the name of its split in a GGUF."""
     tokens = facts["tokenizer.ggml.tokens"]
     named = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     config: dict[str, Any] = {

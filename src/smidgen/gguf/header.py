@@ -44,7 +44,7 @@ def read_metadata(file: Path) -> dict[str, Any]:
 
 
 def read_tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor by its name, rows first as numpy and torch have it. Raises BaseError as `facts_of` does."""
+    """The shape of each tensor by its name, rows first as numpy and torch have it. Raises BaseError as `read_metadata` does."""
     return {name: placed.shape for name, placed in read_header(file)[1].items()}
 
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
 
-# Blocks.
-
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -161,8 +159,6 @@ def _bytes(scale: Floats, floor: Floats | None, q: Floats, kind: BlockFormat) ->
     return np.concatenate(parts, axis=1)
 
 
-# Files: where things lie in a GGUF, and a copy of it with other tensors.
-
 F32, F16, BF16 = 0, 1, 30
 WIDTHS = {F32: 4, F16: 2, BF16: 2}
 """The types that weights come in before they are packed, by ggml's numbers, and their bytes a number."""
@@ -258,7 +254,7 @@ class GgufSource:
     def _read(self) -> None:
         magic, version, tensors, self._key_count = struct.unpack_from("<4sIQQ", self._map, 0)
         if magic != b"GGUF" or version != 3:
-            raise ValueError("it is no GGUF of version 3")
+            raise ValueError("it is not a GGUF of version 3")
         self._keys_start = at = 24
         self._places: dict[str, tuple[int, int]] = {}
         for _ in range(self._key_count):

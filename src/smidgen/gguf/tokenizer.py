@@ -16,10 +16,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from smidgen.core.errors import BaseError
 
-# From a GGUF to a tokenizer.
-#
-# Which split is meant, a GGUF says by a name (`tokenizer.ggml.pre`); the rule behind each name is the one of llama.cpp
-# (llama-vocab.cpp), written as the model's own tokenizer.json has it where that is known.
+# A GGUF names its split (`tokenizer.ggml.pre`); the rule behind each name is llama.cpp's (llama-vocab.cpp), written as the model's own
+# tokenizer.json has it where that is known.
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -151,11 +149,8 @@ _SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "gpt2": "gpt-2"}
 _OTHER = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
-# From a tokenizer.json to what a GGUF holds: tokens in the order of their ids, the kind of each, and how pieces are joined.
-#
-# Two kinds are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen), which is told by its merges and the name of its split, and
-# SentencePiece's BPE with a token for each byte (Gemma), which is told by a score for each token: the higher, the sooner two pieces are
-# joined to it.
+# Two kinds of tokenizer.json are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen), told by its merges and the name of its split, and
+# SentencePiece's BPE with a token for each byte (Gemma), told by a score for each token: the higher, the sooner two pieces are joined.
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
 """Kinds of token, by llama.cpp's numbers."""
@@ -164,9 +159,9 @@ _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\
 _PATTERNS = {_WORDS % "": "qwen2", _WORDS % "{1,3}": "llama-bpe"}
 _TODO = "Name a base with a byte-level BPE tokenizer of the GPT-2, SmolLM, Llama 3 or Qwen kind, or one of Gemma's."
 SINGLE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-"""What a token of a single byte is called in SentencePiece."""
+"""The name of a single byte's token in SentencePiece."""
 SPACE = "▁"
-"""What stands for a space in the tokens of SentencePiece."""
+"""The sign for a space in the tokens of SentencePiece."""
 _NEVER = -1e9
 
 

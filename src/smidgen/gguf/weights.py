@@ -38,10 +38,8 @@ from smidgen.gguf.architectures import (
 from smidgen.gguf.header import GgufTensor, read_header
 from smidgen.gguf.tokenizer import vocabulary_of
 
-# Writing.
-
 KINDS: dict[str, tuple[str, int]] = {"f32": ("F32", 0), "f16": ("F16", 1), "bf16": ("BF16", 32)}
-"""What matrices may be stored as: ggml's name of the type, and the number of such a file (`general.file_type`)."""
+"""The types that matrices may be stored as: ggml's name of the type, and the number of such a file (`general.file_type`)."""
 
 _STRETCH = "smidgen.rope_scaling"
 """How positions are stretched, in full, for who draws a config out of the file (`gguf.config`)."""
@@ -215,9 +213,6 @@ def _stored(name: str, tensor: Tensor, kind: str) -> NDArray[Any]:
     return np.asarray((stored.view(torch.int16) if kind == "BF16" else stored).numpy())
 
 
-# Reading.
-
-
 def read(file: Path) -> dict[str, torch.Tensor]:
     """Every weight as float32, rows first, by its name in transformers (`model.layers.0.self_attn.q_proj.weight`).
 
@@ -230,7 +225,7 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 
 
 def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """What `read` gives, each weight behind a function that reads it: a model need not be held in 32 bits as a whole. Raises as `read`, the
+    """The weights of `read`, each behind a function that reads it: a model need not be held in 32 bits as a whole. Raises as `read`, the
     functions too."""
     facts, tensors = read_header(file)
     try:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from smidgen.core.forms import FieldForm, Form, SpanForm
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge import classifier_sections

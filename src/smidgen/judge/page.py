@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -125,16 +124,6 @@ def render(report: Report) -> str:
         usual=[shown_sample(sample, checked) for sample in usual(report.samples)],
         weakest=[shown_sample(sample, checked) for sample in weakest(report.samples)],
     )
-
-
-def write(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write `report.json` and `report.html` into a folder, each whole or not at all; returns their paths."""
-    files = folder / "report.json", folder / "report.html"
-    for file, text in zip(files, (report.json_text(), render(report)), strict=True):
-        passing = file.with_name(file.name + ".part")
-        passing.write_text(text, encoding="utf-8", newline="\n")
-        passing.replace(file)
-    return files
 
 
 def sections(report: Report) -> list[tuple[str, str]]:

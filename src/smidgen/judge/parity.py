@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import GateError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import words

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from smidgen.core.errors import GateError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.settings import Settings, setting
 from smidgen.judge.sections import BaselineFacts
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 
 
 class ReportPart(BaseModel):

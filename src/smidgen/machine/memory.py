@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -33,14 +38,6 @@ def ended_children_peak_mb() -> float | None:
     return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
 
 
-def reset_peak() -> None:
-    """Count the peak from now on, where Linux allows it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
 def total_mb() -> float | None:
     """Memory of the machine; None where the system does not say."""
     return _kb(Path("/proc/meminfo"), "MemTotal")
@@ -64,3 +61,51 @@ def _kb(file: Path, field: str) -> float | None:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     return None
+
+
+_VARIABLE, _LOADING = "MALLOC_MMAP_THRESHOLD_", "1048576"
+REST_SECONDS = 2.0
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of `mallopt`."""
+_KEPT = 32 * 1024 * 1024
+"""The most that glibc takes for a bound."""
+
+
+def loading_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable to add to the environment of a process that will load a model; none where it is set already."""
+    return {} if _VARIABLE in environment else {_VARIABLE: _LOADING}
+
+
+def keep_freed() -> bool:
+    """From now on keep what is freed for what comes next, in a process that was started with `loading_environment`. Whether it is so."""
+    if os.environ.get(_VARIABLE) != _LOADING or not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    return mallopt is not None and all(mallopt(option, _KEPT) == 1 for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+
+
+class IdleTrim:
+    """Gives what was kept back once nothing was done for a while."""
+
+    def __init__(self, give: Callable[[], object], sleep: Callable[[float], object] = time.sleep) -> None:
+        self._give, self._sleep = give, sleep
+        self._worked = threading.Event()
+        threading.Thread(target=self._watch, name="rest", daemon=True).start()
+
+    def worked(self) -> None:
+        """Something was done just now."""
+        self._worked.set()
+
+    def _watch(self) -> None:
+        while True:
+            self._worked.wait()
+            while self._worked.is_set():
+                self._worked.clear()
+                self._sleep(REST_SECONDS)
+            self._give()
+
+
+def trim() -> bool:
+    """Give what is free back to the system. Whether anything could be."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    return malloc_trim is not None and malloc_trim(0) == 1

@@ -8,13 +8,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import textwrap
 import tomllib
+import types
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from smidgen.core.errors import RecipeError, SmidgenError
 from smidgen.core.settings import Settings, is_file, is_hidden, place_of, settings_of
@@ -23,7 +27,7 @@ from smidgen.parts import registry
 OWNERS = {
     "data": "smidgen.data.settings",
     "data.teacher": "smidgen.data.teacher.settings",
-    "base": "smidgen.bases.settings",
+    "base": "smidgen.bases.lookup",
     "student": "smidgen.students.settings",
     "compress": "smidgen.compress.settings",
     "gate": "smidgen.judge.quality_gate",
@@ -70,7 +74,7 @@ class Recipe:
         return {"name": self.name, "task": self.task, "seed": self.seed, **sections}
 
     def given(self) -> dict[str, Any]:
-        """What was asked for, without defaults. Flags are laid over this, so that another student brings its own defaults."""
+        """The settings that were given, without defaults. Flags are laid over this, so that another student brings its own defaults."""
         sections = {name: section.model_dump(mode="json", exclude_unset=True) for name, section in self.sections.items()}
         return {"name": self.name, "task": self.task, "seed": self.seed, **{name: kept for name, kept in sections.items() if kept}}
 
@@ -264,8 +268,81 @@ def _toml(value: Any) -> str:
     """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, but for a few control characters that JSON escapes."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(piece) for piece in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(piece)}" for key, piece in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
+_WIDTH = 110
+
+
+def template(task: str, live: Mapping[str, Mapping[str, Any]], name: str = "my-model") -> str:
+    """A commented recipe for a task.
+
+    Args:
+        task: name of the task part.
+        live: section -> setting -> value: the settings that are written out; every other one stands there as a comment with its default.
+        name: name of the model.
+
+    Raises UnknownPart for a task that does not exist.
+    """
+    owners = owners_of(task)
+    lines = [
+        "# A smidgen recipe. Build it with: smidgen build smidgen.toml",
+        "# A line that starts with # shows a setting at its default; take the # away to change it.",
+        "# Paths start from the folder of this file.",
+        "",
+        f"name = {json.dumps(name, ensure_ascii=False)}",
+        f"task = {json.dumps(task)}",
+        "# Every random choice comes from this number: the same seed on the same machine gives the same model.",
+        "seed = 0",
+    ]
+    for section, owner in owners.items():
+        lines += ["", *_template_section(section, owner, live.get(section, {}))]
+    return "\n".join(lines) + "\n"
+
+
+def _template_section(section: str, owner: type[Settings], live: Mapping[str, Any]) -> list[str]:
+    lines = [f"[{section}]", *_comment(" ".join((owner.__doc__ or "").split("\n\n")[0].split()))]
+    for name, info in settings_of(owner).items():
+        lines += ["", *_comment(f"{info.description or name}{_limits(info)}")]
+        lines.append(f"{name} = {_toml(live[name])}" if name in live else f"# {name} = {_default(info)}")
+    return lines
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+
+
+def _limits(field: FieldInfo) -> str:
+    """The values that a setting takes, in words: its choices, or its bounds; empty where it takes any."""
+    kind = _kind(field)
+    if typing.get_origin(kind) is Literal:
+        return f" One of: {', '.join(str(choice) for choice in typing.get_args(kind))}."
+    bounds = {}
+    for limit in field.metadata:
+        for sign, words in (("ge", "at least"), ("gt", "over"), ("le", "at most"), ("lt", "under")):
+            value = getattr(limit, sign, None)
+            if value is not None:
+                bounds[words] = f"{value:,}" if isinstance(value, int) and value >= 10_000 else f"{value:g}"
+    return f" ({', '.join(f'{words} {value}' for words, value in bounds.items())})" if bounds else ""
+
+
+def _default(field: FieldInfo) -> str:
+    """The default as TOML; for a setting that is not set, a value of its type to write over."""
+    default = field.get_default(call_default_factory=False)
+    if default is not None:
+        return _toml(default)
+    kind = _kind(field)
+    kind = type(typing.get_args(kind)[0]) if typing.get_origin(kind) is Literal else kind
+    blank = {str: '"…"', int: "…", float: "…", bool: "false"}.get(kind, '"…"')
+    return f"{blank}    (not set)"
+
+
+def _kind(field: FieldInfo) -> Any:
+    kind = field.annotation
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        kind = next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    return kind

@@ -33,14 +33,14 @@ Span = tuple[str, int, int]
 
 
 class _RedactorRule(TypedDict):
-    """What a policy says to a redactor."""
+    """A policy's rule for a redactor."""
 
     allowed: frozenset[str]
     beside_person: frozenset[str]
 
 
 class SpanReader(Protocol):
-    """What finds personal data in many texts: the redaction model."""
+    """A finder of personal data in many texts: the redaction model."""
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> Mapping[str, tuple[Span, ...]]:
         """The kind, the start and the end (exclusive) of each piece, by text. `between` is called before each part that is read; what it
@@ -58,18 +58,18 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class MaskedRequest:
-    """What became of a request.
+    """A request behind the border.
 
     Attributes:
         body: as it may leave; None where it is as it came.
-        stand_ins: to put values back into the answer.
+        placeholders: to put values back into the answer.
         counts: how often each kind was found that is not allowed.
         blocked: kinds that stop the request; it must not leave where there are any.
         unread: what could not be read, in a few words each.
     """
 
     body: dict[str, Any] | None
-    stand_ins: Placeholders
+    placeholders: Placeholders
     counts: Counter[str] = field(default_factory=Counter)
     blocked: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -95,7 +95,8 @@ class Border:
     def masked(self, body: Mapping[str, Any], seconds: float, between: Callable[[], None] = _nothing) -> MaskedRequest:
         """A body as it may leave. `between` is called before each part of the work that takes long; what it raises ends it.
 
-        Stand-ins are counted in the order in which values are found, text after text: a conversation that goes on begins as it did before.
+        Placeholders are counted in the order in which values are found, text after text: a conversation that goes on begins as it did
+        before.
 
         Raises TooLong for more characters than are read, RedactionError for texts that cannot be made safe, EngineError where the model
         cannot run or takes longer than `seconds`.
@@ -153,7 +154,7 @@ class Border:
         return self._read([text], look)[text]
 
     def _read(self, texts: Iterable[str], look: Callable[[], None]) -> dict[str, tuple[Span, ...]]:
-        """What the model finds in each text. What it has read before it does not read again: a conversation comes whole with every turn."""
+        """The model's findings in each text. A text is read once: a conversation comes whole with every turn."""
         if self._model is None:
             return dict.fromkeys(texts, ())
         found: dict[str, tuple[Span, ...]] = {}
@@ -188,7 +189,7 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
 
 
 def _masking(redactor: Redactor, look: Callable[[], None]) -> tuple[Mask, Mask]:
-    """What changes the texts, and the short numbers, of a body, with a look before each text."""
+    """The functions that change a body's texts and its short numbers, with a look before each text."""
     mask, short = masking(redactor)
 
     def looked(text: str, label: FieldContext) -> str:
@@ -199,7 +200,7 @@ def _masking(redactor: Redactor, look: Callable[[], None]) -> tuple[Mask, Mask]:
 
 
 def _looking(until: float, between: Callable[[], None]) -> Callable[[], None]:
-    """What is called before each part of the work: raises EngineError where there is no time left, and what `between` raises."""
+    """The function to call before each part of the work: raises EngineError where there is no time left, and what `between` raises."""
 
     def look() -> None:
         between()
@@ -216,7 +217,7 @@ def _too_long(most: int) -> RequestTooLong:
 
 
 class _SpanMemory:
-    """What the model found in the texts that it read last. It holds their keyed hashes, and no text. Several threads use it."""
+    """The model's findings in the texts that it read last. It holds their keyed hashes, and no text. Several threads use it."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)

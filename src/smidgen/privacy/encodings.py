@@ -7,9 +7,6 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-# A text as its escapes are meant. In JSON that stands in a text a line break is a backslash and a letter, which sticks to the next word
-# and hides it from whoever looks for words.
-
 _REST = r"[^\s\"'<>|*?]*"
 _DRIVE = rf"(?<![\w\\])[C-PR-Zc-pr-z]:\\(?!\\){_REST}"
 """But for A, B and Q, which speakers, answers and questions are called: `Q:\\nWho?\\nA:\\nAnna`."""
@@ -69,8 +66,6 @@ def _meant(escape: str) -> str:
     return _MEANT.get(escape[1], escape[1])
 
 
-# A text as whoever decodes addresses reads it: `anna%40example.org` is one of e-mail.
-
 _PERCENT_CODE = re.compile(r"%[0-9A-Fa-f]{2}")
 _WORD = re.compile(r"\S+")
 _MOST = 3
@@ -85,8 +80,6 @@ def percent_decoded(text: str) -> str:
         text = _WORD.sub(lambda word: unquote_plus(word[0]) if _PERCENT_CODE.search(word[0]) else word[0], text)
     return text
 
-
-# Bytes written as a text, in base64 as a rule: what they show cannot be seen, wherever in a text they stand.
 
 _WHOLE = re.compile(r"\s*data:[^,\s]{0,200},|(?=[^A-Za-z0-9]*[A-Za-z0-9])[A-Za-z0-9+/_=-]{1000,}\s*\Z", re.IGNORECASE)
 """How a text begins that is nothing else, in whatever letters."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
@@ -109,3 +109,204 @@ KINDS = (
     IdentifierKind("telephone number", re.compile(rf"{_PHONE_BEGINS}(?:{_PHONE_ABROAD}|{_PHONE_HOME}|{_PHONE_US})(?![\w-])"), phone),
 )
 """More specific kinds first: digits that are a card number are not looked at as a telephone number."""
+
+
+# Cards whose groups stand further apart than in a row: over a line break, in columns, with a sign between them. Four numbers of four digits
+# may as well be four numbers. So the groups must be a card's, the first digits a network's, the check digit must hold, and a word for a
+# card must stand near it, or it must stand alone.
+
+_BLANK = r" \t\r\n\f\v\u00a0\u2000-\u200a\u202f\u3000"
+"""Not `\\s`: that has the sign by which a redactor marks what it took out, and two numbers on its sides are not one."""
+_BETWEEN_GROUPS = rf"[{_BLANK}>,;:|/.*_\"'()\[\]\u00b7\u2022\u2010-\u2015\u2212-]{{1,6}}"
+_GROUPS = re.compile(
+    rf"(?<!\d)(?=[3-6]|2[2-7])\d{{4}}(?P<a>{_BETWEEN_GROUPS})"
+    rf"(?:\d{{4}}(?P<b>{_BETWEEN_GROUPS})\d{{4}}(?P<c>{_BETWEEN_GROUPS})\d{{4}}|\d{{6}}(?P<d>{_BETWEEN_GROUPS})\d{{4,5}})(?!\d)"
+)
+"""Four groups of four; four, six and four or five."""
+_THREE_MORE = re.compile(rf"{_BETWEEN_GROUPS}\d{{3}}(?!\d)")
+"""Of numbers of nineteen digits."""
+_NETWORK = re.compile(r"4|5[0-8]|6|222[1-9]|22[3-9]|2[3-6]|27[01]|2720|35(?:2[89]|[3-8])")
+"""The first digits of numbers of sixteen digits and more: Visa; Mastercard and Maestro; Discover, UnionPay, Maestro, RuPay; Mastercard;
+JCB."""
+_SHORTER = {15: re.compile(r"3[47]"), 14: re.compile(r"3[0689]")}
+"""And those of American Express and Diners Club."""
+_CARD_WORD = re.compile(
+    r"\b(?:(?:credit|debit|kredit|giro|bank)?(?:cards?|karten?(?:nummer)?)|visa|master ?card|amex|american express|maestro|diners|jcb"
+    r"|unionpay|pan|cc|cartes?|tarjetas?|carta)\b",
+    re.IGNORECASE,
+)
+_BEFORE, _AFTER = 100, 40
+"""Characters in which a word for a card is looked for."""
+_NEXT = re.compile(rf"{_BETWEEN_GROUPS}(\d+|\x1c)")
+_LAST = re.compile(rf"(\d+|\x1c){_BETWEEN_GROUPS}\Z")
+_FAR = 24
+_MONTH_YEAR = re.compile(r"(?:0[1-9]|1[0-2])\d\d")
+
+
+def split_card_numbers(text: str) -> Iterator[tuple[int, int]]:
+    """The start and the end (exclusive) of each, in their order and apart."""
+    found = list(_candidates(text))
+    for place, (start, end, plain) in enumerate(found):
+        before = found[place - 1][1] if place else -1
+        after = found[place + 1][0] if place + 1 < len(found) else -1
+        if _is_called_card(text, start, end) or (plain and _alone(text, start, end, before, after)):
+            yield start, end
+
+
+def _candidates(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Where groups are a card's by their digits, and whether what stands between them is what lists do not have."""
+    at = 0
+    while match := _GROUPS.search(text, at):
+        end = _end(text, match)
+        marks = [mark for mark in match.group("a", "b", "c", "d") if mark is not None]
+        if end is None or len({mark.strip().replace(">", "") for mark in marks} - {""}) > 1:
+            at = match.start() + 1
+            continue
+        at = end
+        yield match.start(), end, _plain(marks)
+
+
+def _end(text: str, match: re.Match[str]) -> int | None:
+    """Where the number ends whose first groups these are; None where its digits are no card's."""
+    more = _THREE_MORE.match(text, match.end()) if match["b"] is not None else None
+    for end in (*([more.end()] if more else []), match.end()):
+        digits = "".join(filter(str.isdecimal, text[match.start() : end]))
+        begins = _SHORTER.get(len(digits), _NETWORK)
+        if begins.match(digits) and luhn(digits):
+            return end
+    return None
+
+
+def _plain(marks: Sequence[str]) -> bool:
+    """Not a comma and a blank each time, nor a line for each group: so are numbers of any kind written one after the other."""
+    lines = sum("\n" in mark for mark in marks)
+    return lines < len(marks) and lines <= 1 and not all(re.fullmatch(r"[,;]\s+", mark) for mark in marks)
+
+
+def _is_called_card(text: str, start: int, end: int) -> bool:
+    return _CARD_WORD.search(text[max(0, start - _BEFORE) : end + _AFTER]) is not None
+
+
+def _alone(text: str, start: int, end: int, before: int, after: int) -> bool:
+    """Whether no number of four digits stands before it or after it, but for the end of another card, the begin of one, or a month and a
+    year. What was taken out may have been such a number."""
+    last = _LAST.search(text[max(0, start - _FAR) : start])
+    following = _NEXT.match(text, end)
+    return (last is None or not _listed(last[1]) or start - len(last[0]) + len(last[1]) == before) and (
+        following is None or not _listed(following[1]) or following.start(1) == after or _MONTH_YEAR.fullmatch(following[1]) is not None
+    )
+
+
+def _listed(number: str) -> bool:
+    return len(number) == 4 or number == "\x1c"
+
+
+Spans = Iterator[tuple[str, int, int]]
+"""The kind, the start and the end (exclusive)."""
+
+_RUN = re.compile(r"(?<!\d)\d(?:[ ./\u00a0\u2010-\u2015_-]{0,2}\d){12,}")
+_GROUP = re.compile(r"\d+")
+_STRIPE = re.compile(r"%?\b[Bb]\d{12,19}\^[^^\n]{2,45}\^\d{4}[^?\n]{0,80}\??|(?<!\d);?\d{12,19}[=D]\d{7,40}\??")
+"""Track 1 and track 2 of ISO/IEC 7813, with their sentinels or without."""
+_APART = r"[^A-Za-z0-9]{0,6}"
+"""Between a name and what it names: blanks, a colon, brackets, the quotes of JSON."""
+_CALLED = (
+    r"(?:cvv2?|cvc2?|cvn2?|cav2?|csc|(?-i:CID)|(?:card ?)?(?:security|verification) ?(?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
+    r"|cryptogramme|digits (?:on|from|at) (?:the|its|my) (?:back|front|reverse))"
+)
+"""The names of a security code. CID in capitals alone: in small letters it names an image in a mail."""
+_PAN = r"\d{4}[ -]?\d{4,6}[ -]?\d{4,5}(?:[ -]?\d{4})?"
+_BETWEEN = (
+    r"(?:number|nummer|codes?|value|is|ist|was|are|of|for|on|at|the|this|that|my|our|your|his|her|its|it|credit|debit|bank|card|karte|visa"
+    rf"|master ?card|amex|back|front|reverse|side|printed|written|reads|says|der|des|auf|ending(?: in| with)? \d{{4}}|{_PAN})"
+)
+"""Words between its name and the code itself: `the CVV for this card is 123`."""
+_CODE = re.compile(
+    rf"\b{_CALLED}(?:['\u2019]s\b)?(?:[\s,:(-]{{1,3}}{_BETWEEN}(?![^\W_])){{0,10}}{_APART}(?:is |ist )?(\d{{3,4}})(?![\d.]\d|\d)",
+    re.IGNORECASE,
+)
+_EXPIRY = re.compile(r"(?<![\d/.-])(?:0[1-9]|1[0-2]) ?[/.-] ?(?:20)?\d{2}(?![\d/.-]\d|\d)")
+_EXPIRY_SAID = re.compile(
+    rf"\b(?:exp(?:iry|ires|iration|\.)?|valid ?(?:thru|until|to)) ?(?:date|on|at)?{_APART}"
+    r"(20\d{2}[/.-]\d{2}|\d{2}[ /.-]?(?:20)?\d{2})(?!\d)",
+    re.IGNORECASE,
+)
+_EXPIRY_HALF = re.compile(rf"\bexp(?:iry|ires|iration)?\.? ?(?:month|year){_APART}(\d{{1,2}}|20\d{{2}})(?!\d)", re.IGNORECASE)
+"""The month or the year alone, as fields of their own have it (`exp_month`)."""
+_NEAR = 80
+"""Characters from a card's number within which a month and a year are those when it runs out."""
+_MOST, _LEAST = 19, 13
+_DIGIT = re.compile(r"\d")
+
+
+def card_spans(text: str) -> Spans:
+    """Stripes, security codes, numbers and, near a number, when it runs out; what a stripe covers is named by it."""
+    if not _DIGIT.search(text):
+        return
+    stripes = [match.span() for match in _STRIPE.finditer(text)]
+    yield from (("track", *stripe) for stripe in stripes)
+    cards = [card for card in card_numbers(text) if not _meets(stripes, card)]
+    # In `the CVV for 4111 1111 1111 1111 is wrong` four digits are a group of the card's, and no code.
+    codes = (match.span(1) for match in _CODE.finditer(text))
+    yield from (("cvv", *code) for code in codes if code[1] - code[0] < 4 or not _meets(cards, code))
+    yield from (("card", *card) for card in cards)
+    near = 0
+    for expiry in sorted(_expiries(text)):
+        while near < len(cards) and cards[near][1] + _NEAR < expiry[0]:
+            near += 1
+        if near < len(cards) and cards[near][0] - _NEAR <= expiry[1]:
+            yield ("expiry", *expiry)
+
+
+def _expiries(text: str) -> set[tuple[int, int]]:
+    """Where a month and a year may be those when a card runs out."""
+    said = (match.span(1) for pattern in (_EXPIRY_SAID, _EXPIRY_HALF) for match in pattern.finditer(text))
+    return {*(match.span() for match in _EXPIRY.finditer(text)), *said}
+
+
+def _meets(stripes: Sequence[tuple[int, int]], card: tuple[int, int]) -> bool:
+    """Whether a stretch overlaps one of these, which are in order and apart: of those that begin before its end, the last one ends last."""
+    place = bisect.bisect_left(stripes, (card[1],))
+    return place > 0 and stripes[place - 1][1] > card[0]
+
+
+def card_numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Where card numbers are, in their order and apart: whole groups of digits, 13 to 19 together, that begin as a network's do and whose
+    check digit holds. Groups that stand further apart must be a card's by their lengths, too; see `split_card_numbers`."""
+    far = list(split_card_numbers(text))
+    if not far:
+        yield from _near(text)
+        return
+    found: list[tuple[int, int]] = []
+    for start, end in sorted({*_near(text), *far}):
+        if found and start < found[-1][1]:
+            start, end = found[-1][0], max(found.pop()[1], end)
+        found.append((start, end))
+    yield from found
+
+
+def _near(text: str) -> Iterator[tuple[int, int]]:
+    for run in _RUN.finditer(text):
+        groups = [(run.start() + group.start(), run.start() + group.end()) for group in _GROUP.finditer(run[0])]
+        place = 0
+        while place < len(groups):
+            found = _number(text, groups, place)
+            if found is None:
+                place += 1
+                continue
+            yield groups[place][0], groups[found][1]
+            place = found + 1
+
+
+def _number(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """The last group of the longest number that begins with this one; None where none does."""
+    if text[groups[first][0]] not in "23456":
+        return None
+    digits, found = "", None
+    for place in range(first, len(groups)):
+        digits += text[slice(*groups[place])]
+        if len(digits) > _MOST:
+            break
+        if len(digits) >= _LEAST and luhn(digits):
+            found = place
+    return found

@@ -10,9 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 
-# Where a text that is not JSON as a whole is in a string of JSON, in a fenced block or behind `Here it is: `. What stands before tells
-# it, piece after piece, however the text is cut.
-
 _SIGN = re.compile(r'\\[^\n]?|["\n]')
 _OPENED = re.compile(r"[{\[]\s*\Z")
 """An object or a list begins: what has a quote next is one of its strings."""
@@ -44,7 +41,7 @@ class JsonQuotes:
         """Whether the last sign was a backslash, and what it belongs to is still to come."""
 
     def read(self, text: str) -> None:
-        """What comes next."""
+        """Read the next piece."""
         if not text:
             return
         at = 1 if self._cut and text[0] != "\n" else 0
@@ -90,9 +87,9 @@ _EXACT = re.compile(rf"\[{_NAME.format('')}\]")
 _WRITTEN = re.compile(rf"\\\[{_NAME.format(chr(92) * 2 + '?')}\\\]|\[{_NAME.format(chr(92) * 2 + '?')}\]")
 """In a text that may be Markdown: a sign before a bracket belongs to it only where both have one, else it may be that of a path."""
 _BEGUN = re.compile(r"\\?(?:\[(?:[A-Z][A-Za-z_\\0-9]*)?)?\Z")
-"""What could become a stand-in when more comes."""
+"""The start of a text that could become a placeholder when more comes."""
 _JSON = re.compile(r"\{|(?:\[\s*)+[{\"]")
-"""How a text that is JSON begins: no stand-in does so, and no text with a link or a number in brackets before it."""
+"""The start of a text that is JSON: no placeholder begins so, and no text with a link or a number in brackets before it."""
 _UNTOLD = re.compile(r"(?:\[\s*)*\Z")
 """A beginning that tells nothing yet."""
 _MOST_BEGUN = 100
@@ -102,15 +99,15 @@ _ANY = re.compile(r"\[([A-Za-z_\\ ]+?)\\?[_ ]([0-9]{1,9})\\?\]")
 
 
 def placeholders_like(text: str) -> set[str]:
-    """The stand-ins that something in a text looks like, however it is written: such are given to nobody."""
+    """The placeholders that something in a text looks like, however it is written: such are given to nobody."""
     return {f"[{match[1].replace(chr(92), '').replace(' ', '_').strip('_').upper()}_{int(match[2])}]" for match in _ANY.finditer(text)}
 
 
 class Placeholders:
-    """What stands for what in one request.
+    """The placeholders of one request, and their values.
 
     Args:
-        found: stand-ins such as `[PERSON_1]`, and their values.
+        found: placeholders such as `[PERSON_1]`, and their values.
     """
 
     def __init__(self, found: Mapping[str, str]) -> None:
@@ -139,7 +136,7 @@ class Placeholders:
         return "".join([*done, text[at:]])
 
     def held(self, text: str) -> int:
-        """How many characters at the end of a text could still become a stand-in of this request, when more comes."""
+        """How many characters at the end of a text could still become a placeholder of this request, when more comes."""
         begun = _BEGUN.search(text)
         if begun is None or not begun[0]:
             return 0
@@ -148,33 +145,33 @@ class Placeholders:
 
 
 class PlaceholderStream:
-    """A text that comes in pieces: each goes on with its values, but for as much of its end as could still become a stand-in.
+    """A text that comes in pieces: each goes on with its values, but for as much of its end as could still become a placeholder.
 
     Args:
-        stand_ins: of the request.
+        placeholders: of the request.
         escaped: whether the text is JSON; None: its first signs tell.
     """
 
-    def __init__(self, stand_ins: Placeholders, escaped: bool | None = False) -> None:
-        self._stand_ins, self._escaped, self._quotes = stand_ins, escaped, JsonQuotes()
+    def __init__(self, placeholders: Placeholders, escaped: bool | None = False) -> None:
+        self._placeholders, self._escaped, self._quotes = placeholders, escaped, JsonQuotes()
         self._begun = ""
         self.kept = ""
 
     def take(self, piece: str) -> str:
-        """What can go on now."""
+        """Take what can go on now."""
         if self._escaped is None:
             self._begun = (self._begun + piece).lstrip()
             if len(self._begun) > _MOST_BEGUN or not _UNTOLD.match(self._begun):
                 self._escaped, self._begun = _JSON.match(self._begun) is not None, ""
         text = self.kept + piece
-        held = self._stand_ins.held(text)
+        held = self._placeholders.held(text)
         self.kept = text[len(text) - held :]
-        return self._stand_ins.restored(text[: len(text) - held], bool(self._escaped), self._quotes)
+        return self._placeholders.restored(text[: len(text) - held], bool(self._escaped), self._quotes)
 
     def rest(self) -> str:
-        """What was held back, where no more comes."""
+        """Take what was held back, when no more comes."""
         rest, self.kept = self.kept, ""
-        return self._stand_ins.restored(rest, bool(self._escaped), self._quotes)
+        return self._placeholders.restored(rest, bool(self._escaped), self._quotes)
 
 
 def _escaped(value: str) -> str:

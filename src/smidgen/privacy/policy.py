@@ -1,4 +1,4 @@
-"""What may cross the border: for each kind of personal data whether it is masked, masked beside a person, stops the request, or leaves."""
+"""The policy of the privacy border: each kind of personal data is masked, masked beside a person, stops the request, or leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from smidgen.core.errors import InputError, UnknownPart
 
 FILE = "file"
-"""What cannot be read, and so not be checked: images, sound, files, token numbers, bodies that are no JSON of a known route."""
+"""The kind of what cannot be read, and so not be checked: images, sound, files, token numbers, bodies that are no JSON of a known route."""
 
 KINDS: Mapping[str, str] = {
     "person": "names of people",
@@ -37,7 +37,7 @@ KINDS: Mapping[str, str] = {
 
 
 class Action(StrEnum):
-    """What becomes of a kind."""
+    """The action for a kind."""
 
     MASK = "mask"
     BESIDE = "beside"
@@ -48,7 +48,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What becomes of each kind.
+    """The action for each kind.
 
     Attributes:
         name: the profile that it is made from.
@@ -61,7 +61,7 @@ class Policy:
     actions: Mapping[str, Action] = field(default_factory=dict)
 
     def of(self, kind: str) -> Action:
-        """What becomes of a kind."""
+        """The action for a kind."""
         return self.actions.get(kind, self.others)
 
     def beside_person(self, kinds: Iterable[str]) -> frozenset[str]:
@@ -75,7 +75,7 @@ class Policy:
 
 _BESIDE = dict.fromkeys(("place", "organisation", "date"), Action.BESIDE)
 _CARD = {"card": Action.MASK, "expiry": Action.MASK, "cvv": Action.BLOCK, "track": Action.BLOCK, FILE: Action.BLOCK}
-"""What PCI DSS lets nobody keep after a payment, codes and stripes, stops a request; the rest of a card is masked."""
+"""Codes and stripes, which PCI DSS lets nobody keep after a payment, stop a request; the rest of a card is masked."""
 
 PROFILES: Mapping[str, Policy] = {
     "mask": Policy("mask", Action.MASK, {**_BESIDE, "age": Action.ALLOW, FILE: Action.BLOCK}),
@@ -107,8 +107,8 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
                 todo=f"{meant}Write {kind}=mask, =beside, =block or =allow.",
             )
         if kind in changes:
-            raise InputError("what becomes of a kind is said twice", value=kind, todo="Say it once.")
+            raise InputError("a kind is named twice", value=kind, todo="Say it once.")
         if kind == FILE and action in (Action.MASK, Action.BESIDE):
-            raise InputError("what cannot be read cannot be masked", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
+            raise InputError("a file cannot be masked, for it cannot be read", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
         changes[kind] = Action(action)
     return Policy(ready.name, ready.others, {**ready.actions, **changes})

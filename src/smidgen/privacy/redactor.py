@@ -19,15 +19,13 @@ from smidgen.core.errors import RedactionError
 from smidgen.core.printable import HALVES
 from smidgen.privacy import encodings, identifiers
 
-# Values that are known to be personal, found again where they stand as words of their own; of a person the surname alone, too.
-
 _WORD = re.compile(r"\w+")
 _NAME = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _ADDITIONS = frozenset(
     ("jr", "sr", "junior", "senior", "ii", "iii", "iv", "phd", "md", "dds", "esq", "llm", "mba", "ba", "ma", "bsc", "msc")
 )
 PERSON = "person"
-"""What the redaction model calls a name of a person."""
+"""The redaction model's kind for a person's name."""
 _SHORTEST_VALUE = 3
 """Characters of a value that is looked for; digits are, from two on. Shorter ones stand in too many words of no one."""
 _LONGEST_VALUE = 200
@@ -44,7 +42,7 @@ class KnownValues:
         """By the first word of values: what they have before it, and how long they are, in characters."""
 
     def copy(self) -> KnownValues:
-        """The same values; what is added to one is not in the other."""
+        """Copy the values; what is added to one is not in the other."""
         other = KnownValues()
         other._kinds = dict(self._kinds)
         other._shapes = {word: set(shapes) for word, shapes in self._shapes.items()}
@@ -126,7 +124,7 @@ KINDS: Mapping[str, str] = {
     "IP address": "ip",
     "telephone number": "phone",
 }
-"""What the redaction model calls the kinds of `identifiers`: whoever finds a piece, it has the same name."""
+"""The redaction model's names for the kinds of `identifiers`: whoever finds a piece, it has the same name."""
 
 _LOOSE = frozenset({"telephone number", "IP address"})
 """Patterns that check nothing: where they meet what a model found, the model says what it is."""
@@ -134,15 +132,15 @@ _LONG_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ ./\u2010-\u2015\u2212-]?\d){8
 """Nine digits and more are an account, a file or an identity, of whatever country's form, and whatever letters they stick to."""
 _BREAK = "\x1c"
 _HALF = re.compile(rf"\w{HIDDEN.pattern}+{_BREAK}|{_BREAK}{HIDDEN.pattern}+\w")
-"""A value that a character which is not seen cuts in two: a stand-in took the one half."""
+"""A value that a character which is not seen cuts in two: a placeholder took the one half."""
 BESIDE_PERSON = frozenset({"place", "organisation", "date"})
 """Kinds that are personal only beside somebody: a town, a company or a day alone tells of nobody."""
 NOT_SOMEBODY = BESIDE_PERSON | {"url"}
 """Kinds that do not tell who somebody is. Every other kind does."""
 _PASSES = 3
-"""How often texts are read at most until nothing more is found in them."""
+"""The most times that texts are read until nothing more is found in them."""
 _WRITTEN = "stand-in"
-"""The kind of what looks like a stand-in, and was in the text before."""
+"""The kind of what looks like a placeholder, and was in the text before."""
 _WORDS = re.compile(r"[^\W_]+")
 _SAID_OF = 200
 """Characters that what stands before a text can say something of: the name of a field speaks of what follows it at once."""
@@ -151,7 +149,7 @@ _AMBIGUOUS = 4
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
-"""What a model finds in a text: the kind, the start and the end (exclusive) of each piece of personal data."""
+"""A finder's result for a text: the kind, the start and the end (exclusive) of each piece of personal data."""
 _Made = TypeVar("_Made")
 _Piece = tuple[int, int, str]
 
@@ -174,8 +172,8 @@ def readable(text: str) -> None:
 class Redactor:
     """Takes personal data out of the texts of one conversation, and puts it back into what is answered.
 
-    The same value gets the same stand-in (`[EMAIL_1]`) in all of them, so that the reader can tell who is who; and what was found once is
-    taken out wherever it stands as words of its own, whether it is found there or not.
+    The same value gets the same placeholder (`[EMAIL_1]`) in all of them, so that the reader can tell who is who; and what was found once
+    is taken out wherever it stands as words of its own, whether it is found there or not.
 
     Attributes:
         find: finds what has no form, or other than the patterns do.
@@ -183,7 +181,7 @@ class Redactor:
         allowed: kinds that are not taken out. A long number that is a piece of such a kind stays as well.
         beside_person: kinds that the model's findings are taken out of only where a text of the conversation tells who somebody is: a
             name, a street, a number. What a pattern finds by the word before it (`dob: 19530412`) is always taken out.
-        found: stand-ins, and the values that they stand for.
+        found: placeholders, and the values that they stand for.
         counts: how many pieces of each kind were taken out.
     """
 
@@ -209,15 +207,15 @@ class Redactor:
         return other
 
     def spans(self, text: str) -> list[dict[str, Any]]:
-        """What is personal in a text, in its order: `start`, `end` (exclusive) and `label`, the kind. None overlap.
+        """The personal data in a text, in order: `start`, `end` (exclusive) and `label`, the kind. None overlap.
 
         Raises RedactionError for a text that is too long, or holds half a character.
         """
         return [{"start": start, "end": end, "label": kind} for start, end, kind in self._pieces(text)]
 
     def mask(self, text: str, before: str = "") -> str:
-        """The text with a stand-in for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `): what
-        has a form is looked for with it before the text, and nothing of it is taken out.
+        """The text with a placeholder for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `):
+        what has a form is looked for with it before the text, and nothing of it is taken out.
 
         Raises RedactionError as `spans` does, and where personal data is left: written in a way that patterns see only once the text is
         normalised, with digits of another script or invisible characters in it.
@@ -227,8 +225,8 @@ class Redactor:
         return self._checked(self._replaced(text, before))
 
     def named(self, number: str, said: str) -> str:
-        """A number with one stand-in for the whole of it where it is a value that is known, or where `said`, the name of its field, makes
-        it personal; else itself. For nothing else is it read."""
+        """A number with one placeholder for the whole of it where it is a value that is known, or where `said`, the name of its field,
+        makes it personal; else itself. For nothing else is it read."""
         if number in self._names:
             return self._names[number]
         digits = number.removeprefix("-")
@@ -245,8 +243,8 @@ class Redactor:
         return self._place(number, told[0])
 
     def name(self, text: str, value: bool = False) -> str:
-        """A name that the user gave (a label, a field): itself, or one stand-in for the whole of it. From now on a text that is this name
-        and nothing else is called so as well.
+        """A name that the user gave (a label, a field): itself, or one placeholder for the whole of it. From now on a text that is this
+        name and nothing else is called so as well.
 
         A name is personal where a pattern finds anything in it, or the model the whole of it or two words; places, organisations and
         dates that the model finds are not. Of a `value` that texts may hold (a choice), all that the model takes whole is. Raises as
@@ -265,15 +263,15 @@ class Redactor:
         self._names.update({name: name for name in names})
 
     def avoid(self, places: Iterable[str]) -> None:
-        """Stand-ins that are never given: a text may hold what looks like them."""
+        """Placeholders that are never given: a text may hold what looks like them."""
         self._written.update(places)
 
     def renamed(self) -> list[str]:
-        """The names that stand-ins are sent for."""
+        """The names that placeholders are sent for."""
         return [name for name, sent in self._names.items() if sent != name]
 
     def twice(self, make: Callable[[], _Made]) -> _Made:
-        """What `make` makes of several texts with this redactor; made again where something was found in a later text that may stand,
+        """The result of `make` for several texts with this redactor; made again where something was found in a later text that may stand,
         not found, in an earlier one, or that makes a town or a day in an earlier one personal."""
         counts = self.counts.copy()
         for _ in range(_PASSES):
@@ -286,11 +284,11 @@ class Redactor:
         return made
 
     def unmask(self, text: str) -> str:
-        """The text with the values back in place of their stand-ins."""
+        """The text with the values back in place of their placeholders."""
         return _PLACE.sub(lambda match: self.found.get(match[0], match[0]), text)
 
     def unknown(self, answer: str) -> list[str]:
-        """What looks like stand-ins in an answer and stands for nothing: it was not given, and no text of the conversation held it."""
+        """Placeholders in an answer that stand for nothing: none was given, and no text of the conversation held them."""
         return [match[0] for match in _PLACE.finditer(answer) if match[0] not in self.found and match[0] not in self._written]
 
     def over(self, parts: Sequence[str]) -> set[str]:
@@ -303,13 +301,13 @@ class Redactor:
         return {kind for value, kind in shown.items() if value not in known}
 
     def _checked(self, safe: str) -> str:
-        """A text in which stand-ins are, if nothing is left in it that is only seen once it is normalised."""
-        # A break in place of a stand-in: what stands before it and after it is not read as one number.
+        """A text in which placeholders are, if nothing is left in it that is only seen once it is normalised."""
+        # A break in place of a placeholder: what stands before it and after it is not read as one number.
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
         meant = encodings.unescape(rest).plain
         if any(match[1] for match in _SMUGGLED.finditer(meant)):
             raise RedactionError(
-                "a text holds signs that nobody sees and that can spell a text of their own",
+                "a text holds invisible characters that can spell a hidden text",
                 value="tags or variation selectors",
                 todo="Take them out of it.",
             )
@@ -342,7 +340,7 @@ class Redactor:
 
     def _replaced(self, text: str, before: str) -> str:
         pieces, at = [], 0
-        # What looks like a stand-in of this conversation gets one itself: else the value of another would be put back for it.
+        # What looks like a placeholder of this conversation gets one itself: else the value of another would be put back for it.
         alike = [(match.start(), match.end(), _WRITTEN) for match in _PLACE.finditer(text) if match[0] in self.found]
         found = _merged([*self._pieces(text, before), *alike])
         self._written.update(match[0] for match in _PLACE.finditer(text))
@@ -369,8 +367,8 @@ class Redactor:
         return _merged([*found, *((seen.place(start), seen.place(end), kind) for start, end, kind in known)])
 
     def _by_pattern(self, text: str, spared: Iterable[_Piece] = (), before: str = "") -> dict[_Piece, bool]:
-        """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that
-        the model found. A text is read as its escapes are meant. Raises as `readable` does."""
+        """Spans found by pattern, and whether nothing but their form tells: those that pass a check first. `spared` are pieces of allowed
+        kinds that the model found. A text is read as its escapes are meant. Raises as `readable` does."""
         readable(text)
         seen = encodings.unescape(text)
         forms = [(seen.place(start), seen.place(end), kind) for start, end, kind in self._by_form(seen.plain, before)]
@@ -394,11 +392,11 @@ class Redactor:
         return {piece: loose for piece, loose in found.items() if piece[2] not in self.allowed}
 
     def _by_form(self, text: str, before: str) -> list[_Piece]:
-        """What more patterns find in a text, and what has a form in it only for what stands before it."""
+        """Spans that further patterns find in a text, and those that a word before them tells."""
         return [*((start, end, kind) for kind, start, end in self.forms(text)), *self._by_name(text, before)]
 
     def _by_name(self, text: str, before: str) -> list[_Piece]:
-        """What has a form in a text only for what stands before it."""
+        """Spans that a word before them tells."""
         if not before:
             return []
         whole, shift = before + text[:_SAID_OF], len(before)
@@ -411,7 +409,7 @@ class Redactor:
         return [kind for start, end, kind in self._by_name(number, before) if number[start:end] in wholes and kind not in self.allowed]
 
     def _place(self, value: str, kind: str) -> str:
-        """The stand-in of a value: one that it has, or a new one that no text of the conversation has by itself."""
+        """The placeholder of a value: one that it has, or a new one that no text of the conversation has by itself."""
         if value not in self._places:
             name = re.sub(r"[^A-Z]+", "_", kind.upper()).strip("_") or "OTHER"
             place = ""

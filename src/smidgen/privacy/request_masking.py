@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RedactionError
-from smidgen.privacy import encodings, payment_cards, request_structure
+from smidgen.privacy import encodings, identifiers, request_structure
 from smidgen.privacy.redactor import Redactor
 from smidgen.privacy.request_structure import TEXT_PARTS
 from smidgen.text import words
-
-# Where two texts of a request meet that the large model reads as one: the parts of one message.
 
 _PART_LISTS = ("content", "output", "summary")
 
@@ -47,15 +45,13 @@ def _adjoining_parts(parts: Any) -> Iterator[list[str]]:
         together = []
 
 
-# What says what a text of a request is: the name of the field that it stands in, and what stands beside it.
-
 _DIGITS, _LONGEST_NUMBER, _LONG_TEXT, _MOST = 13, 30, 200, 8
 _NAMING = ("name", "key", "field", "label")
 
 
 @dataclass(frozen=True, slots=True)
 class FieldContext:
-    """What is known of a text.
+    """The place of a text in a body.
 
     Attributes:
         name: of its field; empty where it stands in none.
@@ -82,7 +78,7 @@ class FieldContext:
         return FieldContext(called, self.name, beside[-_MOST:])
 
     def by(self, value: Mapping[str, Any]) -> FieldContext:
-        """The same of an object, with what its fields say of one another."""
+        """The context of an object's fields, with what they say of one another."""
         texts = ((name, _scalar(inner)) for name, inner in value.items())
         found = tuple((name, text) for name, text in texts if sum(map(str.isdigit, text)) >= _DIGITS)
         return replace(self, inside=found[:_MOST]) if found or self.inside else self
@@ -100,7 +96,7 @@ MASKED_PATHS = frozenset({"/chat/completions", "/completions", "/responses", "/e
 
 _DEEPEST = 100
 _FREE = frozenset({"metadata"}) | request_structure.VALUES
-"""What the client says in its own words, wherever it stands."""
+"""The fields that hold the client's own words, wherever they stand."""
 _READ = {
     **dict.fromkeys(("content", "output"), request_structure.TEXT_PARTS),
     "outputs": request_structure.TEXT_PARTS | {"logs"},
@@ -110,7 +106,7 @@ _READ = {
 _CALLED = frozenset({"function", "function_call", "custom", "custom_tool_call", "json_schema", "mcp", "tool"})
 """Where `name` is that of a tool or a schema, and not of somebody."""
 _KEPT_UPSTREAM = ("previous_response_id", "conversation")
-"""Where a request goes on from what the upstream keeps: stand-ins of then are not known now, and those of now would mean another."""
+"""Where a request goes on from what the upstream keeps: placeholders of then are not known now, and those of now would mean another."""
 _TOKENS = frozenset({"prompt", "input"})
 _LONG = 99_999_999
 """A number up to here has eight digits, and is looked at only for what the name of its field says, and whether it is known."""
@@ -295,7 +291,7 @@ class BodyWalk:
 
     def _number(self, value: float, label: FieldContext) -> Any:
         """A whole number that may be a card's or an account's if it is long; any other one is what its name says, or a value that is known.
-        Its stand-in is a text."""
+        Its placeholder is a text."""
         if not math.isfinite(value):
             return value
         whole = value == int(value)
@@ -346,7 +342,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def masking(redactor: Redactor) -> tuple[Mask, Mask]:
-    """What changes the texts of a walk through JSON, and its numbers of up to eight digits, or with a fraction."""
+    """The functions that mask the texts of a walk through JSON, and its numbers of up to eight digits or with a fraction."""
 
     def text(text: str, label: FieldContext) -> str:
         said = _words_before(label)
@@ -356,9 +352,9 @@ def masking(redactor: Redactor) -> tuple[Mask, Mask]:
 
 
 def _words_before(label: FieldContext) -> str:
-    """What is said of a text: a card's number, where one stands beside it, and the name of its field."""
+    """The words put before a text: a card's number, where one stands beside it, and the name of its field."""
     words = label.words
     if not words:
         return ""
-    card = next((text[slice(*place)] for text in label.beside for place in payment_cards.card_numbers(text)), "")
+    card = next((text[slice(*place)] for text in label.beside for place in identifiers.card_numbers(text)), "")
     return f"{card}; {words}" if card else words

@@ -1,4 +1,4 @@
-"""What of a request is the interface's own and no text: names, words and ids in its body, and words in its path and query.
+"""The interface's own words in a request, which are no text: names, words and ids in its body, path and query.
 
 Everything else may be personal, and is read.
 """
@@ -11,16 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# What of a request's body is the interface's own and no text: names, words, ids, and where the fields of nobody begin.
-
 _TOKEN = re.compile(r"[A-Za-z$#][A-Za-z0-9_.:/$#-]{0,255}")
-"""What ids and names of the interface are made of: no blank, no @, and no number alone."""
+"""The form of ids and names of the interface: no blank, no @, and no number alone."""
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _KEY = re.compile(r"(?:[A-Za-z]{2,10} )?[A-Za-z0-9._~+/=-]{1,8192}")
 FIELD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){5})[A-Za-z_$][A-Za-z0-9_.$-]{0,99}|[0-9]{1,6}")
 """The name of a field; with five digits and more it may be a number that says who somebody is, but for that of a token."""
 INNER_FIELD = re.compile(rf"(?![A-Z])(?:{FIELD.pattern})")
-"""The same in JSON of no known shape, where one with a capital may be somebody's name."""
+"""Their form in JSON of no known shape, where one with a capital may be somebody's name."""
 _NAMES = frozenset(
     ("id", "$ref", "required", "call_id", "tool_call_id", "tool_choice", "server_label", "server_url", "format", "prompt_cache_retention")
 )
@@ -32,7 +30,7 @@ _WORDS = frozenset(
 )
 """Fields whose values are names, or words in small letters, of the interface, if they look like such."""
 _SEALED = frozenset(("encrypted_content", "thought_signature"))
-"""What the upstream wrote for itself, about texts that were masked when it read them."""
+"""The fields that the upstream wrote for itself, about texts that were masked when it read them."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _LONG_NUMBER = re.compile(r"[0-9]{12}")
 """Of random signs of base64, one in five billion stretches of twelve is a number."""
@@ -152,8 +150,6 @@ def is_medium(value: Any) -> bool:
     return isinstance(kind, str) and _MEDIUM.fullmatch(kind) is not None
 
 
-# What the path and the query of a request are made of: words of the interface, ids, and what may be anything and is read.
-
 _PATH_WORDS = frozenset(
     (
         *("chat", "completions", "responses", "embeddings", "moderations", "models", "files", "content", "uploads", "parts", "complete"),
@@ -178,7 +174,7 @@ _APART = re.compile(r"[^\W\d_][\W_]+[^\W\d_]")
 
 @dataclass(frozen=True, slots=True)
 class UnknownParts:
-    """What of an address is neither a word of the interface nor an id.
+    """The parts of an address that are neither a word of the interface nor an id.
 
     Attributes:
         texts: that may be language.
@@ -193,7 +189,7 @@ class UnknownParts:
 
 
 def unknown_parts(steps: Iterable[str], query: Iterable[tuple[str, str]]) -> UnknownParts:
-    """What there is to be read of the steps of a path and the names and values of a query. What a value is its name may say (`cvv=123`).
+    """The parts to read in the steps of a path and in the names and values of a query. A name may tell its value (`cvv=123`).
     What stands behind `models` is a model's name, which is no language; in a body it leaves as well."""
     texts: dict[str, None] = {}
     coded: dict[str, None] = {}

@@ -15,18 +15,16 @@ from typing import Any, Protocol
 
 from smidgen.privacy.placeholders import Placeholders, PlaceholderStream
 
-# The pieces of a text in a stream of events: each is changed on its way, and the end of one may be held back until the next one comes.
-
 _CODED = ("arguments",)
 """Fields that are JSON."""
 _PARTS = ("content", "thinking")
 """Fields that may be lists of parts."""
 _MOST_FLOWS = 4096
-"""Texts of one answer that are followed; those of further ones go on with their stand-ins where pieces cut them."""
+"""Texts of one answer that are followed; those of further ones go on with their placeholders where pieces cut them."""
 
 
 class DeltaRestorer(Protocol):
-    """What knows the events of one route."""
+    """The reader of one route's events."""
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The event with the values back in its pieces, and events that must go before it."""
@@ -37,9 +35,9 @@ class DeltaRestorer(Protocol):
         ...
 
 
-def delta_restorer(tail: str, stand_ins: Placeholders, is_json: bool) -> DeltaRestorer:
+def delta_restorer(tail: str, placeholders: Placeholders, is_json: bool) -> DeltaRestorer:
     """Of the route `tail`, a path behind `/v1`. `is_json` says that the answer's text is to be JSON."""
-    return ResponseDeltas(stand_ins, is_json) if tail == "/responses" else CompletionDeltas(stand_ins, is_json)
+    return ResponseDeltas(placeholders, is_json) if tail == "/responses" else CompletionDeltas(placeholders, is_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,8 @@ class _ListPart:
 class _PlaceholderStreams:
     """The texts of an answer by where they stand."""
 
-    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
-        self._stand_ins, self._is_json = stand_ins, is_json
+    def __init__(self, placeholders: Placeholders, is_json: bool) -> None:
+        self._placeholders, self._is_json = placeholders, is_json
         self.found: dict[tuple[Any, ...], PlaceholderStream] = {}
 
     def of(self, place: tuple[Any, ...]) -> PlaceholderStream | None:
@@ -77,7 +75,7 @@ class _PlaceholderStreams:
             if len(self.found) >= _MOST_FLOWS:
                 return None
             told = place[-1] in ("content", "text")
-            self.found[place] = PlaceholderStream(self._stand_ins, place[-1] in _CODED or (told and (self._is_json or None)))
+            self.found[place] = PlaceholderStream(self._placeholders, place[-1] in _CODED or (told and (self._is_json or None)))
         return self.found[place]
 
     def take(self, place: tuple[Any, ...], piece: str) -> str:
@@ -92,12 +90,12 @@ class _PlaceholderStreams:
 class CompletionDeltas:
     """Chat completions and completions: `choices`, each with a `delta` or a `text`, and a `finish_reason` in its last piece."""
 
-    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
-        self._flows = _PlaceholderStreams(stand_ins, is_json)
+    def __init__(self, placeholders: Placeholders, is_json: bool) -> None:
+        self._flows = _PlaceholderStreams(placeholders, is_json)
         self._last: dict[str, Any] = {}
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """What was held back of a choice goes with its last piece."""
+        """Add the rest of a choice to its last piece."""
         choices = event.get("choices")
         if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
             return [], event
@@ -164,13 +162,13 @@ class ResponseDeltas:
     """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is
     put between two, those behind it are numbered on."""
 
-    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
-        self._flows = _PlaceholderStreams(stand_ins, is_json)
+    def __init__(self, placeholders: Placeholders, is_json: bool) -> None:
+        self._flows = _PlaceholderStreams(placeholders, is_json)
         self._last: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._number = self._added = 0
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """What was held back of a text goes before the event that says its end."""
+        """Put the rest of a text before the event that says its end."""
         before, sent = self._changed(event)
         return [self._further(held) for held in before], self._numbered(sent)
 
@@ -225,7 +223,7 @@ class ResponseDeltas:
 
 
 def _inner(value: dict[str, Any], name: str) -> Any:
-    """What a field holds, a list of calls or parts or an object; put there where it is none. A text that stands there becomes a part."""
+    """The value of a field, a list of calls or parts or an object; made where there is none. A text there becomes a part."""
     found = value.get(name)
     if name in ("tool_calls", *_PARTS):
         said = [{"type": "text", "text": found}] if name in _PARTS and isinstance(found, str) and found else []
@@ -248,7 +246,7 @@ def _call(calls: Any, number: int) -> dict[str, Any]:
 RESTORED_PATHS = frozenset({"/chat/completions", "/completions", "/responses"})
 """Behind `/v1`: whose answers are understood."""
 MOST = 16_000_000
-"""Bytes of an answer in one object, or of one event, that is read; a longer one goes on with its stand-ins."""
+"""Bytes of an answer in one object, or of one event, that is read; a longer one goes on with its placeholders."""
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
@@ -256,7 +254,7 @@ class Restorer(Protocol):
     """Takes a body's pieces and gives what goes on."""
 
     def take(self, piece: bytes) -> bytes:
-        """What can go on now."""
+        """Take what can go on now."""
         ...
 
     def rest(self) -> bytes:
@@ -264,37 +262,37 @@ class Restorer(Protocol):
         ...
 
 
-def restorer(tail: str, content_type: str, stand_ins: Placeholders, body: dict[str, Any]) -> Restorer | None:
-    """What mends the answer to a masked request; None where it is not understood, or holds no stand-in.
+def restorer(tail: str, content_type: str, placeholders: Placeholders, body: dict[str, Any]) -> Restorer | None:
+    """The restorer of the answer to a masked request; None where the request is not understood, or holds no placeholder.
 
     `tail` is the path behind `/v1`, `body` the request's: it says whether the answer's text is to be JSON.
     """
-    if tail not in RESTORED_PATHS or not stand_ins:
+    if tail not in RESTORED_PATHS or not placeholders:
         return None
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
-        return ObjectRestorer(stand_ins)
+        return ObjectRestorer(placeholders)
     if kind == "text/event-stream":
-        return StreamRestorer(stand_ins, delta_restorer(tail, stand_ins, _wants_json(body)))
+        return StreamRestorer(placeholders, delta_restorer(tail, placeholders, _wants_json(body)))
     return None
 
 
-def restored_value(value: Any, stand_ins: Placeholders, name: str = "") -> Any:
+def restored_value(value: Any, placeholders: Placeholders, name: str = "") -> Any:
     """A value that JSON can hold, with the values back in all of its texts; in those that are JSON themselves, escaped."""
     if isinstance(value, str):
-        return stand_ins.restored(value, escaped=name == "arguments" or _is_json(value)) if "[" in value else value
+        return placeholders.restored(value, escaped=name == "arguments" or _is_json(value)) if "[" in value else value
     if isinstance(value, list):
-        return [restored_value(inner, stand_ins, name) for inner in value]
+        return [restored_value(inner, placeholders, name) for inner in value]
     if isinstance(value, dict):
-        return {stand_ins.restored(key): restored_value(inner, stand_ins, key) for key, inner in value.items()}
+        return {placeholders.restored(key): restored_value(inner, placeholders, key) for key, inner in value.items()}
     return value
 
 
 class ObjectRestorer:
     """An answer that is one object."""
 
-    def __init__(self, stand_ins: Placeholders) -> None:
-        self._stand_ins = stand_ins
+    def __init__(self, placeholders: Placeholders) -> None:
+        self._placeholders = placeholders
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -307,7 +305,7 @@ class ObjectRestorer:
     def rest(self) -> bytes:
         """The object, or what there is of one that cannot be read."""
         whole = self._flushed()
-        return changed_json(whole, lambda read: restored_value(read, self._stand_ins)) if self._size <= MOST else whole
+        return changed_json(whole, lambda read: restored_value(read, self._placeholders)) if self._size <= MOST else whole
 
     def _flushed(self) -> bytes:
         whole = b"".join(self._pieces)
@@ -318,8 +316,8 @@ class ObjectRestorer:
 class StreamRestorer:
     """An answer that is a stream of events (server-sent events of the WHATWG), one object each."""
 
-    def __init__(self, stand_ins: Placeholders, deltas: DeltaRestorer) -> None:
-        self._stand_ins, self._deltas = stand_ins, deltas
+    def __init__(self, placeholders: Placeholders, deltas: DeltaRestorer) -> None:
+        self._placeholders, self._deltas = placeholders, deltas
         self._kept = b""
         self._seen = 0
 
@@ -339,7 +337,7 @@ class StreamRestorer:
         return b"".join(done)
 
     def rest(self) -> bytes:
-        """What came after the last whole event, and what is still held back."""
+        """Take what came after the last whole event, and what is still held back."""
         last, self._kept = self._kept, b""
         sent = self._event(last, b"") if last else b""
         held = b"".join(_as_event(one) for one in self._deltas.rest())
@@ -364,7 +362,7 @@ class StreamRestorer:
         def change(read: Any) -> Any:
             before, changed = self._deltas.changed(read) if isinstance(read, dict) else ([], read)
             held.extend(before)
-            return restored_value(changed, self._stand_ins)
+            return restored_value(changed, self._placeholders)
 
         sent = changed_json(data, change)
         before = b"".join(_as_event(event_held, _named(lines)) for event_held in held)

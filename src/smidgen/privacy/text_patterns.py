@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from smidgen.privacy import payment_cards
+from smidgen.privacy import identifiers
 
 _NUMBER = r"(?:(?: ?#| ?(?:number|no|nr|num|id|identifier|record|plate)\b)\.?)"
 """A word for a number; it may stick to what it is a number of, as names of fields do (`patientid`)."""
@@ -23,7 +23,7 @@ _WHOSE = (
 _OFTEN = r"(?:insurance|tax|vehicle)"
 """Behind these a number alone may be a sum, or a model."""
 _NUMBERED = rf"(?:{_SURE}|(?:{_WHOSE}|{_OFTEN})(?:{_NUMBER}{_MOST}|(?=[\s\"'\\)*_]{{0,3}}[:=#])))"
-"""What such a number is called. A word that has other uses counts where a word for a number, or a colon, follows it; else what follows must
+"""The words for such a number. A word that has other uses counts where a word for a number, or a colon, follows it; else what follows must
 look like an id."""
 _CALLED = (
     *("mrn", "ssn", "npi", "dea", "passport", "record", "patient", "chart", "account", "acct", "policy", "member", "subscriber"),
@@ -43,7 +43,7 @@ _LONG = r"(?=(?:[A-Za-z-]{0,24}\d){4})[A-Za-z0-9][A-Za-z0-9-]{4,24}"
 _CAPITALS = r"(?=(?:[A-Z-]{0,24}\d){2})[A-Z0-9][A-Z0-9-]{4,24}"
 _AMOUNT = r"[.,]\d| ?[$%\u20ac\u00a3]| (?i:euros?|dollars?|pounds|usd|eur|gbp|miles|km|users|people|patients|members|days|times|words)\b"
 _SHAPED = rf"({_NONE}(?:{_LONG}|{_CAPITALS}))(?![A-Za-z0-9]|{_AMOUNT})"
-"""What looks like an id by itself: five signs and more with four digits, or with two where all its letters are capitals."""
+"""The form of an id that needs no word before it: five signs and more with four digits, or with two where all its letters are capitals."""
 _LETTERED = rf"((?=[\d-]{{0,24}}[A-Za-z]){_NONE}(?:{_LONG}|{_CAPITALS}))(?![A-Za-z0-9])"
 """The same with a letter in it."""
 _COLON = r"(?: ?\([A-Za-z ]{1,12}\))?[\s\"'\\)*_]{0,3}[:=#][\s\"'\\(*_]{0,4}?"
@@ -129,8 +129,6 @@ def is_vehicle_number(text: str) -> bool:
     return text[8] == "0123456789X"[total % 11]
 
 
-# What has a form, besides that which every redaction looks for: what cards say, and numbers that a word makes personal.
-
 _ALL_ALONE = frozenset({"url", "age"})
 """Kinds that a policy asks for: an address on the web says something of few, and so does an age but by the rule for health data."""
 
@@ -140,16 +138,16 @@ Spans = Iterator[tuple[str, int, int]]
 
 def every_span(text: str) -> Spans:
     """All of it: a policy says what becomes of each kind."""
-    yield from payment_cards.card_spans(text)
+    yield from identifiers.card_spans(text)
     yield from labelled_spans(text)
 
 
 def usual_spans(text: str) -> Spans:
-    """What no text keeps whose personal data is taken out: not its web addresses and ages."""
+    """The kinds that are always taken out; web addresses and ages are not among them."""
     return (span for span in every_span(text) if span[0] not in _ALL_ALONE)
 
 
 def usual_with(kinds: Iterable[str]) -> Callable[[str], Spans]:
-    """The same with those of web addresses (`url`) and ages (`age`) that are among these kinds: what a policy takes out besides."""
+    """The usual spans, with web addresses (`url`) and ages (`age`) where a policy names them."""
     left = _ALL_ALONE.difference(kinds)
     return lambda text: (span for span in every_span(text) if span[0] not in left)

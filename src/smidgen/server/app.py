@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from smidgen.gateway.eligibility import CHAT, COMPLETIONS, RESPONSES
 from smidgen.gateway.upstreams import RetryPolicy
-from smidgen.machine import heap
+from smidgen.machine import memory
 from smidgen.parts import registry
 from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
@@ -68,7 +68,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
         watching = asyncio.create_task(succession.run()) if succession is not None else None
         if service.account_writer is not None:
             service.account_writer.begin(time.thread_time())
-        heap.give()  # what loading left behind
+        memory.trim()  # what loading left behind
         yield
         if succession is not None and watching is not None:
             await succession.stop(watching)

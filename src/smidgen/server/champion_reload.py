@@ -18,7 +18,7 @@ from pathlib import Path
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows import local_model
-from smidgen.machine import heap
+from smidgen.machine import memory
 from smidgen.server.served_bundle import ServedBundle, warm
 from smidgen.server.service import Service
 from smidgen.store.line import Line
@@ -149,7 +149,7 @@ def _memory_returned(old: weakref.ref[ServedBundle] | None) -> None:
     latest = time.monotonic() + _LET_GO_SECONDS
     while old is not None and old() is not None and time.monotonic() < latest:
         time.sleep(0.005)
-    heap.give()
+    memory.trim()
 
 
 def _stamp(file: Path) -> PointerStamp:

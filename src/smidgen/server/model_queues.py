@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from smidgen.core.cancellation import Cancellation, Cancelled
 from smidgen.core.errors import EngineError, RequestError
+from smidgen.core.progress import Cancellation, Cancelled
 from smidgen.core.replies import Reply
 from smidgen.server.batching import Batcher
 from smidgen.server.ops.prometheus import ServerMetrics

@@ -176,11 +176,9 @@ def _pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, NDArray[A
     return scores, right
 
 
-# Probabilities from scores by a logistic curve with two parameters (Platt 1999): a slope, and a shift for what no score has seen.
-
 _FLATTEST, _STEEPEST = 0.05, 20.0
 _PRIOR = 1.0
-"""How strongly the curve is held to slope 1 and shift 0, in rows: few rows may move it little."""
+"""The weight that holds the curve to slope 1 and shift 0, in rows: few rows move it little."""
 
 _CERTAIN = 1e-9
 
@@ -228,8 +226,6 @@ def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
             break
     return float(np.clip(found[0], _FLATTEST, _STEEPEST)), float(found[1])
 
-
-# Several classifiers as one: a weighted sum of log-probabilities, each at its own temperature (a product of experts, Hinton 2002).
 
 BLEND_WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
 """Weights that are tried for a second classifier; 0 leaves it out."""

@@ -1,4 +1,4 @@
-"""What a certificate is likely to allow, before there is one: from answers to other rows, or from a risk-coverage curve."""
+"""A forecast of what a certificate will allow, from answers to other rows or from a risk-coverage curve."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_thresh
 from smidgen.stats.intervals import Floats
 from smidgen.stats.risk_bounds import binomial_p_value, most_errors
 
-# What a certificate is likely to let a model answer, foreseen before there is a certificate, from answers to other rows.
-#
-# The rows are resampled (Efron 1979): each time a population as these may well have been drawn from, of it the test rows whose curve
-# the thresholds come from and the calibration sample, at the sizes that they will have; then the very test of `certified`. What comes
-# out is the spread of the outcome, with how often there is none: a sample of fifty rows certifies nothing, however good the model.
+# The rows are resampled (Efron 1979) at the sizes to come: test rows, which give the thresholds, and a calibration sample; then
+# `certify_threshold` tests them. The outcomes' spread is the forecast, with how often nothing is certified.
 
 _DRAWS, _FEWER_DRAWS = 60, 20
 _LIKELY = 0.8
@@ -45,7 +42,7 @@ class CertificateForecast:
 def forecast_certificate(
     scores: ArrayLike, losses: ArrayLike, testing: int, certifying: int, claim: RiskClaim, seed: int = 0
 ) -> CertificateForecast:
-    """What a certificate on `certifying` rows would give, its thresholds from the curve of `testing` others.
+    """Forecast a certificate on `certifying` rows, with thresholds from the curve of `testing` others.
 
     Args:
         scores, losses: (n,) of rows that the model did not learn from: the score of its answer, and its loss, 0 or 1.
@@ -99,11 +96,9 @@ def _tries(scores: Floats) -> list[ThresholdStep]:
     return [ThresholdStep(float(threshold), float(count) / len(ranked)) for threshold, count in zip(thresholds, reached, strict=True)]
 
 
-# How likely a certificate is, before the rows that certify are looked at: from a risk-coverage curve that was measured on others.
-#
-# Where looks at rows that stay share one level (`spending.py`), one that is likely to be in vain makes the next ones stricter for
-# nothing. When to look may be chosen by anything that knows nothing of the losses of the rows that certify: how many they are, and how
-# the model did on the rows that choose. So it is chosen by this, and costs no validity.
+# Where looks at the same rows share one level (`risk_bounds.level_of_look`), a look that is in vain makes the next ones stricter for
+# nothing. When to look may be chosen by anything that knows nothing of the certifying rows' losses, so choosing by this forecast costs no
+# validity.
 
 _LEAST = 0.1  # of the requests: a certificate for fewer is of little use
 _EVEN = 0.5
@@ -112,7 +107,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class CertificateChance:
-    """What is to be expected.
+    """The forecast.
 
     Attributes:
         chance: that some threshold which answers a tenth of the requests or more is certified.

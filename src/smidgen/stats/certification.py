@@ -1,4 +1,4 @@
-"""Which threshold can be certified: of the requests that score at least so much, a share of at most alpha disagrees with the reference.
+"""The threshold that can be certified: of the requests that score at least so much, a share of at most alpha disagrees with the reference.
 
 Thresholds are tried from strict to lax, each at the whole level delta, and the trying ends at the first that fails (fixed-sequence
 testing, in Learn then Test: Angelopoulos et al. 2021). Nothing is paid for trying many: the first one tried whose risk is over alpha is
@@ -14,7 +14,7 @@ Besides, of all requests the share that is answered locally and disagrees may be
 Angelopoulos et al. 2024): among the accepted thresholds the laxest is taken at which (losses of what is answered + 1) / (rows + 1) is
 at most that. It is a mean over samples and the next request, not a confidence; a stricter threshold than it asks for never loses more.
 That is of one look. Of rows that are looked at again and again, a mean over all looks is kept by a bound at each: see
-`alpha_spending.average_and_level`. Losses of all rows, 0 where a row is not answered, are then tested at each threshold in the same
+`risk_bounds.average_and_level`. Losses of all rows, 0 where a row is not answered, are then tested at each threshold in the same
 order, and the trying ends at the first that fails.
 
 Given how many rows a fixed threshold answers, their losses are independent draws with the mean that is asked for: so the number
@@ -68,7 +68,7 @@ class ReferenceErrors:
 
 @dataclass(frozen=True, slots=True)
 class RiskClaim:
-    """What is to be shown: a risk of at most `alpha`, with confidence 1 - `delta`.
+    """The claim to show: a risk of at most `alpha`, with confidence 1 - `delta`.
 
     Attributes:
         graded: losses lie anywhere in 0..1; the test is then by betting, else, of losses 0 and 1, it is the exact binomial one.
@@ -90,7 +90,7 @@ class RiskClaim:
 
 @dataclass(frozen=True, slots=True)
 class CertificationResult:
-    """What the sample says.
+    """The result of a certification.
 
     Attributes:
         threshold: the laxest that is certified; None where none is.
@@ -230,7 +230,7 @@ class _ThresholdTest:
         self.overall, self._overall_level = claim.overall, claim.overall_level
 
     def room(self, share: float) -> float:
-        """What is left of alpha for disagreements with the reference, where this share of all requests is answered.
+        """The part of alpha left for disagreements with the reference, where this share of all requests is answered.
 
         A wrong verdict can hide one error. All of them may fall among the answered requests, so that their share among these is at most
         the judge's over the share answered.

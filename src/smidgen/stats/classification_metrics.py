@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.stats.field_values import equal_fields
-from smidgen.stats.intervals import Floats, MetricChange, bootstrap, wilson
-
-# Gold and predicted labels of many rows as counts of distinct patterns: what F1 scores and their resamples are computed from.
+from smidgen.stats.intervals import Floats, bootstrap, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +104,6 @@ def _numbers(values: Iterable[Any], index: dict[str, int]) -> Iterable[int]:
     return (index[value] for value in values if value in index)
 
 
-# How well labels were predicted: accuracy, F1, per class and per pair, each with its interval.
-
-
 def share(right: NDArray[np.bool_]) -> Metric:
     """A share of rows with Wilson's interval. Without rows the value is NaN and the interval (0, 1)."""
     n = len(right)
@@ -150,40 +145,8 @@ def _resampled(grouped: LabelPatterns, statistic: Any, n: int, seed: int) -> Met
     return Metric(value, low, high, n)
 
 
-def macro_f1_change(gold: Sequence[Any], before: Sequence[Any], after: Sequence[Any], labels: Sequence[str], seed: int = 0) -> MetricChange:
-    """The change in macro-F1 between two models on the same rows, with a paired bootstrap interval (rows are resampled once for both)."""
-    if not len(gold) == len(before) == len(after):
-        raise ValueError(f"{len(gold)} gold values, {len(before)} and {len(after)} predictions")
-    triples = Counter(zip(map(_key, gold), map(_key, before), map(_key, after), strict=True))
-    truth, first, second = ([triple[at] for triple in triples] for at in range(3))
-    counts = np.fromiter(triples.values(), dtype=np.int64, count=len(triples))
-    one, two = _ungrouped(truth, first, labels), _ungrouped(truth, second, labels)
-
-    def change(drawn: Floats) -> Floats:
-        return two.macro_f1(drawn) - one.macro_f1(drawn)
-
-    right_before, right_after = same_labels(gold, before), same_labels(gold, after)
-    gained = int(np.count_nonzero(~right_before & right_after))
-    lost = int(np.count_nonzero(right_before & ~right_after))
-    if not len(gold):
-        return MetricChange(0.0, -1.0, 1.0, 0)
-    low, high = bootstrap(counts, change, seed=seed)
-    value = float(change(counts[None, :].astype(np.float64))[0])
-    return MetricChange(value, low, high, len(gold), None, gained, lost)
-
-
 def _key(value: Any) -> Any:
     return label_set(value) if isinstance(value, list | tuple | set | frozenset) else value
-
-
-def _ungrouped(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> LabelPatterns:
-    """Patterns with one row per pair given, in the order given, so that two models share their resamples."""
-    index = {label: number for number, label in enumerate(labels)}
-    of_gold, of_predicted = np.zeros((len(gold), len(labels))), np.zeros((len(gold), len(labels)))
-    for row, (a, b) in enumerate(zip(gold, predicted, strict=True)):
-        of_gold[row, [index[value] for value in label_set(a) if value in index]] = 1
-        of_predicted[row, [index[value] for value in label_set(b) if value in index]] = 1
-    return LabelPatterns(np.ones(len(gold), dtype=np.int64), of_gold * of_predicted, of_gold, of_predicted)
 
 
 @dataclass(frozen=True, slots=True)

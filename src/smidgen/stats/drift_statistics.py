@@ -1,28 +1,22 @@
-"""What can be measured of a change between two stretches of texts, as statistics for a permutation test, and how large it is."""
+"""Changes between two stretches of texts: statistics for a permutation test, and the size of each change."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Which of two stretches of a stream each distinct text stands in, and how that could as well have fallen out: the units of permutation
-# tests on traffic that repeats itself.
+# Requests are not independent draws: a text comes again and again, and a client that retries sends it a hundred times. Counted by request,
+# one such client is a hundred witnesses. Counted once in each stretch, the texts of a short stretch are another sample than those of a
+# long one. So the earlier stretch is cut into blocks with as many requests as the later one, and of each text it is known in how many of
+# all blocks it stands, and whether the later one is among them.
 #
-# Requests are no independent draws: a text comes again and again, a client that tries once more sends it a hundred times. Counted by
-# request, one such client is a hundred witnesses. Taken once in each stretch, texts of a short stretch are another sample than those of
-# a long one: the frequent ones are more of it. So the earlier stretch is cut into blocks with as many requests as the later one has,
-# and of each text is known in how many of all blocks it stands, and whether the later one is among them.
-#
-# Where nothing has changed, and texts come independently of one another, a text that stands in c of the k + 1 blocks is as likely in
-# any c of them. So among texts of the same c, who stands in the later block is exchangeable.
-#
-# Permuting that within each c is therefore exact, whatever the frequencies are, and each text is one witness however often it came (a
-# stratified permutation test; Good 2005, ch. 3). What is not covered: texts that come together because of one another. A mailing that
-# makes a hundred people write is a change, and is seen as one.
+# Where nothing has changed, a text that stands in c of the k + 1 blocks is as likely in any c of them. Permuting within each c is therefore
+# exact, whatever the frequencies are (a stratified permutation test; Good 2005, ch. 3). Texts that come together because of one another
+# are not covered: a mailing that makes a hundred people write is seen as a change.
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,8 +58,8 @@ class TextPresence:
         return int(self.later.sum())
 
     def only(self, known: NDArray[np.bool_]) -> TextPresence:
-        """The same of the (n,) texts that are `known`: what is compared of these alone must be permuted among these alone, for who is known
-        may go with where it stands."""
+        """Restrict it to the (n,) texts that are `known`: what is compared of these alone must be permuted among these alone, for who is
+        known may go with where it stands."""
         parts = (part[known] for part in (self.earlier_at, self.later_at))
         return TextPresence(self.blocks[known], self.later[known], self.number, self.size, *parts)
 
@@ -118,21 +112,19 @@ def find_presence(earlier: Sequence[Hashable], later: Sequence[Hashable], most_b
     return TextPresence(blocks, marks, whole + 1, size, places[0], places[1])
 
 
-# What can be measured of a change between two stretches of texts, as statistics for a permutation test, and how large it is.
+# Each statistic takes `later`, (times, n): which of n distinct texts stand in the later block, the true one or permuted ones. It gives
+# (times,) values. `statistic` is tested, and grows with the change. `size` is a lower bound of the share of the texts that came from
+# elsewhere, 0..1, up to chance, which the caller takes off.
 #
-# Each takes `later`, (times, n) which of n distinct texts stand in the later block (`stats/drift_statistics.py`), the true one or permuted
-# ones, and gives (times,) values. A `statistic` is what is tested by: it grows with the change. A `size` is what is told: a lower bound
-# of the share of the texts that came from elsewhere, 0..1, up to chance; what chance alone gives is taken off by whoever permutes.
+# | compared | statistic | size |
+# |---|---|---|
+# | values in order (lengths, scores) | largest distance of the distribution functions (Kolmogorov 1933, Smirnov 1939) | the same |
+# | kinds (labels, languages) | chi-square on the counts (Pearson 1900) | total variation |
+# | vectors, near | later texts among the nearest neighbours of later ones (Schilling 1986, Henze 1988) | Kolmogorov's distance |
+# | vectors, all | a linear classifier's out-of-fold scores, in deviations (Lopez-Paz and Oquab 2017) | Kolmogorov's distance |
+# | words | share of later texts with a word that no earlier text has and two later ones do | the same |
 #
-# values in order (lengths, scores) the largest distance of the two distribution functions (Kolmogorov 1933, Smirnov 1939), for both
-# kinds (labels, languages) chi-square on the counts (Pearson 1900); total variation vectors, near how many of the nearest neighbours of
-# later texts are later ones (Schilling 1986, Henze 1988); Kolmogorov's distance of these numbers vectors, all how far a linear
-# classifier's out-of-fold scores lie apart, in standard deviations (a classifier two-sample test; Friedman 2003, Lopez-Paz and Oquab
-# 2017); Kolmogorov's distance of these scores words the share of the later texts with a word that no earlier text has, and two later
-# ones do; the same
-#
-# By permutation each is exact with cells and samples of any size. Nothing here fits, cuts or chooses by who is the later one but inside
-# of what is permuted: the folds, the axes and the words are the same for all permutations.
+# Each is exact by permutation at any size: folds, axes and words are the same for all permutations.
 
 Mask = NDArray[np.bool_]
 
@@ -175,7 +167,7 @@ class ValueDrift:
         return self.size(later)
 
     def size(self, later: Floats) -> Floats:
-        """The same."""
+        """The size is the statistic itself."""
         chosen = later[:, self._order]
         return _apart(chosen, self._where.blocks[self._order] - chosen, self._ends)
 
@@ -317,7 +309,7 @@ class WordDrift:
         return np.asarray((held * later[:, self._holders]).sum(axis=1) / later.sum(axis=1))
 
     def size(self, later: Floats) -> Floats:
-        """The same."""
+        """The size is the statistic itself."""
         return self.statistic(later)
 
 
@@ -337,3 +329,88 @@ def _apart(later: Floats, earlier: Floats, ends: Mask) -> Floats:
     gap = np.cumsum(later, axis=1) / np.maximum(later.sum(axis=1, keepdims=True), 1e-9)
     gap -= np.cumsum(earlier, axis=1) / np.maximum(earlier.sum(axis=1, keepdims=True), 1e-9)
     return np.asarray(np.where(ends, np.abs(gap), 0.0).max(axis=1))
+
+
+ENOUGH = 20
+"""Permutations that reach the observed value, after which it is nothing special."""
+BY_CHANCE = 100
+"""Permutations by which the size that chance gives is measured."""
+_AT_ONCE, _CELLS = 100, 1_000_000
+
+
+@dataclass(frozen=True)
+class PermutationResult:
+    """Of one statistic: the p-value, how many permutations it comes from, the size of the change, and its mean under permutation."""
+
+    p: float
+    drawn: int
+    observed: float
+    by_chance: float
+
+    @property
+    def size(self) -> float:
+        """The size over what chance gives, 0..1."""
+        return max(0.0, self.observed - self.by_chance)
+
+
+def permutation_test(where: TextPresence, shifts: Mapping[str, DriftStatistic], most: int, seed: int = 0) -> dict[str, PermutationResult]:
+    """Test each shift by permutation.
+
+    Drawing stops once `ENOUGH` permutations have reached the observed value: only what is rare needs many. The p-value is `reached /
+    drawn`, or `(reached + 1) / (drawn + 1)`, and holds its level either way (Besag and Clifford 1991). All shifts see the same
+    permutations.
+
+    Args:
+        most: permutations at most.
+        seed: decides which are drawn.
+    """
+    true = where.later[None]
+    observed = {name: float(shift.statistic(true)[0]) for name, shift in shifts.items()}
+    reached = dict.fromkeys(shifts, 0)
+    drawn = dict.fromkeys(shifts, 0)
+    rng = np.random.default_rng([seed, 11])
+    at_once = max(1, min(_AT_ONCE, _CELLS // max(1, where.n)))
+    left = dict(shifts)
+    done = 0
+    while left and done < most:
+        later = where.drawn(rng, min(at_once, most - done))
+        done += len(later)
+        for name, shift in list(left.items()):
+            values = shift.statistic(later)
+            hits = np.cumsum(values >= observed[name] - _ROUNDING * abs(observed[name]))
+            if reached[name] + int(hits[-1]) >= ENOUGH:
+                drawn[name] += int(np.searchsorted(hits, ENOUGH - reached[name])) + 1
+                reached[name] = ENOUGH
+                del left[name]
+            else:
+                drawn[name] += len(later)
+                reached[name] += int(hits[-1])
+    chance = _by_chance(where, shifts, np.random.default_rng([seed, 13]), at_once)
+    return {
+        name: PermutationResult(
+            reached[name] / drawn[name] if reached[name] >= ENOUGH else (reached[name] + 1) / (drawn[name] + 1),
+            drawn[name],
+            float(shift.size(true)[0]),
+            chance[name],
+        )
+        for name, shift in shifts.items()
+    }
+
+
+def _by_chance(where: TextPresence, shifts: Mapping[str, DriftStatistic], rng: np.random.Generator, at_once: int) -> dict[str, float]:
+    sums = dict.fromkeys(shifts, 0.0)
+    for start in range(0, BY_CHANCE, at_once):
+        later: Floats = where.drawn(rng, min(at_once, BY_CHANCE - start))
+        for name, shift in shifts.items():
+            sums[name] += float(shift.size(later).sum())
+    return {name: total / BY_CHANCE for name, total in sums.items()}
+
+
+def holm(ps: Mapping[str, float]) -> dict[str, float]:
+    """P-values adjusted so that the chance of any false one among all is at most the level that each is compared with (Holm 1979)."""
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for place, (name, p) in enumerate(sorted(ps.items(), key=lambda entry: entry[1])):
+        largest = max(largest, min(1.0, (len(ps) - place) * p))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in ps}

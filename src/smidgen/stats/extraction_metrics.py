@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.stats.classification_metrics import ClassScore, share
 from smidgen.stats.field_values import Filled, count_shared, equal_fields, field_pairs
 from smidgen.stats.intervals import Floats, bootstrap, wilson
-
-# How well spans were found. A span is right where its start, its end and its label all are (strict matching, as in CoNLL's evaluation).
 
 Spans = Sequence[Mapping[str, Any]]
 """The spans of one text, each with `start`, `end` and `label`."""
@@ -56,7 +55,7 @@ def measure_spans(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metr
 
 
 def measure_counts(rows: Sequence[tuple[int, int, int]], exact: Sequence[bool]) -> dict[str, Metric]:
-    """The same from counts: for each row how many things are right, wanted and given, and whether it is right as a whole."""
+    """Measure from counts: for each row how many things are right, wanted and given, and whether it is right as a whole."""
     seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 3)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
@@ -92,7 +91,7 @@ def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
 
 
 def span_change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans]) -> Metric:
-    """What F1 changed by from some answers to others on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
+    """The change in F1 between two models on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
     return change_of_counts(
         [
             (len(a), len(a & b), len(b), len(a & c), len(c))
@@ -102,7 +101,7 @@ def span_change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[
 
 
 def change_of_counts(rows: Sequence[tuple[int, int, int, int, int]]) -> Metric:
-    """The same from counts: for each row how many things are wanted, then right and given before, right and given after."""
+    """The change in F1 from counts: for each row how many things are wanted, then right and given before, right and given after."""
     seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 5)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
@@ -147,13 +146,10 @@ def _share(right: int, n: int) -> Metric:
 
 
 def _f1(right: int, union: int) -> Metric:
-    """F1 = 2J / (1 + J) of the share J of right spans among those that are gold or given; see `classification.per_class`."""
+    """F1 = 2J / (1 + J) of the share J of right spans among those that are gold or given; see `classification_metrics.per_class`."""
     met = _share(right, union)
     value, low, high = (2 * j / (1 + j) for j in (met.value, met.low, met.high))
     return Metric(value, low, high, union)
-
-
-# How well the fields of objects were filled in, by the pairs of a field and its value; see `filled`.
 
 
 def measure_fields(gold: Sequence[Filled], got: Sequence[Filled]) -> dict[str, Metric]:
@@ -168,7 +164,7 @@ def measure_fields(gold: Sequence[Filled], got: Sequence[Filled]) -> dict[str, M
 
 
 def field_change(gold: Sequence[Filled], before: Sequence[Filled], after: Sequence[Filled]) -> Metric:
-    """What F1 changed by from some answers to others on the same rows, with its paired bootstrap interval."""
+    """The change in F1 between two models on the same rows, with its paired bootstrap interval."""
     rows = [tuple(map(field_pairs, row)) for row in zip(gold, before, after, strict=True)]
     return change_of_counts([(a.total(), count_shared(a, b), b.total(), count_shared(a, c), c.total()) for a, b, c in rows])
 
@@ -182,3 +178,52 @@ def per_field(gold: Sequence[Filled], got: Sequence[Filled], paths: Sequence[str
             for (path, _), times in counts.items():
                 tally[path] += times
     return [score_of_counts(path, right[path], wanted[path], given[path]) for path in paths]
+
+
+def lookup_spans(texts: Sequence[str], found: Sequence[Sequence[Mapping[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """For each text the spans whose words are a span in another text, wherever they stand in this one as words of their own; each of the
+    kind that they mostly are there. Longer ones first; none overlap."""
+    known: dict[str, Counter[str]] = defaultdict(Counter)
+    own = [[(text[span["start"] : span["end"]], str(span["label"])) for span in mine] for text, mine in zip(texts, found, strict=True)]
+    for entries in own:
+        for words, kind in entries:
+            known[words][kind] += 1
+    answers = []
+    for text, entries in zip(texts, own, strict=True):
+        mine: dict[str, Counter[str]] = defaultdict(Counter)
+        for words, kind in entries:
+            mine[words][kind] += 1
+        given: list[dict[str, Any]] = []
+        for words in sorted((words for words in known if words in text), key=lambda words: (-len(words), words)):
+            others = known[words] - mine[words]
+            if not others:
+                continue
+            kind = min(others, key=lambda kind: (-others[kind], kind))
+            for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", text):
+                if not any(match.start() < span["end"] and span["start"] < match.end() for span in given):
+                    given.append({"start": match.start(), "end": match.end(), "label": kind})
+        answers.append(sorted(given, key=lambda span: int(span["start"])))
+    return answers
+
+
+def lookup_fields(filled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each object the value that each of its fields mostly has in the others; the earlier one where two are as frequent."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    values: dict[str, Any] = {}
+    for one in filled:
+        for name, value in one.items():
+            values.setdefault(_key(value), value)
+            counts[name][_key(value)] += 1
+    answers = []
+    for one in filled:
+        made = {}
+        for name, found in counts.items():
+            others = found - Counter([_key(one[name])] if name in one else [])
+            if others:
+                made[name] = values[max(others, key=lambda key: others[key])]
+        answers.append(made)
+    return answers
+
+
+def _key(value: Any) -> str:
+    return repr(value)

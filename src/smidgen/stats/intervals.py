@@ -116,7 +116,7 @@ def _bias_corrected(values: Floats, estimate: float, confidence: float) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class MetricChange:
-    """What a metric changed by from one model to another on the same rows, with its 95 % interval.
+    """The change of a metric from one model to another on the same rows, with its 95 % interval.
 
     Attributes:
         value: after minus before; negative is a loss.

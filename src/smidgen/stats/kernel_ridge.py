@@ -21,7 +21,7 @@ from smidgen.stats.intervals import Floats
 Floats32 = NDArray[np.float32]
 
 GAMMA = 2.0
-"""How fast likeness falls off: two texts at a right angle have exp(-2), 0.14."""
+"""The speed at which likeness falls off: two texts at a right angle have exp(-2), 0.14."""
 RIDGE = 0.2
 LANDMARKS = 4096
 GAIN = 4.0
@@ -66,7 +66,7 @@ def logits(scores: Floats32) -> Floats32:
 
 
 def steepness(outputs: int) -> float:
-    """What scores of so many outputs are multiplied by before their arsinh is taken: √outputs."""
+    """The factor that scores of so many outputs are multiplied by before their arsinh is taken: √outputs."""
     return math.sqrt(outputs)
 
 
@@ -191,11 +191,6 @@ def _root(matrix: Floats32) -> Floats32:
 def _blocks(vectors: Floats32) -> list[Floats32]:
     return [vectors[at : at + _BLOCK] for at in range(0, max(1, len(vectors)), _BLOCK)]
 
-
-# A head on frozen vectors, fitted in closed form: a stand-in for a student that takes seconds, or one of minutes.
-#
-# It is the student `kernel`, carried by fewer rows. On BANKING77 it comes within two or three points of a fine-tuned encoder, where a
-# linear head is seven away (docs/log.md).
 
 CLASSIFIER_LANDMARKS = 1024
 

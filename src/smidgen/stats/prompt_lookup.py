@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CHECKED = 0.38
-"""What checking a guess costs, in steps that write one token, where it was not measured: where the starter model wrote 125 tokens a second
+"""The cost of checking a guess, in steps that write one token, where it was not measured: where the starter model wrote 125 tokens a second
 it read 330 (Q4_1, two threads, the prebuilt engine), and a guess is checked by reading it."""
 
 

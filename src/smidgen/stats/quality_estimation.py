@@ -1,4 +1,4 @@
-"""How good a written text can be expected to be, from what is known of it without a reference."""
+"""The expected quality of a written text, from what is known of it without a reference."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smidgen.stats.intervals import Floats
-
-# Isotonic regression: the curve that never falls and lies nearest to the points (Ayer et al. 1955), for scores of any shape.
-#
-# Fitting and reading are plain numpy, so that what serves a model needs nothing else.
 
 Knots = dict[str, list[float]]
 """A curve, JSON-ready: `x` rising, and `y`, which never falls. Between knots it is straight, outside them level."""
@@ -76,11 +72,8 @@ def _thick(levels: list[_Level], least: int) -> list[_Level]:
     return levels
 
 
-# How good a written text can be expected to be, from what is known of it without a reference: its tokens' mean probability, and its
-# facts.
-#
-# Each sign is weighed by least squares, for as far as it can only speak against a text that is improbable, leaves attributes out or
-# makes some up; the weighed sum becomes an expected grade on a curve that never falls (`monotone.py`).
+# Each sign is weighed by least squares, no more than as far as it speaks against a text; the weighed sum becomes an expected grade on a
+# curve that never falls.
 
 Grading = dict[str, Any]
 """JSON-ready: `weights`, one a sign, and `knots`."""
@@ -93,7 +86,7 @@ _SURE = 2.0  # a weight of less than two standard errors is taken for chance
 
 
 def fit_grading(signs: ArrayLike, grades: ArrayLike) -> Grading | None:
-    """What signs say of grades; None for fewer than eight texts.
+    """Fit grades to signs; None for fewer than eight texts.
 
     Args:
         signs: (n, k), each in 0..1 and such that more is better; the first always counts.

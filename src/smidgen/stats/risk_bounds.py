@@ -1,4 +1,16 @@
-"""Exact tests and bounds of a risk: of a share of errors, and of a mean loss in 0..1. They hold at every n."""
+"""Exact tests and bounds of a risk, valid at every n: of a share of errors (Clopper and Pearson 1934), and of a mean loss in 0..1.
+
+A mean loss is tested by betting, which learns how much losses vary: Hoeffding's and Bentkus's bounds assume that they vary as much as they
+can. Binomial tails are written over logarithms of factorials, so scipy is not needed.
+
+Two models on the same rows: where answers are right or wrong, the exact sign test on the rows where the two differ (McNemar 1947, one-
+sided); for grades, and for "not worse by more than a margin", betting on the mean difference. A t-test's level does not hold where most
+differences are 0 and a few are large.
+
+Repeated looks: a test that is repeated whenever a few more rows are there passes sooner or later, whatever is true. The k-th look at the
+level δ / (k (k + 1)) keeps all looks together at δ, for these add up to 1 (Bonferroni over an endless series). It is a union bound, so
+rows may be looked at again, and added to.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +22,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smidgen.stats.intervals import Floats
-
-# Exact tests of a share of errors: how likely so few errors are, and how large the share may still be (Clopper and Pearson 1934).
-#
-# Everything here holds at every n, with no normal curve in between. Written out over logarithms of factorials, so that it needs numpy
-# alone and serves where scipy is not installed.
 
 _HALVINGS = 60  # of an interval of width 1: below the spacing of doubles
 
@@ -38,7 +45,7 @@ def binomial_p_value(errors: int, n: int, share: float) -> float:
 
 
 def binomial_upper_bound(errors: int, n: int, delta: float) -> float:
-    """What the share of errors is under with confidence 1 - delta, one-sided; 1 without rows."""
+    """The upper bound of the share of errors at confidence 1 - delta, one-sided; 1 without rows."""
     _check_share(delta)
     if n == 0 or errors == n:
         return 1.0
@@ -52,7 +59,7 @@ def binomial_upper_bound(errors: int, n: int, delta: float) -> float:
 
 
 def binomial_lower_bound(successes: int, n: int, delta: float) -> float:
-    """What a share is over with confidence 1 - delta, one-sided; 0 without rows."""
+    """The lower bound of a share of successes at confidence 1 - delta, one-sided; 0 without rows."""
     return 1.0 - binomial_upper_bound(n - successes, n, delta)
 
 
@@ -93,25 +100,8 @@ def _check_share(share: float) -> None:
         raise ValueError(f"it must lie between 0 and 1, not {share}")
 
 
-# Tests of a mean loss in 0..1, for answers that are better or worse: Hoeffding–Bentkus, and betting.
-#
-# Both give a p-value of "the mean loss is `alpha` or more" that holds at every n, for any distribution of losses in 0..1. Betting is
-# the one to take where losses vary little: it learns their spread, which Hoeffding and Bentkus take to be as large as it can be.
-
 _MOST_STAKE = 0.9  # of what a single loss of 1 would take all of
 _MEAN_HALVINGS = 24  # to the seventh digit
-
-
-def hoeffding_bentkus_p_value(losses: ArrayLike, alpha: float) -> float:
-    """The p-value of Hoeffding's bound in its tight form and Bentkus' one, whichever is smaller (Bates et al. 2021; Angelopoulos et al.
-    2021, section 2). 1 without losses. Raises ValueError for losses outside of 0..1."""
-    values = _checked_losses(losses)
-    n = len(values)
-    if n == 0:
-        return 1.0
-    total = float(values.sum())
-    bentkus = math.e * binomial_p_value(min(n, math.ceil(total)), n, alpha)
-    return min(1.0, math.exp(-n * _divergence(min(total / n, alpha), alpha)), bentkus)
 
 
 def betting_p_value(losses: ArrayLike, alpha: float, delta: float) -> float:
@@ -147,14 +137,86 @@ def upper_bound_by_p_value(p_value: Callable[[float], float], low: float, delta:
     return high
 
 
-def _divergence(share: float, other: float) -> float:
-    """KL divergence of two coins."""
-    first = share * math.log(share / other) if share > 0 else 0.0
-    return first + (1 - share) * math.log((1 - share) / (1 - other))
-
-
 def _checked_losses(losses: ArrayLike) -> Floats:
     values = np.asarray(losses, dtype=np.float64)
     if values.ndim != 1 or (len(values) and not (values.min() >= 0 and values.max() <= 1)):
         raise ValueError("losses are a vector of values in 0..1")
     return values
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """The p-value of "the challenger is not better": how likely so many of the rows where the two differ are gains by tossing a coin.
+
+    Args:
+        gained, lost: rows that only the challenger, and only the champion, has right.
+    """
+    return binomial_p_value(lost, gained + lost, 0.5) if gained + lost else 1.0
+
+
+def better_p_value(change: Floats, level: float) -> float:
+    """The p-value of "the challenger is not better".
+
+    Args:
+        change: (n,) the challenger's grade less the champion's, each in -1..1, in an order that says nothing of them.
+        level: that the stakes are set for; the p-value holds at every level.
+
+    Where all changes are whole (right and wrong), it is the sign test's. 1 without rows. Raises ValueError for changes outside of -1..1.
+    """
+    _check_changes(change)
+    gained, lost = int((change == 1).sum()), int((change == -1).sum())
+    if gained + lost + int((change == 0).sum()) == len(change):
+        return sign_test(gained, lost)
+    return not_worse_p_value(change, 0.0, level)
+
+
+def not_worse_p_value(change: Floats, margin: float, level: float) -> float:
+    """The p-value of "the challenger is worse by `margin` or more, in the mean": small where it is surely no worse than that.
+
+    Args:
+        change: as of `better`.
+        margin: 0..1.
+
+    1 without rows.
+    """
+    _check_changes(change)
+    if not (math.isfinite(margin) and 0 <= margin <= 1):
+        raise ValueError(f"a margin lies in 0..1, not {margin}")
+    # A loss of 0 is a whole gain, of 1 a whole loss; no change is one half, and the margin lies over that.
+    threshold = (1 + margin) / 2
+    return betting_p_value((1 - change) / 2, threshold, level) if threshold < 1 else 1.0
+
+
+def _check_changes(change: Floats) -> None:
+    if change.ndim != 1 or (len(change) and not (change.min() >= -1 and change.max() <= 1)):
+        raise ValueError("changes are a vector of values in -1..1")
+
+
+_RARE = 0.1
+
+
+def level_of_look(level: float, look: int) -> float:
+    """The part of a level that the `look`-th look may spend, counted from 1: half, a sixth, a twelfth, ... Raises ValueError for a look
+    before the first."""
+    if look < 1:
+        raise ValueError(f"looks are counted from 1, not {look}")
+    return level / (look * (look + 1))
+
+
+def average_and_level(most: float, look: int) -> tuple[float, float]:
+    """How a bound on an average over samples is kept at the `look`-th look: as a bound at every look but for a small chance.
+
+    What is averaged lies in 0..1. Let it be at most nine tenths of `most` at all looks, but for a chance of a tenth of `most`, which all
+    looks share. Then at whichever look one stops it is at most 0.9 · `most` + 0.1 · `most` · 1 on average. Returns the bound and the level.
+    """
+    return (1 - _RARE) * most, level_of_look(_RARE * most, look)
+
+
+def slow_level_of_look(level: float, look: int) -> float:
+    """The part that falls slowly, for hundreds of looks: 1 / log2(k + 1) - 1 / log2(k + 2) of the level at look k.
+
+    These add up to 1, too, for each takes away what the one before left; they fall hardly faster than 1 / k: 0.37 of the level at the first
+    look, 0.010 at the tenth, 0.00032 at the hundredth, where `level_of_look` leaves 0.0001. Raises ValueError for a look before the first.
+    """
+    if look < 1:
+        raise ValueError(f"looks are counted from 1, not {look}")
+    return level * (1 / math.log2(look + 1) - 1 / math.log2(look + 2))

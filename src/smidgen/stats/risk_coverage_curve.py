@@ -1,4 +1,4 @@
-"""What a model could answer alone if it passed on what it is unsure of: the risk-coverage curve (El-Yaniv and Wiener 2010).
+"""The risk-coverage curve: the share that a model could answer alone if it passed on the rest (El-Yaniv and Wiener 2010).
 
 `correct` is 0 or 1 a row, or a grade between them where answers are better or worse: then the risk is the mean of what is missing to 1.
 """

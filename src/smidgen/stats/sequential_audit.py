@@ -66,7 +66,7 @@ class _Gambler:
 
     @property
     def evidence(self) -> float:
-        """What he holds."""
+        """The money that the gambler holds."""
         return sum(self.money) / len(_STRENGTHS) + _waiting(self.audits)
 
     def bet(self, loss: float, change: float) -> None:
@@ -87,7 +87,7 @@ class _Gambler:
         made.money = [float(value) for value in state["money"]]
         fine = len(made.money) == len(_STRENGTHS) and all(0 <= value <= _MOST for value in made.money)
         if not (fine and made.audits >= 0 and 0 <= made.losses <= made.audits):
-            raise ValueError("this is no state of an audit (its numbers cannot be)")
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
         return made
 
 
@@ -109,7 +109,7 @@ class _Bets:
 
     @property
     def evidence(self) -> float:
-        """What they hold."""
+        """The money that the gamblers hold."""
         return self.share * self.all.evidence + self._of_segments
 
     @property
@@ -151,7 +151,7 @@ class _Bets:
         made.of = {name: _Gambler.from_json(facts) for name, facts in told.items() if facts is not None}
         made.share, made.each = float(state.get("share", made.share)), float(state.get("each", made.each))
         if not (0 < made.share <= _MOST and 0 <= made.each <= _MOST):
-            raise ValueError("this is no state of an audit (its numbers cannot be)")
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
         return made
 
 
@@ -202,7 +202,7 @@ class SequentialAudit:
 
     @property
     def evidence(self) -> float:
-        """What the gamblers hold of a start of 1: the e-value against the claim, now."""
+        """The e-value against the claim, now: the gamblers' money, from a start of 1."""
         return min(_MOST, self._heard.evidence + self._strict.evidence)
 
     @property
@@ -320,10 +320,10 @@ class SequentialAudit:
                 audit._strict = _Bets(_with_lost(audit.alpha), _STRICT * audit._heard.evidence, audit.segments)
                 audit._heard.scaled(1 - _STRICT)
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"this is no state of an audit ({error})") from error
+            raise ValueError(f"this is not the state of an audit ({error})") from error
         fine = audit.least_probability is not None or not (audit.declared or audit.audits)
         if not (fine and 1 <= audit.most < math.inf and audit.never_answered >= 0):
-            raise ValueError("this is no state of an audit (its numbers cannot be)")
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
         for bets in (audit._heard, audit._strict):
             bets.share_out(tuple(sorted(set(segments))))
         return audit

@@ -29,7 +29,7 @@ import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.store import atomic_file
 from smidgen.store.hashing import content_hash
 
@@ -178,7 +178,7 @@ class LinePointer(_PointerPart):
     sources: tuple[TrafficSource, ...] = Field(default=(), max_length=MOST_SOURCES)
 
     def fresh(self, since: datetime) -> LinePointer:
-        """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line
+        """A copy in which held-out rows count from this moment on; itself where they do already. Looks are counted anew unless the line
         has learnt since then, and so may have looked at rows that still count."""
         if self.fresh_since is not None and self.fresh_since >= since:
             return self
@@ -216,13 +216,15 @@ class Line:
         return self.folder / "rows" / f"{sha256}.jsonl"
 
     def read(self) -> LinePointer:
-        """What the pointer says. Raises InputError where there is no line, BundleError where its pointer cannot be read."""
+        """Read the pointer. Raises InputError where there is no line, BundleError where its pointer cannot be read."""
         try:
             with self.file.open("rb") as stream:
                 content = stream.read(_MOST_BYTES + 1)
         except FileNotFoundError:
             raise InputError(
-                "this is no line: it has no pointer", value=str(self.file), todo="Begin one with `smidgen learn`, or name another folder."
+                "this is not a line: it has no pointer",
+                value=str(self.file),
+                todo="Begin one with `smidgen learn`, or name another folder.",
             ) from None
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error

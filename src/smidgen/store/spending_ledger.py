@@ -63,13 +63,13 @@ class ScopeSpending:
 
     @property
     def used(self) -> int:
-        """What counts against a limit."""
+        """The amount that counts against a limit."""
         return self.nano + self.held
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What was set aside for a request: its id, its day, its scopes, and the amount in nanodollars."""
+    """An amount set aside for a request: its id, its day, its scopes, and the amount in nanodollars."""
 
     id: str
     day: str
@@ -131,7 +131,7 @@ class SpendingLedger:
                 self._base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
 
     def spent(self, day: str) -> dict[str, ScopeSpending]:
-        """What was used on a day, by scope."""
+        """The amounts used on a day, by scope."""
         with self._lock, _faults():
             return _spent(self._base, day)
 
@@ -176,7 +176,7 @@ def place() -> Path:
 
 
 def read(day: str) -> dict[str, ScopeSpending]:
-    """What was used on a day, by scope, without a ledger being opened for writing; nothing where there is no file. Raises OSError."""
+    """The amounts used on a day, by scope, read without opening a ledger for writing; nothing where there is no file. Raises OSError."""
     if not place().exists():
         return {}
     with _faults():

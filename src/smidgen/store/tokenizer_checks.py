@@ -18,7 +18,7 @@ MOST_BYTES = 64 * 1024 * 1024
 
 _MOST_TOKENS = 2_000_000
 _MOST_GROWTH = 64
-"""How many times as long all replacements together may make a text."""
+"""The most that all replacements together may lengthen a text, as a factor."""
 _LONGEST_ADDED = 64  # characters that are put before a text
 _LONGEST_MAPPED = 256  # bytes that one character may become; the longest of Unicode's has 33
 _LONGEST_PATTERN = 4096

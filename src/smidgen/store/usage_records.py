@@ -10,9 +10,10 @@ The file is opened for each addition and closed again: one that was moved away, 
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ _WAIT_SECONDS = 5.0
 
 
 class UsageKey(NamedTuple):
-    """What is counted together.
+    """The key of a count.
 
     Attributes:
         day: UTC, `2026-11-26`.
@@ -97,7 +98,7 @@ class WaitBucket(NamedTuple):
 
 
 class DayPrice(NamedTuple):
-    """What was reckoned with on a day: US dollars for a million tokens, and where that is from."""
+    """The price used on a day: US dollars for a million tokens, and its source."""
 
     day: str
     model: str
@@ -242,3 +243,50 @@ def _faults() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise OSError(f"the account cannot be used: {error}") from error
+
+
+WAIT_ERROR = 2 ** (1 / 16) - 1
+"""The most that a quantile is off, as a share of it: 4.4 %. Of times between `SHORTEST_WAIT` and `LONGEST_WAIT`.
+
+Waits are counted in buckets, each of which ends at 2^(1/8) times the one before it. A quantile is the geometric middle of its bucket.
+Histograms of days and servers are added by adding counts.
+"""
+
+SHORTEST_WAIT = 1e-4
+"""Seconds: what is quicker is in bucket 0, and told as this."""
+
+LONGEST_WAIT = 7200.0
+"""Seconds: what takes longer is in the last bucket."""
+
+_PER_DOUBLING = 8
+_LAST_BUCKET = math.ceil(_PER_DOUBLING * math.log2(LONGEST_WAIT / SHORTEST_WAIT))
+
+
+def wait_bucket(seconds: float) -> int:
+    """The number of the bucket that a time lies in: 0 up to 0.1 ms, then 8 for each doubling."""
+    if seconds <= SHORTEST_WAIT:
+        return 0
+    return min(_LAST_BUCKET, math.ceil(_PER_DOUBLING * math.log2(seconds / SHORTEST_WAIT)))
+
+
+def wait_quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """The time, in seconds, that this share (0..1) of all times does not exceed, by the nearest rank; None where there is no time.
+
+    Args:
+        counts: how many times lie in each bucket.
+        share: 0.5 for the median.
+    """
+    total = sum(counts.values())
+    if not total:
+        return None
+    wanted, seen = max(1, math.ceil(share * total)), 0
+    for number in sorted(counts):
+        seen += counts[number]
+        if seen >= wanted:
+            return _middle(number)
+    return None
+
+
+def _middle(number: int) -> float:
+    """The geometric middle of a bucket; of bucket 0, which has none, its bound."""
+    return float(SHORTEST_WAIT * 2 ** ((number - 0.5) / _PER_DOUBLING)) if number > 0 else SHORTEST_WAIT

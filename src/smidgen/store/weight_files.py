@@ -9,11 +9,9 @@ from pathlib import Path
 from smidgen.core.errors import BaseError
 from smidgen.store.hashing import content_hash, file_hash
 
-# Which files of a folder are a model's weights, which describe them, and what they hash to: what is hashed is what is read.
-
 _INDEX = "model.safetensors.index.json"
 _DESCRIBES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-"""What says how weights are run, and what they are given: small files, which a folder's owner may edit."""
+"""The small files that say how weights are run and what they are given; a folder's owner may edit them."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -58,14 +56,11 @@ def described_hashes(folder: Path) -> dict[str, str]:
     return {name: file_hash(folder / name) for name in _DESCRIBES if (folder / name).is_file()}
 
 
-# What an ONNX file says of where its weights are, read without the library of the format.
+# A graph may name files from which a runtime reads tensors (`data_location: EXTERNAL`). Runtimes before 1.24 follow such a name out of
+# the folder. A bundle holds all its weights in the graph, so a graph that names a file is refused before a runtime sees it.
 #
-# A graph may name files of its own choice from which a runtime reads tensors (`data_location: EXTERNAL`). Runtimes before 1.24 follow
-# such a name out of the folder. A bundle holds all its weights in the graph, so a graph that names a file is refused before a runtime
-# sees it.
-#
-# The file is protobuf. Only the messages that can hold a tensor are entered, by their field numbers in onnx.proto; all else is skipped
-# by its length. Counts, depth and lengths are bounded.
+# The file is protobuf, read here without its library. Only the messages that can hold a tensor are entered, by their field numbers in
+# onnx.proto; all else is skipped by its length. Counts, depth and lengths are bounded.
 
 _MOST_FIELDS = 4_000_000
 _DEEPEST = 64
@@ -112,7 +107,7 @@ def _external(content: mmap.mmap) -> str | None:
             tag, place = _varint(content, place, end)
             field, wire = tag >> 3, tag & 7
             if tag >= 1 << 32 or field == 0:
-                raise ValueError("a field has no number that can be")
+                raise ValueError("the number of a field is out of range")
             start = place
             if wire == _VARINT:
                 value, place = _varint(content, place, end)

@@ -18,8 +18,7 @@ from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.students.encoder import need_torch
 from smidgen.text import tagging
-from smidgen.text.tagging import bioes_tags, tag_count
-from smidgen.text.word_features import LONGEST_NAME, features, name_of
+from smidgen.text.tagging import LONGEST_NAME, bioes_tags, features, name_of, tag_count
 
 _FILES = ("features.json", "lexical.safetensors")
 

@@ -20,8 +20,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.students.encoder_training.bert import NEGATIVE
 from smidgen.students.tagger_training import chain_loss
 from smidgen.text import tagging
-from smidgen.text.tagging import MOST_CHARACTERS, TagChain, allowed_transitions
-from smidgen.text.word_features import features
+from smidgen.text.tagging import MOST_CHARACTERS, TagChain, allowed_transitions, features
 
 Numbered = tuple[list[list[int]], NDArray[np.int64]]
 """A text: the feature numbers of each word, and its tags."""

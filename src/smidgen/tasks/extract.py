@@ -11,16 +11,15 @@ import numpy as np
 
 from smidgen.core.errors import DataError
 from smidgen.core.forms import FieldForm, Form, SpanForm
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Raw, Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, extraction_metrics
-from smidgen.stats.extraction_metrics import Likely
+from smidgen.stats.extraction_metrics import Likely, lookup_spans
 from smidgen.tasks import teacher_answers
 from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, parsed
-from smidgen.text import lookup_baseline
 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
@@ -214,7 +213,7 @@ class Extract(Task):
 
     def by_heart(self, rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
         """The spans of other rows, looked up."""
-        return lookup_baseline.lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
+        return lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
 def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:

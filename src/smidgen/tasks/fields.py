@@ -13,17 +13,17 @@ import numpy as np
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import FieldForm
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Raw, Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
 from smidgen.stats import calibration, extraction_metrics, field_values
+from smidgen.stats.extraction_metrics import lookup_fields
 from smidgen.tasks import field_filling, field_schema, field_tagging, teacher_answers
 from smidgen.tasks.field_filling import FieldFiller
 from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_values import FieldValues, written
-from smidgen.text import lookup_baseline
 
 MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
@@ -220,7 +220,7 @@ class ExtractFields(Task):
 
     def by_heart(self, rows: Sequence[Row], form: FieldForm) -> list[dict[str, Any]]:
         """The commonest value of each field."""
-        return lookup_baseline.lookup_fields([row.output for row in rows])
+        return lookup_fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:

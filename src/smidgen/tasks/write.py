@@ -11,8 +11,8 @@ import numpy as np
 
 from smidgen.core.errors import DataError
 from smidgen.core.forms import TextForm
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Raw, Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting

@@ -13,10 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-# Reads texts that are nothing but attributes: `name[Aromi], area[riverside]`, `colour: oak; size: 45 cm`, or a JSON object.
-#
-# Strict: either the whole text is of one of these forms, or it has no attributes. A sentence with a colon in it is prose.
-
 Attributes: TypeAlias = list[tuple[str, str]]
 """(key, value) in the order of the text. A key that stands there twice, or holds a JSON list, comes once for each value."""
 
@@ -97,10 +93,8 @@ def _leaves(value: Any, key: str) -> Attributes:
     return [(key, words)] if words and len(words) <= _LONGEST_VALUE else []
 
 
-# Values that texts repeat letter for letter, and known ones that stand in for them.
-#
 # A small model copies a name that it never saw badly: it writes "turn" where the input says "tavern". Shown a value that it knows in
-# that place, it writes as it was taught, and the value of the input is put back into what it wrote.
+# that place, it writes as it was taught, and the input's value is put back into what it wrote.
 
 _COPIED = 0.8
 """A key is copied where so large a share of its values stand in the answers as they are."""
@@ -139,8 +133,8 @@ class SubstitutedInput:
     _source: str
 
     def back(self, answer: str) -> str | None:
-        """What was written for `text`, with the input's own values again; None where words of a stand-in are left, for they say what the
-        input does not."""
+        """The text written for `text`, with the input's own values put back; None where words of a placeholder are left, which the input
+        does not say."""
         answer = replace_values(answer, self.values, re.IGNORECASE)
         there, given = set(_CONTENT.findall(answer.lower())), set(_CONTENT.findall(self._source.lower()))
         strange = {word for known in self.values for word in _CONTENT.findall(known.lower())} - given

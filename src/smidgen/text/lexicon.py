@@ -1,4 +1,4 @@
-"""Which words state which attribute, and so what a text states of its input, leaves out or makes up.
+"""A lexicon of the words that state each attribute: it tells what a text states of its input, leaves out or makes up.
 
 A lexicon is learnt from pairs of attributes and texts (`lexicon_learning.py`). A value of many, such as a name, is stated by its own
 words, give or take a typing error. A value of few, such as a price range or a yes or no, is stated in many ways, which are learnt.
@@ -37,7 +37,7 @@ state it even where the input lacks it."""
 
 @dataclass(frozen=True, slots=True)
 class StatedFacts:
-    """What a text makes of its input's attributes.
+    """A text compared with its input's attributes.
 
     Attributes:
         covered: attributes that the text states.
@@ -52,7 +52,7 @@ class StatedFacts:
 
 @dataclass(frozen=True, slots=True)
 class LexiconKey:
-    """What is known of the attributes of one key.
+    """The lexicon's entry for the attributes of one key.
 
     Attributes:
         open: values are names and the like: of many, and stated in their own words.
@@ -119,7 +119,7 @@ class Lexicon:
         }
 
     def check(self, source: str, text: str) -> StatedFacts:
-        """What a text states of its input. Keys that no training text had, or that training texts mostly left out, are passed over."""
+        """Compare a text with its input. Keys that no training text had, or that training texts mostly left out, are passed over."""
         return self.compare(attributes(source), read_words(text))
 
     def compare(self, given: Sequence[Fact], text: WordSequence) -> StatedFacts:

@@ -26,8 +26,6 @@ from smidgen.text.words import (
     word_runs,
 )
 
-# Which runs of words go with which facts: counts over texts, G², and choosing a few runs that cover a fact.
-
 FEWEST_TEXTS = 4  # texts that a run must stand in
 _SUREST = 20.0  # the least G²: with some ten thousand runs to choose from, less is found by chance
 _SURE_OF_GROUPS = 10.0  # the least G² where texts of one input count once
@@ -173,11 +171,8 @@ def g2(inside: Any, outside: Any, all_inside: int, all_outside: int) -> NDArray[
     return score
 
 
-# Learns a lexicon from pairs of attributes and texts, and tries it on texts that it was not learnt from.
-#
 # Every value's own words are taken first. What they leave unexplained is explained by runs of words, chosen one after another by G²
-# against the texts whose input lacks the value. How reliable each key is, is measured on texts kept apart, before the lexicon is learnt
-# from all.
+# against the texts whose input lacks the value. How reliable each key is, is measured on texts kept apart; then all are learnt from.
 
 _MOST_LETTERS = 2_000_000
 _FEWEST_PAIRS = 8
@@ -342,7 +337,7 @@ def _also(table: AssociationTable, met: Counts, has: Mask, left: Mask, without: 
 
 
 def _opposites(found: Sequence[LexiconPhrase], key: LexiconKey, table: AssociationTable, able: Mapping[str, Mask]) -> list[LexiconPhrase]:
-    """What means yes means no where it is denied, and the other way round, unless the texts tell otherwise."""
+    """Swap yes and no in denied phrases, unless the texts tell otherwise."""
     known = {entry.run for entry in found}
     made = []
     for entry in found:

@@ -10,11 +10,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# Texts that are nearly the same: MinHash (Broder 1997) with banding, then the exact similarity of each candidate pair.
-#
-# Two texts are near-duplicates when their sets of five-character shingles, after folding case, punctuation and spaces, have a Jaccard
-# similarity of at least `SIMILAR`. All of it is numpy on whole columns of text: 10,000 short texts take well under a second.
-
 SIMILAR = 0.8
 _SHINGLE = 5
 _HASHES = 64
@@ -164,9 +159,6 @@ def _root(parent: list[int], place: int) -> int:
         parent[place] = parent[parent[place]]
         place = parent[place]
     return place
-
-
-# Rows that would leak: new texts that are, or nearly are, texts that a model will be judged on, or that are there already.
 
 
 def near_any_of(texts: Sequence[str], apart: Sequence[str]) -> set[int]:

@@ -64,7 +64,7 @@ def either_way(words: str) -> bool:
 
 
 def mark(words: str) -> str | None:
-    """What the first number in some words has before its decimals, `.` or `,`, where its digits tell that; None where they do not."""
+    """The decimal mark of the first number in some words, `.` or `,`; None where its digits do not tell."""
     digits = _DIGITS.search(words)
     worded = next(iter(_worded(words)), None)
     return None if digits is None or (worded is not None and worded[0] < digits.start()) else _told(_bare(digits.group()))
@@ -83,7 +83,7 @@ def _bare(digits: str) -> str:
 
 
 def _told(digits: str) -> str | None:
-    """What stands before the decimals of a bare number, as far as its digits tell."""
+    """The decimal mark of a bare number, as far as its digits tell."""
     marks = [letter for letter in digits if letter in ".,"]
     if len(set(marks)) == 2:
         return marks[-1]

@@ -1,22 +1,20 @@
-"""What a program's prompts have in common: the frame around a text that changes, and the words without dates, numbers and ids."""
+"""Patterns of a program's prompts: the frame around a text that changes, and the words without dates, numbers and ids."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from smidgen.core.placeholders import PLACEHOLDER
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PLACEHOLDER, PromptFrame
 from smidgen.text.dates import month_names
 
-# Finding frames: the words that stay in many texts while the rest of them changes.
-#
-# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Texts that
-# share `REACH` characters of either, twenty different ones at least, are looked at together: people's own words do not begin so alike.
-# What all of such a group share is their frame; where nearly all of them go on, or end, in one of very few ways, these are frames of
-# their own.
+# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Twenty or more
+# different texts that share `REACH` characters of either are looked at together: people's own words do not begin so alike. What all of a
+# group share is their frame; where nearly all of them go on, or end, in one of very few ways, these are frames of their own.
 
 REACH = 48
 LEAST = 20
@@ -97,13 +95,13 @@ def _few_ways(groups: list[list[int]], total: int) -> bool:
 
 
 def _end(turned: _Texts, places: Sequence[int]) -> str:
-    """What these texts, which are given from their ends on, end with."""
+    """The common end of these texts, which are given reversed."""
     shared = _cut(_shared([turned[place] for place in places]))[::-1]
     return shared if len(shared.strip()) >= _LEAST_END else ""
 
 
 def _shared(texts: Sequence[str]) -> str:
-    """What all of these begin with: what the first and the last of them do, by the alphabet."""
+    """The common beginning of these texts: that of the first and the last in the order of the alphabet."""
     first, last = min(texts), max(texts)
     return first[: next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
 
@@ -114,13 +112,8 @@ def _cut(shared: str) -> str:
     return shared[: last + 1]
 
 
-# Words that a program sends again and again, without what varies in them: dates, times, numbers, ids, and what stands for personal
-# data.
-#
-# Two prompts that differ in these alone are one prompt. What is left over says nothing to a reader: it is there to be compared.
-
 _MARK = "0"
-"""What stands for whatever varies. A number, so that whoever reads the words for names still reads a sentence."""
+"""The sign for whatever varies. A number, so that whoever reads the words for names still reads a sentence."""
 _WEEKDAYS = (
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
     *("mon", "tue", "tues", "wed", "thu", "thur", "thurs", "fri", "sat", "sun"),
@@ -142,7 +135,7 @@ _RUN = re.compile(r"0(?:[\s.,:;/+–-]*0)+")
 
 
 def without_variables(text: str) -> str:
-    """What stays of a text, with one sign in the place of each thing that varies."""
+    """The text with one sign in the place of each thing that varies."""
     text = _NUMBERED.sub(_MARK, PLACEHOLDER.sub(_MARK, text))
     text = _HALF.sub("", _CAPITAL.sub(_day, text))
     return _RUN.sub(_MARK, _BESIDE.sub(_day_beside, text))
@@ -155,3 +148,63 @@ def _day(match: re.Match[str]) -> str:
 def _day_beside(match: re.Match[str]) -> str:
     word = match[0].strip(" .,\t\n").removeprefix("de ").removeprefix("of ")
     return f" {_MARK} " if word.casefold() in _DAYS else match[0]
+
+
+_VARIES = "varies"
+"""No template begins with this."""
+_PARTS = 3
+
+
+def prompt_kind(template: str, masked: Callable[[str], str] = lambda words: words) -> str:
+    """The part of a template that stays (`server/traffic/exchange.py` makes templates): itself where nothing in it varies.
+
+    Args:
+        template: as JSON: the path, the words to the system as JSON, the rest.
+        masked: takes what is personal out of some words, in which nothing else varies any more.
+    """
+    read = _read(template)
+    if read is None:
+        return template
+    path, words, rest = read
+    stays = _changed(words, lambda text: without_variables(masked(without_variables(text))))
+    return template if stays == words else json.dumps([_VARIES, path, stays, rest], ensure_ascii=False, sort_keys=True)
+
+
+def masked_pieces(template: str) -> Iterator[str]:
+    """The words to the system that `kind` has masked, piece by piece."""
+    read = _read(template)
+    yield from map(without_variables, _texts(read[1]) if read is not None else ())
+
+
+def _read(template: str) -> tuple[Any, Any, Any] | None:
+    """The path, the words to the system and the rest; None for what has no such words, or is no template."""
+    try:
+        found = json.loads(template) if template[:1] == "[" else None
+        if not isinstance(found, list) or len(found) != _PARTS or not isinstance(found[1], str) or not found[1]:
+            return None
+        return found[0], json.loads(found[1]), found[2]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if name != "type":
+                yield from _texts(one)
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The words with each of their texts changed; names of fields and kinds of parts stay as they are."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_changed(one, change) for one in value]
+    if isinstance(value, dict):
+        return {name: one if name == "type" else _changed(one, change) for name, one in value.items()}
+    return value

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# ROUGE (Lin 2004): how much of a text's wording is that of a reference, as F1 of words, of word pairs, and of common subsequences.
-#
 # The numbers are those of Google's `rouge_score` package without stemming, to the last bit, for all texts whose letters and digits are
 # ASCII. That package drops every other letter, so that a Greek text has no words at all; here a word is a run of letters and digits of
 # any script, and a script that writes no spaces between words (Chinese, Japanese, Thai, ...) counts each character as a word.
@@ -150,8 +148,6 @@ def _summary(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]]) -> 
     return _f1(hits, totals[0], totals[1])
 
 
-# chrF (Popović 2015): how alike two texts are in runs of one to six characters, where recall counts twice as much as precision.
-#
 # It needs no idea of what a word is, so it is fair to languages that join words. The numbers are those of sacrebleu's sentence chrF at
 # its defaults, on 0..1 where sacrebleu has 0..100: case counts, white space does not.
 
@@ -188,8 +184,6 @@ def _chrf_score(ours: Sequence[Counter[str]], theirs: Sequence[Counter[str]]) ->
     precision, recall = precision / lengths, recall / lengths
     return (1 + _BETA**2) * precision * recall / (_BETA**2 * precision + recall)
 
-
-# What the metrics of written texts are called, and what they count: for all that show them.
 
 METRIC_NAMES = {
     "rougeL": ("ROUGE-L", "words in common with the closest wanted text, in the same order"),

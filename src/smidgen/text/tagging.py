@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-# Spans as tags, one a unit of text (a word, mostly), and how likely each span is under a chain of tags (Lafferty et al. 2001).
-#
-# Tags are those of BIOES: tag 0 is outside; kind k has four, `1 + 4k` where a span of several units begins, then inside, its end, and a
-# span of a single unit. A span is one path through the tags, so its probability is exact: what the paths before it and after it weigh.
+from collections.abc import Collection, Mapping
 
 Floats = NDArray[np.float64]
 
@@ -99,8 +96,8 @@ class TagChain:
         return sorted(found)
 
     def _passes(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        """What the paths up to each tag weigh, and those after it, each scaled so that their product is the tag's probability; and the
-        scale of each unit."""
+        """The weights of the paths up to each tag, and of those after it, each scaled so that their product is the tag's probability; and
+        the scale of each unit."""
         units = len(weights)
         before, after, scales = np.empty_like(weights), np.empty_like(weights), np.empty(units)
         step = self._opens
@@ -132,19 +129,15 @@ class TagChain:
         return found
 
 
-# What a tagger reads of a text: its units (words, mostly), their shapes, the pieces of a tokenizer that each is made of, and windows.
-#
-# Students and engines share it, so that a text is read the same in training and in use.
-
 LEVELS = {
     "words": re.compile(r"[^\W_]+|[^\w\s]|_"),
     "runs": re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_"),
     "characters": re.compile(r"\S"),
 }
-"""What a unit is, coarsest first: a run of letters and digits, or any other sign; letters and digits apart; every character."""
+"""The levels of units, coarsest first: a run of letters and digits, or any other sign; letters and digits apart; every character."""
 
 SHAPES = 8
-"""How many shapes a unit may have: see `shape`."""
+"""The number of shapes that a unit may have: see `word_shape`."""
 
 _TORN = 0.005
 """A level is too coarse where more than this share of the spans begin or end within a unit."""
@@ -268,8 +261,6 @@ def pool_pieces(scores: NDArray[np.float32], pieces: NDArray[np.int64]) -> NDArr
     return mean
 
 
-# Texts as a tagger reads them: cut into windows, each a list of token numbers between special tokens; and spans out of what it answers.
-
 MOST_CHARACTERS = 100_000
 """Characters of a text that are read."""
 
@@ -341,7 +332,7 @@ class TaggerReader:
     def raw(
         self, readings: Sequence[TaggerInput], scores: Sequence[Sequence[NDArray[np.float32]]], chain: TagChain, choices: Sequence[int] = ()
     ) -> dict[str, list[Any]]:
-        """What a tagger says of texts: `spans`, and `choices` where there are some; `choices` are how many values each has.
+        """A tagger's raw outputs as `spans`, and `choices` where there are some; `choices` are how many values each has.
 
         `scores` are as for `spans`, for each text; behind the tags stand the log weights of the choices' values.
         """
@@ -352,7 +343,7 @@ class TaggerReader:
         return found
 
     def spans(self, reading: TaggerInput, scores: Sequence[NDArray[np.float32]], chain: TagChain) -> list[list[float]]:
-        """What may be spans of a text, each its first character, one past the last, the number of its kind, and its probability.
+        """The possible spans of a text, each its first character, one past the last, the number of its kind, and its probability.
 
         `scores` holds for each window, in their order, log weights (tokens, tags) of the tags, special tokens included.
         """
@@ -362,3 +353,74 @@ class TaggerReader:
         own = [table[skip + w.own - w.start : skip + w.own_end - w.start] for w, table in zip(self.windows(reading), scores, strict=True)]
         found = chain.spans(pool_pieces(np.concatenate(own), reading.pieces))
         return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in found]
+
+
+LONGEST_NAME = 8
+"""Words of the longest name that is looked up."""
+
+_AROUND = (-2, -1, 1, 2)
+_EDGE = "\N{SYMBOL FOR NULL}"
+
+
+def name_of(words: Sequence[str]) -> str:
+    """Words as they are looked up: small letters, a space between."""
+    return " ".join(words).lower()
+
+
+def features(words: Sequence[str], names: Mapping[str, int], hidden: Collection[str] = ()) -> list[list[str]]:
+    """The features of each word, each a text whose first characters say what it is of.
+
+    Args:
+        words: the units of a text, in order.
+        names: known names, as `name_of` gives them, with the number of their kind.
+        hidden: names that are taken as unknown: those that only the text itself has, where it is one to learn from.
+    """
+    small = [word.lower() for word in words]
+    written = [_pattern(word) for word in words]
+    listed = _listed(small, names, hidden)
+    found = []
+    for place, word in enumerate(small):
+        own = ["bias", f"w={word}", f"p={written[place]}", f"s={word_shape(words[place])}"]
+        own += [f"a{size}={word[:size]}" for size in range(1, 5) if len(word) > size]
+        own += [f"z{size}={word[-size:]}" for size in range(1, 6) if len(word) > size]
+        for step in _AROUND:
+            near = place + step
+            inside = 0 <= near < len(words)
+            own.append(f"w{step}={small[near] if inside else _EDGE}")
+            if abs(step) == 1:
+                own.append(f"p{step}={written[near] if inside else _EDGE}")
+                own.append(f"z{step}={small[near][-3:] if inside else _EDGE}")
+        if place:
+            own.append(f"ww-1={small[place - 1]} {word}")
+        if place + 1 < len(words):
+            own.append(f"ww+1={word} {small[place + 1]}")
+        found.append([*own, *listed[place]])
+    return found
+
+
+def _pattern(word: str) -> str:
+    """The kinds of sign in a word, repeats left out: `Aa0-` of `Word12-`; words of several digits say how many, up to eight."""
+    signs = ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word]
+    short = "".join(sign for place, sign in enumerate(signs) if place == 0 or sign != signs[place - 1])
+    return f"{short}{min(8, len(word))}" if short == "0" else short
+
+
+def _listed(small: Sequence[str], names: Mapping[str, int], hidden: Collection[str]) -> list[list[str]]:
+    """For each word whether it begins, goes on with or ends a known name; the longest names first, no two overlapping."""
+    found: list[list[str]] = [[] for _ in small]
+    place = 0
+    while place < len(small):
+        size = LONGEST_NAME + 1 if names else 0
+        kind: int | None = None
+        while kind is None and size > 0:
+            size -= 1
+            words = " ".join(small[place : place + size])
+            kind = names.get(words) if size and place + size <= len(small) and words not in hidden else None
+        if kind is None:
+            place += 1
+            continue
+        parts = ["one"] if size == 1 else ["first", *["inside"] * (size - 2), "last"]
+        for at, part in enumerate(parts):
+            found[place + at].append(f"n={part} {kind}")
+        place += size
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-# Texts as the words that facts are stated in: folded, with what is negated marked, and the runs of words in them.
+from smidgen.core.errors import MissingExtra
 
 Words: TypeAlias = tuple[str, ...]
 
@@ -160,8 +161,6 @@ def _near(word: str, other: str) -> bool:
     return difflib.SequenceMatcher(None, word, other, autojunk=False).ratio() >= _SIMILAR
 
 
-# The name of a field as words: `cardCode`, `card_code`, `card-code` and `CARDCode` say what `card code` does.
-
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
 """Where a name has its next word."""
 _MOST_CHARACTERS = 30
@@ -171,3 +170,35 @@ _MOST_CHARACTERS = 30
 def field_words(*names: str) -> str:
     """The words of names, the outermost field's first, with blanks between them."""
     return " ".join(filter(None, (_WORD_BOUNDARY.sub(" ", name[-_MOST_CHARACTERS:]).strip() for name in names)))
+
+
+READ = 2000
+"""Characters of a text that are read."""
+_SHORTEST = 15
+"""Characters; under this a language can hardly be told."""
+_SURE = 0.5
+
+
+def languages(texts: Iterable[str]) -> list[str | None]:
+    """The language of each text, as its ISO 639-1 code; None for one that is too short to tell, or where the identifier is less sure than
+    not.
+
+    Raises MissingExtra where the identifier is not installed.
+    """
+    identifier = _identifier()
+    found: list[str | None] = []
+    for text in texts:
+        read = text[:READ]
+        language, sure = identifier.classify(read) if len(read) >= _SHORTEST or not read.isascii() else ("", 0.0)
+        found.append(str(language) if sure >= _SURE else None)
+    return found
+
+
+@functools.cache
+def _identifier() -> Any:
+    """The identifier with its model, 5 MB, loaded once."""
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise MissingExtra("py3langid", "train") from error
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -20,7 +20,7 @@ _FURTHEST = 600
 
 @dataclass(frozen=True, slots=True)
 class CostCase:
-    """What is asked.
+    """The question.
 
     Attributes:
         requests: requests in the first month.
@@ -46,7 +46,7 @@ class CostCase:
 
     @property
     def machine_usd(self) -> float:
-        """What one machine costs a month."""
+        """The cost of one machine a month, in dollars."""
         return self.machine_usd_per_hour * HOURS_A_MONTH
 
     @property
@@ -57,7 +57,7 @@ class CostCase:
 
 @dataclass(frozen=True, slots=True)
 class MonthlyCost:
-    """What a month costs in each way; building is not in it. `machines` serve in the second and the third."""
+    """A month's cost in each way; building is not in it. `machines` serve in the second and the third."""
 
     number: int
     requests: float
@@ -69,7 +69,7 @@ class MonthlyCost:
 
 @dataclass(frozen=True, slots=True)
 class PaybackOutcome:
-    """What one way comes to.
+    """The total of one way.
 
     Attributes:
         total_usd: over the months, building included.
@@ -171,9 +171,6 @@ def cheaper_from(machine_usd: float, gain: float, capacity: float) -> int | None
     return least if least <= capacity else None
 
 
-# A break-even in words: whether an own model pays back, when, and what it saves; or why it never does.
-
-
 def payback_answer(model: str, months: int, outcome: PaybackOutcome, sent_on: float = 0.0) -> str:
     """One sentence on one way, whole: "Pays back in month 3: over 12 months $1,240 less than Claude Haiku 5.5."
 
@@ -190,7 +187,7 @@ def payback_answer(model: str, months: int, outcome: PaybackOutcome, sent_on: fl
 
 
 def payback_brief(months: int, outcome: PaybackOutcome) -> str:
-    """The same as a cell of a table."""
+    """The payback as a cell of a table."""
     month = outcome.payback_month
     return "never" if month is None else f"month {month}" if month <= months else f"month {month} (later)"
 

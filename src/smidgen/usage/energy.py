@@ -72,7 +72,7 @@ def rapl_counters() -> list[Path]:
 
 
 def read_joules(counter: Path) -> float | None:
-    """What a counter says, in joules; None where it cannot be read."""
+    """Read a counter, in joules; None where it cannot be read."""
     try:
         return int((counter / "energy_uj").read_text(encoding="ascii")) / 1e6
     except (OSError, ValueError):
@@ -90,8 +90,6 @@ def _range(counter: Path) -> float:
     except (OSError, ValueError):
         return 0.0
 
-
-# What this process and those that work for it took of the machine: processor time, and the energy that goes with it.
 
 MEASURED = "rapl: the package's energy, by these processes' share of all busy processor time"
 ESTIMATED = f"estimate: {WATTS_PER_BUSY_CORE:g} W a busy core"
@@ -159,7 +157,7 @@ class Consumption:
         self._before = now
 
     def take(self) -> Consumed:
-        """What was noted since the last time."""
+        """Take what was noted since the last time."""
         taken, self._since = self._since, Consumed()
         return taken
 

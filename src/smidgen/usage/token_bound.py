@@ -17,7 +17,7 @@ _LIMITS = {
     b"/completions": ("max_tokens",),
     b"/responses": ("max_output_tokens",),
 }
-"""What bounds an answer, by path. What a path does not know bounds nothing there, whatever it says."""
+"""The fields that bound an answer, by path. A field that a path does not know bounds nothing there."""
 _ELSEWHERE = frozenset(
     {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
 )
@@ -35,7 +35,7 @@ _PRICED: dict[str, tuple[Any, ...]] = {
 """Fields that change the price, with the values that do not."""
 _MOST_CHOICES, _SHOWN = 128, 60
 _MOST_TOKENS = 10**12
-"""What costs more than any budget has, and can still be counted."""
+"""More tokens than any budget pays for, that can still be counted."""
 _SHARED = frozenset(
     (
         *("model", "stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier", "seed", "background"),
@@ -106,7 +106,7 @@ def token_bound(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) ->
 
 
 def _unseen(value: Any, depth: int = 0) -> Iterator[str]:
-    """What a request has the model read that does not stand in it as text, or has it do beside writing."""
+    """The part of a request that the model reads though it is not text in it, or that has it do more than write."""
     if depth > 40:
         yield "it is nested too deeply"
     elif isinstance(value, Mapping):

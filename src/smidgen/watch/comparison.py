@@ -24,8 +24,6 @@ from smidgen.stats.drift_statistics import (
     WordDrift,
 )
 
-# Distinct texts of two stretches of traffic, column by column.
-
 
 @dataclass(frozen=True)
 class TrafficSample:
@@ -50,44 +48,40 @@ class TrafficSample:
     untested: Mapping[str, str] = field(default_factory=dict)
 
 
-# Texts as drift sees them: which count as the same text, and which words they have.
-
-_STAND_IN = re.compile(r"\[([A-Z][A-Z_]*)_\d+\]")
-"""What redaction puts in the place of personal data: `[PERSON_1]`."""
+_PLACEHOLDER = re.compile(r"\[([A-Z][A-Z_]*)_\d+\]")
+"""A placeholder of redaction: `[PERSON_1]`."""
 _DIGITS = re.compile(r"\d+")
 _BREAKS = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")
 
 
-def name(text: Text) -> str:
-    """What a text is called: texts that differ in case, punctuation, numbers or the number of a stand-in are one text. `Where is 4711?` and
+def normalised(text: Text) -> str:
+    """The text folded: texts that differ in case, punctuation, numbers or the number of a placeholder become one. `Where is 4711?` and
     `where is 42` are asked by the same program."""
-    plain = unicodedata.normalize("NFKC", _STAND_IN.sub(r" \1 ", joined(text))).casefold()
+    plain = unicodedata.normalize("NFKC", _PLACEHOLDER.sub(r" \1 ", joined(text))).casefold()
     return _BREAKS.sub(" ", _DIGITS.sub("0", plain)).strip()
 
 
 def words(text: Text) -> set[str]:
-    """Its words of two letters and more, folded; no numbers, and no stand-ins."""
-    return set(_WORD.findall(unicodedata.normalize("NFKC", without_stand_ins(text)).casefold()))
+    """Its words of two letters and more, folded; no numbers, and no placeholders."""
+    return set(_WORD.findall(unicodedata.normalize("NFKC", without_placeholders(text)).casefold()))
 
 
-def without_stand_ins(text: Text) -> str:
+def without_placeholders(text: Text) -> str:
     """The text without them: they are in no language."""
-    return _STAND_IN.sub(" ", joined(text))
+    return _PLACEHOLDER.sub(" ", joined(text))
 
-
-# Views.
 
 EXAMPLES = 5
 _LONGEST_EXAMPLE = 200
 _MOST_WORDS = 10
 UNKNOWN = "?"
-"""How a language is called that cannot be told."""
+"""The name for a language that cannot be told."""
 
 
 @dataclass(frozen=True)
 class ShiftSeen:
-    """What was seen: a sentence without a full stop, and examples of it. `numbers` are JSON-ready."""
+    """A shift that was seen: a sentence without a full stop, and examples of it. `numbers` are JSON-ready."""
 
     says: str
     examples: tuple[str, ...]

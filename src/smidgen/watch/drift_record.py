@@ -58,7 +58,7 @@ class DriftRecord(BaseModel):
 
     @property
     def moved(self) -> list[str]:
-        """What had moved then."""
+        """The views that had moved then."""
         moved = (self.last or {}).get("moved")
         return [str(what) for what in moved] if isinstance(moved, list) else []
 
@@ -94,7 +94,7 @@ def place(bundle_id: str, name: str) -> Path:
 
 
 def read(bundle_id: str, name: str) -> DriftRecord:
-    """What is remembered; a new record where there is none. Raises OSError or ValueError for one that cannot be read."""
+    """Read the record; a new one where there is none. Raises OSError or ValueError for one that cannot be read."""
     try:
         with place(bundle_id, name).open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)

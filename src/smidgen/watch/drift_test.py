@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smidgen.stats.alpha_spending import slow_level_of_look
-from smidgen.stats.drift_statistics import TextPresence
-from smidgen.stats.permutation_tests import PermutationResult, holm, permutation_test
+from smidgen.stats.drift_statistics import PermutationResult, TextPresence, holm, permutation_test
+from smidgen.stats.risk_bounds import slow_level_of_look
 from smidgen.watch.comparison import TrafficSample, views
 
 LEVEL = 0.05
@@ -27,7 +26,7 @@ _FEWEST_DRAWN, _MOST_DRAWN = 999, 1_000_000
 
 @dataclass(frozen=True)
 class ViewResult:
-    """What came of one test.
+    """The result of one test.
 
     Attributes:
         what: `meaning`, `subjects`, `labels`, `scores`, `length`, `language` or `words`.
@@ -51,7 +50,7 @@ class ViewResult:
 
 @dataclass(frozen=True)
 class DriftVerdict:
-    """What came of one look: `spent` is what of `level` it was tested at, `least` the smallest size of an alarm."""
+    """The verdict of one look: `spent` is the part of `level` that it was tested at, `least` the smallest size of an alarm."""
 
     tests: tuple[ViewResult, ...]
     untested: Mapping[str, str]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import TeacherError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.rows import Row
 from smidgen.data import row_selection
 from smidgen.data.label_errors import review_labels
@@ -20,7 +20,7 @@ from smidgen.data.teacher.prompts import bag_of_words
 from smidgen.data.teacher.questions import NoAnswerReason, TeacherAnswer
 from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
 from smidgen.text import near_duplicates
-from smidgen.usage.run_budget import TokenCount
+from smidgen.usage.budgets import TokenCount
 
 
 def hear(text: str) -> str:

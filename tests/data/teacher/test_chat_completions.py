@@ -15,7 +15,7 @@ from smidgen.core.errors import TeacherError
 from smidgen.core.progress import Silent
 from smidgen.data.teacher.chat_completions import refused, without_reasoning
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
-from smidgen.usage.run_budget import RunBudget, TokenCount
+from smidgen.usage.budgets import RunBudget, TokenCount
 
 TOLD = {
     "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",

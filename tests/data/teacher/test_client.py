@@ -22,7 +22,7 @@ from smidgen.core.progress import Silent
 from smidgen.data.teacher import chat_completions
 from smidgen.data.teacher.client import LONGEST_AFTER
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
-from smidgen.usage.run_budget import RunBudget, TokenCount, TokenPrice
+from smidgen.usage.budgets import RunBudget, TokenCount, TokenPrice
 
 
 def questions(count: int, words: int = 5) -> list[TeacherQuestion]:

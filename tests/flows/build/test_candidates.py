@@ -10,9 +10,9 @@ import pytest
 from tests.build_steps import candidate
 
 from smidgen.core.errors import GateError, InputError
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import EngineSpec
 from smidgen.core.progress import Silent
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows.build import candidates, reporting, student_plan, training

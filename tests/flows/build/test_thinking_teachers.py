@@ -12,7 +12,7 @@ from tests.heard import Heard
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import TeacherError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.data.teacher import evaluation
 
 THOUGHT = "Let me see what this is about. " * 8

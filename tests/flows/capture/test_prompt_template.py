@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.flows.capture.test_redaction import Names, asked
 
-from smidgen.flows.capture import prompt_template
 from smidgen.flows.capture.redaction import CaptureRedactor
 from smidgen.server.traffic.exchange import template_of
+from smidgen.text.prompt_patterns import prompt_kind
 
 CHAT = "/v1/chat/completions"
 
@@ -21,11 +21,9 @@ def template(system: Any, **more: Any) -> str:
 
 def test_prompts_that_differ_in_what_varies_are_of_one_kind() -> None:
     one, two = (template(f"Sort the mail.\nMonday, 2 March 2026, customer {number}.") for number in (1, 22))
-    assert one != two and prompt_template.prompt_kind(one) == prompt_template.prompt_kind(two) != one
-    assert prompt_template.prompt_kind(template([{"type": "text", "text": "on 5 May"}])) == prompt_template.prompt_kind(
-        template([{"type": "text", "text": "on 6 May"}])
-    )
-    assert prompt_template.prompt_kind(template("Sort it.")) != prompt_template.prompt_kind(template("Name it."))
+    assert one != two and prompt_kind(one) == prompt_kind(two) != one
+    assert prompt_kind(template([{"type": "text", "text": "on 5 May"}])) == prompt_kind(template([{"type": "text", "text": "on 6 May"}]))
+    assert prompt_kind(template("Sort it.")) != prompt_kind(template("Name it."))
 
 
 def test_where_nothing_varies_the_kind_is_the_template() -> None:
@@ -36,14 +34,14 @@ def test_where_nothing_varies_the_kind_is_the_template() -> None:
         "[]",
         "[1, 2, 3]",
     ):
-        assert prompt_template.prompt_kind(plain) == plain
+        assert prompt_kind(plain) == plain
     # Of what a client writes none is taken for what is left of another's.
-    assert prompt_template.prompt_kind(template("Sort 0.")) != prompt_template.prompt_kind(template("Sort 5.")) != template("Sort 0.")
+    assert prompt_kind(template("Sort 0.")) != prompt_kind(template("Sort 5.")) != template("Sort 0.")
 
 
 def test_the_form_of_the_answer_is_no_word() -> None:
     one, two = (template("Sort 5.", response_format={"maxLength": most}) for most in (30, 40))
-    assert prompt_template.prompt_kind(one) != prompt_template.prompt_kind(two)
+    assert prompt_kind(one) != prompt_kind(two)
 
 
 def test_a_prompt_with_a_customers_name_in_it_is_one_kind_and_is_read_once() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from smidgen.flows.embedding import embedder
-from smidgen.stats import permutation_tests
+from smidgen.stats import drift_statistics
 from smidgen.stats.drift_statistics import find_presence
-from smidgen.watch.comparison import TrafficSample, name
+from smidgen.watch.comparison import TrafficSample, normalised
 from smidgen.watch.drift_test import DriftVerdict, judged
 
 BANKING = Path(__file__).parents[4] / "shared" / "data" / "banking77" / "test.csv"
@@ -36,7 +36,7 @@ class Bank:
     def look(self, reference: list[int], recent: list[int], number: int) -> DriftVerdict:
         """Compare texts by their places."""
         chosen = [*reference, *recent]
-        names = [name(self.texts[place]) for place in chosen]
+        names = [normalised(self.texts[place]) for place in chosen]
         where = find_presence(names[: len(reference)], names[len(reference) :])
         assert where is not None
         places = [
@@ -69,7 +69,7 @@ def test_new_intents_are_seen_within_some_hundred_requests(bank: Bank) -> None:
 
 @needs_data
 def test_the_same_intents_are_no_alarm_in_twenty_looks(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permutation_tests, "BY_CHANCE", 40)  # sizes are a little less exact
+    monkeypatch.setattr(drift_statistics, "BY_CHANCE", 40)  # sizes are a little less exact
     known = np.flatnonzero(~bank.later)
     alarms = []
     for draw in range(20):

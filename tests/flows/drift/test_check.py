@@ -16,7 +16,7 @@ from tests.line_versions import add, line_of
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.flows.drift import check, sample, windows
+from smidgen.flows.drift import check, windows
 from smidgen.flows.drift.check import folder_of_name, is_look_due, look_for_drift
 from smidgen.flows.drift.settings import DriftSettings
 from smidgen.flows.learn import line_data
@@ -36,7 +36,7 @@ SMALL = DriftSettings(recent=100, reference=300)
 def without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
-    monkeypatch.setattr(sample, "embedder", lambda base, threads: drifting_traffic.vectors)
+    monkeypatch.setattr(check, "embedder", lambda base, threads: drifting_traffic.vectors)
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ def test_a_name_is_found_on_the_shelf(line: Line, certified_bundle: Path, tmp_pa
 
 
 def test_without_an_encoder_the_rest_is_tested(certified_bundle: Path, store: TrafficStore, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(sample, "embedder", lambda base, threads: None)
+    monkeypatch.setattr(check, "embedder", lambda base, threads: None)
     capture(store, range(400))
     found = look_for_drift(certified_bundle, SMALL)
     assert found.judgement is not None and "smidgen pull minilm" in found.judgement.untested["meaning"]

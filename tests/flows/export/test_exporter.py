@@ -25,12 +25,11 @@ from smidgen.compress.q8_0 import part as q8_0
 from smidgen.core.errors import InputError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Row
-from smidgen.engines.tokenizer import ModelTokenizer
+from smidgen.engines.model_files import ModelTokenizer
 from smidgen.flows.export import ollama, onnx_web
 from smidgen.flows.export.chat_template import fill_go_template, ollama_values
 from smidgen.flows.export.decoder import DecoderBundle
-from smidgen.flows.export.exporter import export, export_targets, is_taken, other_targets
-from smidgen.flows.export.target import ExportRefusal
+from smidgen.flows.export.exporter import ExportRefusal, export, is_taken, other_targets
 from smidgen.gguf import weights
 from smidgen.gguf.header import read_metadata
 from smidgen.parts import registry
@@ -113,8 +112,7 @@ def said(modelfile: str, instruction: str) -> str:
 
 
 def test_every_target_says_what_it_writes() -> None:
-    assert set(export_targets()) == {"ollama", "lmstudio", "hf", "onnx-web"}
-    assert all(export_targets().values()) and len(export_targets()) == 4
+    assert set(registry.names("flows.export")) == {"ollama", "lmstudio", "hf", "onnx-web"}
 
 
 def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> None:
@@ -445,8 +443,8 @@ def test_a_refusal_names_only_what_takes_the_bundle(bundle: Path, tiny_writer: P
     """Every student, task and target: what is refused is not sent to where it is refused again, and everything is sent somewhere."""
     refused, named = 0, set()
     for which, opened in kinds_of_bundle(bundle, tiny_writer).items():
-        accepted = [name for name in export_targets() if is_taken(opened, name)]
-        for name in export_targets():
+        accepted = [name for name in registry.names("flows.export") if is_taken(opened, name)]
+        for name in registry.names("flows.export"):
             if name in accepted:
                 continue
             refused += 1

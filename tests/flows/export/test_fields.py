@@ -17,7 +17,7 @@ from tests.forms import field_form
 
 from smidgen.core.rows import Row
 from smidgen.flows.export import onnx_web
-from smidgen.flows.export.target import ExportRefusal
+from smidgen.flows.export.exporter import ExportRefusal
 from smidgen.tasks import field_parsing
 from smidgen.tasks.extract import ExtractSettings
 from smidgen.tasks.fields import ExtractFields

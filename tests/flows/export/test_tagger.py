@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from smidgen.bases import lookup
-from smidgen.engines.tokenizer import load_tokenizer
+from smidgen.engines.model_files import load_tokenizer
 from smidgen.flows.export import onnx_web
 from smidgen.tasks.extract import part as extract
 from smidgen.text.tagging import TagChain, TaggerReader

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from smidgen.flows.jobs.answer_form import form_of_answers
+from smidgen.flows.jobs.discovery import form_of_answers
 
 LABELS = ["refund", "Refund.", '{"category": "parcel"}', "parcel", '"refund"', "parcel"] * 3
 FIELDS = [json.dumps({"order": number, "name": f"n{number}"}) for number in range(12)]

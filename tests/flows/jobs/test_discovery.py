@@ -14,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from smidgen.core.errors import InputError
-from smidgen.core.prompt_frame import PromptFrame
-from smidgen.flows.capture import prompt_template
+from smidgen.core.placeholders import PromptFrame
 from smidgen.flows.jobs import discovery
 from smidgen.flows.jobs import forecast as forecasting
 from smidgen.flows.jobs.discovery import FoundJob, find_job, find_jobs
@@ -26,6 +25,7 @@ from smidgen.parts.recipe import make
 from smidgen.store.line import Line
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import TrafficStore, opened
+from smidgen.text.prompt_patterns import prompt_kind
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LABELS = ("billing", "delivery", "returns")
@@ -163,7 +163,7 @@ def test_prompts_that_differ_in_a_date_or_a_name_are_one_job(filled: Filled, tmp
         text, label = said(600 + number)
         words = json.dumps([f"Sort it. Today is {number % 9} May, and the customer is [PERSON_{number}]."])
         template = json.dumps(["/v1/chat/completions", words, {}])
-        filled.add(text, label, words, template=template, kind=prompt_template.prompt_kind(template))
+        filled.add(text, label, words, template=template, kind=prompt_kind(template))
     jobs = find_jobs(filled.store, forecasts=False).jobs
     (job,) = [one for one in jobs if one.id not in {other.id for other in found}]
     assert (job.tally.requests, job.task, job.exact) == (40, "classify", "") and len(jobs) == len(found) + 1
@@ -182,7 +182,7 @@ def test_where_only_what_stays_is_a_number_a_request_tells_to_the_letter(filled:
     for number in range(40):
         words = json.dumps(["Sort it. Use 1 word."])
         template = json.dumps(["/v1/chat/completions", words, {}])
-        filled.add(*said(600 + number), words, template=template, kind=prompt_template.prompt_kind(template))
+        filled.add(*said(600 + number), words, template=template, kind=prompt_kind(template))
     (job,) = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.exact not in ("", one.template)]
     taken = discovery.job_for_line(job.id)
     assert taken.told and taken.letter == job.exact == filled.store.template(template) != taken.template
@@ -198,7 +198,7 @@ def test_what_an_older_smidgen_stored_joins_its_kind_when_the_prompt_comes_again
     line = Line(tmp_path / "line")
     line.begin("line")
     discovery.take_up_job(line, discovery.job_for_line(old.id), None)
-    filled.add(*said(700), words, template=template, kind=prompt_template.prompt_kind(template))
+    filled.add(*said(700), words, template=template, kind=prompt_kind(template))
     new = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.tally.requests == 31]
     assert len(new) == 1 and new[0].id != old.id and new[0].exact == old.template
     pointer = discovery.take_up_job(line, discovery.job_for_line(new[0].id), None)

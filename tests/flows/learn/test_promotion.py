@@ -13,9 +13,10 @@ import pytest
 from tests.certified_bundle import text
 from tests.line_versions import add, id_of, line_of, version
 
+from smidgen.bundles.open import find_bundle
 from smidgen.cli import main
 from smidgen.core.errors import BundleError, InputError
-from smidgen.flows import bundle_paths, evaluation, prediction
+from smidgen.flows import evaluation, prediction
 from smidgen.flows.certify import certification
 from smidgen.flows.export import exporter
 from smidgen.flows.learn import promotion
@@ -66,14 +67,14 @@ def test_killed_between_any_two_steps_the_line_serves_and_learns_on(tmp_path: Pa
     done = subprocess.run(command, env=os.environ, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     champion = new if step == "after" else ids[0]
-    assert bundle_paths.find_bundle(line.folder).bundle.id == champion == line.read().champion
+    assert find_bundle(line.folder).bundle.id == champion == line.read().champion
     if step == "after":
         assert papers.place(line.version(new)).is_file()
     promotion.sweep_line(line)
     assert line.versions() == sorted([champion, *([ids[0]] if step == "after" else [])], key=line.versions().index)
     assert not list(line.folder.glob(".work-*"))
     nextone = add(line, 2, champion)
-    assert bundle_paths.find_bundle(line.folder).bundle.id == nextone
+    assert find_bundle(line.folder).bundle.id == nextone
 
 
 def test_the_certificate_is_there_before_the_version_and_both_before_the_pointer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from pydantic import Field, StrictInt
 
 from smidgen.core.errors import DataError
 from smidgen.core.forms import Form, LabelForm, Temperature
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Raw, Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting

@@ -12,7 +12,7 @@ from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.wall_clock import WallClock
 from smidgen.store.spending_ledger import Reservation, SpendingLedger
-from smidgen.usage.daily_budget import DailyBudget
+from smidgen.usage.budgets import DailyBudget
 
 OLD = "2025-01-01"
 
@@ -20,7 +20,7 @@ OLD = "2025-01-01"
 def test_old_days_go_by_a_clock_that_is_believed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, run, days = [1e9], [0.0], ["2026-06-01"]
     monkeypatch.setattr("smidgen.server.gateway.budget_guard.WallClock", lambda: WallClock(lambda: now[0], lambda: run[0]))
-    monkeypatch.setattr("smidgen.usage.daily_budget.today", lambda: days[0])
+    monkeypatch.setattr("smidgen.usage.budgets.today", lambda: days[0])
     told: list[str] = []
     forget = SpendingLedger.forget
     monkeypatch.setattr(SpendingLedger, "forget", lambda self, day: told.append(day) or forget(self, day))

@@ -22,7 +22,7 @@ from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger
 from smidgen.store.spending_ledger import NANO, ScopeSpending
 from smidgen.usage import price_list
-from smidgen.usage.daily_budget import today
+from smidgen.usage.budgets import today
 
 CHAT = "/v1/chat/completions"
 PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=2.0)

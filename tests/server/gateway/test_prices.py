@@ -14,7 +14,7 @@ from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server.gateway.budget_guard import BudgetPlan, warn_of_old_prices
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, list_price, upstream_prices
 from smidgen.usage import price_list
-from smidgen.usage.daily_budget import DailyBudget
+from smidgen.usage.budgets import DailyBudget
 
 LUNA = UpstreamPrice("GPT-6 Luna", 0.1, 0.5, "2026-09-22")
 

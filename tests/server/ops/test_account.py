@@ -27,8 +27,8 @@ from smidgen.server.ops import usage_account
 from smidgen.store import spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.usage_records import UsageKey, UsageTotals
-from smidgen.usage import daily_budget
-from smidgen.usage.daily_budget import today
+from smidgen.usage import budgets
+from smidgen.usage.budgets import today
 
 SSE = {"Content-Type": "text/event-stream"}
 DONE = b"data: [DONE]\n\n"
@@ -251,7 +251,7 @@ def test_a_day_ends_at_midnight_utc(gateway: Any, model: Model, monkeypatch: pyt
     certify(model)
     days = iter(["2026-03-01", "2026-03-01", "2026-03-02"])
     clock = {"day": "2026-03-01"}
-    monkeypatch.setattr(daily_budget, "today", lambda now=None: clock["day"])
+    monkeypatch.setattr(budgets, "today", lambda now=None: clock["day"])
     with gateway() as server:
         for day in days:
             clock["day"] = day

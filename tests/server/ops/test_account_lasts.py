@@ -17,7 +17,7 @@ from tests.server.test_process import line, process
 from smidgen.flows.local_model import Model, load
 from smidgen.store import usage_records as accounts
 from smidgen.usage import energy
-from smidgen.usage.daily_budget import today
+from smidgen.usage.budgets import today
 from smidgen.usage.energy import WATTS_PER_BUSY_CORE, seconds_of
 
 

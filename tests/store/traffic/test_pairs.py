@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects import postgresql
 
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.core.replies import NOT_COMPARABLE
 from smidgen.store.traffic import pairs
 from smidgen.store.traffic.records import MOST_TEXT, AuditAnswer, Exchange, Feedback

@@ -6,8 +6,8 @@ import unicodedata
 from collections import Counter, defaultdict
 
 from smidgen.data.inspection import EXAMPLES, DataFinding, Survey
-from smidgen.text.languages import READ
-from smidgen.text.languages import languages as identified
+from smidgen.text.words import READ
+from smidgen.text.words import languages as identified
 
 LOOKED_AT = 20_000
 _SHARE = 0.005

@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-from smidgen.core.errors import TeacherError
-from smidgen.core.http_failures import failure_reason, retry_after
+from smidgen.core.errors import TeacherError, failure_reason, retry_after
 from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
 
 _MAX_TOKENS, _TEMPERATURE, _SEED = "max_tokens", "temperature", "seed"

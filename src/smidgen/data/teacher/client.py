@@ -16,7 +16,7 @@ from smidgen.data.teacher.chat_completions import ChatCompletions, QuestionRefus
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.store.hashing import content_hash
-from smidgen.usage.run_budget import RunBudget, TokenCount
+from smidgen.usage.budgets import RunBudget, TokenCount
 
 
 class RateLimiter:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import TeacherError
-from smidgen.core.metrics import Metric
+from smidgen.core.quantities import Metric
 from smidgen.core.rows import Row
 from smidgen.data.teacher.questions import NoAnswerReason, TeacherAnswer
 from smidgen.stats.intervals import mean_share, wilson
 from smidgen.stats.kernel_ridge import fit_classifier
-from smidgen.usage.run_budget import TokenCount, TokenPrice
+from smidgen.usage.budgets import TokenCount, TokenPrice
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from smidgen.data.teacher.prompts import bag_of_words, leaves
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.stats.kernel_ridge import fit_classifier
 from smidgen.text import near_duplicates
-from smidgen.usage.run_budget import TokenCount
+from smidgen.usage.budgets import TokenCount
 
 
 def find_regions(

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from smidgen.usage.run_budget import TokenCount
+from smidgen.usage.budgets import TokenCount
 
 _MESSAGE_TEMPLATE_TOKENS = 32
 _TEMPLATE_TOKENS = 64

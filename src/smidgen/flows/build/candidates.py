@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import GateError
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import JointStudent, Raw
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.flows.build import timing, training

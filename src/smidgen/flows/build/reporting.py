@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Base
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.data.settings import DataSettings

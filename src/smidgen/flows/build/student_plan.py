@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smidgen.bases import folder, lookup
-from smidgen.bases.settings import AUTO, BaseSettings
+from smidgen.bases import lookup
+from smidgen.bases.lookup import AUTO, BaseSettings
 from smidgen.bases.starter import starters
 from smidgen.bundles.manifest import MANIFEST
 from smidgen.bundles.open import Bundle, open_bundle
@@ -277,7 +277,7 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
     told, own = str(manifest.form.get("instruction", "")), form.writing.instruction
     if told != own:
         progress.say(f"the guide was taught with another instruction ({told[:80]!r}), and will be told this one")
-    opened = folder.find(_linked(bundle, weights[0]))
+    opened = lookup.find_in_folder(_linked(bundle, weights[0]))
     licence = next((entry.licence for entry in manifest.licences if entry.what == "data"), "unknown")
     licence = " and ".join(dict.fromkeys([manifest.base.licence, licence] if manifest.base else [licence]))
     return Base(manifest.name, opened.folder, opened.sha256, licence, f"bundle {manifest.name}, {bundle.id}", "decoder")

@@ -33,7 +33,7 @@ from smidgen.privacy.redactor import Find, Redactor, nothing
 from smidgen.store.home import home
 from smidgen.tasks import teacher_answers
 from smidgen.usage import price_list
-from smidgen.usage.run_budget import RunBudget, TokenCount, TokenPrice
+from smidgen.usage.budgets import RunBudget, TokenCount, TokenPrice
 
 _BATCH = 64
 _LEAST_SHARE = 0.01

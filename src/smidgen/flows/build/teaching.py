@@ -16,8 +16,8 @@ import numpy as np
 
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
 from smidgen.core.forms import LabelForm
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Task
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection

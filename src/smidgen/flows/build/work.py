@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from smidgen.bundles.manifest import Lineage
 from smidgen.core.forms import Form
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Base, EngineSpec, Raw, Student, Task
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings

@@ -23,7 +23,7 @@ LONGEST = 60
 MOST_KNOWN = 10_000
 """Labels of a key; no more become known."""
 WAIT_SECONDS = 7 * 86_400.0
-"""How long an answer that is not known waits for the next text that gets it."""
+"""The time that an unknown answer waits for the next text that gets it."""
 _MOST_KEYS = 1_024
 """Keys; of more, the one that came longest ago is let go, of which no label is known if there is such a one."""
 _MOST_PENDING = 2_048
@@ -58,7 +58,7 @@ class _PendingLabel:
 
 @dataclass(frozen=True, slots=True)
 class _AskedTexts:
-    """What was asked: the words to the system and the text, and the answer to it."""
+    """A question, the words to the system and the text, with its answer."""
 
     system: str
     input: str
@@ -67,7 +67,7 @@ class _AskedTexts:
 
 @dataclass(slots=True)
 class _KeyAnswers:
-    """What is known of one key's answers."""
+    """The answers known of one key."""
 
     known: dict[str, None] = field(default_factory=dict)
     pending: OrderedDict[str, _PendingLabel] = field(default_factory=OrderedDict)
@@ -97,7 +97,7 @@ class RecurringLabels:
         self.new: list[tuple[str, str]] = []
         """Labels that became known and are not in the store yet, each with its key."""
         self.late: list[LateLabel] = []
-        """What was stored masked, as it was said."""
+        """The texts that were stored masked, in their own words."""
 
     def know(self, labels: Iterable[tuple[str, str]]) -> None:
         """Know these, each with its key, and no others any more."""
@@ -162,7 +162,7 @@ class RecurringLabels:
                 self._rows_waiting += 1
 
     def settled(self) -> None:
-        """What became known is stored."""
+        """Note that what became known is stored."""
         self.new.clear()
         self.late.clear()
 
@@ -279,8 +279,8 @@ def _read(text: str) -> tuple[str, frozenset[str]]:
 
 
 def _shared(one: _AskedTexts, other: _AskedTexts) -> Iterator[str]:
-    """What two requests share: the words to the system where they are the same, else their beginning and end; those of the texts. In whole
-    words."""
+    """The words that two requests share, whole ones: those to the system where they are equal, else their beginning and end; those of
+    the texts."""
     if one.system == other.system:
         yield one.system
     else:

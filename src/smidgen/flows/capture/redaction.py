@@ -8,22 +8,59 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from smidgen.core.errors import RedactionError
-from smidgen.flows.capture import json_redaction, prompt_template
 from smidgen.flows.capture.recurring_labels import RecurringLabels, spell_label
 from smidgen.flows.certify import losses
 from smidgen.flows.redaction_model import Found, PersonalDataFinder, finder
 from smidgen.privacy import text_patterns
 from smidgen.privacy.policy import KINDS, Action, policy_of
 from smidgen.privacy.redactor import BESIDE_PERSON, Redactor, readable
+from smidgen.privacy.request_masking import BodyWalk, FieldContext, masking
 from smidgen.store.traffic.records import AuditAnswer, Exchange, Feedback, LateLabel
+from smidgen.text.prompt_patterns import masked_pieces, prompt_kind
 
-# Answers in which nothing personal is found: labels and fixed words come again with nearly every request, and the model reads them
-# once.
-#
-# Only these are kept in memory. An answer in which something was found is read again each time.
+
+def texts_to_read(text: str) -> list[str]:
+    """The texts to read in it: itself, or where it is JSON its texts and the names of its fields.
+
+    Raises RedactionError for what cannot be read whole: a text that is too long, holds half a character or bytes, or is nested too deeply,
+    and an object that has a name twice, for only the last would be kept.
+    """
+    _refuse_repeated_names(text)
+    found: dict[str, None] = {}
+    walk = BodyWalk(lambda text, _: found.setdefault(text) or text, names=True)
+    walk.text(text, FieldContext())
+    if walk.unread:
+        raise RedactionError("a text holds what cannot be read", value=walk.unread[0], todo="Leave it out.")
+    for one in found:
+        readable(one)
+    return list(found)
+
+
+def mask_text(text: str, redactor: Redactor, kept: Callable[[str, str], bool] = lambda text, field: False) -> str:
+    """The text with placeholders; JSON stays JSON. Where it is `kept`, or one of its texts (with the name of its field) or names of fields
+    is, that stays as it is. Raises RedactionError where one of its texts cannot be made safe."""
+    mask, short = masking(redactor)
+    return BodyWalk(lambda text, label: text if kept(text, label.name) else mask(text, label), short, names=True).text(text, FieldContext())
+
+
+def _refuse_repeated_names(text: str) -> None:
+    """Raise RedactionError for JSON in which an object has a name twice."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(text, object_pairs_hook=_pairs)
+        except (ValueError, RecursionError):
+            return
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RedactionError("an object has a name twice", value=f"{len(pairs)} fields", todo="Give each name once.")
+    return found
+
 
 MOST = 1_024
 """Answers that are known at a time."""
@@ -51,8 +88,6 @@ class CleanAnswers:
             self._known.popitem(last=False)
 
 
-# Captured: what is stored of traffic has no personal data in it. What cannot be made safe is not stored.
-
 AnswerNames = Callable[[str], Collection[str]]
 """Of a bundle by its name: the names that it answers with, labels and fields, which are nobody's."""
 _MOST_PROMPTS = 4_096
@@ -65,7 +100,7 @@ _Masking: TypeAlias = Callable[[str | None], str | None]
 
 
 class TextFinder(Protocol):
-    """What finds personal data in several texts, read together."""
+    """A finder of personal data in several texts, read together."""
 
     def many(self, texts: Iterable[str]) -> Mapping[str, Found]:
         """Of each text, what is personal in it."""
@@ -74,7 +109,7 @@ class TextFinder(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ExtraRedaction:
-    """What is taken out of what is stored besides the usual: by patterns that have these among them, by another model, and which kinds
+    """The further redaction of what is stored: by patterns that have these among them, by another model, and which kinds
     are taken out only beside a person."""
 
     patterns: Callable[[str], text_patterns.Spans] = text_patterns.usual_spans
@@ -83,7 +118,7 @@ class ExtraRedaction:
 
 
 def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None) -> ExtraRedaction:
-    """What a border of this profile masks or blocks, with what was said of single kinds, and with the model of a bundle of the user's own
+    """The redaction that a border of this profile asks for, with what was said of single kinds, and with the model of the user's own bundle
     where it finds by that.
 
     Raises BundleError where the bundle must not be opened, InputError where it does not find spans, and for a policy that cannot be.
@@ -100,7 +135,7 @@ def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | No
 
 
 class CaptureRedactor:
-    """Takes personal data out of what is to be stored, with stand-ins that are the same within one request.
+    """Takes personal data out of what is to be stored, with placeholders that are the same within one request.
 
     Args:
         names: what must stay as it is.
@@ -131,7 +166,7 @@ class CaptureRedactor:
         self.recurring = RecurringLabels(label_texts, self._has_form)
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
-        """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
+        """Each request with placeholders; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
         inputs = [_readable((one.input,)) for one in given]
         outputs = [_readable((one.answer, one.local_output)) for one in given]
         whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
@@ -150,9 +185,9 @@ class CaptureRedactor:
         return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
 
     def feedback(self, said: Feedback, asked: str, key: str = "") -> Feedback:
-        """The same with stand-ins, of a request that named `asked` and came with the key of this hash. A correction that was changed is
-        marked: the request's own stand-ins are not known any more, so that it may not fit its text. Raises RedactionError where it cannot
-        be made safe, EngineError where the model cannot run."""
+        """Mask feedback on a request that named `asked` and came with the key of this hash. A correction that was changed is
+        marked: the request's own placeholders are not known any more, so that it may not fit its text. Raises RedactionError where it
+        cannot be made safe, EngineError where the model cannot run."""
         texts = _readable((said.corrected, said.comment))
         if texts is None:
             raise RedactionError(
@@ -168,8 +203,8 @@ class CaptureRedactor:
         return dataclasses.replace(safe, altered=said.altered or safe.corrected != said.corrected)
 
     def audited(self, found: AuditAnswer, asked: str, key: str = "") -> AuditAnswer | None:
-        """The same where there is no personal data in it; None where there is, or it cannot be made safe: the request's own stand-ins are
-        not known any more, so that it would not fit its text. Raises EngineError where the model cannot run."""
+        """The audited answer where it holds no personal data; None where it does, or cannot be made safe: the request's own placeholders
+        are not known any more, so that it would not fit its text. Raises EngineError where the model cannot run."""
         texts = _readable((found.answer,))
         if texts is None:
             return None
@@ -215,7 +250,7 @@ class CaptureRedactor:
 
     def _new_prompts(self, given: Iterable[Exchange]) -> set[str]:
         """Words to the system that were not read yet. A prompt mostly comes again and again: it is read once."""
-        every = dict.fromkeys(words for one in given for words in prompt_template.masked_pieces(one.template))
+        every = dict.fromkeys(words for one in given for words in masked_pieces(one.template))
         known = [words for words in every if words in self._prompts]
         for words in known:
             self._prompts.move_to_end(words)
@@ -231,10 +266,10 @@ class CaptureRedactor:
             self._prompts.popitem(last=False)
 
     def _kind(self, one: Exchange) -> str:
-        return one.kind if one.odd else prompt_template.prompt_kind(one.template, lambda words: self._prompts.get(words, words))
+        return one.kind if one.odd else prompt_kind(one.template, lambda words: self._prompts.get(words, words))
 
     def _found(self, texts: Collection[str]) -> Mapping[str, Found]:
-        """What any of the models finds in each text."""
+        """The findings of all models in each text."""
         found = self._finding.many(texts)
         if self._besides.finding is None:
             return found
@@ -250,7 +285,7 @@ class CaptureRedactor:
         return redactor
 
     def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str]) -> _Masking:
-        """What an answer is stored as: itself where it is a label, of those that were named, the bundle's own or those that recur under
+        """The answer as it is stored: itself where it is a label, of those that were named, the bundle's own or those that recur under
         this key. Of the choices that the request's own schema gives it, each stays wherever it is a whole text in it, and so does a value
         that recurs in its field."""
         own, recurring = frozenset(map(spell_label, self._names(asked))), self.recurring.labels(key)
@@ -280,19 +315,19 @@ def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
 
 
 def _answered(said: str, is_label: bool, redactor: Redactor, kept: Callable[[str, str], bool]) -> str:
-    """An answer with stand-ins; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
+    """An answer with placeholders; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
     field is read all the same."""
     if not is_label:
-        return json_redaction.mask_text(said, redactor, kept)
+        return mask_text(said, redactor, kept)
     if losses.unwrap_field(said) is said:
         return said
     ((field, held),) = json.loads(said).items()
-    (safe,) = json.loads(json_redaction.mask_text(json.dumps({field: 0}), redactor, kept))
+    (safe,) = json.loads(mask_text(json.dumps({field: 0}), redactor, kept))
     return said if safe == field else json.dumps({safe: held}, ensure_ascii=False)
 
 
 def _personal(one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -> set[str]:
-    """What in an answer is taken for personal data, by itself or because it is in what was asked."""
+    """The personal data in an answer, by itself or because it is personal in the question."""
     said = _readable((one.answer,)) or []
     pieces = {text[start:end] for text in said for _, start, end in found.get(text, ())}
     folded = (one.answer or "").casefold()
@@ -300,7 +335,7 @@ def _personal(one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:
-    return None if text is None else json_redaction.mask_text(text, redactor)
+    return None if text is None else mask_text(text, redactor)
 
 
 def _all(texts: Iterable[list[str] | None], whole: Iterable[bool]) -> set[str]:
@@ -319,6 +354,6 @@ def _is_readable(text: str) -> bool:
 def _readable(texts: Iterable[str | None]) -> list[str] | None:
     """The texts that the model is to read; None where one of them cannot be read whole."""
     try:
-        return [leaf for text in texts if text is not None for leaf in json_redaction.texts_to_read(text)]
+        return [leaf for text in texts if text is not None for leaf in texts_to_read(text)]
     except (RedactionError, RecursionError):
         return None

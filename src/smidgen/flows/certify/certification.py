@@ -15,11 +15,10 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
-from smidgen.flows import bundle_paths
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import calibration_sample, certificate_status, losses
 from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
@@ -34,7 +33,6 @@ from smidgen.gateway.certificate import MOST_NAME, Certificate, CertifiedSegment
 from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
 from smidgen.gateway.sample_reuse import SpentConfidence
 from smidgen.judge import report
-from smidgen.stats.alpha_spending import average_and_level, share
 from smidgen.stats.certification import (
     CertificationResult,
     ReferenceErrors,
@@ -45,7 +43,7 @@ from smidgen.stats.certification import (
     segment_levels,
     threshold_steps,
 )
-from smidgen.stats.risk_bounds import fewest_rows
+from smidgen.stats.risk_bounds import average_and_level, fewest_rows, level_of_look
 
 AUDIT_DAYS = 7
 """For so long answers may be given while no audit comes, where nothing else is asked for."""
@@ -100,7 +98,7 @@ class CertificateTerms:
     def level(self) -> float:
         """What of delta this test may spend."""
         if self.look is not None:
-            return share(self.delta, self.look)
+            return level_of_look(self.delta, self.look)
         return self.delta if self.own is None else self.own.level
 
     @property
@@ -289,7 +287,7 @@ def certify_pairs(
 def certificate_standing(folder: Path, now: datetime | None = None) -> CertificateStatus:
     """How the certificate of the bundle in a folder, or of a line's champion, stands. The bundle's files are not hashed: that is done where
     it is opened. Raises InputError or BundleError where there is no bundle."""
-    folder = bundle_paths.folder_of(folder)
+    folder = folder_of(folder)
     return check_certificate(folder, certificate_subject(read_manifest(folder)), now)
 
 
@@ -300,7 +298,7 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     """
     if not reason.strip():
         raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
-    folder = bundle_paths.folder_of(folder)
+    folder = folder_of(folder)
     found = papers.read(papers.place(folder))
     try:
         sample = found.calibration

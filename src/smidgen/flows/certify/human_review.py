@@ -15,11 +15,10 @@ from typing import Any
 import filelock
 
 from smidgen.bundles.manifest import Manifest
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows import bundle_paths
 from smidgen.flows.answer_files import cell_reader
 from smidgen.flows.certify import certificate_status as audits
 from smidgen.flows.certify import losses
@@ -210,7 +209,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
     """
     if share is not None and not 0 < share <= 1:
         raise InputError("--share must be over 0 and at most 1", value=share, todo="Give --share 0.02, for 2 %.")
-    folder = bundle_paths.folder_of(folder)
+    folder = folder_of(folder)
     manifest = read_manifest(folder)
     found = check_certificate(folder, certificate_subject(manifest), now)
     paper = found.certificate

@@ -1,4 +1,4 @@
-"""Which requests a look for drift compares: the reference that the model was made in, and what came recently."""
+"""The requests that a look for drift compares: the reference that the model was made in, and the recent ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from datetime import datetime
 from functools import partial
 
 from smidgen.core.errors import InputError, RedactionError
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.core.rows import Text
 from smidgen.data.splits import SplitSide
-from smidgen.flows.capture import json_redaction
+from smidgen.flows.capture import redaction
 from smidgen.flows.learn import line_data, traffic_rows
 from smidgen.flows.learn.holdout import LineSides
-from smidgen.flows.learn.traffic_rows import TrafficReader
 from smidgen.flows.redaction_model import finder
 from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import BESIDE_PERSON, NOT_SOMEBODY, Redactor
 from smidgen.store.line import Line, LinePointer
 from smidgen.store.traffic.queries import StoredText
-from smidgen.watch.comparison import name
+from smidgen.store.traffic.store import TrafficStore
+from smidgen.watch.comparison import normalised
 from smidgen.watch.drift_test import FEWEST
 
 _GROWS = 4
@@ -149,7 +149,7 @@ def are_enough_waiting(asked: WindowRequest, line: Line, after: datetime | None)
 class _RequestsMeant:
     """The captured requests that are meant: of the line's jobs, or of those that named the bundle."""
 
-    def __init__(self, store: TrafficReader, asked: WindowRequest, pointer: LinePointer | None) -> None:
+    def __init__(self, store: TrafficStore, asked: WindowRequest, pointer: LinePointer | None) -> None:
         self._store, self._now, self._asked = store, asked.now, asked
         # Of a bundle by itself what the model says is compared of all texts; where none is held out, of none.
         self._most = _GROWS * asked.recent if asked.grows and pointer is not None and store.held_out else asked.recent
@@ -180,8 +180,8 @@ class _RequestsMeant:
         as are ever looked at."""
         if len(found) >= self._most:
             return False
-        learnt = {name(one.input) for one in found if not one.held_out}
-        return len({name(one.input) for one in found if one.held_out} - learnt) < FEWEST
+        learnt = {normalised(one.input) for one in found if not one.held_out}
+        return len({normalised(one.input) for one in found if one.held_out} - learnt) < FEWEST
 
     def reference(self, recent: int) -> int:
         """How many requests so many recent ones are compared with."""
@@ -279,7 +279,7 @@ def _masked(
             return None
         redactor = Redactor(known.__getitem__, forms=looked_for, beside_person=beside_person)
         redactor.keep(*keep)
-        safe = partial(json_redaction.mask_text, redactor=redactor)
+        safe = partial(redaction.mask_text, redactor=redactor)
         try:
             return safe(text) if isinstance(text, str) else redactor.twice(lambda: (safe(text[0]), safe(text[1])))
         except RedactionError:
@@ -290,6 +290,6 @@ def _masked(
 
 def _leaves(piece: str) -> list[str] | None:
     try:
-        return json_redaction.texts_to_read(piece)
+        return redaction.texts_to_read(piece)
     except RedactionError:
         return None

@@ -1,1 +1,1 @@
-"""What a bundle can be turned into for other programs: one file a target, found by its name."""
+"""The targets that a bundle can be exported to: one file a target, found by its name."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Templates of Go's `text/template`, as far as the templates that are written here go: parsed and filled in.
-#
 # What is exported is checked before it is handed over: the template is filled in with conversations, and must give what the model's own
 # template gives. Known are fields (`.Role`), `$`, variables, texts, numbers, `if`, `else`, `else if`, `range`, `end`, and the functions
 # below. No trimming (`{{-`): the templates that are written here need none.
@@ -162,12 +160,9 @@ def _operand(tokens: list[str], dot: Any, names: Mapping[str, Any]) -> tuple[Any
     return value, rest
 
 
-# From a model's own chat template (Jinja) to one of Go's, which Ollama fills in: taken apart by what it gives, put together, and
-# proved.
-#
-# The template is filled in with marks in place of what is said. What stands between the marks are its pieces: what opens and closes a
-# user's turn and an assistant's, what stands first with and without words to the system, what opens the answer. From the pieces a Go
-# template is made, and both are filled in with conversations of many shapes: unless they agree to the letter in all, there is none.
+# The model's template (Jinja) is filled in with marks in place of what is said. The text between the marks is its pieces: the opening and
+# close of a user's turn and an assistant's, the beginning with and without a system message, the opening of the answer. From the pieces a
+# Go template is made, and both are filled in with conversations of many shapes: unless they agree to the letter in all, there is none.
 
 Message = Mapping[str, str]
 Render = Callable[[Sequence[Message], bool], str]
@@ -178,7 +173,7 @@ SYSTEM, FIRST, ANSWER, SECOND = "MARKOFTHESYSTEM", "MARKOFTHEUSER", "MARKOFTHEAN
 
 @dataclass(frozen=True)
 class TemplatePieces:
-    """What stands around what is said.
+    """The pieces of a template around what is said.
 
     Attributes:
         before_system, after_system: around words to the system.
@@ -209,7 +204,7 @@ def translate_template(render: Render) -> str:
 
 
 def ollama_values(messages: Sequence[Message]) -> dict[str, object]:
-    """What Ollama gives a template for a conversation."""
+    """The values that Ollama gives a template for a conversation."""
     named = [{"Role": message["role"], "Content": message["content"]} for message in messages]
     return {"System": "\n\n".join(m["Content"] for m in named if m["Role"] == "system"), "Messages": named}
 
@@ -265,7 +260,7 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 def _split(render: Render, messages: Sequence[Message], opened: bool, marks: Sequence[str]) -> list[str]:
-    """What stands before, between and after the marks, each of which must be there once, in this order."""
+    """The pieces before, between and after the marks, each of which must be there once, in this order."""
     rest = _said(render, messages, opened)
     found = []
     for mark in marks:

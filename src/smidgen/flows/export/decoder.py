@@ -11,7 +11,7 @@ from typing import Any
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import BaseError, InputError
 from smidgen.flows.export.chat_template import Message, Render
-from smidgen.flows.export.target import instruction_of
+from smidgen.flows.export.exporter import instruction_of
 from smidgen.gguf.header import read_metadata
 from smidgen.gguf.tokenizer import pre_of
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids, render, tokenizer_of
@@ -73,7 +73,7 @@ class DecoderBundle:
         return str(tokens[number]) if isinstance(number, int) and number < len(tokens) else ""
 
     def text(self, ids: Sequence[int]) -> str:
-        """What token ids are the text of, special tokens as they are written."""
+        """The text of token ids, special tokens as they are written."""
         found: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
         return found
 

@@ -2,19 +2,133 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from smidgen.bundles.manifest import files_below
-from smidgen.bundles.open import Bundle
-from smidgen.core.errors import InputError
+from smidgen.bundles.manifest import Manifest, files_below
+from smidgen.bundles.open import Bundle, find_bundle
+from smidgen.core.errors import BundleError, InputError
 from smidgen.core.progress import Progress, Silent
-from smidgen.flows import bundle_paths
-from smidgen.flows.export.target import SERVE, ExportNotes, ExportRefusal, ExportTarget, plain_name
 from smidgen.parts import registry
 from smidgen.store.hashing import file_hash
+
+SCHEMA = "schema.json"
+"""The file beside the model that answers are to be held to, where the bundle holds them to one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportNotes:
+    """Notes on an export: `notes`, sentences on what is not as in the bundle; `commands`, what to run next in its folder."""
+
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+SERVE = "Serve it: smidgen serve."
+"""The advice that fits any bundle."""
+
+
+class ExportRefusal(InputError):
+    """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`.
+    `export` adds the targets that take the bundle."""
+
+
+class ExportTarget(Protocol):
+    """A way to hand a bundle to another program. Its file's name is the target's name."""
+
+    summary: str
+
+    def check(self, bundle: Bundle) -> None:
+        """Raise ExportRefusal for a bundle that cannot be handed over so. Whatever passes can be written. Quick: nothing is copied."""
+        ...
+
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
+        """Write the files of a bundle that passed `check` into the empty folder `out`."""
+        ...
+
+
+def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SERVE) -> Manifest:
+    """The manifest, where the bundle runs on one of the wanted engines. Raises ExportRefusal where it does not."""
+    manifest = bundle.manifest
+    if manifest.engine.engine not in wanted:
+        raise ExportRefusal(
+            f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
+            value=str(bundle.folder),
+            todo=todo,
+        )
+    return manifest
+
+
+def copy_file(bundle: Bundle, name: str, to: Path) -> Path:
+    """A file of the bundle, copied. Raises BundleError where the copy is not what the manifest says."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundle.folder / name, to)
+    if file_hash(to) != bundle.manifest.files[name].sha256:
+        raise BundleError("a file changed while it was copied", value=name, todo="Is the disk full? Export again.", file=name)
+    return to
+
+
+def plain_name(name: str) -> str:
+    """A bundle's name in letters, digits, dots and dashes, as other programs want names."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
+
+
+def licence_of(manifest: Manifest) -> str:
+    """The licence of the pretrained weights, the one that the weights are passed on under; "unknown" where there is none."""
+    return manifest.base.licence if manifest.base else "unknown"
+
+
+def measured_line(manifest: Manifest) -> str:
+    """The headline metric in a sentence, as it was measured on the bundle."""
+    found = manifest.metrics.get(manifest.headline)
+    if found is None:
+        return "The bundle holds no measured quality."
+    return (
+        f"Measured on the bundle {manifest.id} through its own engine{', every answer held to its schema' if schema_of(manifest) else ''}: "
+        f"{manifest.headline} {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}, {found.n} test rows)."
+    )
+
+
+def single_attempt_note(manifest: Manifest) -> list[str]:
+    """A note for a writer whose answers smidgen checks: another program writes once. None where they are not checked."""
+    if not manifest.form.get("attempts"):
+        return []
+    return [
+        "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
+        "expect more such texts."
+    ]
+
+
+def schema_of(manifest: Manifest) -> dict[str, Any]:
+    """The JSON schema that the bundle's engine holds every answer to; empty where answers are free texts."""
+    found: Any = manifest.engine.options.get("schema_of_answers") or {}
+    return dict(found)
+
+
+def write_schema(manifest: Manifest, out: Path, how: str) -> list[str]:
+    """Write the schema of the answers into `out`, and return what is to be said of it: no model's file holds one, and without it nothing
+    holds the answers to their form. Nothing, where answers are free texts. `how` says how the other program is given it."""
+    schema = schema_of(manifest)
+    if not schema:
+        return []
+    (out / SCHEMA).write_text(json.dumps(schema, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
+    return [
+        f"The measured quality holds only for answers that are held to {SCHEMA}: without it they may be no JSON, or have other fields. "
+        f"{how} smidgen also takes what was cut, or does not fit, for no answer: check each one against the schema."
+    ]
+
+
+def instruction_of(manifest: Manifest) -> str:
+    """The instruction that the model was given for each text; empty where it was given none."""
+    found: Any = manifest.form.get("instruction") or ""
+    return str(found)
+
 
 ROOM = "flows.export"
 """Where the targets are: one file each."""
@@ -25,7 +139,7 @@ _MODE = 0o644
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written: of which bundle, for what, where, and what is to be said of it."""
+    """A finished export: of which bundle, for which target, where, and the notes on it."""
 
     name: str
     id: str
@@ -41,11 +155,6 @@ class ExportResult:
         }
         facts = {"name": self.name, "bundle": self.id, "to": self.target, "folder": str(self.folder), "files": files}
         return {**facts, "notes": list(self.told.notes), "commands": list(self.told.commands)}
-
-
-def export_targets() -> dict[str, str]:
-    """The targets that there are, each with what it writes, in a clause."""
-    return {name: registry.find(ROOM, name).summary for name in registry.names(ROOM)}
 
 
 def export(bundle: Path, target: str, out: Path | None = None, progress: Progress | None = None) -> ExportResult:
@@ -64,7 +173,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     progress = progress or Silent()
     part: ExportTarget = registry.find(ROOM, target)
     progress.start(f"export to {target}")
-    opened = bundle_paths.find_bundle(bundle).bundle
+    opened = find_bundle(bundle).bundle
     place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise InputError("the place for the export is not an empty folder", value=str(place), todo="Name a new one with --out.")
@@ -87,7 +196,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
 
 
 def other_targets(bundle: Bundle, target: str, todo: str = SERVE) -> str:
-    """What to do with a bundle that a target does not take: every other target that takes it, after asking each; and what always works."""
+    """Advice for a bundle that a target does not take: the other targets that take it, and what always works."""
     others = [name for name in registry.names(ROOM) if name != target and is_taken(bundle, name)]
     offer = f"Export it --to {' or '.join(others)}, or serve it: smidgen serve." if others else SERVE
     return offer if todo == SERVE else f"{todo} {offer}"

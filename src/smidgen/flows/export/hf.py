@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import EngineError
 from smidgen.flows.export.decoder import DecoderBundle
-from smidgen.flows.export.target import (
+from smidgen.flows.export.exporter import (
     SCHEMA,
     ExportNotes,
     engine_of,
-    held,
     instruction_of,
     licence_of,
     measured_line,
-    once_only,
     schema_of,
+    single_attempt_note,
+    write_schema,
 )
 from smidgen.gguf.config import write_missing_files
 from smidgen.students.decoder import need_torch
@@ -37,11 +37,12 @@ class HuggingFace:
     summary = "config, tokenizer and safetensors, for transformers and what reads its folders"
 
     def check(self, bundle: Bundle) -> None:
-        """See `Target`. A graph has its own pooling and head, which no class of transformers has."""
+        """See `ExportTarget`. A graph has its own pooling and head, which no class of transformers has."""
         engine_of(bundle, ("llama",), "hf")
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `Target`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot tell."""
+        """See `ExportTarget`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot
+        tell."""
         manifest = bundle.manifest
         need_torch()
         decoder = DecoderBundle.of(bundle)
@@ -53,10 +54,10 @@ class HuggingFace:
             generation["max_new_tokens"] = decoder.options["max_tokens"]
         (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
         _save(weights_of(decoder), out / "model.safetensors")
-        notes = [*held(manifest, out, _FORMAT), _rounded(manifest.engine.method)]
+        notes = [*write_schema(manifest, out, _FORMAT), _rounded(manifest.engine.method)]
         if decoder.adapter is not None:
             notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
-        notes += once_only(manifest)
+        notes += single_attempt_note(manifest)
         if not decoder.template:
             notes.append("The model has no chat template: put the prompt together as README.md shows.")
         (out / "README.md").write_text(_card(decoder, notes), encoding="utf-8", newline="\n")

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from smidgen.bundles.open import Bundle
 from smidgen.flows.export.decoder import DecoderBundle
-from smidgen.flows.export.target import (
+from smidgen.flows.export.exporter import (
     SCHEMA,
     ExportNotes,
     ExportRefusal,
-    copied,
+    copy_file,
     engine_of,
-    held,
     instruction_of,
     measured_line,
-    once_only,
     plain_name,
     schema_of,
+    single_attempt_note,
+    write_schema,
 )
 
 _PUBLISHER = "smidgen"
@@ -30,7 +30,7 @@ class LmStudio:
     summary = "the GGUF in the folders of LM Studio's models directory"
 
     def check(self, bundle: Bundle) -> None:
-        """See `Target`. It runs models that write, and loads no adapters."""
+        """See `ExportTarget`. It runs models that write, and loads no adapters."""
         engine_of(bundle, ("llama",), "lmstudio")
         decoder = DecoderBundle.of(bundle)
         if decoder.adapter is not None:
@@ -38,19 +38,19 @@ class LmStudio:
             raise ExportRefusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it."""
+        """See `ExportTarget`. The file goes over byte for byte: metadata, tokens and template are in it."""
         manifest = bundle.manifest
         decoder, name = DecoderBundle.of(bundle), plain_name(manifest.name)
         method = manifest.engine.method.upper().replace("-", "_")
-        copied(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
+        copy_file(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
         told = instruction_of(manifest)
         notes = [
-            *held(manifest, out, _FORMAT),
+            *write_schema(manifest, out, _FORMAT),
             f"Set the system prompt to the instruction that it was taught with: {told}"
             if told
             else "It was taught without an instruction: leave the system prompt empty.",
             "Set the temperature to 0 and the repeat penalty to 1: so it was measured.",
-            *once_only(manifest),
+            *single_attempt_note(manifest),
             *(
                 ["The model's file has no chat template: LM Studio will guess one, and ask otherwise than it was taught."]
                 if not decoder.template

@@ -8,20 +8,20 @@ from typing import Any
 from smidgen.bundles.open import Bundle
 from smidgen.flows.export.chat_template import fill_go_template, ollama_values, translate_template, write_single_turn
 from smidgen.flows.export.decoder import DecoderBundle
-from smidgen.flows.export.target import (
+from smidgen.flows.export.exporter import (
     SCHEMA,
     SERVE,
     ExportNotes,
     ExportRefusal,
-    copied,
+    copy_file,
     engine_of,
-    held,
     instruction_of,
     licence_of,
     measured_line,
-    once_only,
     plain_name,
     schema_of,
+    single_attempt_note,
+    write_schema,
 )
 
 _FENCE = '"""'
@@ -35,7 +35,7 @@ class Ollama:
     summary = "a Modelfile beside the GGUF, for ollama create"
 
     def check(self, bundle: Bundle) -> None:
-        """See `Target`. It runs models that write, whose chat template has a like in Go's templates."""
+        """See `ExportTarget`. It runs models that write, whose chat template has a like in Go's templates."""
         engine_of(bundle, ("llama",), "ollama")
         decoder = DecoderBundle.of(bundle)
         template, system, _ = _template(decoder)
@@ -45,14 +45,14 @@ class Ollama:
         modelfile(decoder, template, system)
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `Target`."""
+        """See `ExportTarget`."""
         manifest, decoder = bundle.manifest, DecoderBundle.of(bundle)
         template, system, notes = _template(decoder)
-        copied(bundle, decoder.model.name, out / "model.gguf")
+        copy_file(bundle, decoder.model.name, out / "model.gguf")
         if decoder.adapter is not None:
-            copied(bundle, decoder.adapter.name, out / "adapter.gguf")
+            copy_file(bundle, decoder.adapter.name, out / "adapter.gguf")
         (out / "Modelfile").write_text(modelfile(decoder, template, system), encoding="utf-8", newline="\n")
-        notes = [*held(manifest, out, _FORMAT), *notes]
+        notes = [*write_schema(manifest, out, _FORMAT), *notes]
         name = plain_name(manifest.name).lower()
         commands = (f"ollama create {name} -f Modelfile", f"ollama run {name}")
         readme = _README.format(
@@ -110,7 +110,7 @@ def _template(decoder: DecoderBundle) -> tuple[str, str, list[str]]:
     examples in it) one that answers each message alone, as the bundle does.
     """
     manifest = decoder.bundle.manifest
-    system, notes = instruction_of(manifest), [_SPECIALS, _DIGITS, *once_only(manifest)]
+    system, notes = instruction_of(manifest), [_SPECIALS, _DIGITS, *single_attempt_note(manifest)]
     wanted = decoder.asked(_PROBE)
     if decoder.template is not None:
         render = decoder.render()

@@ -19,9 +19,9 @@ from smidgen.bases import web_runtime
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle
 from smidgen.core.parts import PLAIN
-from smidgen.engines.onnx_session import open_session
-from smidgen.engines.tokenizer import load_tokenizer
-from smidgen.flows.export.target import SERVE, ExportNotes, ExportRefusal, copied, engine_of, licence_of, measured_line
+from smidgen.engines.model_files import load_tokenizer
+from smidgen.engines.onnx import open_session
+from smidgen.flows.export.exporter import SERVE, ExportNotes, ExportRefusal, copy_file, engine_of, licence_of, measured_line
 from smidgen.parts import registry
 from smidgen.stats import field_values
 from smidgen.text import dates, numbers
@@ -46,7 +46,7 @@ VENDORED = {
 CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold")
 EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
 FILLED = ("schema", "temperature", "shift")
-"""What of a form is decided by."""
+"""The fields of a form that decide."""
 _ENGINES = ("onnx", "tagger")
 """The engines whose bundles are one graph."""
 _ABOUT = {
@@ -62,7 +62,7 @@ class OnnxWeb:
     summary = "a page that answers in the browser, offline, with all that it needs: labels, spans or fields"
 
     def check(self, bundle: Bundle) -> None:
-        """See `Target`. It takes one ONNX graph that gives labels, or a tagger whose tokenizer the page's own script can run."""
+        """See `ExportTarget`. It takes one ONNX graph that gives labels, or a tagger whose tokenizer the page's own script can run."""
         manifest = bundle.manifest
         kinds = registry.find("tasks", manifest.task).students
         student = next((kind for kind in kinds if registry.find("students", kind).engine in _ENGINES), None)
@@ -81,14 +81,14 @@ class OnnxWeb:
             browser_schema(manifest.form["schema"])
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `Target`. Raises BaseError where the web runtime is not here and cannot be fetched."""
+        """See `ExportTarget`. Raises BaseError where the web runtime is not here and cannot be fetched."""
         manifest = bundle.manifest
         kind = kind_of(manifest)
         runtime = web_runtime.pull()
         whole = manifest.engine.method == PLAIN
         graph = f"onnx/{'model' if whole else 'model_quantized'}.onnx"
-        copied(bundle, "model.onnx", out / graph)
-        copied(bundle, "tokenizer.json", out / "tokenizer.json")
+        copy_file(bundle, "model.onnx", out / graph)
+        copy_file(bundle, "tokenizer.json", out / "tokenizer.json")
         length = int(manifest.engine.options.get("max_length", 128 if kind == "classify" else 256))
         config = _config(manifest.form, "fp32" if whole else "q8") if kind == "classify" else _tagger_config(_kinds(manifest.form))
         decision = _classifier(bundle, length, graph) if kind == "classify" else _tagger(bundle, length, graph)
@@ -199,7 +199,7 @@ def _lend(runtime: Path, names: tuple[str, ...], out: Path) -> None:
 
 
 def _classifier(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
-    """What `classify.js` and `decide.js` need to know."""
+    """The facts for `classify.js` and `decide.js`."""
     form = bundle.manifest.form
     tokenizer = load_tokenizer(bundle.folder / "tokenizer.json")
     tokenizer.no_padding()
@@ -225,13 +225,13 @@ def _around(encoding: Any) -> dict[str, Any]:
 
 
 def _kinds(form: dict[str, Any]) -> list[str]:
-    """What a tagger's spans are of."""
+    """The kinds of a tagger's spans."""
     kinds: list[str] = form["tagged"]["kinds"] if "schema" in form else form["kinds"]
     return kinds
 
 
 def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
-    """What `tag.js` needs to know, and of fields `fill.js`."""
+    """The facts for `tag.js`, and of fields for `fill.js`."""
     from safetensors.numpy import load_file
 
     form, options = bundle.manifest.form, bundle.manifest.engine.options
@@ -246,7 +246,7 @@ def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
 
 
 def fields_told(form: dict[str, Any]) -> dict[str, Any]:
-    """What `fill.js` needs to know of a form: schema and plan, what was fitted, and the names of numbers and months."""
+    """The facts of a form for `fill.js`: schema and plan, what was fitted, and the names of numbers and months."""
     plan = {name: form["tagged"][name] for name in ("kinds", "ways", "choices", "threshold")}
     schema = browser_schema(form["schema"])
     assert {*plan["kinds"]} <= {path for path, _ in field_values.schema_paths(schema)}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from smidgen.core.errors import InputError, MissingExtra
-from smidgen.core.placeholders import PLACEHOLDER
+from smidgen.core.parts import Task
+from smidgen.core.placeholders import PLACEHOLDER, UNFRAMED, PromptFrame, is_masked
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
+from smidgen.flows.certify.losses import unwrap_field
 from smidgen.flows.embedding import Embed, embedder
-from smidgen.flows.jobs.answer_form import AnswerForm, form_of_answers, task_of
 from smidgen.flows.jobs.forecast import JobForecast, forecast
+from smidgen.flows.learn.traffic_rows import label_of
 from smidgen.parts import registry
 from smidgen.store.line import MOST_JOBS, Line, LineJob, LinePointer
 from smidgen.store.traffic.queries import KindTotals, PromptKind
@@ -24,7 +27,87 @@ from smidgen.store.traffic.store import TrafficStore, opened
 from smidgen.text.near_duplicates import fold_text
 from smidgen.text.prompt_patterns import LEAST, find_frames
 
-# Finding recurring jobs: requests with the same words to the system, and, within them, texts in the same frame.
+Kind = Literal["labels", "fields", "spans", "text", "masked", "mixed", "none"]
+
+_NEARLY_ALL = 0.8
+_MOST_SHOWN = 200
+_FEW_PER_LABEL = 2
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """Of `n` answers to different texts: what most of them are.
+
+    Attributes:
+        kind: what four of five are; `mixed` where they are of several kinds, `none` where there are no answers, `masked` where they are
+            nothing but placeholders.
+        shares: of each kind, 0..1.
+        labels: how often each comes, as it is spelt most often, the most frequent first; where they are labels.
+        fields: how many objects have each; where they are objects.
+    """
+
+    kind: Kind
+    n: int
+    shares: Mapping[str, float]
+    labels: Mapping[str, int]
+    fields: Mapping[str, int]
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"kind": self.kind, "n": self.n, "shares": dict(self.shares), "labels": dict(self.labels), "fields": dict(self.fields)}
+
+
+def form_of_answers(answers: Sequence[str]) -> AnswerForm:
+    """The form of these answers, one for each text that differs. A short text is a label where it is the answer to another text, too."""
+    named = [label_of(unwrap_field(answer)) for answer in answers]
+    often = Counter(name.casefold() for name in named if name is not None)
+    kinds: list[str] = []
+    spelt: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
+    for answer, name in zip(answers, named, strict=True):
+        value = _parsed(answer)
+        if name is not None and often[name.casefold()] >= _FEW_PER_LABEL:
+            kinds.append("labels")
+            spelt[name] += 1
+        elif is_masked(answer, answer):
+            kinds.append("masked")
+        elif isinstance(value, Mapping):
+            kinds.append("fields")
+            fields.update(str(key) for key in value)
+        elif isinstance(value, list) and all(isinstance(one, Mapping) and "label" in one for one in value):
+            kinds.append("spans")
+        else:
+            kinds.append("text")
+    counts = Counter(kinds)
+    shares = {kind: round(count / len(kinds), 4) for kind, count in counts.most_common()}
+    kind: Any = "none" if not kinds else next((name for name, share in shares.items() if share >= _NEARLY_ALL), "mixed")
+    labels = _merge_spellings(spelt) if kind == "labels" else {}
+    return AnswerForm(kind, len(answers), shares, labels, dict(fields.most_common(_MOST_SHOWN)) if kind == "fields" else {})
+
+
+def task_of(kind: Kind) -> Task:
+    """The task that answers so."""
+    tasks: list[Task] = [registry.find("tasks", name) for name in registry.names("tasks")]
+    return next(task for task in tasks if kind in task.answer_kinds)
+
+
+def _merge_spellings(spelt: Counter[str]) -> dict[str, int]:
+    """Labels that differ in capitals alone as one, as it is spelt most often."""
+    names: dict[str, str] = {}
+    totals: Counter[str] = Counter()
+    for label, count in spelt.most_common():
+        totals[names.setdefault(label.casefold(), label)] += count
+    return dict(totals.most_common(_MOST_SHOWN))
+
+
+def _parsed(answer: str) -> Any:
+    if answer.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+
 
 MOST_TEMPLATES = 40
 MOST_READ = 10_000
@@ -35,7 +118,7 @@ _MOSTLY = 0.5
 """Where there are words to the system, frames divide their requests if they hold so many of the texts."""
 _LEAST_TEXTS = 10
 _OFTEN_MASKED = 0.2
-"""Where so many answers are nothing but stand-ins, the rest of them does not tell what the job is."""
+"""Where so many answers are nothing but placeholders, the rest of them does not tell what the job is."""
 _DAYS = 30
 _LEAST_WINDOW = timedelta(days=1)
 _LEAST_FIXED = 24
@@ -44,7 +127,7 @@ _LEAST_FIXED = 24
 
 @dataclass(frozen=True)
 class MonthlyVolume:
-    """What thirty days come to at the pace of all that is stored; None where less than a day is."""
+    """The volume of thirty days at the pace of all that is stored; None where less than a day is."""
 
     requests: float
     cost_usd: float
@@ -194,7 +277,8 @@ def _frames(texts: Sequence[str], system: bool) -> dict[PromptFrame, str]:
 
 
 def _known(frame: PromptFrame) -> PromptFrame:
-    """A frame with the end behind its last stand-in: those are counted from the beginning of a text, and say another number in the next."""
+    """A frame with the end behind its last placeholder: those are counted from the beginning of a text, and say another number in the
+    next."""
     return PromptFrame(frame.begins, PLACEHOLDER.split(frame.ends)[-1])
 
 
@@ -210,7 +294,7 @@ def _kinds(texts: Sequence[str], frames: dict[PromptFrame, str]) -> Iterator[_Jo
 
 @dataclass(frozen=True)
 class _ForecastInputs:
-    """What forecasts are made with: the store's share of held-out texts, an encoder, whether they are asked for."""
+    """The inputs of forecasts: the store's share of held-out texts, an encoder, whether they are asked for."""
 
     held_out: float
     embed: Embed | None
@@ -276,9 +360,6 @@ def _task(template: PromptKind, kind: _JobRequests, answers: AnswerForm, distinc
 def _short(text: str) -> str:
     said = " ".join(text.split())
     return said if len(said) <= _LONGEST_EXAMPLE else said[: _LONGEST_EXAMPLE - 1] + "…"
-
-
-# A line takes up a recurring job: from then on it learns from the captured requests of that job, and from no others.
 
 
 def job_for_line(id: str, url: str | None = None) -> LineJob:

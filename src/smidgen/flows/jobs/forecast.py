@@ -1,4 +1,4 @@
-"""What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is trained in seconds."""
+"""A forecast of what a small model could answer of a job whose answers are labels: a stand-in is trained in seconds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from smidgen.flows.certify.losses import unwrap_field
 from smidgen.flows.embedding import Embed
 from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL, label_of
 from smidgen.parts import registry
-from smidgen.stats.alpha_spending import share
 from smidgen.stats.certificate_forecast import forecast_certificate, growth_needed
 from smidgen.stats.certification import RiskClaim
 from smidgen.stats.intervals import Floats, wilson
 from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
-from smidgen.stats.risk_bounds import fewest_rows
+from smidgen.stats.risk_bounds import fewest_rows, level_of_look
 from smidgen.stats.risk_coverage_curve import area_under_risk_coverage
 
 ALPHA, DELTA = 0.05, 0.05
@@ -49,7 +48,7 @@ _FAR = 3.0
 
 @dataclass(frozen=True)
 class JobForecast:
-    """What is foreseen.
+    """The forecast of a job.
 
     Attributes:
         share: of the texts that differ, those that would be answered here under a certificate; None where it is not foreseen.
@@ -97,7 +96,7 @@ def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_o
         return JobForecast(None, "the store holds out no texts, so that nothing could be certified")
     texts, answers = texts[-MOST_ROWS:], answers[-MOST_ROWS:]
     names, targets = _labels(answers)
-    level = share(DELTA, 1)  # a line's first look
+    level = level_of_look(DELTA, 1)  # a line's first look
     certifying = distinct * held_out * (1 - CHOOSING_SHARE)
     fewest = round(fewest_rows(ALPHA, level) / (held_out * (1 - CHOOSING_SHARE)))
     if len(names) < 2 or len(texts) < _LEAST_ROWS:
@@ -158,7 +157,7 @@ class _StandInAnswers:
 
 
 def _stand_in_answers(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _StandInAnswers:
-    """What the better of the stand-ins says: that with the smaller area under its risk over coverage, for a certificate lets it answer
+    """The answers of the better stand-in: that with the smaller area under its risk over coverage, for a certificate lets it answer
     where it is sure. Raises MissingExtra where there is no encoder, and scikit-learn is not installed."""
     wanted = np.array([-1 if target is None else target for target in targets])
     found: list[_StandInAnswers] = []

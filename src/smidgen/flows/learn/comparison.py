@@ -16,10 +16,9 @@ from smidgen.flows.certify.calibration_sample import BY_LABEL
 from smidgen.flows.learn.learning_rows import LineRow
 from smidgen.flows.local_model import Model
 from smidgen.gateway.certificate_status import CertificateStatus, Decision
-from smidgen.stats.alpha_spending import share
 from smidgen.stats.classification_metrics import same_labels
 from smidgen.stats.intervals import Floats
-from smidgen.stats.paired_tests import better_p_value, not_worse_p_value, sign_test
+from smidgen.stats.risk_bounds import better_p_value, level_of_look, not_worse_p_value, sign_test
 
 # The challenger against the champion, on held-out rows that neither learnt from and that certify nothing.
 
@@ -80,7 +79,7 @@ def compare(
     champion: Model, challenger: Model, rows: Sequence[LineRow], *, level: float, margin: float, seed: int, look: int = 1
 ) -> Comparison:
     """Both on the same rows, the `look`-th time that any are compared on such: all times together spend the level."""
-    spent = share(level, look)
+    spent = level_of_look(level, look)
     half = spent / 2
     if not rows:
         return Comparison(0, None, None, 0, 0, 1.0, 1.0, half, margin, look)

@@ -19,8 +19,8 @@ from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, DataError, InputError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task, placing
+from smidgen.core.placeholders import PromptFrame
 from smidgen.core.progress import Progress
-from smidgen.core.prompt_frame import PromptFrame
 from smidgen.core.rows import Row, Text
 from smidgen.data.settings import DataSettings
 from smidgen.data.splits import SplitSide, keyed_draw
@@ -35,6 +35,7 @@ from smidgen.store import atomic_file
 from smidgen.store.hashing import file_hash, rows_hash
 from smidgen.store.line import MOST_BATCHES, MOST_SOURCES, Line, LinePointer, RowBatch, TrafficSource, is_line
 from smidgen.store.traffic.records import TrafficPair
+from smidgen.store.traffic.store import TrafficStore
 
 # Rows that were given to a line, kept with it under their hash, so that every later version can learn from them.
 
@@ -230,9 +231,7 @@ def count_new_pairs(
     return 0 if found < wanted else found if most is None else min(found, max(most, wanted))
 
 
-def _count(
-    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime
-) -> int:
+def _count(store: TrafficStore, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime) -> int:
     """How many `pairs` there are."""
     named = sum(store.pair_count(source.asked, since, until, source.template) for source in traffic_sources(pointer, capture))
     frames: dict[str, list[PromptFrame]] = {}
@@ -313,7 +312,7 @@ def describe_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[st
 
 
 def captured_pairs(
-    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime | None = None
+    store: TrafficStore, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime | None = None
 ) -> Iterator[_OfJobs]:
     """The captured pairs that are meant, each once, with the scopes of their jobs, in the order in which they came: of the line's jobs,
     whatever they asked for, or of requests that named the line; and of its sources."""

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import open_version, read_manifest
 from smidgen.core.errors import BundleError, InputError
-from smidgen.flows import bundle_paths
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.learn import holdout
 from smidgen.gateway import certificate as papers
@@ -56,7 +55,7 @@ def promote(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
             value=f"{target}: {error.strerror}",
             todo="The champion stays. Free some disk space.",
         ) from error
-    bundle_paths.open_version(line, id)
+    open_version(line, id)
     line.point(id, by=by, why=why, instead_of=instead_of)
     return id
 
@@ -141,7 +140,7 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     wanted = to if to is not None else before[-1]
     if wanted == pointer.champion:
         raise InputError("this version is serving already", value=wanted, todo="Name another with --to, or leave it out.")
-    bundle = bundle_paths.open_version(line, wanted)
+    bundle = open_version(line, wanted)
     # Before it serves: a certificate that the latest revocation has outdated must not hold for a moment.
     revoked = holdout.known_revocations(line)
     holdout.remember_revocations(line, revoked, now or datetime.now(UTC))

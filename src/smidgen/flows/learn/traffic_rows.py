@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task
 from smidgen.core.placeholders import PLACEHOLDER, foreign_placeholders
-from smidgen.core.prompt_frame import PromptFrame
 from smidgen.core.replies import NOT_COMPARABLE
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
@@ -22,9 +20,8 @@ from smidgen.flows.certify import losses
 from smidgen.flows.learn.learning_rows import LineRow, Source
 from smidgen.gateway.routing_decision import SCORE, SEGMENT, UNANSWERED
 from smidgen.store.traffic.database import url_of
-from smidgen.store.traffic.queries import StoredText
 from smidgen.store.traffic.records import StoredShare, TrafficPair
-from smidgen.store.traffic.store import opened
+from smidgen.store.traffic.store import TrafficStore, opened
 
 LEAST_OF_A_NEW_LABEL = 5
 """Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
@@ -39,58 +36,6 @@ _UNSURE = frozenset({SCORE, SEGMENT, UNANSWERED})
 """Why requests escalated that were picked by what the champion said of them. Where no certificate held, all did."""
 
 
-class TrafficReader(Protocol):
-    """What is asked of a store of traffic."""
-
-    @property
-    def held_out(self) -> float:
-        """The share of texts that is never learnt from."""
-        ...
-
-    def seen(self, since: datetime | None = None) -> StoredShare:
-        """How much of the traffic was stored."""
-        ...
-
-    def pairs(
-        self,
-        asked: str | None,
-        held_out: bool | None = False,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        template: str | None = None,
-    ) -> Iterator[TrafficPair]:
-        """Texts with answers, the oldest first."""
-        ...
-
-    def pair_count(
-        self,
-        asked: str | None,
-        since: datetime | None,
-        until: datetime | None,
-        template: str | None = None,
-        frames: Sequence[PromptFrame] = (),
-    ) -> int:
-        """How many texts with answers there are."""
-        ...
-
-    def stretch(
-        self,
-        asked: str | None,
-        most: int,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        newest: bool = True,
-        kinds: Mapping[str, Sequence[PromptFrame]] | None = None,
-    ) -> list[StoredText]:
-        """The newest requests, or the first ones, the oldest first."""
-        ...
-
-    def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
-        """Make these requests the reservoir of a line."""
-        ...
-
-
 @dataclass
 class CapturedRows:
     """Rows with their sides, the large models that answered, what was left out, by the reason, and how much of the traffic was stored."""
@@ -102,7 +47,7 @@ class CapturedRows:
 
 
 @contextmanager
-def open_traffic(url: str | None = None) -> Iterator[TrafficReader | None]:
+def open_traffic(url: str | None = None) -> Iterator[TrafficStore | None]:
     """The store of traffic; None where none was named and nothing was ever captured: learning makes none. Raises as `opened` does."""
     place = url_of(url)
     if url is None and place.drivername == "sqlite" and not Path(str(place.database)).is_file():

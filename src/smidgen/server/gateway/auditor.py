@@ -40,7 +40,7 @@ from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.usage_record import UsageRecord
 from smidgen.store.traffic.records import AuditAnswer
 from smidgen.store.usage_records import UsageKey, UsageTotals
-from smidgen.usage import daily_budget as budgets
+from smidgen.usage import budgets as budgets
 
 MOST_IN_FLIGHT = 8
 """Audits whose upstream is being asked."""

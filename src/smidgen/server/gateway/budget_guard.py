@@ -29,9 +29,9 @@ from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger as ledgers
 from smidgen.store.spending_ledger import NANO, LimitReached, Reservation, SpendingLedger
 from smidgen.store.usage_records import UsageTotals
-from smidgen.usage import daily_budget as budgets
+from smidgen.usage import budgets as budgets
 from smidgen.usage import price_list, token_bound
-from smidgen.usage.daily_budget import ALL, DailyBudget, today
+from smidgen.usage.budgets import ALL, DailyBudget, today
 from smidgen.usage.price_list import spelt
 
 # The budget guard: what requests may cost is set aside before they leave, and what they took is settled when their answer is over.

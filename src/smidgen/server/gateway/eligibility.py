@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.gateway.eligibility import CHAT, COMPLETIONS, LOCAL_RESPONSE_ID, RESPONSES, text_of, why_ineligible
 from smidgen.gateway.routing_decision import RequestedModel
 from smidgen.server.served_bundle import ServedBundle

@@ -11,8 +11,7 @@ from functools import partial
 import httpx
 from starlette.responses import Response
 
-from smidgen.core.errors import RequestError
-from smidgen.core.http_failures import retry_after
+from smidgen.core.errors import RequestError, retry_after
 from smidgen.gateway.headers import Headers
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
@@ -22,7 +21,7 @@ from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCa
 from smidgen.server.gateway.upstream_cost import UpstreamCosts
 from smidgen.server.http_request import StreamedBody
 from smidgen.server.ops.prometheus import ServerMetrics
-from smidgen.usage.daily_budget import until_tomorrow
+from smidgen.usage.budgets import until_tomorrow
 
 _UNAVAILABLE = 503
 _BROKE = 429

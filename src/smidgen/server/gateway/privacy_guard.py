@@ -309,7 +309,7 @@ def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> htt
     """The response with the values back, where it is understood; else itself."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return response
-    change = restorer(tail, response.headers.get("content-type", ""), masked.stand_ins, masked.body or {})
+    change = restorer(tail, response.headers.get("content-type", ""), masked.placeholders, masked.body or {})
     if change is None:
         return response
     return changed_in_passing(response, change)

@@ -14,8 +14,7 @@ from typing import Protocol, TypeAlias
 
 import httpx
 
-from smidgen.core.errors import RequestError
-from smidgen.core.http_failures import failure_reason, one_line
+from smidgen.core.errors import RequestError, failure_reason, one_line
 from smidgen.gateway import upstreams
 from smidgen.gateway.answer_reading import AnswerUsage
 from smidgen.gateway.headers import Headers, client_id, upstream_headers, without_secrets

@@ -28,10 +28,9 @@ from smidgen.server.http_request import HttpRequest, request_of
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.wall_clock import WallClock
 from smidgen.server.usage_record import MOST_OF_ONE_ANSWER, OTHER_MODEL, UsageRecord
-from smidgen.stats.wait_histogram import bucket
 from smidgen.store import usage_records
-from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
-from smidgen.usage import daily_budget as budgets
+from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
+from smidgen.usage import budgets as budgets
 from smidgen.usage.energy import Consumed, Consumption
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class AccountWriter:
             sums.entry(key).add(entry)
             if seconds is not None:
                 sums.entry(key).waited += round(seconds * 1_000_000)
-                sums.waits[WaitBucket(key.day, key.model, key.by, bucket(seconds))] += 1
+                sums.waits[WaitBucket(key.day, key.model, key.by, wait_bucket(seconds))] += 1
             if price is not None:
                 sums.prices.add(price)
             self._open.work.setdefault(key, RequestWork()).add(entry.requests, busy)

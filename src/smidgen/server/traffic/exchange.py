@@ -14,7 +14,6 @@ from typing import Any
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
-from smidgen.flows.capture import prompt_template
 from smidgen.gateway.answer_reading import ReadAnswer, decompressed, read_answer
 from smidgen.gateway.eligibility import RESPONSES, SYSTEM_ROLES, system_messages, text_of, why_ineligible
 from smidgen.gateway.request_body import parsed
@@ -25,6 +24,7 @@ from smidgen.server.reply_json import token_count
 from smidgen.server.served_bundle import BundleIdentity
 from smidgen.server.traffic.captured_request import MOST_ANSWERED, CapturedRequest
 from smidgen.store.traffic.records import MOST_TEXT, AnsweredBy, Exchange
+from smidgen.text.prompt_patterns import prompt_kind
 
 # Names that clients make up, of models and of fields: what of them may be stored. They are not read by the redaction model.
 
@@ -112,7 +112,7 @@ def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices
         also=tuple(users[1:]),
         system=_system(taken.path, body),
         template=template,
-        kind=prompt_template.prompt_kind(template) if not odd else "",
+        kind=prompt_kind(template) if not odd else "",
         key=taken.key,
         truncated=taken.cut or kept != texts,
         choices=choices_of(taken.path, body) if not odd else (),

@@ -43,7 +43,7 @@ def url_of(given: str | None = None) -> URL:
     if url.drivername == _POSTGRES:
         return url
     todo = f"Write sqlite:////folder/{FILE}, or {_POSTGRES}://user:password@host/database."
-    raise InputError("this is no URL of a store of traffic", value=url.drivername, todo=todo)
+    raise InputError("this is not the URL of a traffic store", value=url.drivername, todo=todo)
 
 
 class Database:

@@ -10,16 +10,13 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.core.replies import NOT_COMPARABLE, AnswerState
 from smidgen.store.traffic.records import MOST_TEXT, TrafficPair, Whose, from_timestamp
 from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
 
-# Which stored requests can be learnt from or measured on, and whose answer counts.
-#
 # To learn from, the best of each request is taken: a correction before an answer, and nothing that someone called wrong. Held-out
-# requests measure, and are taken as they went: left out for what became of them, the bad ones first, they would be an easier sample
-# than the traffic.
+# requests measure, and stay as they went: leaving out the bad ones would make them an easier sample than the traffic.
 
 _PAGE = 500
 """Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
@@ -28,8 +25,8 @@ _HTTP_OK = 200
 
 @dataclass(slots=True)
 class AnswerFeedback:
-    """What people say of an answer. `corrected`: the newest correction; `usable`: whether it can be learnt from; `down`: whether the newest
-    verdict is a thumb down."""
+    """People's verdict on an answer. `corrected`: the newest correction; `usable`: whether it can be learnt from; `down`: whether the
+    newest verdict is a thumb down."""
 
     corrected: str | None = None
     usable: bool = True
@@ -55,7 +52,7 @@ def select_page(
 def could_be(
     asked: str | None, held_out: bool | None, since: float | None, until: float | None, template: str | None
 ) -> list[sql.ColumnElement[bool]]:
-    """What is so of every request that could be a pair."""
+    """The condition of every request that could be a pair."""
     one = REQUESTS.c
     # Of a held-out request that was cut it may be the answer that is too long: that one counts.
     wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.or_(sql.not_(one.truncated), one.held_out)]
@@ -73,13 +70,13 @@ def could_be(
 
 
 def after_place(place: tuple[float, str]) -> sql.ColumnElement[bool]:
-    """What is so of every request behind this time and id."""
+    """The condition of every request after this time and id."""
     one = REQUESTS.c
     return sql.or_(one.time > place[0], sql.and_(one.time == place[0], one.id > place[1]))
 
 
 def feedback_by_request(connection: Connection, ids: Sequence[str]) -> dict[str, AnswerFeedback]:
-    """What people say of these requests' answers."""
+    """People's verdicts on these requests' answers, by request."""
     found: dict[str, AnswerFeedback] = {}
     said = sql.select(FEEDBACK).where(FEEDBACK.c.request_id.in_(ids)).order_by(FEEDBACK.c.number)
     for row in connection.execute(said) if ids else ():
@@ -107,7 +104,7 @@ def _teaching(row: Any, said: AnswerFeedback) -> TrafficPair | None:
 
 
 def _measuring(row: Any, said: AnswerFeedback) -> TrafficPair | None:
-    """What the upstream answered is its answer, whatever anyone says of it. An answer that is no whole text is one that none agrees with;
+    """Take the upstream's answer as its answer, whatever people say of it. An answer that is no whole text is one that none agrees with;
     one that is not known to have ended says nothing."""
     if row.truncated and len(row.input) >= MOST_TEXT:
         return None  # it may be the input that was cut
@@ -154,11 +151,8 @@ def _new_pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whol
     )
 
 
-# How many pairs there are: counted by the database, which reads no answer for it. It is asked every half minute, of a store of any
-# size.
-#
-# The rule is that of `learning.pair`, said in SQL. It knows no white space but blanks, so that an answer of nothing but line breaks
-# counts.
+# Pairs are counted by the database, which reads no answer for it: the count is asked for every half minute, of a store of any size.
+# The rule is that of `pair`, in SQL. It knows no white space but blanks, so an answer of nothing but line breaks counts.
 
 _OK = 200
 

@@ -11,12 +11,10 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.placeholders import PromptFrame
 from smidgen.store.traffic.records import MOST_TEXT, from_timestamp, to_timestamp
 from smidgen.store.traffic.tables import REQUESTS
 
-# Stored requests by kind: how many there are of each, what they cost, and since when its newest came.
-#
 # A kind is a template (the words to the system, the form of the answer) without what varies in its words (dates, numbers, names) and,
 # within it, a frame that its texts stand in. Only requests that a small model can do alone count as one.
 
@@ -38,7 +36,7 @@ class PromptKind:
 
 @dataclass(frozen=True, slots=True)
 class KindTotals:
-    """What there is of a kind.
+    """The totals of a kind of request.
 
     Attributes:
         requests: stored ones, whoever answered them.
@@ -135,8 +133,6 @@ def _in(frame: PromptFrame) -> sql.ColumnElement[bool]:
         sql.func.substr(text, length - ends + 1, ends) == frame.ends,
     )
 
-
-# A stretch of what was asked: the texts of requests in their time, whoever answered them and however that went.
 
 _PAGE = 500
 """Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""

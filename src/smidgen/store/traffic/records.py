@@ -103,7 +103,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What someone said of an answer. `corrected` is the answer as it should have been, as a message's content has it; `altered` says that
+    """Someone's feedback on an answer. `corrected` is the answer as it should have been, as a message's content has it; `altered` says that
     personal data was taken out of it, so that it may not fit the input any more. Of `user` only a keyed hash is stored.
     `key` is the hash of the key that says so, which must be that of the request, unless an admin says it (`by_admin`)."""
 
@@ -120,7 +120,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class AuditAnswer:
-    """What the large model (`model`) answered, in an audit, to the request with this id, which a small one had answered."""
+    """The large model's answer (`model`), in an audit, to the request with this id, which a small model had answered."""
 
     id: str
     answer: str
@@ -129,7 +129,7 @@ class AuditAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LateLabel:
-    """What was said of a request (`id`), as it was said, and was stored masked before it was known that it is a label.
+    """A text about a request (`id`) in its own words, which was stored masked before it was known to be a label.
 
     Attributes:
         what: the `answer`, an `audit`'s, or a `corrected` one in feedback.
@@ -225,7 +225,7 @@ class StoredShare:
 
     @property
     def words(self) -> str:
-        """What was not stored, in a sentence; empty where all was."""
+        """A sentence on what was not stored; empty where all was."""
         if not self.lost:
             return ""
         count = sum(self.lost.values())
@@ -240,9 +240,9 @@ class StoredShare:
 
 @dataclass(frozen=True, slots=True)
 class DeletedTraffic:
-    """What was deleted. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and the
-    journal still holds texts until the next deletion or the last one closes the store. None where it is not known: the files of a database
-    server are its own."""
+    """The result of a deletion. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and
+    the journal still holds texts until the next deletion or the last one closes the store. None where it is not known: the files of a
+    database server are its own."""
 
     requests: int
     feedback: int
@@ -255,7 +255,7 @@ def to_timestamp(time: datetime) -> float:
         raise ValueError("a time without a zone")
     seconds = time.timestamp()
     if not math.isfinite(seconds):
-        raise ValueError("a time that is none")
+        raise ValueError("a time that is not finite")
     return seconds
 
 

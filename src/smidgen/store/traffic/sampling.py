@@ -17,8 +17,6 @@ from sqlalchemy.engine import Connection
 from smidgen.store.traffic.records import from_timestamp
 from smidgen.store.traffic.tables import REQUESTS
 
-# Keyed hashes: names that cannot be read back, and the side that a text falls on, for ever.
-
 _HEX = 32
 _BITS = 53
 
@@ -57,10 +55,8 @@ class KeyedHash:
         return hmac.new(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), hashlib.sha256)
 
 
-# Answers that were given here under a certificate, and which of them people are to audit.
-#
-# Which ones is drawn by a hash of the request's id and the certificate's, with the store's own key: nobody can choose an id that is
-# drawn, and nothing of how an answer went takes part.
+# People audit some of the answers given under a certificate. A hash of the request's id and the certificate's, with the store's own key,
+# draws them: nobody can choose an id that is drawn, and how an answer went takes no part.
 
 Place = tuple[float, str]
 """Where an answer stands: its time, seconds since 1970, and its request's id."""

@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
-from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
+from smidgen.core.placeholders import UNFRAMED, PromptFrame
 from smidgen.store.traffic import pairs, queries, sampling
 from smidgen.store.traffic.database import Database, url_of
 from smidgen.store.traffic.queries import KindTotals, PromptKind, StoredText, join_kinds, select_stretch
@@ -64,7 +64,7 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
         TrafficError: the database cannot be opened, or was made by a later smidgen; there is none, and none is to be made.
     """
     if held_out is not None and not 0 <= held_out < 1:
-        raise InputError("the share that is held out is none", value=held_out, todo="Give a number from 0, and under 1.")
+        raise InputError("the held-out share is out of range", value=held_out, todo="Give a number from 0, and under 1.")
     database = Database(url_of(url))
     if not make and database.file is not None and not database.file.exists():
         todo = "Start a server with --capture answers, or name the store that you mean in SMIDGEN_TRAFFIC_URL."
@@ -197,15 +197,15 @@ class TrafficStore:
         To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer, be it to the
         request or to an audit of it. A request that got a thumb down and no correction is left out, until someone takes it back with a
         thumb up. Of held-out requests nothing is left out for how it went: the reference is what the upstream answered, whatever people
-        said of it, and empty where that was no whole text (`Pair.state`); a correction stands beside it. What a small model said itself is
-        never a reference.
+        said of it, and empty where that was no whole text (`TrafficPair.state`); a correction stands beside it. What a small model said
+        itself is never a reference.
 
         Args:
             asked: the bundle, or the model, that requests named; None for all.
             held_out: False for the pairs to learn from, True for those that must never be learnt from, None for both.
             since: only requests that came at this time or later.
             until: only those that came before.
-            template: only those of this group; see `Counts.groups`.
+            template: only those of this kind; see `TrafficCounts.groups`.
         """
         first, last = (to_timestamp(time) if time is not None else None for time in (since, until))
         after: tuple[float, str] | None = None
@@ -230,7 +230,7 @@ class TrafficStore:
         template: str | None = None,
         frames: Sequence[PromptFrame] = (),
     ) -> int:
-        """How many pairs of both sides there are, of texts that stand in one of the frames where any are given."""
+        """Count the pairs of both sides, of texts that stand in one of the frames where any are given."""
         first, last = (to_timestamp(time) if time is not None else None for time in (since, until))
         return pairs.count_pairs(self._reading, asked, first, last, template, frames)
 
@@ -244,16 +244,16 @@ class TrafficStore:
         newest: bool = True,
         kinds: Mapping[str, Sequence[PromptFrame]] | None = None,
     ) -> list[StoredText]:
-        """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
+        """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `select_stretch`."""
         return select_stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
 
     def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[DrawnAnswer]:
-        """The answers given here under a certificate that people are to audit, the oldest first; see `given.walk`."""
+        """The answers given here under a certificate that people are to audit, the oldest first; see `sampling.drawn_answers`."""
         self._opened()
         return sampling.drawn_answers(self._reading, self._sides, certificate, share, after, to_timestamp(until))
 
     def find(self, id: str) -> Mapping[str, Any] | None:
-        """What is stored of one request, by the names of its columns; None where there is none."""
+        """One stored request, by the names of its columns; None where there is none."""
         with self._reading() as connection:
             row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
         return dict(row) if row is not None else None
@@ -303,7 +303,7 @@ class TrafficStore:
             return queries.count_unsuited(connection, most)
 
     def tally(self, template: str, frame: PromptFrame = UNFRAMED, without: Sequence[PromptFrame] = ()) -> KindTotals:
-        """What there is of a kind: of a template, with texts in a frame and in none of the others."""
+        """The totals of a kind: of a template, with texts in a frame and in none of the others."""
         with self._reading() as connection:
             return queries.kind_totals(connection, template, frame, without)
 
@@ -331,7 +331,7 @@ class TrafficStore:
         `kept_days`, where that is longer. Raises InputError for days under 0 or over 36,500."""
         for count in (days, *(() if kept_days is None else (kept_days,))):
             if not 0 <= count <= MOST_DAYS:
-                raise InputError("so many days cannot be", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
+                raise InputError("days is out of range", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
         now = now or datetime.now(UTC)
         old = REQUESTS.c.time <= to_timestamp(now - timedelta(days=days))
         if kept_days is not None and kept_days > days:
@@ -468,7 +468,7 @@ def _text(text: _Text) -> _Text:
 
 
 def _put_right(late: LateLabel) -> sql.Update:
-    """The statement that stores what was said as it was said. A held-out request keeps no audit's answer; see `Traffic.audited`."""
+    """The statement that stores what was said as it was said. A held-out request keeps no audit's answer; see `TrafficStore.audited`."""
     one, said = REQUESTS.c, _text(late.said)[:MOST_TEXT]
     if late.what == "answer":
         return sql.update(REQUESTS).where(one.id == late.id, one.answer == late.stored).values(answer=said)

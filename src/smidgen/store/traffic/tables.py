@@ -122,7 +122,7 @@ OUTCOMES = Table(
     Column("outcome", String, primary_key=True),
     Column("requests", Integer, nullable=False),
 )
-"""What became of the requests of a day (UTC) that were to be stored: numbers alone."""
+"""The outcomes of a day's requests (UTC) that were to be stored: numbers alone."""
 
 LABELS = Table(
     "labels",
@@ -162,19 +162,19 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE outcomes (day VARCHAR NOT NULL, outcome VARCHAR NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (day, outcome))",),
     ("CREATE TABLE labels (key_hash VARCHAR NOT NULL, label VARCHAR NOT NULL, time FLOAT NOT NULL, PRIMARY KEY (key_hash, label))",),
 )
-"""What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
+"""The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_001
 """Any number: PostgreSQL's lock of those who set a store up."""
 
 
 def of_template(hash: str) -> ColumnElement[bool]:
-    """What is so of every request of a template, or of a kind: lines remember their jobs by either."""
+    """The condition of every request of a template, or of a kind: lines remember their jobs by either."""
     return or_(REQUESTS.c.template_hash == hash, REQUESTS.c.kind_hash == hash)
 
 
 def current(connection: Connection) -> dict[str, str] | None:
-    """What `smidgen_meta` holds where the store is of this version; None where it must be prepared. Nobody waits for a lock for it."""
+    """The content of `smidgen_meta` where the store is of this version; None where it must be prepared. Takes no lock."""
     if not inspect(connection).has_table(META.name):
         return None
     meta = _meta(connection)
@@ -199,7 +199,7 @@ def prepare(connection: Connection, held_out: float) -> dict[str, str]:
     version = int(meta["version"]) if meta.get("version", "").isdecimal() and {"key", "held_out"} <= meta.keys() else 0
     if version < 1 or version > newest:
         raise TrafficError(
-            "the store of traffic was made by a later smidgen, or is none",
+            "this was made by a later smidgen, or is not a traffic store",
             value=f"version {meta.get('version')}",
             todo="Use a newer smidgen, or name another store.",
         )

@@ -1,4 +1,4 @@
-"""Texts to token numbers, bounded in time and length."""
+"""The tokenizer and the tensors of a model, checked before anything is computed with them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,59 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from numpy.typing import NDArray
+
 from smidgen.core.errors import EngineError
 from smidgen.core.rows import Text
 from smidgen.store import tokenizer_checks
+from smidgen.text.tagging import TagChain
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 
-_AGAIN = "Build or copy the bundle again."
+class Tensors:
+    """The tensors of a safetensors file. Asking for one that is not there, or not of the shape it must have, raises EngineError."""
+
+    def __init__(self, file: Path) -> None:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        self._file = file.name
+        try:
+            self._tensors: dict[str, NDArray[Any]] = load_file(file)
+        except (OSError, SafetensorError, KeyError) as error:
+            raise EngineError("the weights cannot be loaded", value=f"{file.name}: {error}", todo=AGAIN) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def get(self, name: str, *shape: int | None) -> NDArray[Any]:
+        """The tensor; each dimension as given, None for any size."""
+        if name not in self._tensors:
+            raise EngineError("the weights lack a tensor", value=f"{self._file}: {name}", todo=AGAIN)
+        tensor = self._tensors[name]
+        fits = tensor.ndim == len(shape) and all(want is None or want == have for want, have in zip(shape, tensor.shape, strict=True))
+        if not fits:
+            value = f"{self._file}: {name} is {tensor.shape}, not {shape}"
+            raise EngineError("a tensor does not fit the others", value=value, todo=AGAIN)
+        return tensor
+
+
+AGAIN = "Build or copy the bundle again."
 LONGEST = 1_000_000
 """Tokens that a model may say it reads of a text."""
 CHARACTERS_A_TOKEN = 100
 """A text is cut to this many characters for each token that the model reads. A WordPiece word of over 100 characters is one unknown
 token, so nothing that the model would have read is lost in text that people write; and a gigabyte costs no more than a page."""
+
+
+def chain_of(tensors: Tensors) -> TagChain:
+    """The chain of a tagger by its tensor `transitions` (tags, tags). Raises EngineError where it cannot be one."""
+    try:
+        return TagChain(tensors.get("transitions", None, None))
+    except ValueError as error:
+        raise EngineError("the chain is invalid", value=str(error), todo=AGAIN) from error
 
 
 class ModelTokenizer:
@@ -48,7 +87,7 @@ class ModelTokenizer:
 def length_of(given: Any) -> int:
     """The option `max_length`, checked. Raises EngineError where no model can read so many tokens."""
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= LONGEST:
-        raise EngineError("the engine's option 'max_length' cannot be", value=given, todo=f"It is 1 to {LONGEST:,}. {_AGAIN}")
+        raise EngineError("the engine's option 'max_length' is invalid", value=given, todo=f"It is 1 to {LONGEST:,}. {AGAIN}")
     return given
 
 
@@ -63,18 +102,18 @@ def pad_of(tokenizer: Tokenizer) -> int:
 
 
 def load_tokenizer(file: Path) -> Tokenizer:
-    """The tokenizer in a file. Raises EngineError where the file is missing, is none, or must not be used; see `store.tokenizer_facts`."""
+    """The tokenizer in a file. Raises EngineError where the file is missing, is none, or must not be used; see `store.tokenizer_checks`."""
     from tokenizers import Tokenizer
 
     try:
         if file.stat().st_size > tokenizer_checks.MOST_BYTES:
-            raise EngineError("the tokenizer is too large", value=file.name, todo=_AGAIN)
+            raise EngineError("the tokenizer is too large", value=file.name, todo=AGAIN)
         content = file.read_text(encoding="utf-8")
         fault = tokenizer_checks.tokenizer_fault(json.loads(content))
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineError("the tokenizer cannot be read", value=file.name, todo=_AGAIN) from error
+        raise EngineError("the tokenizer cannot be read", value=file.name, todo=AGAIN) from error
     if fault:
-        raise EngineError(f"the tokenizer cannot be used: {fault}", value=file.name, todo=_AGAIN)
+        raise EngineError(f"the tokenizer cannot be used: {fault}", value=file.name, todo=AGAIN)
     with _Failures(file.name):
         return Tokenizer.from_str(content)
 
@@ -90,5 +129,5 @@ class _Failures:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Literal[False]:
         if kind is not None and (kind is Exception or kind.__name__ == "PanicException"):
-            raise EngineError(f"the tokenizer cannot be read: {str(error)[:200]}", value=self._name, todo=_AGAIN) from error
+            raise EngineError(f"the tokenizer cannot be read: {str(error)[:200]}", value=self._name, todo=AGAIN) from error
         return False
