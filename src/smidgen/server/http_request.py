@@ -74,6 +74,7 @@ class StreamedBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self.begun = False
+        self.arrived = 0
         self.over = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -81,6 +82,7 @@ class StreamedBody:
         more = True
         while more:
             piece, more = await _next(self._receive)
+            self.arrived += len(piece)
             if piece:
                 yield piece
         self.over.set()
@@ -143,6 +145,7 @@ class HttpRequest:
         method, path, headers: as they came; `sent_path` is the path as the client wrote it, `query` what stands behind it.
         id: what it is called in the reply, the log and the error.
         body: what came; None before it was read.
+        arrived: bytes of the body that came, also where not all of it did.
         receive: what is still to come of the client, behind the body; None before that was read.
         usage: what is counted of it; None where no account is kept.
         held: the models that it is answered by, where lines are served.
@@ -158,6 +161,7 @@ class HttpRequest:
         self.id = ""
         self.body: RequestBody | StreamedBody | None = None
         self.receive: Receive | None = None
+        self._arrived = 0
         self.usage: UsageRecord | None = None
         self.held: HeldModels | None = None
         self.judge: ReplyJudge | None = None
@@ -177,6 +181,11 @@ class HttpRequest:
         return next((bytes(value) for key, value in self.headers if key == name), b"")
 
     @property
+    def arrived(self) -> int:
+        """Bytes of the body that came."""
+        return self.body.arrived if isinstance(self.body, StreamedBody) else self._arrived
+
+    @property
     def json(self) -> dict[str, Any] | None:
         """The object that its body is; None where it is none, or was not read."""
         return self.body.json if isinstance(self.body, RequestBody) else None
@@ -193,6 +202,7 @@ class HttpRequest:
             more = True
             while more:
                 piece, more = await _next(receive)
+                self._arrived += len(piece)
                 pieces.append(piece)
             self.body, self.receive = RequestBody(b"".join(pieces)), receive
         return self.body

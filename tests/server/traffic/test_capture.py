@@ -360,6 +360,9 @@ def test_memory_is_bounded_and_given_back(gateway: Any, monkeypatch: pytest.Monk
     running = gateway()
     assert running.post(CHAT, asking("x" * 11_000)).content == WHOLE
     assert until(running, "too_large", 1)["too_large"] == 1, "a client has its answer a moment before it is counted"
+    pieces = [json.dumps(asking("x" * 11_000)).encode(), *[b" " * 100_000] * 90]
+    refused = running.client.post(CHAT, content=iter(pieces), headers={"content-type": "application/json"})
+    assert refused.status_code == 413 and until(running, "too_large", 2)["unreadable"] == 0
     for number in range(30):
         assert running.post(CHAT, asking(f"{number} " + "y" * 2000)).content == WHOLE
         until(running, "stored", number + 1)

@@ -131,7 +131,7 @@ class RequestCollector:
         """All of it. `models` are what the bundles are to it."""
         request, taken = self._request, self.taken
         asked = request.body.raw if isinstance(request.body, RequestBody) else b""
-        if len(asked) > MOST_ASKED:
+        if request.arrived > MOST_ASKED:
             self._lose("too_large")
         elif self._fits(OVERHEAD_BYTES + len(asked)):
             taken.asked = asked
