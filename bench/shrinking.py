@@ -155,12 +155,14 @@ def _point(
 
 def rouge(texts: Sequence[str], wanted: dict[str, list[str]]) -> tuple[float, float, float]:
     """The mean ROUGE-L against the best reference, and its 95 % interval, as the task `write` has them."""
+    from smidgen.core.forms import TextForm
     from smidgen.core.replies import Reply
     from smidgen.core.rows import Row
     from smidgen.tasks.write import part
 
+    form = TextForm(instruction="", max_tokens=0, max_words=0, attributes=False, score=None)
     rows = [Row(text, answers) for text, answers in wanted.items()]
-    found = part.measure(rows, [Reply(text, 0.0) for text in texts], {"attributes": False})["rougeL"]
+    found = part.measure(rows, [Reply(text, 0.0) for text in texts], form)["rougeL"]
     return found.value, found.low, found.high
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import RequestError
-from smidgen.core.forms import Form
+from smidgen.core.forms import TextForm
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Row
 from smidgen.engines.llama_protocol import ChosenToken, LlamaUsage, Piece
@@ -78,10 +78,9 @@ def raw(texts: list[str], likely: float, tokens: float = 8.0) -> Raw:
 
 
 @pytest.fixture(scope="module")
-def form() -> Form:
-    found: Form = registry.find("tasks", "write").form(ROWS, WriteSettings())
-    assert found["attributes"]
-    assert found["attempts"] == 4
+def form() -> TextForm:
+    found: TextForm = registry.find("tasks", "write").form(ROWS, WriteSettings())
+    assert found.attributes and found.attempts == 4
     return found
 
 
@@ -95,7 +94,9 @@ def form() -> Form:
         (NO_SIZE, [(NO_SIZE, 0.5)] * 4, NO_SIZE, 4),
     ],
 )
-def test_the_one_with_the_fewest_faults_is_given(form: Form, first: str, drawn: list[tuple[str, float]], wanted: str, asked: int) -> None:
+def test_the_one_with_the_fewest_faults_is_given(
+    form: TextForm, first: str, drawn: list[tuple[str, float]], wanted: str, asked: int
+) -> None:
     task, runner = registry.find("tasks", "write"), Runner(first, *drawn)
     found = improve(task, form, runner, [TEXT, "no attributes here"], runner.run([TEXT, TEXT]))
     assert found["texts"] == [wanted, first], "what cannot be checked stays"
@@ -122,7 +123,7 @@ def test_the_one_with_the_fewest_faults_is_given(form: Form, first: str, drawn: 
         (NO_SIZE, {}, RIGHT, [NO_SIZE]),
     ],
 )
-def test_what_was_left_out_is_said_at_the_end(form: Form, first: str, added: dict[str, str], wanted: str, begun: list[str]) -> None:
+def test_what_was_left_out_is_said_at_the_end(form: TextForm, first: str, added: dict[str, str], wanted: str, begun: list[str]) -> None:
     """The text goes on, and again while that helps; only where it does not is another drawn."""
     task, runner = registry.find("tasks", "write"), Runner(first, (RIGHT, 0.5), added=added)
     found = improve(task, form, runner, [TEXT], runner.run([TEXT]))
@@ -176,7 +177,7 @@ class Speller(Runner):
 MISSPELT = "This huge blue turn is made for your home."
 
 
-def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
+def test_a_known_value_stands_in_for_one_that_is_misspelt(form: TextForm) -> None:
     """Only where there is a fault, and what is given names the input's own value."""
     task = registry.find("tasks", "write")
     assert set(form.copied) == {"thing", "colour", "size"}
@@ -192,7 +193,7 @@ def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
     assert sum(piece.count for piece in streamed) == 3 and streamed[-1].finish == "stop"
 
 
-def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
+def test_a_text_with_words_of_the_stand_in_is_not_given(form: TextForm) -> None:
     """It would say of a tankard what is so of a lamp. Nor is there one where tokens are asked for, which would be those of another text."""
     task, form = registry.find("tasks", "write"), form.model_copy(update={"copied": {"thing": ["table lamp"]}})
     runner = Speller({"other": MISSPELT, "table lamp": "This huge blue {thing} lights your home, as a lamp should."})
@@ -203,7 +204,7 @@ def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
     assert "".join(piece.text for piece in write_best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
 
 
-def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measured(form: Form) -> None:
+def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measured(form: TextForm) -> None:
     """Its score would be that of another text: it says so, and a certificate does not cover it."""
     task = registry.find("tasks", "write")
     runner = Speller({"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home.")})
@@ -218,7 +219,7 @@ def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measu
     assert "stand-in" in told[NEW, 2]
 
 
-def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:
+def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: TextForm) -> None:
     task, runner = registry.find("tasks", "write"), Runner(NO_SIZE)
     for other in (form.model_copy(update={"attempts": 0}), form.model_copy(update={"attributes": False})):
         assert not is_checked(task, other, TEXT)
@@ -229,7 +230,7 @@ def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked
     assert not runner.asked
 
 
-def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) -> None:
+def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: TextForm) -> None:
     """A text that took all the tokens it may have has a fault, that of being cut off, and cannot be made longer."""
 
     class Full(Runner):
@@ -245,13 +246,13 @@ def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) 
     assert runner.asked == [(seed, 1) for seed in range(5)], "others are still drawn"
 
 
-def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:
+def test_a_text_that_was_cut_off_is_written_anew(form: TextForm) -> None:
     task, runner = registry.find("tasks", "write"), Runner(RIGHT, (RIGHT, 0.5))
     cut = {**runner.run([TEXT]), "finished": np.zeros(1, np.float32)}
     assert improve(task, form, runner, [TEXT], cut)["finished"].tolist() == [1.0]
 
 
-def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(form: Form) -> None:
+def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(form: TextForm) -> None:
     """And what is cut within the tokens of the measurement goes on behind them, when it is chosen."""
     task = registry.find("tasks", "write")
 
@@ -278,7 +279,7 @@ def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(f
     assert "".join(piece.text for piece in write_best(task, form, whole, TEXT, {"max_tokens": 90})) == RIGHT and not whole.begun
 
 
-def test_closing_ends_the_writing_before_the_text_is_whole(form: Form) -> None:
+def test_closing_ends_the_writing_before_the_text_is_whole(form: TextForm) -> None:
     ended: list[int] = []
 
     class Slow(Runner):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_ci_runs_make_test_and_nothing_else(root: Path) -> None:
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith(("#", "set ", "cd "))]
     assert lines == ["make test"]
     assert os.name == "nt" or os.access(file, os.X_OK)
+
+
+def test_every_folder_of_tests_is_looked_into(root: Path, pytestconfig: pytest.Config) -> None:
+    """By default pytest passes over folders of some names, `build` among them."""
+    skipped = pytestconfig.getini("norecursedirs")
+    folders = {file.parent.relative_to(root) for file in (root / "tests").rglob("test_*.py")}
+    assert len(folders) > 20 and Path("tests/flows/build") in folders
+    assert [folder for folder in folders for name in folder.parts if any(fnmatch(name, pattern) for pattern in skipped)] == []
 
 
 CHECKS = ("-e '.[train,test,docs]'", "ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict", "pytest")

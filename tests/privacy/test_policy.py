@@ -38,7 +38,7 @@ def test_what_is_said_of_a_kind_counts_before_the_profile() -> None:
         (("cards=mask",), r"no kind of personal data has this name: 'cards'.*Did you mean 'card'"),
         (("card=blok",), r"'card=blok'.*Did you mean card=block\?"),
         (("card",), r"masked, masked beside a person, blocked or allowed: 'card'"),
-        (("card=mask", "card=allow"), r"said twice: 'card'"),
+        (("card=mask", "card=allow"), r"named twice: 'card'"),
         (("file=beside",), r"cannot be masked.*file=block or file=allow"),
         (("file=mask",), r"cannot be masked.*file=block or file=allow"),
     ],

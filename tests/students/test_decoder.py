@@ -250,7 +250,7 @@ def test_where_there_is_time_for_few_steps_they_are_smaller(
     training = Training(
         [Row(f"{row.input} {number}", row.output, number) for number, row in enumerate(ROWS * 40)],
         (),
-        {},
+        text_form(),
         find(str(base), family="decoder"),
         DecoderSettings(time_budget=budget, precision="f32"),
     )

@@ -238,6 +238,6 @@ def test_it_learns_spans_and_choices_and_is_served_as_trained(tiny_base: Path, t
     flat = [[chance for choices in raw["choices"] for own in choices for chance in own] for raw in (reference, served)]
     assert len(flat[0]) == 42 * 5 and np.allclose(*flat, atol=1e-3)
     assert all(sum(own) == pytest.approx(1, abs=1e-4) for choices in served["choices"] for own in choices)
-    for choices, said in (([], "different tags"), ([2, 4], "different tags"), ([5, 0], "option 'choices' cannot be")):
+    for choices, said in (([], "different tags"), ([2, 4], "different tags"), ([5, 0], "option 'choices' is invalid")):
         with pytest.raises(EngineError, match=said):
             engine.open(out, {**spec.options, "choices": choices}, 1)

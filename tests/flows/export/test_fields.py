@@ -131,8 +131,8 @@ def test_objects_and_scores_are_those_of_the_task(tmp_path: Path) -> None:
     schema = str(importlib.resources.files("smidgen") / "samples" / "homeware" / "fields_schema.json")
     rows = [Row(row["text"], row["fields"], number) for number, row in enumerate(sample("fields_train"), 1)]
     form = ExtractFields(ExtractSettings).form(rows, ExtractSettings(schema_file=schema))
-    form |= {"temperature": 1.7, "shift": -0.2}
-    form.tagged["threshold"] = 0.45
+    assert form.tagged is not None
+    form = form.model_copy(update={"temperature": 1.7, "shift": -0.2, "tagged": {**form.tagged, "threshold": 0.45}})
     task, drawn = ExtractFields(ExtractSettings, form), random.Random(3)
     kinds, choices = form.tagged["kinds"], form.tagged["choices"]
     raw: dict[str, list[Any]] = {"spans": [], "choices": [], "inputs": []}
@@ -155,7 +155,7 @@ console.log(JSON.stringify(raw.inputs.map((text, place) => fill({
   likely: raw.spans[place].map(([start, end, kind, chance]) => ({ start, end, kind, chance })),
 }))));
 """
-    got = node(tmp_path, script, {"told": onnx_web.fields_told(form), "raw": raw})
+    got = node(tmp_path, script, {"told": onnx_web.fields_told(form.facts()), "raw": raw})
     replies = task.decode(raw, form)
     assert len(got) == len(replies) > 300 and sum(reply.output is not None for reply in replies) > 50
     for text, own, reply in zip(raw["inputs"], got, replies, strict=True):
