@@ -116,6 +116,8 @@ def test_a_change_that_may_be_nothing_is_called_so() -> None:
     weak = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": 0.002, "low": -0.006, "high": 0.01}}}
     assert "not shown that this model is better" in model_card(_manifest(), weak)
     assert "not shown that this model is better" not in model_card(_manifest(), REPORT)
+    worse = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": -0.04, "low": -0.06, "high": -0.01}}}
+    assert "this model is worse than the baseline" in model_card(_manifest(), worse) and "holds zero" not in model_card(_manifest(), worse)
 
 
 def test_a_baseline_is_not_held_against_itself_nor_called_a_language_model() -> None:

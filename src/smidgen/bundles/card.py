@@ -221,8 +221,7 @@ def _results(manifest: Manifest, report: Report) -> str:
     if change:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]
         text += f"\n\nAgainst the baseline on the same rows: {points[0]} points ({points[1]} to {points[2]})."
-        if change["low"] <= 0:
-            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
+        text += writer_card.doubt(change, "the baseline")
     parity = _part(report, "parity")
     if parity:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"

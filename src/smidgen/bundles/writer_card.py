@@ -32,6 +32,15 @@ def measured(name: str, found: Mapping[str, Any] | None) -> str:
 _BASELINES = {"prompted": "the base asked with examples", "unchanged": "the input given back unchanged"}
 
 
+def doubt(change: Mapping[str, Any], other: str) -> str:
+    """The sentence behind a change that does not show this model to be better than the other; empty where it does."""
+    if change["high"] < 0:
+        return f" The whole interval is below zero: on this test set this model is worse than {other}."
+    if change["low"] <= 0:
+        return f" The interval holds zero: on this test set it is not shown that this model is better than {other}."
+    return ""
+
+
 def results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], parity: Mapping[str, Any]) -> str:
     """The metrics beside those of the baselines, and what packing changed."""
     if not own:
@@ -48,8 +57,7 @@ def results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], pari
             continue
         value, low, high = (f"{change[side]:+.3f}" for side in ("value", "low", "high"))
         text += f"\n\nAgainst the baseline ({name}) on the same rows: {value} ({low} to {high})."
-        if change["low"] <= 0:
-            text += " The interval holds zero: on this test set it is not shown that this model is better than that."
+        text += doubt(change, "that")
     if parity:
         moved = f", and what they are worth changed by {parity['change']['value']:+.3f}" if parity.get("change") else ""
         text += (
