@@ -1,4 +1,4 @@
-"""None"""
+"""The messages between smidgen and the process that runs llama.cpp."""
 
 from __future__ import annotations
 

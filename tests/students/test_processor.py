@@ -1,4 +1,4 @@
-"""None"""
+"""Which number format students are trained with, and how workers share the cores."""
 
 from __future__ import annotations
 

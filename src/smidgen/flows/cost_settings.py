@@ -1,4 +1,4 @@
-"""Settings of a cost comparison: requests, tokens, prices and the machine."""
+"""Settings of a cost comparison: requests, tokens, prices and the machine. Apart from `cost_report`, so that flags are drawn without it."""
 
 from __future__ import annotations
 

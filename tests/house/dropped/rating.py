@@ -23,7 +23,7 @@ Level = Annotated[StrictInt, Field(ge=-100, le=100)]
 
 
 class RatingSettings(Settings):
-    """What is asked of a rating."""
+    """The scale of a rating."""
 
     highest: int = setting(5, "The best rating; the worst is 1.", flag="--highest", ge=2, le=10)
 
