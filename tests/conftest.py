@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import importlib.resources
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from tests.made_once import made_once
 
@@ -47,6 +50,8 @@ def _cpu_seconds() -> float:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that started this worker of pytest-xdist how much processor time it took."""
+    if "tests.commands" in sys.modules:
+        sys.modules["tests.commands"].close()
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["cpu"] = _cpu_seconds()
 
@@ -82,17 +87,46 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients trust one authority in place of some hundred, which each of them would read anew; they speak plain HTTP."""
+    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("trusted") / "one.pem"
+    file.write_text(first + end, encoding="utf-8")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SSL_CERT_FILE", str(file))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients trust one authority in place of some hundred, which each of them would read anew; they speak plain HTTP."""
+    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("trusted") / "one.pem"
+    file.write_text(first + end, encoding="utf-8")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SSL_CERT_FILE", str(file))
+    yield
+    patch.undo()
+
+
+QUICK_BUILDS = (
+    ("smidgen.flows.build.validation", "QUICK", -1.0),
+    ("smidgen.flows.build.timing", "_SECONDS", 0.1),
+    ("smidgen.flows.build.timing", "_BATCH", 16),
+    ("smidgen.flows.build.timing", "_WRITTEN_SINGLES", 2),
+    ("smidgen.flows.build.timing", "_WRITTEN_BATCH", 4),
+)
+"""What a build reads in these modules, in the tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _quick_builds() -> Iterator[None]:
     """Builds time each form that they make for a moment only, and train five times more, to cross-validate, where that is asked for only:
     how fast a machine is must not decide what a test's build does."""
-    from smidgen.flows.build import timing, validation
-
     patch = pytest.MonkeyPatch()
-    patch.setattr(validation, "QUICK", -1.0)
-    patch.setattr(timing, "_SECONDS", 0.1)
-    patch.setattr(timing, "_BATCH", 16)
-    patch.setattr(timing, "_WRITTEN_SINGLES", 2)
-    patch.setattr(timing, "_WRITTEN_BATCH", 4)
+    for module, name, value in QUICK_BUILDS:
+        patch.setattr(importlib.import_module(module), name, value)
     yield
     patch.undo()
 

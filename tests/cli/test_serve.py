@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import commands
 from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.upstream_stub import WHOLE, Said, upstream_stub
 
@@ -153,21 +151,14 @@ def test_the_command_goes_by_the_named_recipe_and_not_by_the_bundles_own(certifi
         keys = secrets(tmp_path, f'SMIDGEN_FALLBACK_KEY = "{KEY}"\nSMIDGEN_API_KEY = "mine"')
         body = {"model": "support", "messages": [{"role": "user", "content": "w03 hello"}]}
         for more, status in ((["--recipe", str(front)], 200), ([], 401)):
-            folder = str(tmp_path / "copied")
-            command = [sys.executable, "-m", "smidgen", "serve", folder, *more, "--secrets", str(keys), "--port", "0", "--json"]
             environment = {name: value for name, value in os.environ.items() if not name.startswith("SMIDGEN_FALLBACK")}
-            with subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment
-            ) as process:
-                assert process.stdout is not None
-                try:
-                    url = json.loads(process.stdout.readline())["url"]
-                    asked = {} if status == 401 else {"authorization": "Bearer mine"}
-                    found = httpx.post(f"{url}/v1/chat/completions", json=body, headers=asked, timeout=30)
-                    direct = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"authorization": "Bearer mine"}, timeout=30)
-                finally:
-                    process.send_signal(signal.SIGTERM)
-                _, log = process.communicate(timeout=60)
-            assert found.status_code == status and KEY not in log
+            flags = [*more, "--secrets", keys, "--port", "0", "--json"]
+            with commands.smidgen("serve", tmp_path / "copied", *flags, environment=environment) as process:
+                url = process.ready()["url"]
+                asked = {} if status == 401 else {"authorization": "Bearer mine"}
+                found = httpx.post(f"{url}/v1/chat/completions", json=body, headers=asked, timeout=30)
+                direct = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"authorization": "Bearer mine"}, timeout=30)
+                process.stop()
+                assert found.status_code == status and KEY not in process.log
             assert direct.content == WHOLE if more else direct.json()["choices"][0]["message"]["content"] == "yes"
         assert [seen.headers["authorization"] for seen in upstream.seen] == [f"Bearer {KEY}"] * 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ class Servers:
             if group.name not in self._started:
                 stack = ExitStack()
                 self._started[group.name] = stack, stack.enter_context(started(group, self._folders.mktemp(group.name)))
-        stack, found = self._started[name]
+        stack, found = self._started.pop(name)
         with stack:
             yield found
 
@@ -51,12 +52,19 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     found.close()
 
 
+def written(servers: Servers, name: str) -> str:
+    """A group's transcript as it is now."""
+    with servers.running(name) as running:
+        return transcript(running)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_wire_is_as_it_was_recorded(servers: Servers, name: str) -> None:
     recorded = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
-    with servers.running(name) as running:
-        found = transcript(running)
-    assert len(exchanges_in(found)) == len(running.group.exchanges) > 0
+    day, found = datetime.now(UTC).date(), written(servers, name)
+    if found != recorded and day != datetime.now(UTC).date():
+        found = written(servers, name)  # budgets and accounts began anew at midnight
+    assert len(exchanges_in(found)) == len(GROUPS[NAMES.index(name)].exchanges) > 0
     if found != recorded:
         diff = difflib.unified_diff(
             recorded.splitlines(), found.splitlines(), f"{name}.txt as recorded", f"{name}.txt now", lineterm="", n=8

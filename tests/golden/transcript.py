@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import commands
 from tests.golden.bundles import write_home
 from tests.golden.wire import SECONDS, Answer, Got, Head, Upstream, ask, upstream
 
-_START_SECONDS = 300.0
-"""Longest that a server may take to start: on a machine that does much else this takes a minute."""
 FOLDER = Path(__file__).parent / "transcripts"
 SERVER, UPSTREAM, SECOND, DEAD = "<server>", "<upstream>", "<second upstream>", "<dead>"
 """Addresses, host and port, in requests, flags and transcripts. Nothing listens at the last."""
@@ -148,24 +144,15 @@ class Running:
     """A group's server and its upstreams."""
 
     group: Group
-    process: subprocess.Popen[bytes]
-    log: Path
+    process: commands.Running
     first: Upstream
     second: Upstream
     address: Address
     port: int = 0
 
     def await_ready(self) -> None:
-        """Returns when the server answers. Raises RuntimeError where it does not start."""
-        assert self.process.stdout is not None
-        patience = threading.Timer(_START_SECONDS, self.process.kill)
-        patience.start()
-        line = self.process.stdout.readline()
-        patience.cancel()
-        try:
-            self.port = int(json.loads(line)["url"].rpartition(":")[2])
-        except (ValueError, KeyError):
-            raise RuntimeError(f"smidgen serve did not start: {self.log.read_text(encoding='utf-8')}") from None
+        """Returns when the server answers."""
+        self.port = int(self.process.ready()["url"].rpartition(":")[2])
         self.address.add(SERVER, self.port)
 
 
@@ -186,21 +173,9 @@ def started(group: Group, folder: Path) -> Iterator[Running]:
             name: value for name, value in os.environ.items() if not name.startswith("SMIDGEN_") and not name.lower().endswith("_proxy")
         }
         environment = {**ours, "SMIDGEN_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", **dict(group.environment)}
-        command = [sys.executable, "-m", "smidgen", "serve", *map(str, bundles), "--port", "0", "--json", *flags]
-        log = folder / "stderr.log"
-        with log.open("wb") as errors:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
-        try:
-            yield Running(group, process, log, first, second, address)
-        finally:
-            process.terminate()
-            try:
-                process.wait(SECONDS)
-            finally:
-                process.kill()
-                process.wait()
-                if process.stdout is not None:
-                    process.stdout.close()
+        process = stack.enter_context(commands.smidgen("serve", *bundles, "--port", "0", "--json", *flags, environment=environment))
+        yield Running(group, process, first, second, address)
+        process.stop()
 
 
 def transcript(running: Running) -> str:

@@ -7,13 +7,13 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Fresh
+from .conftest import ROOT, Shell, copy_source
 
 DROPPED = {"tasks": "rating.py", "students": "ordinal.py"}
 SAID = {
@@ -49,7 +49,7 @@ def reviews(file: Path, count: int, seed: int) -> Path:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of the source in which nothing is new but the two files, and data."""
     folder = tmp_path_factory.mktemp("dropped")
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_source(folder)
     for room, name in DROPPED.items():
         target = folder / "src" / "smidgen" / room / name
         assert not target.exists(), "a dropped file must be a new one"
@@ -60,18 +60,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(place: Path, fresh: Fresh) -> Run:
+def run(place: Path) -> Iterator[Run]:
     """Runs smidgen, or a script, with the dropped files, in a folder of its own; returns what it prints."""
+    own = {"SMIDGEN_HOME": str(place / "home"), "SMIDGEN_TRAFFIC_URL": f"sqlite:///{place / 'traffic.db'}"}
+    with Shell(place / "src", place, own) as shell:
 
-    def smidgen(*arguments: str, code: str = "", ok: int = 0) -> str:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SMIDGEN_HOME", str(place / "home"))
-            patch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{place / 'traffic.db'}")
-            done = fresh(*(("-c", code) if code else ("-m", "smidgen", *arguments)), source=place / "src", cwd=place, ok=False)
-        assert done.returncode == ok, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout if ok == 0 else done.stderr
+        def smidgen(*arguments: str, code: str = "", ok: int = 0) -> str:
+            done = shell.run(*arguments, script=code, ok=ok)
+            return done.stdout if ok == 0 else done.stderr
 
-    return smidgen
+        yield smidgen
 
 
 COLUMNS = ("--task", "rating", "--data", "reviews.csv", "--input", "text", "--label", "stars", "--threads", "1")

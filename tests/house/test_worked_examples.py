@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Fresh
+from .conftest import ROOT, Shell, copy_source
 
 BLOCK = re.compile(r"```python\n# (src/smidgen/\S+\.py)\n(.*?)```", re.DOTALL)
 RATED = {
@@ -36,8 +35,7 @@ def drop(name: str, source: Path) -> str:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of the source, to drop files into."""
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "src"
+    return copy_source(tmp_path)
 
 
 @pytest.fixture
@@ -54,21 +52,26 @@ def reviews(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_path: Path, fresh: Fresh) -> None:
-    before = fresh("-m", "smidgen", "build", "--help", source=source).stdout
-    assert "stars" not in before
+def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_path: Path) -> None:
+    with Shell(source, tmp_path, {}) as shell:
+        assert "stars" not in shell.run("build", "--help").stdout
     assert drop("tasks/stars.py", source) == "stars"
-    after = fresh("-m", "smidgen", "build", "--help", source=source).stdout
+    with Shell(source, tmp_path, {}) as shell:
+        is_found_by_everything(shell, reviews, tmp_path)
+
+
+def is_found_by_everything(shell: Shell, reviews: Path, tmp_path: Path) -> None:
+    after = shell.run("build", "--help").stdout
     assert "classify, extract, stars" in after and "--most-stars" in after
-    assert "classify, extract, stars" in fresh("-m", "smidgen", "init", "--help", source=source).stdout
-    fresh("-m", "smidgen", "init", str(tmp_path / "new"), "--task", "stars", source=source)
+    assert "classify, extract, stars" in shell.run("init", "--help").stdout
+    shell.run("init", str(tmp_path / "new"), "--task", "stars")
     assert "[stars]" in (tmp_path / "new" / "smidgen.toml").read_text(encoding="utf-8")
-    wrong = fresh("-m", "smidgen", "build", "--task", "star", "--data", str(reviews), "--out", str(tmp_path / "x"), source=source, ok=False)
-    assert wrong.returncode == 2 and "Did you mean 'stars'?" in wrong.stderr
+    wrong = shell.run("build", "--task", "star", "--data", str(reviews), "--out", str(tmp_path / "x"), ok=2)
+    assert "Did you mean 'stars'?" in wrong.stderr
 
     model = tmp_path / "stars"
     options = ["--task", "stars", "--data", str(reviews), "--input", "text", "--label", "stars", "--student", "linear", "--out", str(model)]
-    report = json.loads(fresh("-m", "smidgen", "build", *options, "--json", "--threads", "1", source=source).stdout)
+    report = json.loads(shell.run("build", *options, "--json", "--threads", "1").stdout)
     assert report["task"] == "stars"
     assert 0.0 <= report["metrics"]["within_one"]["value"] <= 1.0
     code = f"""
@@ -81,24 +84,25 @@ with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
     asked = {{"model": "stars", "messages": [{{"role": "user", "content": "awful, waste of money"}}]}}
     print(client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"])
 """
-    listed, answer = fresh("-c", code, source=source).stdout.splitlines()
+    listed, answer = shell.run(script=code).stdout.splitlines()
     assert "stars" in [entry["id"] for entry in json.loads(listed)["data"]]
     assert "star" in answer
 
 
-def test_a_dropped_student_and_engine_build_and_answer(source: Path, tiny: tuple[Path, Path], tmp_path: Path, fresh: Fresh) -> None:
+def test_a_dropped_student_and_engine_build_and_answer(source: Path, tiny: tuple[Path, Path], tmp_path: Path) -> None:
     assert drop("engines/words.py", source) == "words"
     assert drop("students/bayes.py", source) == "bayes"
     train, test = tiny
     model = tmp_path / "model"
     files = ["--data", str(train), "--test", str(test), "--input", "text", "--label", "intent"]
     options = ["--task", "classify", *files, "--student", "bayes", "--set", "train.smoothing=0.5", "--out", str(model)]
-    report = json.loads(fresh("-m", "smidgen", "build", *options, "--json", "--threads", "1", source=source).stdout)
+    with Shell(source, tmp_path, {}) as shell:
+        report = json.loads(shell.run("build", *options, "--json", "--threads", "1").stdout)
+        measured = json.loads(shell.run("eval", str(model), "--data", str(test), "--json").stdout)
+        lines = shell.run("predict", str(model), "--data", str(test)).stdout.splitlines()
     assert report["student"]["kind"] == "bayes" and report["student"]["engine"] == "words"
     assert report["metrics"]["accuracy"]["value"] > 0.3, "twelve intents: guessing gives 0.08"
     assert report["parity"]["agreement"]["value"] == 1.0
-    measured = json.loads(fresh("-m", "smidgen", "eval", str(model), "--data", str(test), "--json", source=source).stdout)
     assert measured["metrics"]["accuracy"]["value"] == pytest.approx(report["metrics"]["accuracy"]["value"])
-    lines = fresh("-m", "smidgen", "predict", str(model), "--data", str(test), source=source).stdout.splitlines()
     assert len(lines) == measured["n"]
     assert all({"output", "score"} <= json.loads(line).keys() for line in lines)

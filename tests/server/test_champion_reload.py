@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-import signal
-import subprocess
 import sys
 import threading
 import weakref
@@ -16,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import commands
 from tests.certified_bundle import LABELS, text
 from tests.eventually import eventually
 from tests.line_versions import add, id_of, line_of, version
@@ -317,20 +315,15 @@ def test_what_was_judged_by_one_certificate_is_answered_by_its_bundle(
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
 def test_the_command_serves_a_line_and_takes_up_its_new_champion(tmp_path: Path) -> None:
     line, ids = line_of(tmp_path / "line", 2, name="shop")
-    command = [sys.executable, "-m", "smidgen", "serve", str(line.folder), "--port", "0", "--json", "--threads", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
-        try:
-            assert process.stdout is not None
-            ready = json.loads(process.stdout.readline())
-            assert ready["models"] == ["shop"]
-            with httpx.Client(base_url=ready["url"], timeout=20) as client:
-                assert serving(client, "shop") == ids[1]
-                roll_back(line.folder)
-                eventually(lambda: serving(client, "shop") == ids[0])
-        finally:
-            process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
-    assert process.returncode == 0 and f"shop: {ids[0]} answers from now on" in log and "Traceback" not in log
+    with commands.smidgen("serve", line.folder, "--port", "0", "--json", "--threads", "1") as process:
+        ready = process.ready()
+        assert ready["models"] == ["shop"]
+        with httpx.Client(base_url=ready["url"], timeout=20) as client:
+            assert serving(client, "shop") == ids[1]
+            roll_back(line.folder)
+            eventually(lambda: serving(client, "shop") == ids[0])
+        assert process.stop() == 0
+        assert f"shop: {ids[0]} answers from now on" in process.log and "Traceback" not in process.log
 
 
 def test_a_plain_bundle_is_not_watched(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -20,20 +21,11 @@ from smidgen.core.settings import settings_of
 from smidgen.server.settings import ServeSettings
 
 
-def smidgen(*arguments, **more):
-    return subprocess.Popen(
-        [sys.executable, "-m", "smidgen", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        **more,
-    )
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
 def test_serves_a_bundle_to_the_openai_client(bundle):
-    with smidgen("serve", bundle, "--port", "0", "--json", env={**os.environ, "SMIDGEN_API_KEY": "k1,k2"}) as running:
+    command = [sys.executable, "-m", "smidgen", "serve", str(bundle), "--port", "0", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    with subprocess.Popen(command, env={**os.environ, "SMIDGEN_API_KEY": "k1,k2"}, **pipes) as running:
         try:
             ready = json.loads(running.stdout.readline())
             assert ready["models"] == ["tiny"]
@@ -95,16 +87,17 @@ def test_help_has_an_example_and_every_setting(capsys, monkeypatch):
     assert len(flags) > 10 and [flag for flag in flags if flag not in shown] == []
 
 
-def test_chat_reads_lines_from_a_pipe(bundle):
+def test_chat_reads_lines_from_a_pipe(bundle, monkeypatch, capsys):
     messages = "I want to delete my account\n\nwhere is my parcel\n"
-    with smidgen("chat", bundle, "--json", stdin=subprocess.PIPE) as running:
-        out, _ = running.communicate(messages, timeout=60)
-    replies = [json.loads(line) for line in out.splitlines()]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(messages))
+    assert main.code(["chat", str(bundle), "--json"]) == 0
+    replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [reply["input"] for reply in replies] == ["I want to delete my account", "where is my parcel"]
     assert all(0 <= reply["score"] <= 1 and reply["alternatives"] for reply in replies)
-    with smidgen("chat", bundle, stdin=subprocess.PIPE) as running:
-        out, _ = running.communicate(messages, timeout=60)
-    assert replies[0]["output"] in out and "%" in out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(messages))
+    assert main.code(["chat", str(bundle)]) == 0
+    shown = capsys.readouterr().out
+    assert replies[0]["output"] in shown and "%" in shown
 
 
 def test_a_bar_is_a_bar_whatever_the_score():

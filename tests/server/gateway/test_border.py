@@ -7,8 +7,6 @@ import asyncio
 import gzip
 import json
 import logging
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from tests import commands
 from tests.certified_bundle import answer, text
 from tests.server.conftest import Running, error_of
 from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk
@@ -426,20 +425,14 @@ def test_values_go_back_into_what_the_raw_response_says(gateway: Any, upstream: 
 def test_the_command_says_at_the_start_what_becomes_of_personal_data(
     upstream: UpstreamStub, flags: list[str], said: str, sent: str
 ) -> None:
-    command = [sys.executable, "-m", "smidgen", "serve", "--fallback", upstream.url, "--fallback-model", "big", "--port", "0", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as running:
-        try:
-            assert running.stdout is not None
-            lines = [running.stdout.readline() for _ in range(4)]
-            assert "goes upstream: POST /v1/chat/completions" in lines[1]
-            assert said in lines[2]
-            url = next(word for word in lines[3].split() if word.startswith("http"))
-            httpx.post(f"{url}/chat/completions", json=asking(SAID, "another"), timeout=60).raise_for_status()
-        finally:
-            running.send_signal(signal.SIGTERM)
-        _, log = running.communicate(timeout=60)
-    assert (running.returncode, upstream.bodies) == (0, [asking(sent, "another")])
-    assert "POST /v1/chat/completions 200" in log and "Holloway" not in log
+    with commands.smidgen("serve", "--fallback", upstream.url, "--fallback-model", "big", "--port", "0", *flags) as running:
+        lines = [running.line() for _ in range(4)]
+        assert "goes upstream: POST /v1/chat/completions" in lines[1]
+        assert said in lines[2]
+        url = next(word for word in lines[3].split() if word.startswith("http"))
+        httpx.post(f"{url}/chat/completions", json=asking(SAID, "another"), timeout=60).raise_for_status()
+        assert (running.stop(), upstream.bodies) == (0, [asking(sent, "another")])
+        assert "POST /v1/chat/completions 200" in running.log and "Holloway" not in running.log
 
 
 @pytest.mark.parametrize("flags", [["--privacy", "mask"], ["--privacy-kind", "card=block"], ["--privacy-bundle", "x"]])

@@ -33,7 +33,7 @@ LIMITS = httpx.Limits(max_connections=2)
 
 def test_one_connection_serves_one_request_after_the_other(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS)
         for _ in range(3):
             await _whole(straight, connections.url)
         await straight.aclose()
@@ -44,7 +44,7 @@ def test_one_connection_serves_one_request_after_the_other(connections: Connecti
 
 def test_requests_at_a_time_have_a_connection_each_and_the_last_used_is_used_next(connections: Connections) -> None:
     async def ask() -> list[int]:
-        straight = transport.DirectTransport(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS)
         both = [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]
         for response in both:
             await response.aread()
@@ -59,7 +59,7 @@ def test_requests_at_a_time_have_a_connection_each_and_the_last_used_is_used_nex
 
 def test_a_request_waits_for_a_connection_and_not_for_ever(connections: Connections) -> None:
     async def ask() -> int:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         first = await straight.handle_async_request(_request(connections.url))
         with pytest.raises(httpx.PoolTimeout):
             await straight.handle_async_request(_request(connections.url, pool=0.05))
@@ -76,7 +76,7 @@ def test_a_request_waits_for_a_connection_and_not_for_ever(connections: Connecti
 
 def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connections) -> None:
     async def ask() -> bytes:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         with pytest.raises(httpx.ConnectError):
             await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
         given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url + "hold", pool=20.0)))
@@ -106,7 +106,7 @@ def test_whoever_is_given_up_at_the_wrong_moment_blocks_no_connection_for_the_ne
     """httpcore takes a lock then, and a native cancel that comes in it leaves the connection as it is, for good."""
 
     async def ask() -> int:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         if used:
             await _whole(straight, connections.url)
         given_up, seen = _cancelled_at(straight, connections.url, step, times)
@@ -125,7 +125,7 @@ def test_a_body_whose_reading_was_given_up_twice_gives_its_connection_up(connect
     """The first cancel has the connection closed, the second leaves that undone, and closing it again would do nothing."""
 
     async def ask() -> None:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         given_up, _ = _cancelled_at(straight, connections.url + "half", "http11.receive_response_body.started", 2)
         with pytest.raises(asyncio.CancelledError):
             await given_up
@@ -139,7 +139,7 @@ def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         ended = []
 
         async def stuck(_: UpstreamConnection) -> None:
@@ -165,7 +165,7 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=2, keepalive_expiry=0.0), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=2, keepalive_expiry=0.0))
         for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]:
             await response.aread()
             await response.aclose()
@@ -193,7 +193,7 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
 
 def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections: Connections) -> None:
     async def ask() -> list[bytes]:
-        straight = transport.DirectTransport(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS)
         said = []
         for number, path in enumerate(("bye", "close"), start=1):
             said.append(await _whole(straight, connections.url + path))
@@ -209,7 +209,7 @@ def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections
 
 def test_what_an_upstream_sends_unasked_is_nobodys_answer(connections: Connections) -> None:
     async def ask() -> list[bytes]:
-        straight = transport.DirectTransport(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS)
         said = [await _whole(straight, connections.url + path) for path in ("twice", "", "")]
         await straight.aclose()
         return said
@@ -219,7 +219,7 @@ def test_what_an_upstream_sends_unasked_is_nobodys_answer(connections: Connectio
 
 def test_a_request_that_cannot_be_sent_takes_no_place(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1))
         with pytest.raises((httpx.UnsupportedProtocol, KeyError)):
             await straight.handle_async_request(_request("ftp://127.0.0.1/"))
         await _whole(straight, connections.url, pool=0.5)
@@ -233,7 +233,7 @@ def test_a_request_that_cannot_be_sent_takes_no_place(connections: Connections) 
 )
 def test_failures_have_the_names_of_httpx(connections: Connections, path: str, failure: type[httpx.RequestError]) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS)
         request = _request(connections.url + path)
         request.extensions["timeout"]["read"] = 0.1 if path == "hold" else 30.0
         with pytest.raises(failure) as raised:
@@ -247,7 +247,7 @@ def test_failures_have_the_names_of_httpx(connections: Connections, path: str, f
 
 def test_connections_that_nobody_needs_are_closed(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.DirectTransport(httpx.Limits(max_connections=3, keepalive_expiry=0.05), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=3, keepalive_expiry=0.05))
         for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(3)]:
             await response.aread()
             await response.aclose()
@@ -360,7 +360,7 @@ def test_a_certificate_is_trusted_where_the_environment_says_so_and_for_its_own_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask(url: str, trust_env: bool) -> bytes:
-        straight = DirectTransport(httpx.Limits(max_connections=2), trust_env=trust_env)
+        straight = DirectTransport(httpx.Limits(max_connections=2), httpx.create_ssl_context(trust_env=trust_env))
         said = b""
         try:
             for _ in range(2):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +12,7 @@ from typing import Any
 
 import openai
 import pytest
+from tests import commands
 from tests.server.conftest import running
 from tests.upstream_stub import Said, UpstreamStub, chunk, upstream_stub
 
@@ -110,19 +108,13 @@ def test_a_text_has_a_score_within_exactly_the_tokens_that_it_was_measured_withi
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
 def test_the_command_is_a_gateway_without_a_bundle_and_its_log_has_no_key(upstream: UpstreamStub) -> None:
-    command = [sys.executable, "-m", "smidgen", "serve", "--fallback", upstream.url, "--fallback-model", "big", "--port", "0", "--json"]
-    environment = {**os.environ, "SMIDGEN_FALLBACK_KEY": "key-1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
-        assert process.stdout is not None
-        try:
-            ready = json.loads(process.stdout.readline())
-            assert ready["models"] == []
-            with openai.OpenAI(base_url=f"{ready['url']}/v1", api_key="mine", max_retries=0) as client:
-                pieces = client.chat.completions.create(model="gpt-x", messages=[{"role": "user", "content": FRANCE}], stream=True)
-                assert [piece.choices[0].delta.content for piece in pieces] == ["from above"]
-        finally:
-            process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert upstream.seen[0].headers["authorization"] == "Bearer key-1"
-    assert "POST /v1/chat/completions 200" in log and "key-1" not in log and FRANCE not in log
+    flags = ["--fallback", upstream.url, "--fallback-model", "big", "--port", "0", "--json"]
+    with commands.smidgen("serve", *flags, environment={**os.environ, "SMIDGEN_FALLBACK_KEY": "key-1"}) as process:
+        ready = process.ready()
+        assert ready["models"] == []
+        with openai.OpenAI(base_url=f"{ready['url']}/v1", api_key="mine", max_retries=0) as client:
+            pieces = client.chat.completions.create(model="gpt-x", messages=[{"role": "user", "content": FRANCE}], stream=True)
+            assert [piece.choices[0].delta.content for piece in pieces] == ["from above"]
+        assert process.stop() == 0
+        assert upstream.seen[0].headers["authorization"] == "Bearer key-1"
+        assert "POST /v1/chat/completions 200" in process.log and "key-1" not in process.log and FRANCE not in process.log

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.server.conftest import running
 from tests.server.gateway.test_certified import CHAT, asking
-from tests.server.test_process import line, process
+from tests.server.serving import serving
 
 from smidgen.flows.local_model import Model, load
 from smidgen.store import usage_records as accounts
 from smidgen.usage import energy
 from smidgen.usage.budgets import today
 from smidgen.usage.energy import WATTS_PER_BUSY_CORE, seconds_of
-
-
-@contextmanager
-def served() -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    with process("open") as running, httpx.Client(base_url=line(running), timeout=30) as client:
-        yield running, client
 
 
 def counted() -> int:
@@ -39,14 +32,14 @@ def test_a_killed_server_loses_only_what_it_had_not_written(tmp_path: Path, monk
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
     before = 0
     for _ in range(2):
-        with served() as (running, client):
+        with serving(open=True) as served, httpx.Client(base_url=served.url, timeout=30) as client:
             for _ in range(4):
                 client.post("/v1/classify", json={"input": "shipping"})
             (period, *_) = client.get("/smidgen/account").json()["periods"]
             assert period["total"]["requests"] == before + 4, "what it tells is on the disk"
             client.post("/v1/classify", json={"input": "shipping"})
-            running.kill()
-            running.wait(30)
+            served.process.send(signal.SIGKILL)
+            assert served.process.exit_code() == -signal.SIGKILL
         assert counted() in (before + 4, before + 5)
         before = counted()
 
@@ -54,11 +47,10 @@ def test_a_killed_server_loses_only_what_it_had_not_written(tmp_path: Path, monk
 @posix
 def test_a_server_that_stops_writes_the_last_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
-    with served() as (running, client):
+    with serving(open=True) as served, httpx.Client(base_url=served.url, timeout=30) as client:
         for _ in range(3):
             client.post("/v1/classify", json={"input": "shipping"})
-        running.terminate()
-        assert running.wait(30) == 0
+        assert served.process.stop() == 0
     assert counted() == 3
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from tests import commands
 from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.server.conftest import Running, error_of
 from tests.server.traffic.test_capture import ON, Finds
@@ -219,35 +217,22 @@ def test_personal_data_in_feedback_is_taken_out(serve: Any, home: Path, monkeypa
     assert b"Margaret" not in b"".join(file.read_bytes() for file in home.glob("traffic.db*"))
 
 
-@pytest.fixture
-def process(certified_bundle: Path, home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:  # noqa: F811
-    """`smidgen serve` with capture on, and its URL."""
-    command = [sys.executable, "-m", "smidgen", "serve", str(certified_bundle), "--port", "0", "--json", "--capture", "answers"]
-    with subprocess.Popen(
-        [*command, "--capture-redact", "allow", "--capture-held-out", "0"],
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"},
-        env={**os.environ, "SMIDGEN_HOME": str(home)},
-    ) as running:
-        try:
-            assert running.stdout is not None
-            yield running, json.loads(running.stdout.readline())["url"]
-        finally:
-            running.kill()
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
-def test_what_was_acknowledged_outlives_a_kill(process: tuple[subprocess.Popen[str], str]) -> None:
-    running, url = process
+def test_what_was_acknowledged_outlives_a_kill(certified_bundle: Path, home: Path) -> None:  # noqa: F811
     acknowledged = []
-    with httpx.Client(base_url=url, timeout=20) as client:
+    flags = ["--port", "0", "--json", "--capture", "answers", "--capture-redact", "allow", "--capture-held-out", "0"]
+    with (
+        commands.smidgen("serve", certified_bundle, *flags, environment={**os.environ, "SMIDGEN_HOME": str(home)}) as running,
+        httpx.Client(base_url=running.ready()["url"], timeout=20) as client,
+    ):
         for number in range(20):
             body = {"messages": [{"role": "user", "content": f"w03 message number {number}"}]}
             id = client.post(CHAT, json=body).headers["x-request-id"]
             told = client.post("/v1/feedback", json={"request_id": id, "corrected": f"label {number}"})
             assert told.status_code == 200
             acknowledged.append((f"w03 message number {number}", f"label {number}"))
-        running.send_signal(signal.SIGKILL)
-    running.wait(60)
+        running.send(signal.SIGKILL)
+        assert running.exit_code() == -signal.SIGKILL
     with opened() as store:
         assert [(pair.input, pair.reference) for pair in store.pairs()] == acknowledged
     assert len(acknowledged) == 20

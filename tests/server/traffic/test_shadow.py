@@ -8,8 +8,6 @@ import json
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import commands
 from tests.eventually import eventually
 from tests.server.conftest import running
 from tests.server.gateway.test_certified import CHAT, PATIENCE
@@ -275,15 +274,10 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
 def test_a_server_without_a_bundle_says_at_its_start_what_it_stores(tmp_path: Path) -> None:
     flags = ["--fallback", "http://127.0.0.1:9/v1", "--fallback-model", LUNA, "--port", "0"]
     stored = ["--capture", "answers", "--capture-redact", "allow", "--capture-days", "7"]
-    environment = {**os.environ, "SMIDGEN_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-    command = [sys.executable, "-m", "smidgen", "serve", *flags, *stored]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
-    with subprocess.Popen(command, env=environment, **pipes) as running:
-        assert running.stdout is not None
+    with commands.smidgen("serve", *flags, *stored, environment={**os.environ, "SMIDGEN_HOME": str(tmp_path)}) as running:
         said: list[str] = []
         while not said or "traffic --jobs" not in said[-1]:
             said.append(running.stdout.readline())
             assert said[-1], said
-        running.send_signal(signal.SIGTERM)
     told = "chat, completions and responses are stored with their answers, with the personal data in them, for 7 days"
     assert any(told in line for line in said)

@@ -34,11 +34,11 @@ class UpstreamConnection:
 
     Args:
         request: what it is made for: it goes to that request's scheme, host and port.
-        trusted: the certificates that it trusts.
+        trusted: the certificates that it trusts; those that httpcore does where None.
         seconds: after which without use it is not used again; None for any.
     """
 
-    def __init__(self, request: httpx.Request, trusted: ssl.SSLContext, seconds: float | None) -> None:
+    def __init__(self, request: httpx.Request, trusted: ssl.SSLContext | None, seconds: float | None) -> None:
         self._origin = _url(request).origin
         self._extent = ResponseExtent()
         self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds, network_backend=_MeasuredBackend(self._extent))
@@ -271,11 +271,11 @@ _CLOSING_SECONDS = 5.0
 """How long closing a connection may take; then it is let go as it is."""
 
 
-def open_transport(limits: httpx.Limits, local: bool) -> httpx.AsyncBaseTransport:
-    """One for one upstream. `local`: it is this machine, which no proxy is asked for."""
+def open_transport(limits: httpx.Limits, local: bool, secure: bool = True) -> httpx.AsyncBaseTransport:
+    """One for one upstream. `local`: it is this machine, which no proxy is asked for. `secure`: it is asked over TLS."""
     proxies = {} if local else getproxies()
     if not any(proxies.get(scheme) for scheme in _SCHEMES):
-        return DirectTransport(limits, trust_env=not local)
+        return DirectTransport(limits, httpx.create_ssl_context(trust_env=not local) if secure else None)
     return _ProxyTransport(limits)
 
 
@@ -285,12 +285,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     Args:
         limits: how many there may be, and after how many seconds without use one is closed.
-        trust_env: whether the environment may name certificates to trust.
+        trusted: the certificates to trust; None where no request is for https.
     """
 
-    def __init__(self, limits: httpx.Limits, trust_env: bool) -> None:
-        self._kept = limits.keepalive_expiry
-        self._trusted = httpx.create_ssl_context(trust_env=trust_env)
+    def __init__(self, limits: httpx.Limits, trusted: ssl.SSLContext | None = None) -> None:
+        self._kept, self._trusted = limits.keepalive_expiry, trusted
         self._places = asyncio.Semaphore(limits.max_connections or _MOST)
         self._unused: deque[tuple[UpstreamConnection, float]] = deque()
         self._closing: set[asyncio.Task[None]] = set()

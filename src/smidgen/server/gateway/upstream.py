@@ -124,7 +124,7 @@ class Upstream:
         self.name = f"{number}:{self._url.host}"
         self._timeout = httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect).as_dict()
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15.0)
-        self._transport = transport.open_transport(limits, upstreams.is_local(url))
+        self._transport = transport.open_transport(limits, upstreams.is_local(url), self._url.scheme == "https")
         self._target = functools.lru_cache(maxsize=_TARGETS)(self._made)
 
     @property
