@@ -132,7 +132,7 @@ def test_a_pattern_lets_nothing_through_that_another_server_reads_otherwise(path
     "pattern", ["", "files", "/v1", "/v1/", "/v2/x", "FETCH /v1/x", "/v1/**/x", "/v1/a**", "/v1/a b c", "/v1/../x", "/v1/a%2Fb", "*"]
 )
 def test_what_is_no_pattern_is_refused_at_the_start(pattern: str) -> None:
-    with pytest.raises(InputError, match="not a pattern of a path"):
+    with pytest.raises(InputError, match="not a path pattern"):
         Allowlist([pattern])
 
 

@@ -1,1 +1,1 @@
-"""Floor 2: what stands between a request and the small model: certificates, and whether they hold."""
+"""Floor 2: the rules between a request and the small model: certificates, routing, the cache, upstreams."""

@@ -1,10 +1,10 @@
 """The allow-list of requests that may go upstream, by method and path.
 
 Many clients may share one key of the operator's. With it they could read each other's files, delete models and make new keys. So only
-paths that compute an answer and touch nobody's objects go upstream, and those that the operator adds with `--pass`.
+paths that compute an answer and touch no stored objects go upstream, and those that the operator adds with `--pass`.
 
-A path is compared as it was sent, byte for byte. A path that two servers might read differently matches nothing: with doubled slashes,
-a step of dots, an encoded slash, a semicolon, a letter of another case, or a slash at the end.
+A path is compared as it was sent, byte for byte. A path that two servers might read differently matches nothing: one with a double slash,
+a `.` or `..` step, an encoded slash, a semicolon, other capitals, or a slash at the end.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _ROOT = "/v1/"
 _PATTERN = re.compile(r"/v1(?:/[A-Za-z0-9._~:@$+,=*-]+)+/?")
 _PATH = re.compile(r"/v1(?:/[A-Za-z0-9._~:@$+,=-]+)+")
 _MODEL = re.compile(rb"/v1/models/[A-Za-z0-9@][A-Za-z0-9._:@~-]{0,255}(?:(?:/|%2[Ff])[A-Za-z0-9@][A-Za-z0-9._:@~-]{0,255}){0,3}")
-"""A model's name may have slashes in it: `meta-llama/Llama-3`."""
+"""A model's name may contain slashes: `meta-llama/Llama-3`."""
 _READ_DIFFERENTLY = frozenset('/\\%;?#"<>')
-"""Decoded characters that some servers take for the end of a step or a path."""
+"""Decoded characters that some servers read as the end of a step or of the path."""
 _LONGEST = 2_000
 _SHOWN = 120
 
 
 class Allowlist:
-    """The open paths, and those that patterns add.
+    """The paths open by default, and those that patterns add.
 
     Args:
         patterns: `PATH` or `METHOD PATH`. In a path `*` is any text within one step; `**`, as the last step, is one step or more. GET
-            includes HEAD. Without a method every method is meant.
+            includes HEAD. A pattern without a method allows every method.
 
     Raises:
-        InputError: a pattern is not of that form.
+        InputError: a pattern has another form.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
@@ -91,7 +91,7 @@ def _rule(pattern: str) -> tuple[str, re.Pattern[bytes]]:
     named = steps[:-1] if many else steps
     if method not in ("", *_METHODS) or not _PATTERN.fullmatch(path) or any("**" in step or set(step) == {"."} for step in named):
         todo = "Write PATH or METHOD PATH, with * within a step and ** as the last one: 'GET /v1/files/*', '/v1/audio/**', '/v1/**'."
-        raise InputError("this is not a pattern of a path", value=pattern, todo=todo)
+        raise InputError("this is not a path pattern", value=pattern, todo=todo)
     form = "/".join([*(_form(step) for step in named), *(["[^/]+(?:/[^/]+)*"] if many else [])])
     return method, re.compile(f"{_ROOT}{form}{'/' if path.endswith('/') else ''}".encode("ascii"))
 
@@ -116,6 +116,6 @@ def _is_plain(path: bytes) -> bool:
 
 
 def _pattern_for(method: str, path: str) -> str:
-    """A pattern for this request and others like it: any text behind the first step."""
+    """A pattern for this request and others like it: its first step, and any text in each later step."""
     first, *rest = path.removeprefix(_ROOT).split("/")
     return f"{'GET' if method == 'HEAD' else method} {_ROOT}{'/'.join([first, *('*' for _ in rest)])}"

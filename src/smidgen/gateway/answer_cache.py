@@ -1,4 +1,4 @@
-"""The cache of answers, in memory: which answers are kept, in which form, and for how long."""
+"""The in-memory cache of answers: which answers are stored, in which form, and for how long."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 EVENTS = "text/event-stream"
 _HEAD = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider"))
 _BESIDE = frozenset(("choices", "usage", "obfuscation", "timings", "x_groq", "smidgen"))
-"""Fields of a stream's chunks: those that each repeats, and those that are kept elsewhere or not at all. The answer of a chunk with any
-other field is not kept."""
+"""Fields of a stream's chunks: `_HEAD` are repeated in each chunk, `_BESIDE` are stored elsewhere or dropped. An answer with any other
+field is not cached."""
 _SAID = ("content", "reasoning_content", "reasoning")
 """Fields of a message whose text comes in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """An answer as it is kept: one whole object, whether it came as one or as a stream of events.
+    """A cached answer: one whole object, also where it came as a stream of events.
 
     Attributes:
         body: the object as JSON bytes.
-        usage: its tokens; None where the upstream gave none.
-        sized: whether it has all the usage that its upstream would give. A stream has it only where it was asked for.
+        usage: its tokens; None if the upstream gave none.
+        sized: whether it has all the usage that its upstream would give. A stream has it only if the request asked for it.
     """
 
     body: bytes
@@ -44,7 +44,7 @@ class CachedAnswer:
 
 
 def cacheable_answer(path: str, content_type: str, body: bytes) -> CachedAnswer | None:
-    """An answer with status 200 as it is kept; None unless it is one complete text that calls no tool and refuses nothing."""
+    """The cacheable form of an answer with status 200; None unless it is one complete text without tool calls or a refusal."""
     reading = AnswerReader(content_type)
     reading.feed(body)
     reading.end()
@@ -57,7 +57,7 @@ def cacheable_answer(path: str, content_type: str, body: bytes) -> CachedAnswer 
 
 
 def _text(path: str, choice: Mapping[str, Any]) -> object:
-    """The text of a choice, where this path has it."""
+    """The text of a choice, from the field that this path uses."""
     message = choice.get("message")
     return (message.get("content") if isinstance(message, Mapping) else None) if path == CHAT else choice.get("text")
 
@@ -68,7 +68,7 @@ def whole_answer(answer: CachedAnswer, facts: Mapping[str, Any]) -> bytes:
 
 
 def answer_events(path: str, answer: CachedAnswer, facts: Mapping[str, Any], usage: bool) -> bytes:
-    """The answer as a stream of events. `usage`: whether the last one has its usage."""
+    """The answer as a stream of events. `usage`: whether the last event carries its usage."""
     found = json.loads(answer.body)
     (choice,) = found["choices"]
     kind = "chat.completion.chunk" if path == CHAT else "text_completion"
@@ -93,7 +93,7 @@ def answer_events(path: str, answer: CachedAnswer, facts: Mapping[str, Any], usa
 
 
 def _assembled(path: str, body: bytes) -> dict[str, Any] | None:
-    """The object that a whole stream's chunks make up; None where a chunk has a field that is not known here."""
+    """Join a whole stream's chunks into one object; None if a chunk has an unknown field."""
     head: dict[str, Any] = {}
     message: dict[str, str] = {}
     text, finish, usage = "", None, None
@@ -120,7 +120,7 @@ def _assembled(path: str, body: bytes) -> dict[str, Any] | None:
 
 
 def _chunks(body: bytes) -> Iterator[Mapping[str, Any]]:
-    """The objects of a stream that `AnswerReader` has read as whole: each of its lines can be parsed."""
+    """The objects of a stream that `AnswerReader` found whole, so each of its lines can be parsed."""
     for line in body.replace(b"\r", b"\n").split(b"\n"):
         name, _, value = line.strip().partition(b":")
         if name == b"data" and value.strip() not in (b"", b"[DONE]"):
@@ -128,7 +128,7 @@ def _chunks(body: bytes) -> Iterator[Mapping[str, Any]]:
 
 
 def _json(value: Any) -> bytes:
-    """JSON bytes; escaped where a text in it is not valid Unicode."""
+    """JSON bytes; escaped to ASCII if a text in it is not valid Unicode."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError:
@@ -136,16 +136,16 @@ def _json(value: Any) -> bytes:
 
 
 _OVERHEAD = 1_000
-"""Bytes of an entry besides its answer, its text and its vector, roughly."""
+"""Rough bytes of an entry besides its answer, its text and its vector."""
 _MOST_COMPARED = 4_096
-"""Entries of one template that a text is compared with: the newest."""
+"""Most entries of one template that a text is compared with: the newest ones."""
 _MOST_REQUESTS = 16_384
-"""Requests whose answers can be removed by id: the newest."""
+"""Most requests whose answers can be removed by id: the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """Bounds of the cache: entries, bytes in all and of one answer, and seconds."""
+    """Bounds of the cache: the number of entries, bytes in total and of one answer, and seconds of life."""
 
     entries: int
     total: int
@@ -155,8 +155,8 @@ class CacheLimits:
 
 @dataclass(slots=True)
 class CacheEntry:
-    """A kept answer, and when it came. `vector` is that of the question's text, of length 1; None where only the same text gets the
-    answer."""
+    """A cached answer and the time when it came. `vector`: the embedding of the question's text, of length 1; None if only an equal text
+    may get the answer."""
 
     question: CacheKey
     answer: CachedAnswer
@@ -165,13 +165,13 @@ class CacheEntry:
 
     @property
     def size(self) -> int:
-        """Bytes, roughly."""
+        """Rough size in bytes."""
         vector = 0 if self.vector is None else self.vector.nbytes
         return _OVERHEAD + len(self.answer.body) + 4 * len(self.question.text) + vector
 
 
 class AnswerCache:
-    """The cache of answers, in memory alone. It is used by one thread at a time. What was used longest ago is dropped first.
+    """The in-memory cache of answers, for one thread at a time. Drops the least recently used entries first.
 
     Times are seconds of any clock that never goes back.
     """
@@ -179,21 +179,21 @@ class AnswerCache:
     def __init__(self, bounds: CacheLimits) -> None:
         self._bounds = bounds
         self._entries: OrderedDict[bytes, CacheEntry] = OrderedDict()
-        self._by_age: OrderedDict[bytes, CacheEntry] = OrderedDict()  # the oldest first
+        self._by_age: OrderedDict[bytes, CacheEntry] = OrderedDict()  # oldest first
         self._requests: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
         self._alike: dict[bytes, OrderedDict[bytes, CacheEntry]] = {}
         self.size = 0
 
     @property
     def longest(self) -> int:
-        """Bytes of the largest answer that is kept."""
+        """Bytes of the largest answer that is stored."""
         return self._bounds.each
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def exact(self, question: CacheKey, now: float, fresh: float = float("inf")) -> CacheEntry | None:
-        """The answer to this very question, no older than `fresh` seconds; None where there is none."""
+        """The answer to exactly this question, no older than `fresh` seconds; None if there is none."""
         entry = self._entries.get(question.key)
         if entry is None or not self._lives(entry, now) or now - entry.born > fresh:
             return None
@@ -201,7 +201,7 @@ class AnswerCache:
         return entry
 
     def alike(self, question: CacheKey, now: float, fresh: float = float("inf")) -> list[CacheEntry]:
-        """Answers to other texts in the same template, the newest last; those that have a vector."""
+        """Entries with a vector for other texts in the same template, the newest last."""
         template = question.template
         found = list(self._alike.get(template, {}).values())[-_MOST_COMPARED:] if template is not None else []
         return [entry for entry in found if self._lives(entry, now) and now - entry.born <= fresh]
@@ -212,7 +212,7 @@ class AnswerCache:
             self._entries.move_to_end(entry.question.key)
 
     def put(self, entry: CacheEntry) -> bool:
-        """Keep an entry in the place of any older answer to its question; False where it is too large."""
+        """Store an entry, replacing any older answer to its question; False if it is too large."""
         self._drop(entry.question.key)
         if len(entry.answer.body) > self._bounds.each or entry.size > self._bounds.total:
             return False
@@ -223,7 +223,7 @@ class AnswerCache:
         return True
 
     def set_vector(self, entry: CacheEntry, vector: Vector) -> bool:
-        """Give an entry the vector of its text, so that near texts may get its answer. False where it was dropped meanwhile."""
+        """Give an entry the vector of its text, so that near texts may get its answer. False if the entry was dropped meanwhile."""
         template = entry.question.template
         if template is None or entry.vector is not None or self._entries.get(entry.question.key) is not entry:
             return False
@@ -239,13 +239,14 @@ class AnswerCache:
             pass
 
     def given(self, request: str, entry: CacheEntry, key: str = "") -> None:
-        """Note that the request with this id, of the client with this key, got this answer."""
+        """Note that the request with this id, from the client with this key, got this answer."""
         self._requests[request] = entry.question.key, key
         if len(self._requests) > _MOST_REQUESTS:
             self._requests.popitem(last=False)
 
     def refuse(self, request: str, key: str | None = None) -> bool:
-        """Drop the wrong answer that this request got, with a `key` only where that client asked; returns whether there was one."""
+        """Drop a wrong answer by the id of a request that got it; returns whether an entry was dropped. With a `key`, only the client that
+        asked may drop it."""
         question, whose = self._requests.get(request, (None, ""))
         if question is None or (key is not None and key != whose):
             return False
@@ -255,7 +256,7 @@ class AnswerCache:
         return known
 
     def _lives(self, entry: CacheEntry, now: float) -> bool:
-        """Whether an entry is young enough; drops it where it is not."""
+        """Whether an entry is young enough; drops it if not."""
         if now - entry.born <= self._bounds.seconds:
             return True
         self._drop(entry.question.key)

@@ -1,4 +1,4 @@
-"""How a completion or a response ended: whole, cut short, refused, broken; read from one object or from a stream."""
+"""How a completion or a response ended: whole, cut short, refused or broken; read from one object or from a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WHOLE = "stop"
 _CALLING = ("tool_calls", "function_call")
 _FILTERED, _FAILED = "content_filter", "error"
 _FIRST: tuple[AnswerState, ...] = ("broken", "odd", "tools", "refused")
-"""States that are seen while an answer is read, the one that counts most first."""
+"""States noted while an answer is read, in order of precedence."""
 _PARTS = (None, "text", "output_text")
 
 
@@ -49,7 +49,7 @@ class CompletionEnding:
                 self._seen.add("odd")
 
     def state(self, text: str, ended: bool, long: bool) -> AnswerState:
-        """The state of the answer. `ended`: whether the transfer was complete; `long`: whether there was more text than `text`."""
+        """The state of the answer. `ended`: whether the transfer was complete; `long`: whether more text came than `text`."""
         if not self._choices or not (ended or self.finish) or self.finish == _FAILED:
             return "broken"
         for state in _FIRST:
@@ -60,7 +60,7 @@ class CompletionEnding:
         if self.finish == _FILTERED:
             return "refused"
         if self.finish != _WHOLE:
-            return "cut"  # also without a finish reason: it may have been for its length
+            return "cut"  # also without a finish reason: the length may be the cause
         if long:
             return "long"
         return "whole" if text.strip() else "blank"
@@ -102,20 +102,20 @@ DELTAS = frozenset(
         "response.reasoning_summary_text.delta",
     }
 )
-"""Events of a `/v1/responses` stream that bring a piece of text."""
+"""Events of a `/v1/responses` stream that carry a piece of text."""
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-"""The last events of such a stream: each has the whole response."""
+"""The last events of such a stream; each carries the whole response."""
 
 _COMPLETED, _INCOMPLETE = "completed", "incomplete"
 
 
 def is_response(found: Mapping[str, Any]) -> bool:
-    """Whether an object is a response, and no completion."""
+    """Whether an object is a response, and not a completion."""
     return found.get("object") == "response" or ("output" in found and "choices" not in found)
 
 
 def texts_of(response: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Each text of a response, and whether it is part of the answer: reasoning, refusals and arguments of tools are not."""
+    """Each text of a response, with True if it is part of the answer. Reasoning, refusals and tool arguments are not."""
     for item in _all(response.get("output")):
         told = item.get("type", "message") == "message"
         for part in _all(item.get("content")):
@@ -149,7 +149,7 @@ class ResponseEnding:
         self._seen.add("broken")
 
     def take(self, response: Mapping[str, Any], said: str = "") -> None:
-        """Read a whole response: the answer, or that of a stream's last event. `said` is that event's name for the end."""
+        """Read a whole response: a plain answer, or the one in a stream's last event, whose name without `response.` is `said`."""
         self._over = True
         status, details = response.get("status"), response.get("incomplete_details")
         self.finish = status if isinstance(status, str) and status else said
@@ -169,7 +169,8 @@ class ResponseEnding:
             self._seen.add("odd")
 
     def state(self, text: str, ended: bool, long: bool) -> AnswerState:
-        """The state of the answer. `ended` is not used: only a whole response says that it is one. `long`: more text came than `text`."""
+        """The state of the answer. `ended` is not used: only a whole response shows that it is complete. `long`: more text came than
+        `text`."""
         if not self._over:
             return "broken"
         for state in _FIRST:
@@ -178,7 +179,7 @@ class ResponseEnding:
         if self._reason == _FILTERED:
             return "refused"
         if self.finish in ("", _INCOMPLETE) or self._reason:
-            return "cut"  # also without a status: it may have been for its length
+            return "cut"  # also without a status: the length may be the cause
         if self.finish != _COMPLETED:
             return "broken"
         if long:
@@ -205,5 +206,5 @@ class ResponseEnding:
 
 
 def _all(found: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects in a list; none where it is no list."""
+    """The objects in a list; nothing if it is not a list."""
     return (one for one in found if isinstance(one, Mapping)) if isinstance(found, list) else iter(())

@@ -1,8 +1,8 @@
 """Read an upstream's answer while it passes: its text and its usage, whole or as a stream of events.
 
-OpenAI's three shapes are known: chat completions, completions, responses. An answer of another shape is passed on all the same, without
-text or usage here. A stream gives its usage only where the request asks for it: where the client does not, `asking_for_usage` does, and
-`UsageEventFilter` takes it out of what the client gets.
+OpenAI's three shapes are known: chat completions, completions, responses. An answer of another shape is passed on too, without text or
+usage here. A stream reports its usage only if the request asks for it. If the client does not ask, `asking_for_usage` adds the request,
+and `UsageEventFilter` removes the usage from the client's stream.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from smidgen.gateway.answer_ending import DELTAS, ENDS, TEXT_DELTA, CompletionEn
 from smidgen.gateway.request_body import with_value
 
 MOST_BYTES = 8_000_000
-"""Longest body, or line of a stream, that is read."""
+"""Most bytes of a body, or of one line of a stream, that are read."""
 _MOST_TEXT = 1_000_000
 _MOST_TOKENS = 10**9
-"""A greater count of tokens is not believed. JSON has numbers of any size; sums and databases do not."""
+"""Largest believable token count. JSON has numbers of any size; sums and databases do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,16 @@ class AnswerUsage:
 
 
 class AnswerReader:
-    """Reads one answer, fed with its bytes as they come. A body, or a line of a stream, longer than `most` is not read. With `sizes_only`
-    the text of an answer that gives its usage is not read: `written`, `text` and `state` are not meant to be used then.
+    """Reads one answer, fed with its bytes as they come. A body or a line of a stream longer than `most` bytes is not read.
+
+    With `sizes_only`, the text is not read once the usage is known: do not use `written`, `text` and `state` then.
 
     Attributes:
         usage: tokens; None until the upstream gives them.
-        written: bytes of text in all choices, from which the cost is estimated where there is no usage.
-        events: chunks of a stream that brought text: each is at least one token.
+        written: bytes of text in all choices, from which the cost is estimated if no usage comes.
+        events: chunks of a stream that carried text: each is at least one token.
         failed: whether the answer reports a failure, whatever its status.
-        whole: whether it is complete: a JSON document that can be parsed, a stream with its last event.
+        whole: whether it is complete: a JSON document that can be parsed, or a stream with its last event.
         ending: how it ended; see `state`.
     """
 
@@ -63,7 +64,7 @@ class AnswerReader:
 
     @property
     def ended(self) -> bool:
-        """Whether no more text will come: it is whole, or the upstream ended it."""
+        """Whether no more text will come: the answer is whole, or the upstream ended it."""
         return self.whole or self._over
 
     @property
@@ -73,7 +74,7 @@ class AnswerReader:
 
     @property
     def state(self) -> AnswerState:
-        """How it ended, once it has."""
+        """How the answer ended; meaningful after its end."""
         return self.ending.state(self.text, self.whole, self._long)
 
     def feed(self, piece: bytes) -> None:
@@ -91,7 +92,7 @@ class AnswerReader:
             self._lost, self._pieces = True, []
 
     def end(self) -> None:
-        """Read what is left at the end."""
+        """Read the rest after the last byte has come."""
         rest = b"".join(self._pieces)
         self._pieces = []
         if self._lost:
@@ -109,7 +110,7 @@ class AnswerReader:
                 self._take(found, "message")
 
     def _lines(self, line: bytes) -> None:
-        """Read a line, or several: a carriage return alone ends one, too."""
+        """Split at carriage returns, each of which also ends a line, and read each line."""
         for one in line.split(b"\r"):
             self._line(one)
 
@@ -134,7 +135,7 @@ class AnswerReader:
         self.events += self.written > before
 
     def _event(self, kind: str, found: Mapping[str, Any]) -> None:
-        """Read an event of a responses stream. Its text is that of the pieces; where the whole text at the end differs, the answer is
+        """Read an event of a responses stream. The text is joined from its pieces; if the whole text at the end differs, the answer is
         broken."""
         self._of_response()
         if kind in DELTAS and isinstance(found.get("delta"), str):
@@ -155,14 +156,14 @@ class AnswerReader:
             self.ending.broken()
 
     def _response(self, found: Mapping[str, Any]) -> None:
-        """Read a response that came whole."""
+        """Read a response that came as one object."""
         self._use(found.get("usage"))
         self._of_response().take(found)
         for text, told in texts_of(found):
             self._add(text, told)
 
     def _of_response(self) -> ResponseEnding:
-        """The ending of a response, once the answer is seen to be one. An answer that was broken before stays so."""
+        """Switch to the ending of a response, once the answer proves to be one. A broken answer stays broken."""
         if not isinstance(self.ending, ResponseEnding):
             broken = self.ending.is_broken
             self.ending = ResponseEnding()
@@ -198,14 +199,14 @@ class AnswerReader:
 
 
 def _fails(found: Mapping[str, Any]) -> bool:
-    """Whether an answer, or a chunk of one, reports a failure of the provider's."""
+    """Whether an answer, or a chunk of one, reports a failure at the provider."""
     choices = found.get("choices")
     given = [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
     return bool(found.get("error")) or any(choice.get("error") or choice.get("finish_reason") == "error" for choice in given)
 
 
 def _choices(found: Mapping[str, Any], place: str) -> Iterator[tuple[int, str]]:
-    """The texts of choices (content, reasoning, refusals, arguments of tools), each with its choice's number; -1 beside the content."""
+    """The texts of all choices, each with its choice's number; -1 for reasoning, refusals and tool arguments."""
     choices = found.get("choices")
     for place_in, choice in enumerate(choices if isinstance(choices, list) else ()):
         if not isinstance(choice, Mapping):
@@ -244,14 +245,14 @@ def _object(content: bytes) -> dict[str, Any] | None:
 
 
 ANY_ZLIB = 47
-"""zlib's `wbits` for gzip or zlib, whichever it is."""
+"""zlib's `wbits` that accepts both gzip and zlib."""
 ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
 """Content encodings that zlib reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """An answer that was read. `text` is its one text; None where it is not one text, or not complete. Tokens are None where the upstream
+    """The result of reading an answer. `text` is its one text; None if it is incomplete or not one text. Tokens are None if the upstream
     gave none. `state` is how it ended."""
 
     text: str | None = None
@@ -262,7 +263,7 @@ class ReadAnswer:
 
 
 def decompressed(body: bytes, encoding: str, most: int) -> bytes | None:
-    """A body without its content encoding; None where that is unknown, the body is damaged, or it unpacks to more than `most` bytes."""
+    """A body without its content encoding; None if that is unknown, the body is damaged, or it unpacks to more than `most` bytes."""
     if encoding.strip().lower() in ("", "identity"):
         return body if len(body) <= most else None
     if encoding.strip().lower() not in ZLIB_ENCODINGS:
@@ -292,17 +293,17 @@ def read_answer(content_type: str, body: bytes) -> ReadAnswer:
 
 _FIELD, _OPTION = "stream_options", "include_usage"
 _COUNTING = frozenset({b"/chat/completions", b"/completions"})
-"""Paths behind `/v1` whose streams give their usage only on request."""
+"""Paths after `/v1` whose streams report their usage only on request."""
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _MOST = 1_000_000
 """Most bytes of an event that is read; a longer one holds more than usage."""
 
 
 def asking_for_usage(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes | None:
-    """A body that also asks for the usage, every other byte as it was; None for no such stream, or one that asks for it already.
+    """The body with a request for usage added, every other byte unchanged; None if this is no such stream or it asks already.
 
     Args:
-        tail: the path behind `/v1`.
+        tail: the path after `/v1`.
         body: the request's bytes, an object that names no field twice.
         read: that object, parsed.
     """
@@ -313,14 +314,14 @@ def asking_for_usage(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes
 
 
 class UsageEventFilter:
-    """Takes the usage event out of a stream, and passes every other byte on. No event waits for the next one."""
+    """Removes the usage event from a stream, and passes every other byte on. No event waits for the next one."""
 
     def __init__(self) -> None:
         self._kept = b""
 
     def take(self, piece: bytes) -> bytes:
         """The complete events to pass on."""
-        seen = max(0, len(self._kept) - 3)  # an event's end may lie across two pieces
+        seen = max(0, len(self._kept) - 3)  # an event's end may span two pieces
         self._kept += piece
         done, at = [], 0
         for end in _END.finditer(self._kept, seen):
@@ -341,7 +342,7 @@ class UsageEventFilter:
 
 
 def _is_usage(event: bytes) -> bool:
-    """Whether an event brings usage and nothing else."""
+    """Whether an event carries usage and nothing else."""
     if b'"usage"' not in event:
         return False
     said = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]

@@ -1,7 +1,7 @@
-"""Which requests the cache serves, for whom, and under which key.
+"""Which requests the cache serves, in which scope, and under which key.
 
-An answer may be kept and given again where the request alone decides it, and only the answer is wanted. A request with a field that is
-not known here is not cached, nor is one that does not say whose it is.
+An answer may be reused only if the request alone determines it, and nothing but the answer is wanted. A request with an unknown field,
+or without an owner, is not cached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CACHED_PATHS = (CHAT, COMPLETIONS)
 SUITED = ""
 UNSUITED = "unsuited"
 DRAWN = "drawn"
-"""Reasons why a request is not cached: it is of another kind, or it asks for one of many possible answers."""
+"""Reasons why a request is not cached: `UNSUITED`, its kind; `DRAWN`, it asks for one of many possible answers."""
 
 _DRAWING = frozenset(
     (
@@ -40,7 +40,7 @@ _FORM = frozenset(
 TRANSPORT = frozenset(
     ("stream", "stream_options", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "cache_prompt")
 )
-"""Fields that say how an answer is sent, or who asks (which is in the scope); the answer does not depend on them."""
+"""Fields that say how an answer is sent, or who asks (which is part of the scope). The answer does not depend on them."""
 _KNOWN = {
     CHAT: _DRAWING | _FORM | TRANSPORT | {"messages", "metadata", "store"},
     COMPLETIONS: _DRAWING | _FORM | TRANSPORT | {"prompt", "suffix", "echo", "metadata"},
@@ -49,17 +49,17 @@ _TEXT = ("text", "input_text")
 
 
 def why_uncacheable(path: str, body: Mapping[str, Any], drawn: bool = False) -> str:
-    """Why the answer to a request is not cached, in one word; empty where it is cached.
+    """One word for why the answer to a request is not cached; empty if it is cached.
 
     Args:
         path: one of `CACHED_PATHS`.
-        body: the request's.
+        body: the request's body.
         drawn: whether sampled answers are cached too. A request without a temperature leaves it to the model; one with a seed wants the
             same answer each time.
     """
     strange = any(value is not None and name not in _KNOWN[path] for name, value in body.items())
     if strange or body.get("n") not in (None, 1) or body.get("best_of") not in (None, 1) or body.get("store"):
-        return UNSUITED  # `store`: the upstream keeps something, too
+        return UNSUITED  # `store`: the upstream stores something, too
     if not all(_is_plain_tool(tool) for tool in _list(body.get("tools"))):
         return UNSUITED
     if not _is_text(path, body):
@@ -70,7 +70,7 @@ def why_uncacheable(path: str, body: Mapping[str, Any], drawn: bool = False) -> 
 
 
 def _is_text(path: str, body: Mapping[str, Any]) -> bool:
-    """Whether the request holds all its content as text: what a URL shows may change tomorrow."""
+    """Whether all content of the request is text. The content behind a URL may change tomorrow."""
     if path == COMPLETIONS:
         return isinstance(body.get("prompt"), str)
     messages = body.get("messages")
@@ -88,7 +88,7 @@ def _is_plain(content: Any) -> bool:
 
 
 def _is_plain_tool(tool: Any) -> bool:
-    """Whether a tool is the client's own: the upstream's tools look into a world that changes."""
+    """Whether a tool is the client's own. The upstream's own tools depend on changing data, such as web pages."""
     return isinstance(tool, Mapping) and tool.get("type") == "function"
 
 
@@ -101,8 +101,10 @@ _DAYS = 366 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class CacheDirectives:
-    """The `Cache-Control` of a request (RFC 9111). `store`: whether its answer may be kept, or a kept one given; `reuse`: whether a kept
-    one may be given; `fresh`: its greatest age in seconds."""
+    """The `Cache-Control` of a request (RFC 9111).
+
+    `store`: its answer may be stored, or a stored one given. `reuse`: a stored answer may be given. `fresh`: its greatest age in
+    seconds."""
 
     store: bool = True
     reuse: bool = True
@@ -110,8 +112,8 @@ class CacheDirectives:
 
 
 def cache_directives(headers: Iterable[tuple[bytes, bytes]]) -> CacheDirectives:
-    """Read `Cache-Control` (`no-store`, `no-cache`, `max-age=SECONDS`), or without it `Pragma: no-cache`. An age that is no number counts
-    as 0: nothing is fresh enough."""
+    """Read `Cache-Control` (`no-store`, `no-cache`, `max-age=SECONDS`), or without it `Pragma: no-cache`. An age that is not a number
+    counts as 0: nothing is fresh enough."""
     given = [(name.lower(), value.decode("latin-1").lower()) for name, value in headers]
     words = [word.strip() for name, value in given if name == b"cache-control" for word in value.split(",")]
     if not words:
@@ -128,22 +130,22 @@ def cache_directives(headers: Iterable[tuple[bytes, bytes]]) -> CacheDirectives:
 Sharing = Literal["user", "key", "all"]
 """Who shares answers: one user of one key, one key, or all."""
 Scope = list[Any]
-"""The owner of a request, as JSON values; equal scopes share answers."""
+"""The owner of a request, as JSON values; requests of equal scope share answers."""
 
 USER_FIELDS = ("user", "safety_identifier")
-"""Fields of a request that say who asks."""
+"""Fields of a request that name its user."""
 
 
 def scope(sharing: Sharing, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any], apart: bool) -> Scope | None:
-    """The scope of a request, from its headers and its body as the client sent them; None where it has none, and is not cached.
+    """The scope of a request, from its headers and its body as the client sent them; None if it has none, and is not cached.
 
     A connection is no scope: a client's pool, or a proxy, sends many people's requests through one.
 
     Args:
         sharing: the server's setting.
-        headers, body: before anything was masked: `[PERSON_1]` is somebody else in each request.
-        apart: whether clients' own keys go upstream. Then the keys separate scopes in any case: a client without access to the upstream
-            must not read what another has paid for.
+        headers, body: before masking: `[PERSON_1]` is another person in each request.
+        apart: whether clients' own keys go upstream. Then the keys always separate scopes: a client without access to the upstream must
+            not read answers that another client paid for.
     """
     given = list(headers)
     keys = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in client_keys(given)]
@@ -156,8 +158,7 @@ def scope(sharing: Sharing, headers: Iterable[tuple[bytes, bytes]], body: Mappin
 
 
 def _ids(headers: list[tuple[bytes, bytes]], body: Mapping[str, Any]) -> list[list[str]]:
-    """Each user id that the request gives, with its field: the header `x-smidgen-user: 7` need not be the `user` 7. None where one is not
-    a text."""
+    """Each user id in the request, with its field: the header `x-smidgen-user: 7` need not be the `user` 7. Empty if one is not a text."""
     named: list[tuple[str, Any]] = [(name, body.get(name)) for name in USER_FIELDS]
     named += [
         (USER_HEADER.decode("latin-1"), value.decode("utf-8", "backslashreplace")) for name, value in headers if name.lower() == USER_HEADER
@@ -176,7 +177,7 @@ _LIKE = frozenset(
         *(b"cdn-loop", b"cf-connecting-ip", b"cf-ipcountry", b"cf-ray", b"cf-visitor", b"true-client-ip"),
     )
 )
-"""Headers that go upstream and do not change an answer, besides those that a client writes of itself (`x-stainless-…`)."""
+"""Headers that go upstream and do not change an answer, besides the client's own `x-stainless-…`."""
 _ITSELF = b"x-stainless-"
 
 
@@ -185,9 +186,10 @@ class CacheKey:
     """The key of a cached answer.
 
     Attributes:
-        key: hash of the whole request: the body without its `TRANSPORT` fields, the model, the headers that count, and the scope.
-        template: hash of all that but the last text; None where there is no single last text.
-        text: the user's last message, or the prompt; empty where there is no template.
+        key: hash of the whole request: the body without its `TRANSPORT` fields, the model, the headers that can change an answer, and the
+            scope.
+        template: hash of all that without the last text; None if there is no single last text.
+        text: the user's last message, or the prompt; empty without a template.
     """
 
     key: bytes
@@ -196,7 +198,7 @@ class CacheKey:
 
 
 class CacheKeys:
-    """Make the keys of requests. The hashes are keyed by a secret of this process, so that nobody can guess what one stands for."""
+    """Makes the keys of requests. The hashes are keyed by a secret of this process, so that nobody can test a guessed request."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -214,9 +216,9 @@ class CacheKeys:
 
         Args:
             scope: the request's.
-            path: one of `CACHED_PATHS`; `query` behind it.
-            headers: the client's. Those that could change the answer count.
-            body: as it leaves, masked.
+            path: one of `CACHED_PATHS`; `query` follows it.
+            headers: the client's. Only those that could change the answer enter the key.
+            body: as it is sent, masked.
             model: the name that the upstream is asked for.
         """
         asked = {name: value for name, value in body.items() if name not in TRANSPORT} | {"model": model}
@@ -234,7 +236,7 @@ class CacheKeys:
 
 
 def _headers_that_count(headers: Iterable[tuple[bytes, bytes]]) -> list[list[str]]:
-    """The headers that go upstream and could change an answer: an organisation, a version, and any unknown one."""
+    """The headers that go upstream and could change an answer: an organisation, a version, and every unknown one."""
     sent = upstream_headers(headers, None, own_authorization=False)
     return sorted(
         [name.decode("latin-1"), value.decode("latin-1")] for name, value in sent if name not in _LIKE and not name.startswith(_ITSELF)
@@ -242,7 +244,7 @@ def _headers_that_count(headers: Iterable[tuple[bytes, bytes]]) -> list[list[str
 
 
 def _split_text(path: str, asked: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
-    """A request without its last text, and that text; None where there is none."""
+    """A request without its last text, and that text; None if there is none."""
     if path == COMPLETIONS:
         return {name: value for name, value in asked.items() if name != "prompt"}, str(asked["prompt"])
     *before, last = asked["messages"]

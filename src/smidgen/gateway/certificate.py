@@ -1,7 +1,7 @@
 """The certificate: a signed file beside a bundle that states the risk of its answers, and this machine's register of certificates.
 
-The bundle itself never changes. The register lies in smidgen's home, in `certificates/`, and only grows: so the findings of audits against
-a certificate outlive its file beside the bundle.
+The bundle itself never changes. The register is the folder `certificates/` in smidgen's home. It only grows, so the findings of audits
+outlive the certificate's file beside the bundle.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _CertificatePart(BaseModel):
 
 
 class CertifiedBundle(_CertificatePart):
-    """The bundle of a certificate: the SHA-256 of its manifest, which holds those of all its files, and of its base."""
+    """The bundle of a certificate: the SHA-256 of its manifest, which lists those of all its files, and the SHA-256 of its base."""
 
     name: str
     id: str
@@ -46,7 +46,7 @@ class CertifiedBundle(_CertificatePart):
 
 
 class JudgeError(_CertificatePart):
-    """How often the judge was wrong where it was reviewed, and the bound on its error that is part of the certificate's."""
+    """How often the judge was wrong in the reviewed verdicts, and the bound on its error that is part of the certificate's bound."""
 
     wrong: int = Field(ge=0)
     reviewed: int = Field(gt=0)
@@ -54,10 +54,10 @@ class JudgeError(_CertificatePart):
 
 
 class Reference(_CertificatePart):
-    """The reference that answers were compared with; the kind `request` stands for the attributes of the request itself.
+    """The reference that answers were compared with; the kind `request` means the attributes of the request itself.
 
-    `judge` is there where the reference errs itself. `model` names the large model that is the reference, or the judge; it is written only
-    where it is known, so that older certificates keep their signature.
+    `judge` is set if the reference itself makes errors. `model` names the large model that is the reference, or the judge. It is written
+    only if it is known, so that older certificates keep their signature.
     """
 
     kind: Literal["gold", "model", "reviews", "judge", "request"]
@@ -77,7 +77,7 @@ class Reference(_CertificatePart):
 
     @property
     def large(self) -> str:
-        """The name of the large model that is the reference; empty where the reference is another, or the name is unknown."""
+        """The name of the large model that is the reference; empty if the reference is another, or the name is unknown."""
         return self.model if self.kind == "model" else ""
 
     @model_validator(mode="after")
@@ -90,14 +90,14 @@ class Reference(_CertificatePart):
 
 
 class CertifiedSegment(_CertificatePart):
-    """The requests of a segment that are answered locally: those that score at least the threshold.
+    """A segment's requests that are answered locally: those that score at least the threshold.
 
     Attributes:
-        segment: empty where the certificate is for all requests.
+        segment: empty if the certificate covers all requests.
         threshold: the lowest score that is answered.
         n: calibration rows of the segment.
         answered: those that scored at least the threshold.
-        loss: the sum of their losses; where answers are right or wrong, the number of errors.
+        loss: the sum of their losses; if answers are right or wrong, the number of errors.
         bound: the one-sided upper bound of the risk, at most alpha.
     """
 
@@ -117,13 +117,15 @@ class CertifiedSegment(_CertificatePart):
 class CertificateSample(_CertificatePart):
     """The calibration sample.
 
-    `jobs` and `marks` are written only where there are any, so that older certificates keep their signature.
+    `jobs` and `marks` are written only if they are set, so that older certificates keep their signature.
 
     Attributes:
         file_sha256, rows_sha256: SHA-256 of its file, and of its rows as they were read.
-        n, left_out, unusable: rows that were used, that were left out because the bundle knows their texts, and that could not be read.
+        n: rows used.
+        left_out: rows left out because the bundle was trained on their texts.
+        unusable: rows that could not be read.
         jobs: scopes of the recurring jobs whose captured requests are among the rows used.
-        marks: fingerprints of the rows, by which another sample is compared with this one; see `sample_reuse`.
+        marks: fingerprints of the rows, to compare samples; see `sample_reuse`.
     """
 
     file_sha256: Sha256
@@ -138,22 +140,22 @@ class CertificateSample(_CertificatePart):
 class Certificate(_CertificatePart):
     """A certificate.
 
-    Fields that are written only where they are set leave the signatures of older certificates valid.
+    Some fields are written only if they are set, so that the signatures of older certificates stay valid.
 
     Attributes:
         id: its id; a revocation names it.
         statement: the promise in words.
         loss: the loss that alpha bounds, in words.
-        measure: of texts, which loss that is, where it is not their distance to the reference's; written only then.
-        overall: the greatest share of all requests that is answered locally and disagrees, on average; written only where it was asked.
-        counts: whether the promise is about requests or distinct texts. Older certificates do not say it, and counted each text once.
-        by: the kind of segments: empty for none, `label` for the label that is answered, else a column.
-        answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
+        measure: for texts, the loss if it is not the distance to the reference; written only then.
+        overall: the greatest average share of all requests that is answered locally and disagrees; written only if it was asked for.
+        counts: whether the promise is about requests or distinct texts. Older certificates lack it, and counted each text once.
+        by: the kind of segments: empty for none, `label` for the answered label, else a column.
+        answering: one entry, or one for each certified segment. Requests of any other segment escalate.
         method: the test.
-        unchecked: checks that could not be made when it was given, in words.
-        audit_days: days without an audit after which it goes stale while answers are given; 0 for never. Written only where it is set.
-        begun: whether the machine that signed it wrote a state of its audits first: if that machine has none now, it was lost. Written
-            only where it is so.
+        unchecked: checks that could not be made at signing, in words.
+        audit_days: days of serving without an audit after which it goes stale; 0 for never. Written only if it is set.
+        begun: whether the signing machine wrote an audit state first. If so, and that machine has no state now, the state was lost. Written
+            only if it is true.
         key: the signer's public key, base64 of 32 bytes.
         signature: Ed25519, base64, over `content`.
     """
@@ -187,13 +189,13 @@ class Certificate(_CertificatePart):
     def _sound(self) -> Certificate:
         names = [entry.segment for entry in self.answering]
         if len(set(names)) != len(names) or (not self.by and names != [""]):
-            raise ValueError("each segment must stand once, and only in a certificate by segments")
+            raise ValueError("each segment must occur once, and only in a certificate by segments")
         if any(entry.bound > self.alpha or entry.answered > entry.n or entry.loss > entry.answered for entry in self.answering):
             raise ValueError("a bound is over alpha, or more is answered or lost than there is")
         if (self.measure == "attributes") != (self.reference.kind == "request"):
             raise ValueError("the measure attributes needs the reference request, and no other measure may have it")
         if self.valid_until <= self.created:
-            raise ValueError("it ends before it begins")
+            raise ValueError("valid_until is not after created")
         return self
 
     @property
@@ -203,17 +205,17 @@ class Certificate(_CertificatePart):
 
     @property
     def share(self) -> float:
-        """The share of all calibration rows that is answered, 0..1."""
+        """The share of all calibration rows that are answered, 0..1."""
         return sum(entry.answered for entry in self.answering) / self.n
 
     @property
     def content(self) -> bytes:
-        """The bytes that are signed: all but the signature, as canonical JSON."""
+        """The signed bytes: all fields but the signature, as canonical JSON."""
         facts = {name: value for name, value in self.facts().items() if name != "signature"}
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
     def signed(self) -> Certificate:
-        """Sign it with this machine's key, which is made at the first use. Raises CertificateError where the key cannot be used."""
+        """Sign the certificate with this machine's key, made at the first use. Raises CertificateError if the key cannot be used."""
         key = signing.key()
         named = self.model_copy(update={"key": signing.public(key)})
         return named.model_copy(update={"signature": signing.sign(key, named.content)})
@@ -249,7 +251,7 @@ def statement(
 
     Args:
         distinct: whether each text was counted once.
-        without: which texts were left out of the sample, and so of the promise: "the bundle was made from", for example.
+        without: completes "texts that …": the texts left out of the sample, and so of the promise. Example: "the bundle was made from".
         audit_days: days that answers may go without an audit; 0 for any number.
     """
     what = "distinct texts" if distinct else "requests"
@@ -264,13 +266,13 @@ def statement(
 
 
 def place(bundle: Path) -> Path:
-    """The file of the certificate of the bundle in this folder."""
+    """The certificate file of the bundle in this folder."""
     folder = bundle.resolve()
     return folder.parent / f"{folder.name}{SUFFIX}"
 
 
 def write(certificate: Certificate, bundle: Path) -> Path:
-    """Put a certificate beside its bundle, in the place of an older one. Raises CertificateError where that cannot be done."""
+    """Write a certificate beside its bundle, replacing an older one. Raises CertificateError if it cannot be written."""
     file = place(bundle)
     content = json.dumps(certificate.facts(), ensure_ascii=False, indent=2) + "\n"
     try:
@@ -283,7 +285,7 @@ def write(certificate: Certificate, bundle: Path) -> Path:
 
 
 def read(file: Path) -> Certificate:
-    """The certificate in a file, whether or not it is valid. Raises CertificateError where none can be read."""
+    """Read the certificate in a file, whether or not it is valid. Raises CertificateError if there is none or it cannot be read."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -311,7 +313,7 @@ def read(file: Path) -> Certificate:
 
 
 def register(paper: Certificate) -> None:
-    """Enter a copy of a certificate in the register. Raises CertificateError where it cannot be written."""
+    """Add a copy of a certificate to the register. Raises CertificateError if it cannot be written."""
     file = _register_folder(paper.bundle.sha256) / f"{paper.id}.json"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -323,7 +325,7 @@ def register(paper: Certificate) -> None:
 
 
 def registered(sha256: str) -> list[Certificate]:
-    """The registered certificates of the bundle whose manifest has this SHA-256. Raises CertificateError where one cannot be read."""
+    """The registered certificates of the bundle whose manifest has this SHA-256. Raises CertificateError if one cannot be read."""
     folder = _register_folder(sha256)
     try:
         return [read(file) for file in sorted(folder.glob("*.json"))]

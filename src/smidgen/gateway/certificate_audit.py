@@ -1,11 +1,11 @@
-"""Audit a certificate in use: take in losses, keep them through restarts, and revoke the certificate when the evidence is sufficient.
+"""Audit a certificate in use: record losses, keep them through restarts, and revoke the certificate when the evidence is sufficient.
 
-An audit is written down before it is asked, so that one whose process dies is not forgotten: after a quarter of an hour it counts as lost.
-Answers since the last audit are counted, too: they show when audits should have come and did not.
+An audit is recorded before the fallback is asked, so that an audit whose process dies is not forgotten: after 15 minutes it counts as
+lost. Answers since the last audit are counted, too: they show when audits should have come and did not.
 
-The state of a certificate's audits is a small file in smidgen's home, written from the moment that the certificate is given. Several
-processes may write to it, one at a time. Where it cannot be read, or is gone, evidence was lost, and the certificate is revoked. A state
-that demands revocation counts as one, even where the revocation was not written.
+The state of a certificate's audits is a small file in smidgen's home, written from the signing of the certificate on. Several processes
+may write to it, one at a time. If it cannot be read, or is gone, evidence was lost, and the certificate is revoked. A state that demands
+revocation counts as one, even if the revocation was not written.
 
 Two kinds of certificates may have no state yet: those of an older smidgen, and those of another machine.
 """
@@ -31,17 +31,17 @@ from smidgen.store.home import home
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = timedelta(minutes=15)
-"""An audit that is not settled by then never will be: its process is gone."""
+"""Age after which an open audit counts as lost: its process is gone."""
 _MOST_OWNERS = 64
 SHARE = 0.02
 """Default share of the answers that is audited."""
 _EXPECTED = 10.0
-"""Expected audits after which their absence is no chance: none of so many is drawn with a probability of 0.00005."""
+"""Expected audits after which none at all is no chance: the probability of that is 0.00005."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnauditedAnswers:
-    """Answers given under a certificate since its last audit: how many, and when the first was given."""
+    """The number of answers given under a certificate since its last audit, and the time of the first."""
 
     answers: int = 0
     since: datetime | None = None
@@ -51,7 +51,7 @@ class UnauditedAnswers:
         return UnauditedAnswers(self.answers + answers, first if self.since is None else min(self.since, first))
 
     def stale_from(self, paper: Certificate, share: float) -> datetime | None:
-        """When the certificate goes stale; None while so few answers were given that no audit needs to have come."""
+        """When the certificate goes stale; None while so few answers were given that chance explains the lack of audits."""
         if not paper.audit_days or self.since is None or self.answers < math.ceil(_EXPECTED / share):
             return None
         return self.since + timedelta(days=paper.audit_days)
@@ -64,8 +64,8 @@ class AuditState:
     Attributes:
         audit: the sequential test.
         silence: the answers since the last audit.
-        barred: audits that were drawn and not sent, by the privacy policy or for want of a budget; they count neither way.
-        open: audits under way: by their owner, how many, and when the last one was drawn.
+        barred: audits that were drawn and not sent, because of the privacy policy or the budget; they count neither way.
+        open: audits under way: for each owner the number, and the time of its last draw.
     """
 
     audit: SequentialAudit
@@ -79,7 +79,7 @@ class AuditState:
         return self.audit.least_probability or SHARE
 
     def settled(self, owner: str) -> AuditState:
-        """A state with one audit of this owner less under way."""
+        """The state after one open audit of this owner has ended."""
         count, at = self.open.get(owner, (0, datetime.now(UTC)))
         others = {name: one for name, one in self.open.items() if name != owner}
         return replace(self, open=others | ({owner: (count - 1, at)} if count > 1 else {}))
@@ -93,7 +93,7 @@ class AuditState:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], segments: tuple[str, ...]) -> AuditState:
-        """Read a state; an older smidgen wrote the test alone. Raises ValueError for what is no state."""
+        """Read a state; an older smidgen wrote the test alone. Raises ValueError if the content is not a state."""
         audit = SequentialAudit.from_json(state, segments)
         try:
             watch = state.get("watch", {})
@@ -108,7 +108,7 @@ class AuditState:
 
 
 def begin(paper: Certificate) -> None:
-    """Write an empty state before a certificate is given. Raises OSError where that cannot be done."""
+    """Write an empty state before a certificate is given out. Raises OSError if it cannot be written."""
     with _turn(file := audit_file(paper.id)):
         _write(file, _new(paper))
 
@@ -116,14 +116,14 @@ def begin(paper: Certificate) -> None:
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
     """Declare the least probability with which any request under this certificate is audited, before requests are drawn.
 
-    It is kept with the evidence: a loss weighs less, the more its request's probability is above it. Declaring the same again changes
+    It is kept with the evidence: a loss weighs less, the more its request's probability exceeds it. Repeating a declaration changes
     nothing. A state that cannot be read is left to the next audit, which revokes.
 
     Args:
         least_probability: over 0, at most 1.
-        anew: whether an earlier declaration is replaced: the losses of requests drawn under it must be taken in by now.
+        anew: whether to replace an earlier declaration. The losses of requests drawn under it must have been recorded before.
 
-    Raises ValueError for a probability out of range, or another one than declared before; OSError where it cannot be written.
+    Raises ValueError for a probability out of range, or one that differs from an earlier declaration; OSError if it cannot be written.
     """
     with _turn(file := audit_file(paper.id)):
         try:
@@ -143,8 +143,8 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
 
 
 def note_drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
-    """Write down that an audit was drawn, before it is asked. `owner` is who asks, and settles it. Raises OSError where it cannot be
-    written; a state that cannot be read is left to the audit, which revokes."""
+    """Record that an audit was drawn, before it is sent. `owner`: the asker, who settles it. Raises OSError if it cannot be written. A
+    state that cannot be read is left to the audit, which revokes."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         try:
@@ -157,7 +157,7 @@ def note_drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | Non
 
 
 def note_blocked(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
-    """Write down that a drawn audit may not be sent. Raises OSError where it cannot be written."""
+    """Record that a drawn audit may not be sent. Raises OSError if it cannot be written."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         try:
@@ -169,8 +169,8 @@ def note_blocked(bundle: Path, paper: Certificate, owner: str, now: datetime | N
 
 
 def note_answers(paper: Certificate, answers: int, first: datetime, now: datetime | None = None) -> None:
-    """Count answers given under a certificate, the first of them at that time. Raises OSError where the state cannot be written,
-    ValueError where it cannot be read."""
+    """Count answers given under a certificate, the first of them at that time. Raises OSError if the state cannot be written, ValueError if
+    it cannot be read."""
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
         kept = _expired(_read(file, paper), now)
@@ -185,7 +185,7 @@ def note_lost(
     segment: str | None = None,
     owner: str = "",
 ) -> bool:
-    """Take in an audit that was drawn and never answered; arguments, result and errors as `observe`."""
+    """Record an audit that was drawn and never answered; arguments, result and errors as in `observe`."""
     return observe(bundle, paper, None, probability, now, segment, owner)
 
 
@@ -198,17 +198,17 @@ def observe(
     segment: str | None = None,
     owner: str = "",
 ) -> bool:
-    """Take in one audited answer, and revoke the certificate if the evidence suffices; returns whether it is revoked by audits.
+    """Record one audited answer, and revoke the certificate if the evidence suffices. Returns whether audits revoke it.
 
     Args:
-        bundle: folder of the bundle whose certificate `paper` is.
-        loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one. None: it was never answered.
-        probability: with which this request was chosen, decided before the loss was known: at least the declared one, or, where none was
-            declared, always the same.
-        segment: the request's, where the certificate is by segments and it is known.
+        bundle: folder of the bundle with the certificate `paper`.
+        loss: of the answer against the reference, 0..1; if answers are right or wrong, 1 for a wrong one. None: it was never answered.
+        probability: of drawing this request, fixed before the loss was known: at least the declared one, or without a declaration always
+            the same.
+        segment: the request's, if the certificate is by segments and it is known.
         owner: who drew it, as given to `note_drawn`.
 
-    Raises ValueError for a loss or a probability out of range, and then takes nothing in; OSError where the state cannot be written.
+    Raises ValueError for a loss or a probability out of range, and then records nothing; OSError if the state cannot be written.
     """
     now = now or datetime.now(UTC)
     with _turn(file := audit_file(paper.id)):
@@ -223,26 +223,26 @@ def observe(
         try:
             _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
         finally:
-            # Every time, not the first alone: a process that is killed between the two writes leaves the second to the next. And where
-            # the state cannot be written, the revocation may be: one of the two suffices.
+            # Revoke on every call, not only the first: if a process is killed between the two writes, the next one makes the second. And
+            # if the state cannot be written, perhaps the revocation can: one of the two suffices.
             _revoke_if_so(bundle, paper, audit, now)
     return revoked
 
 
 def read_audit(paper: Certificate) -> SequentialAudit:
-    """The test over a certificate's audits so far. Raises OSError or ValueError where the state cannot be read."""
+    """The test over a certificate's audits so far. Raises OSError or ValueError if the state cannot be read."""
     return read_state(paper).audit
 
 
 def read_state(paper: Certificate) -> AuditState:
-    """The state of a certificate's audits. Raises OSError or ValueError where it cannot be read."""
+    """The state of a certificate's audits. Raises OSError or ValueError if it cannot be read."""
     return _read(audit_file(paper.id), paper)
 
 
 def carry_over(before: Certificate, paper: Certificate) -> None:
-    """Give a certificate the audits of the one before it, which makes the same claim of the same bundle: such a claim is not tested anew.
+    """Give a certificate the audits of its predecessor with the same claim on the same bundle, because one claim is tested once.
 
-    A state that cannot be read stays so, and the new certificate is not valid. Raises OSError where it cannot be written.
+    A state that cannot be read stays so, and the new certificate is not valid. Raises OSError if it cannot be written.
     """
     source, target = audit_file(before.id), audit_file(paper.id)
     if not source.exists():
@@ -261,8 +261,8 @@ def carry_over(before: Certificate, paper: Certificate) -> None:
 
 
 def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
-    """Write the revocation that a certificate's audits demand, where a process was killed before it did. Raises OSError where it cannot be
-    written; a state that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
+    """Write the revocation that a certificate's audits demand, if a killed process did not. Raises OSError if it cannot be written. A state
+    that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
     try:
         audit = read_audit(paper)
     except (OSError, ValueError):
@@ -271,7 +271,7 @@ def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None)
 
 
 def audit_file(certificate: str) -> Path:
-    """The file of the state of a certificate's audits, by its id."""
+    """The file of a certificate's audit state, by the certificate's id."""
     return home() / "audits" / f"{certificate}.json"
 
 
@@ -286,7 +286,7 @@ def describe(audit: SequentialAudit) -> str:
 
 
 def describe_silence(paper: Certificate, silence: UnauditedAnswers) -> str:
-    """Why a certificate is stale for want of audits, in words."""
+    """Why a certificate without recent audits is stale, in words."""
     since = f"{silence.since:%Y-%m-%d %H:%M} UTC" if silence.since is not None else "it was given"
     return (
         f"no audit has come since {since}, though {silence.answers:,} answers were given: it allows {paper.audit_days} days of that. It "
@@ -303,7 +303,7 @@ def _new(paper: Certificate) -> AuditState:
 
 
 def _expired(kept: AuditState, now: datetime) -> AuditState:
-    """A state in which audits that nobody will settle any more count as lost."""
+    """A state in which expired audits count as lost: those too old, and those of all but the newest owners."""
     old = sorted(kept.open, key=lambda name: kept.open[name][1])
     gone = [name for name in old if now - kept.open[name][1] > _LONGEST or name in old[:-_MOST_OWNERS]]
     for name in gone:
@@ -318,7 +318,7 @@ def _revoke_if_so(bundle: Path, paper: Certificate, audit: SequentialAudit, now:
 
 
 def _segments(paper: Certificate) -> tuple[str, ...]:
-    """The segments of a certificate, empty where it has none."""
+    """The segments of a certificate; empty if it has none."""
     return tuple(entry.segment for entry in paper.answering) if paper.by else ()
 
 

@@ -1,7 +1,7 @@
 """Whether a certificate is valid now, for this bundle. In any doubt it is not, and requests escalate.
 
-Setting the clock back revives no expired certificate: the latest time of this machine while it served under one is kept in a small file in
-smidgen's home, written about once a minute while the certificate is in use, and at once when it has expired. Where the home cannot be
+Setting the clock back revives no expired certificate. The latest time at which this machine served under a certificate is kept in a small
+file in smidgen's home, written about once a minute while the certificate is in use, and at once when it has expired. If the home cannot be
 written, only the process remembers that time.
 """
 
@@ -26,7 +26,7 @@ from smidgen.store.home import home
 from smidgen.store.line import line_of
 
 CLOCK_SLACK = timedelta(minutes=5)
-"""How far a clock may be set back, as time servers do, and still be trusted."""
+"""How far a clock may go back, as a time server may set it, and still be trusted."""
 
 _EACH = timedelta(minutes=1)
 _MOST_BYTES = 1000
@@ -34,13 +34,12 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def clock_file(certificate: str) -> Path:
-    """The file of a certificate's latest time, by its id."""
+    """The file of a certificate's latest time, by the certificate's id."""
     return home() / "clocks" / f"{certificate}.json"
 
 
 def latest_time(certificate: str) -> datetime:
-    """The latest time that was written down for a certificate; 1970 where there is none. Raises OSError or ValueError where it cannot be
-    read."""
+    """The latest recorded time of a certificate; 1970 if there is none. Raises OSError or ValueError if it cannot be read."""
     try:
         with clock_file(certificate).open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -65,7 +64,7 @@ class CertificateClock:
         certificate: its id.
         ends: when it expires.
 
-    Raises OSError or ValueError where its file cannot be read.
+    Raises OSError or ValueError if its file cannot be read.
     """
 
     def __init__(self, certificate: str, ends: datetime) -> None:
@@ -73,18 +72,18 @@ class CertificateClock:
         self._seen = self._kept = latest_time(certificate)
 
     def see(self, now: datetime) -> datetime:
-        """Take in the time `now`; returns the latest time."""
+        """Record the time `now`; returns the latest time."""
         if now > self._seen:
             self._seen = now
         return self._seen
 
     def due(self, now: datetime) -> bool:
-        """Whether the time is due to be written."""
+        """Whether the time is due for writing."""
         return now - self._kept >= _EACH or (now >= self._ends > self._kept)
 
     def keep(self) -> None:
-        """Write the time, where that can be done; another process may have written a later one."""
-        self._kept = self._seen  # also where it fails: it is tried again in a minute, not at the next request
+        """Write the time if possible; another process may have written a later one."""
+        self._kept = self._seen  # also if it fails: the next attempt comes in a minute, not at the next request
         file = clock_file(self.certificate)
         with contextlib.suppress(OSError, ValueError):
             file.parent.mkdir(exist_ok=True)
@@ -126,8 +125,9 @@ class CertificateStatus:
 
     Attributes:
         why: the reason, a clause.
-        certificate: the certificate, where one could be read; trust it only in the state `VALID`.
-        silence: the answers since its last audit; it goes stale at `stale_from`, where that is known.
+        certificate: the certificate, if one could be read; trust it only in the state `VALID`.
+        silence: the answers since its last audit.
+        stale_from: when it goes stale, if that is known.
     """
 
     state: CertificateState
@@ -137,7 +137,7 @@ class CertificateStatus:
     stale_from: datetime | None = None
 
     def with_silence(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
-        """A status with these answers since the last audit; `share` of the answers is audited."""
+        """The status with these answers since the last audit; `share` of the answers is audited."""
         until = silence.stale_from(self.certificate, share) if self.certificate is not None else None
         return replace(self, silence=silence, stale_from=until)
 
@@ -147,13 +147,13 @@ class CertificateStatus:
         return self.state is CertificateState.VALID
 
     def decide(self, score: float, segment: str | None = None, now: datetime | None = None) -> Decision:
-        """Who answers a request whose local answer has this score.
+        """Decide who answers a request whose local answer has this score.
 
         Args:
             score: the reply's.
-            segment: the request's, where the certificate is by segment: the label that is answered, or the value of the column. A segment
-                that is not certified escalates.
-            now: the time, the clock's by default; a certificate that is not valid then escalates.
+            segment: the request's, if the certificate is by segments: the answered label, or the value of the column. A segment that is not
+                certified escalates.
+            now: the time, by default the clock's; if the certificate is not valid then, the request escalates.
         """
         if not self.valid or self.certificate is None or _outside(self.certificate, now or datetime.now(UTC)) is not None:
             return Decision.ESCALATE
@@ -161,7 +161,7 @@ class CertificateStatus:
         return Decision.ANSWER if entry is not None and math.isfinite(score) and score >= entry.threshold else Decision.ESCALATE
 
     def certified_segment(self, segment: str | None = None) -> CertifiedSegment | None:
-        """The entry of a segment; None where it is not certified."""
+        """The entry of a segment; None if it is not certified."""
         if self.certificate is None:
             return None
         wanted = (segment or "") if self.certificate.by else ""
@@ -177,8 +177,8 @@ class CertificateStatus:
 
 
 def check_certificate(bundle: Path, subject: CertifiedBundle, now: datetime | None = None) -> CertificateStatus:
-    """Check the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: a certificate that
-    cannot be read is not valid."""
+    """Check the certificate beside the bundle in this folder, whose manifest is that of `subject`. Never raises: a certificate that cannot
+    be read is not valid."""
     found = status_in_files(bundle, subject)
     if not found.valid or found.certificate is None:
         return found
@@ -190,7 +190,7 @@ def check_certificate(bundle: Path, subject: CertifiedBundle, now: datetime | No
 
 
 def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str] | None = None) -> CertificateStatus:
-    """Check the certificate by all that is in files. One that is `VALID` still needs its time checked: see `status_at`. Raises nothing.
+    """Check the certificate by files alone. The time of a `VALID` one must still be checked: see `status_at`. Never raises.
 
     `large`: the names of the large model that requests escalate to; None leaves that unchecked.
     """
@@ -221,8 +221,8 @@ def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str
 
 
 def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> CertificateStatus:
-    """Check a status at a time. `seen` is the latest time of this machine: what expired by then is expired, and a clock far behind it is
-    not trusted."""
+    """Check a status at a time. `seen` is the latest time of this machine: a certificate that had expired by then stays expired, and a
+    clock far behind it is not trusted."""
     if not found.valid or found.certificate is None:
         return found
     if seen - now > CLOCK_SLACK:
@@ -270,7 +270,7 @@ def _state(found: Certificate, bundle: Path, subject: CertifiedBundle) -> tuple[
 
 
 def _fresh_since(bundle: Path) -> datetime | None:
-    """The time since which a line's held-out rows reflect its traffic; None outside lines. Raises OSError where the line cannot be read."""
+    """The time since which a line's held-out rows reflect its traffic; None outside lines. Raises OSError if the line cannot be read."""
     line = line_of(bundle)
     try:
         return line.read().fresh_since if line is not None else None
@@ -279,12 +279,12 @@ def _fresh_since(bundle: Path) -> datetime | None:
 
 
 def _against(found: Certificate, large: frozenset[str] | None) -> bool:
-    """Whether the large model that is the reference is the one that is asked. Older certificates name none."""
+    """Whether the reference, if it is a large model, is the one that requests escalate to. Older certificates name none."""
     return large is None or not found.reference.large or found.reference.large in large
 
 
 def _outside(found: Certificate, now: datetime) -> tuple[CertificateState, str] | None:
-    """Why a certificate is not valid at this time; None where it is."""
+    """Why a certificate is not valid at this time; None if it is."""
     if now < found.created:
         return CertificateState.EARLY, f"it begins on {found.created.astimezone(UTC):%Y-%m-%d %H:%M} UTC, later than this machine's clock"
     if now >= found.valid_until:

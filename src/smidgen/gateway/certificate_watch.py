@@ -1,9 +1,9 @@
 """Watch a certificate: its status at every request, for the price of a few calls of `stat`.
 
-A status is read from a handful of small files: the certificate, two records of revocations, the trusted keys, a line's pointer, the state
+A status depends on a handful of small files: the certificate, two records of revocations, the trusted keys, a line's pointer, the state
 of the audits, the bundle's manifest. Reading and verifying them takes about a millisecond. `stat` of each takes a thousandth of that, and
-shows whether anything has changed: then all is read anew. The state of the audits changes with each audit, and is then read alone. The
-time is checked on every call.
+shows any change; then all are read anew. The state of the audits changes with each audit, and is then read alone. The time is checked on
+every call.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from smidgen.gateway.certificate_status import CertificateClock, CertificateStat
 from smidgen.store.line import line_of
 
 _SETTLED_NS = 2_000_000_000
-"""Coarsest file times in use. A file that changed less than this ago could change again and look the same: it is read anew."""
+"""Coarsest file times in use. A file changed less than this ago could change again with the same stamp, so it is read anew."""
 
 _EACH = timedelta(minutes=1)
 """How often answers are written down; the first one at once."""
 _RETRY = timedelta(seconds=10)
 _AT_ONCE = 50
-"""So many answers are written down at once."""
+"""Count of answers that is written down at once."""
 
 _HOMELESS = CertificateStatus(CertificateState.DAMAGED, "smidgen's home, which has the keys and the revocations, cannot be read")
 _REBUILT = "the bundle's files were changed since it was opened: restart the server"
@@ -41,8 +41,7 @@ Stamp = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _LastStatus:
-    """The status that was read last, the stamps of its files and of the state of its audits from before that, and its clock where it needs
-    one."""
+    """The last status, the stamps of its files and of the audit state taken before it was read, and its clock if it needs one."""
 
     standing: CertificateStatus
     stamps: tuple[tuple[str, Stamp], ...]
@@ -56,14 +55,14 @@ class _LastStatus:
 
     @property
     def audited(self) -> bool:
-        """Whether there was an audit since."""
+        """Whether the state of the audits has changed since."""
         return self.audits is not None and stamp(self.audits[0]) != self.audits[1]
 
 
 @dataclass(slots=True)
 class _UnwrittenAnswers:
-    """Answers under a certificate that are not written down yet: how many, when the first was given, when some were last written, and when
-    writing last failed, with how many."""
+    """Answers under a certificate that are not written down yet: their number and the time of the first; when some were last written; when
+    writing last failed, and how many were counted then."""
 
     count: int = 0
     first: datetime | None = None
@@ -73,14 +72,14 @@ class _UnwrittenAnswers:
 
 
 class CertificateWatch:
-    """The status of one bundle's certificate, for every request. May be called from several threads.
+    """The status of one bundle's certificate, for every request. Thread-safe.
 
     Args:
-        bundle: its folder. A link is followed once: a folder put in its place later is another bundle.
+        bundle: its folder. A link is resolved once: a folder put in its place later is another bundle.
         subject: the bundle as it was opened.
         now: the time, for tests.
         large: the names of the large model that requests escalate to; None leaves that unchecked.
-        manifest: the name of the manifest's file, where a changed one means another bundle; empty leaves it unchecked.
+        manifest: the name of the manifest's file, if a changed manifest means another bundle; empty leaves it unchecked.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class CertificateWatch:
         self._given: dict[str, _UnwrittenAnswers] = {}
 
     def answered(self, paper: Certificate) -> None:
-        """Note that an answer was given under this certificate. It is written down at one of the next calls."""
+        """Note that an answer was given under this certificate. A later call of the watch writes it down."""
         if not paper.audit_days:
             return
         now = self._now()
@@ -114,7 +113,7 @@ class CertificateWatch:
             given.count += 1
 
     def known(self) -> CertificateStatus | None:
-        """The status, where nothing has changed since it was read; None where it must be read. Calls `stat` and reads no file."""
+        """The status, if nothing has changed since it was read; None if it must be read. Calls `stat` and reads no file."""
         held = self._held
         if held is None or held.changed or held.audited or self._due(held) is not None:
             return None
@@ -124,7 +123,7 @@ class CertificateWatch:
         return None if held.clock.due(now) else certificate_status.status_at(held.standing, now, held.clock.see(now))
 
     def __call__(self) -> CertificateStatus:
-        """The status now. Reads files where anything has changed, and writes the time where that is due; raises nothing."""
+        """The status now. Reads files if anything has changed, and writes the time if that is due; never raises."""
         held = self._held
         try:
             if held is not None and (due := self._due(held)) is not None:
@@ -151,7 +150,7 @@ class CertificateWatch:
             name, manifest = paper.id, paper.bundle.sha256
         except CertificateError:
             name = manifest = ""
-        # All before the reading that counts: a change in the midst of it is seen at the next call.
+        # All stamps are taken before the reading that counts, so the next call sees a change made in between.
         own = (self._manifest,) if self._manifest is not None else ()
         for path in (
             *own,
@@ -174,13 +173,13 @@ class CertificateWatch:
         held = _LastStatus(found, tuple(stamps.items()), clock, audited)
         same = (found.certificate.id if found.certificate is not None else "") == name
         fresh = any(isinstance(part, int) and part > began - _SETTLED_NS for mark in stamps.values() for part in mark[:2])
-        # A status may be invalid for want of a file handle, or of a disk that answers: it is read anew until it is valid.
+        # A status may be invalid because of a missing file handle or a slow disk: it is read anew until it is valid.
         sound = found.state in (CertificateState.VALID, CertificateState.NONE, CertificateState.REFERENCE)
         self._held = held if sound and same and not fresh else None
         return held
 
     def _read_audits(self, held: _LastStatus) -> bool:
-        """Read the state of the audits alone, after an audit; False where it revokes, and all must be read anew. Each audit writes the
+        """Read the state of the audits alone, after an audit; False if it revokes, and all files must be read anew. Each audit writes the
         whole state, so none is missed for long."""
         if held.standing.certificate is None or held.audits is None:
             return False
@@ -196,7 +195,7 @@ class CertificateWatch:
         return not revoked
 
     def _due(self, held: _LastStatus) -> _UnwrittenAnswers | None:
-        """The answers that are due to be written down."""
+        """The answers that are due for writing; None if none are."""
         paper = held.standing.certificate
         given = self._given.get(paper.id) if paper is not None else None
         if given is None or not given.count:
@@ -206,7 +205,7 @@ class CertificateWatch:
         return given if due and (given.tried is None or now - given.tried >= _RETRY) else None
 
     def _note(self, held: _LastStatus, given: _UnwrittenAnswers) -> None:
-        """Write answers down. Where that fails they are counted here, and written later."""
+        """Write answers down. If that fails they are counted here, and written later."""
         assert held.standing.certificate is not None
         with self._guard:
             count, first = given.count, given.first
@@ -225,7 +224,7 @@ class CertificateWatch:
             given.first, given.kept, given.tried, given.unwritten = None if not given.count else now, now, None, 0
 
     def _clock_of(self, found: CertificateStatus) -> CertificateClock:
-        """The clock of a certificate; the same one as long as the certificate stays the same."""
+        """The clock of a certificate; one object for as long as the certificate stays."""
         assert found.certificate is not None
         if self._clock is None or self._clock.certificate != found.certificate.id:
             self._clock = CertificateClock(found.certificate.id, found.certificate.valid_until)
@@ -233,7 +232,7 @@ class CertificateWatch:
 
 
 def _content(file: Path | None) -> bytes:
-    """The hash of a file; empty where it cannot be read."""
+    """The hash of a file; empty if it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).digest() if file is not None else b""
     except OSError:

@@ -1,7 +1,7 @@
-"""Which requests a bundle may answer, by the kind of answer that it gives: today one text of a user, whatever the kind.
+"""Which requests a bundle may answer, by the kind of bundle. Today every kind takes one text of a user.
 
-A request comes as a whole conversation, with the tools that it offers. An `Eligibility` says which conversations bundles of a kind may
-take. A field that is not known here is not eligible: one that OpenAI adds tomorrow escalates today.
+A request holds a whole conversation and the tools that it offers. An `Eligibility` says which conversations a kind of bundle may take. An
+unknown field is not eligible: one that OpenAI adds tomorrow escalates today.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OF = {
     },
     COMPLETIONS: _SHARED | {"prompt"},
 }
-"""Fields that say how an answer is sampled, billed or sent, and not what is asked. Their effect on the score is in the reply's facts."""
+"""Fields that say how an answer is sampled, billed or sent, and not what is asked. The reply's facts show their effect on the score."""
 _ASKED_IN = {CHAT: "messages", COMPLETIONS: "prompt", RESPONSES: "input"}
 _MESSAGE = frozenset({"role", "content", "name"})
 _PIECE = frozenset({"type", "text", "cache_control"})
@@ -39,12 +39,12 @@ _TEXT = ("text", "input_text")
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages and tools of a request, as they stand there.
+    """The messages and tools of a request, unchanged.
 
     Attributes:
         path: of the face.
-        messages: all of them, words to the system and calls of tools with what they gave among them. A prompt, or an input that is a text,
-            is one message of a user. None where there is no list of them.
+        messages: all of them, including system messages, tool calls and their results. A prompt, or an input that is a text, becomes one
+            user message. None if the request has no list of them.
         tools: those that the model may call.
     """
 
@@ -59,7 +59,7 @@ def conversation_of(path: str, body: Mapping[str, Any]) -> Conversation:
     if isinstance(said, str) and path != CHAT:
         said = [{"role": "user", "content": said}]
     elif path == COMPLETIONS:
-        said = None  # several prompts are no conversation
+        said = None  # several prompts are not a conversation
     return Conversation(path, said if isinstance(said, list) else None, tools if isinstance(tools, list) else ())
 
 
@@ -68,8 +68,8 @@ class Eligibility:
     """The requests that bundles of a kind may take.
 
     Attributes:
-        odd: what keeps them from taking a conversation, in a few words; None where nothing does.
-        fields: of a request's body that they read, besides those that any bundle may leave unread.
+        odd: returns in a few words why they cannot take a conversation; None if they can.
+        fields: fields of a request's body that they read, besides those that any bundle may ignore.
     """
 
     odd: Callable[[Conversation], str | None]
@@ -77,7 +77,7 @@ class Eligibility:
 
 
 def _not_one_message(asked: Conversation) -> str | None:
-    """The rule for one text of a user. Words to the system change nothing: a bundle has its own instruction."""
+    """The rule for one text of a user. System messages change nothing: a bundle has its own instruction."""
     if asked.path == COMPLETIONS:
         return None if asked.messages is not None else "not one prompt"
     if asked.path == RESPONSES:
@@ -86,10 +86,10 @@ def _not_one_message(asked: Conversation) -> str | None:
 
 
 ONE_MESSAGE = Eligibility(_not_one_message)
-"""One text of a user, with words to the system before it."""
+"""One text of a user, with system messages before it."""
 _UNKNOWN = Eligibility(lambda asked: "what this bundle takes is not known here")
 _KINDS = {"message": ONE_MESSAGE}
-"""By what a task says of itself in `takes`. A task that says nothing takes one message."""
+"""Keyed by a task's attribute `takes`. A task without it takes one message."""
 
 
 def eligibility_of(task: object) -> Eligibility:
@@ -98,7 +98,7 @@ def eligibility_of(task: object) -> Eligibility:
 
 
 def why_ineligible(path: str, body: Mapping[str, Any], eligibility: Eligibility = ONE_MESSAGE) -> str | None:
-    """Why a bundle may not take a request to one of the faces, in a few words; None where it may."""
+    """Why a bundle may not take a request to one of the faces, in a few words; None if it may."""
     if body.get("n") not in (None, 1):
         return "several choices"
     return _odd_fields(path, body, eligibility.fields) or eligibility.odd(conversation_of(path, body))
@@ -111,26 +111,26 @@ def _odd_fields(path: str, body: Mapping[str, Any], more: frozenset[str]) -> str
     strange = next((name for name, value in body.items() if name not in known and not is_nothing(value)), None)
     if strange is not None:
         return f"the field {strange}"
-    if body.get("store") not in (None, False):  # a local answer is kept nowhere, and cannot be fetched
+    if body.get("store") not in (None, False):  # a local answer is stored nowhere, and cannot be fetched
         return "the completion is to be stored"
     return None
 
 
 def text_of(path: str, body: Mapping[str, Any]) -> str:
-    """The text that a request of one message is about, as the small model reads it."""
+    """The text of a one-message request, as the small model reads it."""
     messages = conversation_of(path, body).messages or ()
     content = messages[-1]["content"]
     return content if isinstance(content, str) else joined(piece["text"] for piece in content)
 
 
 SYSTEM_ROLES = ("system", "developer")
-"""Roles of messages to the system."""
+"""Roles of system messages."""
 
 _NOTHING: tuple[Any, ...] = (None, [], {}, "", False)
 
 
 def odd_messages(messages: Any, *, fields: Collection[str], pieces: Collection[str], kinds: Collection[str]) -> str | None:
-    """Why messages are not one text of a user, in a few words; None where they are, with any messages to the system before it.
+    """Why messages are not one text of a user, in a few words; None if they are. System messages before it are allowed.
 
     Args:
         messages: the request's.
@@ -158,7 +158,7 @@ def odd_messages(messages: Any, *, fields: Collection[str], pieces: Collection[s
 
 
 def joined(pieces: Iterable[str]) -> str:
-    """The pieces of a message as one text, without empty ones."""
+    """The non-empty pieces of a message, joined by newlines."""
     return "\n".join(piece for piece in pieces if piece)
 
 
@@ -168,7 +168,7 @@ def is_nothing(value: Any) -> bool:
 
 
 LOCAL_RESPONSE_ID = "resp_smidgen_"
-"""Start of the id of a local response. Nothing is stored under it."""
+"""Start of a local response's id. Nothing is stored under it."""
 
 _KNOWN = frozenset(
     {
@@ -178,23 +178,23 @@ _KNOWN = frozenset(
     }
 )
 """Fields of a request to `/v1/responses` that say how an answer is sampled, billed or sent, and not what is asked. `include` and
-`top_logprobs` are not among them: they ask for what no local answer has."""
+`top_logprobs` are missing: they ask for data that no local answer has."""
 _INNER = {"text": frozenset({"format", "verbosity"}), "reasoning": frozenset({"effort"})}
-"""Fields that the objects among those may have. No bundle can give a summary of its reasoning."""
+"""Fields that the objects `text` and `reasoning` may have. No bundle can summarise its reasoning."""
 _ITEM = frozenset({"type", "role", "content"})
 _RESPONSE_PIECE = frozenset({"type", "text"})
 
 
 def odd_response_request(body: Mapping[str, Any]) -> str | None:
-    """Why a request to `/v1/responses` is not one text of a user, in a few words; None where it is."""
+    """Why a request to `/v1/responses` is not one text of a user, in a few words; None if it is."""
     return odd_response_fields(body) or odd_response_input(body.get("input"))
 
 
 def odd_response_fields(body: Mapping[str, Any], more: Collection[str] = ()) -> str | None:
-    """Why the fields of a request to `/v1/responses` are not eligible, in a few words; None where they are, or are among `more`.
+    """Why the fields of a request to `/v1/responses` are not eligible, in a few words; None if they are known or in `more`.
 
-    `instructions`, and messages to the system before the user's, change nothing: a bundle has its own. Without `store` the answer is not
-    stored, and says so (`store: false`); only the upstream can store it.
+    `instructions`, and system messages before the user's, change nothing: a bundle has its own. Without `store` the answer is not stored,
+    and says so (`store: false`); only the upstream can store it.
     """
     strange = next((name for name, value in body.items() if name not in _KNOWN and name not in more and not is_nothing(value)), None)
     if strange is not None:
@@ -213,7 +213,7 @@ def odd_response_fields(body: Mapping[str, Any], more: Collection[str] = ()) -> 
 
 
 def odd_response_input(asked: Any) -> str | None:
-    """Why the input of such a request is not one text of a user, in a few words; None where it is."""
+    """Why the input of a request to `/v1/responses` is not one text of a user, in a few words; None if it is."""
     if isinstance(asked, str):
         return None
     if isinstance(asked, list) and any(isinstance(item, Mapping) and item.get("type", "message") != "message" for item in asked):
@@ -229,7 +229,7 @@ def response_pieces(body: Mapping[str, Any]) -> list[str]:
 
 
 def system_messages(body: Mapping[str, Any], roles: tuple[str, ...]) -> list[Any]:
-    """The messages to the system, unchanged: `instructions`, and the contents of items of these roles."""
+    """The system messages, unchanged: `instructions`, and the contents of items with these roles."""
     asked = body.get("input")
     items = asked if isinstance(asked, list) else []
     given = [body.get("instructions"), *(item.get("content") for item in items if isinstance(item, Mapping) and item.get("role") in roles)]
@@ -237,7 +237,7 @@ def system_messages(body: Mapping[str, Any], roles: tuple[str, ...]) -> list[Any
 
 
 def response_format(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`text.format` as a chat completion's `response_format` has it; None where none is asked for."""
+    """`text.format` in the form of a chat completion's `response_format`; None if the request has none."""
     text = body.get("text")
     wanted = text.get("format") if isinstance(text, Mapping) else None
     if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":

@@ -1,4 +1,4 @@
-"""Headers that cross the gateway, up with a request and down with a reply, and those that the gateway writes itself."""
+"""Headers that pass through the gateway, to the upstream and back, and those that the gateway writes itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOP = frozenset(
     }
 )
 USER_HEADER = b"x-smidgen-user"
-"""The user who asks; for this server alone."""
+"""The user who asks; read by this server only."""
 _OVERRIDES = frozenset(
     {
         *(b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-method", b"x-forwarded-method"),
@@ -28,16 +28,16 @@ _OVERRIDES = frozenset(
         *(b"x-original-host", b"x-forwarded-host", b"x-host", b"forwarded"),
     }
 )
-"""Headers by which some servers take another method, path or host than the request names."""
+"""Headers that make some servers use another method, path or host than the request names."""
 _NEVER_UP = _OVERRIDES | frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id", USER_HEADER})
-"""Headers of this connection, of this host's pages, or this server's own."""
+"""Headers of this connection, of this host's pages, or of this server itself."""
 _NEVER_DOWN = frozenset(
     {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}
 )
-"""Headers that this server writes itself, or that are about another host. An upstream's `access-control-…` is dropped too: it would open
+"""Headers that this server writes itself, or that concern another host. An upstream's `access-control-…` is dropped too: it would open
 this server to web pages."""
 _KEYS = (b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key")
-"""Headers in which clients send their keys: OpenAI's, Azure's, and others'. The first counts before the rest."""
+"""Headers that carry clients' keys: OpenAI's, Azure's, and others'. If several are set, the first in this order counts."""
 _SECRETS = frozenset(_KEYS)
 _IMPERSONAL = _SECRETS | frozenset(
     {
@@ -48,9 +48,9 @@ _IMPERSONAL = _SECRETS | frozenset(
         *(b"x-stainless-timeout", b"x-stainless-raw-response", b"x-stainless-helper-method", b"x-smidgen-via"),
     }
 )
-"""Headers about the client's software and the body: nobody's name, address or number."""
+"""Headers about the client's software and the body: no person's name, address or number."""
 _ACCOUNT = frozenset({b"openai-organization", b"openai-project"})
-"""The account of a key: the client's is not that of this server's key."""
+"""Headers that name the account of the client's key. This server's key has another account."""
 _PLAIN = (_IMPERSONAL - _SECRETS - _ACCOUNT) | frozenset(
     {
         *(b"accept-language", b"cache-control", b"range", b"if-match", b"if-none-match", b"if-range", b"if-modified-since"),
@@ -59,7 +59,7 @@ _PLAIN = (_IMPERSONAL - _SECRETS - _ACCOUNT) | frozenset(
 )
 """Headers that hold no credential and name no account."""
 _SECRET_FIELDS = (b"key", b"token", b"secret", b"sig", b"auth", b"cred", b"passw", b"pwd")
-"""A field of a query whose name has one of these in it holds a secret."""
+"""Words that mark a query field as a secret, anywhere in its name."""
 _LONGEST = 200
 _KEY = re.compile(rb"(?:[A-Za-z]{2,10} )?[A-Za-z0-9._~+/=-]{1,8192}")
 _PRODUCT = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,40}(?:/[A-Za-z]{1,20})?[/ ][0-9][A-Za-z0-9_.+-]{0,20}")
@@ -82,7 +82,7 @@ _VALUES = {
 _DAY = re.compile(rb"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _NUMBER = re.compile(rb"[0-9](?:[^A-Za-z0-9]?[0-9]){8}")
 _CLIENTS = secrets.token_bytes(32)
-"""The key of this process by which clients are named, so that a name reveals nothing of the client's key."""
+"""This process's key for hashing clients' keys, so that a client's id reveals nothing of its key."""
 
 
 def upstream_headers(
@@ -92,8 +92,8 @@ def upstream_headers(
 
     Args:
         key: replaces the client's own keys, in whichever header, and their account.
-        own_authorization: whether the client's own keys go upstream where there is no `key`.
-        own_headers: False lets only headers pass that surely hold no credential: gateways, proxies and clouds give theirs any name.
+        own_authorization: whether the client's own keys go upstream if there is no `key`.
+        own_headers: False passes only headers that surely hold no credential: gateways, proxies and clouds use any name for theirs.
     """
     given = list(headers)
     dropped = _HOP | _NEVER_UP | _connection_headers(given)
@@ -108,7 +108,7 @@ def upstream_headers(
 
 
 def without_secrets(query: bytes) -> bytes:
-    """A query without the fields whose names suggest a secret, every other byte as it was."""
+    """A query without the fields whose names suggest a secret; every other byte is unchanged."""
     return b"&".join(field for field in query.split(b"&") if not any(_is_secret(part) for part in field.split(b";")))
 
 
@@ -118,7 +118,7 @@ def _is_secret(field: bytes) -> bool:
 
 
 def client_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The key of a request; empty where it has none."""
+    """The key of a request; empty if it has none."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found.setdefault(name.lower(), value)
@@ -128,7 +128,7 @@ def client_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def client_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """A name for the client of a request: a hash of its key; empty where it has none."""
+    """A name for a request's client: a hash of its key; empty if it has none."""
     key = client_key(headers)
     return hashlib.blake2b(key, digest_size=16, key=_CLIENTS).hexdigest() if key else ""
 
@@ -152,7 +152,7 @@ def impersonal_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def _has_usual_form(name: bytes, value: bytes) -> bool:
-    """Whether a value has the usual form of a known header's; the redaction model does not read headers."""
+    """Whether a known header's value has the usual form; the redaction model does not read headers."""
     if name in _SECRETS:
         return _KEY.fullmatch(value) is not None
     is_numbered = name != _VIA and _NUMBER.search(_DAY.sub(b"", value)) is not None
@@ -160,7 +160,7 @@ def _has_usual_form(name: bytes, value: bytes) -> bool:
 
 
 def reply_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers that go back to the client; the upstream's request id gets another name, for this server has its own."""
+    """The headers that go back to the client. The upstream's request id is renamed, because this server sends its own."""
     given = list(headers)
     dropped = _HOP | _NEVER_DOWN | _connection_headers(given)
     kept: Headers = []
@@ -181,8 +181,8 @@ def answer_headers(
     cost: float | None = None,
     saved: float | None = None,
 ) -> Headers:
-    """The `x-smidgen-…` headers of a reply: who answered, the score and the certificate, or why it was escalated; its cost and saving in US
-    dollars, where they are known."""
+    """The `x-smidgen-…` headers of a reply: who answered; the score and the certificate, or the reason for escalation; the cost and the
+    saving in US dollars, if known."""
     said = {"answered-by": answered_by, "model": model}
     if ruling is not None:
         said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
@@ -196,7 +196,7 @@ def answer_headers(
 
 
 def cost_headers(cost: float | None = None, saved: float | None = None) -> Headers:
-    """Headers of a reply's cost and saving in US dollars, of which each is known."""
+    """Headers of a reply's cost and saving in US dollars, as far as each is known."""
     return [(name, b"%.9f" % usd) for name, usd in ((b"x-smidgen-cost", cost), (b"x-smidgen-saved", saved)) if usd is not None]
 
 

@@ -1,9 +1,9 @@
 """Decide whether two near texts may get the same answer: only courtesy, articles and plurals may differ.
 
-An embedding shows what a text is about: "order 123" and "order 124" are as near as two texts can be, and so are "it works" and "it does
-not work". A list of what must not differ (numbers, dates, negations, names, opposites) has no end. So the list here is of what may differ:
-a few English words that carry no meaning. All other words and signs of two texts must be the same, in the same order. In other languages
-nearly all words count, so texts must be nearly identical.
+An embedding shows the topic of a text: "order 123" and "order 124" are as near as two texts can be, and so are "it works" and "it does
+not work". A list of differences that matter (numbers, dates, negations, names, opposites) has no end. So this module lists differences
+that do not matter: a few English words that carry no meaning. All other words and signs of two texts must be equal, in the same order. In
+other languages nearly all words count, so texts must be nearly identical.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _EMPTY = frozenset(
 _WISHING = frozenset(("want", "need", "like", "wish"))
 _WISHED = frozenset(("i", "would"))
 _ASKED = frozenset(("can", "could", "would", "will"))
-"""After these `you` carries nothing (`can you …`); elsewhere it is somebody."""
+"""After these, `you` carries no meaning (`can you …`); elsewhere it is a person."""
 _ASKING = frozenset(
     (
         *("who", "whom", "whose", "what", "which", "when", "where", "why", "how", "can", "could", "would", "will", "shall", "do", "does"),
         *("did", "is", "are", "am", "was", "were", "has", "have", "had", "should", "may", "might", "must"),
     )
 )
-"""A sentence that begins with one of these is a question, with a question mark or without."""
+"""A sentence that begins with one of these is a question, with or without a question mark."""
 _INVERTED = frozenset(("do", "does", "did", "is", "are", "am", "was", "were", "has", "have", "had"))
-"""In a statement these words stand behind the subject."""
+"""In a statement these words follow the subject."""
 _MODAL, _SPEAKERS = _ASKED | {"shall"}, frozenset(("i", "we"))
 _OTHERWISE = frozenset(("us", "it", "am", "or", "in", "as", "at", "so", "no", "on", "who", "id", "all", "aid", "and"))
 """Words that mean something else in capitals: a country, a trade, an organisation."""
@@ -45,22 +45,22 @@ _SILENT = frozenset(".,;:!?\"'’“”„‘()")
 _CONTRACTED = re.compile(
     r"\b(ca|wo|do|does|did|is|are|was|were|have|has|had|could|should|would|must|need|might|ai)(?:n['’]t|nt)\b|\bcannot\b", re.IGNORECASE
 )
-"""`can't`, and `cant` as it is typed."""
+"""`can't`, and `cant` as people type it."""
 _WHOLE = {"ca": "can", "": "can", "wo": "will", "ai": "is"}
 _DOING = ("do", "does")
 _SHORT = re.compile(r"['’](?:s|m|re|ve|d|ll)\Z")
 _LONG = 3
-"""Words of at most so many letters have no plural."""
+"""Words of at most this many letters have no plural."""
 
 
 def differ(one: str, other: str) -> bool:
-    """Whether two texts may need different answers; also where neither has a word that counts."""
+    """Whether two texts may need different answers; True also if neither has a word that counts."""
     told = meaningful_words(one)
     return not told or told != meaningful_words(other)
 
 
 def meaningful_words(text: str) -> tuple[str, ...]:
-    """The words and signs of a text that must be the same in another one for both to get one answer."""
+    """The words and signs of a text that must be equal in another text for both to get one answer."""
     plain = _CONTRACTED.sub(_spelt_out, unicodedata.normalize("NFC", text))
     loud = plain.upper() == plain
     told: list[str] = []
@@ -68,7 +68,7 @@ def meaningful_words(text: str) -> tuple[str, ...]:
     for match in _PIECE.finditer(plain):
         piece = match[0]
         if piece in _SILENT:
-            # A statement with a question mark is a question.
+            # With a question mark, a statement is a question.
             if piece == "?" and not question:
                 told.append("?")
             begins = begins or piece in ".!?"
@@ -76,7 +76,7 @@ def meaningful_words(text: str) -> tuple[str, ...]:
             continue
         word = _SHORT.sub("", piece.lower())
         if _empty(word, before):
-            # `Will`, `US` and `IT` in the midst of a text are names.
+            # `Will`, `US` and `IT` inside a sentence are names.
             named = piece != piece.lower() and not begins and word != "i" and not loud
             if named:
                 told.append(piece)
@@ -85,7 +85,7 @@ def meaningful_words(text: str) -> tuple[str, ...]:
         elif piece[0].isalpha():
             told.append(f"not {before}" if word == "not" else _singular(word))  # "cannot" and "will not" differ
         else:
-            told.append(piece.rstrip(".,:") or piece)  # the full stop behind a number; a sign alone stays
+            told.append(piece.rstrip(".,:") or piece)  # drop the full stop after a number; keep a lone sign
         if question and word in _SPEAKERS and before in _MODAL and before == opener:
             told.append("asks")  # "may I" and "I may" differ
         if begins and word in _ASKING:
@@ -94,7 +94,7 @@ def meaningful_words(text: str) -> tuple[str, ...]:
                 told.append("asks")
         begins = begins and word in _EMPTY and word not in _ASKING and word not in ("i", "me", "my")
         before = word
-    if before in _DOING:  # a "does" at the end is no auxiliary
+    if before in _DOING:  # a "does" at the end is not an auxiliary
         told.append(before)
     return tuple(told)
 

@@ -1,4 +1,4 @@
-"""The body of a request: its bytes as they came, the object that they are, read once, and the same bytes with another model in them."""
+"""The body of a request: its bytes, its parsed object, and the same bytes with another model in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DECODER = json.JSONDecoder()
 
 
 class RequestBody:
-    """A body as bytes. Everybody who needs the object in it takes it from here, so that it is read once.
+    """A body as bytes. Every reader of its object takes it from here, so that it is parsed once.
 
     Attributes:
         raw: the bytes as they came.
@@ -26,23 +26,24 @@ class RequestBody:
 
     @cached_property
     def json(self) -> dict[str, Any] | None:
-        """The object that the body is; None where it is none. Of a field that it names twice the last one counts, and another reader may
-        take the first: whoever must be sure of what is sent reads `unambiguous`."""
+        """The object in the body; None if the body is not an object. If a field occurs twice, the last one counts, but another reader may
+        take
+        the first: to be sure of the meaning, use `unambiguous`."""
         return parsed(self.raw)
 
     @cached_property
     def unambiguous(self) -> dict[str, Any] | None:
-        """The same; None also where it names a field twice."""
+        """As `json`; None also if a field occurs twice."""
         return read_once(self.raw)
 
     @property
     def model(self) -> object:
-        """The model that it names, as the client wrote it; None where it names none."""
+        """The model in the body, as the client wrote it; None if there is none."""
         return (self.json or {}).get("model")
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:
-    """The object that a body is; None where it is none."""
+    """The object in a body; None if the body is not an object."""
     try:
         found = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -51,7 +52,7 @@ def parsed(body: bytes) -> dict[str, Any] | None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """The body with this as its `model`, and every other byte as it was. Raises ValueError where it is not an object that names one."""
+    """The body with this as its `model`, every other byte unchanged. Raises ValueError if the body is not an object with a model."""
     changed = _replaced(body.decode("utf-8"), "model", model)
     if changed is None:
         raise ValueError("the body names no model")
@@ -59,8 +60,8 @@ def with_model(body: bytes, model: str) -> bytes:
 
 
 def with_value(body: bytes, field: str, value: Any) -> bytes:
-    """The body with this value in a field of its outermost object, a new one at its start where it has none, and every other byte as it
-    was. Raises ValueError where it is no object."""
+    """The body with this value in a field of its outermost object, every other byte unchanged. A missing field is added at the start.
+    Raises ValueError if the body is not an object."""
     text = body.decode("utf-8")
     changed = _replaced(text, field, value)
     if changed is None:
@@ -71,7 +72,7 @@ def with_value(body: bytes, field: str, value: Any) -> bytes:
 
 
 def _replaced(text: str, field: str, value: Any) -> str | None:
-    """The text of an object with this value wherever it has the field; None where it has not."""
+    """The text of an object with this value wherever the field occurs; None if it does not occur."""
     pieces, done = [], 0
     for start, end in _places(text, field):
         pieces += [text[done:start], json.dumps(value)]
@@ -80,7 +81,7 @@ def _replaced(text: str, field: str, value: Any) -> str | None:
 
 
 def _places(text: str, field: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each value of a field in the outermost object; it may stand there twice, and readers differ in which counts."""
+    """Start and end of each value of a field in the outermost object. A field may occur twice, and readers differ in which one counts."""
     at = _after(text, 0, "{")
     if text[_skipped(text, at)] == "}":
         return

@@ -1,8 +1,8 @@
 """Revocations of certificates, which outlast restarts, copies and clean-ups.
 
-Each is kept in three places, and one of them suffices: beside the bundle, so that it moves with the bundle; and twice in smidgen's home, by
-the certificate's id and by the SHA-256 of the bundle's manifest, so that it outlives the bundle's folder and applies to its copies. Records
-only grow. A record that cannot be read revokes.
+Each is written to three places, and one of them suffices: beside the bundle, so that it moves with the bundle; and twice in smidgen's
+home, by the certificate's id and by the SHA-256 of the bundle's manifest, so that it outlives the bundle's folder and applies to its
+copies. Records only grow. A record that cannot be read revokes.
 """
 
 from __future__ import annotations
@@ -57,11 +57,10 @@ def place(bundle: Path) -> Path:
 
 
 def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "", marks: str = "", manifest: str = "") -> list[Path]:
-    """Revoke a certificate of a bundle, given on this sample; returns the files written. A second time changes nothing.
+    """Revoke a certificate that was given on this sample; returns the files written. Repeating it changes nothing.
 
-    `manifest`: the SHA-256 of the bundle's manifest, by which copies of it are found.
-
-    Raises OSError where it could not be written in any place.
+    `manifest`: the SHA-256 of the bundle's manifest, which identifies copies of the bundle.
+    Raises OSError if it could not be written in any place.
     """
     entry = Revocation(certificate=certificate, reason=reason, sample=sample, at=at, marks=marks)
     done, fault = [], None
@@ -78,11 +77,12 @@ def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: st
 
 
 def find_revocation(bundle: Path, certificate: str, manifest: str = "", sample: str = "", marks: str = "") -> Revocation | None:
-    """The revocation of a certificate; None where it is not revoked.
+    """The revocation of a certificate; None if it is not revoked.
 
     Args:
-        manifest: the SHA-256 of the bundle's manifest: another copy's revocation counts here, too.
-        sample, marks: the certificate's. One whose sample shares much with a revoked one's, for the same manifest, is revoked with it.
+        manifest: the SHA-256 of the bundle's manifest: a revocation of another copy counts here, too.
+        sample, marks: the certificate's. If its sample shares over `MOST_REFUTED` with a revoked one's, for the same manifest, it is
+            revoked too.
     """
     for file, every in ((_home_file(certificate), True), (place(bundle), False)):
         if not file.exists() and not file.is_symlink():
@@ -100,7 +100,7 @@ def find_revocation(bundle: Path, certificate: str, manifest: str = "", sample: 
 
 
 def _of_a_copy(certificate: str, manifest: str, sample: str, marks: str) -> Revocation | None:
-    """The revocation of a certificate of another copy of the bundle, with much the same sample."""
+    """The revocation of another copy's certificate that has much the same sample."""
     file = _manifest_file(manifest)
     if not file.exists() and not file.is_symlink():
         return None
@@ -127,8 +127,8 @@ def watched_files(bundle: Path, certificate: str, manifest: str = "") -> list[Pa
 
 
 def list_revocations(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]:
-    """Every revocation of the bundle in this folder, which may be gone: from the record beside it, and from that of the named certificate
-    in smidgen's home. A record that cannot be read gives one revocation without a time."""
+    """Every revocation of the bundle in this folder, even if the folder is gone: from the record beside it, and from the named
+    certificate's record in smidgen's home. A record that cannot be read gives one revocation without a time."""
     found: set[Revocation] = set()
     for file, every in ((place(bundle), False), *(((_home_file(certificate), True),) if certificate is not None else ())):
         if not file.exists() and not file.is_symlink():
@@ -144,8 +144,8 @@ def list_revocations(bundle: Path, certificate: str | None = None) -> frozenset[
 
 
 def carry(source: Path, target: Path) -> None:
-    """Copy the record beside one bundle to another, byte for byte: a damaged one stays damaged, and revokes. Where the other has a record,
-    both are merged. Does nothing where there is no record. Raises OSError where it cannot be read or written."""
+    """Copy the record beside one bundle to another, byte for byte: a damaged one stays damaged, and revokes. If the other has a record,
+    merge both. Without a record, do nothing. Raises OSError if it cannot be read or written."""
     given, there = place(source), place(target)
     if not given.exists() and not given.is_symlink():
         return
@@ -158,7 +158,7 @@ def carry(source: Path, target: Path) -> None:
         try:
             before = _read(there).revoked
         except (OSError, ValueError):
-            return  # it revokes all already
+            return  # the damaged record revokes everything already
         try:
             more = _read(given).revoked
         except (OSError, ValueError):
@@ -168,8 +168,8 @@ def carry(source: Path, target: Path) -> None:
 
 
 def find_related(bundle: Path, manifest: str = "", certificates: Iterable[str] = ()) -> tuple[Revocation, ...]:
-    """The revocations of the bundle, of the other versions of its line, and of its copies, as far as the records can be read: their samples
-    do not reflect today's traffic.
+    """The readable revocations of the bundle, of the other versions of its line, and of its copies. Their samples do not reflect today's
+    traffic.
 
     Args:
         manifest: the SHA-256 of the bundle's manifest.
@@ -215,12 +215,12 @@ def _write(file: Path, record: Revocations) -> None:
     facts = record.model_dump(mode="json")
     for entry in facts["revoked"]:
         if not entry["marks"]:
-            del entry["marks"]  # an older smidgen knows of none
+            del entry["marks"]  # an older smidgen does not know the field
     atomic_file.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def _read(file: Path) -> Revocations:
-    """The record in a file. Raises OSError, or ValueError where it is none."""
+    """The record in a file. Raises OSError, or ValueError if the content is not a record."""
     with file.open("rb") as stream:
         content = stream.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:

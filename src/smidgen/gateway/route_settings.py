@@ -1,5 +1,4 @@
-"""The `[route]` section of a recipe, and the flags of `smidgen serve`: where requests go that no certificate lets a bundle answer, and on
-what terms."""
+"""The `[route]` section of a recipe and the flags of `smidgen serve`: where and how requests go that no bundle may answer."""
 
 from __future__ import annotations
 
@@ -12,14 +11,14 @@ from smidgen.core.settings import SectionedSettings, Settings, setting
 
 
 def _as_several(value: Any) -> Any:
-    """One text, or one number, stands for a list of one."""
+    """Read one text or one number as a list of one."""
     return (value,) if isinstance(value, str | int | float) else value
 
 
 Several = Annotated[tuple[str, ...], BeforeValidator(_as_several)]
 Amounts = Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], BeforeValidator(_as_several)]
 Names = Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], BeforeValidator(_as_several)]
-"""Names of variables. A key, which is no such name, is refused in its place, and not shown."""
+"""Names of environment variables. A key given by mistake does not have this form; it is refused and not shown."""
 
 
 class FallbackSettings(Settings):
@@ -184,12 +183,12 @@ class PrivacySettings(Settings):
 
     @property
     def on(self) -> bool:
-        """Whether personal data is looked for."""
+        """Whether requests are searched for personal data."""
         return self.policy != "off"
 
 
 class CacheSettings(Settings):
-    """The fallback's answers that are given again, to whom, and for how long."""
+    """Which of the fallback's answers are reused, for which callers, and for how long."""
 
     title = "Cache"
 
@@ -253,8 +252,8 @@ class BudgetSettings(Settings):
 
 
 class RouteSettings(SectionedSettings):
-    """Where requests go that no certificate lets the bundle answer. It counts where the server is started with this file
-    (`smidgen serve DIR --recipe FILE`); a bundle does not hold it.
+    """Where requests go that no certificate lets the bundle answer. It applies if the server is started with this file (`smidgen serve DIR
+    --recipe FILE`); a bundle does not contain it.
     """
 
     fallback: FallbackSettings = FallbackSettings()

@@ -1,6 +1,6 @@
-"""Decide who answers a request: the local bundle where its certificate allows it, else the fallback.
+"""Decide who answers a request: the local bundle if its certificate allows it, else the fallback.
 
-In any doubt the request escalates. A request names a bundle, with a quality behind an `@` if one is asked for, or another model.
+In any doubt the request escalates. A request names a bundle, optionally with a quality after an `@`, or another model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class RequestedModel:
 
     Attributes:
         bundle: its name.
-        quality: the least share of local answers that must agree with the reference, 0..1; None where none is asked for.
-        named: whether the request names the bundle. Otherwise it names another `model`, to which it goes where the bundle does not answer.
+        quality: the least share of local answers that must agree with the reference, 0..1; None if the request asks for none.
+        named: whether the request names the bundle. Otherwise it names another `model`, and goes there if the bundle does not answer.
         jobs: scopes of the recurring jobs of such a request; the bundle's certificate must have been tested on one of them.
         model: see `named`.
     """
@@ -36,7 +36,7 @@ class RequestedModel:
     model: str = ""
 
     def allows(self, alpha: float) -> bool:
-        """Whether a certificate of this alpha gives the quality asked for."""
+        """Whether a certificate of this alpha gives the requested quality."""
         return self.quality is None or alpha <= 1 - self.quality + _ROUNDING
 
     def at_least(self, quality: float | None) -> RequestedModel:
@@ -46,9 +46,9 @@ class RequestedModel:
 
 
 def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | None:
-    """Read a request's `model`; None where it names no bundle.
+    """Read a request's `model`; None if it names no bundle.
 
-    Raises RequestError, 422, for a quality behind a bundle's name that is not over 0 and up to 1.
+    Raises RequestError, 422, for a quality after a bundle's name that is not over 0 and at most 1.
     """
     if not isinstance(name, str):
         return None
@@ -92,10 +92,10 @@ class RoutingDecision:
     """Who answers a request, and why.
 
     Attributes:
-        why: why the request escalates, one of a few short words; empty where it is answered locally.
-        detail: more of it, in words that any client may read: no paths, and no reasons of revocations.
-        certificate: the id of the certificate that decided; empty where none was valid.
-        score: the local answer's, where it has one.
+        why: why the request escalates, one of a few short words; empty if it is answered locally.
+        detail: details in words that any client may read: no paths, and no reasons of revocations.
+        certificate: the id of the certificate that decided; empty if none was valid.
+        score: the local answer's, if it has one.
     """
 
     why: str = ""
@@ -105,7 +105,7 @@ class RoutingDecision:
 
     @property
     def told(self) -> str:
-        """Why it escalates, with the detail in brackets."""
+        """Why the request escalates, with the detail in brackets."""
         return f"{self.why} ({self.detail})" if self.why and self.detail else self.why
 
     @property
@@ -115,7 +115,7 @@ class RoutingDecision:
 
 
 def held_out_decision(known: RoutingDecision) -> RoutingDecision:
-    """The decision for a request that the small model could take, but whose text is held out."""
+    """The decision for a request that the small model could answer, but whose text is held out."""
     return RoutingDecision(why=HELD_OUT, detail="its text is kept to measure on", certificate=known.certificate)
 
 
@@ -137,9 +137,9 @@ def decision_before(standing: CertificateStatus, asked: RequestedModel) -> Routi
 def decision_after(
     standing: CertificateStatus, asked: RequestedModel, replies: Sequence[Reply], body: Mapping[str, Any]
 ) -> RoutingDecision:
-    """The decision by the small model's answer. `replies` are all that it gave; more or fewer than one were not certified.
+    """The decision by the small model's answer. `replies`: all its answers; only a single one is certified.
 
-    Where the certificate is by a column, the request's `metadata` must have it.
+    If the certificate is by a column, the request's `metadata` must have it.
     """
     known = decision_before(standing, asked)
     if not known.local or standing.certificate is None:
@@ -164,7 +164,7 @@ def decision_after(
 
 
 def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
-    """The segment of a request, where a certificate is by segments (`by`): the label in the answer, or the value in the request's
+    """The segment of a request under a certificate by segments (`by`): the label in the answer, or the value in the request's
     `metadata`."""
     if not by:
         return None

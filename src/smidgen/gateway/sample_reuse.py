@@ -1,13 +1,13 @@
-"""Repeated tests on the same sample: fingerprints of its rows, and the confidence that earlier tests have spent.
+"""Repeated tests on one sample: fingerprints of its rows, and the confidence that earlier tests have spent.
 
-A failed test that is repeated on other terms, with a few rows more or less, or with another bundle, passes some day, whatever is true. So
-each test is written down in smidgen's home, in `looks/`, before anything is seen of it, with the level that it spends. A later test on
-much of the same rows gets the rest: asked for δ, it is tested at δ less what was spent before.
+A failed test that is repeated on other terms, with a few rows more or less, or with another bundle, passes some day by chance. So each
+test is recorded in smidgen's home, in `looks/`, before any result is seen, with the level that it spends. A later test on much of the
+same rows gets the rest: asked for δ, it is tested at δ minus the level spent before.
 
-Failed tests of any bundle count as spent, and tests of the same bundle on other terms, failed or not: of several that pass, the best would
-be kept. So the chance that any of these gives a false certificate is at most δ, by the union bound, provided that no terms were chosen by
-the result of an earlier test. Repeating a test gives its result again and spends nothing. A line counts its own tests: see
-`stats.spending`.
+Two kinds of earlier tests count as spent: failed tests of any bundle, and tests of the same bundle on other terms, failed or not, because
+of several that pass the best would be chosen. So the chance that any of these gives a false certificate is at most δ, by the union bound,
+provided that no terms were chosen by the result of an earlier test. Repeating a test gives its result again and spends nothing. A line
+counts its own tests: see `stats.spending`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from smidgen.store import atomic_file
 from smidgen.store.home import home
 
 MOST_FINGERPRINTS = 4096
-"""Most fingerprints of one sample that are kept."""
+"""Most fingerprints of one sample that are stored."""
 _BYTES = 6
 LONGEST_FINGERPRINTS = MOST_FINGERPRINTS * _BYTES * 4 // 3
 _PERSON = b"smidgen rows"
 
 
 class RowFingerprints:
-    """Fingerprints of a sample's rows, by which two samples are compared without keeping any text.
+    """Fingerprints of a sample's rows, to compare two samples without storing any text.
 
-    A fingerprint is a keyed hash of a row's text and output; the key is derived from this machine's own, so that nobody else can test a
-    guessed text. Of a large sample the smallest `MOST_FINGERPRINTS` are kept: they are a random part of it, and show which share of its
-    rows another sample has (MinHash; Broder 1997).
+    A fingerprint is a keyed hash of a row's text and output. The key is derived from this machine's own, so that nobody else can test a
+    guessed text. Of a large sample the smallest `MOST_FINGERPRINTS` are stored. They are a random part of it, and show the share of its
+    rows that another sample has (MinHash; Broder 1997).
     """
 
     def __init__(self, values: Iterable[bytes]) -> None:
@@ -59,7 +59,7 @@ class RowFingerprints:
 
     @classmethod
     def read(cls, text: str) -> RowFingerprints:
-        """Read fingerprints from their text. Raises ValueError where it is none."""
+        """Read fingerprints from their text. Raises ValueError for any other text."""
         content = base64.b64decode(text, validate=True)
         if len(content) % _BYTES or len(text) > LONGEST_FINGERPRINTS:
             raise ValueError("these are not fingerprints")
@@ -71,9 +71,9 @@ class RowFingerprints:
         return base64.b64encode(b"".join(self._values[:MOST_FINGERPRINTS])).decode("ascii")
 
     def share_in(self, other: RowFingerprints) -> float:
-        """The share of these rows that is in another sample, as far as that one's text shows; 0 where it shows nothing."""
+        """The share of these rows that is in another sample, estimated from that one's stored fingerprints; 0 if they allow no estimate."""
         known = set(other._values[:MOST_FINGERPRINTS])
-        # Of a small sample every row is known, of a larger one those up to its last kept fingerprint.
+        # Of a small sample every row is known, of a larger one those up to its last stored fingerprint.
         seen = (
             self._values
             if len(known) < MOST_FINGERPRINTS
@@ -83,7 +83,7 @@ class RowFingerprints:
 
 
 MOST_SHARED = 0.1
-"""Share of a sample's rows that an earlier one may have, for the two to count as different samples."""
+"""Greatest share of common rows for two samples to count as different."""
 _LOCK_SECONDS = 10
 _MOST_BYTES = 1024 * 1024
 
@@ -96,10 +96,10 @@ class SampleTest:
         bundle: the SHA-256 of the bundle's manifest.
         rows: the SHA-256 of the sample's rows, as they were read.
         marks: fingerprints of the rows.
-        n: how many rows were tested on.
+        n: rows tested on.
         terms: the terms of the test, in canonical form.
         level: the part of δ that it spends.
-        overall: the part of the bound on all requests that it spends; 0 where there is none.
+        overall: the part of the bound on all requests that it spends; 0 without such a bound.
         passed: whether it gave a certificate.
     """
 
@@ -114,7 +114,7 @@ class SampleTest:
 
     @property
     def id(self) -> str:
-        """An id that the same test always gets."""
+        """An id derived from the test: equal tests have equal ids."""
         said = json.dumps([self.bundle, self.rows, self.n, self.terms])
         return hashlib.sha256(said.encode("utf-8")).hexdigest()[:32]
 
@@ -125,7 +125,7 @@ class SampleTest:
 
 @dataclass(frozen=True, slots=True)
 class SpentConfidence:
-    """The parts of δ and of the bound on all requests that earlier tests on much the same rows spent, and how many tests there were."""
+    """The parts of δ and of the bound on all requests that earlier tests on much the same rows spent, and the number of those tests."""
 
     level: float = 0.0
     overall: float = 0.0
@@ -133,10 +133,10 @@ class SpentConfidence:
 
 
 def begin_test(look: SampleTest) -> tuple[SampleTest, SpentConfidence]:
-    """Write down a test before it is made; returns it with what it may spend, and what was spent before. The levels of `look` are the
+    """Record a test before it is made; returns it with the levels it may spend, and the levels spent before. The levels of `look` are the
     bounds for all tests together.
 
-    Raises CertificateError where earlier tests cannot be read, or this one cannot be written. Where no level is left, nothing is written.
+    Raises CertificateError if earlier tests cannot be read, or this one cannot be written. If no level is left, nothing is written.
     """
     folder = home() / "looks"
     folder.mkdir(exist_ok=True)
@@ -153,7 +153,7 @@ def begin_test(look: SampleTest) -> tuple[SampleTest, SpentConfidence]:
 
 
 def mark_passed(look: SampleTest) -> None:
-    """Write down that a test gave a certificate. Raises CertificateError where that cannot be done."""
+    """Record that a test gave a certificate. Raises CertificateError if it cannot be written."""
     _write(replace(look, passed=True))
 
 

@@ -1,7 +1,7 @@
 """Sign and verify certificates (Ed25519, RFC 8032), and list the trusted keys.
 
-The key is made at the first use, in `keys/certificate.pem` of smidgen's home, readable by its owner alone. A machine trusts its own key,
-and those whose public half is in `keys/trusted/` (the file `certificate.pub` of the machine that certifies, copied there).
+The key is made at the first use, in `keys/certificate.pem` of smidgen's home, readable by its owner alone. A machine trusts its own key
+and the public keys in `keys/trusted/` (copies of `certificate.pub` from the machines that certify).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def folder() -> Path:
 
 
 def key() -> Ed25519PrivateKey:
-    """This machine's key, made where there is none. Raises CertificateError where it is damaged, or others can read it."""
+    """This machine's key, made if there is none. Raises CertificateError if it is damaged, or others can read it."""
     file = folder() / "certificate.pem"
     folder().mkdir(mode=0o700, exist_ok=True)
     with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
@@ -59,7 +59,7 @@ def public(private: Ed25519PrivateKey) -> str:
 
 
 def own_public_key() -> str | None:
-    """This machine's public key, as `public` gives it; None where it has none that can be read."""
+    """This machine's public key, in the form of `public`; None if there is none that can be read."""
     found = _private(folder() / "certificate.pem")
     return _text(found.public_key()) if found is not None else None
 
@@ -82,7 +82,7 @@ def watched_files() -> list[Path]:
 
 
 def is_signed(content: bytes, by: str, signature: str) -> bool:
-    """Whether the signature is that of this public key over the content. It does not check that the key is trusted."""
+    """Whether the signature over the content is by this public key. It does not check that the key is trusted."""
     try:
         Ed25519PublicKey.from_public_bytes(base64.b64decode(by, validate=True)).verify(base64.b64decode(signature, validate=True), content)
     except (InvalidSignature, ValueError):

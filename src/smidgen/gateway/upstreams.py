@@ -1,7 +1,7 @@
 """An upstream: its base URL, the policy of retries, and the circuit breakers that stop requests to a failing one for a while.
 
-Each client and model has its own breaker: one client's requests may be what fails. The breaker of all opens only where the upstream
-cannot be reached, or where it fails for several clients and for most of those who ask.
+Each client and model has its own breaker, because one client's requests may cause the failures. The breaker of all opens only if the
+upstream cannot be reached, or if it fails for several clients and for most of those who ask.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def checked_url(url: str) -> str:
-    """The base URL without a slash at its end. Raises InputError for one that is not plain http or https; it never repeats a secret."""
+    """The base URL without a slash at its end. Raises InputError if it is not plain http or https; the error never repeats a secret."""
     todo = "Give the base URL that an OpenAI client would be given: https://api.example.com/v1."
     if any(not 32 < ord(sign) < 127 for sign in url):
         raise InputError("the fallback URL holds a space or another sign that no URL has", value=f"{len(url)} characters", todo=todo)
@@ -53,9 +53,9 @@ def is_local(url: str) -> bool:
 PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses of failures that may be temporary."""
 UNTAKEN_STATUSES = frozenset({429, 503})
-"""Those of them that say that nothing was done: any request may be sent again."""
+"""Passing statuses after which nothing was done: any request may be sent again."""
 TAKEN_STATUSES = frozenset({504, 520, 524})
-"""Those of them by which a server in between gave up waiting: the work may have been done, and be billed."""
+"""Passing statuses of a server in between that gave up waiting: the work may have been done, and be billed."""
 
 UNPAID_STATUS = 402
 """The status of an account that is out of credit."""
@@ -65,7 +65,8 @@ UNKEYED_STATUSES = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and after which waits a failing upstream is asked again. Waits double, with jitter so that not all come back at once.
+    """How often and after which waits a failing upstream is asked again. Waits double, with jitter so that not all clients come back at
+    once.
 
     Attributes:
         tries: at one upstream, the first included.
@@ -82,11 +83,11 @@ class RetryPolicy:
     chance: random.Random = field(default_factory=random.Random, compare=False, repr=False)
 
     def wait(self, tried: int, after: float | None, spent: float) -> float | None:
-        """Seconds until the next try at an upstream; None where there is none.
+        """Seconds until the next try at an upstream; None if there is none.
 
         Args:
             tried: tries at this upstream so far.
-            after: seconds of its `Retry-After`. An upstream that wants a longer wait than is left is not asked again.
+            after: seconds of its `Retry-After`. If it exceeds the time left, the upstream is not asked again.
             spent: seconds that this request has waited so far.
         """
         if tried >= self.tries:
@@ -119,8 +120,8 @@ class Attempt:
 class Breaker:
     """A circuit breaker: opens after several failures in a row; some seconds later one request may try. Used from one event loop.
 
-    A failure counts only in the turn in which its request was sent: one that was sent before the upstream last answered, or before the
-    breaker last opened, neither opens the breaker nor keeps it open.
+    A failure counts only in the turn in which its request was sent. A request sent before the upstream's last answer, or before the breaker
+    last opened, neither opens the breaker nor keeps it open.
 
     Args:
         failures: in a row, until it opens.
@@ -143,11 +144,11 @@ class Breaker:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a request may try; 0 where one may now, or is trying."""
+        """Seconds until a request may try; 0 if one may now, or is trying."""
         return 0.0 if self._opened is None else max(0.0, self._opened + self._seconds - self._clock())
 
     def allows(self) -> Attempt | None:
-        """An attempt where a request may be sent, else None. Its end must be told by `succeeded`, `failed` or `left`."""
+        """An attempt if a request may be sent, else None. Report its end by `succeeded`, `failed` or `left`."""
         if self._opened is None:
             return Attempt(self._turn)
         if self._probe is not None or self.seconds_left > 0:
@@ -156,7 +157,7 @@ class Breaker:
         return self._probe
 
     def succeeded(self) -> None:
-        """Close the breaker: the upstream answered, whatever it said and whenever it was asked."""
+        """Close the breaker: the upstream answered, with any answer, to a request of any age."""
         self._turn += 1
         self._failed, self._opened, self._probe = 0, None, None
 
@@ -170,12 +171,12 @@ class Breaker:
             self._opened, self._probe = self._clock(), None
 
     def open(self) -> None:
-        """Open the breaker, whatever it has counted itself."""
+        """Open the breaker, regardless of its own count."""
         self._turn += 1
         self._opened, self._probe = self._clock(), None
 
     def left(self, tried: Attempt) -> None:
-        """Drop an attempt whose end nobody waited for."""
+        """Drop an attempt whose result is unknown."""
         if tried is self._probe:
             self._probe = None
 
@@ -185,7 +186,7 @@ class Requester:
     """A client and the model that it asks for.
 
     Attributes:
-        client: stands for the client's key; empty for one without.
+        client: a name for the client's key; empty without one.
         model: the name of the model.
     """
 
@@ -211,9 +212,9 @@ class _SeenRequester:
 
 
 class Breakers:
-    """The breakers of one upstream. A request counts once, when all its tries are over.
+    """The breakers of one upstream. A request counts once, after its last try.
 
-    The breaker of all opens by requests that did not reach the upstream, and where it fails for two clients at least, and for half
+    The breaker of all opens by requests that did not reach the upstream, and if the upstream fails for at least two clients and for half
     of those who asked in the last minute.
 
     Args:
@@ -226,7 +227,7 @@ class Breakers:
         self._seen: OrderedDict[Requester, _SeenRequester] = OrderedDict()
 
     def allows(self, requester: Requester) -> AllowedAttempt | None:
-        """An attempt where a request may be sent, else None. Its end must be told by `succeeded`, `failed` or `left`."""
+        """An attempt if a request may be sent, else None. Report its end by `succeeded`, `failed` or `left`."""
         own = self._own(requester)
         if self.all.state is BreakerState.OPEN or own.state is BreakerState.OPEN:
             return None
@@ -249,7 +250,7 @@ class Breakers:
         allowed.breaker.succeeded()
 
     def failed(self, allowed: AllowedAttempt, reached: bool) -> None:
-        """Count a request that failed at its last try. `reached`: the upstream was there, so the request itself may be the cause."""
+        """Count a request that failed at its last try. `reached`: the upstream could be reached, so the request itself may be the cause."""
         allowed.breaker.failed(allowed.own)
         if not reached:
             self.all.failed(allowed.all)
@@ -259,7 +260,7 @@ class Breakers:
             self.all.open()
 
     def left(self, allowed: AllowedAttempt) -> None:
-        """Drop an attempt whose end nobody waited for."""
+        """Drop an attempt whose result is unknown."""
         self.all.left(allowed.all)
         allowed.breaker.left(allowed.own)
 
@@ -274,7 +275,8 @@ class Breakers:
         return seen.breaker
 
     def _is_everyone(self) -> bool:
-        """Whether the upstream fails for several clients, and for half of those of the last minute: each with half of its models."""
+        """Whether the upstream fails for several clients, and for half of those of the last minute. A client counts if half of its
+        models fail."""
         since = self._clock() - _LATELY_SECONDS
         models: dict[str, list[bool]] = {}
         for requester, seen in self._seen.items():
