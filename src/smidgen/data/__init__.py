@@ -1,1 +1,1 @@
-"""Floor 2: reading, inspecting, cleaning and splitting data."""
+"""Floor 2: read, inspect, clean and split data."""

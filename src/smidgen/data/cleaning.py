@@ -21,13 +21,13 @@ from smidgen.data.source import Record
 from smidgen.data.tables import DataTable, check_copy_target
 
 _LEAST_OF_A_LABEL = 2
-"""A label of fewer rows cannot be both learnt and measured."""
+"""Least rows of a label: with fewer, it cannot be both learnt and measured."""
 _BETWEEN = re.compile(r"(\s*[|;]\s*)")
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """One change: a cell that became another, or (`dropped`) a row that was left out, shown by its input cell."""
+    """One change: a cell that got another value, or (`dropped`) a row that was left out, shown by its input cell."""
 
     row: int
     column: str
@@ -43,8 +43,10 @@ class Cleaning:
 
     Attributes:
         path, changes_path: the cleaned file and the list of changes.
-        kept, dropped, relabelled: rows written, rows left out, rows written with another label.
-        reasons: how many changes were made for each reason.
+        kept: rows written.
+        dropped: rows left out.
+        relabelled: rows written with another label.
+        reasons: the number of changes for each reason.
     """
 
     path: Path
@@ -55,7 +57,7 @@ class Cleaning:
     reasons: dict[str, int]
 
     def json(self) -> dict[str, Any]:
-        """As `check --fix --json` prints it."""
+        """The value that `check --fix --json` prints."""
         counts = {"kept": self.kept, "dropped": self.dropped, "relabelled": self.relabelled, "reasons": self.reasons}
         return {"file": str(self.path), "changes": str(self.changes_path), **counts}
 
@@ -65,13 +67,12 @@ def clean(
 ) -> Cleaning:
     """Write the cleaned file and `<out>.changes.csv`, in the format and with the columns of the table.
 
-    In order: rows that cannot be used are dropped; spellings of a label are merged into the commonest; rows whose text is in the test
-    file are dropped; a text under several labels takes the label of the majority, where there is one; with `relabel`, likely wrong
-    labels are replaced by the proposed ones where the proposal is clear; exact repeats of an earlier row are dropped; with `lone`, so are
-    rows of a label that no other row has.
+    In order: drop unusable rows; merge the spellings of a label into the commonest; drop rows whose text is in the test file; give a text
+    with several labels the label of its majority, if there is one; with `relabel`, replace likely wrong labels by clear proposals; drop
+    exact repeats of an earlier row; with `lone`, drop rows whose label no other row has.
 
     Raises:
-        DataError: `out` is one of `originals`, or its name is that of another format.
+        DataError: `out` is one of `originals`, or its name belongs to another format.
     """
     check_copy_target(table, out, originals, "cleaned file")
     changes = _plan(table, survey, relabel, lone)
@@ -95,15 +96,15 @@ def clean(
 
 
 def reasons(table: DataTable, survey: Survey, lone: bool = False) -> dict[str, int]:
-    """How many changes `clean` would make for each reason; nothing is written."""
+    """Count the changes that `clean` would make, by reason, and write nothing."""
     return dict(Counter(change.why for change in _plan(table, survey, False, lone)))
 
 
 def _plan(table: DataTable, survey: Survey, relabel: bool, lone: bool = False) -> list[CellChange]:
-    """All changes, by row. A row is dropped at most once, and one reason explains each new label."""
+    """All changes, by row. A row is dropped at most once, and each new label has one reason."""
     label = table.label.names[0] if table.label else ""
     column = table.input.names[0]
-    # A row can be reported once only: reading stops at its first fault.
+    # Reading a row stops at its first fault, so each row is reported once.
     dropped = {error.row: (error.fault, str(error.value)) for error in survey.unusable if error.row is not None}
     changes = [CellChange(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
     labels = [list(labels) for labels in survey.labels] if survey.labels is not None else []
@@ -164,7 +165,7 @@ def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, 
         if not one.clear:
             continue
         proposed = common.get(one.proposed, one.proposed)
-        # What a majority has settled is not judged again.
+        # A label settled by a majority is not judged again.
         if one.place not in gone and labels[one.place] != [proposed] and "majority" not in reasons.get(one.place, ""):
             labels[one.place] = [proposed]
             reasons[one.place] = "likely mislabelled: a model of the other rows is surer of this label"
@@ -181,7 +182,7 @@ def _applied(table: DataTable, by_row: dict[int, list[CellChange]]) -> Iterator[
 
 
 def _cell(cell: Any, after: str) -> Any:
-    """The new labels in the shape of the old cell: a list, a JSON list in a text, labels with a mark between them, or one label."""
+    """The new labels in the form of the old cell: a list, a JSON list in a text, labels with a mark between them, or one label."""
     names = after.split("|")
     if isinstance(cell, list):
         return names

@@ -21,7 +21,7 @@ LABEL_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """The column (or, for text pairs, the two columns) chosen, and how: `given`, `remembered`, `default` or `guessed`."""
+    """The chosen column (two for text pairs), and how it was chosen: `given`, `remembered`, `default` or `guessed`."""
 
     names: tuple[str, ...]
     how: str
@@ -31,12 +31,12 @@ class ColumnChoice:
 
     @property
     def name(self) -> str:
-        """As a flag takes it: names joined by a comma."""
+        """The value for a flag: names joined by a comma."""
         return ",".join(self.names)
 
 
 def header(cells: Sequence[object], file: str) -> tuple[str, ...]:
-    """Column names from the first row: trimmed, unique, none empty but for an unnamed first column (an index), called `column_1`."""
+    """Column names from the first row: trimmed, unique, not empty. An unnamed first column (an index) is called `column_1`."""
     names = ["" if cell is None else str(cell).strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -72,7 +72,7 @@ def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int
 
 
 def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None) -> ColumnChoice:
-    """The input column. Raises DataError where it was given and is not there, or cannot be guessed."""
+    """Choose the input column. Raises DataError if the given one is missing, or none can be guessed."""
     known = _known(columns, file, given, remembered, "--input", 2)
     if known:
         return known
@@ -99,7 +99,8 @@ def choose_label(
     taken: Sequence[str],
     most: int = 1,
 ) -> ColumnChoice | None:
-    """The output column, not one of `taken`; None where none is given and none looks like one. `most` may be given, joined by commas."""
+    """Choose the output column, not one of `taken`; None if none is given and none looks like one. `most` names may be given, joined by
+    commas."""
     known = _known(columns, file, given, remembered, "--label", most)
     if known:
         return known
@@ -153,7 +154,7 @@ def _texts(sample: Sequence[Record], name: str) -> list[str]:
 
 
 def _prose(values: Sequence[str]) -> float:
-    """How much a column looks like prose: long, mostly distinct texts of several words."""
+    """Score how much a column looks like prose: long, mostly distinct texts of several words."""
     if not values:
         return 0.0
     distinct = len(set(values)) / len(values)
@@ -163,7 +164,7 @@ def _prose(values: Sequence[str]) -> float:
 
 
 def _labelness(values: Sequence[str]) -> float:
-    """How much a column looks like labels: few, short, repeated values that are not numbers."""
+    """Score how much a column looks like labels: few, short, repeated values that are not numbers."""
     if len(values) < 2:
         return 0.0
     kinds = set(values)

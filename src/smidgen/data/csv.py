@@ -1,4 +1,4 @@
-"""CSV and TSV: delimiter, quoting and encoding found; read row by row."""
+"""CSV and TSV files: find delimiter, quoting and encoding, and read row by row."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _CsvFormat:
 
 
 class _Feed:
-    """Hands lines to the CSV parser and keeps count, so that no record can grow without end."""
+    """Hands lines to the CSV parser and counts their characters, so that every record has a bound."""
 
     def __init__(self, stream: TextIO, origin: SourceFile, names: list[str]) -> None:
         self._stream, self._origin, self._names = stream, origin, names
@@ -50,12 +50,12 @@ class _Feed:
         self.odd = False
 
     def begin(self, row: int) -> None:
-        """A new record starts."""
+        """Start a new record."""
         self.row, self.used, self.odd = row, 0, False
         self._taken.clear()
 
     def give_back(self) -> None:
-        """The record cannot be read: a quote that opens in its first line may have swallowed the lines behind it. They are read again."""
+        """Read the lines after an unreadable record's first line again: an open quote in that line may have swallowed them."""
         self._again.extendleft(reversed(self._taken[1:]))
 
     def __iter__(self) -> Iterator[str]:
@@ -82,19 +82,19 @@ class _Feed:
         return line
 
     def _skip_rest(self, line: str) -> None:
-        """Pass over the rest of a line that was too long to be read whole."""
+        """Skip the rest of a line that is too long to be read whole."""
         while len(line) >= self._most and not line.endswith(("\n", "\r")):
             line = self._stream.readline(self._most)
 
 
 class CsvSource:
-    """Comma-separated values and their kin."""
+    """A source for comma-separated values and similar formats."""
 
     name = "csv"
     suffixes = (".csv", ".tsv", ".tab", ".txt")
 
     def recognises(self, origin: SourceFile) -> bool:
-        """Whether it is text in which some delimiter gives more than one column."""
+        """Whether the file is text in which some delimiter gives more than one column."""
         return _foreign(origin.head) is None and bool(_columns_by_delimiter(_decoded_head(origin)))
 
     def open(self, origin: SourceFile) -> SourceContent:
@@ -126,7 +126,7 @@ class CsvSource:
         return SourceContent(columns, facts, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
-        """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or carried a mark."""
+        """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or had a byte order mark."""
         encoding = facts.get("encoding", "utf-8")
         count = 0
         with path.open("w", encoding=encoding if encoding.startswith("utf-") else "utf-8", newline="") as file:
@@ -139,9 +139,9 @@ class CsvSource:
 
 
 def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
-    """Records as lists of cells, the header first; blank lines left out. A record that cannot be read is an error in its place. `names` may
-    be filled by the caller after the header."""
-    # The module's own limit is only ever raised: the feed is what bounds a cell.
+    """Records as lists of cells, the header first, without blank lines. An unreadable record gives its error instead. The caller may fill
+    `names` after the header."""
+    # The csv module's own limit is only ever raised: the feed bounds a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
     if dialect.hint:
         next(feed)
@@ -239,7 +239,7 @@ def _foreign(head: bytes) -> str | None:
         return None
     zeros = head.count(0)
     wide = max(head[0::2].count(0), head[1::2].count(0))
-    # UTF-16 has its zeros on one side only; a lone one is left to be named with its row.
+    # UTF-16 has its zeros on one side only; a lone zero is reported later, with its row.
     if zeros > 0.01 * len(head) and (wide < 0.2 * len(head) or wide < 0.95 * zeros):
         return "binary"
     control = sum(head.count(code) for code in range(1, 32) if code not in (9, 10, 11, 12, 13, 26, 27))
@@ -259,14 +259,14 @@ def _dialect(sample: str, suffix: str) -> _CsvFormat:
     scores = _columns_by_delimiter(sample)
     if suffix in (".tsv", ".tab") and "\t" in scores:
         scores["\t"] += 1
-    # The first of equals wins: a comma before a semicolon before a tab before a bar.
+    # The first of equals wins: comma, semicolon, tab, bar.
     delimiter = max(scores, key=lambda key: scores[key]) if scores else ("\t" if suffix in (".tsv", ".tab") else ",")
     quoting = csv.QUOTE_NONE if delimiter == "\t" and not _quotes_quote(sample) else csv.QUOTE_MINIMAL
     return _CsvFormat(delimiter, quoting, False)
 
 
 def _columns_by_delimiter(sample: str) -> dict[str, float]:
-    """For each delimiter that splits the first row: the share of the sample's rows that have as many cells as the first."""
+    """For each delimiter that splits the first row: the share of the sample's rows with the first row's number of cells."""
     scores = {}
     for delimiter in _DELIMITERS:
         counts = _counts(sample, delimiter)
@@ -289,7 +289,7 @@ def _counts(sample: str, delimiter: str) -> list[int]:
 
 
 def _quotes_quote(sample: str) -> bool:
-    """Whether quotes in a TSV are there to quote: read as such, all rows of the sample have as many cells as the first."""
+    """Whether quotes in a TSV enclose cells: read so, all rows of the sample have the first row's number of cells."""
     widths: set[int] = set()
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter="\t", strict=True)
     try:

@@ -32,7 +32,7 @@ _LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256",
 class Encoding:
     """An encoding and how it was found: `given`, `mark` (byte order mark), `valid` (all bytes are UTF-8) or `guessed`.
 
-    `mixed` says that some lines are UTF-8 and some are not; reading such a file stops at the first line that is not.
+    `mixed`: some lines are UTF-8 and some are not; reading such a file stops at the first line that is not.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Encoding:
 
 
 def find_encoding(origin: SourceFile) -> Encoding:
-    """The encoding of a text file; reads all of it once, because the first odd byte may lie in its last row."""
+    """Find the encoding of a text file. Reads all of it once, because the first odd byte may be in its last row."""
     if origin.encoding:
         try:
             return Encoding(codecs.lookup(origin.encoding).name, "given")
@@ -69,7 +69,7 @@ def find_encoding(origin: SourceFile) -> Encoding:
 
 @contextmanager
 def open_text(origin: SourceFile, encoding: Encoding) -> Iterator[TextIO]:
-    """The file as text, line ends untouched. Bytes that are not of the encoding arrive as lone surrogates: their row can be named."""
+    """The file as text, line ends unchanged. Undecodable bytes become lone surrogates, so that an error can name their row."""
     wide = encoding.name.startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
     errors = "surrogatepass" if wide else "surrogateescape"
     with origin.path.open("rb") as raw, io.TextIOWrapper(raw, encoding=encoding.name, errors=errors, newline="") as stream:
@@ -103,7 +103,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
-    """UTF-16 of mostly Latin text has a zero in every second byte."""
+    """Detect UTF-16 without a mark: in mostly Latin text, every second byte is zero."""
     half = len(head) // 2
     if half < 4:
         return None
@@ -116,7 +116,7 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 
 def _lines_by_validity(path: Path) -> tuple[int, int, bytes]:
-    """How many lines with non-ASCII bytes are UTF-8 and how many are not, and a sample of those that are not."""
+    """Count the lines with non-ASCII bytes that are UTF-8 and those that are not, and return a sample of the latter."""
     good = bad = 0
     sample = bytearray()
     with path.open("rb") as file:
@@ -136,8 +136,8 @@ def _lines_by_validity(path: Path) -> tuple[int, int, bytes]:
 def _legacy(sample: bytes) -> str:
     """The likely pre-Unicode encoding of lines that are not UTF-8.
 
-    In European text few bytes are accented, too few for statistics: Windows Western, unless it would put symbols inside words where
-    Windows Central European has letters. Where most bytes are not ASCII (Cyrillic, Greek, Chinese, ...) statistics are sure.
+    In European text too few bytes are accented for statistics: it is taken for Windows Western, unless that would put symbols inside words
+    where Windows Central European has letters. If most bytes are not ASCII (Cyrillic, Greek, Chinese, ...) statistics are reliable.
     """
     western = "latin-1" if _NOT_CP1252.search(sample) else "cp1252"
     if len(_HIGH.findall(sample)) < 0.25 * len(sample):
@@ -150,7 +150,7 @@ def _legacy(sample: bytes) -> str:
         return western
     if found[0] in _DOUBLE_BYTE:
         return found[0]
-    # Any Cyrillic text is also Greek of a kind, and the other Cyrillic in capitals: the right one is made of common letters.
+    # Any Cyrillic text also decodes as Greek, or as the other Cyrillic in capitals: the right encoding gives common letters.
     return max((name for name in found if name not in _DOUBLE_BYTE), key=lambda name: _commonness(sample.decode(name, errors="replace")))
 
 

@@ -31,13 +31,13 @@ class DataFinding:
     """One finding.
 
     Attributes:
-        kind: its name (`duplicates`), and where needed which of that name (`duplicates.near`).
+        kind: its name (`duplicates`), with a variant if needed (`duplicates.near`).
         severity: how much it matters.
-        count: how many rows (or labels, for findings about labels) it concerns; 0 where nothing was wrong.
-        text: what was found, one sentence without a full stop.
-        todo: what to do, one sentence; empty for a plain fact.
-        rows: numbers of rows that show it, the most telling first.
-        details: more of it, JSON-ready.
+        count: the number of rows (or labels, for findings about labels) that it concerns; 0 if nothing was wrong.
+        text: the finding, one sentence without a full stop.
+        todo: advice, one sentence; empty for a plain fact.
+        rows: numbers of example rows, the most telling first.
+        details: further facts, JSON-ready.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class DataFinding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """As it stands in `check --json`."""
+        """The entry in `check --json`."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -62,7 +62,7 @@ class DataFinding:
 
 
 def verb(number: int, plural: str) -> str:
-    """A regular verb as it stands after a number of things: `holds` after 1 row, `hold` after 2."""
+    """A regular verb that agrees with a number: `holds` after 1 row, `hold` after 2."""
     return f"{plural}s" if number == 1 else plural
 
 
@@ -73,20 +73,20 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 NEAR_ROWS = 200_000
 MODEL_ROWS = 50_000
-"""Most rows among which near-duplicates, and wrong labels, are looked for; of more rows those whose text hashes lowest."""
+"""Most rows among which near-duplicates, and wrong labels, are searched; of more rows, those whose text hashes lowest."""
 
 
 @dataclass
 class Survey:
-    """The rows that a check inspects, and what several findings need of them, each worked out once.
+    """The rows that a check inspects, and results that several findings share, each computed once.
 
     Attributes:
         rows: the rows that could be read, output parsed by the task.
-        unusable: the rows that could not, with the reason.
-        test: rows of the test file, where one was given.
-        embed: makes vectors of texts, where a base is at hand; findings do without.
+        unusable: the errors of the rows that could not be read.
+        test: rows of the test file, if one was given.
+        embed: makes vectors of texts; None without a base, and findings do without vectors.
         unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
-        progress: shown the slow parts.
+        progress: shows the slow parts.
         agreement: share of the labels that the judges of labels would give too; None until `propose_labels` ran.
         proposals: likely wrong labels; None until `propose_labels` ran.
     """
@@ -112,7 +112,7 @@ class Survey:
 
     @cached_property
     def labels(self) -> list[tuple[str, ...]] | None:
-        """The labels of each row; None where the outputs are not labels (spans, fields, written texts)."""
+        """The labels of each row; None if the outputs are not labels (spans, fields, written texts)."""
         found: list[tuple[str, ...]] = []
         for row in self.rows:
             if isinstance(row.output, str):
@@ -126,16 +126,17 @@ class Survey:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How many rows have each label; empty where outputs are not labels."""
+        """The number of rows of each label; empty if outputs are not labels."""
         return Counter(label for labels in self.labels or () for label in labels)
 
     @cached_property
     def single(self) -> bool:
-        """Whether outputs are labels, one a row."""
+        """Whether each output is exactly one label."""
         return self.labels is not None and all(len(labels) == 1 for labels in self.labels)
 
     def sample(self, most: int) -> list[int]:
-        """Places of at most `most` rows: all of them, or those whose text hashes lowest, which does not depend on their order."""
+        """Places of at most `most` rows: all of them, or those whose text hashes lowest, so that the choice does not depend on row
+        order."""
         if len(self.rows) <= most:
             return list(range(len(self.rows)))
         keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in self.folded]
@@ -143,7 +144,7 @@ class Survey:
 
     @cached_property
     def near_pairs(self) -> list[tuple[int, int, float]]:
-        """Near-duplicate pairs of places among the sampled rows, with their similarity; texts that fold to the same are not among them."""
+        """Near-duplicate pairs of places among the sampled rows, with their similarity; without texts that fold to one text."""
         places = list({self.folded[place]: place for place in reversed(self.sample(NEAR_ROWS))}.values())
         found = near_duplicates.near_pairs([self.folded[place] for place in places])
         return [(places[one], places[other], similarity) for one, other, similarity in found]
@@ -157,9 +158,9 @@ class Inspection:
     """The findings of a check.
 
     Attributes:
-        rows: how many rows could be used.
+        rows: the number of usable rows.
         findings: the gravest first.
-        skipped: kinds that could not be looked for, and why.
+        skipped: kinds that could not be checked, each with the reason.
         facts: about the file: its name, columns, encoding.
     """
 
@@ -178,7 +179,7 @@ class Inspection:
         return next((finding for finding in self.findings if finding.kind == kind), None)
 
     def json(self) -> dict[str, Any]:
-        """As `check --json` prints it."""
+        """The value that `check --json` prints."""
         return {
             **self.facts,
             "rows": self.rows,

@@ -1,4 +1,4 @@
-"""JSONL: one object a line. A JSON array of objects is read too, if it is small enough to be read whole."""
+"""JSONL files: one object a line. A JSON array of objects is read too, if it is small enough to be read whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START = re.compile(rb"(?:\xef\xbb\xbf)?\s*([\[{])")
 
 
 class JsonlSource:
-    """JSON lines, or one JSON array."""
+    """A source for JSON lines, or one JSON array."""
 
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json")
@@ -56,7 +56,7 @@ class JsonlSource:
         return SourceContent(tuple(columns), {"encoding": encoding.name, "layout": "array" if array else "lines"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
-        """Write one object a line, or one array if that is what was read; always UTF-8."""
+        """Write one object a line, or one array if the file was an array; always UTF-8."""
         array = facts.get("layout") == "array"
         count = 0
         with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -85,7 +85,7 @@ def _lines(stream: TextIO, origin: SourceFile, encoding: Encoding) -> Rows:
             yield row, _line(line, most, origin, encoding, row)
         except DataError as error:
             yield row, error
-        while len(line) > most and not line.endswith("\n"):  # the rest of a line that is too long
+        while len(line) > most and not line.endswith("\n"):  # skip the rest of a line that is too long
             line = stream.readline(most + 1)
 
 
@@ -156,7 +156,7 @@ def _object(value: Any, origin: SourceFile, row: int) -> Record:
 
 
 def _deeper(value: dict[str, Any] | list[Any], most: int) -> bool:
-    """Whether lists and objects stand deeper in one another than that."""
+    """Whether lists and objects are nested deeper than `most`."""
     level: list[Any] = [value]
     for _ in range(most):
         inner = [entry for one in level for entry in (one.values() if isinstance(one, dict) else one)]

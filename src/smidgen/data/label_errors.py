@@ -1,16 +1,16 @@
-"""Labels that are likely wrong: found by confident learning, or contradicted by newer rows.
+"""Find labels that are likely wrong, by confident learning, or contradicted by newer rows.
 
 Confident learning as in Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), and in
 cleanlab: out-of-sample probabilities, a threshold per class (its mean self-confidence), candidates in the off-diagonal of the confident
 joint, ranked by margin. It is stricter in three ways, because frozen features judge worse than the model that will be trained:
 
-- two judges that err differently must name the same other class: a softmax regression on the folds that a row is not in, and the
+- two judges with different errors must name the same other class: a softmax regression trained on the folds without the row, and the
   labels of the nearest other rows;
 - thresholds are held between `LOWEST` and `HIGHEST`, so that a weak judge is not believed on a guess;
-- the given class must be all but ruled out.
+- the given class must be nearly ruled out.
 
-With 150 of 3,000 BANKING77 labels flipped at random this finds 85 % of them, and 76 % of what it names was flipped; plain confident
-learning on the same probabilities finds 70 %, of which 69 %. docs/log.md has what it does for a teacher's labels.
+With 150 of 3,000 BANKING77 labels flipped at random this finds 85 % of them, and 76 % of its findings were flipped; plain confident
+learning on the same probabilities finds 70 %, with 69 %. docs/log.md has the results for a teacher's labels.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from smidgen.stats import kernel_ridge
 from smidgen.stats.kernel_ridge import Floats32
 
 LEAST_ROWS = 20
-"""Rows under which no label is judged."""
+"""Least rows for judging labels."""
 LEAST_AGREEMENT = 0.5
-"""Judges that would give fewer of the labels than this are not believed about the others."""
+"""Judges that agree with a smaller share of the labels are not believed about the others."""
 CLEAR = 0.8
-"""The chance from which a proposed label is taken without a person reading the row."""
+"""Probability from which a proposed label is taken without a person reading the row."""
 MOST_CELLS = 50_000_000
-"""Rows times labels that are held at once, as 4-byte numbers."""
+"""Most rows times labels that are held at once, as 4-byte numbers."""
 FOLDS = 5
 LOWEST, HIGHEST = 0.35, 0.5
 RULED_OUT = 0.05
-"""Chance under which the given class is ruled out; with few classes each gets a share of every neighbourhood's noise, so `_FEW` over
-their number where that is more."""
+"""Probability under which the given class is ruled out. With few classes each gets a share of every neighbourhood's noise, so `_FEW`
+over their number is used if it is larger."""
 _FEW = 0.4
 _PENALTY = 0.1
 """L2 weight of the regression, on features of length one."""
 _STEPS = 60
 _NEIGHBOURS = 10
 _NEARNESS = 10.0
-"""How fast a neighbour's vote falls with its cosine distance."""
+"""Rate at which a neighbour's vote falls with its cosine distance."""
 _FLOOR = 0.002
 _WIDTH = 300
 _WORDS = 20_000
@@ -60,9 +60,9 @@ class SuspectLabel:
     """A row whose label is likely wrong.
 
     Attributes:
-        place: the row's place in what was judged.
+        place: the row's place among the judged rows.
         given, proposed: its label, and the one that fits better.
-        given_chance, proposed_chance: out-of-sample probability of either, 0..1.
+        given_chance, proposed_chance: out-of-sample probability of each, 0..1.
     """
 
     place: int
@@ -73,12 +73,12 @@ class SuspectLabel:
 
     @property
     def margin(self) -> float:
-        """How much likelier the proposed class is."""
+        """How much more likely the proposed class is."""
         return self.proposed_chance - self.given_chance
 
     @property
     def clear(self) -> bool:
-        """Whether it may be taken without a person reading the row: the judges are sure of the one label and rule out the other."""
+        """Whether the proposal may be taken without a person reading the row: the judges are sure of it and rule out the given label."""
         return self.proposed_chance >= CLEAR and self.given_chance <= 1 - CLEAR
 
 
@@ -100,11 +100,11 @@ class LabelJudgement:
 
     @property
     def agreement(self) -> float:
-        """Share of the labels that the judges would give too: how much their word is worth, 0..1."""
+        """Share of the labels that the judges would give too, 0..1: a measure of their reliability."""
         return float((self._chances().argmax(axis=1) == self.given).mean())
 
     def doubts(self) -> list[SuspectLabel]:
-        """Rows that are likely mislabelled, by falling margin; none where the judges agree with too few labels to be believed."""
+        """Rows that are likely mislabelled, by falling margin; none if the judges agree with too few labels to be believed."""
         chances, given = self._chances(), self.given
         if self.agreement < LEAST_AGREEMENT:
             return []
@@ -126,15 +126,15 @@ class LabelJudgement:
 
 
 def judge_labels(texts: Sequence[str], labels: Sequence[str], vectors: Array | None = None) -> LabelJudgement:
-    """Have every label judged by models that have not seen it.
+    """Judge every label by models that have not seen it.
 
     Args:
         texts: the texts, (n).
         labels: the label of each.
-        vectors: an embedding of each text, (n, width), where a base is at hand; without it the words must do.
+        vectors: an embedding of each text, (n, width); without it words alone are used.
 
     Raises:
-        MissingExtra: where scikit-learn is not installed.
+        MissingExtra: scikit-learn is not installed.
     """
     names = tuple(sorted(set(labels)))
     index = {name: number for number, name in enumerate(names)}
@@ -150,15 +150,15 @@ def judge_labels(texts: Sequence[str], labels: Sequence[str], vectors: Array | N
 
 
 def review_labels(own: Sequence[Row], taught: Sequence[Row], unknown: Set[str], embed: Embed | None) -> tuple[list[Row | None], str]:
-    """Review a teacher's labels by all other rows: correct a wrong one where the right one is clear, else leave its row out.
+    """Review a teacher's labels by all other rows: correct a wrong label if the right one is clear, else leave its row out.
 
-    Returns the taught rows as they were, with another label, or None; and why nothing was judged, empty where it was.
+    Returns one entry for each taught row: the row, the row with another label, or None; and why nothing was judged, empty if it was.
 
     Args:
         own: the user's rows, each with one label.
         taught: rows that a teacher labelled.
         unknown: labels for "none of these"; texts under them have nothing in common, so they cannot be judged.
-        embed: makes vectors of texts; without it the words must do.
+        embed: makes vectors of texts; without it words alone are used.
     """
     kept: list[Row | None] = list(taught)
     places = [place for place, row in enumerate(taught) if row.output not in unknown]
@@ -186,7 +186,7 @@ def _crossed(features: Any, given: NDArray[np.int64], classes: int) -> Array:
     random = np.random.default_rng(0)
     fold = np.empty(len(given), dtype=np.int64)
     shuffled = random.permutation(len(given))
-    # Rows in order of class, shuffled within: dealing them out in turn spreads every class over the folds.
+    # Order the rows by class, shuffled within, and deal them out in turn: this spreads every class over the folds.
     fold[shuffled[np.argsort(given[shuffled], kind="stable")]] = np.arange(len(given)) % FOLDS
     found = np.zeros((len(given), classes), dtype=np.float32)
     for number in range(FOLDS):
@@ -277,29 +277,28 @@ def _softmax(scores: Array) -> Array:
 
 CONTRADICTION_LANDMARKS = 2048
 WORSE = 0.4
-"""How much higher the error must be near an older row for it to be contradicted."""
+"""Excess of the error near an older row from which it counts as contradicted."""
 SMOOTH = 1.0
-"""Ridge of the regression of errors: more than a classifier's, for an error is a label that is mostly noise."""
+"""Ridge of the regression of errors: larger than a classifier's, because single errors are mostly noise."""
 LEAST_NEWER = 20
-"""Newer rows that must be there."""
+"""Least newer rows; with fewer, nothing counts as contradicted."""
 LEAST_KEPT = 2
-"""Rows that a label keeps: where fewer would be left, none is called contradicted, or the label could not be learnt any more."""
+"""Least rows that a label keeps: if fewer would be left, none counts as contradicted, or the label could not be learnt any more."""
 
 Labels = NDArray[np.int64]
 
 
 def contradicted_rows(older: Floats32, said: Labels, newer: Floats32, says: Labels) -> NDArray[np.bool_]:
-    """(n,) which of the older rows newer ones contradict; none where there are fewer than `LEAST_NEWER` newer ones.
+    """(n,) which of the older rows newer ones contradict; none if there are fewer than `LEAST_NEWER` newer ones.
 
-    Where meanings changed, most of what was known still holds: to forget all of it costs more than the change did. So a head on frozen
-    vectors is fitted on the older rows. Its errors, 0 or 1, are regressed on the vectors by the same kernel: those on the newer rows,
-    and those on the older ones, each left out. An older row is contradicted where the first is much higher than the second. Single
-    errors are drowned by their neighbours; a label whose rows err as a whole stands out after a few; what was hard before contradicts
-    nothing.
+    After a change of meanings, most older rows still hold: to forget all of them costs more than the change did. So a head on frozen
+    vectors is fitted on the older rows. Its 0/1 errors are regressed on the vectors by the same kernel, once on the newer rows, and once on
+    the older ones, each left out. An older row is contradicted if the first regression is much higher there than the second. Neighbours
+    outweigh single errors; a label whose rows err as a whole shows after a few; rows that were hard before contradict nothing.
 
     Args:
         older, newer: (n, width) and (m, width) unit vectors.
-        said, says: (n,) and (m,) labels by their numbers, of both alike.
+        said, says: (n,) and (m,) label numbers, in one numbering.
     """
     none = np.zeros(len(older), dtype=bool)
     if not len(older) or len(newer) < LEAST_NEWER:

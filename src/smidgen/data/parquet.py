@@ -1,4 +1,4 @@
-"""Parquet, read in slices."""
+"""Parquet files, read in slices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ParquetSource:
     suffixes = (".parquet", ".pq")
 
     def recognises(self, origin: SourceFile) -> bool:
-        """Whether it starts with Parquet's magic bytes."""
+        """Whether the file starts with Parquet's magic bytes."""
         return origin.head.startswith(b"PAR1")
 
     def open(self, origin: SourceFile) -> SourceContent:
@@ -33,7 +33,7 @@ class ParquetSource:
         import polars
 
         reader_process.try_parquet(origin)
-        # A panic of polars is no Exception.
+        # A panic of polars is not a subclass of Exception.
         faults = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError, OverflowError)
         try:
             frame = polars.scan_parquet(origin.path, glob=False, hive_partitioning=False)
@@ -59,7 +59,7 @@ class ParquetSource:
         return SourceContent(columns, {}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
-        """Write one Parquet file. All of it is held in memory once."""
+        """Write one Parquet file. Holds all of it in memory once."""
         import polars
 
         rows = [{name: record.get(name) for name in columns} for record in records]
@@ -69,7 +69,7 @@ class ParquetSource:
 
 
 def _rows(frame: polars.DataFrame) -> list[tuple[Any, ...]]:
-    """The rows of a slice. Python knows the years 1 to 9999; where a date lies outside them, the dates of the slice are read as texts."""
+    """The rows of a slice. Python knows the years 1 to 9999; if a date lies outside them, the dates of the slice are read as texts."""
     import polars
     import polars.selectors
 

@@ -1,8 +1,8 @@
-"""Read workbooks, and try Parquet files, in a process of their own with bounds on its memory and time.
+"""Read workbooks, and try Parquet files, in a separate process with bounds on its memory and time.
 
-Both readers can end the whole process, which nothing in Python can catch. That of workbooks lays a worksheet out as a whole: a file of
-a few kilobytes whose last cell is XFD1048576 asks for 549 GB. That of Parquet aborts on some damaged files (1 of 1,600 with a few bytes
-changed at random), and panics on others. Here an abort, a panic or a limit ends the child, and the parent says so in words.
+Both readers can kill the whole process, and Python cannot catch that. The workbook reader allocates a whole worksheet: a file of a few
+kilobytes whose last cell is XFD1048576 asks for 549 GB. The Parquet reader aborts on some damaged files (1 of 1,600 with a few bytes
+changed at random), and panics on others. Here an abort, a panic or a limit ends the child, and the parent raises a DataError.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_ROWS, _UNREADABLE, _NO_SHEET = "no rows", "unreadable", "no sheet"
 
 
 def workbook(origin: SourceFile) -> tuple[str, polars.DataFrame]:
-    """The name of the worksheet and its cells as texts: the one that is named, or the first that is not empty.
+    """The name of the worksheet and its cells as texts: the named worksheet, or the first that is not empty.
 
     Raises DataError for a workbook that cannot be read, or not within the limits.
     """
@@ -53,7 +53,7 @@ def workbook(origin: SourceFile) -> tuple[str, polars.DataFrame]:
 
 
 def try_parquet(origin: SourceFile) -> None:
-    """Read a Parquet file from its start to its end once, and keep nothing of it. Raises DataError where that cannot be done."""
+    """Read a Parquet file once from start to end, and keep nothing. Raises DataError if it cannot be read."""
     again = "Write it again; it may be cut short or damaged."
     told = _told(origin, {"kind": _PARQUET}, "the Parquet file", again)
     if told.get("fault") == _UNREADABLE:
@@ -61,12 +61,12 @@ def try_parquet(origin: SourceFile) -> None:
 
 
 def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
-    """The child's answer. Raises DataError where it gives none."""
+    """The child's answer. Raises DataError if it gives none."""
     memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__],  # -P: no imports from the folder that the user stands in
+            [sys.executable, "-P", "-m", __name__],  # -P: no imports from the current folder
             input=json.dumps(asked).encode("ascii"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -87,10 +87,10 @@ def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> di
 
 
 def _limit(memory: int, seconds: float) -> None:
-    """Bound this process, where the system can."""
+    """Bound this process's memory and CPU time, if the system can."""
     try:
         import resource
-    except ImportError:  # Windows: the parent's timeout is left, and an abort is one of this process
+    except ImportError:  # Windows: the parent's timeout still applies, and an abort ends this process only
         return
     for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]

@@ -1,9 +1,9 @@
-"""Select the rows of a pool that teach most, where not all can be labelled or are worth learning from.
+"""Select the rows of a pool that teach most, if not all can be labelled or are worth learning from.
 
-Facility location, chosen greedily (Nemhauser, Wolsey and Fisher 1978): the rows that together are most like all others, so that each
-new one covers what no chosen one does. Likeness falls off with distance as `exp(SHARPNESS * (cosine - 1))`. Among unlabelled rows a
-doubtful one counts more: by how near the two likeliest labels are to each other, as a head on the labelled rows sees it. Among labelled
-rows each label gets its equal part. What it gains over random choice, and what was tried beside it, is in docs/log.md.
+Facility location, chosen greedily (Nemhauser, Wolsey and Fisher 1978): the rows that together are most similar to all others, so that each
+new one covers rows that no chosen one does. Similarity falls off with distance as `exp(SHARPNESS * (cosine - 1))`. Among unlabelled rows,
+doubtful ones count more: the doubt is how near the two likeliest labels are to each other, by a head on the labelled rows. Among labelled
+rows each label gets an equal part. docs/log.md has the gain over random choice, and the other methods tried.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
 
 SHARPNESS = 5.0
 _CANDIDATES, _POINTS = 8_000, 8_000
-"""Most rows that are chosen among, and that are to be covered, at once: a table of 256 MB."""
+"""Most candidate rows, and most rows to cover, at once: a table of 256 MB."""
 _COVERED = 0.25
 """Share of the candidates that is chosen by cover. Beyond it cover is no better than chance, so the rest is drawn at random."""
 
@@ -30,11 +30,11 @@ Embed = Callable[[Sequence[str]], Floats]
 
 
 def select_unlabelled(pool: Sequence[Row], count: int, known: Sequence[Row], embed: Embed | None, seed: int) -> list[int]:
-    """Places of `count` rows of an unlabelled pool, in order.
+    """Choose `count` rows of an unlabelled pool; returns their places, in order.
 
     Args:
-        known: rows with one label each, which need no covering and tell which labels are doubtful; may be empty.
-        embed: makes vectors of texts; without it the choice is at random.
+        known: rows with one label each, which need no covering and show which labels are doubtful; may be empty.
+        embed: makes vectors of texts; without it the choice is random.
     """
     rng = np.random.default_rng([seed, 53])
     if count >= len(pool):
@@ -53,7 +53,8 @@ def select_unlabelled(pool: Sequence[Row], count: int, known: Sequence[Row], emb
 
 
 def select_labelled(vectors: Floats, labels: Sequence[str], count: int, seed: int) -> list[int]:
-    """Places of `count` labelled rows, in order: as many of each label, as far as it has them. `vectors` are (n, width) of length one."""
+    """Choose `count` labelled rows, an equal number of each label as far as possible; returns their places, in order. `vectors`: (n, width)
+    of length one."""
     rng = np.random.default_rng([seed, 59])
     by_label: dict[str, list[int]] = defaultdict(list)
     for place, label in enumerate(labels):
@@ -74,12 +75,12 @@ def select_covering(
     start: Floats | None = None,
     covered: float = _COVERED,
 ) -> list[int]:
-    """Places of `count` vectors that cover all of them.
+    """Choose `count` vectors that cover all of them; returns their places.
 
     Args:
         vectors: (n, width) of length one.
-        weights: (n,) how much each wants covering; None for alike.
-        start: vectors that are there already.
+        weights: (n,) how much each needs covering; None for equal.
+        start: vectors that are chosen already.
         covered: share of the rows after which the rest is drawn at random.
     """
     order = rng.permutation(len(vectors))
@@ -97,7 +98,7 @@ def select_covering(
 
 
 def _greedy(like: Floats, weight: Floats, best: Floats, count: int) -> list[int]:
-    """Lazily (Minoux 1978): what a candidate adds can only fall, so one that still leads after it was looked at anew is the best."""
+    """Choose lazily (Minoux 1978): a candidate's gain can only fall, so one that still leads after an update is the best."""
     gains = [(-float(weight @ np.maximum(row - best, 0.0)), place) for place, row in enumerate(like)]
     heapq.heapify(gains)
     chosen: list[int] = []
@@ -117,7 +118,7 @@ def _likeness(cosines: Floats) -> Floats:
 
 
 def _shares(counts: dict[str, int], total: int) -> dict[str, int]:
-    """How many rows of each label: equal shares; what a label lacks, the others give."""
+    """The number of rows for each label: equal shares; if a label has too few rows, the others get more."""
     shares = dict.fromkeys(sorted(counts), 0)
     left = min(total, sum(counts.values()))
     while left:

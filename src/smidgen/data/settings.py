@@ -6,7 +6,7 @@ from smidgen.core.settings import Settings, setting
 
 
 class DataSettings(Settings):
-    """Where the examples lie, which columns hold what, and how much is kept apart."""
+    """The files of examples, their columns, and the share held out."""
 
     train: str | None = setting(None, "File of examples to learn from: CSV, TSV, JSONL, Parquet or XLSX.", flag="--data")
     test: str | None = setting(

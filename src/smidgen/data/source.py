@@ -16,7 +16,7 @@ Records: TypeAlias = Iterator[tuple[int, Record]]
 """Data rows with their number, counted from 1; a header and blank lines are not counted."""
 
 Rows: TypeAlias = Iterator[tuple[int, Record | DataError]]
-"""Records with an error in the place of each row that cannot be read; reading goes on behind it."""
+"""Records, with an error instead of each row that cannot be read; reading continues after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class ReadLimits:
     Attributes:
         cell: most characters of one cell; a row may hold four times as many.
         array: most bytes of a JSON array, which is read whole.
-        depth: most lists and objects within one another in a JSON row.
+        depth: deepest nesting of lists and objects in a JSON row.
         unpacked: most bytes that a compressed workbook may unpack to.
-        memory: most bytes of memory that reading a workbook may take, in a process of its own.
-        seconds: longest that it may take.
+        memory: most bytes of memory for the process that reads a workbook.
+        seconds: its longest time.
         piped: most bytes taken from standard input.
     """
 
@@ -47,12 +47,12 @@ class SourceFile:
     """A file to be read.
 
     Attributes:
-        path: where it lies.
-        name: how it is called in messages.
+        path: its path on disk.
+        name: its name in messages.
         head: its first bytes (64 KiB, or all of it).
         limits: the most that reading it may take.
-        encoding: the text encoding, where the user has named it.
-        sheet: the worksheet, where the user has named it.
+        encoding: the text encoding, if the user has named it.
+        sheet: the worksheet, if the user has named it.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class SourceFile:
         return DataError(what, value=value, todo=todo, file=self.name, row=row or None, column=column)
 
     def too_long(self, length: int, start: str, row: int, column: str | None) -> DataError:
-        """The error for a cell of more characters than are read; `start` is how it begins."""
+        """The error for a cell of more characters than are read; `start` is its beginning."""
         return self.error(
             f"the cell holds {length:,} characters; at most {self.limits.cell:,} are read",
             value=start[:80],
@@ -88,8 +88,8 @@ class SourceContent:
 
     Attributes:
         columns: names in the file's order.
-        facts: how it was read (`encoding`, `delimiter`, `sheet`): shown to the user, and what `write` needs to write the same way.
-        records: reads the rows from the start; may be called again. A row that cannot be read is an error in its place.
+        facts: how it was read (`encoding`, `delimiter`, `sheet`): shown to the user, and used by `write` to write in the same way.
+        records: reads the rows from the start; may be called again. A row that cannot be read gives an error instead.
     """
 
     columns: tuple[str, ...]
@@ -105,14 +105,14 @@ class DataSource(Protocol):
     suffixes: tuple[str, ...]
 
     def recognises(self, origin: SourceFile) -> bool:
-        """Whether the first bytes (not the name) say that the file is of this format."""
+        """Whether the first bytes (not the name) show that the file is of this format."""
         ...
 
     def open(self, origin: SourceFile) -> SourceContent:
-        """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read. One row that cannot be
-        read is no reason to raise: it is an error among the records."""
+        """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read. One unreadable row raises
+        nothing: it is an error among the records."""
         ...
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
-        """Write records in this format, the way `facts` tell; returns how many."""
+        """Write records in this format, with the settings in `facts`; returns their number."""
         ...

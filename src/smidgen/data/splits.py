@@ -27,12 +27,12 @@ def split_rows(
 
     Args:
         rows: the rows.
-        strata: a key per row; each stratum gives about `share` of its rows. A fraction of a row is decided by the seed, so that many
-            small strata together still give their share.
+        strata: a key per row; each stratum gives about `share` of its rows. The seed decides about a fraction of a row, so that many small
+            strata together still give their share.
         share: wanted share of `held`, in 0..1.
         seed: the only source of randomness.
         groups: a group per row (see `near_duplicates`); rows of a group stay together. Equal texts always do.
-        minimum_per_stratum: how many rows of each stratum stay in the rest at least.
+        minimum_per_stratum: the least number of rows of each stratum in the rest.
 
     Raises:
         InputError: share out of range, or lists of different length.
@@ -58,7 +58,7 @@ def split_rows(
 
 
 def _units(rows: Sequence[Row], strata: Sequence[str], seed: int, groups: Sequence[int] | None) -> list[tuple[str, list[int]]]:
-    """Rows that must stay together, with the key that orders them: the smallest hash among them."""
+    """Groups of rows that must stay together, sorted by the smallest hash among their rows."""
     texts: dict[str, int] = {}
     parent = list(range(len(rows)))
 
@@ -87,7 +87,7 @@ def _quota(stratum: str, count: int, share: float, seed: int, minimum: int) -> i
 
 
 def _one_at_least(quota: dict[str, int], total: Counter[str], minimum: int) -> None:
-    """A split that holds nothing back is of no use: the largest stratum gives one, if it can."""
+    """Let the largest stratum give one row if it can, so that the split holds out at least one."""
     if total:
         largest = min(total, key=lambda stratum: (-total[stratum], stratum))
         quota[largest] = 1 if total[largest] > max(minimum, 1) else 0
@@ -105,7 +105,7 @@ _BITS = 53
 class SplitSide(StrEnum):
     """The use of a text: to train on, to choose between models, or to certify.
 
-    It is a keyed hash of the text alone: the same text always gets the same side, and nobody can pick its side without the key.
+    It is a keyed hash of the text alone: a text always gets the same side, and nobody can pick its side without the key.
     """
 
     LEARNING = "learning"
@@ -114,12 +114,12 @@ class SplitSide(StrEnum):
 
 
 def assign_side(text: Text, key: str, held_out: float) -> SplitSide:
-    """The side of a text that nobody has put on one yet. `held_out` is the share of texts that are not learnt from."""
+    """Choose the side of a text that has none yet. `held_out` is the share of texts that are not trained on."""
     return assign_held_side(text, key) if keyed_draw(text, key, "held-out") < held_out else SplitSide.LEARNING
 
 
 def assign_held_side(text: Text, key: str) -> SplitSide:
-    """The side of a text that is held out already."""
+    """Choose between the two held-out sides for a text that is held out already."""
     return SplitSide.CHOOSING if keyed_draw(text, key, "choosing") < CHOOSING_SHARE else SplitSide.CERTIFYING
 
 

@@ -26,8 +26,8 @@ from smidgen.parts import registry
 
 
 def json_value(value: Any) -> Any:
-    """A cell of Parquet's own types as JSON has it, inside lists and objects too: days and times in ISO 8601, a span of time in seconds,
-    a decimal as the nearest number. Any other value stays as it is."""
+    """Convert a cell of a Parquet type to JSON, also inside lists and objects: dates and times to ISO 8601, durations to seconds, decimals
+    to the nearest number. Any other value stays unchanged."""
     if isinstance(value, dict):
         return {name: json_value(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -45,7 +45,7 @@ STDIN = "-"
 _HEAD = 64 << 10
 _SAMPLE = 2000
 _TEXTS_ALONE = ("csv", "xlsx")
-"""Formats whose cells are read as texts, whatever they are."""
+"""Formats whose cells are all read as texts."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class DataTable:
     """An opened data file.
 
     Attributes:
-        name: how it is called in messages.
+        name: its name in messages.
         source: the format's part.
         columns: all columns, in the file's order.
         input: the chosen input column (two for text pairs), and how it was chosen.
-        label: the chosen output column, or several; None where there is none.
+        label: the chosen output column, or several; None if there is none.
         facts: how the file was read (encoding, delimiter, sheet).
         max_rows: rows after this many are not read; None for all.
     """
@@ -81,7 +81,7 @@ class DataTable:
             yield number, record
 
     def each(self) -> Rows:
-        """The records with an error in the place of each row that cannot be read: one bad row does not lose the rest."""
+        """The records, with an error instead of each row that cannot be read: one bad row does not lose the rest."""
         return islice(self._read(), self.max_rows)
 
     def rows(
@@ -90,12 +90,12 @@ class DataTable:
         bad: Callable[[DataError], None] | None = None,
         placed: Callable[[Text, Any], Any] | None = None,
     ) -> Iterator[Row]:
-        """Every row as the pipeline takes it.
+        """Every row in the pipeline's form.
 
         Args:
             parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
-            bad: called with the error of each row that cannot be used, which is left out; without it the first such row raises.
-            placed: brings a parsed output together with its text and raises ValueError with a reason; see `core.parts.Placing`.
+            bad: called with the error of each unusable row, which is left out; without it the first such row raises.
+            placed: joins a parsed output with its text and raises ValueError with a reason; see `core.parts.Placing`.
         """
         for number, record in self.each():
             try:
@@ -111,7 +111,7 @@ class DataTable:
             yield Row(text, output, number)
 
     def text(self, number: int, record: Record) -> Text:
-        """The input of a record. Raises DataError where it is empty or not a text."""
+        """The input of a record. Raises DataError if it is empty or not a text."""
         parts = [self._cell(number, record, name) for name in self.input.names]
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
@@ -170,12 +170,12 @@ def open_table(
 
     Args:
         path: the file.
-        input: the input column, or two joined by a comma for text pairs; over `settings.input`.
-        label: the output column, or several joined by commas; over `settings.label`.
-        remembered: input and output columns that a bundle was built from, used where the file has them and no name is given.
-        need_label: whether a file without an output column is a mistake.
+        input: the input column, or two joined by a comma for text pairs; overrides `settings.input`.
+        label: the output column, or several joined by commas; overrides `settings.label`.
+        remembered: input and output columns that a bundle was built from, used if the file has them and no name is given.
+        need_label: whether a file without an output column is an error.
         settings: limits, encoding and sheet.
-        most_labels: the most columns that an output may stand in; an output of several is their cells by their names.
+        most_labels: most output columns; with several, an output is a dict of their cells by column name.
 
     Raises:
         DataError: with the file, the row and the column, for anything that cannot be read.
@@ -191,8 +191,8 @@ def open_table(
 
 
 def open_columns(path: str | Path, columns: str | None = None, settings: DataSettings | None = None) -> DataTable:
-    """Open a data file for its columns, none of them guessed: those named, joined by commas, or all. They are the table's `input`, and it
-    has no output. Raises DataError for a file that cannot be read, or has no such column."""
+    """Open a data file for its columns, without guessing: those named, joined by commas, or all. They are the table's `input`, and it has
+    no output. Raises DataError for a file that cannot be read, or lacks a named column."""
     settings = settings or DataSettings()
     origin, keep, source, content, _ = _opened(path, settings)
     names = content.columns if columns is None else resolve(columns, content.columns, origin.name, "--input", len(content.columns))
@@ -203,7 +203,7 @@ def open_columns(path: str | Path, columns: str | None = None, settings: DataSet
 
 
 def table_in_memory(name: str, records: Sequence[Record], input: tuple[str, ...], label: str) -> DataTable:
-    """Records that are at hand as a table, as if they had been read from a JSONL file of this name."""
+    """Make a table of records in memory, as if read from a JSONL file of this name."""
 
     def read() -> Rows:
         yield from enumerate(records, start=1)
@@ -237,7 +237,7 @@ def sources() -> dict[str, DataSource]:
 def _source(origin: SourceFile) -> DataSource:
     """The format of a file, by content, then by name: so a damaged file is reported as the format it was meant to be."""
     known = sources()
-    # Text is read as CSV where nothing else fits, so CSV is asked last.
+    # CSV accepts any text, so it is asked last.
     order = sorted(known.values(), key=lambda source: source.name == "csv")
     for source in order:
         if source.recognises(origin):
@@ -269,7 +269,8 @@ def _origin(path: str | Path, settings: DataSettings) -> tuple[SourceFile, objec
 
 
 def _look_at(file: Path, given: str, name: str) -> None:
-    """Raise DataError for a path that is no file, before it is opened: opening a named pipe waits until somebody writes into it."""
+    """Raise DataError for a path that is not a regular file, before opening it: to open a named pipe would block until somebody writes
+    to it."""
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
@@ -306,7 +307,7 @@ def _halved(value: Any) -> bool:
 
 
 def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:
-    """Standard input onto disk, since finding encoding and columns needs more than one look."""
+    """Copy standard input to disk, because finding encoding and columns needs several passes."""
     left = most
     while chunk := source.read(min(1 << 20, left + 1)):
         left -= len(chunk)
@@ -330,8 +331,8 @@ def _no_label(origin: SourceFile, content: SourceContent) -> DataError:
 
 
 def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], what: str) -> None:
-    """Raise DataError where `out` is one of the `originals`, or its name is that of another format than the table's. `what` names the copy
-    in the message: "cleaned file"."""
+    """Raise DataError if `out` is one of the `originals`, or its name belongs to another format than the table's. `what` names the copy in
+    the message: "cleaned file"."""
     if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
         raise DataError(f"the {what} would replace the original", value=str(out), todo="Name another file.", file=table.name)
     owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)

@@ -1,4 +1,4 @@
-"""XLSX workbooks: the first worksheet that is not empty, or the one named."""
+"""XLSX workbooks: the first worksheet that is not empty, or the named one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _CHUNK = 1 << 20
 _CELL = 32_767
-"""Most characters that Excel keeps in one cell."""
+"""Most characters that Excel stores in one cell."""
 _ROWS = 1_048_575
 _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
-"""What the name of a worksheet may not hold; other programs write it all the same."""
+"""Characters that Excel forbids in a worksheet's name; other programs write them all the same."""
 
 
 class XlsxSource:
-    """Excel workbooks. A worksheet is held in memory as a table of texts; Excel itself ends at 1,048,576 rows."""
+    """A source for Excel workbooks. Holds a worksheet in memory as a table of texts; Excel itself ends at 1,048,576 rows."""
 
     name = "xlsx"
     suffixes = (".xlsx", ".xlsm")
 
     def recognises(self, origin: SourceFile) -> bool:
-        """Whether it is a zip archive that holds a workbook."""
+        """Whether the file is a zip archive that holds a workbook."""
         if not origin.head.startswith(b"PK\x03\x04"):
             return False
         try:
@@ -40,7 +40,7 @@ class XlsxSource:
             return origin.suffix in self.suffixes
 
     def open(self, origin: SourceFile) -> SourceContent:
-        """Bound what it unpacks to, choose the worksheet and read it, in a process of its own."""
+        """Bound the size after unpacking, choose the worksheet and read it, in a separate process."""
         _bound(origin)
         sheet, frame = reader_process.workbook(origin)
         columns = header(frame.row(0), origin.name)
@@ -95,7 +95,7 @@ class XlsxSource:
 
 
 def _bound(origin: SourceFile) -> None:
-    """Unpack every member once, counting: the sizes that a zip archive states may lie. Raises DataError past the bound."""
+    """Unpack every member once, counting: a zip archive may state false sizes. Raises DataError past the bound."""
     total = 0
     try:
         with zipfile.ZipFile(origin.path) as archive:

@@ -1,1 +1,1 @@
-"""Groups of findings. Each file has a `part`: a function from a survey to its findings."""
+"""Groups of findings. The `part` of each file is a function from a survey to its findings."""

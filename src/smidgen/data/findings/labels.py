@@ -1,4 +1,4 @@
-"""Findings about labels: rows of each, names that look like the same thing, and names that programs write where a value is missing."""
+"""Findings about labels: their number of rows, names that look alike, and names that stand for a missing value."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 FEW = 8
-"""Under this many rows a label can hardly be learnt, and not be measured."""
+"""Labels with fewer rows than this can hardly be learnt and not be measured."""
 UNEVEN = 20.0
-"""How many times the rows of the median label the largest one has, from which it is reported."""
+"""Ratio of the largest label's rows to the median label's from which it is reported."""
 CLOSE = 0.9
 """Cosine of two names' vectors from which they are reported."""
 _MOST = 1_000
-"""Labels that are compared by meaning."""
+"""Most labels that are compared by meaning."""
 _LEAST = 5
-"""Letters under which one letter makes another word."""
+"""Least letters of names that are compared by single letters: in shorter ones, one letter makes another word."""
 _SEPARATORS = re.compile(r"[\W_]+")
 _MISSING = frozenset(
     {"nan", "-nan", "1.#ind", "1.#qnan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "none", "null", "nil", "nat"}
     | {"missing", "undefined", "(blank)", "(empty)", "-", "--", "?", "."}
 )
-"""Names that spreadsheets and programs write where there is no value, in lower case."""
+"""Names that spreadsheets and programs write for a missing value, in lower case."""
 
 
 def look(survey: Survey) -> Iterator[DataFinding]:
-    """Rows of each label, spellings that --fix merges, and names that a person should look at."""
+    """Rows of each label, spellings that --fix merges, and names that a person should check."""
     yield from _counts(survey)
     variants = spelling_variants(survey.counts)
     if variants:
@@ -64,7 +64,7 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
         todo = "Add rows of another label, or name another column with --label."
         yield DataFinding("counts.one", "error", 1, f"there is one label only: {next(iter(counts), '')!r}", todo)
         return
-    again = respelt(counts)  # a build takes these under their common spelling
+    again = respelt(counts)  # a build reads these under their common spelling
     once = [label for label, count in counts.items() if count == 1 and label not in again]
     if once:
         yield DataFinding(
@@ -90,7 +90,7 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
 
 
 def _missing(survey: Survey) -> Iterator[DataFinding]:
-    """Labels that read as a missing value. They may be meant (NA is Namibia), so --fix leaves them."""
+    """Labels that read as a missing value. Some are real (NA is Namibia), so --fix leaves them."""
     names = [name for name in survey.counts if name.strip().casefold() in _MISSING]
     if names:
         rows = _rows_of(survey, names)
@@ -116,7 +116,7 @@ def _listed(labels: list[str], most: int = 5) -> str:
 
 
 def spelling_variants(counts: Mapping[str, int]) -> list[list[str]]:
-    """Groups of labels that differ in case, spacing, punctuation and Unicode form only, the commonest spelling first."""
+    """Groups of labels that differ only in case, spacing, punctuation and Unicode form, the commonest spelling first."""
     same: dict[str, list[str]] = defaultdict(list)
     for name in counts:
         same[_plain(name)].append(name)
@@ -125,18 +125,18 @@ def spelling_variants(counts: Mapping[str, int]) -> list[list[str]]:
 
 
 def respelt(counts: Mapping[str, int]) -> dict[str, str]:
-    """The labels that are seen once and are another spelling of one that is seen more often, each with that one."""
+    """Map each label seen once to a spelling of it that is seen more often, if there is one."""
     return {name: names[0] for names in spelling_variants(counts) for name in names[1:] if counts[name] == 1}
 
 
 def _form(names: Sequence[str]) -> str:
-    """A note where names differ in their Unicode form alone, which nobody can see."""
+    """A note for names that differ only in their invisible Unicode form."""
     plain = {unicodedata.normalize("NFC", name) for name in names}
     return " (the same letters in two Unicode forms, NFC and NFD)" if len(plain) < len(names) else ""
 
 
 def _alike(survey: Survey) -> list[tuple[str, str, str]]:
-    """(name, name, why) of labels that may be the same."""
+    """Pairs of labels that may be the same, each with the reason."""
     found: dict[frozenset[str], tuple[str, str, str]] = {}
     for one, other, why in (*_plurals(survey), *_one_letter(survey), *_meanings(survey)):
         found.setdefault(frozenset((one, other)), (one, other, why))
@@ -152,7 +152,8 @@ def _plurals(survey: Survey) -> Iterator[tuple[str, str, str]]:
 
 
 def _one_letter(survey: Survey) -> Iterator[tuple[str, str, str]]:
-    """Names one insertion, deletion or replacement apart, by the neighbourhood of deletions (as in SymSpell): linear in their length."""
+    """Pairs of names one insertion, deletion or replacement apart, by the neighbourhood of deletions (as in SymSpell): linear in their
+    length."""
     cut: dict[str, list[str]] = defaultdict(list)
     for name in sorted(survey.counts):
         plain = _plain(name)

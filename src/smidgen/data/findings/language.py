@@ -1,4 +1,4 @@
-"""Which languages and scripts the texts are in."""
+"""Findings about the languages and scripts of the texts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SHARE = 0.005
 
 
 def look(survey: Survey) -> list[DataFinding]:
-    """The language of each sampled text that is long enough to tell, where the identifier is more sure than not.
+    """Report the languages of a sample of the texts. Short texts, and those where the identifier is unsure, are left out.
 
-    Raises MissingExtra where the identifier is not installed.
+    Raises MissingExtra if the identifier is not installed.
     """
     if not survey.rows:
         return []

@@ -1,4 +1,4 @@
-"""Rows whose label is likely wrong, with the label that fits better."""
+"""Findings about likely wrong labels, with the label that fits better."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smidgen.data.label_errors import CLEAR, LEAST_AGREEMENT, LEAST_ROWS, MOST_C
 
 
 def look(survey: Survey) -> list[DataFinding]:
-    """The proposals of `label_errors`, or why there are none."""
+    """The proposals of `label_errors`, or the reason why there are none."""
     if survey.labels is None or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
     if not survey.single:
@@ -69,7 +69,7 @@ def look(survey: Survey) -> list[DataFinding]:
 
 
 def propose_labels(survey: Survey) -> list[SuspectLabel]:
-    """Every row that is likely mislabelled, the surest first. Worked out once for a survey."""
+    """Every row that is likely mislabelled, the surest first. Computed once for a survey."""
     if not survey.single or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
     if survey.proposals is None:

@@ -20,7 +20,7 @@ def look(survey: Survey) -> Iterator[DataFinding]:
 
 
 def conflicting(survey: Survey) -> list[list[int]]:
-    """Places of rows that share a text (case, punctuation and spacing aside) but not their labels, grouped by text."""
+    """Rows that share a text (case, punctuation and spacing aside) but not their labels, grouped by text, as places in the survey."""
     if survey.labels is None:
         return []
     same: dict[str, list[int]] = defaultdict(list)
@@ -31,7 +31,7 @@ def conflicting(survey: Survey) -> list[list[int]]:
 
 
 def exact(survey: Survey) -> dict[int, int]:
-    """Place of each row that repeats an earlier one (text, trimmed, and output), and the place of that one."""
+    """Map each row that repeats an earlier one (trimmed text and output) to the earlier one, both by place."""
     first: dict[tuple[str, str], int] = {}
     repeats = {}
     for place, row in enumerate(survey.rows):
@@ -42,7 +42,7 @@ def exact(survey: Survey) -> dict[int, int]:
 
 
 def leaking(survey: Survey) -> dict[int, int]:
-    """Place of each training row whose text (case, punctuation and spacing aside) is in the test file, and the test row's number."""
+    """Map each training row whose text (case, punctuation and spacing aside) is in the test file, by place, to the test row's number."""
     tests = {near_duplicates.fold_text(joined(row.input)): row.number for row in reversed(survey.test)}
     return {place: tests[text] for place, text in enumerate(survey.folded) if text in tests}
 
@@ -67,7 +67,7 @@ def _conflicts(survey: Survey) -> Iterator[DataFinding]:
 
 
 def _duplicates(survey: Survey) -> Iterator[DataFinding]:
-    """Exact duplicates (text and output the same) and near ones (similar text under the same output)."""
+    """Exact duplicates (equal text and output) and near ones (similar text, equal output)."""
     rows = survey.rows
     repeats = exact(survey)
     if repeats:
@@ -80,7 +80,7 @@ def _duplicates(survey: Survey) -> Iterator[DataFinding]:
             tuple(rows[place].number for place in list(repeats)[:EXAMPLES]),
             {"pairs": [[rows[first].number, rows[place].number] for place, first in list(repeats.items())[:EXAMPLES]]},
         )
-    # `é` as one character, and as a letter with an accent behind it, are two texts.
+    # `é` as one character, and as a letter followed by an accent, are two texts.
     other = [place for place, text in enumerate(survey.texts) if not unicodedata.is_normalized("NFC", text)]
     composed = sum(not text.isascii() for text in survey.texts) - len(other)
     if other and composed:
@@ -111,7 +111,7 @@ def _duplicates(survey: Survey) -> Iterator[DataFinding]:
 
 
 def _near_repeats(survey: Survey, repeats: dict[int, int]) -> list[tuple[int, int, float]]:
-    """One entry per row that nearly repeats another: (that one, the row, similarity)."""
+    """Near-duplicates: (the earlier row, the row that nearly repeats it, similarity), one entry for each repeating row."""
     same: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place in range(len(survey.rows)):
         if place not in repeats:
@@ -125,7 +125,7 @@ def _near_repeats(survey: Survey, repeats: dict[int, int]) -> list[tuple[int, in
 
 
 def _leakage(survey: Survey) -> Iterator[DataFinding]:
-    """Test texts that are in the training rows, exactly or nearly: the model would be measured on what it was trained on."""
+    """Test texts that also occur among the training rows, exactly or nearly: the model would be measured on its training data."""
     same = leaking(survey)
     if same:
         tests = len(set(same.values()))

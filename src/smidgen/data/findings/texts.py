@@ -1,4 +1,4 @@
-"""Findings about single rows: those that cannot be used, texts too long or too short, and personal data."""
+"""Findings about single rows: unusable rows, texts too long or too short, and personal data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted, verb
 from smidgen.privacy.identifiers import identifier_spans
 
 LONG = 1_200
-"""Characters: about 256 tokens of English, which is what the starter encoder reads."""
+"""Characters: about 256 tokens of English, the reading limit of the starter encoder."""
 SHORT = 3
 _CHARACTERS = 20_000
-"""Characters of one text in which personal data is looked for."""
+"""Most characters of one text that are searched for personal data."""
 
 
 def look(survey: Survey) -> Iterator[DataFinding]:
-    """Unusable rows (an error where no other row is left), lengths, personal data."""
+    """Unusable rows (an error if no other row is left), lengths, personal data."""
     if survey.unusable:
         reasons = Counter(error.fault for error in survey.unusable)
         why = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(4))
@@ -58,11 +58,11 @@ def _lengths(survey: Survey) -> Iterator[DataFinding]:
 
 
 def _personal(survey: Survey) -> Iterator[DataFinding]:
-    """How much personal data there is of each kind, and in which rows; never the data itself."""
+    """The amount of personal data of each kind, and the rows that hold it; never the data itself."""
     kinds: Counter[str] = Counter()
     rows = []
     for row, text in zip(survey.rows, survey.texts, strict=True):
-        # A cheap look first: every kind has an @, a colon or a digit.
+        # A cheap test first: every kind has an @, a colon or a digit.
         if "@" not in text and ":" not in text and not any(character in text for character in "0123456789"):
             continue
         found = Counter(kind for kind, _, _ in identifier_spans(text[:_CHARACTERS]))

@@ -1,1 +1,1 @@
-"""A larger model as a teacher: its questions, their cost, its answers, and which of them are believed."""
+"""A larger model as a teacher: its questions, their cost, its answers, and the filters on these."""

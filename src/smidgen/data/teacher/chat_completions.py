@@ -1,4 +1,4 @@
-"""Chat completions over HTTP: the settings that a server takes, reasoning before an answer, and each kind of failure."""
+"""Chat completions over HTTP: the settings that a server accepts, reasoning before an answer, and each kind of failure."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _NAMED = re.compile(rf"\b(?:{'|'.join(sorted(_CHANGEABLE))})\b")
 
 @dataclass(frozen=True, slots=True)
 class ServerParameters:
-    """The settings that a server takes in a request.
+    """The settings that a server accepts in a request.
 
-    Newer models know `max_tokens` by another name, and those that reason take no temperature. A server that refuses a setting says
-    which, and is then asked without it.
+    Newer models know `max_tokens` by another name, and reasoning models accept no temperature. A server that refuses a setting names it,
+    and is then asked without it.
 
     Attributes:
-        refused: settings that it does not take. The bound on its tokens is always sent, under its newer name if need be.
+        refused: settings that it does not accept. The token limit is always sent, under its newer name if need be.
     """
 
     refused: frozenset[str] = frozenset()
 
     @property
     def heated(self) -> bool:
-        """Whether it takes a temperature; a server that takes none samples as it always does."""
+        """Whether it accepts a temperature; a server that does not uses its own."""
         return _TEMPERATURE not in self.refused
 
     def without(self, names: frozenset[str]) -> ServerParameters:
@@ -52,7 +52,7 @@ class ServerParameters:
 
 
 def refused(body: bytes) -> frozenset[str]:
-    """The settings that the body of a refusal names, in its `param` or its message, and that a request can do without."""
+    """The optional settings that the body of a refusal names, in its `param` or its message."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -84,8 +84,8 @@ def shows_reasoning(message: dict[str, Any], usage: Any) -> bool:
 def without_reasoning(answer: TeacherAnswer) -> TeacherAnswer:
     """The answer without the reasoning before it, which may stand between `<think>` and `</think>`.
 
-    Some servers put the first mark into the prompt, so that the second stands alone. Where the reasoning does not end, the answer was
-    cut off, and there is none.
+    Some servers put the first mark into the prompt, so that only the second one appears. If the reasoning does not end, the answer was cut
+    off, and its text becomes empty.
     """
     text = answer.text.lstrip()
     opened = text.startswith(_OPEN)
@@ -106,12 +106,12 @@ _OF_THIS_QUESTION = {400, 413, 422}
 
 @dataclass(frozen=True, slots=True)
 class ServerBusy:
-    """A request that failed for a reason that may pass.
+    """A request that failed for a temporary reason.
 
     Attributes:
         why: in a few words.
-        after: seconds to wait, where the server said so.
-        paid: whether it may have been paid for: it was sent, and what became of it is not known.
+        after: seconds to wait, if the server said so.
+        paid: whether it may have been billed: it was sent, and its result is unknown.
     """
 
     why: str
@@ -121,11 +121,11 @@ class ServerBusy:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRefused:
-    """A question that the server does not take; another one it may.
+    """A question that the server refuses; it may accept another one.
 
     Attributes:
         why: in a few words.
-        of: settings of the request that it names, and that a request can do without.
+        of: optional settings of the request that the refusal names.
     """
 
     why: str
@@ -133,7 +133,7 @@ class QuestionRefused:
 
 
 class ChatCompletions:
-    """A connection to an OpenAI-compatible server. Safe to use from several threads.
+    """A connection to an OpenAI-compatible server. Thread-safe.
 
     Each request has a deadline and a bound on its answer. Certificates are verified, redirects are not followed, and no error repeats
     the key.
@@ -143,9 +143,9 @@ class ChatCompletions:
         model: the model's name.
         key: sent as a bearer token; None for none.
         local: on this machine, so that no proxy is used.
-        timeout: seconds until a request is given up, answer and all.
-        concurrency: connections kept.
-        again: waits until one more request may be sent; False where none may.
+        timeout: seconds until a request is given up, including its answer.
+        concurrency: most connections kept.
+        again: waits until one more request may be sent; False if none may.
     """
 
     def __init__(
@@ -162,23 +162,23 @@ class ChatCompletions:
         self._again = again
         self._url = f"{url}/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
-        self.dialect = ServerParameters()  # as far as it has shown
+        self.dialect = ServerParameters()  # as far as the server has shown it
         self._lock = threading.Lock()
-        self.holds = True  # to a schema, until it shows that it does not
-        self._held = False  # it took one
+        self.holds = True  # whether it accepts a schema, as far as it has shown
+        self._held = False  # whether it has answered with a schema before
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False, trust_env=not local)
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._client.close()
 
     def send(self, question: TeacherQuestion) -> TeacherAnswer | ServerBusy | QuestionRefused:
-        """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours.
+        """The teacher's answer, or why there is none. Raises TeacherError if the server accepts no question of ours.
 
-        A question with a schema that is refused is sent once more without it: the server may not hold answers to schemas, or not to this
-        one. Where it takes it then, and never took one with a schema, no other is sent with one.
+        A question with a schema that is refused is sent once more without it: the server may support no schemas, or not this one. If it
+        accepts the question then, and never accepted one with a schema, no other is sent with one.
         """
         if not (question.schema and self.holds):
             return self._sent(question, "")
@@ -192,7 +192,8 @@ class ChatCompletions:
         return plain
 
     def _sent(self, question: TeacherQuestion, schema: str) -> TeacherAnswer | ServerBusy | QuestionRefused:
-        """Send a question with the settings that the server takes; where it refuses one by name, ask again without it and remember that."""
+        """Send a question with the settings that the server accepts. If it refuses a setting by name, ask again without it and remember
+        that."""
         dialect = self.dialect
         found = self._posted(question, schema, dialect)
         while isinstance(found, QuestionRefused) and found.of - dialect.refused and self._again():
@@ -227,7 +228,7 @@ class ChatCompletions:
         return _answer(read) if status == 200 else self._failure(status, headers, read)
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes | ServerBusy:
-        """The body, as far as its bounds of size and time allow."""
+        """The body, within its bounds of size and time."""
         pieces, size = [], 0
         for piece in response.iter_bytes():
             size += len(piece)
@@ -262,12 +263,12 @@ def _strict(schema: Any) -> bool:
 
 
 def _answer(read: bytes) -> TeacherAnswer | ServerBusy:
-    """The first choice of a completion. An answer that is none was paid for, and another try may do better."""
+    """The first choice of a completion. A malformed answer was paid for, and another try may do better."""
     try:
         found: Any = json.loads(read)
         choice = found["choices"][0]
         message, cut = choice["message"], choice.get("finish_reason") == "length"
-        # One that was cut while it reasoned may have no content at all.
+        # An answer that was cut during the reasoning may have no content at all.
         content = message.get("content") if cut else message["content"]
         usage = found.get("usage")
         thought = shows_reasoning(message, usage)
@@ -280,11 +281,11 @@ def _answer(read: bytes) -> TeacherAnswer | ServerBusy:
 
 
 def _usage_tokens(usage: Any) -> tuple[int, int]:
-    """Tokens in and out; -1 where the server does not say: then all that was set aside counts as spent."""
+    """Tokens in and out; -1 if the server does not say: then the whole reserved amount counts as spent."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     numbers = [usage.get(name) if isinstance(usage, dict) else None for name in names]
     given, got, total = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in numbers)
-    # Some count reasoning in the total alone.
+    # Some servers count reasoning in the total alone.
     return given, max(got, total - given) if given >= 0 and got >= 0 else got
 
 

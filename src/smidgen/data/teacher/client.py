@@ -20,7 +20,7 @@ from smidgen.usage.budgets import RunBudget, TokenCount
 
 
 class RateLimiter:
-    """Space requests evenly, and send none while the server asks for a pause. Safe to use from several threads.
+    """Space requests evenly, and send none while the server asks for a pause. Thread-safe.
 
     Args:
         per_minute: the most requests in a minute; None for any number.
@@ -34,7 +34,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def wait(self) -> bool:
-        """Wait for a turn. False where the work was stopped meanwhile."""
+        """Wait for a turn. False if the work was stopped meanwhile."""
         with self._lock:
             turn = max(self._next, time.monotonic())
             self._next = turn + self._gap
@@ -42,12 +42,12 @@ class RateLimiter:
             if self._stop.wait(min(left, 1.0)):
                 return False
             with self._lock:
-                # A server that said "not before then" to one request says it to all.
+                # A pause that the server asks of one request applies to all.
                 turn = max(turn, self._held)
         return not self._stop.is_set()
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for so long."""
+        """Send nothing for this many seconds."""
         with self._lock:
             self._held = max(self._held, time.monotonic() + seconds)
             self._next = max(self._next, self._held)
@@ -62,14 +62,14 @@ _REFUSALS = 8
 
 
 class TeacherClient:
-    """Ask a teacher over HTTP: each question once, from the store where it was answered before, within the budget and the rate limit.
+    """Ask a teacher over HTTP: each question once, from the store if it was answered before, within the budget and the rate limit.
 
     Args:
         settings: of the teacher; `source` is a URL.
         key: the secret; None for none.
-        folder: where answers are kept.
-        budget: what may be spent.
-        fresh: do not take answers of earlier runs.
+        folder: the folder of stored answers.
+        budget: the budget of the run.
+        fresh: whether to ignore answers of earlier runs.
     """
 
     def __init__(self, settings: TeacherSettings, key: str | None, folder: Path, budget: RunBudget, fresh: bool = False) -> None:
@@ -96,14 +96,14 @@ class TeacherClient:
         self._told: set[str] = set()
 
     def close(self) -> None:
-        """Let the connections go, and the oldest answers where there are too many."""
+        """Close the connections, and remove the oldest answers if there are too many."""
         self._wire.close()
         self._cache.prune()
 
     def ask(self, questions: Sequence[TeacherQuestion], title: str, progress: Progress) -> list[TeacherAnswer]:
-        """One answer a question, in order. Equal questions are asked once.
+        """One answer for each question, in order. Equal questions are asked once.
 
-        Raises TeacherError where the server cannot be asked; what was answered until then is kept.
+        Raises TeacherError if the server cannot be asked; earlier answers stay stored.
         """
         keys = [self._key(question) for question in questions]
         distinct = dict(zip(keys, questions, strict=True))
@@ -117,7 +117,7 @@ class TeacherClient:
                     found[running[done]] = done.result()
                     progress.advance(1, dollars=round(self.budget.spent_usd, 4))
             finally:
-                if len(found) < len(distinct):  # one failed, or the user stopped it: no other is begun
+                if len(found) < len(distinct):  # one failed, or the user stopped it: start no other
                     self._stop.set()
                     pool.shutdown(wait=True, cancel_futures=True)
         self._say_limits(progress)
@@ -125,7 +125,7 @@ class TeacherClient:
         return [found[key] for key in keys]
 
     def _say_limits(self, progress: Progress) -> None:
-        """Say once what the server does not take of what it is asked."""
+        """Report once each setting that the server does not accept."""
         lines = {
             "the teacher's server takes no schema: its answers are held to it by words alone": not self._wire.holds,
             "the teacher's server takes no temperature: it samples as it always does": not self._wire.dialect.heated,
@@ -146,8 +146,8 @@ class TeacherClient:
         return content_hash({"url": self._settings.source, "model": self._settings.model, "asked": asked})
 
     def _stored_answers(self, keys: Iterable[str]) -> dict[str, TeacherAnswer | None]:
-        """The stored answer to each question, or None. Charge what earlier runs paid for any of them before the first new one is sent, so
-        that all runs together stay within the budget."""
+        """The stored answer to each question, or None. Charges the cost of earlier runs for all of them before the first new one is sent,
+        so that all runs together stay within the budget."""
         known: dict[str, TeacherAnswer | None] = {}
         for key in keys:
             again = key in self._asked
@@ -159,7 +159,7 @@ class TeacherClient:
         return known
 
     def _answer_or_stop(self, key: str, question: TeacherQuestion, known: TeacherAnswer | None) -> TeacherAnswer:
-        """Answer one question; where the server cannot be asked, begin no other."""
+        """Answer one question; if the server cannot be asked, start no other."""
         try:
             return self._one(key, question, known)
         except TeacherError:
@@ -170,7 +170,7 @@ class TeacherClient:
         if known is not None:
             with self._lock:
                 self.stored += 1
-            return without_reasoning(known)  # older ones were kept with their reasoning
+            return without_reasoning(known)  # an older smidgen stored answers with their reasoning
         most = TokenCount(question.most_tokens_in, question.max_tokens)
         lost = self._cache.marked(key)
         why = ""
@@ -181,7 +181,7 @@ class TeacherClient:
                 return TeacherAnswer("", why_not=NoAnswerReason.BUDGET)
             try:
                 self._cache.mark(key, lost + most)
-            except OSError as error:  # nothing was sent: what was set aside is for others, who may be waiting for it
+            except OSError as error:  # nothing was sent: release the reserved amount for other requests
                 self.budget.settle(most, TokenCount())
                 raise _store_error(error) from error
             try:
@@ -223,12 +223,12 @@ class TeacherClient:
         return replace(answer, tokens_in=given, tokens_out=got)
 
     def _fail(self, key: str, most: TokenCount, took: TokenCount, lost: TokenCount) -> None:
-        """End a try without an answer: charge what it may have cost, and keep that marked."""
+        """End a try without an answer: charge its possible cost, and keep that marked."""
         self.budget.settle(most, took)
         self._cache.mark(key, lost)
 
     def _back_off(self, busy: ServerBusy, attempt: int) -> None:
-        """Wait as long as the server asks, or twice as long at every try, with jitter so that not all come back at once."""
+        """Wait as long as the server asks, or twice as long at every try, with jitter so that not all requests come back at once."""
         if busy.after is not None and busy.after > LONGEST_AFTER:
             raise TeacherError(
                 f"the teacher's server asks for a wait of {busy.after / 60:.0f} minutes ({busy.why})",

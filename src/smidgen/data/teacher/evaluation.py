@@ -1,4 +1,4 @@
-"""Judge a teacher: a trial on rows with known answers before anything is bought, the cost of its questions, its votes, and its marks."""
+"""Evaluate a teacher: a trial on rows with known answers before anything is bought, the cost of questions, votes, and marks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from smidgen.usage.budgets import TokenCount, TokenPrice
 
 @dataclass(frozen=True)
 class TeacherEvaluation:
-    """How the teacher did.
+    """The result of a teacher's trial.
 
     Attributes:
         quality: share of the user's own rows that it answers as the user did, or its mean grade, with a 95 % interval.
-        unheard: how many of its answers could not be used; they count as wrong.
-        needed: what it must be able to reach.
-        reason: where that comes from, in words.
-        alone: what the user's rows teach without it; None where that was not found out.
-        cut: how many of its answers were cut off; they are among the unheard.
-        most: tokens at which an answer of it is cut off; None where that is not ours to say.
-        thinks: whether it shows that it thinks before it answers.
+        unheard: the number of its unusable answers; they count as wrong.
+        needed: the quality that it must be able to reach.
+        reason: the source of `needed`, in words.
+        alone: the quality that the user's rows give without it; None if that was not measured.
+        cut: the number of answers that were cut off; `unheard` includes them.
+        most: tokens at which its answers are cut off; None if this process does not set that.
+        thinks: whether it shows that it reasons before it answers.
     """
 
     quality: Metric
@@ -46,12 +46,12 @@ class TeacherEvaluation:
 
     @property
     def cut_short(self) -> bool:
-        """Whether most of its answers were cut off, so that what it can do was not seen."""
+        """Whether most of its answers were cut off, so that its ability was not seen."""
         return 2 * self.cut > self.quality.n
 
     @property
     def feasible(self) -> bool:
-        """Whether it may reach what is needed: only a teacher that is surely too weak is refused."""
+        """Whether it may reach the needed quality: only a teacher that is surely too weak is refused."""
         return self.quality.high >= self.needed
 
 
@@ -79,8 +79,8 @@ def quality(values: Sequence[float], graded: bool) -> Metric:
 
 
 def alone(vectors: NDArray[np.float32], labels: Sequence[str]) -> float:
-    """The accuracy that the user's rows reach without a teacher: a kernel head's on rows that it has not seen. A fine-tuned student does a
-    little better, so this is a low bar. `vectors` are (n, width) of length one."""
+    """The accuracy that the user's rows reach without a teacher: that of a kernel head on rows left out. A fine-tuned student does a little
+    better, so this is a low bar. `vectors` are (n, width) of length one."""
     names = sorted(set(labels))
     targets = np.array([names.index(label) for label in labels], dtype=np.int64)
     return float((fit_classifier(vectors, targets, len(names)).left_out.argmax(axis=1) == targets).mean())
@@ -88,7 +88,7 @@ def alone(vectors: NDArray[np.float32], labels: Sequence[str]) -> float:
 
 def accuracy_with_more_rows(vectors: NDArray[np.float32], labels: Sequence[str], more: int, seed: int) -> float:
     """The accuracy that this head would reach with `more` rows, all labelled right: its errors on half and on all rows, extrapolated at
-    the rate at which they fall. A rough guess, and low: a fine-tuned student makes fewer."""
+    their rate of fall. A rough and low guess: a fine-tuned student makes fewer errors."""
     rng = np.random.default_rng([seed, 37])
     whole = 1 - alone(vectors, labels)
     halves = []
@@ -103,7 +103,7 @@ def accuracy_with_more_rows(vectors: NDArray[np.float32], labels: Sequence[str],
 
 
 def require_able(trial: TeacherEvaluation, name: str, unit: str) -> None:
-    """Raises TeacherError for a teacher that cannot do the job, and for one that finished none of its answers."""
+    """Raise TeacherError for a teacher that cannot do the job, or that finished none of its answers."""
     found = trial.quality
     if trial.feasible and (trial.cut < found.n or not trial.cut):
         return
@@ -122,7 +122,7 @@ def require_able(trial: TeacherEvaluation, name: str, unit: str) -> None:
 
 
 def cut_off_note(trial: TeacherEvaluation) -> str:
-    """How many of its answers were cut off, and at what, in words."""
+    """How many of its answers were cut off, and at which length, in words."""
     at = f" at {trial.most:,} tokens (data.teacher.max_tokens)" if trial.most is not None else ""
     thought = "; it thinks before it answers, and that counts" if trial.thinks else ""
     return f"{trial.cut} of {trial.quality.n} answers were cut off{at}{thought}"
@@ -130,7 +130,7 @@ def cut_off_note(trial: TeacherEvaluation) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestEstimate:
-    """The requests to a teacher that something will take, and their tokens."""
+    """The estimated requests to a teacher, and their tokens."""
 
     requests: int = 0
     tokens: TokenCount = field(default_factory=TokenCount)
@@ -139,14 +139,14 @@ class RequestEstimate:
         return RequestEstimate(self.requests + other.requests, self.tokens + other.tokens)
 
     def told(self, price: TokenPrice) -> str:
-        """In words, with its cost where tokens have a price."""
+        """The estimate in words, with its cost if tokens have a price."""
         cost = price.of(self.tokens.given, self.tokens.got)
         dollars = f", about {cost:.2f} dollars" if cost else ""
         return f"about {self.requests:,} requests and {self.tokens.total:,} tokens{dollars}"
 
 
 def estimate_tokens(trial: Sequence[TokenCount], questions: int) -> TokenCount:
-    """The tokens of so many more questions, by the mean of the trial's."""
+    """The tokens of `questions` more questions, by the mean of the trial's."""
     if not trial:
         return TokenCount()
     given, got = (sum(getattr(took, name) for took in trial) / len(trial) for name in ("given", "got"))
@@ -154,7 +154,7 @@ def estimate_tokens(trial: Sequence[TokenCount], questions: int) -> TokenCount:
 
 
 Agree = Callable[[Sequence[Any]], NDArray[np.float64]]
-"""How much each of k answers to one input agrees with each: (k, k) in 0..1."""
+"""Pairwise agreement of k answers to one input: (k, k) in 0..1."""
 
 CUT = "the answer was cut off"
 UNHEARD = "the answer could not be used"
@@ -163,13 +163,13 @@ SPLIT = "the votes do not agree"
 
 @dataclass(frozen=True, slots=True)
 class VoteResult:
-    """The answer that a teacher's votes on an input give, or why there is none.
+    """The answer on which a teacher's votes for one input agree, or why there is none.
 
     Attributes:
-        output: the answer; None where there is none.
-        shares: labels with their shares of the votes, the output's first; empty where all votes are one, or outputs are no labels.
+        output: the answer; None if there is none.
+        shares: labels with their shares of the votes, the output's first; empty if all votes agree, or outputs are not labels.
         agreement: 0..1, how much the votes agree with the output.
-        why_not: why there is none; empty where there is one.
+        why_not: why there is no answer; empty if there is one.
     """
 
     output: Any
@@ -181,16 +181,14 @@ class VoteResult:
 def count_votes(
     answers: Sequence[TeacherAnswer], hear: Callable[[str], Any], agree: Agree | None, least: float, reasons: bool = False
 ) -> VoteResult:
-    """The answer that the votes come to.
+    """Combine the votes on one input into one answer. Unusable votes count against agreement.
 
     Args:
         answers: the votes on one input.
-        hear: turns an answer into an output; raises ValueError for one that cannot be used.
-        agree: compares outputs that can be more or less alike; without it they are the same or not.
+        hear: turns an answer into an output; raises ValueError for an unusable one.
+        agree: compares outputs that can be partly alike; without it they are equal or not.
         least: agreement under which there is no answer.
-        reasons: whether what `hear` raises is to be told: its reasons are few.
-
-    Votes that could not be used count as votes for nothing.
+        reasons: whether to report the reasons that `hear` raises, if these are few.
     """
     given = [answer for answer in answers if answer.why_not is None]
     if not given:
@@ -238,7 +236,7 @@ MARK_TOKENS = 12
 
 
 def marking_instruction(description: str, lesson: str) -> str:
-    """The system message before a teacher marks answers."""
+    """The system message of a conversation in which a teacher marks answers."""
     job = f"The job: {description}\n\n" if description else ""
     return (
         f"You mark answers. {job}Whoever answered was told:\n{lesson}\n\n"
@@ -253,7 +251,7 @@ def marking_question(text: str, answer: str) -> str:
 
 
 def read_mark(answer: str) -> float:
-    """The mark of an answer as 0..1. Raises ValueError for an answer that is no number from 0 to 10."""
+    """The mark of an answer as 0..1. Raises ValueError for an answer that is not a number from 0 to 10."""
     found = _MARK.match(answer.strip())
     if not found or float(found[1]) > 10:
         raise ValueError(f"{answer[:40]!r} is no mark from 0 to 10")

@@ -1,8 +1,8 @@
-"""Generate examples with a teacher: plan what to ask for, read its answers, and filter them.
+"""Generate examples with a teacher: plan the requests, read its answers, and filter them.
 
-Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside the
-labels that it takes them for. Where outputs are no labels, more rows are asked for where the user's texts lie far apart. No generated
-row is believed for being fluent: see `ExampleFilter`.
+Requests go to labels with few rows and to labels where a stand-in for the student errs (a kernel head, on rows it has not seen), and name
+the labels that it confuses with them. If outputs are not labels, more rows are asked for where the user's texts lie far apart. Every
+generated row must pass `ExampleFilter`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from smidgen.usage.budgets import TokenCount
 def find_regions(
     vectors: NDArray[np.float32], count: int, rng: np.random.Generator
 ) -> tuple[list[int], NDArray[np.int64], NDArray[np.float64]]:
-    """Regions of the user's texts: a row at the centre of each; (n,) each row's region; how thin each region is (the less its rows are
-    like others, the thinner).
+    """Divide the user's texts into regions: returns the row at the centre of each; (n,) each row's region; and how sparse each region is.
 
     Args:
         vectors: (n, width) of length one.
@@ -39,13 +38,13 @@ def find_regions(
     """
     centres = sorted(select_covering(vectors, count, rng, covered=1.0))
     nearest = (vectors @ vectors[centres].T).argmax(axis=1).astype(np.int64)
-    nearest[centres] = np.arange(len(centres))  # of two that say the same, each stands for its own
+    nearest[centres] = np.arange(len(centres))  # of two equal texts, each is the centre of its own region
     crowd = np.exp(SHARPNESS * (np.minimum(vectors @ vectors.T, 1.0) - 1.0)).sum(axis=1, dtype=np.float64)
     return centres, nearest, np.sqrt(np.bincount(nearest) / np.bincount(nearest, weights=crowd))
 
 
 def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
-    """`total` in whole parts, proportional to `worth` as near as can be (the largest remainders method)."""
+    """Divide `total` into whole parts as proportional to `worth` as possible (the largest remainders method)."""
     exact = worth / worth.sum() * total
     whole = np.floor(exact).astype(int)
     for place in np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]:
@@ -54,22 +53,22 @@ def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
 
 
 PER_ANSWER = 8
-"""New rows asked for at once: more repeat one another."""
+"""New rows asked for at once: more would repeat one another."""
 SEEDS = 6
 _RIVALS = 3
 _MOST_REGIONS, _SEEN = 32, 4_000
-"""Most regions of the user's texts that requests are spread over, and rows that are looked at for them."""
+"""Most regions of the user's texts that requests are spread over, and most rows that are used to find them."""
 _LENGTHS = 3.0
 """How far outside of the user's own lengths a new text may be, as a factor."""
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)\n?```$", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\[[A-Z_]+_\d+\]")
 _ALIKE = 0.97
-"""Cosine from which two texts say the same thing; near-duplicates of MiniLM's lie over it."""
+"""Cosine from which two texts count as paraphrases; near-duplicates of MiniLM's lie over it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
-    """The content of one question: rows with this output (None: any), like these seeds, not to be mistaken for rivals."""
+    """The content of one question: rows with this output (None: any), like these seeds, and clearly different from the rivals."""
 
     label: str | None
     seeds: tuple[Row, ...]
@@ -82,7 +81,8 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
     Args:
         rows: the user's own rows.
         count: new rows wanted.
-        vectors: of the rows, (n, width); without them thin labels alone decide, and where there are none, the words of the texts.
+        vectors: of the rows, (n, width); without them only the number of rows of each label counts, or, without labels, the words of the
+            texts.
         labelled: whether outputs are labels.
     """
     rng = np.random.default_rng([seed, 47])
@@ -97,7 +97,7 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
         np.add.at(confused, (targets, fit_classifier(vectors, targets, len(names)).left_out.argmax(axis=1)), 1.0)
         np.fill_diagonal(confused, 0.0)
     errors = confused.sum(axis=1) / np.maximum(counts, 1)
-    # A label with no error and the usual number of rows still gets a tenth of the requests that a bad one gets.
+    # A label without errors and with the usual number of rows still gets a tenth of the requests of a bad one.
     worth = (0.1 + errors) * np.sqrt(np.median(counts) / np.maximum(counts, 1))
     whole = largest_remainders(worth, questions)
     found = []
@@ -111,14 +111,14 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
 
 
 def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | None, rng: np.random.Generator) -> list[ExampleRequest]:
-    """Requests all over the user's texts, more where these are thin: each shows rows of one region."""
+    """Requests all over the user's texts, more where these are sparse: each shows rows of one region."""
     places = np.sort(rng.permutation(len(rows))[:_SEEN])
     known = bag_of_words([joined(rows[place].input) for place in places]) if vectors is None else vectors[places]
     centres, lies_in, thin = find_regions(known, min(questions, _MOST_REGIONS, max(1, len(places) // (2 * SEEDS))), rng)
     found = []
     for number, (centre, more) in enumerate(zip(centres, largest_remainders(thin, questions - len(centres)), strict=True)):
         own = np.flatnonzero(lies_in == number)
-        if len(own) < SEEDS:  # and what is nearest to them
+        if len(own) < SEEDS:  # add the nearest rows of other regions
             own = np.argsort(-(known @ known[centre]), kind="stable")[:SEEDS]
         for _ in range(1 + more):
             found.append(ExampleRequest(None, tuple(rows[places[place]] for place in rng.permutation(own)[:SEEDS].tolist())))
@@ -129,10 +129,10 @@ def estimate_generation(questions: Sequence[TeacherQuestion], trial: Sequence[To
     """Estimate the requests and tokens of generation.
 
     Args:
-        questions: that ask for them.
-        trial: what the questions of the trial took.
+        questions: the questions that ask for rows.
+        trial: tokens that the questions of the trial took.
         rate: tokens for each byte of those.
-        thinks: whether the teacher reasons before it answers: then as much as in the trial is added.
+        thinks: whether the teacher reasons before it answers: then the trial's mean output is added for each question.
     """
     given = rate * sum(question.most_tokens_in for question in questions)
     # An answer has more rows than its question shows, of the same form.
@@ -144,7 +144,7 @@ def estimate_generation(questions: Sequence[TeacherQuestion], trial: Sequence[To
 
 
 def generation_instruction(description: str, lesson: str) -> str:
-    """The system message before a teacher makes examples."""
+    """The system message of a conversation in which a teacher makes examples."""
     job = f"The job that the examples are for: {description}\n\n" if description else ""
     return (
         f"You make training examples for a small language model. {job}The model will be told:\n{lesson}\n\n"
@@ -199,9 +199,10 @@ class ExampleFilter:
     """Filter generated rows, and count those dropped by reason.
 
     Attributes:
-        own: the user's rows to learn from. `apart` are rows that are only measured on.
-        embed: makes vectors of texts; without it, texts that say the same in other words pass.
-        labelled: whether outputs are labels: the user's own words, and not of the teacher's making.
+        own: the user's rows to learn from.
+        apart: the user's rows that are only measured on.
+        embed: makes vectors of texts; without it, paraphrases pass.
+        labelled: whether outputs are labels, which come from the user and not from the teacher.
     """
 
     own: Sequence[Row]
@@ -211,8 +212,8 @@ class ExampleFilter:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def passed(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that hold no placeholder, are about as long as the user's own, are near no row that is measured on, and say something
-        new."""
+        """The rows that hold no placeholder, are about as long as the user's own, are near no row that is measured on, and are not repeats
+        or paraphrases."""
         plain = [row for row in rows if not self._drop(bool(_PLACEHOLDER.search(joined(row.input))), "it holds a stand-in")]
         kept = self._sized([row for row in plain if not self.masked(row.output)])
         texts = [joined(row.input) for row in kept]
@@ -226,8 +227,9 @@ class ExampleFilter:
         return self._distinct(fresh)
 
     def masked(self, output: Any) -> bool:
-        """Whether an output that the teacher made holds a placeholder, and is dropped for that. The placeholder stands for a value of a
-        row that the teacher was shown: restored, the value would be put into another text."""
+        """Whether an output that the teacher made holds a placeholder, and is dropped for that. The placeholder stands for a value of a row
+        that
+        the teacher was shown: restored, the value would appear in another text."""
         held = not self.labelled and any(_PLACEHOLDER.search(text) for text in leaves(output))
         return self._drop(held, "its output holds a stand-in")
 

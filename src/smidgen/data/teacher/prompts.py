@@ -1,7 +1,8 @@
-"""Prompts for a teacher: the job and the names of the answers first, the user's own rows as an earlier conversation, the text last.
+"""Prompts for a teacher: first the job and the names of the answers, then the user's own rows as an earlier conversation, last the text.
 
-The job stands in the system message, and the text alone in the last one: so a server with a fine-tuned model can answer, too. Texts in
-JSON values are redacted one by one, never in the JSON itself, where a line break is a backslash and a letter that sticks to the next word.
+The job is the system message, and the last message is the text alone, so that a server with a fine-tuned model can answer, too. Texts in
+JSON values are redacted one by one, never in the JSON itself, where a line break is a backslash and a letter that sticks to the next
+word.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from smidgen.text import near_duplicates, words
 
 @dataclass(frozen=True)
 class JobDescription:
-    """The beginning of every conversation with a teacher: the job in the user's words, and the names that answers are held to.
+    """The beginning of every conversation with a teacher: the job in the user's words, and the names that answers must use.
 
     Labels, kinds, fields and their choices are names, not running text: each is sent whole or replaced whole by one placeholder, which
     is restored in the answer.
@@ -37,7 +38,7 @@ class JobDescription:
     Attributes:
         description: the job.
         form: the task's form, redacted.
-        redactor: the redactor of both, which all conversations go on from; None where nothing leaves this machine.
+        redactor: the redactor of both, from which each conversation's redactor starts; None if nothing leaves this machine.
     """
 
     description: str
@@ -49,14 +50,14 @@ class JobDescription:
         return Redactor() if self.redactor is None else self.redactor.begun()
 
     def safe(self, redactor: Redactor) -> Callable[[Any], Any]:
-        """A function that redacts a text, or the texts in a JSON value, for that conversation. It raises RedactionError."""
+        """A function that redacts a text, or the texts in a JSON value, for one conversation. It raises RedactionError."""
         return _unchanged if self.redactor is None else functools.partial(masked, redactor=redactor)
 
 
 def describe_job(description: str, form: Form, find: Find | None) -> JobDescription:
     """Redact the job and its form; without `find` nothing leaves this machine, and nothing is changed.
 
-    Raises RedactionError where the description or a name cannot be made safe to send.
+    Raises RedactionError if the description or a name cannot be made safe to send.
     """
     if find is None:
         return JobDescription(description, form)
@@ -80,18 +81,18 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class TeacherPrompts:
-    """Make the questions to a teacher.
+    """Makes the questions to a teacher.
 
     Attributes:
         system: the system message, redacted.
         rows: the user's own rows that may be shown with a question.
         answers: the answer to each, a text or a JSON value.
-        shown: how many are shown.
+        shown: the number of rows shown.
         max_tokens: of an answer.
         temperature: of sampling.
-        opening: the job, which also says whether personal data is redacted.
-        embed: makes vectors of texts; without it, rows are near where their words are.
-        schema: JSON of the schema that answers are to fit; empty for none.
+        opening: the job, and whether personal data is redacted.
+        embed: makes vectors of texts; without it, shared words make rows near.
+        schema: JSON of the schema for answers; empty for none.
     """
 
     system: str
@@ -122,7 +123,7 @@ class TeacherPrompts:
         return [TeacherQuestion(asked, self.max_tokens, self.temperature, vote, self.schema) for vote in range(votes)], redactor
 
     def _turns(self, text: str, places: Sequence[int], safe: Callable[[Any], Any]) -> list[tuple[str, str]]:
-        """The rows that are shown, the nearest one last, and the text. Raises RedactionError where the text cannot be redacted."""
+        """The example rows, the nearest one last, and the text. Raises RedactionError if the text cannot be redacted."""
         last = safe(text)
         turns: list[tuple[str, str]] = []
         for place in places:
@@ -131,7 +132,7 @@ class TeacherPrompts:
                 continue
             try:
                 turns = [("user", safe(shown)), ("assistant", answer_text(safe(self.answers[place]))), *turns]
-            except RedactionError:  # one row less is shown
+            except RedactionError:  # show one row less
                 continue
         return [*turns, ("user", last)]
 
@@ -150,12 +151,12 @@ class TeacherPrompts:
 
 
 def answer_text(answer: Any) -> str:
-    """An answer as it is shown: a text as it is, anything else as JSON."""
+    """The form in which an answer is shown: a text unchanged, anything else as JSON."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
 def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(n, width) vectors of length one that are near where texts share words: word counts, hashed by letters."""
+    """(n, width) vectors of length one that are near if texts share words: word counts, hashed by letters."""
     table = np.zeros((len(texts), _WIDTH), dtype=np.float32)
     for number, text in enumerate(texts):
         for word in near_duplicates.fold_text(text).split():
@@ -174,7 +175,7 @@ def answer_tokens(answers: Sequence[str]) -> int:
 
 _NUMBER = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]+)?")
 _LONG = 8
-"""Digits up to which a number may be something other than its field's name says: `tax` may be a tax number, or a sum."""
+"""Most digits of a number that its field's name may misdescribe: `tax` may be a tax number, or a sum."""
 
 
 def leaves(value: Any) -> Iterator[str]:
@@ -192,12 +193,12 @@ def leaves(value: Any) -> Iterator[str]:
     elif value is not None and not isinstance(value, bool):
         if not isinstance(value, float):
             yield str(value)
-        elif value.is_integer():  # an account number, in a column where some row has none
+        elif value.is_integer():  # an account number, in a column where another row's cell is empty
             yield str(int(value))
 
 
 def changed(value: Any, change: Callable[[str], str]) -> Any:
-    """The value with `change` applied to each of its texts; a number keeps its type where its text stays. Raises as `leaves` does."""
+    """The value with `change` applied to each of its texts; a number keeps its type if its text stays. Raises as `leaves` does."""
     if isinstance(value, dict):
         return {change(str(name)): changed(inner, change) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -209,8 +210,8 @@ def changed(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def masked(value: Any, redactor: Redactor, name: str = "", above: str = "") -> Any:
-    """The value with personal data redacted in each of its texts and numbers. A field's name, with that of the one `above`, may say what
-    its value is: `{"cvv": 737}`. Raises as `leaves` does, and RedactionError for a text that cannot be redacted."""
+    """The value with personal data redacted in each of its texts and numbers. A field's name, with the name `above` it, may describe its
+    value: `{"cvv": 737}`. Raises as `leaves` does, and RedactionError for a text that cannot be redacted."""
     if isinstance(value, dict):
         return {redactor.mask(str(key)): masked(inner, redactor, str(key), name) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -223,7 +224,7 @@ def masked(value: Any, redactor: Redactor, name: str = "", above: str = "") -> A
 
 
 def _redact_text(text: str, redactor: Redactor, said: str) -> str:
-    """A text with its personal data redacted. A text that is a number is read as one: a table's cells are texts."""
+    """A text with its personal data redacted. A numeric text is treated as a number: a table's cells are texts."""
     short = _NUMBER.fullmatch(text) and ("." in text or sum(map(str.isdigit, text)) <= _LONG)
     if not short:
         return redactor.mask(text, said and f"{said}: ")

@@ -1,4 +1,4 @@
-"""Questions to a teacher, its answers, and the folder that keeps answers already paid for."""
+"""Questions to a teacher, its answers, and the folder that stores answers already paid for."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class TeacherQuestion:
         messages: (role, content) pairs, as a chat completion takes them.
         max_tokens: the most tokens of the answer.
         temperature: of sampling.
-        vote: tells askings of the same question apart.
-        schema: JSON of the schema that the answer is to fit, for servers that hold answers to one; empty for none.
+        vote: number of the vote: distinguishes repeated askings of one question.
+        schema: JSON of the schema for the answer, for servers that support one; empty for none.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -39,7 +39,7 @@ class TeacherQuestion:
 
     @property
     def most_tokens_in(self) -> int:
-        """More tokens than the messages can be: a token of today's tokenizers is at least one byte of UTF-8."""
+        """An upper bound of the messages' tokens: a token of today's tokenizers is at least one byte of UTF-8."""
         return (
             _TEMPLATE_TOKENS
             + len(self.schema.encode("utf-8", "replace"))
@@ -60,12 +60,12 @@ class TeacherAnswer:
     """A teacher's answer, or why there is none.
 
     Attributes:
-        text: the answer; empty where there is none.
-        tokens_in, tokens_out: what it took.
-        finished: False where it was cut at `max_tokens`.
-        stored: True where it came from an earlier run.
-        thought: True where its model reasoned first: that counts in the tokens, and is not in the text.
-        why_not: why there is no answer; None where there is one.
+        text: the answer; empty if there is none.
+        tokens_in, tokens_out: the tokens of question and answer.
+        finished: False if it was cut at `max_tokens`.
+        stored: True if it came from an earlier run.
+        thought: True if its model reasoned first: the tokens include that, the text does not.
+        why_not: why there is no answer; None if there is one.
     """
 
     text: str
@@ -84,11 +84,11 @@ _BLOCK = 4096
 class AnswerStore:
     """A folder of answers that were paid for, so that a killed run pays nothing twice. Keys are hex hashes.
 
-    Before a request is sent, a mark is left with the most that it can cost. A run that is killed leaves its mark behind, and the next
-    one counts it as spent, because it may have been.
+    Before a request is sent, its greatest possible cost is marked in a file. A killed run leaves its mark behind, and the next one counts
+    it as spent, because it may have been.
 
     Args:
-        folder: where they lie; made where it is not there, for its owner alone: answers may repeat what was asked.
+        folder: its path; created if missing, readable by its owner alone, because answers may repeat the questions.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,7 +96,7 @@ class AnswerStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, key: str) -> tuple[TeacherAnswer, TokenCount] | None:
-        """A stored answer, and all that was paid for it; None where there is none, or it cannot be read."""
+        """A stored answer, and the tokens paid for it; None if there is none, or it cannot be read."""
         found = _read(self._file(key, "json"))
         if found is None or not isinstance(found.get("text"), str):
             return None
@@ -106,7 +106,7 @@ class AnswerStore:
         return answer, took + _tokens(found, "lost_in", "lost_out")
 
     def put(self, key: str, answer: TeacherAnswer, lost: TokenCount) -> None:
-        """Keep an answer; `lost` is what earlier tries may have cost. The mark goes."""
+        """Store an answer and remove its mark; `lost` is the possible cost of earlier tries."""
         entry = {
             "text": answer.text,
             "in": answer.tokens_in,
@@ -125,14 +125,14 @@ class AnswerStore:
         return TokenCount() if found is None else _tokens(found, "in", "out")
 
     def mark(self, key: str, most: TokenCount) -> None:
-        """Write down, before a request is sent, what all its tries may cost; no tokens remove the mark."""
+        """Record, before a request is sent, the possible cost of all its tries; zero tokens remove the mark."""
         if most.total:
             _write(self._file(key, "sent"), {"in": most.given, "out": most.got})
         else:
             self._file(key, "sent").unlink(missing_ok=True)
 
     def prune(self, limit: int = LIMIT_BYTES) -> None:
-        """Remove the answers that are oldest until the rest takes at most `limit` bytes on disk."""
+        """Remove the oldest answers until the rest takes at most `limit` bytes on disk."""
         files = []
         for folder in self._folder.iterdir():
             for entry in folder.iterdir() if folder.is_dir() else ():
@@ -157,7 +157,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _write(file: Path, entry: Mapping[str, Any]) -> None:
-    """In one move: a kill leaves the old file or the new one."""
+    """Write in one move: a kill leaves the old file or the new one."""
     file.parent.mkdir(exist_ok=True, mode=0o700)
     part = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}.part")
     part.write_text(json.dumps(entry, ensure_ascii=False), encoding="utf-8")

@@ -14,7 +14,7 @@ Use = Literal["label", "generate", "score"]
 
 
 class TeacherSettings(Settings):
-    """A larger model that labels, generates or scores, and what it may cost. Without `source` there is no teacher."""
+    """A larger model that labels, generates or scores, and its budget. Without `source` there is no teacher."""
 
     source: str | None = setting(
         None, "URL of an OpenAI-compatible server (`https://api.example.com/v1`), or the folder of a bundle.", flag="--teacher"
@@ -88,7 +88,7 @@ class TeacherSettings(Settings):
     @field_validator("source")
     @classmethod
     def _source(cls, value: str | None) -> str | None:
-        """A URL that can be trusted with a key and texts: encrypted but for this machine, with no secrets in it."""
+        """Check a URL that will receive a key and texts: encrypted except on this machine, without secrets in it."""
         if value is None or "://" not in value:
             return value or None
         try:
@@ -116,12 +116,12 @@ class TeacherSettings(Settings):
 
     @property
     def heat(self) -> float:
-        """The temperature that is asked for."""
+        """The effective temperature."""
         return self.temperature if self.temperature is not None else 0.0 if self.votes == 1 else 0.7
 
 
 def loopback(host: str) -> bool:
-    """Whether a host is this machine, by its address alone: no name is looked up but `localhost`, which RFC 6761 keeps for it."""
+    """Whether a host is this machine, by its address alone: no name is looked up but `localhost`, which RFC 6761 reserves for it."""
     if host == "localhost":
         return True
     try:
