@@ -1,7 +1,7 @@
-"""Texts that are lists of attributes, such as `name[Aromi], area[riverside]`: parse them, and put known values in place of unknown ones.
+"""Texts that are lists of attributes, such as `name[Aromi], area[riverside]`: parse them, and replace unknown values by known ones.
 
-A writer that copies values letter for letter (names, addresses) does better with values that it knows from training. So an unknown
-value is replaced by a known one before the model sees it, and put back in the answer.
+A model that copies values letter for letter (names, addresses) does better with values that it knows from training. So an unknown value
+is replaced by a known one before the model sees it, and restored in the answer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Attributes: TypeAlias = list[tuple[str, str]]
-"""(key, value) in the order of the text. A key that stands there twice, or holds a JSON list, comes once for each value."""
+"""(key, value) in the order of the text. A key that occurs twice, or holds a JSON list, has one entry for each value."""
 
 _LONGEST_TEXT = 20_000
 _LONGEST_VALUE = 300
 _BRACKETS = re.compile(r"\s*([^\W\d][\w .\-/]{0,39}?)\s*\[([^\[\]]*)\]\s*(?:[,;|\n]|$)")
-# A key is one to four words and begins with a letter; `http://` is no key.
+# A key is one to four words and begins with a letter; `http://` is not a key.
 _KEY = r"[^\W\d][\w\-/.]{0,29}(?: [\w\-/.]{1,29}){0,3}"
 _PAIR = re.compile(rf"(?:[-*•]\s+)?({_KEY})\s*(?::(?!//)|=)(.*)", re.DOTALL)
 _NEXT = re.compile(rf",\s+(?={_KEY}\s*(?::(?!//)|=))")
@@ -27,7 +27,7 @@ _SENTENCES = re.compile(r"[^\W\d]{3,}[.!?…]\s+[^\W\da-z]")
 
 
 def attributes(text: str) -> Attributes:
-    """The attributes that a text consists of, and only of; none where it is anything else. Attributes without a value are left out."""
+    """The attributes of a text that consists of attributes only; else none. Attributes without a value are left out."""
     if len(text) > _LONGEST_TEXT or not text.strip():
         return []
     if text.lstrip().startswith("{"):
@@ -36,7 +36,7 @@ def attributes(text: str) -> Attributes:
 
 
 def _bracketed(text: str) -> Attributes:
-    """`name[Alimentum], area[city centre]`; one attribute is enough, for prose is not written so."""
+    """Parse `name[Alimentum], area[city centre]`. One attribute is enough, because prose does not have this form."""
     found, at = [], 0
     while at < len(text) and text[at:].strip():
         match = _BRACKETS.match(text, at)
@@ -48,10 +48,10 @@ def _bracketed(text: str) -> Attributes:
 
 
 def _key_value_pairs(text: str) -> Attributes:
-    """`key: value` or `key = value`: two or more, on lines of their own or with `;`, `|` or commas between.
+    """Parse `key: value` or `key = value`: two or more, on separate lines or separated by `;`, `|` or commas.
 
-    The separators are tried in that order, and each must part the whole text. Commas may stand in values too: one parts two attributes
-    only where a key follows.
+    The separators are tried in that order, and each must divide the whole text. Values may contain commas too: a comma separates two
+    attributes only if a key follows.
     """
     for pieces in (text.splitlines(), text.split(";"), text.split("|"), _NEXT.split(text)):
         filled = [piece for piece in pieces if piece.strip()]
@@ -62,7 +62,7 @@ def _key_value_pairs(text: str) -> Attributes:
 
 
 def _parse_value(pieces: Sequence[str]) -> Attributes:
-    """Every piece as one attribute; none where a single piece is not one, or is a passage of prose with a title before it."""
+    """Each piece as one attribute; none if any piece is not one, or is a passage of prose with a title before it."""
     found = []
     for piece in pieces:
         match = _PAIR.fullmatch(piece.strip())
@@ -82,7 +82,7 @@ def _object(text: str) -> Attributes:
 
 
 def _leaves(value: Any, key: str) -> Attributes:
-    """The plain values of a JSON value, under keys joined by dots; true and false are yes and no, as people write them."""
+    """The plain values of a JSON value, under keys joined by dots; true and false become yes and no."""
     if isinstance(value, dict):
         return [leaf for name, inner in value.items() for leaf in _leaves(inner, f"{key}.{name}" if key else str(name))]
     if isinstance(value, list):
@@ -93,13 +93,13 @@ def _leaves(value: Any, key: str) -> Attributes:
     return [(key, words)] if words and len(words) <= _LONGEST_VALUE else []
 
 
-# A small model copies a name that it never saw badly: it writes "turn" where the input says "tavern". Shown a value that it knows in
-# that place, it writes as it was taught, and the input's value is put back into what it wrote.
+# A small model copies an unknown name badly: it writes "turn" where the input says "tavern". So it is shown a known value instead,
+# and writes well; then the input's value is restored in its answer.
 
 _COPIED = 0.8
-"""A key is copied where so large a share of its values stand in the answers as they are."""
+"""Share of a key's values that must occur unchanged in the answers for the key to count as copied."""
 _LEAST = 20
-"""Pairs that a key must be seen in."""
+"""Least pairs in which a key must occur."""
 _MOST_WORDS = 4
 _MOST_KNOWN = 64
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -107,10 +107,10 @@ _CONTENT = re.compile(r"[^\W\d_]{4,}")
 
 
 def copied_values(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The keys whose values are texts that answers repeat letter for letter, each with its values, the most frequent first, 64 at most.
+    """The keys whose values are texts that answers repeat letter for letter, each with its values, the most frequent first, at most 64.
 
     Args:
-        pairs: of an input and an answer. An input that is no attributes has none.
+        pairs: of an input and an answer. Inputs that are not attribute lists are ignored.
     """
     seen, repeated = Counter[str](), Counter[str]()
     values: dict[str, Counter[str]] = {}
@@ -126,38 +126,39 @@ def copied_values(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class SubstitutedInput:
-    """An input with known values in place of others. `values` are the input's own, by what stands for them in `text`."""
+    """An input with some values replaced by known ones. `values` maps each replacement in `text` to the input's own value."""
 
     text: str
     values: Mapping[str, str]
     _source: str
 
     def back(self, answer: str) -> str | None:
-        """The text written for `text`, with the input's own values put back; None where words of a placeholder are left, which the input
-        does not say."""
+        """Restore the input's own values in the answer to `text`; None if words of a replacement are left that the input does not
+        contain."""
         answer = replace_values(answer, self.values, re.IGNORECASE)
         there, given = set(_CONTENT.findall(answer.lower())), set(_CONTENT.findall(self._source.lower()))
         strange = {word for known in self.values for word in _CONTENT.findall(known.lower())} - given
-        # "taverns" and "cheaper" say it as "tavern" and "cheap" do.
+        # "taverns" and "cheaper" contain "tavern" and "cheap".
         left = any(word.startswith(one) and word not in given for word in there for one in strange)
         return None if left else answer
 
     def there(self, answer: str) -> str:
-        """The other way: what was written for the input, with the stand-ins in place of its values."""
+        """The reverse of `back`: replace the input's own values in a text by the known ones."""
         return replace_values(answer, {own: known for known, own in self.values.items()}, re.IGNORECASE)
 
 
 def substitute_values(source: str, known: Mapping[str, Sequence[str]]) -> SubstitutedInput | None:
-    """The input with known values for those that are not known; None where all are known, or nothing can stand for them.
+    """The input with unknown values replaced by known ones; None if all are known, or no replacement fits.
 
     Args:
-        known: as `copied` gives them. The value most like the other is taken: it asks for the same article, has as many words, is frequent.
+        known: as `copied_values` gives them. The most similar value is used: one that takes the same article, has as many words, is
+            frequent.
     """
     values = dict[str, str]()
     for key, value in attributes(source):
         if value in known.get(key, (value,)) or not is_words(value) or len(_anywhere(value, source)) != 1:
             continue
-        # Two that share a word could not be told apart in an answer, whatever its case.
+        # Two values that share a word, in any case, could not be told apart in an answer.
         free = [other for other in known[key] if not any(_anywhere(other, text) or _anywhere(text, other) for text in (source, *values))]
         if free:
             best = min(free, key=lambda other: (_vowel(other) != _vowel(value), abs(len(other.split()) - len(value.split()))))
@@ -166,19 +167,19 @@ def substitute_values(source: str, known: Mapping[str, Sequence[str]]) -> Substi
 
 
 def contains_value(value: str, text: str) -> bool:
-    """Whether a value stands in a text as it is, by itself."""
+    """Whether a value occurs in a text unchanged, as whole words."""
     return bool(_places(value, text))
 
 
 def is_words(value: str) -> bool:
-    """Letters, one to four words, no yes and no: a value that means itself."""
+    """Whether a value is one to four words of letters, and not yes or no: a value that stands for itself."""
     pieces = value.split()
     return 0 < len(pieces) <= _MOST_WORDS and all(WORD.fullmatch(piece) for piece in pieces) and value.lower() not in ("yes", "no")
 
 
 def replace_values(text: str, new: Mapping[str, str], flags: int = 0) -> str:
-    """The text with the new in place of each old, with re.IGNORECASE whatever its case; all at once, for one may stand in what is put in
-    another's place."""
+    """The text with each old value replaced by its new one; with re.IGNORECASE in any case. All at once, because a replacement may contain
+    another old value."""
     olds = sorted(new, key=len, reverse=True)
     folded = {old.lower(): new[old] for old in olds}
     pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, olds))})(?!\w)"

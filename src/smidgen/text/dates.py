@@ -1,8 +1,8 @@
 """Dates as people write them: find them in a text and convert them to ISO form.
 
-`2026-03-03`, `3/3/2026`, `03.03.26`, `3 March`, `March 3rd, 2026`, `3. März 2026`. Which of two small numbers is the day, and which
-year is meant where none is said, the words do not tell: whoever reads them says so. Days that are told by the day of reading
-(`yesterday`, `next Monday`) are not read.
+Examples: `2026-03-03`, `3/3/2026`, `03.03.26`, `3 March`, `March 3rd, 2026`, `3. März 2026`. Words alone do not show which of two small
+numbers is the day, or which year is meant if none is given: the caller decides. Days relative to the day of reading (`yesterday`, `next
+Monday`) are not read.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NAMES = (
     ("november", "novembre", "noviembre"),
     ("december", "dezember", "décembre", "decembre", "diciembre", "dicembre"),
 )
-_SHORTEST = 3  # letters of a month's name cut short
+_SHORTEST = 3  # least letters of an abbreviated month
 
 
 def _months() -> dict[str, int]:
-    """Every name and every beginning of one that is of a single month, with the month's number."""
+    """Map every month name, and every beginning of one that is unambiguous, to the month's number."""
     found: dict[str, set[int]] = {}
     for number, names in enumerate(_NAMES, start=1):
         for name in names:
@@ -40,10 +40,10 @@ def _months() -> dict[str, int]:
 
 
 _MONTHS = _months()
-# Two digits behind a month's name are no year where they are a time.
+# Two digits after a month's name are not a year if they are a time.
 _YEAR = r"(?P<year>\d{4}|['’]?\d{2}(?!\d|[:.h]\d|[ \u00a0]?(?:[ap]\.?m\b|h\b|uhr\b|o['’]clock)))"
 PIVOT = 69
-"""The first of two digits that are a year of the last century: as POSIX reads `%y`."""
+"""The first two-digit year of the last century, as in POSIX `%y`."""
 _FORMS = (
     re.compile(r"(?<!\d)(?P<year>\d{4})(?P<sep>[-/.])(?P<month>\d{1,2})(?P=sep)(?P<day>\d{1,2})(?!\d)"),
     re.compile(r"(?<![\d.])(?P<one>\d{1,2})(?P<sep>[-/.])(?P<two>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})(?!\d)"),
@@ -63,12 +63,12 @@ _FORMS = (
 
 
 def months() -> dict[str, int]:
-    """The number of each month by every name and every beginning of one, in small letters."""
+    """Map each month name and each unambiguous beginning of one, in lower case, to the month's number."""
     return dict(_MONTHS)
 
 
 def month_names() -> frozenset[str]:
-    """Every name of a month that is known, and every beginning of one, in small letters."""
+    """Every known name of a month, and every unambiguous beginning of one, in lower case."""
     return frozenset(_MONTHS)
 
 
@@ -85,31 +85,31 @@ def find(text: str) -> list[tuple[int, int]]:
 
 
 def read(words: str, day_first: bool = True, year: int | None = None, pivot: int = PIVOT) -> str | None:
-    """The first date in some words as `YYYY-MM-DD`; None where there is none, or no year is said and none given.
+    """The first date in some words as `YYYY-MM-DD`; None if there is none, or its year is unknown.
 
     Args:
         words: such as `3 March` or `03/04/2026`.
-        day_first: whether the day is the first of two small numbers, where both could be the month.
-        year: the year where none is said.
-        pivot: of a year of two digits, the first that is of the last century, 0 to 100.
+        day_first: whether the day comes first of two small numbers, if both could be the month.
+        year: the year for dates without one.
+        pivot: the first two-digit year of the last century, 0 to 100.
     """
     return next((date for match in _matches(words) if (date := _date(match, day_first, year, pivot))), None)
 
 
 def has_year(words: str) -> bool:
-    """Whether the first date in some words says its year."""
+    """Whether the first date in some words contains its year."""
     first = next(_matches(words), None)
     return first is not None and bool(first.groupdict().get("year"))
 
 
 def has_short_year(words: str) -> bool:
-    """Whether the first date in some words says its year with two digits."""
+    """Whether the first date in some words gives its year with two digits."""
     first = next(_matches(words), None)
     return first is not None and len((first.groupdict().get("year") or "").lstrip("'’")) == 2
 
 
 def without_count(words: str) -> str:
-    """The words up to two digits behind a month's name, which may be a year or a count (`3 March 12 mugs`); all of them where there are
+    """The words before two digits after a month's name, which may be a year or a count (`3 March 12 mugs`); all of them if there are
     none."""
     first = next(_matches(words), None)
     if first is None or not first.groupdict().get("name") or len(first["year"] or "") != 2:
@@ -118,7 +118,7 @@ def without_count(words: str) -> str:
 
 
 def order(words: str) -> bool | None:
-    """Whether the day is the first of the two small numbers in the first date of some words, where they tell; None where they do not."""
+    """Whether the day comes first of the two small numbers in the first date of some words; None if the numbers do not show it."""
     first = next(_matches(words), None)
     if first is None or "one" not in first.groupdict() or either_way(words):
         return None
@@ -127,14 +127,14 @@ def order(words: str) -> bool | None:
 
 
 def either_way(words: str) -> bool:
-    """Whether the first date in some words is another one if the month stands first."""
+    """Whether the first date in some words changes if the month is read first."""
     return read(words, True, 2000) != read(words, False, 2000)
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:
-    """Dates in the order of the forms, which is that of how much each says."""
+    """Dates in the order of the forms, from the most explicit to the least."""
     found = itertools.chain.from_iterable(form.finditer(text) for form in _FORMS)
-    # A leap year: that a day can be is not settled before the year is known.
+    # 2000 is a leap year: 29 February stays possible until the year is known.
     return (match for match in found if _date(match, True, 2000) or _date(match, False, 2000))
 
 
@@ -151,7 +151,7 @@ def _date(match: re.Match[str], day_first: bool, year: int | None, pivot: int = 
         month, day = int(said["month"]), int(said["day"])
     else:
         one, two = int(said["one"]), int(said["two"])
-        # A number that can be no month settles it.
+        # A number that cannot be a month decides.
         day, month = (one, two) if (day_first and two <= 12) or one > 12 else (two, one)
     try:
         return datetime.date(year or 0, month, day).isoformat()

@@ -1,8 +1,8 @@
-"""A lexicon of the words that state each attribute: it tells what a text states of its input, leaves out or makes up.
+"""A lexicon of the words that state each attribute. It finds the attributes that a text states, omits or makes up.
 
-A lexicon is learnt from pairs of attributes and texts (`lexicon_learning.py`). A value of many, such as a name, is stated by its own
-words, give or take a typing error. A value of few, such as a price range or a yes or no, is stated in many ways, which are learnt.
-Where one run of words lies inside another, the longer one counts.
+A lexicon is learnt from pairs of attributes and texts (`lexicon_learning.py`). Values of an open key, such as a name, are stated by their
+own words, apart from typing errors. Values of a closed key, such as a price range or yes and no, are stated in many ways, which are
+learnt. If one run of words lies inside another, the longer one counts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Fact = tuple[str, str]
 """(key, value)."""
 
 AMBIGUOUS, COUNTS, STATES = 0, 1, 2
-"""What a value's own words are worth: nothing, for they mostly mean something else; they express the value where the input has it; they
-state it even where the input lacks it."""
+"""The meaning of a value's own words: none, because they mostly mean something else; they express the value if the input has it; they
+state it even if the input lacks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class LexiconKey:
     """The lexicon's entry for the attributes of one key.
 
     Attributes:
-        open: values are names and the like: of many, and stated in their own words.
-        loose: values are seldom the same twice: descriptions, whose words may stand in any order, and some not at all.
+        open: values are of an open set, such as names, and are stated in their own words.
+        loose: values seldom repeat: descriptions, whose words may come in any order, or partly.
         yes_no: values are yes and no, whose own words state nothing.
-        checked: training texts state it, so that a text which does not lacks something.
-        trusted: training texts hardly ever state it without support, so that a text which does makes something up.
-        values: the known values, and what their own words are worth.
+        checked: training texts state it, so a text without it lacks something.
+        trusted: training texts hardly ever state it without support, so a text that does makes something up.
+        values: the known values, each with the meaning of its own words.
     """
 
     open: bool
@@ -73,13 +73,13 @@ class LexiconKey:
 
 @dataclass(frozen=True, slots=True)
 class LexiconPhrase:
-    """A run of words that speaks of a key.
+    """A run of words about a key.
 
     Attributes:
-        run: its words; the first may be a mark that it holds only where it is negated, or only where it is not.
+        run: its words; the first may be a mark: the run holds only if negated, or only if not.
         key: of the attribute.
         means: the values that it may stand for, likeliest first.
-        states: whether a text with it states one of these values; else it only expresses them where the input has them.
+        states: whether a text with it states one of these values; else it only expresses them if the input has them.
     """
 
     run: Words
@@ -90,7 +90,7 @@ class LexiconPhrase:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Keys and phrases."""
+    """The keys and phrases learnt from training pairs."""
 
     keys: Mapping[str, LexiconKey]
     phrases: Sequence[LexiconPhrase]
@@ -107,23 +107,23 @@ class Lexicon:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Lexicon:
-        """As `json` wrote it."""
+        """Read a lexicon from the value that `json` wrote."""
         keys = {name: LexiconKey(**key) for name, key in value["keys"].items()}
         return cls(keys, [LexiconPhrase(tuple(run.split(" ")), key, tuple(means), states) for run, key, means, states in value["phrases"]])
 
     def json(self) -> dict[str, Any]:
-        """For a bundle's form."""
+        """The lexicon as JSON, for a bundle's form."""
         return {
             "keys": {name: asdict(key) for name, key in self.keys.items()},
             "phrases": [[" ".join(entry.run), entry.key, list(entry.means), entry.states] for entry in self.phrases],
         }
 
     def check(self, source: str, text: str) -> StatedFacts:
-        """Compare a text with its input. Keys that no training text had, or that training texts mostly left out, are passed over."""
+        """Compare a text with its input. Skips keys that no training text had, or that training texts mostly left out."""
         return self.compare(attributes(source), read_words(text))
 
     def compare(self, given: Sequence[Fact], text: WordSequence) -> StatedFacts:
-        """`check`, on what has been read."""
+        """Compare attributes with the words of a text, as `check` does."""
         names, rest = self.named(given, text)
         found = list(self._found(rest))
         expressed = {(entry.key, value) for entry in found for value in entry.means}
@@ -141,8 +141,8 @@ class Lexicon:
         )
 
     def named(self, given: Sequence[Fact], text: WordSequence) -> tuple[list[tuple[Words, Fact]], WordSequence]:
-        """Values of open keys that stand in a text, longest first, and the text with one word in place of each: what a pub is called says
-        nothing of its prices."""
+        """Values of open keys that occur in a text, longest first, and the text with each replaced by one word, because the name of a pub
+        says nothing about its prices."""
         here: dict[str, list[tuple[Words, Fact]]] = {}
         for key, value in given:
             if key in self.keys and self.keys[key].open and (own := value_words(value)):
@@ -164,7 +164,7 @@ class Lexicon:
         return found, mark_negations(words)
 
     def _verbatim(self, fact: Fact, words: Sequence[str]) -> bool:
-        """Whether a value's own words, or nearly, stand in the text."""
+        """Whether a value's own words occur in the text, at least nearly."""
         key, own = self.keys[fact[0]], value_words(fact[1])
         if not own or key.yes_no or key.values.get(fact[1]) == AMBIGUOUS:
             return False
@@ -185,5 +185,5 @@ class Lexicon:
 
 
 def _supported(entry: LexiconPhrase, given: Sequence[Fact], own: Sequence[Words]) -> bool:
-    """Whether the input has one of the values that a phrase means; or the phrase repeats words of the input, whatever they mean there."""
+    """Whether the input has one of the values that a phrase means, or contains the words of the phrase with any meaning."""
     return any(key == entry.key and value in entry.means for key, value in given) or any(find_run(words, entry.run) >= 0 for words in own)

@@ -1,4 +1,4 @@
-"""Learn a lexicon from pairs of attributes and texts, and try it on texts that it was not learnt from."""
+"""Learn a lexicon from pairs of attributes and texts, and test it on texts that it was not learnt from."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from smidgen.text.words import (
     word_runs,
 )
 
-FEWEST_TEXTS = 4  # texts that a run must stand in
-_SUREST = 20.0  # the least G²: with some ten thousand runs to choose from, less is found by chance
-_SURE_OF_GROUPS = 10.0  # the least G² where texts of one input count once
+FEWEST_TEXTS = 4  # least texts that contain a run
+_SUREST = 20.0  # least G²: with some ten thousand runs to choose from, lower values occur by chance
+_SURE_OF_GROUPS = 10.0  # least G² if the texts of one input count once
 _MOST_PER_FACT = 24
-_MEANT = 0.4  # how far above chance, on the way to always, a run's texts must have the fact which it is chosen for
-_INSTEAD = 1.5  # a run stands this much more often in the texts that nothing else explains than in those explained already
-_SAME_MEANING = 0.9  # a run within another means the same there where it goes with its fact this nearly as often
+_MEANT = 0.4  # how far a run's texts must have its fact above chance, 0 for chance and 1 for always
+_INSTEAD = 1.5  # how many times more often a run must occur in the unexplained texts than in the explained ones
+_SAME_MEANING = 0.9  # a run within another keeps its meaning there if it goes with its fact at least this nearly as often
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
 
 class AssociationTable:
-    """Which text holds which run of words.
+    """An index of texts by the runs of words that they contain.
 
     Attributes:
-        runs: those that stand in enough texts, and those asked for; each negated run, and each one that is not, is a run of its own too.
+        runs: those in enough texts, and those asked for. A run in its negated and in its plain uses is also listed separately.
         number: the place of each in `runs`.
-        rows: for each run, the numbers of the texts that hold it.
-        sizes: (runs,) how many those are.
+        rows: for each run, the numbers of the texts that contain it.
+        sizes: (runs,) the number of those texts.
     """
 
     def __init__(self, texts: Sequence[WordSequence], groups: Sequence[int], asked: Iterable[Words] = ()) -> None:
-        """`groups` are the numbers of the inputs that the texts were written from: texts of one input repeat one another."""
+        """`groups`: the numbers of the inputs that the texts were written from. Texts of one input repeat one another."""
         places: defaultdict[Words, set[int]] = defaultdict(set)
         denied: defaultdict[Words, set[int]] = defaultdict(set)
         for number, text in enumerate(texts):
@@ -74,19 +74,19 @@ class AssociationTable:
         self._groups = np.asarray(groups, dtype=np.int64)
 
     def count(self, wanted: Mask) -> Counts:
-        """(runs,) how many of the wanted texts hold each run; `wanted` is (texts,)."""
+        """(runs,) the number of wanted texts that contain each run; `wanted` is (texts,)."""
         return np.bincount(self._run[wanted[self._row]], minlength=len(self.runs))
 
     def spread(self, wanted: Mask) -> Counts:
-        """(runs,) in how many groups of the wanted texts each run stands."""
+        """(runs,) the number of groups of the wanted texts in which each run occurs."""
         inside = wanted[self._row]
         width = int(self._groups.max(initial=0)) + 1
         pairs = np.unique(self._run[inside] * width + self._groups[self._row[inside]])
         return np.bincount(pairs // width, minlength=len(self.runs))
 
     def meant(self, has: Mask) -> NDArray[np.float64]:
-        """(runs,) how surely runs mean a fact, from 0 to 1 where every text with the run has it; 0 for those that cannot express it, for
-        too few of their texts have it, or those are of too few inputs."""
+        """(runs,) how surely each run means a fact, up to 1 if every text with the run has it. It is 0 for runs that cannot express it,
+        because too few of their texts have it, or those come from too few inputs."""
         base = float(has.mean()) if len(has) else 0.0
         surely = (self.count(has) / np.maximum(self.sizes, 1) - base) / max(1e-9, 1 - base)
         inside, outside = (len(np.unique(self._groups[rows])) for rows in (has, ~has))
@@ -95,19 +95,20 @@ class AssociationTable:
         return meant
 
     def cover(self, has: Mask, allowed: Mask, first: Sequence[int] = ()) -> tuple[list[int], Mask]:
-        """Runs that express a fact, best first: each for the texts that those before it leave, until what is left is explained by none.
-        Also (texts,) those that are left.
+        """Choose runs that express a fact, best first, each for the texts that those before it leave, until none explains the rest.
+
+        Also returns (texts,) the texts that are left.
 
         Args:
             has: (texts,) those with the fact.
             allowed: (runs,) the runs to choose from.
-            first: runs that are taken for granted; they are not among those returned.
+            first: runs that are chosen already; they are not returned.
         """
         left = has.copy()
         for run in first:
             left[self.rows[run]] = False
         met, outside = self.count(has), int((~has).sum())
-        # A part of a run that is taken stands wherever the whole does; any other run has to stand where those taken do not.
+        # A part of a chosen run occurs wherever the whole does; any other run must occur where the chosen ones do not.
         part = np.zeros(len(self.runs), dtype=np.bool_)
         for run in first:
             part[self._parts(run)] = True
@@ -118,7 +119,7 @@ class AssociationTable:
             total, done = int(left.sum()), max(1, int((has & ~left).sum()))
             instead = part | (inside * done >= _INSTEAD * (met - inside) * total)
             score = g2(inside, self.sizes - met, total, outside)
-            # `for adults` comes before `for`, which stands in more texts and means less.
+            # `for adults` comes before `for`, which is in more texts and means less.
             worth = np.where(instead & (inside >= FEWEST_TEXTS) & (score >= _SUREST), score * surely**2, 0.0)
             if not len(worth) or worth.max() <= 0:
                 break
@@ -134,11 +135,11 @@ class AssociationTable:
         return [self.number[found] for part in inner for found in (part, (NEGATED, *part), (PLAIN, *part)) if found in self.number]
 
     def owners(self, facts: Mapping[str, Sequence[Mask]]) -> dict[str, Mask]:
-        """For each group of facts, (runs,) the runs that say more about one of its facts than about any fact of another group.
+        """For each group of facts, (runs,) the runs that are more strongly tied to one of its facts than to any fact of another group.
 
-        Attributes go together in inputs, and a run that names one of them is also met more often than by chance with the others: it
-        belongs to the one that explains it best. What holds a run of another group, in its meaning there, belongs there too: `family
-        friendly coffee` is not about coffee alone.
+        Attributes occur together in inputs, so a run that names one of them is also more frequent than by chance with the others: it
+        belongs to the one that explains it best. A run that contains a run of another group, with its meaning there, belongs there too:
+        `family friendly coffee` is not about coffee alone.
         """
         names = sorted(facts)
         every = [(number, has) for number, name in enumerate(names) for has in facts[name]]
@@ -162,7 +163,7 @@ class AssociationTable:
 
 
 def g2(inside: Any, outside: Any, all_inside: int, all_outside: int) -> NDArray[np.float64]:
-    """(n,) G², the log-likelihood ratio (Dunning 1993), of runs that stand in `inside` of `all_inside` texts with a fact and in `outside`
+    """(n,) G², the log-likelihood ratio (Dunning 1993), of runs that occur in `inside` of `all_inside` texts with a fact and in `outside`
     of `all_outside` others; 0 for a run that is rarer with the fact than without."""
     table = np.array([[inside, all_inside - inside], [outside, all_outside - outside]], dtype=np.float64)
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / max(1, all_inside + all_outside)
@@ -171,25 +172,25 @@ def g2(inside: Any, outside: Any, all_inside: int, all_outside: int) -> NDArray[
     return score
 
 
-# Every value's own words are taken first. What they leave unexplained is explained by runs of words, chosen one after another by G²
-# against the texts whose input lacks the value. How reliable each key is, is measured on texts kept apart; then all are learnt from.
+# Every value's own words come first. Texts that they do not explain are explained by runs of words, chosen one after another by G²
+# against the texts whose input lacks the value. The reliability of each key is measured on held-out texts; then all texts are used.
 
 _MOST_LETTERS = 2_000_000
 _FEWEST_PAIRS = 8
-_WITH_ATTRIBUTES = 0.9  # share of the inputs that must consist of attributes
+_WITH_ATTRIBUTES = 0.9  # least share of the inputs that must consist of attributes
 _MOST_KEYS = 60
-_MOST_VALUES = 300  # of a key
-_ENOUGH = 12  # texts of a value from which its phrases are learnt
+_MOST_VALUES = 300  # most values of a key
+_ENOUGH = 12  # least texts of a value for learning its phrases
 _FOLDS = 5
-_OPEN = 0.85  # an open key's values stand in this share of its texts
-_FEWEST_NAMES = 4  # an open key has this many values
-_VALUE_SURE = 0.8  # a value's own words state it where this share of the texts with them have it as input
-_SHARED = 0.2  # share of a phrase's texts from which it may as well mean that value
-_ALSO = 0.1  # share of a value's texts that do not say it otherwise, from which a phrase that stands in them may as well mean it
-_AS_OFTEN = 0.6  # ... and how often it must have that value, where 1 is as often as all texts
-_STATES = 0.85  # share of a phrase's texts whose input has one of the values that it means, for a phrase that states them
-_EXPRESSED = 0.5  # share of texts that must express a key's value for its lack to mean anything
-_FALSE_ALARMS = 0.1  # share of texts that may state a key without support, for such a statement to mean anything
+_OPEN = 0.85  # least share of an open key's texts that contain its values
+_FEWEST_NAMES = 4  # least values of an open key
+_VALUE_SURE = 0.8  # least share of the texts with a value's own words whose input has it, for these words to state it
+_SHARED = 0.2  # least share of a phrase's texts with a value, for the phrase to mean that value too
+_ALSO = 0.1  # least share of a value's otherwise unexplained texts that contain a phrase, for the phrase to mean it too
+_AS_OFTEN = 0.6  # ... and how often such a phrase's texts must have that value, relative to all texts
+_STATES = 0.85  # least share of a phrase's texts whose input has one of its values, for the phrase to state them
+_EXPRESSED = 0.5  # least share of texts that express a key's value, for its absence to mean anything
+_FALSE_ALARMS = 0.1  # most share of texts that state a key without support, for such a statement to mean anything
 _YES = frozenset(("yes", "true", "y", "ja", "oui", "si", "sí", "1"))
 _NO = frozenset(("no", "false", "n", "nein", "non", "nee", "0"))
 
@@ -197,7 +198,8 @@ Pair = tuple[list[Fact], WordSequence]
 
 
 def learn_lexicon(pairs: Sequence[tuple[str, str]]) -> Lexicon | None:
-    """A lexicon of (input, text) pairs. None where the inputs are not attributes, or the pairs too few, or the texts do not state them."""
+    """Learn a lexicon from (input, text) pairs. None if the inputs are not attributes, the pairs are too few, or the texts do not state
+    them."""
     chosen = _spread(pairs)
     read = [(given, text) for source, text in chosen if (given := attributes(source))]
     if len(read) < max(_FEWEST_PAIRS, _WITH_ATTRIBUTES * len(chosen)):
@@ -213,13 +215,13 @@ def learn_lexicon(pairs: Sequence[tuple[str, str]]) -> Lexicon | None:
 
 
 def _groups(inputs: Sequence[Sequence[Fact]]) -> list[int]:
-    """A number for each input, the same for the same attributes."""
+    """A number for each input, equal for equal attributes."""
     numbers: dict[tuple[Fact, ...], int] = {}
     return [numbers.setdefault(tuple(given), len(numbers)) for given in inputs]
 
 
 def _spread(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """All pairs, or where there is more text than teaches anything new, some from all over."""
+    """All pairs, or, if there is more text than teaches anything new, an evenly spaced part."""
     letters = sum(len(text) for _, text in pairs)
     if letters <= _MOST_LETTERS:
         return pairs
@@ -228,7 +230,7 @@ def _spread(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
 
 
 def _reliable(lexicon: Lexicon, held: Sequence[Pair]) -> dict[str, tuple[bool, bool]]:
-    """Of each key, whether texts state it often enough for its lack to mean something, and seldom enough without support."""
+    """For each key, whether texts state it often enough for its absence to mean something, and seldom enough without support."""
     wanted: Counter[str] = Counter()
     covered: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
@@ -244,7 +246,7 @@ def _reliable(lexicon: Lexicon, held: Sequence[Pair]) -> dict[str, tuple[bool, b
 
 
 def _learnt(pairs: Sequence[Pair], reliable: Mapping[str, tuple[bool, bool]]) -> Lexicon:
-    """A lexicon of these pairs, in which every key is checked and trusted but for what `reliable` says of it."""
+    """Learn a lexicon from these pairs. Every key is checked and trusted unless `reliable` says otherwise."""
     values: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for given, _ in pairs:
         for key, value in set(given):
@@ -260,7 +262,7 @@ def _learnt(pairs: Sequence[Pair], reliable: Mapping[str, tuple[bool, bool]]) ->
 
 
 def _key(name: str, values: Sequence[str], pairs: Sequence[Pair], yes_no: bool, checked: bool, trusted: bool) -> LexiconKey:
-    """A key, with what the own words of each of its values are worth."""
+    """A key, with the meaning of each value's own words."""
     if yes_no:
         return LexiconKey(False, False, True, checked, trusted, dict.fromkeys(values, AMBIGUOUS))
     own = {value: value_words(value) for value in values}
@@ -274,7 +276,7 @@ def _key(name: str, values: Sequence[str], pairs: Sequence[Pair], yes_no: bool, 
             met = bool(run) and run[0] in present and find_run(plain, run) >= 0
             written[value] += has
             anywhere[value] += met
-            # `green` is said of what is `sea green` too; and a name may be that of another key, the pub near by.
+            # `green` is also said of `sea green`; and a name may belong to another key, such as the pub nearby.
             stated[value] += met and (has or any(key == name and find_run(other, run) >= 0 for key, other in others))
             fitting[value] += met and (has or any(find_run(other, run) >= 0 for _, other in others))
     clear = all(fitting[value] >= _VALUE_SURE * anywhere[value] for value in values if anywhere[value] >= FEWEST_TEXTS)
@@ -325,10 +327,10 @@ def _phrases(inputs: Sequence[Sequence[Fact]], texts: Sequence[WordSequence], ke
 
 
 def _also(table: AssociationTable, met: Counts, has: Mask, left: Mask, without: Mask) -> Mask:
-    """(runs,) those that may also mean a value which some of its texts state in no other way.
+    """(runs,) those that may also mean a value that some of its texts state in no other way.
 
-    A good share of those texts hold the run; hardly any text whose input lacks the key does; and the texts with the run have the value
-    about as often as any do. A run that means another value has it far less often, but for the slips of those who wrote the texts.
+    Three conditions: a good share of those texts contain the run; hardly any text whose input lacks the key does; and the texts with the
+    run have the value about as often as all texts do. A run with another meaning has the value far less often, except by writing errors.
     """
     inside, outside = table.count(left), table.count(without)
     enough = (inside >= FEWEST_TEXTS) & (inside >= _ALSO * left.sum())
@@ -337,7 +339,7 @@ def _also(table: AssociationTable, met: Counts, has: Mask, left: Mask, without: 
 
 
 def _opposites(found: Sequence[LexiconPhrase], key: LexiconKey, table: AssociationTable, able: Mapping[str, Mask]) -> list[LexiconPhrase]:
-    """Swap yes and no in denied phrases, unless the texts tell otherwise."""
+    """Swap yes and no in phrases of the opposite negation, unless the texts contradict that."""
     known = {entry.run for entry in found}
     made = []
     for entry in found:
@@ -351,7 +353,8 @@ def _opposites(found: Sequence[LexiconPhrase], key: LexiconKey, table: Associati
 
 
 def _own(name: str, value: str, key: LexiconKey) -> Words:
-    """The run of words that states a value before anything is learnt: its own, or of a yes or no its key's; none where that is too long."""
+    """The run of words that states a value before anything is learnt: its own words, or its key's for yes and no; empty if that is too
+    long."""
     run = key_words(name) if key.yes_no else value_words(value)
     if not run or len(run) > LONGEST_RUN:
         return ()
@@ -361,7 +364,7 @@ def _own(name: str, value: str, key: LexiconKey) -> Words:
 
 
 def _phrase(table: AssociationTable, run: int, key: str, counts: Mapping[str, Counts], sure: Sequence[str]) -> LexiconPhrase:
-    """A run as a phrase. It means the values in `sure`, and what the inputs of the texts that hold it have more often than others."""
+    """Make a phrase of a run. It means the values in `sure`, and those that the inputs of its texts often have."""
     total = int(table.sizes[run])
     met = {value: int(count[run]) for value, count in counts.items()}
     means = [
@@ -369,6 +372,6 @@ def _phrase(table: AssociationTable, run: int, key: str, counts: Mapping[str, Co
         for value, count in sorted(met.items(), key=lambda item: (-item[1], item[0]))
         if count >= max(1, _SHARED * total) or value in sure
     ]
-    # Half a text too many: what was seen twice and fitted both times is not yet sure to fit.
+    # Half a text is added: a phrase seen twice that fitted both times is not yet sure to fit.
     states = total > 2 and sum(met[value] for value in means) >= _STATES * (total + 0.5)
     return LexiconPhrase(table.runs[run], key, tuple(means), states)

@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: near-duplicate pairs, texts that would leak into the rows that a model is judged on, and repeats."""
+"""Near-duplicate texts: pairs, texts that would leak into evaluation rows, and repeats."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _ROWS_OF_BAND = _HASHES // _BANDS
 _CHUNK = 1 << 21
 """Characters hashed at once: bounds memory to some tens of megabytes."""
 _LONGEST = 20_000
-"""Characters of a text that count; two texts that agree so far are near enough."""
+"""Characters of a text that count; two texts that agree this far are near enough."""
 _BUCKET = 24
-"""In a larger bucket each text is compared with its neighbours and the first one only."""
+"""Largest bucket in which all texts are compared. In a larger one, each is compared only with its neighbours and the first."""
 _WORDS = re.compile(r"[^\w]+|_+")
 
 Hashes = NDArray[np.uint64]
 
 
 def fold_text(text: str) -> str:
-    """A text without what does not change its meaning: case, punctuation, runs of spaces, width and compatibility forms."""
+    """A text without differences that do not change its meaning: case, punctuation, runs of spaces, width and compatibility forms."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return _WORDS.sub(" ", text.casefold()).strip() or text.strip()
 
 
 def near_groups(texts: Sequence[str]) -> list[int]:
-    """A group number per text: near-duplicates (and what they are near to in turn) share one. Does not depend on the order of texts."""
+    """A group number per text: near-duplicates share one, also through a chain of others. Does not depend on the order of texts."""
     parent = list(range(len(texts)))
     first: dict[str, int] = {}
     for place, text in enumerate(texts):
@@ -47,7 +47,7 @@ def near_groups(texts: Sequence[str]) -> list[int]:
 
 
 def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-    """Near-duplicate pairs (place, place, Jaccard similarity), in order of place. Texts that fold to the same come out with 1.0."""
+    """Near-duplicate pairs (place, place, Jaccard similarity), in order of place. Texts with equal folded form have similarity 1.0."""
     words = [fold_text(text)[:_LONGEST] for text in texts]
     signatures = np.empty((len(words), _HASHES), dtype=np.uint32)
     for start, stop in _chunks(words):
@@ -56,7 +56,7 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     if not len(candidates):
         return
     agree = (signatures[candidates[:, 0]] == signatures[candidates[:, 1]]).mean(axis=1)
-    # The estimate from 64 hashes has a standard error of at most 0.0625: nothing near enough falls below this.
+    # The estimate from 64 hashes has a standard error of at most 0.0625: no pair that is near enough falls below this.
     for one, other in candidates[agree >= SIMILAR - 0.2].tolist():
         similarity = jaccard(words[one], words[other])
         if similarity >= SIMILAR:
@@ -64,7 +64,7 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
 
 
 def jaccard(one: str, other: str) -> float:
-    """Share of the shingles of two folded texts that they have in common; 0 where their numbers alone keep it under `SIMILAR`."""
+    """Share of common shingles of two folded texts; 0 if their numbers of shingles alone keep it under `SIMILAR`."""
     a, b = _shingles(one), _shingles(other)
     if min(len(a), len(b)) < SIMILAR * max(len(a), len(b)):
         return 0.0
@@ -89,7 +89,7 @@ def _chunks(words: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _shingled(words: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
-    """Hashes of all shingles of all texts in a row, and where each text's begin. Each text has at least one."""
+    """Hashes of the shingles of all texts in one array, and where each text's begin. Each text has at least one."""
     padded = [f" {word} ".ljust(_SHINGLE) for word in words]
     lengths = np.fromiter(map(len, padded), dtype=np.int64, count=len(padded))
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
@@ -107,7 +107,7 @@ def _shingled(words: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
 
 
 def _signed(hashes: Hashes, offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """MinHash signatures: for each of the hash functions the smallest value over a text's shingles."""
+    """MinHash signatures: for each hash function the smallest value over a text's shingles."""
     random = np.random.default_rng(0x5EED)
     factors = random.integers(1, 1 << 63, size=_HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     shifts = random.integers(0, 1 << 63, size=_HASHES, dtype=np.uint64)
@@ -139,7 +139,7 @@ def _within(bucket: list[int], words: Sequence[str]) -> Iterator[tuple[int, int]
         for place, one in enumerate(bucket):
             yield from ((min(one, other), max(one, other)) for other in bucket[place + 1 :])
         return
-    # By content, so that the outcome does not depend on the order of the rows.
+    # Sort by content, so that the result does not depend on the order of the rows.
     bucket = sorted(bucket, key=lambda place: words[place])
     for one, other in pairwise(bucket):
         yield min(one, other), max(one, other)
@@ -162,7 +162,7 @@ def _root(parent: list[int], place: int) -> int:
 
 
 def near_any_of(texts: Sequence[str], apart: Sequence[str]) -> set[int]:
-    """Places of the texts that are near-duplicates of a text kept apart. Nearness has no direction, so this is a check both ways."""
+    """Places of the texts that are near-duplicates of any text in `apart`. Nearness is symmetric, so this checks both directions."""
     folded = [fold_text(text) for text in texts]
     known = {fold_text(text) for text in apart}
     found = {place for place, text in enumerate(folded) if text in known}
@@ -174,7 +174,7 @@ def near_any_of(texts: Sequence[str], apart: Sequence[str]) -> set[int]:
 
 
 def repeated_texts(texts: Sequence[str], known: Sequence[str] = ()) -> set[int]:
-    """Places of the texts that are the same as an earlier one, or as a known one, but for case, punctuation and spacing."""
+    """Places of the texts that equal an earlier or a known one, apart from case, punctuation and spacing."""
     seen = {fold_text(text) for text in known}
     found = set()
     for place, text in enumerate(texts):
@@ -186,7 +186,7 @@ def repeated_texts(texts: Sequence[str], known: Sequence[str] = ()) -> set[int]:
 
 
 def near_or_repeated(texts: Sequence[str], known: Sequence[str] = ()) -> set[int]:
-    """Places of the texts that are near-duplicates of an earlier one, or of a known one."""
+    """Places of the texts that are near-duplicates of an earlier or a known one."""
     found = near_any_of(texts, known) | repeated_texts(texts)
     for one, other, _ in near_pairs(texts):
         if one not in found:

@@ -1,7 +1,7 @@
 """Numbers as people write them: find them in a text and read their value.
 
-In digits (`1,250.50`, `1.250,50`, `£45`, `5kg`), and in English words up to millions (`two`, `twenty-five`, `a dozen`, `half a dozen`,
-`a couple`).
+Digits (`1,250.50`, `1.250,50`, `£45`, `5kg`), and English words up to millions (`two`, `twenty-five`, `a dozen`, `half a dozen`, `a
+couple`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ONE = ("a", "an")
 
 
 def vocabulary() -> dict[str, dict[str, int]]:
-    """The English words that are read, with what they stand for: `small`, `tens`, `scales` and `groups`."""
+    """The English words that are read, with their values: `small`, `tens`, `scales` and `groups`."""
     return {"small": dict(_SMALL), "tens": dict(_TENS), "scales": dict(_SCALES), "groups": dict(_GROUPS)}
 
 
@@ -40,11 +40,11 @@ def find(text: str) -> list[tuple[int, int]]:
 
 
 def read(words: str, mark: str = ".") -> int | float | None:
-    """The first number in some words; None where there is none, or one too large for a float. Whole numbers have no point.
+    """The first number in some words; None if there is none, or it is too large for a float. Whole numbers are int.
 
     Args:
         words: such as `£1,250` or `a dozen`.
-        mark: what stands before the decimals, `.` or `,`: it settles numbers that could be read either way (`1,250`).
+        mark: the decimal mark, `.` or `,`, for numbers that could be read either way (`1,250`).
     """
     digits = _DIGITS.search(words)
     worded = next(iter(_worded(words)), None)
@@ -54,36 +54,36 @@ def read(words: str, mark: str = ".") -> int | float | None:
     found = float(plain)
     if math.isinf(found):
         return None
-    # A whole number as it stands: past 2^53 a float is another one.
+    # Read a whole number as int: past 2^53 a float would change it.
     return int(plain) if "." not in plain else int(found) if found.is_integer() else found
 
 
 def either_way(words: str) -> bool:
-    """Whether the first number in some words is another one with the other decimal mark."""
+    """Whether the first number in some words changes with the other decimal mark."""
     return read(words, ".") != read(words, ",")
 
 
 def mark(words: str) -> str | None:
-    """The decimal mark of the first number in some words, `.` or `,`; None where its digits do not tell."""
+    """The decimal mark of the first number in some words, `.` or `,`; None if its digits do not show it."""
     digits = _DIGITS.search(words)
     worded = next(iter(_worded(words)), None)
     return None if digits is None or (worded is not None and worded[0] < digits.start()) else _told(_bare(digits.group()))
 
 
 def _plain(digits: str, mark: str) -> str:
-    """A number as Python reads it."""
+    """A number in Python's notation."""
     digits = _bare(digits)
     mark = _told(digits) or mark
     return digits.replace("," if mark == "." else ".", "").replace(mark, ".")
 
 
 def _bare(digits: str) -> str:
-    """A number's sign, digits and marks, without blanks and all else."""
+    """A number's sign, digits and marks, without anything else."""
     return re.sub(f"['’ \u00a0\u202f{_CURRENCY}]", "", re.sub("(?i)minus|−", "-", digits))
 
 
 def _told(digits: str) -> str | None:
-    """The decimal mark of a bare number, as far as its digits tell."""
+    """The decimal mark of a bare number; None if its digits do not show it."""
     marks = [letter for letter in digits if letter in ".,"]
     if len(set(marks)) == 2:
         return marks[-1]
@@ -92,7 +92,7 @@ def _told(digits: str) -> str | None:
     if not marks:
         return None
     whole, behind = re.split("[.,]", digits.lstrip("+-"))
-    # Groups are of three digits, the first of them of one to three and no zero: anything else is what stands behind the point.
+    # Groups have three digits, the first of them one to three and no leading zero: any other form is a decimal fraction.
     return marks[0] if len(behind) != 3 or len(whole) > 3 or whole.startswith("0") else None
 
 
@@ -111,12 +111,12 @@ def _worded(text: str) -> list[tuple[int, int, int]]:
 
 
 def _follows(text: str, words: Sequence[tuple[str, int, int]], place: int) -> bool:
-    """Whether a word stands right behind the one before it."""
+    """Whether a word directly follows the one before it, after a space or a hyphen."""
     return 0 < place < len(words) and text[words[place - 1][2] : words[place][1]] in (" ", "-")
 
 
 def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int, int]:
-    """Where the number in words that begins at a word ends, and its value; the place itself where none begins there."""
+    """The end and the value of the number in words that begins at a word; the place itself if none begins there."""
     names = [word for word, _, _ in words[first : first + 3]]
     if names[:1] == ["half"] and len(names) == 3 and names[1] in _ONE and names[2] == "dozen":
         return first + 3, 6
@@ -145,5 +145,5 @@ def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int,
 
 
 def _may_go_on(whole: int, part: int) -> bool:
-    """Whether `and` may stand behind so many thousands and so many more: behind a hundred or a thousand, not behind `five`."""
+    """Whether `and` may follow these thousands and this remainder: after a hundred or a thousand, not after `five`."""
     return part % 100 == 0 if part else whole > 0

@@ -1,4 +1,4 @@
-"""Patterns of a program's prompts: the frame around a text that changes, and the words without dates, numbers and ids."""
+"""Patterns of a program's prompts: the frame around a changing text, and the words without dates, numbers and ids."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 from smidgen.core.placeholders import PLACEHOLDER, PromptFrame
 from smidgen.text.dates import month_names
 
-# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Twenty or more
-# different texts that share `REACH` characters of either are looked at together: people's own words do not begin so alike. What all of a
-# group share is their frame; where nearly all of them go on, or end, in one of very few ways, these are frames of their own.
+# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Twenty or
+# more different texts that share `REACH` characters of either form a group: people's own words do not begin so alike. The common
+# beginning and end of a group are its frame; if nearly all of them continue, or end, in one of very few ways, each of these is a frame
+# of its own.
 
 REACH = 48
 LEAST = 20
 _FURTHER = 8
-"""Characters by which texts that begin alike are told apart."""
+"""Characters that distinguish texts with a common beginning."""
 _MOST_WAYS = 4
 _NEARLY_ALL = 0.95
-"""People's own words begin in more ways than these, and some of them in a way of their own."""
+"""Most ways to continue, and least share of texts that they must cover. People's own words begin in more ways, some of them unique."""
 _LEAST_END = 4
 _DEEPEST = 20
 
@@ -35,9 +36,9 @@ class FramedTexts:
     """Texts in one frame.
 
     Attributes:
-        frame: theirs.
+        frame: the common frame.
         places: of the texts, in order.
-        mark: by what they were told from others. It stays when their frame grows or shrinks by some words.
+        mark: the piece that distinguished them from others. It stays when the frame grows or shrinks by some words.
     """
 
     frame: PromptFrame
@@ -46,8 +47,8 @@ class FramedTexts:
 
 
 def find_frames(texts: Sequence[str], least: int = LEAST) -> list[FramedTexts]:
-    """Groups of at least so many texts that begin, or else end, alike, the largest first. `texts` must differ from each other: what comes
-    again as a whole has no frame. Those in no group share nothing with enough others."""
+    """Groups of at least `least` texts that begin, or else end, alike, the largest first. `texts` must be distinct: whole repeats have no
+    frame. Texts in no group share nothing with enough others."""
     whole = dict(enumerate(texts))
     found: list[FramedTexts] = []
     for places, mark in _alike(whole, 0, REACH, _all_that_are, least):
@@ -66,12 +67,12 @@ def _ends(turned: _Texts, least: int) -> Iterator[tuple[list[int], str]]:
 
 
 def _further(texts: _Texts, at: int, least: int, depth: int = 0) -> Iterator[tuple[list[int], str]]:
-    """The few ways in which nearly all of these go on from a place; none where they do not."""
+    """Groups for the few ways in which nearly all texts continue from a place; none if they do not."""
     return _alike(texts, at, _FURTHER, _few_ways, least, depth)
 
 
 def _alike(texts: _Texts, at: int, reach: int, wide: _Wide, least: int, depth: int = 0) -> Iterator[tuple[list[int], str]]:
-    """Groups that share `reach` characters from a place on, if they are as `wide` wants them, each with what tells it from the others."""
+    """Groups that share `reach` characters from a place on, if `wide` accepts them, each with the piece that distinguishes it."""
     pieces: dict[str, list[int]] = defaultdict(list)
     for place, text in texts.items():
         if len(text) >= at + reach:
@@ -101,19 +102,19 @@ def _end(turned: _Texts, places: Sequence[int]) -> str:
 
 
 def _shared(texts: Sequence[str]) -> str:
-    """The common beginning of these texts: that of the first and the last in the order of the alphabet."""
+    """The common beginning of these texts: that of the alphabetically first and last."""
     first, last = min(texts), max(texts)
     return first[: next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
 
 
 def _cut(shared: str) -> str:
-    """A shared piece up to its last space or line end: letters behind that which happen to be shared belong to the text."""
+    """Cut a shared piece after its last space or line end: further letters that happen to be shared belong to the text."""
     last = max((place for place, sign in enumerate(shared) if sign.isspace()), default=-1)
     return shared[: last + 1]
 
 
 _MARK = "0"
-"""The sign for whatever varies. A number, so that whoever reads the words for names still reads a sentence."""
+"""The sign for anything that varies. It is a number, so that the name finder still sees a sentence."""
 _WEEKDAYS = (
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
     *("mon", "tue", "tues", "wed", "thu", "thur", "thurs", "fri", "sat", "sun"),
@@ -125,17 +126,17 @@ _WEEKDAYS = (
 )
 _DAYS = month_names().union(_WEEKDAYS)
 _NUMBERED = re.compile(r"(?<![\w-])[\w-]*\d[\w-]*")
-"""A word with a digit in it: a number, a day, an id, however its letters are mixed in."""
+"""A word with a digit anywhere in it: a number, a day, an id."""
 _CAPITAL = re.compile(r"\b[^\W\d_a-z][^\W\d_]{2,}\b")
 _BESIDE = re.compile(r"(?:(?<=0)[\s.,]{1,3}(?:de |of )?[^\W\d_]{3,}\b)|(?:\b[^\W\d_]{3,}[\s.,]{1,3}(?=0))")
-"""A word beside a number: there a month is one in small letters, too."""
+"""A word beside a number, where a month counts as one in lower case too."""
 _HALF = re.compile(r"(?<=0)\s?(?:[ap]\.m\.|[ap]m\b|UTC\b|GMT\b|CES?T\b|[ECMP][SD]T\b|BST\b)", re.IGNORECASE)
 _RUN = re.compile(r"0(?:[\s.,:;/+–-]*0)+")
-"""A day and its time, a number and its thousands: one thing that varies."""
+"""A day and its time, a number and its thousands: one variable thing."""
 
 
 def without_variables(text: str) -> str:
-    """The text with one sign in the place of each thing that varies."""
+    """The text with each variable thing replaced by one sign."""
     text = _NUMBERED.sub(_MARK, PLACEHOLDER.sub(_MARK, text))
     text = _HALF.sub("", _CAPITAL.sub(_day, text))
     return _RUN.sub(_MARK, _BESIDE.sub(_day_beside, text))
@@ -151,16 +152,16 @@ def _day_beside(match: re.Match[str]) -> str:
 
 
 _VARIES = "varies"
-"""No template begins with this."""
+"""First element of a kind's JSON; no template begins with it."""
 _PARTS = 3
 
 
 def prompt_kind(template: str, masked: Callable[[str], str] = lambda words: words) -> str:
-    """The part of a template that stays (`server/traffic/exchange.py` makes templates): itself where nothing in it varies.
+    """The constant part of a template (`server/traffic/exchange.py` makes templates): the template itself if nothing in it varies.
 
     Args:
-        template: as JSON: the path, the words to the system as JSON, the rest.
-        masked: takes what is personal out of some words, in which nothing else varies any more.
+        template: as JSON: the path, the system messages as JSON, the rest.
+        masked: removes personal data from some words, in which nothing else varies any more.
     """
     read = _read(template)
     if read is None:
@@ -171,13 +172,13 @@ def prompt_kind(template: str, masked: Callable[[str], str] = lambda words: word
 
 
 def masked_pieces(template: str) -> Iterator[str]:
-    """The words to the system that `kind` has masked, piece by piece."""
+    """The system messages that `prompt_kind` has masked, piece by piece."""
     read = _read(template)
     yield from map(without_variables, _texts(read[1]) if read is not None else ())
 
 
 def _read(template: str) -> tuple[Any, Any, Any] | None:
-    """The path, the words to the system and the rest; None for what has no such words, or is no template."""
+    """The path, the system messages and the rest; None if there are no system messages, or this is not a template."""
     try:
         found = json.loads(template) if template[:1] == "[" else None
         if not isinstance(found, list) or len(found) != _PARTS or not isinstance(found[1], str) or not found[1]:
@@ -200,7 +201,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _changed(value: Any, change: Callable[[str], str]) -> Any:
-    """The words with each of their texts changed; names of fields and kinds of parts stay as they are."""
+    """The value with each of its texts changed; names of fields and types of parts stay."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):

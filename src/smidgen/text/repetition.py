@@ -1,8 +1,8 @@
 """Texts that repeat themselves without end: notice it while a text is written, and cut the copies off.
 
-A small model that writes the likeliest word each time may say one sentence over and over, until it is cut. Of summaries of
-conversations, taught on 1,300, nearly half of the greedy texts ended so, at the most tokens that an answer may have. What stands before
-the repetition, and in it once, is as good as any other text of the model.
+A small model that always writes the likeliest word may say one sentence over and over, until it is cut. Of conversation summaries, by a
+model trained on 1,300, nearly half of the greedy texts ended so, at the most tokens that an answer may have. The text before the
+repetition, and one copy of it, is as good as any other text of the model.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import re
 from collections.abc import Iterable, Sequence
 
 LEAST_REPETITION = 160
-"""Characters that a text may go round in circles, whatever the examples do."""
+"""Least characters of repetition that are allowed, whatever the examples contain."""
 _COPIES = 3
 _SEED = 24
-"""Characters at the end by whose last occurrence a period is guessed."""
+"""Characters at the end of a text whose previous occurrence gives the period."""
 _WINDOW = 4_096
 _ROOM = 2
 _SENTENCE = re.compile(r"[.!?…。]+[\"'”’)]*(?=\s|$)|\n")
 
 
 class RepetitionWatch:
-    """Watches a text as it comes.
+    """Watches a text for repetition while it comes.
 
     Args:
-        most: how many characters may be copies, three at least, of one run of characters; 0: any number.
+        most: most characters of copies (at least three) of one run of characters; 0 for any number.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._tail = most, ""
 
     def feed(self, text: str) -> bool:
-        """Take what comes next; whether the text goes round in circles."""
+        """Add the next piece of text; returns whether the text repeats itself."""
         if not self._most or not text:
             return False
         self._tail = (self._tail + text)[-max(_WINDOW, _COPIES * self._most) :]
@@ -40,7 +40,7 @@ class RepetitionWatch:
 
 
 def period(text: str) -> int:
-    """Of a text whose end stands in it once more, how many characters before; 0 where it does not."""
+    """The distance from a text's end to its previous occurrence, in characters; 0 if there is none."""
     seed = text[-_SEED:]
     if len(seed) < _SEED:
         return 0
@@ -49,8 +49,8 @@ def period(text: str) -> int:
 
 
 def without_repetition(text: str) -> str:
-    """A text that was cut, without the copies that it ended in but the first, and what of the next one ends a sentence. One that does not
-    end in circles stays as it is."""
+    """A cut text without the copies at its end, except the first, and the rest of the next copy's sentence if it ends there. A text that
+    does not end in copies stays unchanged."""
     step = period(text)
     if not step or not _ends(text, step, max(2 * step + _SEED, _COPIES * _SEED)):
         return text
@@ -63,8 +63,8 @@ def without_repetition(text: str) -> str:
 
 
 def longest(text: str) -> int:
-    """The most characters in a row of a text that are copies, three at least, of one run of characters; 0 where none are. What is shorter
-    than 24 characters in all is none."""
+    """The longest stretch of a text that is copies (at least three) of one run of characters, in characters; 0 if there is none. Stretches
+    of copies shorter than 24 characters do not count."""
     found = 0
     for at in (*range(_COPIES * _SEED, len(text), _SEED), len(text)):
         part = text[:at]
@@ -75,17 +75,17 @@ def longest(text: str) -> int:
 
 
 def allowed(answers: Iterable[str]) -> int:
-    """How many characters may go round in circles where these are the right answers: twice what the longest of theirs has, and `LEAST`."""
+    """Most characters of repetition, given right answers: twice their longest, and at least `LEAST_REPETITION`."""
     return max([LEAST_REPETITION, *(_ROOM * found for answer in answers if (found := longest(answer)))])
 
 
 def spelt(ids: Sequence[int]) -> str:
-    """Token ids as characters, one each, so that what is said here of texts holds of them."""
+    """Token ids as characters, one each, so that these functions work on them."""
     return "".join(chr(0x10000 + number) if number < 0x100000 else "\0" for number in ids)
 
 
 def _first(text: str, step: int) -> int:
-    """Where the circle begins that a text ends in."""
+    """The start of the repetition at a text's end."""
     first = len(text) - step
     while first > 0 and text[first - 1] == text[first - 1 + step]:
         first -= 1
@@ -93,5 +93,5 @@ def _first(text: str, step: int) -> int:
 
 
 def _ends(text: str, step: int, total: int) -> bool:
-    """Whether the last `total` characters go round with this step."""
+    """Whether the last `total` characters repeat with this period."""
     return len(text) >= total and text[-total + step :] == text[-total:-step]

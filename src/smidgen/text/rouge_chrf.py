@@ -1,4 +1,4 @@
-"""ROUGE and chrF: how much of a text's wording is that of a reference, and how these metrics are called."""
+"""ROUGE and chrF: the overlap of a text's wording with a reference, and the names of these metrics."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The numbers are those of Google's `rouge_score` package without stemming, to the last bit, for all texts whose letters and digits are
-# ASCII. That package drops every other letter, so that a Greek text has no words at all; here a word is a run of letters and digits of
-# any script, and a script that writes no spaces between words (Chinese, Japanese, Thai, ...) counts each character as a word.
+# The numbers equal those of Google's `rouge_score` package without stemming, to the last bit, for all texts whose letters and digits
+# are ASCII. That package drops every other letter, so a Greek text has no words at all; here a word is a run of letters and digits of any
+# script, and a script that writes no spaces between words (Chinese, Japanese, Thai, ...) counts each character as a word.
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 # Thai, Lao, Myanmar, Khmer; kana; ideographs and their extensions.
@@ -21,7 +21,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 
 @dataclass(frozen=True, slots=True)
 class RougeScores:
-    """F1 values in 0..1; with several references each is of the reference that it is best for."""
+    """F1 values in 0..1; with several references, each value is the best over them."""
 
     rouge1: float
     rouge2: float
@@ -30,7 +30,7 @@ class RougeScores:
 
 
 def rouge(text: str, references: Sequence[str]) -> RougeScores:
-    """All four of a text. Raises ValueError without references."""
+    """All four ROUGE scores of a text. Raises ValueError without references."""
     ours, theirs = words(text), [words(reference) for reference in _some(references)]
     lines = _lines(text)
     return RougeScores(
@@ -61,7 +61,7 @@ def _some(references: Sequence[str]) -> Sequence[str]:
 
 @functools.cache
 def _any_word() -> re.Pattern[str]:
-    """Python's `\\w` leaves out the marks that vowels are written with in Indian scripts; they are part of their word here."""
+    """Python's `\\w` leaves out the vowel signs of Indian scripts; here they are part of their word."""
     marks = "".join(_ranges([code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == "M"]))
     return re.compile(rf"[{_UNSPACED}](?<=\w)[{marks}]*|(?:(?![{_UNSPACED}])[^\W_][{marks}]*)+")
 
@@ -78,7 +78,7 @@ def _ranges(codes: Sequence[int]) -> list[str]:
 
 
 def _lines(text: str) -> list[list[str]]:
-    """The words of each line: ROUGE-Lsum takes a line for a sentence."""
+    """The words of each line: ROUGE-Lsum treats a line as a sentence."""
     return [words(line) for line in text.split("\n") if line]
 
 
@@ -100,8 +100,8 @@ def _longest(ours: Sequence[str], theirs: Sequence[str]) -> float:
 
 
 def _columns(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
-    """The columns of the table of longest common subsequences, one per word of `ours`, as bits over `theirs` (Hyyrö 2004): bit i is 0
-    where the subsequence of the first i + 1 words is longer than that of the first i."""
+    """The columns of the table of longest common subsequences, one per word of `ours`, as bits over `theirs` (Hyyrö 2004): bit i is 0 if
+    the subsequence of the first i + 1 words is longer than that of the first i."""
     places: dict[str, int] = {}
     for place, word in enumerate(theirs):
         places[word] = places.get(word, 0) | 1 << place
@@ -132,7 +132,7 @@ def _members(theirs: Sequence[str], ours: Sequence[str]) -> set[int]:
 
 
 def _summary(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]]) -> float:
-    """ROUGE-Lsum: each line of the reference against all lines of the text; no word counts more often than both sides have it."""
+    """ROUGE-Lsum: each line of the reference against all lines of the text. A word counts at most as often as both sides have it."""
     left = [Counter(word for line in text for word in line) for text in (ours, theirs)]
     totals = [count.total() for count in left]
     if not all(totals):
@@ -148,15 +148,15 @@ def _summary(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]]) -> 
     return _f1(hits, totals[0], totals[1])
 
 
-# It needs no idea of what a word is, so it is fair to languages that join words. The numbers are those of sacrebleu's sentence chrF at
-# its defaults, on 0..1 where sacrebleu has 0..100: case counts, white space does not.
+# It needs no definition of a word, so it is fair to languages that join words. The numbers equal those of sacrebleu's sentence chrF
+# at its defaults, on 0..1 instead of 0..100: case counts, white space does not.
 
 _ORDER = 6
 _BETA = 2
 
 
 def chrf(text: str, references: Sequence[str]) -> float:
-    """chrF of a text and the reference that it is most like, in 0..1. Raises ValueError without references."""
+    """chrF of a text and its most similar reference, in 0..1. Raises ValueError without references."""
     if not references:
         raise ValueError("chrF needs a reference")
     ours = _character_ngrams(text)
@@ -164,7 +164,7 @@ def chrf(text: str, references: Sequence[str]) -> float:
 
 
 def _character_ngrams(text: str) -> list[Counter[str]]:
-    """Counts of the runs of one character, of two, ..."""
+    """Counts of the runs of one character, of two, ..., up to six."""
     letters = "".join(text.split())
     return [Counter(letters[start : start + n] for start in range(len(letters) - n + 1)) for n in range(1, _ORDER + 1)]
 
@@ -194,7 +194,7 @@ METRIC_NAMES = {
     "coverage": ("Attributes said", "of all that the inputs give, the share that the texts state"),
     "unsupported": ("Something made up", "the share of texts that state what their input does not; lower is better"),
 }
-"""A metric's name as it is read, and what it counts."""
+"""A metric's displayed name, and what it counts."""
 
 SHARE_METRICS = ("coverage", "unsupported")
 """Metrics that are shares of something; the others are grades in 0..1."""

@@ -1,6 +1,6 @@
 """Texts as a tagger reads them: units and their shapes, tokenizer pieces, windows, tags, and the probability of each span.
 
-Students and engines share it, so that a text is read the same in training and in use.
+Students and engines share this module, so that a text is read alike in training and in use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BEGIN, INSIDE, END, SINGLE = range(4)
 """The four tags of a kind."""
 
 LEAST_PROBABILITY = 0.05
-"""Spans less likely than this are not looked at."""
+"""Spans less likely than this are ignored."""
 
 _DEEPEST = 60.0  # a tag cannot be more than e^60 times less likely than the best of its unit
 
@@ -34,16 +34,16 @@ UnitSpan = tuple[int, int, int]
 """First unit, last unit, number of the kind."""
 
 LikelySpan = tuple[int, int, int, float]
-"""The same, and its probability."""
+"""A `UnitSpan` and its probability."""
 
 
 def tag_count(kinds: int) -> int:
-    """How many tags so many kinds have."""
+    """The number of tags for this many kinds."""
     return 1 + 4 * kinds
 
 
 def allowed_transitions(kinds: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which tags may follow which, (tags, tags); which may stand first, (tags,); which last, (tags,)."""
+    """Which tags may follow which, (tags, tags); which may come first, (tags,); which last, (tags,)."""
     tags = np.arange(tag_count(kinds))
     part = np.where(tags == 0, SINGLE, (tags - 1) % 4)
     kind = np.where(tags == 0, -1, (tags - 1) // 4)
@@ -53,7 +53,7 @@ def allowed_transitions(kinds: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_
 
 
 def bioes_tags(spans: Sequence[UnitSpan], units: int) -> NDArray[np.int64]:
-    """The tag of each of so many units. Spans must not overlap."""
+    """The tag of each unit. Spans must not overlap."""
     found = np.zeros(units, dtype=np.int64)
     for first, last, kind in spans:
         base = 1 + 4 * kind
@@ -65,11 +65,11 @@ def bioes_tags(spans: Sequence[UnitSpan], units: int) -> NDArray[np.int64]:
 
 
 class TagChain:
-    """Weights between tags, ready to read texts with."""
+    """Transition weights between tags, in the form that reading texts needs."""
 
     def __init__(self, transitions: ArrayLike) -> None:
-        """`transitions` are log weights (tags, tags), from the row's tag to the column's; pairs that cannot be are left out whatever
-        they weigh. Raises ValueError where the shape is of no number of kinds."""
+        """`transitions` are log weights (tags, tags), from the row's tag to the column's; impossible pairs are ignored. Raises ValueError
+        if the shape fits no number of kinds."""
         table = np.asarray(transitions, dtype=np.float64)
         size = len(table)
         if table.shape != (size, size) or size < 5 or (size - 1) % 4:
@@ -79,7 +79,8 @@ class TagChain:
         self._between = may * np.exp(np.clip(table, -_DEEPEST, _DEEPEST))
 
     def spans(self, emissions: ArrayLike, least: float = LEAST_PROBABILITY) -> list[LikelySpan]:
-        """All spans at least so likely, in the order of their first units, of a text whose units have log weights (units, tags)."""
+        """All spans of a text with probability at least `least`, in the order of their first units. `emissions`: log weights (units,
+        tags)."""
         weights = np.asarray(emissions, dtype=np.float64)
         if not len(weights):
             return []
@@ -140,7 +141,7 @@ SHAPES = 8
 """The number of shapes that a unit may have: see `word_shape`."""
 
 _TORN = 0.005
-"""A level is too coarse where more than this share of the spans begin or end within a unit."""
+"""A level is too coarse if more than this share of the spans begin or end within a unit."""
 
 CharacterSpan = tuple[int, int, int]
 """First character, one past the last, number of the kind."""
@@ -152,7 +153,7 @@ def units(text: str, level: str) -> list[tuple[int, int]]:
 
 
 def coarsest_level(examples: Iterable[tuple[str, Sequence[CharacterSpan]]]) -> str:
-    """The coarsest level whose units hardly any span of the examples cuts through."""
+    """The coarsest level at which nearly all spans of the examples begin and end between units."""
     kept = [(text, spans) for text, spans in examples if spans]
     for level in LEVELS:
         torn = sum(_torn(units(text, level), spans) for text, spans in kept)
@@ -167,7 +168,7 @@ def _torn(found: Sequence[tuple[int, int]], spans: Sequence[CharacterSpan]) -> i
 
 
 def unit_spans(found: Sequence[tuple[int, int]], spans: Iterable[CharacterSpan]) -> list[UnitSpan]:
-    """Spans of characters as spans of units: each takes the units that it touches. One that touches none, or a unit that is taken, is left
+    """Spans of characters as spans of units: each takes the units that it touches. Spans that touch no unit, or a taken one, are left
     out."""
     placed: list[UnitSpan] = []
     starts, ends = np.array([start for start, _ in found]), np.array([end for _, end in found])
@@ -181,9 +182,9 @@ def unit_spans(found: Sequence[tuple[int, int]], spans: Iterable[CharacterSpan])
 
 
 def word_shape(word: str) -> int:
-    """How a word is written, 0 to 7, for models that read without case: 0 small or without letters; 1 Capital first; 2 ALL CAPITALS;
+    """The shape of a word, 0 to 7, for models that read without case: 0 small or without letters; 1 Capital first; 2 ALL CAPITALS;
     3 a single capital; 4 mixed. With digits among the letters: 5 small, 6 all capitals, 7 mixed."""
-    if word.islower() and word.isalpha():  # most words, for which a look at each letter takes as long as all the rest of the reading
+    if word.islower() and word.isalpha():  # most words; for them, a look at each letter would double the reading time
         return 0
     letters = [letter for letter in word if letter.isalpha()]
     if not letters:
@@ -217,13 +218,13 @@ class TaggerInput:
 
 
 def read_units(text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], level: str) -> TaggerInput:
-    """Bring together the units of a text and the pieces of it that a tokenizer gives, `offsets` being their characters. A unit takes all
-    pieces that it shares a character with. Units of which the tokenizer keeps nothing are left out."""
+    """Match the units of a text with its tokenizer pieces; `offsets` are the pieces' characters. A unit takes all pieces that it shares a
+    character with. Units without any piece are left out."""
     found = units(text, level)
     starts = np.array([start for start, _ in offsets], dtype=np.int64)
     ends = np.array([end for _, end in offsets], dtype=np.int64)
     table = np.array(found, dtype=np.int64).reshape(-1, 2)
-    # Offsets never fall, so that the pieces of a unit are one stretch.
+    # Offsets never decrease, so the pieces of a unit are contiguous.
     first, past = np.searchsorted(ends, table[:, 0], side="right"), np.searchsorted(starts, table[:, 1], side="left")
     there = first < past
     own = np.searchsorted(table[:, 1], starts, side="right")
@@ -234,7 +235,7 @@ def read_units(text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class TextWindow:
-    """Pieces `start` to `end` of a text, read at once; of them `own` to `own_end` are answered by this window and no other."""
+    """Pieces `start` to `end` of a text, read at once. Only this window answers its pieces `own` to `own_end`."""
 
     start: int
     end: int
@@ -243,8 +244,8 @@ class TextWindow:
 
 
 def cut_windows(pieces: int, room: int) -> list[TextWindow]:
-    """Windows of at most `room` pieces over a text of so many, neighbours sharing half; each piece is answered by the window that sees most
-    on both its sides."""
+    """Windows of at most `room` pieces over a text of `pieces` pieces, neighbours sharing half. Each piece is answered by the window with
+    most context on both its sides."""
     if pieces <= room:
         return [TextWindow(0, pieces, 0, pieces)]
     count = 1 + -(-(pieces - room) // max(1, room // 2))
@@ -267,7 +268,7 @@ MOST_CHARACTERS = 100_000
 
 def choice_probabilities(scores: Sequence[NDArray[np.float32]], choices: Sequence[int]) -> list[list[float]]:
     """The probabilities of each choice's values, by the mean of the log weights (tokens, values) of all tokens of all windows of a text,
-    special ones too. `choices` are how many values each has."""
+    including special tokens. `choices`: the number of values of each."""
     mean = np.concatenate(scores).mean(axis=0, dtype=np.float64)
     parts = np.split(mean, np.cumsum(choices)[:-1])
     weights = [np.exp(part - part.max()) for part in parts]
@@ -276,14 +277,14 @@ def choice_probabilities(scores: Sequence[NDArray[np.float32]], choices: Sequenc
 
 @dataclass(frozen=True)
 class TaggerReader:
-    """A tokenizer set to read for a tagger.
+    """A tokenizer configured for a tagger.
 
     Attributes:
         before, after: the special tokens around a window.
         room: pieces that a window holds.
-        level: what a unit is; see `tagging.LEVELS`.
+        level: the level of units; see `LEVELS`.
         shaped: whether shapes are added to token numbers.
-        vocabulary: how many token numbers the model knows.
+        vocabulary: the number of token numbers that the model knows.
     """
 
     tokenizer: Tokenizer
@@ -296,10 +297,10 @@ class TaggerReader:
 
     @staticmethod
     def of(tokenizer: Tokenizer, max_length: int, level: str, shaped: bool, vocabulary: int) -> TaggerReader:
-        """A reader with this tokenizer, which is set for it."""
+        """A reader with this tokenizer, which it configures."""
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        # What a text says is never taken for a special token.
+        # No text is ever read as a special token.
         tokenizer.encode_special_tokens = True
         around = tokenizer.encode("").ids
         before, after = around[: len(around) // 2], around[len(around) // 2 :]
@@ -312,29 +313,29 @@ class TaggerReader:
         return [read_units(text, e.ids, e.offsets, self.level) for text, e in zip(texts, found, strict=True)]
 
     def windows(self, reading: TaggerInput) -> list[TextWindow]:
-        """Where a text is cut."""
+        """The windows of a text."""
         return cut_windows(len(reading.ids), self.room)
 
     def ids(self, reading: TaggerInput, window: TextWindow) -> list[int]:
-        """The token numbers of a window, special ones around them."""
+        """The token numbers of a window, between its special tokens."""
         return [*self.before, *reading.ids[window.start : window.end], *self.after]
 
     def shapes(self, reading: TaggerInput, window: TextWindow) -> list[int]:
-        """The shape of each of these tokens; 0 for special ones, and for all where the model knows no shapes."""
+        """The shape of each of these tokens; 0 for special ones, and for all if the model knows no shapes."""
         inner = reading.shapes[window.start : window.end] if self.shaped else [0] * (window.end - window.start)
         return [0] * len(self.before) + inner + [0] * len(self.after)
 
     def numbers(self, reading: TaggerInput, window: TextWindow) -> list[int]:
-        """Both in one list: the vocabulary's size is added to a token number once a shape."""
+        """Token numbers and shapes in one list: the vocabulary's size times the shape is added to each token number."""
         pairs = zip(self.ids(reading, window), self.shapes(reading, window), strict=True)
         return [number + self.vocabulary * shape for number, shape in pairs]
 
     def raw(
         self, readings: Sequence[TaggerInput], scores: Sequence[Sequence[NDArray[np.float32]]], chain: TagChain, choices: Sequence[int] = ()
     ) -> dict[str, list[Any]]:
-        """A tagger's raw outputs as `spans`, and `choices` where there are some; `choices` are how many values each has.
+        """A tagger's raw outputs as `spans`, and as `choices` if there are any. `choices`: the number of values of each.
 
-        `scores` are as for `spans`, for each text; behind the tags stand the log weights of the choices' values.
+        `scores` are as for `spans`, for each text; the log weights of the choices' values follow those of the tags.
         """
         own = [[table[:, : chain.tags] for table in tables] for tables in scores]
         found: dict[str, list[Any]] = {"spans": [self.spans(r, tables, chain) for r, tables in zip(readings, own, strict=True)]}
@@ -343,9 +344,9 @@ class TaggerReader:
         return found
 
     def spans(self, reading: TaggerInput, scores: Sequence[NDArray[np.float32]], chain: TagChain) -> list[list[float]]:
-        """The possible spans of a text, each its first character, one past the last, the number of its kind, and its probability.
+        """The possible spans of a text: first character, one past the last, number of the kind, and probability of each.
 
-        `scores` holds for each window, in their order, log weights (tokens, tags) of the tags, special tokens included.
+        `scores` holds for each window, in order, log weights (tokens, tags) of the tags, special tokens included.
         """
         if not len(reading.units):
             return []
@@ -356,24 +357,24 @@ class TaggerReader:
 
 
 LONGEST_NAME = 8
-"""Words of the longest name that is looked up."""
+"""Most words of a name that is looked up."""
 
 _AROUND = (-2, -1, 1, 2)
 _EDGE = "\N{SYMBOL FOR NULL}"
 
 
 def name_of(words: Sequence[str]) -> str:
-    """Words as they are looked up: small letters, a space between."""
+    """Words in the form of the name list: lower case, joined by spaces."""
     return " ".join(words).lower()
 
 
 def features(words: Sequence[str], names: Mapping[str, int], hidden: Collection[str] = ()) -> list[list[str]]:
-    """The features of each word, each a text whose first characters say what it is of.
+    """The features of each word. Each is a text whose prefix names its kind.
 
     Args:
         words: the units of a text, in order.
         names: known names, as `name_of` gives them, with the number of their kind.
-        hidden: names that are taken as unknown: those that only the text itself has, where it is one to learn from.
+        hidden: names that count as unknown: for a training text, those that occur in it alone.
     """
     small = [word.lower() for word in words]
     written = [_pattern(word) for word in words]
@@ -399,14 +400,14 @@ def features(words: Sequence[str], names: Mapping[str, int], hidden: Collection[
 
 
 def _pattern(word: str) -> str:
-    """The kinds of sign in a word, repeats left out: `Aa0-` of `Word12-`; words of several digits say how many, up to eight."""
+    """The kinds of sign in a word, repeats left out: `Aa0-` of `Word12-`. Words of digits only include their length, up to eight."""
     signs = ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word]
     short = "".join(sign for place, sign in enumerate(signs) if place == 0 or sign != signs[place - 1])
     return f"{short}{min(8, len(word))}" if short == "0" else short
 
 
 def _listed(small: Sequence[str], names: Mapping[str, int], hidden: Collection[str]) -> list[list[str]]:
-    """For each word whether it begins, goes on with or ends a known name; the longest names first, no two overlapping."""
+    """For each word whether it begins, continues or ends a known name; the longest names first, no two overlapping."""
     found: list[list[str]] = [[] for _ in small]
     place = 0
     while place < len(small):

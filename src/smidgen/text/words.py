@@ -16,14 +16,14 @@ Words: TypeAlias = tuple[str, ...]
 
 LONGEST_RUN = 5
 NEGATED, PLAIN = MARKS = ("¬", "+")
-"""First word of a run that holds only where it is negated, and only where it is not."""
+"""Marks before a run of words that holds only if negated, and only if not negated."""
 
 _TOKENS = re.compile(r"[^\W_]+|[$£€¥%]|[.!?;,:()\n]")
 _PUNCTUATION = frozenset(".!?;,:()\n")
 _APOSTROPHES = str.maketrans("", "", "'’`´")
 _NOT = re.compile(r"n['’`´]t\b")
-# Words that deny what follows them, in the languages that a small shop in Europe writes. One that means something else in another language
-# does no harm: where it denies nothing, the texts show it.
+# Words that negate the words after them, in the languages that a small shop in Europe writes. A word that means something else in
+# another language does no harm: if it negates nothing, the training texts show it.
 _NEGATORS = frozenset(
     (
         *(
@@ -54,12 +54,12 @@ _CLAUSE_ENDS = _PUNCTUATION | {"but", "and", "aber", "und", "mais", "et", "pero"
 _SCOPE = 6
 _ARTICLES = frozenset(("the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de", "het"))
 _SIMILAR = 0.84
-_MOST = 0.6  # share of a value's words
+_MOST = 0.6  # least share of a value's words
 
 
 @dataclass(frozen=True, slots=True)
 class WordSequence:
-    """The words of a text, punctuation among them, and for each whether it stands within six words after a negation."""
+    """The words of a text, punctuation included, and for each whether it is within six words after a negation."""
 
     words: list[str]
     negated: list[bool]
@@ -67,12 +67,12 @@ class WordSequence:
 
 def read_words(text: str) -> WordSequence:
     """Read a text. Case, accents, apostrophes and hyphens are folded away (`Café` is `cafe`, `Brown's` is `browns`), and small English
-    numbers are digits."""
+    numbers become digits."""
     return mark_negations(_tokens(text))
 
 
 def mark_negations(words: list[str]) -> WordSequence:
-    """Words with their negations found."""
+    """Mark the words that are negated."""
     negated, left = [], 0
     for word in words:
         if word in _CLAUSE_ENDS:
@@ -87,7 +87,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def fold_spelling(text: str) -> str:
-    """A text without the differences in spelling that mean nothing."""
+    """A text without differences in spelling that have no meaning."""
     lower = _NOT.sub(" not", text.casefold())
     if not lower.isascii():
         lower = "".join(letter for letter in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(letter))
@@ -101,13 +101,13 @@ def value_words(value: str) -> Words:
 
 
 def key_words(key: str) -> Words:
-    """The words of a key, camel case taken apart: `familyFriendly` is `family friendly`."""
+    """The words of a key, camel case split: `familyFriendly` is `family friendly`."""
     return value_words(re.sub(r"(?<=[a-z])(?=[A-Z])|[_.\-/]", " ", key))
 
 
 def word_runs(text: WordSequence) -> Iterator[tuple[int, int, Words, bool]]:
-    """Every run of one to five words within a clause as (first, last + 1, words, whether it is negated). Runs neither hold a negation,
-    which is told by the mark, nor punctuation but for units of money and shares, nor a word in pointed brackets."""
+    """Every run of one to five words within a clause as (first, last + 1, words, whether it is negated). Runs contain no negation, which
+    the mark shows; no punctuation except money and percent signs; and no word in angle brackets."""
     for first in range(len(text.words)):
         for last in range(first, min(first + LONGEST_RUN, len(text.words))):
             word = text.words[last]
@@ -122,7 +122,7 @@ def spoken(words: Sequence[str]) -> list[str]:
 
 
 def find_run(words: Sequence[str], run: Words) -> int:
-    """Where a run of words first stands; -1 where it does not."""
+    """The first place of a run of words; -1 if it does not occur."""
     for first in range(len(words) - len(run) + 1):
         if words[first] == run[0] and tuple(words[first : first + len(run)]) == run:
             return first
@@ -130,7 +130,7 @@ def find_run(words: Sequence[str], run: Words) -> int:
 
 
 def are_alike(words: Sequence[str], run: Words) -> bool:
-    """Whether a run of the words is nearly this one: but for a typing error or another ending."""
+    """Whether some run of the words nearly equals this one, apart from a typing error or another ending."""
     return any(
         all(_near(word, other) for word, other in zip(run, words[first : first + len(run)], strict=True))
         for first in range(len(words) - len(run) + 1)
@@ -138,9 +138,9 @@ def are_alike(words: Sequence[str], run: Words) -> bool:
 
 
 def mentioned(words: Sequence[str], value: str) -> bool:
-    """Whether most of a value's words, with all its numbers, stand somewhere among the words: of `cotton, wool filling`, cotton and wool.
+    """Whether most of a value's words, with all its numbers, occur among the words: of `cotton, wool filling`, cotton and wool.
 
-    Of a value that is no list the first word must be there too; it is what a name begins with.
+    Unless the value is a list, its first word must occur too, because a name begins with it.
     """
     run = value_words(value)
     telling = [word for word in run if len(word) > 2 or word.isdigit()]
@@ -162,28 +162,27 @@ def _near(word: str, other: str) -> bool:
 
 
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
-"""Where a name has its next word."""
+"""The places in a name where its next word begins."""
 _MOST_CHARACTERS = 30
 """Characters of a name that are read, its last ones."""
 
 
 def field_words(*names: str) -> str:
-    """The words of names, the outermost field's first, with blanks between them."""
+    """The words of names, the outermost field's first, joined by blanks."""
     return " ".join(filter(None, (_WORD_BOUNDARY.sub(" ", name[-_MOST_CHARACTERS:]).strip() for name in names)))
 
 
 READ = 2000
 """Characters of a text that are read."""
 _SHORTEST = 15
-"""Characters; under this a language can hardly be told."""
+"""Least characters; a shorter ASCII text has no recognisable language."""
 _SURE = 0.5
 
 
 def languages(texts: Iterable[str]) -> list[str | None]:
-    """The language of each text, as its ISO 639-1 code; None for one that is too short to tell, or where the identifier is less sure than
-    not.
+    """The language of each text, as its ISO 639-1 code; None if it is too short, or the identifier is less than half sure.
 
-    Raises MissingExtra where the identifier is not installed.
+    Raises MissingExtra if the identifier is not installed.
     """
     identifier = _identifier()
     found: list[str | None] = []

@@ -1,6 +1,6 @@
-"""When an own small model has paid for itself: month by month the cost of a large model alone, of the small one alone, and of both.
+"""When a small model has paid for itself: the monthly cost of a large model alone, of the small one alone, and of both.
 
-All money is in US dollars. A machine that serves is paid for day and night. One is the least; more are taken on where one is not enough.
+All money is in US dollars. A serving machine is paid for day and night. There is at least one; more are added if one is not enough.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from smidgen.core.quantities import dollars
 
 HOURS_A_MONTH = 730.0
-"""Of the 8,760 hours of a year."""
+"""8,760 hours of a year, divided by 12."""
 
 _FURTHEST = 600
-"""Months that are looked at where the asked ones bring no payback: what takes longer than fifty years never comes."""
+"""Months computed beyond the requested ones: a payback after more than fifty years counts as never."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostCase:
-    """The question.
+    """The assumptions of a break-even computation.
 
     Attributes:
         requests: requests in the first month.
         growth: by how much they grow from month to month; 0.05 is 5 %.
         months: months that are added up.
-        usd_per_request: what the large model charges for one.
-        share_local: the share of requests that the small model answers where both are used; the large one answers the rest.
-        machine_usd_per_hour: what a machine costs, whether it works or waits.
-        texts_per_second: what a machine answers at full speed.
-        busy: the share of its full speed that is planned for; the rest is for the hours in which more come.
-        build_usd: what building costs, paid before the first month.
+        usd_per_request: the large model's price for one.
+        share_local: the share of requests that the small model answers if both are used; the large one answers the rest.
+        machine_usd_per_hour: the cost of a machine, busy or idle.
+        texts_per_second: requests that a machine answers at full speed.
+        busy: the planned share of its full speed; the rest is for peak hours.
+        build_usd: the cost of building, paid before the first month.
     """
 
     requests: float
@@ -57,7 +57,7 @@ class CostCase:
 
 @dataclass(frozen=True, slots=True)
 class MonthlyCost:
-    """A month's cost in each way; building is not in it. `machines` serve in the second and the third."""
+    """A month's cost in each way, without building. `slm` and `hybrid` use `machines` machines."""
 
     number: int
     requests: float
@@ -73,11 +73,11 @@ class PaybackOutcome:
 
     Attributes:
         total_usd: over the months, building included.
-        saved_usd: against the large model alone; below 0 where it costs more.
-        payback_month: from this month on it has cost no more in all than the large model alone; None where that never comes. It may lie
+        saved_usd: against the large model alone; below 0 if it costs more.
+        payback_month: from this month on its total cost is at most that of the large model alone; None if that never comes. It may lie
             beyond the months that are added up.
-        why_never: why it never comes, a clause; empty where it does.
-        from_requests: requests a month from which on a month costs less than with the large model alone; None where no number does.
+        why_never: why it never comes, a clause; empty if it does.
+        from_requests: requests a month from which on a month costs less than with the large model alone; None if no number does.
     """
 
     total_usd: float
@@ -89,7 +89,7 @@ class PaybackOutcome:
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """The months, and what each way comes to."""
+    """The months, and the total of each way."""
 
     months: tuple[MonthlyCost, ...]
     build_usd: float
@@ -99,7 +99,7 @@ class BreakEven:
 
 
 def compute_break_even(case: CostCase) -> BreakEven:
-    """Add it all up."""
+    """Compute the months and the totals of a case."""
     months = tuple(_month(case, number) for number in range(1, case.months + 1))
     return BreakEven(
         months=months,
@@ -118,7 +118,7 @@ def _month(case: CostCase, number: int) -> MonthlyCost:
 
 
 def _outcome(case: CostCase, months: Sequence[MonthlyCost], share: float) -> PaybackOutcome:
-    """Of the way in which the small model answers this share."""
+    """The outcome if the small model answers this share."""
     costs = [month.slm_usd + (1 - share) * month.llm_usd for month in months]
     total = case.build_usd + math.fsum(costs)
     saved = math.fsum(month.llm_usd for month in months) - total
@@ -127,8 +127,8 @@ def _outcome(case: CostCase, months: Sequence[MonthlyCost], share: float) -> Pay
 
 
 def _payback(case: CostCase, share: float) -> int | None:
-    """The first month of those from which on the sum is never again above the large model's, within the months that are added up; else the
-    first month beyond them in which it is not above."""
+    """The first month from which on the total never exceeds the large model's again, within the months that are added up; else the first
+    month beyond them in which it does not exceed it."""
     ahead = -case.build_usd
     since: int | None = None
     for number in range(1, max(case.months, _FURTHEST) + 1):
@@ -158,13 +158,12 @@ def _why_never(case: CostCase, share: float) -> str:
 
 
 def _from_requests(case: CostCase, share: float) -> int | None:
-    """Where one machine is paid for by what it takes over. If it is not at its full load, no number of machines is."""
+    """Requests at which one machine is paid for by the requests it takes over. If that exceeds its full load, more machines do not help."""
     return cheaper_from(case.machine_usd, share * case.usd_per_request, case.capacity)
 
 
 def cheaper_from(machine_usd: float, gain: float, capacity: float) -> int | None:
-    """Requests a month from which on a machine of so many dollars a month costs less than it saves, `gain` dollars a request; None where
-    that is more than it can answer."""
+    """Requests a month from which on a machine costs less than it saves, at `gain` dollars a request; None if that exceeds its capacity."""
     if gain <= 0:
         return None
     least = math.floor(machine_usd / gain + 1e-9) + 1
@@ -172,12 +171,12 @@ def cheaper_from(machine_usd: float, gain: float, capacity: float) -> int | None
 
 
 def payback_answer(model: str, months: int, outcome: PaybackOutcome, sent_on: float = 0.0) -> str:
-    """One sentence on one way, whole: "Pays back in month 3: over 12 months $1,240 less than Claude Haiku 5.5."
+    """One whole sentence on one way: "Pays back in month 3: over 12 months $1,240 less than Claude Haiku 5.5."
 
     Args:
-        model: the large model that it is held against.
+        model: the large model to compare with.
         months: months that are added up.
-        outcome: what the way comes to.
+        outcome: the way's totals.
         sent_on: the share of requests that the large model still answers.
     """
     said = f"{_when(model, months, outcome)}."
@@ -193,7 +192,7 @@ def payback_brief(months: int, outcome: PaybackOutcome) -> str:
 
 
 def share_percent(share: float) -> str:
-    """A share as it is said: "20 %", "2.5 %"."""
+    """A share in words: "20 %", "2.5 %"."""
     return f"{round(100 * share, 2):g} %"
 
 

@@ -1,4 +1,4 @@
-"""Budgets: what one run may spend on a teacher, and what upstreams may cost in a day (UTC), in all, by key and by model.
+"""Budgets: the limits of one run's teacher, and of the upstreams' cost in a day (UTC), in total, by key and by model.
 
 Daily budgets are a TOML file:
 
@@ -9,7 +9,7 @@ day = 20.00                 # US dollars, all requests together
 sha256 = "9f86d081884c"     # the first digits of the SHA-256 of the client's key
 day = 5.00
 
-[model."gpt-6-sol"]         # as the upstream is asked for it
+[model."gpt-6-sol"]         # the name that the upstream is asked for
 day = 10.00
 
 [others]                    # requests with any other key, or none, together
@@ -66,7 +66,7 @@ class TokenCount:
 
 
 class RunBudget:
-    """A run's budget: what may be spent, is spent, and is set aside. Safe to use from several threads.
+    """A run's budget: its limits, the amount spent, and the amount reserved. Thread-safe.
 
     Args:
         usd, tokens: the limits; None for none.
@@ -89,7 +89,7 @@ class RunBudget:
         return self.price.of(self._spent.given, self._spent.got)
 
     def share_left(self, plan: TokenCount) -> float:
-        """How much of a plan the budget has room for: 1 where all of it fits."""
+        """The share of a plan that fits into the budget: 1 if all of it does."""
         with self._lock:
             used = self._spent + self._aside
         shares = [1.0]
@@ -101,9 +101,9 @@ class RunBudget:
         return max(0.0, min(shares))
 
     def reserve(self, most: TokenCount) -> bool:
-        """Set tokens aside for a request. False, and nothing is set aside, where the budget could be passed by it.
+        """Reserve tokens for a request. Returns False, and reserves nothing, if the request could exceed the budget.
 
-        Where there would be room if requests on their way take less than was set aside for them, it waits for them.
+        If there would be room once requests under way take less than was reserved for them, it waits for them.
         """
         with self._lock:
             while not self._fits(self._spent + self._aside + most):
@@ -119,14 +119,14 @@ class RunBudget:
         return self.usd is None or self.price.of(after.given, after.got) <= self.usd
 
     def settle(self, reserved: TokenCount, took: TokenCount) -> None:
-        """A request is over: what was set aside for it is free again, and what it took is spent."""
+        """End a request: release its reservation, and count the tokens it took as spent."""
         with self._lock:
             self._aside = self._aside - reserved
             self._spent = self._spent + took
             self._lock.notify_all()
 
     def charge(self, took: TokenCount) -> None:
-        """Count what an earlier run has paid for, so that runs together stay within the budget."""
+        """Count the cost of an earlier run, so that runs together stay within the budget."""
         self.settle(TokenCount(), took)
 
 
@@ -162,26 +162,27 @@ class _BudgetFile(_BudgetPart):
 
 @dataclass(frozen=True)
 class DailyBudget:
-    """The limits.
+    """The limits of daily spending.
 
     Attributes:
         usd: dollars a day, by scope: `all`, `key:NAME`, `key:others`, `model:NAME`.
-        keys: names of keys, each with how the SHA-256 of the key begins.
+        keys: names of keys, each with the first digits of the key's SHA-256.
     """
 
     usd: Mapping[str, float]
     keys: Mapping[str, str] = field(default_factory=dict)
 
     def key_scope(self, secret: bytes) -> str:
-        """The scope of requests with this key; empty for none."""
+        """The scope of requests with this key; `key:others` if it is not named."""
         digest = hashlib.sha256(secret).hexdigest() if secret else ""
         return next((f"key:{name}" for name, prefix in self.keys.items() if digest.startswith(prefix)), OTHERS)
 
 
 def daily_budget(day: float | None, file: Path | None) -> DailyBudget | None:
-    """The budget of `--budget-day` and of a file of budgets; None where there is neither. Where both name an amount for all, the smaller
-    one counts. Raises InputError for a file that cannot be read, RecipeError with every mistake in it; one is to bound some keys, and
-    nothing else."""
+    """Combine `--budget-day` and a file of budgets; None if there is neither. If both limit the total, the smaller one counts.
+
+    Raises InputError for a file that cannot be read, RecipeError with every mistake in it; one mistake is to limit some keys, and nothing
+    else."""
     if day is None and file is None:
         return None
     found = _read(file) if file is not None else _BudgetFile()
@@ -197,7 +198,7 @@ def daily_budget(day: float | None, file: Path | None) -> DailyBudget | None:
 
 
 def today(now: datetime | None = None) -> str:
-    """The day that a request counts in: UTC."""
+    """The day that a request counts in, in UTC."""
     return (now or datetime.now(UTC)).astimezone(UTC).date().isoformat()
 
 
@@ -215,7 +216,7 @@ def _read(file: Path) -> _BudgetFile:
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError("the file of budgets cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
-    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or nested too deep
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
         raise InputError(f"the file of budgets is not TOML ({error})", value=str(file), todo=todo) from None
     try:
         found = _BudgetFile.model_validate(tree)

@@ -1,8 +1,8 @@
-"""Energy and processor time: of a stretch of work in this process, and of this process with those that work for it.
+"""Energy and processor time: of a stretch of work in this process, and of this process with its helper processes.
 
-Energy is measured by the processor's own counters (RAPL) where they can be read, else estimated, and it says which. The energy of the
-package is shared out by processor time: these processes have the part of it that they have of all busy time. So what the package takes
-while idle is carried by who is busy. An estimate is processor time at `WATTS_PER_BUSY_CORE`.
+Energy is measured by the processor's own counters (RAPL) if they can be read, else estimated; `method` says which. The energy of the
+package is divided by processor time: these processes get their part of all busy time. So the busy processes carry the package's idle
+energy. The estimate is processor time at `WATTS_PER_BUSY_CORE`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ WATTS_PER_BUSY_CORE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """An amount of energy in watt hours, and how it was found: `rapl` or an estimate with its assumption in words."""
+    """An amount of energy in watt hours, and its source: `rapl` or an estimate with its assumption in words."""
 
     watt_hours: float
     method: str
 
     def short(self) -> str:
-        """For a progress bar: "0.42 Wh", or "0.42 Wh (estimate)" where no counter was read."""
+        """The energy for a progress bar: "0.42 Wh", or "0.42 Wh (estimate)" if no counter was read."""
         return f"{self.watt_hours:.2f} Wh" + ("" if self.method.startswith("rapl") else " (estimate)")
 
 
 class EnergyMeter:
-    """Measures the energy of the time between its making and `read`. RAPL counts the whole package, neighbours included."""
+    """Measures the energy between its creation and `read`. RAPL counts the whole package, other processes included."""
 
     def __init__(self) -> None:
         self._counters = rapl_counters()
@@ -80,7 +80,7 @@ def read_joules(counter: Path) -> float | None:
 
 
 def joules_between(counter: Path, before: float, now: float) -> float:
-    """Joules from one reading of a counter to the next; one that has gone round is taken to have done so once."""
+    """Joules from one reading of a counter to the next; a wrapped counter is assumed to have wrapped once."""
     return now - before if now >= before else now - before + _range(counter)
 
 
@@ -96,18 +96,18 @@ ESTIMATED = f"estimate: {WATTS_PER_BUSY_CORE:g} W a busy core"
 
 _PROC = Path("/proc")
 _BUSY = (0, 1, 2, 5, 6)
-"""Of the first line of `/proc/stat`: user, nice, system, and the two of interrupts. Idle, waiting and stolen time is none of it; the time
-of guests stands in user time already."""
+"""Fields in the first line of `/proc/stat`: user, nice, system, and the two of interrupts. Idle, waiting and stolen time is excluded;
+user time already includes the time of guests."""
 
 
 @dataclass(slots=True)
 class Consumed:
-    """Since the last time that it was taken.
+    """Consumption since it was last taken.
 
     Attributes:
         own: core-seconds of this process, all its threads together.
-        others: core-seconds of other processes, by their numbers; those that the system does not tell of are not there.
-        measured, estimated: joules of all of them, by how they were found.
+        others: core-seconds of other processes, by process id; those unknown to the system are missing.
+        measured, estimated: joules of all of them, by method.
     """
 
     own: float = 0.0
@@ -132,7 +132,8 @@ class _MeterReading:
 
 
 class Consumption:
-    """Counts from its making on. Used by one thread. Call `note` every few seconds: a counter that has gone round twice is not seen."""
+    """Counts consumption from its creation on, in one thread. Call `note` every few seconds: a counter that wrapped twice is not
+    noticed."""
 
     def __init__(self) -> None:
         self._counters = rapl_counters()
@@ -140,7 +141,7 @@ class Consumption:
         self._before = self._read(())
 
     def note(self, pids: Collection[int]) -> None:
-        """Look at the meters. `pids`: the other processes that count; one that is new counts from now on."""
+        """Read the meters. `pids`: the other processes that count; a new one counts from now on."""
         now, before = self._read(pids), self._before
         own = now.own - before.own
         others = {pid: max(0.0, seconds - before.others[pid]) for pid, seconds in now.others.items() if pid in before.others}
@@ -157,7 +158,7 @@ class Consumption:
         self._before = now
 
     def take(self) -> Consumed:
-        """Take what was noted since the last time."""
+        """Return the consumption since the last call, and start anew."""
         taken, self._since = self._since, Consumed()
         return taken
 
@@ -167,7 +168,7 @@ class Consumption:
         return _MeterReading(time.process_time(), found, _busy() if joules else None, joules)
 
     def _package(self, before: _MeterReading, now: _MeterReading) -> float | None:
-        """Joules of all packages meanwhile; None where they cannot be read."""
+        """Joules of all packages between two readings; None if they cannot be read."""
         total = 0.0
         for counter, earlier, later in zip(self._counters, before.joules, now.joules, strict=True):
             if earlier is None or later is None:
@@ -177,18 +178,17 @@ class Consumption:
 
 
 def seconds_of(pid: int) -> float | None:
-    """Processor time of another process so far, in core-seconds; None where the system does not say (elsewhere than on Linux), or it has
-    ended."""
+    """Processor time of another process so far, in core-seconds; None if the system does not say (outside Linux), or it has ended."""
     try:
         told = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        fields = told.rpartition(")")[2].split()  # its name may hold spaces and brackets
+        fields = told.rpartition(")")[2].split()  # the process name may hold spaces and brackets
         return (int(fields[11]) + int(fields[12])) / _ticks()
     except (OSError, ValueError, IndexError):
         return None
 
 
 def _busy() -> float | None:
-    """Core-seconds that all cores of the machine were busy so far; None where the system does not say."""
+    """Core-seconds that all cores of the machine were busy so far; None if the system does not say."""
     try:
         with (_PROC / "stat").open(encoding="ascii", errors="replace") as stream:
             fields = stream.readline().split()[1:]

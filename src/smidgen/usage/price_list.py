@@ -1,4 +1,4 @@
-"""The dated list of what large models charge: `prices.json`, or a file of the user's of the same form. All mistakes are told at once."""
+"""The dated price list of large models: `prices.json`, or a user's file of the same form. All mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _KNOWN = (*_NEEDED, *_TEXTS)
 _LIMIT_BYTES = 5_000_000
 _APART = re.compile(r"[^a-z0-9.]+")
 OLD_DAYS = 120
-"""Prices that are older are to be looked up."""
+"""Age in days from which prices should be checked again."""
 
 
 def packaged() -> Path:
-    """The list that comes with smidgen: to be copied and edited."""
+    """The price list that comes with smidgen, to copy and edit."""
     return Path(str(resources.files("smidgen.usage").joinpath("prices.json")))
 
 
 def read(file: Path | None = None) -> dict[str, Any]:
-    """The list of a file, else the one that comes with smidgen: `as_of`, `note` and `models`, each with `name`, `input` and `output` in US
-    dollars per million tokens, `date`, and `provider`, `source` and `note`, which may be empty.
+    """Read the price list in a file, else the one that comes with smidgen.
 
-    Raises InputError for a file that cannot be read, RecipeError with every mistake, each with the entry that it is in.
+    Returns `as_of`, `note` and `models`, each with `name`, `input` and `output` in US dollars per million tokens, `date`, and `provider`,
+    `source` and `note`, which may be empty. Raises InputError for a file that cannot be read, RecipeError with every mistake, each with its
+    entry.
     """
     place = file or packaged()
     try:
@@ -53,12 +54,12 @@ def read(file: Path | None = None) -> dict[str, Any]:
 
 
 def age(date: str, today: datetime.date | None = None) -> int:
-    """Days since a day of the list (`2026-11-25`). Raises ValueError where it is none."""
+    """Days since a date of the list (`2026-11-25`). Raises ValueError if it is not a date."""
     return ((today or datetime.date.today()) - datetime.date.fromisoformat(date)).days
 
 
 def spelt(name: str) -> str:
-    """A model's name as names are compared: without a provider, in one spelling (`openai/gpt-6-luna` is `GPT-6 Luna`)."""
+    """Normalise a model's name for comparison: without a provider, in one spelling (`openai/gpt-6-luna` is `GPT-6 Luna`)."""
     return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")
 
 

@@ -1,4 +1,4 @@
-"""The most that a request can take in tokens, as far as its body says: what is set aside for it before it leaves."""
+"""The most tokens that a request can take, by its body: the amount to reserve before it is sent."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 WRITING_PATHS = frozenset({b"/chat/completions", b"/completions", b"/responses"})
 READING_PATHS = frozenset({b"/embeddings"})
 _FREE = frozenset({"GET", "HEAD", "DELETE"})
-"""Methods that have nothing written."""
+"""Methods whose requests make no model write."""
 _FRAME = 1024
-"""Tokens that a provider puts before all messages, the words about tools among them; around each fewer than JSON has signs there."""
+"""Tokens that a provider adds before all messages, including its instructions for tools. Around each message it adds fewer tokens than
+JSON has signs there."""
 _LIMITS = {
     b"/chat/completions": ("max_tokens", "max_completion_tokens"),
     b"/completions": ("max_tokens",),
     b"/responses": ("max_output_tokens",),
 }
-"""The fields that bound an answer, by path. A field that a path does not know bounds nothing there."""
+"""The fields that limit an answer, by path. A field that a path does not know limits nothing there."""
 _ELSEWHERE = frozenset(
     {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
 )
@@ -54,7 +55,7 @@ _KNOWN = {
     | {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "prompt", "max_tool_calls"},
     b"/embeddings": frozenset({"model", "input", "dimensions", "encoding_format", "user", "truncate_prompt_tokens"}),
 }
-"""Fields that say how an answer is drawn, and what `most` takes into account: what one that is added tomorrow costs is not known today."""
+"""Fields that say how an answer is sampled, and those that `token_bound` takes into account. The cost of any other field is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +67,20 @@ class TokenBound:
 
 
 def is_free(method: str, tail: bytes) -> bool:
-    """Whether a request costs nothing by the token, whatever it says."""
+    """Whether a request costs nothing by the token, whatever its body."""
     return method in _FREE or tail in (b"/moderations", b"/models")
 
 
 def token_bound(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) -> TokenBound | str:
-    """The most that a request can take, or why that cannot be told, a clause.
+    """The most tokens that a request can take, or the reason why that is unknown, a clause.
 
     A token of today's tokenizers is at least one byte; JSON writes a text in no fewer bytes than it has.
 
     Args:
-        tail: the path behind `/v1`.
+        tail: the path after `/v1`.
         body: the request.
         size: its bytes.
-        unsaid: the most tokens of an answer where the request does not say.
+        unsaid: the most tokens of an answer if the request sets no limit.
     """
     if tail not in WRITING_PATHS | READING_PATHS:
         return "what this path costs is not known"
@@ -94,7 +95,7 @@ def token_bound(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) ->
         return TokenBound(given, 0)
     limits = [body[name] for name in _LIMITS[tail] if body.get(name) is not None]
     if not all(isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 for limit in limits):
-        limits = []  # the upstream will refuse it, or not: nothing is known of it
+        limits = []  # the upstream may refuse it or not: nothing is known
     prompt = body.get("prompt")
     texts = len(prompt) if tail == b"/completions" and isinstance(prompt, list) and not all(isinstance(p, int) for p in prompt) else 1
     counts = [body[name] for name in ("n", "best_of") if body.get(name) is not None]
@@ -106,7 +107,7 @@ def token_bound(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) ->
 
 
 def _unseen(value: Any, depth: int = 0) -> Iterator[str]:
-    """The part of a request that the model reads though it is not text in it, or that has it do more than write."""
+    """Reasons why the request's cost is unbounded: it refers to content that is not text in it, or asks for more than writing."""
     if depth > 40:
         yield "it is nested too deeply"
     elif isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""Whether the traffic of a model is still like what it was made on."""
+"""Test whether the traffic of a model still resembles its earlier traffic."""

@@ -1,6 +1,6 @@
-"""Two stretches of traffic compared: their distinct texts, column by column, and the views that look for what moved.
+"""Compare two periods of traffic: their distinct texts, column by column, and the views that look for changes.
 
-Each view names what may have moved, the statistic that tests it, and says what it saw, in words with examples.
+Each view names what may have moved, the statistic that tests it, and describes the change in words with examples.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from smidgen.stats.drift_statistics import (
 
 @dataclass(frozen=True)
 class TrafficSample:
-    """Of n distinct texts.
+    """A sample of n distinct texts from two periods.
 
     Attributes:
-        where: in which stretch each stands.
-        texts: each as it is stored, as it came last.
+        where: the periods in which each text occurs.
+        texts: each as it is stored, in its last form.
         vectors: (n, width) of an encoder.
-        labels: what the model answers, by name; None for a text that it has no answer to.
-        scores: (n,) how sure it is, 0..1; NaN where that is not known.
-        languages: of each text; None for one that is too short to tell.
-        untested: why a column is not there, by what would be tested with it.
+        labels: the model's answers, by name; None for a text without an answer.
+        scores: (n,) its confidence, 0..1; NaN if unknown.
+        languages: of each text; None for one that is too short.
+        untested: why a column is missing, by the name of its test.
     """
 
     where: TextPresence
@@ -56,19 +56,19 @@ _WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")
 
 
 def normalised(text: Text) -> str:
-    """The text folded: texts that differ in case, punctuation, numbers or the number of a placeholder become one. `Where is 4711?` and
-    `where is 42` are asked by the same program."""
+    """Fold a text: texts that differ only in case, punctuation, numbers or placeholder numbers become equal. `Where is 4711?` and `where is
+    42` come from one program."""
     plain = unicodedata.normalize("NFKC", _PLACEHOLDER.sub(r" \1 ", joined(text))).casefold()
     return _BREAKS.sub(" ", _DIGITS.sub("0", plain)).strip()
 
 
 def words(text: Text) -> set[str]:
-    """Its words of two letters and more, folded; no numbers, and no placeholders."""
+    """The text's words of two letters and more, folded; without numbers and placeholders."""
     return set(_WORD.findall(unicodedata.normalize("NFKC", without_placeholders(text)).casefold()))
 
 
 def without_placeholders(text: Text) -> str:
-    """The text without them: they are in no language."""
+    """The text without placeholders, which belong to no language."""
     return _PLACEHOLDER.sub(" ", joined(text))
 
 
@@ -76,12 +76,12 @@ EXAMPLES = 5
 _LONGEST_EXAMPLE = 200
 _MOST_WORDS = 10
 UNKNOWN = "?"
-"""The name for a language that cannot be told."""
+"""The name for a language that cannot be recognised."""
 
 
 @dataclass(frozen=True)
 class ShiftSeen:
-    """A shift that was seen: a sentence without a full stop, and examples of it. `numbers` are JSON-ready."""
+    """An observed shift: a sentence without a full stop, and examples of it. `numbers` are JSON-ready."""
 
     says: str
     examples: tuple[str, ...]
@@ -90,7 +90,8 @@ class ShiftSeen:
 
 @dataclass(frozen=True)
 class View:
-    """One of the ways: its name, its statistic, and who tells of it. `where` are the texts that it compares."""
+    """One comparison of the two periods: its name, its statistic, and the function that describes it. `where`: the texts that it
+    compares."""
 
     name: str
     shift: DriftStatistic
@@ -99,7 +100,7 @@ class View:
 
 
 def views(sample: TrafficSample, seed: int) -> list[View]:
-    """Those that the sample has columns for, in the order in which they are shown."""
+    """The views that the sample has columns for, in the order in which they are shown."""
     found: list[View] = []
     if sample.vectors is not None:
         classifier, nearest = VectorDrift(sample.where, sample.vectors, seed), NeighbourDrift(sample.where, sample.vectors)
@@ -119,7 +120,7 @@ def views(sample: TrafficSample, seed: int) -> list[View]:
 
 
 def _classifier_view(name: str, sample: TrafficSample, shift: VectorDrift | NeighbourDrift, who: str) -> View:
-    """By how well the recent texts can be told from the earlier ones."""
+    """A view by how well a classifier separates the recent texts from the earlier ones."""
 
     def tell() -> ShiftSeen:
         scores = shift.scores(sample.where.later[None])[0]
@@ -166,7 +167,7 @@ def _ordered(
         known = exact(values)
         before = _median(known, sample.where.blocks - sample.where.later)
         after = _median(known, sample.where.later)
-        # The examples are of the end that the values moved to.
+        # The examples come from the end that the values moved to.
         upwards = after > before or (after == before and highest)
         order = np.argsort(np.where(np.isnan(known), np.inf, -known if upwards else known), kind="stable")
         return ShiftSeen(words.format(before, after), _shown(sample, order), {"median": [round(before, 4), round(after, 4)]})
@@ -202,14 +203,14 @@ def _in_turn(kinds: Sequence[str | None], names: Sequence[str]) -> list[int]:
 
 
 def _shown(sample: TrafficSample, order: Sequence[int] | np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[str, ...]:
-    """The first texts of an order that stand in the recent stretch alone."""
+    """The first texts of an order that occur in the recent period only."""
     new = [int(place) for place in order if sample.where.later[place] and sample.where.blocks[place] == 1]
     texts = [" ".join(sample.texts[place].split()) for place in new[:EXAMPLES]]
     return tuple(text if len(text) <= _LONGEST_EXAMPLE else text[: _LONGEST_EXAMPLE - 1] + "…" for text in texts)
 
 
 def _median(values: Floats, weights: Floats) -> float:
-    """The middle of values by weights; NaN where there are none."""
+    """The weighted median of values; NaN if there are none."""
     known = np.flatnonzero(~np.isnan(values) & (weights > 0))
     if not len(known):
         return float("nan")
@@ -219,7 +220,7 @@ def _median(values: Floats, weights: Floats) -> float:
 
 
 def _auc(scores: Floats, where: TextPresence) -> float:
-    """How often a recent text has the higher score of a recent and an earlier one; half of the times that both have the same."""
+    """The AUC: how often the recent text of a random pair of a recent and an earlier one has the higher score; ties count half."""
     _, rank = np.unique(np.round(scores, 12), return_inverse=True)
     later, earlier = (np.bincount(rank, weights=part) for part in (where.later, where.blocks - where.later))
     below = np.cumsum(earlier) - earlier / 2

@@ -1,7 +1,7 @@
-"""The record of drift tests on a model's traffic: how many there were, and what the last one found.
+"""The record of drift tests on a model's traffic: their number, and the result of the last one.
 
-It holds no text and no words of one: what is deleted from the store of traffic must not live on here. A small file in smidgen's home, one
-for each bundle and name that it is served under. A new champion has a file of its own, so its looks are counted anew.
+It holds no text and no words of one, because deleted traffic must not live on here. It is a small file in smidgen's home, one for each
+bundle and name that it is served under. A new champion has a file of its own, so its looks are counted anew.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class DriftError(SmidgenError):
 
 
 class DriftRecord(BaseModel):
-    """All that is remembered. A look is counted before it is made; what it found is written down after it.
+    """The stored record. A look is counted before it is made; its result is written down after it.
 
     Attributes:
         bundle_id: of the bundle that was served, under this `name`.
-        looks: how many there were, one that is being made or broke off among them.
-        sample_sha256: of the requests of the last one: the same ones once more are no further look.
-        newest: when the newest request came that a look found something of.
-        at: when the last look was that came to its end.
-        last: what it found, JSON.
+        looks: the number of looks, including one that is under way or broke off.
+        sample_sha256: of the requests of the last look: a repeat on the same requests is not a further look.
+        newest: the time of the newest request that a look used.
+        at: when the last finished look was.
+        last: its result, JSON.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,29 +53,31 @@ class DriftRecord(BaseModel):
 
     @property
     def alarm(self) -> bool:
-        """Whether the last look raised one."""
+        """Whether the last look raised an alarm."""
         return bool(self.last and self.last.get("alarm") is True)
 
     @property
     def moved(self) -> list[str]:
-        """The views that had moved then."""
+        """The views that had moved in the last look."""
         moved = (self.last or {}).get("moved")
         return [str(what) for what in moved] if isinstance(moved, list) else []
 
     @property
     def sizes(self) -> dict[str, float]:
-        """How much each thing that was tested had moved then, 0..1."""
+        """The size of each tested shift in the last look, 0..1."""
         tests = (self.last or {}).get("tests")
         found = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
         return {str(test["what"]): float(test["size"]) for test in found if isinstance(test.get("size"), int | float) and "what" in test}
 
     def looking(self, sample_sha256: str) -> DriftRecord:
-        """The record before a look at these requests, which has the number `looks` of it. It is spent then, whatever comes of it."""
+        """The record before a look at these requests, which gets the number `looks`. It counts as spent from now on, whatever its
+        result."""
         return self.model_copy(update={"looks": self.next(sample_sha256), "sample_sha256": sample_sha256})
 
     def looked(self, look: int, newest: datetime, at: datetime, found: dict[str, Any]) -> DriftRecord:
-        """The record after the look of this number. Where a later one has ended already, that one's finding stays. What is later than now
-        (`at`) is of a clock that was ahead: it is not remembered, for nothing would be newer until that time has come."""
+        """The record after the look of this number. If a later look has ended already, its result stays. A time later than now (`at`) comes
+        from
+        a clock that was ahead: it is not stored, because nothing would be newer until then."""
         known = self.newest if self.newest is not None and self.newest <= at else newest
         latest = min(at, max(known, newest))
         before = (self.last or {}).get("look")
@@ -84,17 +86,17 @@ class DriftRecord(BaseModel):
         return self.model_copy(update={"newest": latest, "at": at, "last": found})
 
     def next(self, sample_sha256: str) -> int:
-        """The number that a look at these requests has: the next one, unless they were just looked at."""
+        """The number of a look at these requests: the next one, unless they were the last to be looked at."""
         return self.looks if self.looks and sample_sha256 == self.sample_sha256 else self.looks + 1
 
 
 def place(bundle_id: str, name: str) -> Path:
-    """Where the record of a bundle lies, under the name that requests use."""
+    """The file of the record of a bundle, under the name that requests use."""
     return home() / "drift" / f"{hashlib.sha256(json.dumps([bundle_id, name]).encode()).hexdigest()[:24]}.json"
 
 
 def read(bundle_id: str, name: str) -> DriftRecord:
-    """Read the record; a new one where there is none. Raises OSError or ValueError for one that cannot be read."""
+    """Read the record; a new one if there is none. Raises OSError or ValueError if it cannot be read."""
     try:
         with place(bundle_id, name).open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -109,10 +111,9 @@ def read(bundle_id: str, name: str) -> DriftRecord:
 
 
 def change(bundle_id: str, name: str, how: Callable[[DriftRecord], DriftRecord]) -> DriftRecord:
-    """Read, change and write the record under a lock; what stands there now.
+    """Read, change and write the record under a lock; returns the new record.
 
-    Raises DriftError where it cannot be read or written. A record that is lost is not made anew in silence: looks that were spent would be
-    forgotten.
+    Raises DriftError if it cannot be read or written. A damaged record is not replaced silently: spent looks would be forgotten.
     """
     file = place(bundle_id, name)
     try:

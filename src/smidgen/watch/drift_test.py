@@ -1,9 +1,9 @@
-"""The drift test: whether traffic has moved away from what it was, and in what.
+"""The drift test: whether traffic has moved away from its earlier state, and in which respect.
 
-An alarm takes two things. *Evidence*: the test's p-value, corrected by Holm for all tests of a look, is at most what this look may spend of
-the level; all looks share one level, so the chance of any false alarm is at most that level however often one looks. And *size*: at least
-the share `least` of the texts must have come from elsewhere, over what chance gives. In 50,000 requests the smallest shift is certain; it
-is told, and is no alarm.
+An alarm takes two conditions. *Evidence*: the test's p-value, corrected by Holm for all tests of a look, is at most the part of the level
+that this look may spend. All looks share one level, so the chance of any false alarm is at most that level however often one looks. And
+*size*: at least the share `least` of the texts must have come from elsewhere, beyond chance. In 50,000 requests even a tiny shift is
+certain; it is reported, but raises no alarm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smidgen.watch.comparison import TrafficSample, views
 LEVEL = 0.05
 LEAST = 0.05
 FEWEST = 50
-"""Distinct texts that each stretch must have: with fewer there is no telling, and no look is spent."""
+"""Least distinct texts in each period: with fewer a look shows nothing, and none is spent."""
 _FEWEST_DRAWN, _MOST_DRAWN = 999, 1_000_000
 
 
@@ -30,11 +30,14 @@ class ViewResult:
 
     Attributes:
         what: `meaning`, `subjects`, `labels`, `scores`, `length`, `language` or `words`.
-        p: by permutation; `adjusted` by Holm for all tests of the look.
-        size: the share of the texts that must have come from elsewhere, over what chance gives, 0..1.
-        sure: whether there is evidence; `alarm`: and it is large enough.
-        says: what was seen, in words, and `examples` of it: recent texts as they are stored.
-        numbers: what it says, JSON-ready.
+        p: by permutation.
+        adjusted: `p` by Holm for all tests of the look.
+        size: the share of the texts that must have come from elsewhere, beyond chance, 0..1.
+        sure: whether there is evidence.
+        alarm: whether there is evidence and the size is large enough.
+        says: the observed change, in words.
+        examples: recent texts that show it, as they are stored.
+        numbers: the figures in `says`, JSON-ready.
     """
 
     what: str
@@ -61,16 +64,16 @@ class DriftVerdict:
 
     @property
     def alarm(self) -> bool:
-        """Whether anything moved, surely and by enough."""
+        """Whether any test raises an alarm."""
         return any(test.alarm for test in self.tests)
 
     @property
     def blind(self) -> bool:
-        """Whether no alarm is possible any more: so much was spent on earlier looks that all the permutations would not be enough."""
+        """Whether no alarm is possible any more: earlier looks spent so much that even all permutations would not be enough."""
         return most_drawn(len(self.tests), self.spent) + 1 < len(self.tests) / self.spent
 
     def json(self, examples: bool = True) -> dict[str, Any]:
-        """JSON-ready. Without `examples` nothing of any text is in it: no words, either."""
+        """The verdict, JSON-ready. Without `examples` it contains nothing of any text, not even words."""
         tests = [asdict(test) for test in self.tests]
         for test in tests:
             test["examples"] = list(test["examples"])
@@ -92,12 +95,12 @@ class DriftVerdict:
 
 
 def enough(where: TextPresence) -> bool:
-    """Whether each stretch has so many distinct texts that a look tells anything."""
+    """Whether each period has enough distinct texts for a look."""
     return min(where.earlier_texts, where.later_texts) >= FEWEST
 
 
 def judged(sample: TrafficSample, look: int, level: float = LEVEL, least: float = LEAST, seed: int = 0) -> DriftVerdict:
-    """Look at a sample, the `look`-th time that traffic of this model is looked at. The seed decides which permutations are drawn."""
+    """Look at a sample, as the `look`-th look at this model's traffic. The seed decides which permutations are drawn."""
     every = views(sample, seed)
     spent = slow_level_of_look(level, look)
     most = most_drawn(len(every), spent)
@@ -127,5 +130,5 @@ def judged(sample: TrafficSample, look: int, level: float = LEVEL, least: float 
 
 
 def most_drawn(tests: int, spent: float) -> int:
-    """How many permutations can be needed: half as many again as the smallest p-value takes."""
+    """Most permutations that can be needed: half as many again as the smallest p-value takes."""
     return max(_FEWEST_DRAWN, min(_MOST_DRAWN, math.ceil(1.5 * max(1, tests) / spent)))

@@ -166,8 +166,8 @@ def generation_question(request: ExampleRequest, content: Callable[[Row], Any], 
 
 
 def read_examples(answer: str, request: ExampleRequest, parse: Callable[[str, Any], Any]) -> tuple[list[Row], int]:
-    """The rows of an answer, and how many of its entries are unusable; an answer that is no list counts as one. `parse` makes an output
-    from a text and its given output, and raises ValueError where it cannot."""
+    """The rows of an answer, and the number of its unusable entries; an answer that is not a list counts as one. `parse` makes an output
+    from a text and its given output, and raises ValueError if it cannot."""
     text = answer.strip()
     fenced = _FENCE.match(text)
     try:
