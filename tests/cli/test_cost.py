@@ -80,7 +80,7 @@ def test_the_first_line_is_the_answer(prices: str, capsys: pytest.CaptureFixture
     shown = "\n".join(lines)
     assert "Month" in lines[3] and "Both (80 % here)" in lines[3] and len([line for line in lines if line.split()[:1] == ["12"]]) == 1
     for words in (
-        "100 texts a second: assumed, for no bundle is named",
+        "100 texts a second: assumed, because no bundle is named",
         "the small model answers 80 %, assumed",
         "until the end of the year",
         "$500, once",
@@ -191,7 +191,7 @@ def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, t
     revoke(certified_bundle, "new products")
     later = reckon_cost(asked)
     assert (later.local.source, later.asked.share_local) == ("assumed", 0.8)
-    assert "assumed, for support.certificate.json does not hold (revoked: new products" in " ".join(later.assumptions)
+    assert "assumed, because support.certificate.json does not hold (revoked: new products" in " ".join(later.assumptions)
 
 
 def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_path: Path, prices: str) -> None:  # noqa: F811

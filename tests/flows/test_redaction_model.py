@@ -69,7 +69,7 @@ def test_what_cards_say_and_numbers_that_a_word_makes_personal_are_taken_out() -
 @pytest.mark.usefixtures("shipped")
 def test_kinds_narrow_the_model_and_not_the_patterns() -> None:
     assert smidgen.redactor(kinds=("address",)).mask(TEXT) == "where is my lamp please [EMAIL_1] i want [ADDRESS_1]"
-    with pytest.raises(InputError, match=r"knows no such kind: 'people'.*person, address"):
+    with pytest.raises(InputError, match=r"does not know this kind: 'people'.*person, address"):
         smidgen.redactor(kinds=("people",))
 
 
@@ -211,7 +211,7 @@ def test_a_teacher_elsewhere_is_not_asked_without_the_model_that_it_was_to_go_th
 
 @pytest.mark.usefixtures("shipped")
 def test_a_kind_that_the_model_does_not_know_is_told_before_anything_is_asked() -> None:
-    with pytest.raises(InputError, match="knows no such kind: 'names'"):
+    with pytest.raises(InputError, match="does not know this kind: 'names'"):
         opened(redact_kinds=["names"])
 
 

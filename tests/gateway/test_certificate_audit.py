@@ -90,7 +90,7 @@ def test_rare_audits_count_by_their_weight(folder: Path) -> None:  # noqa: F811
         for _ in range(5):
             audit_log.observe(folder, paper, 1.0, probability)
     assert audit_log.read_audit(often).evidence < 10 < 1000 < audit_log.read_audit(rare).evidence
-    with pytest.raises(ValueError, match=r"0\.01, under the least that was declared: 0\.05\. Declare the least"):
+    with pytest.raises(ValueError, match=r"0\.01, below the declared least, 0\.05\. Declare the least"):
         audit_log.observe(folder, often, 1.0, probability=0.01)
     assert audit_log.read_audit(often).audits == 5
 
@@ -113,7 +113,7 @@ def test_without_a_declaration_all_have_the_same_probability(folder: Path) -> No
     for _ in range(2):
         audit_log.observe(folder, paper, 0.0, 0.1)
     for other in (0.02, 0.5):
-        with pytest.raises(ValueError, match=f"is {other}, and that of the audits before was 0.1. Where it varies, declare"):
+        with pytest.raises(ValueError, match=f"is {other}, but that of earlier audits was 0.1. If it varies, declare"):
             audit_log.observe(folder, paper, 1.0, other)
     assert audit_log.read_audit(paper).audits == 2
     audit_log.declare(paper, 0.02)

@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import ROOT
 
-MOST = {"What ": 153, "The same": 13, "See above.": 0}
+MOST = {"What ": 114, "The same": 8, "See above.": 0}
 """The most docstrings that may begin with each. Lower a number when you mend some; never raise one."""
 
 

@@ -1,4 +1,4 @@
-"""Files of answers: JSON lines, CSV, TSV and XLSX with the answer beside the source's columns, and the file of a model's errors."""
+"""Answer files: JSON lines, CSV, TSV and XLSX with the answers beside the source's columns; and the file of a model's errors."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _WORKBOOK = ".xlsx"
 _LINES = (".jsonl", ".ndjson", ".json", ".txt", "")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The first characters of a cell that a spreadsheet takes for a formula."""
+"""First characters of a cell that a spreadsheet takes for a formula."""
 _NUMBER = re.compile(r"[+-]?\d[\d.,  ]*(?:[eE][+-]?\d+)?\s*%?")
 _ANSWER, _SCORE, _ERROR = "output", "score", "error"
 _MARKS = {"utf-8-sig": ("utf-8-sig", "utf-8"), "utf-16": ("utf-16", "utf-16-le"), "utf-32": ("utf-32", "utf-32-le")}
-"""Encodings that begin with a mark: how the first line is written, and how the others are."""
+"""Encodings that begin with a byte order mark: the codec of the first line, and of the others."""
 
 
 class AnswerFile(Protocol):
     """One kind of output file."""
 
     head: bytes
-    """The bytes before the first row."""
+    """Bytes before the first row."""
     lost: int
-    """Characters that the file's encoding does not have, so far; a question mark stands for each."""
+    """Number of characters so far that the file's encoding lacks. A question mark replaces each."""
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
-        """One row: answered, or with the error that kept it from being."""
+        """Return one row: the answer, or the error that prevented it."""
         ...
 
     def finish(self, written: Path) -> None:
-        """Make the file of all rows what it is meant to be."""
+        """Convert the file of all rows to its final format."""
         ...
 
 
 class JsonLinesAnswers:
-    """`{"output", "score", "alternatives"}` a line; `{"output": null, "error", "row"}` for a row that could not be used."""
+    """JSON lines: `{"output", "score", "alternatives"}`; `{"output": null, "error", "row"}` for a row that could not be used."""
 
     head = b""
     lost = 0
@@ -64,10 +64,10 @@ class JsonLinesAnswers:
 
 
 class TableAnswers:
-    """The columns of the source, then the answer, `score` and `error` (also where no answer could be given). A name that the source has
-    already gets `smidgen` before it.
+    """A table: the source's columns, then the answer, `score` and `error`.
 
-    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    `error` also says why no answer could be given. A name that the source already has gets the prefix `smidgen`. A cell that a spreadsheet
+    would take for a formula gets an apostrophe in front.
     """
 
     def __init__(self, columns: Sequence[str], delimiter: str, encoding: str = "utf-8", answer: str = _ANSWER) -> None:
@@ -97,7 +97,7 @@ class TableAnswers:
 
 
 class WorkbookAnswers:
-    """Answers as a workbook. Its rows are lines of JSON until all of them are there."""
+    """A workbook. Its rows are lines of JSON until `finish` converts them."""
 
     lost = 0
 
@@ -112,7 +112,7 @@ class WorkbookAnswers:
         return (printable_json(row) + "\n").encode("utf-8")
 
     def finish(self, written: Path) -> None:
-        """See `AnswerFile`. Raises DataError for more rows than a worksheet has."""
+        """Convert the lines to a workbook. Raises DataError for more rows than a worksheet holds."""
         from smidgen.data.xlsx import part
 
         columns = tuple(self._names)
@@ -125,16 +125,16 @@ class WorkbookAnswers:
 
 
 def answer_file_for(out: str, columns: Sequence[str], facts: Mapping[str, str] | None = None, answer: str | None = None) -> AnswerFile:
-    """The kind of file that the name `out` asks for; "-" is lines.
+    """Choose the kind of file by the name `out`; "-" gives JSON lines.
 
     Args:
         out: the file.
         columns: of the source.
         facts: how the source was read: a CSV keeps its `delimiter` and its `encoding`.
-        answer: the column of the answer: as the model's examples had it. Without one, or where the source has it already, `output`.
+        answer: column of the answer, as in the model's examples. Without one, or if the source has it already: `output`.
 
     Raises:
-        InputError: a name of another kind.
+        InputError: the format is not supported.
     """
     facts = facts or {}
     suffix = "" if out == "-" else PurePath(out).suffix.lower()
@@ -147,11 +147,11 @@ def answer_file_for(out: str, columns: Sequence[str], facts: Mapping[str, str] |
         return TableAnswers(columns, delimiter, facts["encoding"] if table else "utf-8", name)
     if suffix in _LINES:
         return JsonLinesAnswers()
-    raise InputError("answers are not written in this format", value=out, todo="Name a file that ends in .jsonl, .csv, .tsv or .xlsx.")
+    raise InputError("answers cannot be written in this format", value=out, todo="Name a file that ends in .jsonl, .csv, .tsv or .xlsx.")
 
 
 def answer_line(reply: Reply) -> dict[str, Any]:
-    """A reply as it stands in a line."""
+    """Return a reply as a JSON-ready line."""
     return {
         _ANSWER: reply.output,
         _SCORE: round(reply.score, 6),
@@ -161,7 +161,7 @@ def answer_line(reply: Reply) -> dict[str, Any]:
 
 
 def answer_header(columns: Sequence[str], answer: str) -> list[str]:
-    """The header: the source's columns, then those of the answer."""
+    """Return the header: the source's columns, then those of the answer."""
     own = []
     for name in (answer, _SCORE, _ERROR):
         while name in columns:
@@ -171,7 +171,7 @@ def answer_header(columns: Sequence[str], answer: str) -> list[str]:
 
 
 def answer_cells(columns: Sequence[str], record: Record, answer: Reply | str) -> list[Any]:
-    """The values of a row, in the order of the header; the score is a float."""
+    """Return the values of a row in the order of the header. The score is a float."""
     own = [record.get(name) for name in columns]
     if isinstance(answer, str):
         return [*own, None, 0.0, answer]
@@ -193,22 +193,22 @@ def _cell(value: Any) -> str:
 
 
 def _defused(cell: str) -> str:
-    """The cell as no spreadsheet computes it. A plain number stays one."""
+    """Return the cell so that no spreadsheet computes it. A plain number stays unchanged."""
     return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell
 
 
 def cell_reader(task: Task, form: Form) -> Callable[[Any], Any]:
-    """From a cell to the task's own value. What it returns raises ValueError with the reason for one that is none."""
+    """Return a function from a cell to the task's output. The function raises ValueError with the reason for an invalid cell."""
     settings = task.cell_settings(form)
     return lambda cell: task.parse(cell, settings)
 
 
 POOR = 0.5
-"""A text is neither right nor wrong: one whose grade is under this is written as an error."""
+"""A written text is neither right nor wrong: one with a grade below this counts as an error."""
 
 
 class _JsonRecords(JsonLinesAnswers):
-    """A whole row a line, as JSON."""
+    """JSON lines with the whole row."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns, self._names = tuple(columns), answer_header(columns, "output")[:-1]
@@ -220,8 +220,10 @@ class _JsonRecords(JsonLinesAnswers):
 
 
 def error_file_for(out: str, table: DataTable) -> AnswerFile:
-    """The kind of file that the name `out` asks for; a CSV keeps the delimiter and the encoding of the table. Raises InputError for a name
-    of another kind, for standard output, and for the table's own file."""
+    """Choose the kind of the error file by the name `out`. A CSV keeps the table's delimiter and encoding.
+
+    Raises InputError for an unsupported format and for standard output.
+    """
     if out == STDIN:
         raise InputError("errors go to a file", value=out, todo="Name one, such as --errors errors.csv.")
     kind = answer_file_for(out, table.columns, table.facts)
@@ -229,9 +231,9 @@ def error_file_for(out: str, table: DataTable) -> AnswerFile:
 
 
 def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kind: AnswerFile | None = None) -> int:
-    """Write the rows with these numbers, in their order, each with what was answered; how many. The file is whole or not there.
+    """Write the wrong rows by number, in order, each with its answer. Returns their count. The file appears complete or not at all.
 
-    Raises InputError as `error_file_for` does; DataError where it cannot be written.
+    Raises InputError as `error_file_for` does; DataError if it cannot be written.
     """
     kind = kind or error_file_for(out, table)
     target = Path(out)
@@ -253,11 +255,11 @@ def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kin
 
 
 def wrong_rows(task: Task, form: Form, rows: Sequence[Row], replies: Sequence[Reply], every: Sequence[Row]) -> dict[int, Reply]:
-    """The replies that are wrong, or poor, by the numbers of their rows in the file.
+    """Return the replies that are wrong, or poor, by row number.
 
     Args:
-        rows: that were answered; of a graded task those of one input are one.
-        every: as they were read.
+        rows: the rows that were answered; for a graded task, rows with the same input are gathered into one.
+        every: all rows as read.
     """
     if task.graded:
         grades = task.grades(rows, replies, form)

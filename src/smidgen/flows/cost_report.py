@@ -1,4 +1,4 @@
-"""Cost: from a bundle's report and a price list to a break-even, with every assumption in words."""
+"""Compare costs: from a bundle's report and a price list to a break-even, with every assumption in words."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ ASSUMED = 0.8
 
 @dataclass(frozen=True, slots=True)
 class LocalShare:
-    """A share of all requests, from 0 to 1, and where it is from: `said` is a clause for a reader, `certificate` the id of the one that it
-    is from, else empty."""
+    """The share of requests that the small model answers.
+
+    Attributes:
+        share: from 0 to 1.
+        source: where the figure comes from.
+        said: the source as a clause.
+        certificate: id of the certificate that it comes from, else empty.
+    """
 
     share: float
     source: Literal["flag", "certificate", "assumed"]
@@ -39,9 +45,9 @@ class LocalShare:
 
 
 def local_share(told: float | None, bundle: Path | None, now: datetime.datetime | None = None) -> LocalShare:
-    """The share that the small model answers: as told; else as the certificate beside the bundle allows, if it holds now; else as assumed.
+    """Return the share that the small model answers: as given, else as a valid certificate beside the bundle allows, else a default.
 
-    Raises BundleError where a certificate is there and the bundle's manifest cannot be read.
+    Raises BundleError if there is a certificate and the bundle's manifest cannot be read.
     """
     if told is not None:
         return LocalShare(told, "flag", "as you say")
@@ -51,21 +57,21 @@ def local_share(told: float | None, bundle: Path | None, now: datetime.datetime 
     found = check_certificate(bundle, certificate_subject(read_manifest(bundle)), now)
     paper = found.certificate
     if not found.valid or paper is None:
-        return LocalShare(ASSUMED, "assumed", f"assumed, for {place.name} does not hold ({found.state.value}: {found.why})")
+        return LocalShare(ASSUMED, "assumed", f"assumed, because {place.name} does not hold ({found.state.value}: {found.why})")
     answered = sum(entry.answered for entry in paper.answering)
     said = f"as its certificate says: {answered:,} of the {paper.n:,} requests of its sample may be answered ({place.name})"
     return LocalShare(paper.share, "certificate", said, paper.id)
 
 
 TEXTS_PER_SECOND = 100.0
-"""The answers a second that a machine is taken to give where no bundle says: less than classifiers do, more than writers do."""
+"""Assumed answers per second if no bundle is given: classifiers are faster, writers slower."""
 BUILD_HOURS = 1.0
 _RISK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class LargeModelCost:
-    """One large model, and what comes of it."""
+    """One large model, its cost per request, and the break-even against it."""
 
     model: ModelPrice
     usd_per_request: float
@@ -74,15 +80,15 @@ class LargeModelCost:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """The answer. Its figures are about the first of `against`; the others are beside it.
+    """The comparison. Its headline figures are about the first model in `against`.
 
     Attributes:
-        asked: the question, with everything in it that was left open.
-        against: the large models: those that were named, or all of the list, the cheapest first.
-        assumptions: what it rests on, a sentence each.
-        as_of: the date of the price list.
-        energy: what was measured of energy, with `method`; None where it was not measured.
-        local: what the small model answers where both are used, and who says so.
+        asked: the settings, with defaults filled in.
+        against: the large models, as named or all of the list, the cheapest first.
+        assumptions: one sentence each.
+        as_of: date of the price list.
+        energy: measured energy, with `method`; None if not measured.
+        local: the share that the small model answers if both are used, and its source.
     """
 
     asked: CostSettings
@@ -94,7 +100,7 @@ class CostReport:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The answer in a sentence for the small model alone, and in one for both, where some requests are sent on."""
+        """One sentence about the small model alone, and one about both together if some requests are escalated."""
         name, months, first = self.against[0].model.name, self.asked.months, self.against[0].found
         share = self.asked.share_local or 0.0
         alone = break_even.payback_answer(name, months, first.slm)
@@ -102,7 +108,7 @@ class CostReport:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """The changes that would alter the answer, a sentence each: another large model than the cheapest, a machine that is there
+        """Changes that would alter the answer, one sentence each: another large model than the cheapest, or a machine that is there
         anyway."""
         found, first, said = self.asked, self.against[0], []
         if not found.models and len(self.against) > 1:
@@ -116,7 +122,7 @@ class CostReport:
         return tuple(said)
 
     def chart(self) -> str:
-        """The months against the first model, as an SVG file."""
+        """Draw the months against the first model, as an SVG file."""
         asked, first = self.asked, self.against[0]
         heading = f"{count(asked.requests_per_month)} requests a month" + (
             f", {asked.growth_percent:+g} % from month to month" if asked.growth_percent else ""
@@ -128,7 +134,7 @@ class CostReport:
         return standalone(draw(first.found, first.model.name, heading, below))
 
     def json(self) -> dict[str, Any]:
-        """Everything, JSON-ready."""
+        """Return the report, JSON-ready."""
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in self.asked.model_dump().items()}
         return {
             "answer": self.answers[0],
@@ -152,14 +158,14 @@ class CostReport:
 
 
 def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> CostReport:
-    """The answer.
+    """Compare the costs.
 
     Raises:
-        InputError: there is no bundle in the folder, or it is a line without a champion; the tokens of a request are not known; a price
-            list that cannot be read.
-        RecipeError: a price list with mistakes.
-        UnknownPart: a model that the list does not have.
-        BundleError: a report that cannot be read, or the manifest of a bundle that has a certificate.
+        InputError: there is no bundle in the folder, or the line has no champion; the tokens of a request are unknown; or the price list
+            cannot be read.
+        RecipeError: the price list has mistakes.
+        UnknownPart: a model is not in the list.
+        BundleError: the report cannot be read, or the manifest of a bundle that has a certificate.
     """
     table = price_list.read(asked.prices)
     if asked.bundle is not None:
@@ -191,7 +197,7 @@ def _report(bundle: Path | None) -> Report | None:
 
 
 def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
-    """The question with its defaults filled in, but for the share of the small model."""
+    """Fill in the defaults, except the share of the small model."""
     costs = report.cost if report else None
     tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
     tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
@@ -235,12 +241,14 @@ def _case(full: CostSettings, report: Report | None) -> CostCase:
 
 
 def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPrice]:
-    """The models of these names, in their order; without names all, the cheapest first: it is the hardest to be cheaper than. A name may be
-    spelt as requests spell it."""
+    """Return the named models in order. Without names, all, the cheapest first, because it is the hardest to beat.
+
+    Names may be spelt as requests spell them.
+    """
     if not names:
         return sorted(models, key=lambda model: model.usd_per_million_texts)
     exact = {model.name.casefold(): model for model in models}
-    # In a list of one's own two names may be one in this spelling: then neither is meant.
+    # In a user's own list, two names may share this spelling. It then stands for neither.
     times = Counter(price_list.spelt(model.name) for model in models)
     alike = {spelling: model for model in models if times[spelling := price_list.spelt(model.name)] == 1 and spelling}
     found: dict[str, ModelPrice] = {}
@@ -261,7 +269,7 @@ def _of_the_machine(asked: CostSettings, report: Report | None, case: CostCase, 
         yield f"{speed}: measured when the bundle was built, in batches{threads}, on that machine."
     else:
         why = "the report does not say" if report else "no bundle is named"
-        yield f"{speed}: assumed, for {why}. A bundle's folder, or --texts-per-second, makes it exact."
+        yield f"{speed}: assumed, because {why}. A bundle's folder, or --texts-per-second, makes it exact."
     most = max(month.machines for month in first.found.months)
     yield (
         f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) at "
@@ -322,12 +330,12 @@ def _of_building(asked: CostSettings, full: CostSettings, report: Report | None,
 
 
 def _usd(usd: float) -> str:
-    """A price as it is listed, every digit of it."""
+    """Format a price as listed, with every digit."""
     return f"${usd:,.10g}"
 
 
 def _energy(report: Report | None) -> dict[str, Any] | None:
-    """Energy that was read from the processor's own counters; an estimate is none."""
+    """Return the energy read from the processor's own counters. Estimates do not count."""
     found = report.training if report else None
     if found is None or found.energy_wh is None or not (found.energy_method or "").startswith("rapl"):
         return None

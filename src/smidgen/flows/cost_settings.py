@@ -1,4 +1,4 @@
-"""Settings of a cost comparison: requests, tokens, prices and the machine. Apart from `cost_report`, so that flags are drawn without it."""
+"""Settings of a cost comparison: requests, tokens, prices and the machine. Separate, so that flags do not import `cost_report`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from smidgen.core.settings import Settings, setting
 
 
 class CostSettings(Settings):
-    """Settings of `smidgen cost`. What is left out comes from the bundle's report, or is assumed."""
+    """Settings of `smidgen cost`. Missing values come from the bundle's report, or are assumed."""
 
     requests_per_month: int = setting(..., "Requests in the first month.", ge=1, le=10**12)
     bundle: Path | None = setting(

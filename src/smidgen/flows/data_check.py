@@ -1,4 +1,4 @@
-"""Look through a data file: what it is likely to teach, what is wrong with it, and a cleaned copy."""
+"""Check a data file: predict what it can teach, find its faults, and write a cleaned copy."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from smidgen.parts.recipe import make
 
 @dataclass(frozen=True)
 class DataCheck:
-    """A file that was looked through.
+    """A checked file.
 
     Attributes:
-        inspection: what was found.
+        inspection: the findings.
         table: the file, opened.
-        survey: its rows, and what was worked out about them.
-        originals: the files that were read, which nothing may replace.
+        survey: its rows, and facts computed from them.
+        originals: the files that were read, which nothing may overwrite.
     """
 
     inspection: Inspection
@@ -43,11 +43,11 @@ class DataCheck:
     settings: DataSettings
 
     def parse(self, cell: Any) -> Any:
-        """A cell of the label column as the task reads it."""
+        """Parse a cell of the label column as the task does."""
         return self.task.parse(cell, self.asked)
 
     def json(self) -> dict[str, Any]:
-        """As `check --json` prints it."""
+        """Return the findings as `check --json` prints them."""
         return self.inspection.json()
 
     def fix(self, out: str | Path, relabel: bool = False, lone: bool = False) -> Cleaning:
@@ -55,11 +55,11 @@ class DataCheck:
         return clean(self.table, self.survey, Path(out), relabel, self.originals, lone)
 
     def fixes(self, lone: bool = False) -> dict[str, int]:
-        """The number of rows that a fix would change, by reason."""
+        """Count the rows that a fix would change, by reason."""
         return reasons(self.table, self.survey, lone)
 
     def again(self, cleaned: str | Path) -> bool:
-        """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""
+        """Return True if a build could read every row and the labels of the cleaned copy."""
         try:
             table = open_table(cleaned, settings=self.settings, most_labels=self.task.most_columns)
             unusable: list[DataError] = []
@@ -81,20 +81,20 @@ def check_data(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
-    """Look through a data file for what decides a model's quality, before a minute is spent on training.
+    """Check a data file for the faults that limit a model's quality, before time is spent on training.
 
     Args:
         file: the data file; "-" is standard input.
         test: a test file that the rows must not leak into.
         input, label: its columns; guessed unless given.
-        task: what is to be learnt from it; its outputs are read as that task reads them.
+        task: the task to learn; it determines how outputs are parsed.
         overrides: other settings of the data or the task, as `--set` takes them: `"classify.multi_label=true"`.
         threads: threads to compute with; default one a core.
-        progress: told of the slow parts.
+        progress: receives the slow steps.
 
     Raises:
-        DataError: the file cannot be read, with the row and the column.
-        UnknownPart, RecipeError: a task or a setting that does not exist.
+        DataError: the file cannot be read; with the row and the column.
+        UnknownPart, RecipeError: a task or a setting does not exist.
     """
     progress = progress or Silent()
     recipe = make({"task": task, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
@@ -117,7 +117,7 @@ def check_data(
 
 
 def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Callable[[Any], Any], task: Task) -> list[Row]:
-    """The usable rows of the test file, by the columns of the training file where it has them."""
+    """Return the usable rows of the test file. It has the training file's columns if it can."""
     remembered = (table.input.name, table.label.name if table.label else None)
     plain = settings.model_copy(update={"input": None, "label": None})
     opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=task.most_columns)
@@ -125,16 +125,16 @@ def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Ca
 
 
 def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:
-    """The label for texts that no label fits, where the task has one."""
+    """Return the label for texts that no label fits, if the task has one."""
     try:
         labels = task.form(rows, settings).labelling
-    except DataError:  # rows that cannot teach the task: the findings say what is wrong with them
+    except DataError:  # rows that cannot teach the task: the findings say why
         return frozenset()
     return frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset()
 
 
 def _embed(threads: int | None, progress: Progress) -> Embed | None:
-    """The starter encoder, where it is here and can be run; the check is poorer without, not impossible."""
+    """Return the starter encoder if it is available. Without it the check finds less."""
     try:
         return embedder(threads=threads)
     except MissingExtra as missing:
@@ -154,10 +154,10 @@ def _choice(choice: Any) -> dict[str, str] | None:
 
 _SAMPLE = 2000
 SURE = 0.5
-"""The likeness of a column to a task's outputs that leaves no doubt, and its lead over the next one."""
+"""A task with at least this score is not in doubt, unless another one comes within this share of it."""
 
 _NAMED = 0.2
-"""The bonus of a column whose name or cells the reader of files takes for those of answers."""
+"""Bonus for a column whose name or cells look like answers to the file reader."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class TaskGuess:
     Attributes:
         task: the kind of job, by name.
         input, label: its columns, as flags take them.
-        doubts: what is not clear, a clause each; whoever is there should be asked.
+        doubts: unclear points, a clause each, to ask the user about.
         columns: all columns of the file.
     """
 
@@ -181,11 +181,11 @@ class TaskGuess:
 def guess_task(
     file: str | Path, *, task: str | None = None, input: str | None = None, label: str | None = None, settings: DataSettings | None = None
 ) -> TaskGuess:
-    """The likeliest reading of a file; what is given is taken as it is.
+    """Guess the task and columns of a file. Given values are taken as they are.
 
     Raises:
-        DataError: the file cannot be read, has no column of texts, or none that any task could learn as its answer.
-        UnknownPart: a task that does not exist.
+        DataError: the file cannot be read, has no column of texts, or none that a task could learn as its answer.
+        UnknownPart: the task does not exist.
     """
     tasks = [task] if task is not None else registry.names("tasks")
     most = max(registry.find("tasks", name).most_columns for name in tasks)
@@ -227,14 +227,14 @@ def _likely(task: str, cells: Sequence[Any]) -> float:
 
 
 def _cells(table: DataTable, column: str) -> list[Any]:
-    """The first cells of a column, or of the first of several, that are not empty."""
+    """Return the first cells of a column that are not empty. Of several columns, the first one counts."""
     name = column if column in table.columns else column.split(",")[0].strip()
     found = (record.get(name) for _, record in islice(table.records(), _SAMPLE))
     return [cell for cell in found if cell is not None and (not isinstance(cell, str) or cell.strip())]
 
 
 def _prose(table: DataTable) -> list[str]:
-    """Columns of mostly different texts of several words."""
+    """Return columns of mostly different texts of several words."""
     found = []
     for column in table.columns:
         cells = [cell for cell in _cells(table, column) if isinstance(cell, str)]

@@ -1,4 +1,4 @@
-"""Texts as vectors of a base, through ONNX Runtime: for data checks, learning curves, drift and the semantic cache. Never loads torch."""
+"""Embed texts with a base through ONNX Runtime: for data checks, learning curves, drift and the semantic cache. Never loads torch."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 Embed = Callable[[Sequence[Text]], NDArray[np.float32]]
-"""Texts in, (n, width) unit vectors out."""
+"""A function from texts to unit vectors, (n, width)."""
 
 _MAX_LENGTH = 128
 _SPEC = "spec.json"
 
 
 def embedder(base: Base | None = None, threads: int | None = None) -> Embed | None:
-    """An embedder on a base, or on the starter encoder where it has been fetched; None where there is none here.
+    """Return an embedder on a base, or on the starter encoder. None if that has not been fetched.
 
     The base is exported once and kept.
     """
@@ -59,7 +59,7 @@ def embedder(base: Base | None = None, threads: int | None = None) -> Embed | No
 
 
 def _export(base: Base, out: Path) -> None:
-    """The base as a student with an idle head, in the engine's files, made small where the processor is fast at it."""
+    """Export the base as a student with an unused head, in the engine's format, as int8."""
     from safetensors.numpy import load_file, save_file
 
     config: dict[str, Any] = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
@@ -76,23 +76,25 @@ def _export(base: Base, out: Path) -> None:
     whole = out / "whole"
     spec: EngineSpec = registry.find("students", "encoder").export(student, whole)
     shutil.rmtree(student)
-    # Half the time of f32, and a vector does not depend on its neighbours in the batch.
+    # int8 takes half the time of f32, and a vector does not depend on the other texts in its batch.
     spec = registry.find("compress", "int8-dynamic").apply(spec, whole, out, ())
     shutil.rmtree(whole)
     (out / _SPEC).write_text(json.dumps(asdict(spec)), encoding="utf-8")
 
 
 MAX_TOKENS = 128
-"""Tokens that the encoder reads of a text."""
+"""Most tokens of a text that the encoder reads."""
 _UNKNOWN = "[UNK]"
 
 
 def open_cache_encoder() -> Callable[[str], NDArray[np.float32] | None]:
-    """Open a function from a text to its vector, (width,), of length 1; to None for a text that is longer than the encoder reads, or has
-    signs that it does not know: two such texts can have one vector and mean anything.
+    """Return a function from a text to its unit vector, (width,).
 
-    One thread is enough: texts come one at a time. Raises InputError where the starter encoder is not here, MissingExtra where it was not
-    made ready on this machine yet and `onnx`, which does that, is not installed.
+    It returns None for a text that is longer than the encoder reads or has unknown characters: two such texts could share a vector and
+    differ in meaning. One thread is enough, because texts come one at a time.
+
+    Raises InputError if the starter encoder is not here, MissingExtra if it was not exported on this machine yet and `onnx` is not
+    installed.
     """
     embed = embedder(threads=1)
     if embed is None:

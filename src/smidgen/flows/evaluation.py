@@ -1,4 +1,4 @@
-"""Evaluate: measure a bundle on a file of examples that it has not seen."""
+"""Evaluate a bundle on a file of examples that it has not seen."""
 
 from __future__ import annotations
 
@@ -32,15 +32,23 @@ from smidgen.store.hashing import rows_hash
 _BATCH = 512
 _SINGLES = 200
 _SECONDS = 5.0
-"""After so long, enough has been seen of one text at a time."""
+"""Seconds after which the measurement of single texts stops."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
-    mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes.
-    `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told. `errors` are in the file that was
-    asked for; None where none was. `units` are those of metrics that are no shares."""
+    """Metrics of a bundle on a file.
+
+    Attributes:
+        n: rows measured.
+        skipped: rows that could not be used.
+        ece: mean distance between score and share right; for texts, between score and grade.
+        p50, p99: latency of one text at a time, in milliseconds.
+        tokens_per_second: for a model that writes; else None.
+        learnt: rows that are in the bundle's training data, as far as known.
+        errors: rows in the error file; None if none was asked for.
+        units: units of the metrics that are not shares.
+    """
 
     name: str
     id: str
@@ -62,7 +70,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """A warning where rows are not new; empty where none is known to be old."""
+        """A warning if rows are not new; empty if none is known to be old."""
         if not self.learnt:
             return ""
         rows = "all" if self.learnt == self.n else f"{self.learnt:,}"
@@ -73,12 +81,12 @@ class Evaluation:
 
     @property
     def few(self) -> str:
-        """A warning that a test has few rows; empty where there are enough, or they were learnt from."""
+        """A warning if the test has few rows; empty if there are enough, or if they were learnt from."""
         found = measured(self.metrics.get(self.headline))
         return wording.note_on_few_rows(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
 
     def json(self) -> dict[str, Any]:
-        """The contract of `eval --json`."""
+        """Return the output of `eval --json`."""
         return {
             "bundle": self.name,
             "id": self.id,
@@ -104,8 +112,10 @@ def evaluate(
     errors: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a loaded bundle. `errors` names a file for the rows that it got wrong. Raises DataError for a file that cannot be read or
-    holds no usable row, or cannot be written; InputError for a name of another kind."""
+    """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong.
+
+    Raises DataError if a file cannot be read or written, or has no usable row; InputError for an unsupported format.
+    """
     progress = progress or Silent()
     task: Task = model.task
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
@@ -163,10 +173,10 @@ def evaluate(
 
 
 def _count_trained_on(model: Model, rows: Sequence[Row]) -> int:
-    """Count the rows that the bundle knows from its training.
+    """Count the rows that are in the bundle's training data.
 
-    They are all known where the manifest has their hash. Otherwise a row is known whose text stands in the training file, if that is still
-    at hand, or in what the bundle's line learns from. The rows of the report's own test file are never known.
+    If the manifest has the hash of the rows, all of them are. Otherwise, a row counts if its text is in the training file, if that still
+    exists, or in the rows that the bundle's line learns from. Rows of the report's own test file never count.
     """
     manifest = model.manifest
     whole = rows_hash((row.input, row.output) for row in rows)
@@ -174,7 +184,7 @@ def _count_trained_on(model: Model, rows: Sequence[Row]) -> int:
         return len(rows)
     try:
         known = known_data(model, report.read(model.folder / "report.json"), datetime.now(UTC))
-    except SmidgenError:  # a bundle without a report, a line that cannot be read: measuring it is possible all the same
+    except SmidgenError:  # without a report or a readable line, the bundle can still be measured
         return 0
     if known.hashes.get(whole) == TESTED_ON:
         return 0

@@ -1,4 +1,4 @@
-"""Write a kit: a folder with all that a machine without a network needs to install smidgen, and to build and serve with it."""
+"""Write a kit: a folder that lets a machine without a network install smidgen, and build and serve with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """A finished kit: where, how many wheels, which bases, whether with the web runtime, and how many bytes."""
+    """A finished kit: its folder, number of wheels, bases, whether it has the web runtime, and its size in bytes."""
 
     folder: Path
     wheels: int
@@ -48,12 +48,12 @@ class KitError(SmidgenError):
 def write_kit(
     out: Path, *, train: bool = False, web: bool = False, bases: Sequence[str] | None = None, progress: Progress | None = None
 ) -> Kit:
-    """Write a kit into the new or empty folder `out`; it is there whole or not at all.
+    """Write a kit into the new or empty folder `out`. It appears complete or not at all.
 
     Args:
-        train: whether it can build, too, and not only serve.
-        web: whether it holds what an export to the browser needs.
-        bases: names of starters; None: all where it can build, else none.
+        train: whether the kit can build, not only serve.
+        web: whether it includes the runtime for exports to the browser.
+        bases: names of starters. None: all if it can build, else none.
 
     Raises:
         InputError: the folder is not empty.
@@ -93,21 +93,20 @@ def write_kit(
 
 
 def own_wheel(out: Path) -> Path:
-    """Build smidgen's wheel out of the clone that runs. Raises KitError where there is none, or it cannot be built."""
+    """Build smidgen's wheel from the clone that is running. Raises KitError if there is no clone, or the wheel cannot be built."""
     clone = Path(__file__).resolve().parents[3]
     if not (clone / "pyproject.toml").is_file():
         raise KitError(
             "smidgen was not installed from a clone, so its wheel cannot be built", value=str(clone), todo="Clone smidgen first."
         )
-    # Without isolation where the build's own package is here: then no network is needed.
+    # If the build backend is installed, building without isolation needs no network.
     isolated = [] if _installed("hatchling") is None else ["--no-build-isolation"]
     _pip(["wheel", "--quiet", "--no-deps", *isolated, "--wheel-dir", str(out), str(clone)])
     return next(out.glob("smidgen-*.whl"))
 
 
 def dependencies(own: Path, extras: Sequence[str]) -> None:
-    """Put the wheels of all that smidgen's own one needs beside it, in the versions that are installed here. Raises KitError where pip
-    cannot get one."""
+    """Download the wheels of smidgen's dependencies beside its own, in the versions installed here. Raises KitError if pip fails."""
     wanted = requirements(own, extras)
     with tempfile.TemporaryDirectory() as box:
         (Path(box) / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
@@ -117,7 +116,7 @@ def dependencies(own: Path, extras: Sequence[str]) -> None:
 
 
 def requirements(own: Path, extras: Sequence[str]) -> list[str]:
-    """The requirements that a wheel declares, those of some extras too."""
+    """Return the requirements that a wheel declares, including those of some extras."""
     with zipfile.ZipFile(own) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         told = archive.read(name).decode("utf-8").partition("\n\n")[0]
@@ -132,7 +131,7 @@ def requirements(own: Path, extras: Sequence[str]) -> list[str]:
 
 
 def _versions() -> list[str]:
-    """Every package that is installed here, pinned. One that was installed from a folder has no version that an index knows."""
+    """Pin every package installed here. One installed from a folder has no version that an index knows."""
     own = {}
     for found in importlib.metadata.distributions():
         told = found.read_text  # of the package's own record, which is UTF-8
@@ -160,7 +159,7 @@ def _pip(arguments: Sequence[str]) -> None:
 
 
 def _texts(out: Path, train: bool, bases: Sequence[str], web: bool) -> None:
-    """The installing script and the README."""
+    """Write the installing script and the README."""
     facts = {
         "smidgen": VERSION,
         "extra": "train" if train else "",
@@ -180,7 +179,7 @@ def _texts(out: Path, train: bool, bases: Sequence[str], web: bool) -> None:
 
 
 def _sums(out: Path) -> list[str]:
-    """Write every file's SHA-256, as `sha256sum -c` reads it; and their names."""
+    """Write every file's SHA-256 in the format of `sha256sum -c`. Returns the names of all files."""
     files = sorted(file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file())
     text = "".join(f"{file_hash(out / name)}  {name}\n" for name in files)
     (out / SUMS).write_text(text, encoding="utf-8", newline="\n")
@@ -191,7 +190,7 @@ def _sums(out: Path) -> list[str]:
 
 
 def kit_digest(out: Path) -> str:
-    """The SHA-256 of a kit's list of hashes: compare it, by another way than the kit came, before you install."""
+    """Return the SHA-256 of a kit's list of hashes. Compare it before you install; get it by another way than the kit."""
     return hashlib.sha256((out / SUMS).read_bytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Install smidgen from the kit that this file lies in. It needs Python alone, and no network.
+"""Install smidgen from the kit that this file lies in. Needs only Python, and no network.
 
 python install.py ENVIRONMENT
 """
@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 
 def main() -> int:
-    """Check, install, copy, look. Returns the exit code."""
+    """Check the kit, install it, copy its bases, and run smidgen doctor. Returns the exit code."""
     parser = argparse.ArgumentParser(description="Install smidgen from this kit, without a network.")
     parser.add_argument("environment", type=Path, help="The folder of the environment to make.")
     parser.add_argument("--no-deps", action="store_true", help="Install smidgen's own wheel alone.")
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def altered() -> str:
-    """Why the kit is not the one that was made; empty where it is."""
+    """Return how the kit differs from its list of hashes; empty if it does not."""
     listed = {}
     for line in (KIT / SUMS).read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition("  ")
@@ -75,7 +75,7 @@ def altered() -> str:
 
 
 def hashed(file: Path) -> str:
-    """The SHA-256 of a file, hex."""
+    """Return the SHA-256 of a file, as hex."""
     found = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -84,12 +84,12 @@ def hashed(file: Path) -> str:
 
 
 def say(text: str) -> None:
-    """A line for whoever runs it."""
+    """Print a line."""
     sys.stdout.write(text + "\n")
 
 
 def failed(text: str) -> int:
-    """A line for whoever runs it, and the exit code of a failure."""
+    """Print an error, and return the exit code of a failure."""
     sys.stderr.write(f"error: {text}\n")
     return 1
 

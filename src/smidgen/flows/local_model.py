@@ -1,4 +1,4 @@
-"""A bundle, opened and loaded: it answers batches of texts, and single requests piece by piece. Never loads torch."""
+"""Open and load a bundle: it answers batches of texts, and streams single requests. Never loads torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from smidgen.parts import registry
 from smidgen.store.line import Line
 
 _TRIAL = "a"
-"""The text that a model is asked once when it is loaded."""
+"""The text of the trial run when a model is loaded."""
 
 
 class Model:
@@ -35,12 +35,12 @@ class Model:
     Attributes:
         name: the bundle's name.
         id: short hash of the bundle's content.
-        manifest: what the bundle says of itself.
+        manifest: the bundle's manifest.
         task: the part that turns raw outputs into replies.
-        form: what it answers with: labels, temperature, thresholds.
+        form: the form of its answers: labels, temperature, thresholds.
         runner: the engine with the weights loaded.
-        folder: where the bundle lies.
-        line: the line whose champion it was when it was opened; None for a bundle by itself. It has the line's name.
+        folder: the bundle's folder.
+        line: the line whose champion it was when opened; None for a bundle outside a line. The model then has the line's name.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, runner: Runner, line: Line | None = None, name: str | None = None) -> None:
@@ -58,9 +58,10 @@ class Model:
         return (names if isinstance(names, str) else ",".join(names)), self.manifest.columns.label
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in order. May be called from several threads: they take turns, but for a decoder, which answers them together.
+        """Return one reply per text, in order.
 
-        Raises InputError for a single text where a list of texts is expected, Cancelled where the work was called off.
+        May be called from several threads: they take turns, except that a decoder answers them together. Raises InputError for a single
+        text in place of a list, Cancelled if the work was cancelled.
         """
         if isinstance(texts, str):
             raise InputError("a list of texts is expected, not one text", value=texts[:80], todo="Write: model.predict([text]).")
@@ -71,13 +72,13 @@ class Model:
         return self.task.decode(raw, self.form)
 
     def first(self, texts: Sequence[Text]) -> list[Reply]:
-        """Replies as the model first gives them, nothing written anew."""
+        """Return the model's first replies, without a second attempt at faulty texts."""
         with self._turn:
             raw = self.runner.run(texts)
         return self.task.decode(with_inputs(raw, texts), self.form)
 
     def first_and_best(self, texts: Sequence[Text]) -> tuple[list[Reply], list[Reply]]:
-        """Replies as the model first gives them, and as `predict` does; the same ones where nothing may be written anew."""
+        """Return the model's first replies, and those of `predict`. Both are the same if no text may be written again."""
         with self._turn:
             raw = self.runner.run(texts)
             anew = any(is_checked(self.task, self.form, text) for text in texts)
@@ -87,35 +88,39 @@ class Model:
 
     @property
     def pid(self) -> int | None:
-        """The number of the process that the engine runs in; None where it has none of its own, or it does not run now."""
+        """Process id of the engine; None if it has no process of its own, or does not run now."""
         return getattr(self.runner, "pid", None)
 
     @cached_property
     def slots(self) -> int:
-        """How many texts a decoder answers side by side, each begun when it comes; 0 for any other model, which takes them in batches."""
+        """Number of texts that a decoder answers side by side, each started on arrival; 0 for other models, which take batches."""
         return self.runner.options.slots if isinstance(self.runner, TextWriter) else 0
 
     @cached_property
     def at_once(self) -> int:
-        """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
-        in fields does not: half an object is no answer, so it is given whole or not at all, by `predict`."""
+        """Number of texts that the model streams side by side; 0 if it has no `write` and `converse`.
+
+        A model that fills in fields does not stream: half an object is not an answer.
+        """
         return self.slots if self.task.streams else 0
 
     def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
-        """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
-        ends the writing. May be called from several threads. Where the answer is checked, and may be written anew, it comes in one piece.
+        """Stream the answer to a text: replies that each add a piece, then the whole reply with its score.
 
-        The score is 0, and the fact `unscored` says why, where the text is not written as it was measured: drawn by chance, ended by a
-        stop text, held to a schema, longer than the bundle's own `max_tokens`, or with its tokens where a stand-in could mend it. Its facts
-        then still have the `probability`, the mean of its tokens'.
+        Closing the iterator stops the writing. May be called from several threads. An answer that is checked, and may be written again,
+        comes in one piece.
+
+        The score is 0, and the fact `unscored` says why, if the text is written in another way than it was measured: sampled, ended by a
+        stop text, held to a schema, longer than the bundle's own `max_tokens`, or with token probabilities if a stand-in could improve it.
+        The facts still have `probability`, the mean over its tokens.
 
         Args:
             text: the text.
             options: `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `json_schema`, `grammar`, `logprobs`, as the engine has them.
 
         Raises:
-            RequestError: for a model that does not write, a text that is too long, an option that cannot be.
-            EngineError: the model's process died; the next request starts it again.
+            RequestError: the model does not write, the text is too long, or an option is invalid.
+            EngineError: the model's process died. The next request restarts it.
         """
         writer, unscored = self._writer(), text_generation.why_unscored(options)
         if not unscored and is_checked(self.task, self.form, text):
@@ -128,20 +133,23 @@ class Model:
         )
 
     def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
-        """Write the next turn of a conversation, piece by piece as `write` does, by the chat template in its file and not by what
-        it was taught. It has no score. `body` is OpenAI's of a chat completion. Raises as `write` does."""
+        """Stream the next turn of a conversation, as `write` does. It has no score.
+
+        It uses the chat template in the model file, not the trained prompt. `body`: an OpenAI chat completion request. Raises as `write`
+        does.
+        """
         return text_generation.stream_replies(
             self._writer().chat(body), lambda raw: self._decoded(raw, None), "a conversation is not what it was measured on"
         )
 
     def close(self) -> None:
-        """End what the engine runs in, where that is a process of its own. The model answers no more."""
+        """Stop the engine's process, if it has one. The model then answers no more."""
         release_runner(self.runner)
 
     def embed(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in order, whose output is the text's vector in the model's last layer, a list of floats of length 1.
+        """Return one reply per text, in order, with the text's unit vector from the model's last layer, a list of floats.
 
-        Raises RequestError where the model has no such layer.
+        Raises RequestError if the model has no such layer.
         """
         if not texts:
             return []
@@ -186,7 +194,7 @@ class Model:
 
 
 def load(path: Path | str, threads: int | None = None) -> Model:
-    """Open a bundle, or the champion of a line, verify every hash, load its weights.
+    """Open a bundle, or the champion of a line: verify every hash and load the weights.
 
     Raises:
         BundleError: the bundle must not be opened; the message names the file.
@@ -196,13 +204,15 @@ def load(path: Path | str, threads: int | None = None) -> Model:
 
 
 def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Model]:
-    """Open several bundles or lines, in their order. Bundles whose weights are the same file, with adapters beside it, are held once: see
-    `core.parts.Sharing`. Raises as `load` does; what was loaded by then is closed again."""
+    """Open several bundles or lines, in order. Bundles with the same weights file and different adapters load it once.
+
+    See `core.parts.Sharing`. Raises as `load` does, after closing the models that were loaded.
+    """
     found = [find_bundle(Path(path)) for path in paths]
     bundles = [entry.bundle for entry in found]
     groups: dict[tuple[str, str], list[int]] = {}
     for place, bundle in enumerate(bundles):
-        # A champion is by itself: its weights come and go without any other's.
+        # A champion shares no weights, because it is loaded and replaced on its own.
         shared = _shares(bundle, place) if found[place].line is None else str(place)
         groups.setdefault((bundle.manifest.engine.engine, shared), []).append(place)
     for bundle in bundles:
@@ -225,7 +235,7 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
 
 
 def read_task(manifest: Manifest) -> tuple[Task, Form]:
-    """The task of a bundle, and its form. Raises BundleError where the task cannot decide by what the manifest brings."""
+    """Return the task of a bundle, and its form. Raises BundleError if the manifest's form does not fit the task."""
     task: Task = registry.find("tasks", manifest.task)
     try:
         form = task.read_form(manifest.form)
@@ -237,8 +247,10 @@ def read_task(manifest: Manifest) -> tuple[Task, Form]:
 
 
 def _try_out(model: Model, bundle: Bundle) -> None:
-    """Answer one text, and raise BundleError where the form does not fit what the model computes, or a score is no number. A model that
-    writes is not tried: that takes a hundred times as long."""
+    """Answer one text as a trial. Raises BundleError if the form does not fit the output, or a score is outside 0..1.
+
+    A model that writes is not tried, because that takes a hundred times as long.
+    """
     if isinstance(model.runner, TextWriter):
         return
     raw = with_inputs(model.runner.run([_TRIAL]), [_TRIAL])
@@ -258,7 +270,7 @@ def _unfit(fault: str) -> BundleError:
 
 
 def _shares(bundle: Bundle, place: int) -> str:
-    """The key that bundles share which can be held together; unique for one that cannot."""
+    """Return a key that is equal for bundles that can share weights, and unique for any other."""
     engine = registry.find("engines", bundle.manifest.engine.engine)
     if not isinstance(engine, Sharing):
         return str(place)

@@ -1,4 +1,4 @@
-"""Predict: answer a file of any length, in order and in bounded memory. A stopped run goes on where it stopped."""
+"""Predict: answer a file of any length, in order and in bounded memory. A stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class PredictionRun:
-    """The counts of a run: rows answered, rows that could not be used, rows found done by an earlier run."""
+    """Counts of a run: rows answered, rows that could not be used, and rows done by an earlier run."""
 
     answered: int
     failed: int
@@ -33,15 +33,14 @@ class PredictionRun:
 
 
 def predict(model: Model, source: str, out: str, *, input: str | None = None, progress: Progress | None = None) -> PredictionRun:
-    """Write an answer for each row of `source`, in its order, in the format that the name of `out` asks for (see `answer_files`), or an
-    error for a row that cannot be used. "-" is standard input or output.
+    """Write an answer, or an error, for each row of `source`, in order. The name of `out` sets the format (see `answer_files`).
 
-    The answers go to `OUT.part` first, which becomes `OUT` when all is done. A run that was stopped left its part file: the next run with
-    the same bundle and the same file keeps what was answered and goes on after it.
+    "-" is standard input or output. Answers go to `OUT.part` first, which is renamed to `OUT` at the end. If a run was stopped, the next
+    run with the same bundle and file continues from its part file.
 
     Raises:
         DataError: the file cannot be read at all.
-        InputError: `out` is of a format that is not written, or is the file itself.
+        InputError: the format of `out` is not supported, or `out` is the source.
         SmidgenError: another run writes to `out`.
     """
     progress = progress or Silent()
@@ -75,14 +74,14 @@ _Texts = Iterator[tuple[int, Record, Text | DataError]]
 
 
 def _other_than_source(source: str, out: str) -> None:
-    """Raise InputError where the answers would replace the texts."""
+    """Raise InputError if the answers would overwrite the source."""
     if STDIN not in (source, out) and Path(out).exists() and Path(source).expanduser().samefile(out):
         raise InputError("the answers would replace the file that is read", value=out, todo="Name another file with --out.")
 
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """While one run writes to a file no other one does. The system holds the lock, so a run that is killed leaves none behind."""
+    """Keep other runs from writing to the same file. The operating system holds the lock, so a killed run leaves none behind."""
     import filelock
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +108,7 @@ def _texts(table: DataTable) -> _Texts:
 
 
 def _answer(model: Model, rows: _Texts, answers: AnswerFile, write: Callable[[bytes, int], None], progress: Progress) -> tuple[int, int]:
-    """Rows answered, and rows that could not be used."""
+    """Answer the rows. Returns the number answered, and the number that could not be used."""
     answered = failed = 0
     while batch := list(islice(rows, _BATCH)):
         replies = iter(_replies(model, [text for _, _, text in batch if not isinstance(text, DataError)]))
@@ -123,7 +122,7 @@ def _answer(model: Model, rows: _Texts, answers: AnswerFile, write: Callable[[by
 
 
 def _replies(model: Model, texts: list[Text]) -> list[Reply | str]:
-    """The model's replies; where it refuses one of the texts each is asked for by itself, and a refused one has the reason in its place."""
+    """Return the model's replies. If it refuses a batch, each text is tried alone, and a refused one gets the reason instead."""
     try:
         return list(model.predict(texts))
     except InputError as error:
@@ -138,7 +137,7 @@ def _to_stdout(lines: bytes, rows: int) -> None:
 
 
 def _identity(model: Model, table: DataTable, source: str) -> dict[str, Any]:
-    """The identity of a run: an earlier run's answers are kept where it is equal. Standard input never is."""
+    """Return the identity of a run: earlier answers are kept if it is equal. Empty for standard input, which cannot be resumed."""
     if source == STDIN:
         return {}
     stat = Path(source).expanduser().stat()
@@ -147,7 +146,7 @@ def _identity(model: Model, table: DataTable, source: str) -> dict[str, Any]:
 
 
 class _UnfinishedOutput:
-    """The unfinished output, and beside it a note of how far it is right: whose it is, its rows, its bytes."""
+    """The unfinished output, with a note beside it: the run's identity, and the number of complete rows and bytes."""
 
     def __init__(self, path: Path, identity: dict[str, Any], head: bytes) -> None:
         self.path = path
@@ -168,13 +167,13 @@ class _UnfinishedOutput:
         self._file.close()
 
     def write(self, lines: bytes, rows: int) -> None:
-        """Add so many rows, and note that they are whole."""
+        """Append rows, and record that they are complete."""
         self._file.write(lines)
         self.rows += rows
         self._mark()
 
     def finish(self, out: Path) -> None:
-        """The part becomes the output."""
+        """Rename the part file to the output."""
         self.path.replace(out)
         self._note.unlink(missing_ok=True)
 
@@ -185,7 +184,8 @@ class _UnfinishedOutput:
         fresh.replace(self._note)
 
     def _kept(self) -> tuple[int, int]:
-        """Rows and bytes of an earlier run's part that can be kept: none where it is another's, or shorter than its note says."""
+        """Return the rows and bytes of an earlier part file that can be kept; 0 if its identity differs, or it is shorter than its note
+        says."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             rows, whole = int(note.pop("rows")), int(note.pop("bytes"))

@@ -1,4 +1,4 @@
-"""Redact a file of any length: a copy with placeholders for its personal data, in order and in bounded memory."""
+"""Redact a file of any length: write a copy with placeholders for its personal data, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from smidgen.privacy.redactor import Redactor, readable
 
 _ROWS = 256
 _CHARACTERS = 2_000_000
-"""Where the rows that are read together have so many, no more is read with them."""
+"""Most characters of rows that are read together."""
 _NAMED = 20
-"""Rows that were left out, of which the number and the reason are kept."""
+"""Rows left out for which the number and the reason are kept."""
 
 
 @dataclass
 class RedactedFile:
-    """The counts of a run.
+    """Counts of a run.
 
     Attributes:
         out: the file that was written.
-        columns: the columns that were read, those that only later rows have with them.
-        copied: the other ones, which are as they were.
+        columns: the columns that were redacted, including those that only later rows have.
+        copied: the other columns, copied unchanged.
         rows: rows written.
-        left_out: rows that could not be made safe, and are not in the file.
-        reasons: of the first of them, by number.
-        found: pieces of personal data that were taken out, by kind.
+        left_out: rows that could not be made safe, and are missing from the file.
+        reasons: the reasons for the first of them, by row number.
+        found: pieces of personal data that were removed, by kind.
     """
 
     out: Path
@@ -49,7 +49,7 @@ class RedactedFile:
     found: Counter[str] = field(default_factory=Counter)
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the counts, JSON-ready."""
         done = {"out": str(self.out), "columns": list(self.columns), "copied": list(self.copied), "rows": self.rows}
         return {**done, "found": dict(self.found.most_common()), "left_out": self.left_out, "reasons": self.reasons}
 
@@ -57,15 +57,14 @@ class RedactedFile:
 def redact(
     source: str, out: Path, finder: PersonalDataFinder, *, input: str | None = None, progress: Progress | None = None
 ) -> RedactedFile:
-    """Write a copy of the file `source` ("-" is standard input), in its format, with a placeholder for each piece of personal data. A row
-    is a conversation of its own: `[PERSON_1]` of one is not that of the next.
+    """Write a copy of the file `source` in its format, with a placeholder for each piece of personal data. "-" is standard input.
 
-    Without `input` everything is read: all columns, and their names, since the first row of a file without any is taken for them. With it,
-    only these columns (joined by commas) are, and the others are copied as they are. A row that cannot be made safe is left out. `out` is
-    there when all is done, and not before.
+    Each row is a conversation of its own: `[PERSON_1]` in one row is not that of the next. Without `input`, everything is redacted: all
+    columns, and their names, because the first row of a file without a header is taken for names. With it, only these columns (joined by
+    commas) are, and the others are copied. A row that cannot be made safe is left out. `out` appears when it is complete.
 
     Raises:
-        DataError: the file cannot be read; `out` is the file itself, or its name is that of another format.
+        DataError: the file cannot be read; or `out` is the file itself or has another format.
         EngineError: the model cannot run; nothing is written.
     """
     progress = progress or Silent()
@@ -86,7 +85,7 @@ def redact(
 
 
 class _Copier:
-    """The rows of a table, made safe, a batch at a time."""
+    """Redacts the rows of a table, a batch at a time."""
 
     def __init__(self, table: DataTable, finder: PersonalDataFinder, done: RedactedFile, progress: Progress) -> None:
         self._table, self._finder, self._done, self._progress = table, finder, done, progress
@@ -97,13 +96,13 @@ class _Copier:
         self._known: dict[str, str] = {}
 
     def name(self, column: str) -> str:
-        """The name of a column in the copy."""
+        """Return the name of a column in the copy."""
         if column not in self._known:
             self._known[column] = self._names.mask(column) if self._all else column
         return self._known[column]
 
     def records(self) -> Iterator[Record]:
-        """Every row that can be made safe."""
+        """Yield every row that can be made safe."""
         for batch in self._batches():
             texts: dict[int, list[str]] = {}
             for number, record in batch:
@@ -121,22 +120,22 @@ class _Copier:
                 except RedactionError as error:
                     self._leave_out(number, error)
                     continue
-                self._tell(record)
+                self._note_columns(record)
                 self._done.rows += 1
                 self._done.found.update(redactor.counts)
                 yield safe
             self._progress.advance(len(batch))
 
     def _safe(self, record: Record, redactor: Redactor) -> Record:
-        """A row with placeholders. A name that the table does not have is a text of this row like any other."""
+        """Return a row with placeholders. A name that is not a column of the table is redacted like a text of the row."""
         safe = {}
         for name, value in record.items():
             called = name if not self._all else self.name(name) if name in self._columns else redactor.mask(name)
             safe[called] = masked(value, redactor, name) if self._read(name) else value
         return safe
 
-    def _tell(self, record: Record) -> None:
-        """Keep the names of columns that the first rows did not have."""
+    def _note_columns(self, record: Record) -> None:
+        """Record the names of columns that the first rows did not have."""
         for name in record:
             if name not in self._columns and name not in self._late:
                 self._late.add(name)
@@ -154,7 +153,7 @@ class _Copier:
         return self._all or name in self._chosen
 
     def _readable(self, record: Record) -> list[str]:
-        """The texts of a row that the model is given. Raises RedactionError where one of them cannot be read whole."""
+        """Return the texts of a row for the model. Raises RedactionError if one of them cannot be read completely."""
         texts = [text for name, value in record.items() if self._read(name) for text in leaves(value)]
         texts += [name for name in record if self._all and name not in self._columns]
         for text in texts:

@@ -1,4 +1,4 @@
-"""The redaction model: finds the personal data that has no form. It comes with smidgen, or is a bundle of the user's own."""
+"""The redaction model: finds personal data that follows no pattern. It comes with smidgen, or is the user's own bundle."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ from smidgen.privacy.policy import Action, Policy, policy_of
 from smidgen.privacy.redactor import BESIDE_PERSON, HIDDEN, Redactor
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "redaction"
-"""The bundle that comes with smidgen; `python -m tools.ship` puts it there."""
+"""The bundle that comes with smidgen. `python -m tools.ship` puts it there."""
 
 SLICE = 5_000
-"""Characters that are read at once where others wait for their turn."""
+"""Characters that are read at once if other requests wait for their turn."""
 OVERLAP = 1_000
-"""Characters that neighbouring pieces of a long text share; what either of them shows is taken out."""
+"""Characters that neighbouring pieces of a long text share. A finding in either piece counts."""
 ALL = "all"
-"""In place of kinds: every kind, wherever it stands."""
+"""Stands for every kind, anywhere in a text."""
 KEPT = 4_096
-"""Texts of one piece whose findings are remembered: rows that are shown with many questions are read once."""
+"""Number of one-piece texts whose findings are cached: a row that comes with many questions is read once."""
 
 _IDENTIFIER = re.compile(r"(?<![\w@./:\\-])[^\W_]+(?:_[^\W_]+)+(?!\w|[@/\\-]|[.:]\w)")
-"""A word with underscores, as labels and fields are named: the model reads its parts as words. Names of files and addresses are none.
-Only a name of two words is personal in it: `john_smith`, and not the doctor of `doctor_bye`."""
+"""A word with underscores, such as a label or a field name. The model reads its parts as words. File names and addresses do not match.
+
+In such a word, only a name of two words is personal: `john_smith`, but not the doctor of `doctor_bye`.
+"""
 
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "person": re.compile(r"[^\d]*[^\W\d_][^\d]*"),
@@ -45,24 +47,24 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
     "iban": re.compile(r"(?:\W*\w){10}.*"),
     "id": re.compile(r"\D*\d.*"),
 }
-"""The form that a finding of the shipped model must have, line breaks aside: a name has no digits, a web address has a dot between letters.
-Findings that do not are codes, versions and words."""
+"""Pattern that a finding of the shipped model must match, line breaks aside: a name has no digits, a web address has a dot between letters.
+Other findings are codes, versions and words."""
 
 Found = tuple[tuple[str, int, int], ...]
-"""Of one text: the kind, the start and the end (exclusive) of each piece of personal data."""
+"""Kind, start and end (exclusive) of each piece of personal data in one text."""
 
 
 class PersonalDataFinder:
-    """A model that finds personal data in texts of any length.
+    """Find personal data in texts of any length with a model.
 
     Args:
-        model: a loaded bundle of the task extract, that finds spans.
-        kinds: what it is to find; all that it knows where there are none. A town, a company or a day counts only beside a person, unless
-            its kind is named here; `all` names every kind.
-        forms: by kind, what a finding must look like as a whole; others are dropped.
+        model: a loaded bundle of the task extract that finds spans.
+        kinds: the kinds to find; all that the model knows if empty. A town, a company or a date counts only beside a person, unless its
+            kind is named here; `all` names every kind.
+        forms: for each kind, a pattern that a whole finding must match; others are dropped.
 
     Raises:
-        InputError: the bundle does not find spans, or knows no such kind.
+        InputError: the bundle does not find spans, or does not know a kind.
     """
 
     def __init__(self, model: Model, kinds: Sequence[str] = (), forms: Mapping[str, re.Pattern[str]] | None = None) -> None:
@@ -76,7 +78,7 @@ class PersonalDataFinder:
         kinds = known if ALL in kinds else kinds
         strange = [kind for kind in kinds if kind not in known]
         if strange:
-            raise InputError("the redaction model knows no such kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
+            raise InputError("the redaction model does not know this kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
         self.model = model
         self.kinds = known
         self._wanted, self._forms = frozenset(kinds or known), forms or {}
@@ -84,12 +86,15 @@ class PersonalDataFinder:
         self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
 
     def __call__(self, text: str) -> Found:
-        """The personal data in one text."""
+        """Return the personal data in one text."""
         return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Found]:
-        """The personal data in each of these texts, which are read together; with `between` no more than a slice's characters at once, and
-        it is called before each time: what it raises ends the reading."""
+        """Return the personal data in each of these texts, which are read in batches.
+
+        With `between`, each batch is limited to a slice's characters, and `between` is called before it. An exception from it ends the
+        reading.
+        """
         found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
         parts = [part for text in found for part in _parts(text, None if between is None else SLICE)]
         for together in [parts] if between is None else _few(parts):
@@ -102,14 +107,14 @@ class PersonalDataFinder:
         return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
 
     def _counts(self, span: Mapping[str, Any], text: str) -> bool:
-        """Whether a span is of a kind that is wanted, and looks like one of that kind."""
+        """Return True if a span has a wanted kind, and matches that kind's pattern."""
         form = self._forms.get(span["label"])
         looks = form is None or form.fullmatch(" ".join(text[span["start"] : span["end"]].split())) is not None
         return span["label"] in self._wanted and looks
 
 
 def _outside_identifiers(text: str, found: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
-    """The spans that are no part of an identifier, and in one, names of two words."""
+    """Yield the spans outside identifiers, and names of two words inside them."""
     identifiers = [match.span() for match in _IDENTIFIER.finditer(text)] if "_" in text else []
     for kind, start, end in found:
         inside = any(begin <= start and end <= ends for begin, ends in identifiers)
@@ -119,7 +124,7 @@ def _outside_identifiers(text: str, found: Iterable[tuple[str, int, int]]) -> It
 
 @dataclass(frozen=True, slots=True)
 class _TextPart:
-    """A stretch of a text as it is read: for each of its characters the place that it has in the text as that is meant."""
+    """A part of a text as the model reads it, with the position of each of its characters in the unescaped text."""
 
     text: str
     plain: str
@@ -127,12 +132,12 @@ class _TextPart:
     meant: UnescapedText
 
     def written(self, start: int, end: int) -> tuple[int, int]:
-        """Where in the text something is that was read from `start` to `end`."""
+        """Return the position in the original text of a finding from `start` to `end`."""
         return self.meant.place(self.places[start]), self.meant.place(self.places[end - 1] + 1)
 
 
 def _few(parts: Sequence[_TextPart]) -> Iterator[list[_TextPart]]:
-    """Parts in their order, together no longer than a slice is."""
+    """Group parts in order, each group no longer than a slice."""
     few: list[_TextPart] = []
     for part in parts:
         if few and sum(len(one.plain) for one in few) + len(part.plain) > SLICE:
@@ -144,8 +149,11 @@ def _few(parts: Sequence[_TextPart]) -> Iterator[list[_TextPart]]:
 
 
 def _parts(text: str, piece: int | None = None) -> Iterator[_TextPart]:
-    """A text in pieces of so many characters (`PIECE`) that overlap. It is read as a reader sees it: its escapes as
-    they are meant, without invisible characters, letters of another width as the usual ones, the underscores of identifiers as blanks."""
+    """Cut a text into overlapping parts of `piece` characters (default `PIECE`).
+
+    The model reads a text as a person sees it: escapes decoded, without invisible characters, letters of another width as usual ones, the
+    underscores of identifiers as spaces.
+    """
     meant = encodings.unescape(text)
     plain, places = meant.plain, cast(Sequence[int], range(len(meant.plain)))
     if not plain.isascii() or HIDDEN.search(plain):
@@ -159,17 +167,17 @@ def _parts(text: str, piece: int | None = None) -> Iterator[_TextPart]:
 
 
 def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
-    """A redactor of one conversation; see `smidgen.redactor`."""
+    """Return a redactor for one conversation; see `smidgen.redactor`."""
     model = finder(bundle, kinds, threads)
     return Redactor(model, forms=text_patterns.usual_spans, beside_person=model.beside_person)
 
 
 def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> PersonalDataFinder:
-    """The model that finds personal data: the shipped one, opened once, or the bundle in a folder.
+    """Return a finder of personal data with the shipped model, loaded once, or with the bundle in a folder.
 
     Raises:
-        BundleError: the bundle must not be opened; no model comes with this smidgen.
-        InputError: the bundle does not find spans, or knows no such kind.
+        BundleError: the bundle must not be opened; or this smidgen comes without a model.
+        InputError: the bundle does not find spans, or does not know a kind.
     """
     if bundle is None:
         return PersonalDataFinder(_shipped(SHIPPED, threads), kinds, _FORMS)
@@ -191,11 +199,10 @@ def _shipped(folder: Path, threads: int | None) -> Model:
 def open_border(
     profile: str, given: tuple[str, ...] = (), bundle: Path | None = None, threads: int | None = None, most: int = MOST_CHARACTERS
 ) -> Border:
-    """A border by the policy of a profile, with what was said of single kinds, for requests of at most so many characters. The model is
-    only opened where the policy needs it.
+    """Open a border with the policy of a profile and the actions given for single kinds.
 
-    Raises BundleError where the model must not be opened or does not come with this smidgen, InputError for a policy that cannot be, and
-    for a bundle that does not find spans.
+    `most`: most characters of a request. The model is loaded only if the policy needs it. Raises BundleError if the model must not be
+    opened or is missing; InputError for an invalid policy, and for a bundle that does not find spans.
     """
     if bundle is None and not _needs_model(policy_of(profile, given)):
         return Border(policy_of(profile, given), None, most=most)
@@ -204,5 +211,5 @@ def open_border(
 
 
 def _needs_model(policy: Policy) -> bool:
-    """Whether it masks or blocks anything that has no form."""
+    """Return True if the policy masks or blocks a kind that follows no pattern."""
     return any(policy.of(kind) is not Action.ALLOW for kind in ("person", "place", "address", "organisation", "date", "id", "phone"))

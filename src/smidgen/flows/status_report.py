@@ -1,4 +1,4 @@
-"""The state of the bundles on this machine, from files alone: certificates, audits, spending; and the account by day and model."""
+"""Report the state of this machine's bundles from files alone: certificates, audits, spending, and usage by day and model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from smidgen.usage.energy import ESTIMATED, MEASURED
 from smidgen.watch import drift_record
 
 PERIODS = (1, 7, 30)
-"""Days that are shown together, today among them."""
+"""Numbers of days that are summed, today included."""
 MOST_DAYS = accounts.KEPT_DAYS
 
 _MICRO_PER_WH = 3600 * 1_000_000
@@ -33,15 +33,15 @@ _AUDIT = "audit"
 
 
 def read_account(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
-    """The account of the last days, today (UTC) among them.
+    """Read the usage of the last days, today (UTC) included.
 
     Args:
-        days: how many, 1 or more. They are told one by one, and together; so are today, 7 and 30 days, where these are not more.
-        now: the moment it is for.
+        days: number of days, 1 or more. Usage is given for each day and in total, and for today, 7 and 30 days if these are fewer.
+        now: the current time.
 
     Returns:
         `day`, `file`, `periods`, `by_day`, `prices`, and `notes` on how it was measured. Money is in US dollars, energy in watt hours,
-        times in milliseconds. Where the file cannot be read: `day`, `file`, `error`.
+        times in milliseconds. If the file cannot be read: `day`, `file`, `error`.
     """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     last = moment.date()
@@ -84,14 +84,14 @@ def _period(sums: UsageSums, last: date, span: int) -> dict[str, Any]:
 
 
 def _models(sums: UsageSums, days: Collection[str]) -> list[dict[str, Any]]:
-    """Of each model that had requests, or audits, on these days; the busiest first."""
+    """Summarise each model that had requests or audits on these days, the busiest first."""
     names = {key.model for key in sums.entries if key.day in days}
     told = [{"model": name, **_summary(sums, days, {name})} for name in sorted(names)]
     return sorted(told, key=lambda one: -one["requests"])
 
 
 def _summary(sums: UsageSums, days: Collection[str], names: Collection[str]) -> dict[str, Any]:
-    """Some days and models together."""
+    """Sum some days and models."""
     kept = [(key, entry) for key, entry in sums.entries.items() if key.day in days and key.model in names]
     asked = [(key, entry) for key, entry in kept if key.by != _AUDIT]
     audits = [(key, entry) for key, entry in kept if key.by == _AUDIT]
@@ -135,7 +135,7 @@ def _together(kept: Iterable[tuple[UsageKey, UsageTotals]]) -> dict[UsageKey, Us
 
 
 def _reasons(asked: Iterable[tuple[UsageKey, UsageTotals]]) -> dict[str, dict[str, int]]:
-    """Requests by who answered, and by why it was not answered under a certificate; `certified` where it was."""
+    """Count requests by who answered, and by the reason for not answering under a certificate; `certified` if it was."""
     found: dict[str, dict[str, int]] = {}
     for key, entry in sorted(_together(asked).items()):
         if entry.requests:
@@ -153,7 +153,7 @@ def _tokens(entry: UsageTotals) -> dict[str, int]:
 
 
 def _latency(sums: UsageSums, days: Collection[str], names: Collection[str], by: str, waited: int) -> dict[str, Any] | None:
-    """None where nobody answered so."""
+    """Return the latency of answers given `by`; None if there were none."""
     counts: dict[int, int] = {}
     for wait, count in sums.waits.items():
         if wait.by == by and wait.day in days and wait.model in names:
@@ -167,7 +167,7 @@ def _latency(sums: UsageSums, days: Collection[str], names: Collection[str], by:
 
 
 def _energy(total: UsageTotals, local: UsageTotals) -> dict[str, float]:
-    """Watt hours: of all that was done, audits too, by how they were found; and of that what local answers took."""
+    """Return watt hours: of everything, including audits, by method; and the part of local answers."""
     return {
         "measured_wh": total.measured / _MICRO_PER_WH,
         "estimated_wh": total.estimated / _MICRO_PER_WH,
@@ -180,8 +180,11 @@ def _day(last: date, back: int) -> str:
 
 
 def read_status(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
-    """All of it, JSON-ready: `as_of`, `bundles`, `account` of the last days, `spending`, and `traffic`, how much of it was stored in these
-    days (None where there is no store). What cannot be read has its `error` in its place."""
+    """Read the whole status, JSON-ready.
+
+    Keys: `as_of`, `bundles`, `account` of the last days, `spending`, and `traffic`, the share of it stored in these days (None if there is
+    no store). A part that cannot be read has an `error` instead.
+    """
     moment = now or datetime.now(UTC)
     return {
         "as_of": moment.isoformat(timespec="seconds"),
@@ -193,7 +196,7 @@ def read_status(days: int = PERIODS[-1], now: datetime | None = None) -> dict[st
 
 
 def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
-    """Of a bundle's folder, or of a line's: its champion is meant."""
+    """Describe the bundle in a folder; for a line, its champion."""
     try:
         bundle = folder_of(folder)
         manifest = read_manifest(bundle)
@@ -236,7 +239,7 @@ def _audits(found: CertificateStatus) -> dict[str, Any] | None:
 
 
 def _drift(bundle_id: str, name: str) -> dict[str, Any] | None:
-    """The result of the last look at its traffic; None where nobody looked."""
+    """Return the result of the last drift test; None if there was none."""
     try:
         found = drift_record.read(bundle_id, name)
     except (OSError, ValueError) as error:
@@ -253,7 +256,7 @@ def _drift(bundle_id: str, name: str) -> dict[str, Any] | None:
 
 
 def _traffic(since: datetime) -> dict[str, Any] | None:
-    """How much of the traffic since then was stored; None where none was ever to be."""
+    """Return how much of the traffic since then was stored; None if nothing was ever captured."""
     from smidgen.flows.learn import traffic_rows
 
     try:

@@ -1,4 +1,4 @@
-"""Run a loaded model and write texts with it: pieces as they come, a score at the end, a second try where a text has a visible fault."""
+"""Run a loaded model and write texts with it: stream pieces, score the whole, and try again if a text has a visible fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smidgen.parts import registry
 
 @contextmanager
 def open_runner(engine: str, folder: Path, options: Mapping[str, Any], threads: int) -> Iterator[Runner]:
-    """A runner, released in the end. Raises EngineError where the files cannot be loaded."""
+    """Open a runner, and release it at the end. Raises EngineError if the files cannot be loaded."""
     runner: Runner = registry.find("engines", engine).open(folder, options, threads)
     try:
         yield runner
@@ -29,14 +29,14 @@ def open_runner(engine: str, folder: Path, options: Mapping[str, Any], threads: 
 
 
 def release_runner(runner: Runner) -> None:
-    """End what a runner holds beyond its memory: a process, where it has one."""
+    """Release a runner's resources beyond memory: its process, if it has one."""
     close = getattr(runner, "close", None)
     if close is not None:
         close()
 
 
 def with_inputs(raw: Raw, texts: Sequence[Text]) -> Raw:
-    """A raw output with the texts that were asked beside it, as `inputs`: what was written is judged by what was given."""
+    """Return a raw output with the inputs added as `inputs`, because a task judges a written text by its input."""
     return {**raw, "inputs": [joined(text) for text in texts]}
 
 
@@ -47,7 +47,7 @@ _UNMEASURED = {
     "grammar": "held to a grammar",
     "stop": "it could end at a stop text",
 }
-"""Options under which a text is not what was measured, and why."""
+"""Options under which a text is written in another way than it was measured, and the reason given for that."""
 
 
 class _WriterOptions(Protocol):
@@ -60,39 +60,44 @@ class _WriterOptions(Protocol):
 
 @runtime_checkable
 class TextWriter(Protocol):
-    """A runner that writes piece by piece: the engine `llama` has one. `options.slots` is how many texts it writes side by side, and
-    `options.max_tokens` how long they are at most where a request does not say: so they were when it was measured."""
+    """A runner that writes piece by piece, such as that of the engine `llama`.
+
+    `options.slots`: number of texts that it writes side by side. `options.max_tokens`: length limit if a request has none, and the limit
+    under which the model was measured.
+    """
 
     @property
     def options(self) -> _WriterOptions:
-        """Its engine options."""
+        """The engine options."""
         ...
 
     def write(self, text: Text, **options: Any) -> Generator[Any, None, None]:
-        """The pieces of what it writes for a text; with `begun`, of what it adds to that."""
+        """Yield the pieces of the answer to a text; with `begun`, only those that continue it."""
         ...
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
-        """Write answers to texts, drawn at random."""
+        """Write answers to texts, sampled at random."""
         ...
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
-        """Continue the beginnings of its answers, which may not end at once."""
+        """Continue the given beginnings of answers. Each must get at least one more token."""
         ...
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
-        """The pieces of what it writes in a conversation."""
+        """Yield the pieces of the next turn of a conversation."""
         ...
 
 
 def why_unscored(options: Mapping[str, Any]) -> str:
-    """Why a text that is written with these options has no score; empty where it has one."""
+    """Return why a text written with these options has no score; empty if it has one."""
     return next((why for name, why in _UNMEASURED.items() if options.get(name)), "")
 
 
 def measured_within(writer: TextWriter, options: Mapping[str, Any]) -> int | None:
-    """How many tokens a text had at most, its end among them, when the writer was measured, where a request allows more; else None. A text
-    that needs more than those was cut then, and counted as wrong."""
+    """Return the token limit under which the writer was measured if the request allows more, else None.
+
+    A text that needs more tokens was cut in that measurement, and counted as wrong.
+    """
     own = writer.options.max_tokens
     return own if (options.get("max_tokens") or 0) > own else None
 
@@ -100,13 +105,13 @@ def measured_within(writer: TextWriter, options: Mapping[str, Any]) -> int | Non
 def stream_replies(
     pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str = "", within: int | None = None
 ) -> Generator[Reply, None, None]:
-    """A reply for each piece, whose output is what it adds; then the final one, with the last piece beside it.
+    """Yield a reply for each piece, whose output is the added text; then the final one, with the last piece.
 
     Args:
-        pieces: as a `TextWriter` gives them; always closed in the end.
-        whole: makes the reply of the raw output of one text.
-        unscored: why the whole has no score; empty where it has one.
-        within: the tokens, its end among them, that a text may have for a score; None where it has no more of them anyway.
+        pieces: from a `TextWriter`; always closed at the end.
+        whole: makes the reply from the raw output of one text.
+        unscored: why the whole has no score; empty if it has one.
+        within: most tokens, including the end token, for a text to have a score; None for no limit.
     """
     texts: list[str] = []
     chances: list[float] = []
@@ -120,7 +125,7 @@ def stream_replies(
                 yield Reply(piece.text, 0.0, final=False, piece=piece)
                 continue
             likely = float(np.mean(chances)) if chances else 0.0
-            # The end is not counted, and needs a token of its own.
+            # The end token is not in the count, but takes a token of the limit.
             if within is not None and count >= within:
                 unscored = unscored or f"it took more than the {within:,} tokens that it was measured within"
             found = whole(
@@ -133,33 +138,34 @@ def stream_replies(
             )
             facts = {
                 **found.facts,
-                **({"probability": round(likely, _DIGITS)} if chances else {}),  # beside tools there are none
+                **({"probability": round(likely, _DIGITS)} if chances else {}),  # tool calls have none
                 **({"unscored": unscored} if unscored else {}),
             }
             yield replace(found, score=0.0 if unscored else found.score, facts=facts, piece=piece)
             return
-        raise EngineError("the engine gave no end to a text", value=f"{count} tokens", todo="Send the request again.")
+        raise EngineError("the engine did not finish a text", value=f"{count} tokens", todo="Send the request again.")
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
 
 
-# The first text is the likeliest one. Where the task finds a fault in it (an attribute of the input that it leaves out, one that the input
-# does not have), the text is written once more with values that the model knows in place of those that it does not, which are then put
-# back. Where a fault is left, the text is continued past its end, for a model's next words mostly say what it has left out. Then others are
-# drawn until one has no fault; else the one with the fewest is taken, and of those the likeliest. Best of n under a verifier (Cobbe et al.
-# 2021); the verifier is a lexicon learnt from the examples.
+# Best of n under a verifier (Cobbe et al. 2021). The verifier is a lexicon learnt from the examples.
+#
+# The first text is the likeliest one. The task finds its faults: an attribute of the input that it leaves out, or one that the input does
+# not have. If there are any, the text is written once more with known values in place of unknown ones, which are then put back. If a fault
+# remains, the text is continued past its end, because a model's next words mostly say what it has left out. Then others are sampled until
+# one has no fault. Otherwise the text with the fewest faults is taken, and among these the likeliest.
 
 TEMPERATURE = 0.5
-"""Low: what is drawn keeps to the likely words, and differs in what it says."""
+"""Low, so that samples keep to likely words but vary in content."""
 
 SENTENCES = 2
-"""The most times that a text is made longer, as long as that helps."""
+"""Most times that a text is extended, as long as that helps."""
 
 
 def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: Raw) -> Raw:
-    """The raw output of `runner` for `texts`, with what was written anew in place of texts with faults; `inputs` beside it."""
+    """Return `raw`, the output of `runner` for `texts`, with faulty texts replaced by better ones if any are found; adds `inputs`."""
     raw = with_inputs(raw, texts)
     if not isinstance(runner, TextWriter) or not task.attempts(form):
         return raw
@@ -167,7 +173,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
     faults = task.faults(raw, form)
 
     def better(places: Sequence[int], found: Raw) -> list[int]:
-        """Take what is better of other texts for these places; the places that have it."""
+        """Take the better ones of other texts for these places. Returns the places that changed."""
         taken = []
         for place, count, row in zip(places, task.faults(found, form), _rows(found), strict=True):
             if (count, -row["probability"]) < (faults[place], -best["probability"][place]):
@@ -183,7 +189,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
         return [swaps[place].text if place in swaps else texts[place] for place in places]
 
     def own(places: Sequence[int], found: Raw) -> Raw:
-        """Turn answers to the `shown` texts into answers to the own ones; where that cannot be, an empty, unfinished one."""
+        """Turn answers to the `shown` texts into answers to the original ones; empty and unfinished if that is not possible."""
         back = [swaps[place].back(text) if place in swaps else text for place, text in zip(places, found["texts"], strict=True)]
         finished = np.where([text is None for text in back], 0.0, found["finished"])
         return with_inputs({**found, "texts": [text or "" for text in back], "finished": finished}, [texts[place] for place in places])
@@ -204,7 +210,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
 
 
 def _append(begun: Mapping[str, Sequence[Any]], added: Raw) -> Raw:
-    """Texts with what was added to them; `probability` is the mean over the tokens of both."""
+    """Join texts with their continuations; `probability` is the mean over the tokens of both."""
     tokens = [np.asarray(part["tokens"], np.float64) for part in (begun, added)]
     chances = [np.asarray(part["probability"], np.float64) for part in (begun, added)]
     every = np.maximum(tokens[0] + tokens[1], 1)
@@ -220,25 +226,27 @@ def _append(begun: Mapping[str, Sequence[Any]], added: Raw) -> Raw:
 
 
 def is_checked(task: Task, form: Form, text: Text) -> bool:
-    """Whether a text's answer may be written anew, so that nothing of it can be given before all of it is there."""
+    """Return True if an answer is checked and may be written again, so that it cannot be streamed."""
     return task.attempts(form) > 0 and task.checks(text, form)
 
 
 def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
-    """Why the best answer with these options may be another one than was measured; empty where it is not. The tokens of a stand-in are not
-    those of the text that is given: with `logprobs` there is none."""
+    """Return why the best answer with these options may differ from the one measured; empty if it does not.
+
+    The tokens of a stand-in are not those of the text returned, so with `logprobs` no stand-in is used.
+    """
     odd = options.get("logprobs") and task.stand_in(text, form) is not None
     return "with the probabilities of its tokens, no stand-in is written" if odd else ""
 
 
 def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
-    """The pieces of the best answer to one text, as `improve` would choose it: those of the likeliest, made longer or not, or of one that
-    was drawn.
+    """Yield the pieces of the best answer to one text, chosen as `improve` does.
 
-    Where more tokens are allowed than it was measured within, it is chosen within those all the same, or the choice would be another one;
-    and what is cut then goes on.
+    If the request allows more tokens than the model was measured with, the choice is still made within those, so that it stays the same; a
+    text that was cut then continues.
 
-    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
+    While texts are written, pieces without text are yielded. Closing the generator then stops the writing. Raises the writer's errors for
+    the likeliest text.
     """
     within = measured_within(writer, options)
     more_asked, options = options, {**options, **({"max_tokens": within} if within is not None else {})}
@@ -255,7 +263,7 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
     shown = text if swap is None else swap.text
 
     def own(pieces: list[Any]) -> list[Any] | None:
-        """Turn the pieces written for the shown text into pieces of an answer to the own one."""
+        """Turn the pieces written for the shown text into pieces of an answer to the original one."""
         if swap is None:
             return pieces
         back = swap.back(_text(pieces))
@@ -263,14 +271,14 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
         return None if back is None else [replace(pieces[-1], text=back, count=sum(piece.count for piece in pieces), tokens=tokens)]
 
     def tried(**more: Any) -> Generator[Any, None, list[Any] | None]:
-        """Another one; None where it cannot be written: for a stand-in, or for more behind what there is, the room may not do."""
+        """Write another text; None if there is no room for it: a stand-in, or a continuation, may be too long."""
         try:
             return own((yield from _withhold(writer.write(shown, **{**options, **more}))))
         except RequestError:
             return None
 
     def better(other: list[Any] | None) -> bool:
-        """Take another one if it is better."""
+        """Take another text if it is better."""
         nonlocal kept, rank
         if not other or (other_rank := worth(other)) >= rank:
             return False
@@ -296,18 +304,18 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
 
 
 def _withhold(written: Generator[Any, None, None]) -> Generator[Any, None, list[Any]]:
-    """The pieces, as a list in the end; while they come, one without a text for each."""
+    """Collect the pieces and return them. Meanwhile, yield one without text for each."""
     pieces = []
     with closing(written):
         for piece in written:
             pieces.append(piece)
-            # Nothing of it may be shown yet; but whoever waits sees that it goes on, and can end it.
+            # The text must not be shown yet, but the client sees progress and can cancel.
             yield replace(piece, text="", count=0, tokens=(), finish=None, usage=None)
     return pieces
 
 
 def _join_pieces(begun: Sequence[Any], added: Sequence[Any]) -> list[Any]:
-    """The pieces of a text and those of what was added: one end, and the tokens of both."""
+    """Join the pieces of a text and of its continuation: one end, and the tokens of both."""
     first, last = begun[-1], added[-1]
     usage = last.usage and first.usage and replace(first.usage, written=first.usage.written + sum(piece.count for piece in added))
     return [*begun[:-1], replace(first, finish=None, usage=None), *added[:-1], replace(last, usage=usage)]

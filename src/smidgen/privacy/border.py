@@ -19,13 +19,13 @@ from smidgen.privacy.redactor import Redactor, readable
 from smidgen.privacy.request_masking import BodyWalk, FieldContext, Mask, adjoining_texts, masking
 
 PIECE = 20_000
-"""Characters that are read at once: a fifth of what a tagger reads of a text, so that nothing is ever cut off."""
+"""Characters to read at once: a fifth of the limit of a tagger, so that nothing is ever cut off."""
 
 _KEPT = 16_384
 _MOST_SPANS = 256
-"""Of one text that is remembered: a few of texts with more would take the memory of thousands."""
+"""Most spans of a remembered text: a few texts with more would take the memory of thousands."""
 MOST_CHARACTERS = 200_000
-"""Characters of all texts of a request that are read, where nothing else is said."""
+"""Default limit of characters to read in all texts of a request."""
 _TOGETHER = 32
 """Texts that the model reads at once."""
 
@@ -33,39 +33,41 @@ Span = tuple[str, int, int]
 
 
 class _RedactorRule(TypedDict):
-    """A policy's rule for a redactor."""
+    """The part of a policy that a redactor needs."""
 
     allowed: frozenset[str]
     beside_person: frozenset[str]
 
 
 class SpanReader(Protocol):
-    """A finder of personal data in many texts: the redaction model."""
+    """Finds personal data in many texts: the redaction model."""
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> Mapping[str, tuple[Span, ...]]:
-        """The kind, the start and the end (exclusive) of each piece, by text. `between` is called before each part that is read; what it
-        raises ends it."""
+        """Return the kind, start and end (exclusive) of each finding, by text.
+
+        `between` is called before each part. An exception from it ends the reading.
+        """
         ...
 
 
 class RequestTooLong(RedactionError):
-    """A request with more characters than are read."""
+    """A request with more characters than the limit."""
 
 
 def _nothing() -> None:
-    """Nobody waits."""
+    """Do nothing between parts."""
 
 
 @dataclass(frozen=True)
 class MaskedRequest:
-    """A request behind the border.
+    """A request after masking.
 
     Attributes:
-        body: as it may leave; None where it is as it came.
-        placeholders: to put values back into the answer.
-        counts: how often each kind was found that is not allowed.
-        blocked: kinds that stop the request; it must not leave where there are any.
-        unread: what could not be read, in a few words each.
+        body: the body to send; None if it is unchanged.
+        placeholders: restore the values in the answer.
+        counts: number of findings of each kind that is not allowed.
+        blocked: kinds that stop the request. It must not be sent if there are any.
+        unread: short descriptions of parts that could not be read.
     """
 
     body: dict[str, Any] | None
@@ -76,13 +78,13 @@ class MaskedRequest:
 
 
 class Border:
-    """The privacy border. Several threads may ask it at a time.
+    """The privacy border. Thread-safe.
 
     Args:
-        policy: what becomes of each kind.
-        model: finds what has no form; None where the policy allows all that only a model finds.
-        kinds: those that the model knows, besides the usual ones.
-        most: characters of all texts of a request that are read; a longer request raises TooLong.
+        policy: the action for each kind.
+        model: finds kinds without a pattern; None if the policy allows all of them.
+        kinds: kinds that the model knows, besides the usual ones.
+        most: most characters in all texts of a request; a longer request raises RequestTooLong.
     """
 
     def __init__(self, policy: Policy, model: SpanReader | None, kinds: Iterable[str] = (), most: int = MOST_CHARACTERS) -> None:
@@ -93,13 +95,12 @@ class Border:
         self._memory = _SpanMemory()
 
     def masked(self, body: Mapping[str, Any], seconds: float, between: Callable[[], None] = _nothing) -> MaskedRequest:
-        """A body as it may leave. `between` is called before each part of the work that takes long; what it raises ends it.
+        """Mask a body. `between` is called before each slow part. An exception from it ends the masking.
 
-        Placeholders are counted in the order in which values are found, text after text: a conversation that goes on begins as it did
-        before.
+        Placeholders are numbered in the order of the texts, so a continued conversation begins with the same ones.
 
-        Raises TooLong for more characters than are read, RedactionError for texts that cannot be made safe, EngineError where the model
-        cannot run or takes longer than `seconds`.
+        Raises RequestTooLong for too many characters, RedactionError for texts that cannot be made safe, EngineError if the model cannot
+        run or takes longer than `seconds`.
         """
         look = _looking(time.monotonic() + seconds, between)
         seen: dict[str, None] = {}
@@ -130,7 +131,7 @@ class Border:
             look()
             if kinds := redactor.over(parts):
                 raise RedactionError(
-                    "personal data stands in two parts of a message, which are read as one text",
+                    "personal data is split over two parts of a message, which are read as one text",
                     value=", ".join(sorted(kinds)),
                     todo="Write what belongs together in one part.",
                 )
@@ -140,8 +141,10 @@ class Border:
     def found(
         self, texts: Iterable[str], seconds: float, coded: Iterable[str] = (), between: Callable[[], None] = _nothing
     ) -> Counter[str]:
-        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones
-        that are no language: the model does not read them. Raises as `masked` does."""
+        """Count the findings of each kind that is not allowed, in texts that cannot be changed, such as those of a path.
+
+        `coded`: further texts that are not language, which only patterns read. Raises as `masked` does.
+        """
         look = _looking(time.monotonic() + seconds, between)
         read = dict.fromkeys(texts)
         by_form = frozenset(coded) - read.keys()
@@ -154,7 +157,7 @@ class Border:
         return self._read([text], look)[text]
 
     def _read(self, texts: Iterable[str], look: Callable[[], None]) -> dict[str, tuple[Span, ...]]:
-        """The model's findings in each text. A text is read once: a conversation comes whole with every turn."""
+        """Return the model's findings in each text. Each text is read once, because a conversation comes whole with every turn."""
         if self._model is None:
             return dict.fromkeys(texts, ())
         found: dict[str, tuple[Span, ...]] = {}
@@ -177,7 +180,7 @@ class Border:
 
 
 def _batches(texts: list[str]) -> Iterator[list[str]]:
-    """Texts to be read together: few, and not long in all."""
+    """Group texts to read together: few, and short in total."""
     batch: list[str] = []
     for text in texts:
         if batch and (len(batch) == _TOGETHER or sum(map(len, batch)) + len(text) > PIECE):
@@ -189,7 +192,7 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
 
 
 def _masking(redactor: Redactor, look: Callable[[], None]) -> tuple[Mask, Mask]:
-    """The functions that change a body's texts and its short numbers, with a look before each text."""
+    """Return the functions that mask a body's texts and its short numbers. The first one checks the time before each text."""
     mask, short = masking(redactor)
 
     def looked(text: str, label: FieldContext) -> str:
@@ -200,7 +203,7 @@ def _masking(redactor: Redactor, look: Callable[[], None]) -> tuple[Mask, Mask]:
 
 
 def _looking(until: float, between: Callable[[], None]) -> Callable[[], None]:
-    """The function to call before each part of the work: raises EngineError where there is no time left, and what `between` raises."""
+    """Return a function to call before each slow part. It calls `between`, and raises EngineError if the time is up."""
 
     def look() -> None:
         between()
@@ -217,7 +220,7 @@ def _too_long(most: int) -> RequestTooLong:
 
 
 class _SpanMemory:
-    """The model's findings in the texts that it read last. It holds their keyed hashes, and no text. Several threads use it."""
+    """Remembers the model's findings in the latest texts, by keyed hash. Holds no text. Thread-safe."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)

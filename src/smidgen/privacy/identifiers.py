@@ -1,6 +1,6 @@
-"""Personal data that can be told by its form: found by pattern, kept only where its checksum holds.
+"""Find personal data by pattern, and keep it only if its checksum holds.
 
-Names and addresses have no form; finding those takes a model.
+Names and addresses have no pattern. Finding those takes a model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 
 @dataclass(frozen=True, slots=True)
 class IdentifierKind:
-    """A kind of personal data: its name, the pattern that proposes, and the test that decides."""
+    """A kind of personal data: its name, the pattern that proposes candidates, and the test that decides."""
 
     name: str
     pattern: re.Pattern[str]
@@ -24,12 +24,12 @@ class IdentifierKind:
 
 
 def identifier_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """(kind, start, end) of each piece of personal data; of overlapping ones the kind listed first in `KINDS`."""
+    """Yield (kind, start, end) of each piece of personal data. If several overlap, the kind listed first in `KINDS` wins."""
     taken: list[tuple[int, int]] = []
     for kind in KINDS:
         for match in kind.pattern.finditer(text):
             start, end = match.span()
-            # None of those that were taken overlap, so that only its two neighbours can be in the way.
+            # Accepted spans do not overlap, so only the two neighbours can collide.
             place = bisect.bisect_left(taken, (start, end))
             if (place and taken[place - 1][1] > start) or (place < len(taken) and taken[place][0] < end) or not kind.holds(match[0]):
                 continue
@@ -38,7 +38,7 @@ def identifier_spans(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def luhn(text: str) -> bool:
-    """The check digit of payment cards (ISO/IEC 7812-1)."""
+    """Check the check digit of payment cards (ISO/IEC 7812-1)."""
     digits = [int(character) for character in text if character.isdigit()]
     if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
         return False
@@ -47,7 +47,7 @@ def luhn(text: str) -> bool:
 
 
 def iban(text: str) -> bool:
-    """The check digits of an IBAN (ISO 13616, MOD 97-10)."""
+    """Check the check digits of an IBAN (ISO 13616, MOD 97-10)."""
     code = re.sub(r"[ -]", "", text).upper()
     if not 15 <= len(code) <= 34:
         return False
@@ -55,12 +55,12 @@ def iban(text: str) -> bool:
 
 
 def phone(text: str) -> bool:
-    """Whether it has as many digits as a telephone number (E.164: at most 15)."""
+    """Check the number of digits of a telephone number (E.164: at most 15)."""
     return 8 <= sum(character.isdigit() for character in text) <= 15
 
 
 def address(text: str) -> bool:
-    """Whether it is an IP address of a host, not of this machine or of documentation's `0.0.0.0`."""
+    """Return True for an IP address of a host, but not of this machine or `0.0.0.0`."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
@@ -69,20 +69,20 @@ def address(text: str) -> bool:
 
 
 def social_security(text: str) -> bool:
-    """Whether a US Social Security number can have been issued: no area 000, 666 or 9xx, no group 00, no serial 0000."""
+    """Return True if a US Social Security number can have been issued: no area 000, 666 or 9xx, no group 00, no serial 0000."""
     area, group, serial = text.split("-")
     return area not in ("000", "666") and area[0] != "9" and group != "00" and serial != "0000"
 
 
 def dni(text: str) -> bool:
-    """The letter of a Spanish DNI or NIE: the number modulo 23."""
+    """Check the letter of a Spanish DNI or NIE: the number modulo 23."""
     code = text.upper().replace("-", "")
     number = int(code[:-1].replace("X", "0").replace("Y", "1").replace("Z", "2"))
     return _DNI_LETTERS[number % 23] == code[-1]
 
 
 def nir(text: str) -> bool:
-    """The key of a French social security number: 97 minus the number modulo 97. Corsica's 2A and 2B count as 19 and 18."""
+    """Check the key of a French social security number: 97 minus the number modulo 97. Corsica's 2A and 2B count as 19 and 18."""
     code = text.replace(" ", "").upper().replace("2A", "19").replace("2B", "18")
     return len(code) == 15 and code.isdigit() and 97 - int(code[:13]) % 97 == int(code[13:])
 
@@ -92,7 +92,7 @@ _NIR = r"\b[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\
 _IPV4 = r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
 _IPV6 = r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
 _PHONE_BEGINS = r"(?<![\w+-])(?<![\W\d_]\.)(?<!\A\.)"
-"""A dot before a number makes it the rest of another one, but for that of a word cut short: `Tel.030 12345`."""
+"""A dot before a number makes it a part of another number, except after an abbreviated word: `Tel.030 12345`."""
 _PHONE_ABROAD = r"\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"
 _PHONE_HOME = r"\(?0\d{2,4}\)?[ ./-]\d(?:[ .-]?\d){4,9}"
 _PHONE_US = r"\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
@@ -108,35 +108,34 @@ KINDS = (
     IdentifierKind("IP address", re.compile(f"{_IPV4}|{_IPV6}"), address),
     IdentifierKind("telephone number", re.compile(rf"{_PHONE_BEGINS}(?:{_PHONE_ABROAD}|{_PHONE_HOME}|{_PHONE_US})(?![\w-])"), phone),
 )
-"""More specific kinds first: digits that are a card number are not looked at as a telephone number."""
+"""Specific kinds come first: the digits of a card number are not tested as a telephone number."""
 
 
-# Cards whose groups stand further apart than in a row: over a line break, in columns, with a sign between them. Four numbers of four digits
-# may as well be four numbers. So the groups must be a card's, the first digits a network's, the check digit must hold, and a word for a
-# card must stand near it, or it must stand alone.
+# Card numbers with unusual separators: a line break, columns, or a sign between the groups. Four numbers of four digits may also be just
+# that. So the group lengths must be a card's, the first digits a network's, and the check digit must hold. In addition, a word for a card
+# must be near, or the number must stand alone.
 
 _BLANK = r" \t\r\n\f\v\u00a0\u2000-\u200a\u202f\u3000"
-"""Not `\\s`: that has the sign by which a redactor marks what it took out, and two numbers on its sides are not one."""
+"""Not `\\s`, which includes the character that a redactor leaves for a removed value: numbers on its two sides are separate."""
 _BETWEEN_GROUPS = rf"[{_BLANK}>,;:|/.*_\"'()\[\]\u00b7\u2022\u2010-\u2015\u2212-]{{1,6}}"
 _GROUPS = re.compile(
     rf"(?<!\d)(?=[3-6]|2[2-7])\d{{4}}(?P<a>{_BETWEEN_GROUPS})"
     rf"(?:\d{{4}}(?P<b>{_BETWEEN_GROUPS})\d{{4}}(?P<c>{_BETWEEN_GROUPS})\d{{4}}|\d{{6}}(?P<d>{_BETWEEN_GROUPS})\d{{4,5}})(?!\d)"
 )
-"""Four groups of four; four, six and four or five."""
+"""Four groups of four; or four, six and four or five."""
 _THREE_MORE = re.compile(rf"{_BETWEEN_GROUPS}\d{{3}}(?!\d)")
-"""Of numbers of nineteen digits."""
+"""The last group of a number of nineteen digits."""
 _NETWORK = re.compile(r"4|5[0-8]|6|222[1-9]|22[3-9]|2[3-6]|27[01]|2720|35(?:2[89]|[3-8])")
-"""The first digits of numbers of sixteen digits and more: Visa; Mastercard and Maestro; Discover, UnionPay, Maestro, RuPay; Mastercard;
-JCB."""
+"""First digits of numbers of sixteen or more digits: Visa; Mastercard and Maestro; Discover, UnionPay, Maestro, RuPay; Mastercard; JCB."""
 _SHORTER = {15: re.compile(r"3[47]"), 14: re.compile(r"3[0689]")}
-"""And those of American Express and Diners Club."""
+"""First digits of American Express and Diners Club, by length."""
 _CARD_WORD = re.compile(
     r"\b(?:(?:credit|debit|kredit|giro|bank)?(?:cards?|karten?(?:nummer)?)|visa|master ?card|amex|american express|maestro|diners|jcb"
     r"|unionpay|pan|cc|cartes?|tarjetas?|carta)\b",
     re.IGNORECASE,
 )
 _BEFORE, _AFTER = 100, 40
-"""Characters in which a word for a card is looked for."""
+"""Characters before and after a number to search for a word for a card."""
 _NEXT = re.compile(rf"{_BETWEEN_GROUPS}(\d+|\x1c)")
 _LAST = re.compile(rf"(\d+|\x1c){_BETWEEN_GROUPS}\Z")
 _FAR = 24
@@ -144,7 +143,7 @@ _MONTH_YEAR = re.compile(r"(?:0[1-9]|1[0-2])\d\d")
 
 
 def split_card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """The start and the end (exclusive) of each, in their order and apart."""
+    """Yield the start and end (exclusive) of each such number, in order, without overlap."""
     found = list(_candidates(text))
     for place, (start, end, plain) in enumerate(found):
         before = found[place - 1][1] if place else -1
@@ -154,7 +153,7 @@ def split_card_numbers(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Where groups are a card's by their digits, and whether what stands between them is what lists do not have."""
+    """Yield spans whose digits are a card's, and whether their separators are unlike those of a list."""
     at = 0
     while match := _GROUPS.search(text, at):
         end = _end(text, match)
@@ -167,7 +166,7 @@ def _candidates(text: str) -> Iterator[tuple[int, int, bool]]:
 
 
 def _end(text: str, match: re.Match[str]) -> int | None:
-    """Where the number ends whose first groups these are; None where its digits are no card's."""
+    """Return the end of the number that starts with these groups; None if its digits are not a card's."""
     more = _THREE_MORE.match(text, match.end()) if match["b"] is not None else None
     for end in (*([more.end()] if more else []), match.end()):
         digits = "".join(filter(str.isdecimal, text[match.start() : end]))
@@ -178,7 +177,7 @@ def _end(text: str, match: re.Match[str]) -> int | None:
 
 
 def _plain(marks: Sequence[str]) -> bool:
-    """Not a comma and a blank each time, nor a line for each group: so are numbers of any kind written one after the other."""
+    """Return False for separators of a list of numbers: a comma and a blank each time, or a line break each time."""
     lines = sum("\n" in mark for mark in marks)
     return lines < len(marks) and lines <= 1 and not all(re.fullmatch(r"[,;]\s+", mark) for mark in marks)
 
@@ -188,8 +187,10 @@ def _is_called_card(text: str, start: int, end: int) -> bool:
 
 
 def _alone(text: str, start: int, end: int, before: int, after: int) -> bool:
-    """Whether no number of four digits stands before it or after it, but for the end of another card, the begin of one, or a month and a
-    year. What was taken out may have been such a number."""
+    """Return True if no number of four digits stands next to it, except a part of another card, or a month and a year.
+
+    A removed value may have been such a number.
+    """
     last = _LAST.search(text[max(0, start - _FAR) : start])
     following = _NEXT.match(text, end)
     return (last is None or not _listed(last[1]) or start - len(last[0]) + len(last[1]) == before) and (
@@ -202,25 +203,25 @@ def _listed(number: str) -> bool:
 
 
 Spans = Iterator[tuple[str, int, int]]
-"""The kind, the start and the end (exclusive)."""
+"""Kind, start and end (exclusive) of each finding."""
 
 _RUN = re.compile(r"(?<!\d)\d(?:[ ./\u00a0\u2010-\u2015_-]{0,2}\d){12,}")
 _GROUP = re.compile(r"\d+")
 _STRIPE = re.compile(r"%?\b[Bb]\d{12,19}\^[^^\n]{2,45}\^\d{4}[^?\n]{0,80}\??|(?<!\d);?\d{12,19}[=D]\d{7,40}\??")
-"""Track 1 and track 2 of ISO/IEC 7813, with their sentinels or without."""
+"""Track 1 and track 2 of a magnetic stripe (ISO/IEC 7813), with or without sentinels."""
 _APART = r"[^A-Za-z0-9]{0,6}"
-"""Between a name and what it names: blanks, a colon, brackets, the quotes of JSON."""
+"""Separator between a name and its value: blanks, a colon, brackets, the quotes of JSON."""
 _CALLED = (
     r"(?:cvv2?|cvc2?|cvn2?|cav2?|csc|(?-i:CID)|(?:card ?)?(?:security|verification) ?(?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
     r"|cryptogramme|digits (?:on|from|at) (?:the|its|my) (?:back|front|reverse))"
 )
-"""The names of a security code. CID in capitals alone: in small letters it names an image in a mail."""
+"""Names of a security code. CID only in capitals: in small letters it names an image in a mail."""
 _PAN = r"\d{4}[ -]?\d{4,6}[ -]?\d{4,5}(?:[ -]?\d{4})?"
 _BETWEEN = (
     r"(?:number|nummer|codes?|value|is|ist|was|are|of|for|on|at|the|this|that|my|our|your|his|her|its|it|credit|debit|bank|card|karte|visa"
     rf"|master ?card|amex|back|front|reverse|side|printed|written|reads|says|der|des|auf|ending(?: in| with)? \d{{4}}|{_PAN})"
 )
-"""Words between its name and the code itself: `the CVV for this card is 123`."""
+"""Words between the name and the code: `the CVV for this card is 123`."""
 _CODE = re.compile(
     rf"\b{_CALLED}(?:['\u2019]s\b)?(?:[\s,:(-]{{1,3}}{_BETWEEN}(?![^\W_])){{0,10}}{_APART}(?:is |ist )?(\d{{3,4}})(?![\d.]\d|\d)",
     re.IGNORECASE,
@@ -232,21 +233,21 @@ _EXPIRY_SAID = re.compile(
     re.IGNORECASE,
 )
 _EXPIRY_HALF = re.compile(rf"\bexp(?:iry|ires|iration)?\.? ?(?:month|year){_APART}(\d{{1,2}}|20\d{{2}})(?!\d)", re.IGNORECASE)
-"""The month or the year alone, as fields of their own have it (`exp_month`)."""
+"""The month or the year alone, as in separate fields (`exp_month`)."""
 _NEAR = 80
-"""Characters from a card's number within which a month and a year are those when it runs out."""
+"""A month and a year this close to a card number, in characters, are its expiry."""
 _MOST, _LEAST = 19, 13
 _DIGIT = re.compile(r"\d")
 
 
 def card_spans(text: str) -> Spans:
-    """Stripes, security codes, numbers and, near a number, when it runs out; what a stripe covers is named by it."""
+    """Yield stripes, security codes, card numbers and, near a number, expiry dates. Findings inside a stripe count as the stripe."""
     if not _DIGIT.search(text):
         return
     stripes = [match.span() for match in _STRIPE.finditer(text)]
     yield from (("track", *stripe) for stripe in stripes)
     cards = [card for card in card_numbers(text) if not _meets(stripes, card)]
-    # In `the CVV for 4111 1111 1111 1111 is wrong` four digits are a group of the card's, and no code.
+    # In `the CVV for 4111 1111 1111 1111 is wrong`, four digits are a group of the card number, not a code.
     codes = (match.span(1) for match in _CODE.finditer(text))
     yield from (("cvv", *code) for code in codes if code[1] - code[0] < 4 or not _meets(cards, code))
     yield from (("card", *card) for card in cards)
@@ -259,20 +260,23 @@ def card_spans(text: str) -> Spans:
 
 
 def _expiries(text: str) -> set[tuple[int, int]]:
-    """Where a month and a year may be those when a card runs out."""
+    """Return spans of a month and a year that may be an expiry date."""
     said = (match.span(1) for pattern in (_EXPIRY_SAID, _EXPIRY_HALF) for match in pattern.finditer(text))
     return {*(match.span() for match in _EXPIRY.finditer(text)), *said}
 
 
 def _meets(stripes: Sequence[tuple[int, int]], card: tuple[int, int]) -> bool:
-    """Whether a stretch overlaps one of these, which are in order and apart: of those that begin before its end, the last one ends last."""
+    """Return True if a span overlaps one of these ordered, disjoint spans: only the last one that begins before its end can."""
     place = bisect.bisect_left(stripes, (card[1],))
     return place > 0 and stripes[place - 1][1] > card[0]
 
 
 def card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Where card numbers are, in their order and apart: whole groups of digits, 13 to 19 together, that begin as a network's do and whose
-    check digit holds. Groups that stand further apart must be a card's by their lengths, too; see `split_card_numbers`."""
+    """Yield the spans of card numbers, in order, without overlap.
+
+    A number is whole groups of digits, 13 to 19 in total, that begin as a network's do and whose check digit holds. If groups are further
+    apart, their lengths must be a card's, too; see `split_card_numbers`.
+    """
     far = list(split_card_numbers(text))
     if not far:
         yield from _near(text)
@@ -299,7 +303,7 @@ def _near(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _number(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """The last group of the longest number that begins with this one; None where none does."""
+    """Return the last group of the longest number that begins with this group; None if there is none."""
     if text[groups[first][0]] not in "23456":
         return None
     digits, found = "", None

@@ -1,7 +1,7 @@
-"""Placeholders (`[PERSON_1]`) in what a large model wrote: the values go back in their place, and never a value that is not meant.
+"""Restore values for placeholders (`[PERSON_1]`) in a large model's text. A placeholder that is not surely ours stays.
 
-A model may write `[Person_1]` for `[PERSON_1]`, or `[PERSON\\_1]` in Markdown: both are surely ours. All in small letters, with a blank, or
-without brackets it could be code or a template of its own, and stays as it is.
+A model may write `[Person_1]` for `[PERSON_1]`, or `[PERSON\\_1]` in Markdown: both are surely ours. In small letters, with a blank, or
+without brackets, it could be code or a template of the model's own, and stays unchanged.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Mapping
 
 _SIGN = re.compile(r'\\[^\n]?|["\n]')
 _OPENED = re.compile(r"[{\[]\s*\Z")
-"""An object or a list begins: what has a quote next is one of its strings."""
+"""Start of an object or a list: a quote after it opens a string."""
 _NAMED = re.compile(r"\s*:\s*")
-"""Between the name of a field and its value."""
+"""Separator between the name of a field and its value."""
 _BETWEEN = re.compile(r"(?=[^,:]*[,:])(?:[\s,:\[\]{}\d.eE+-]|true|false|null)*")
-"""Between a string of JSON and the next one."""
+"""Characters between two strings of JSON."""
 _LONGEST = 200
 
 
 class JsonQuotes:
-    """A text that is read on and on.
+    """Tracks whether a text, read piece by piece, is inside a string of JSON.
 
-    A quote opens a string behind a bracket, behind a quoted name and a colon (`"key": "`), and where nothing but JSON is between it and a
-    string before it. Any other one is prose: `He said: "Dear`. A string ends with its line.
+    A quote opens a string after a bracket, after a quoted name and a colon (`"key": "`), and if only JSON lies between it and a string
+    before it. Any other quote is prose: `He said: "Dear`. A string ends at the end of its line.
 
     Attributes:
-        inside: whether what comes next stands in a string of JSON.
+        inside: whether the next character is inside a string of JSON.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class JsonQuotes:
         self._told = False
         """Whether the last quote closed a string."""
         self._prose = 0
-        """Quotes of this line that are none of JSON, two at most."""
+        """Number of quotes of this line outside JSON, counted up to two."""
         self._gap = ""
         self._cut = False
-        """Whether the last sign was a backslash, and what it belongs to is still to come."""
+        """Whether the last character was a backslash whose partner is still to come."""
 
     def read(self, text: str) -> None:
         """Read the next piece."""
@@ -75,7 +75,7 @@ class JsonQuotes:
         self._gap = ""
 
     def _line(self) -> None:
-        """A line ends; no string of JSON goes on behind it."""
+        """Handle the end of a line: no string of JSON continues after it."""
         self._prose = 0
         if self.inside:
             self.inside = self._told = False
@@ -85,21 +85,21 @@ class JsonQuotes:
 _NAME = r"([A-Z][A-Za-z]*(?:{0}_[A-Z][A-Za-z]*)*){0}_([0-9]{{1,9}})"
 _EXACT = re.compile(rf"\[{_NAME.format('')}\]")
 _WRITTEN = re.compile(rf"\\\[{_NAME.format(chr(92) * 2 + '?')}\\\]|\[{_NAME.format(chr(92) * 2 + '?')}\]")
-"""In a text that may be Markdown: a sign before a bracket belongs to it only where both have one, else it may be that of a path."""
+"""For text that may be Markdown: a backslash before a bracket belongs to it only if both brackets have one; else it may be a path's."""
 _BEGUN = re.compile(r"\\?(?:\[(?:[A-Z][A-Za-z_\\0-9]*)?)?\Z")
-"""The start of a text that could become a placeholder when more comes."""
+"""End of a text that could become a placeholder when more comes."""
 _JSON = re.compile(r"\{|(?:\[\s*)+[{\"]")
-"""The start of a text that is JSON: no placeholder begins so, and no text with a link or a number in brackets before it."""
+"""Start of a text that is JSON. A placeholder, a link or a number in brackets does not match."""
 _UNTOLD = re.compile(r"(?:\[\s*)*\Z")
-"""A beginning that tells nothing yet."""
+"""A beginning that could still be either."""
 _MOST_BEGUN = 100
 _ODD = re.compile(r"\\[bf]")
-"""Escapes that no value has: it is a path."""
+"""Escapes that a value never has: the text is a path."""
 _ANY = re.compile(r"\[([A-Za-z_\\ ]+?)\\?[_ ]([0-9]{1,9})\\?\]")
 
 
 def placeholders_like(text: str) -> set[str]:
-    """The placeholders that something in a text looks like, however it is written: such are given to nobody."""
+    """Return placeholders, in standard form, that a text contains in any spelling. They must not be assigned."""
     return {f"[{match[1].replace(chr(92), '').replace(' ', '_').strip('_').upper()}_{int(match[2])}]" for match in _ANY.finditer(text)}
 
 
@@ -118,8 +118,11 @@ class Placeholders:
         return bool(self._found)
 
     def restored(self, text: str, escaped: bool = False, before: JsonQuotes | None = None) -> str:
-        """The text with the values back. `escaped`: it is JSON, whose strings take them escaped. In any other text a string of JSON does,
-        as far as what stands before it tells: in this text, and in `before`, which reads on."""
+        """Return the text with the values restored.
+
+        `escaped`: the text is JSON, so values are escaped. In other text, values are escaped inside strings of JSON, as far as the text
+        before shows: here, and in `before`, which keeps reading.
+        """
         if escaped:
             return _EXACT.sub(lambda match: self._escaped.get(_plain(match[0]), match[0]), text)
         if self._escaped == self._found:
@@ -136,7 +139,7 @@ class Placeholders:
         return "".join([*done, text[at:]])
 
     def held(self, text: str) -> int:
-        """How many characters at the end of a text could still become a placeholder of this request, when more comes."""
+        """Return the number of characters at the end of a text that could still become a placeholder of this request."""
         begun = _BEGUN.search(text)
         if begun is None or not begun[0]:
             return 0
@@ -145,11 +148,11 @@ class Placeholders:
 
 
 class PlaceholderStream:
-    """A text that comes in pieces: each goes on with its values, but for as much of its end as could still become a placeholder.
+    """Restores a text that comes in pieces. The end of a piece is held back while it could still become a placeholder.
 
     Args:
         placeholders: of the request.
-        escaped: whether the text is JSON; None: its first signs tell.
+        escaped: whether the text is JSON; None: its first characters decide.
     """
 
     def __init__(self, placeholders: Placeholders, escaped: bool | None = False) -> None:
@@ -158,7 +161,7 @@ class PlaceholderStream:
         self.kept = ""
 
     def take(self, piece: str) -> str:
-        """Take what can go on now."""
+        """Add a piece and return the part that can be sent."""
         if self._escaped is None:
             self._begun = (self._begun + piece).lstrip()
             if len(self._begun) > _MOST_BEGUN or not _UNTOLD.match(self._begun):
@@ -169,13 +172,13 @@ class PlaceholderStream:
         return self._placeholders.restored(text[: len(text) - held], bool(self._escaped), self._quotes)
 
     def rest(self) -> str:
-        """Take what was held back, when no more comes."""
+        """Return the held-back part at the end of the text."""
         rest, self.kept = self.kept, ""
         return self._placeholders.restored(rest, bool(self._escaped), self._quotes)
 
 
 def _escaped(value: str) -> str:
-    """A value as a string of JSON takes it. One that stood in such a string, in a text that was not JSON as a whole, stands as it stood."""
+    """Return a value as inside a string of JSON. A value that came from such a string in other text is already escaped, and stays."""
     if "\\" in value and not _ODD.search(value):
         try:
             json.loads(f'"{value}"')

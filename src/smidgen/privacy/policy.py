@@ -1,4 +1,4 @@
-"""The policy of the privacy border: each kind of personal data is masked, masked beside a person, stops the request, or leaves."""
+"""The policy of the privacy border: mask each kind of personal data, mask it beside a person, block the request, or allow it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from smidgen.core.errors import InputError, UnknownPart
 
 FILE = "file"
-"""The kind of what cannot be read, and so not be checked: images, sound, files, token numbers, bodies that are no JSON of a known route."""
+"""The kind of content that cannot be read and checked: images, sound, files, token numbers, bodies that are not JSON of a known route."""
 
 KINDS: Mapping[str, str] = {
     "person": "names of people",
@@ -33,7 +33,7 @@ KINDS: Mapping[str, str] = {
     "number": "nine digits and more of no known form",
     FILE: "what cannot be read: images, sound, files, bodies that are no JSON of a known route",
 }
-"""The kinds that every border knows, and what they are."""
+"""The kinds that every border knows, with descriptions."""
 
 
 class Action(StrEnum):
@@ -41,7 +41,7 @@ class Action(StrEnum):
 
     MASK = "mask"
     BESIDE = "beside"
-    """Masked where a text of the request tells who somebody is: a town or a company alone is about nobody."""
+    """Mask only if a text of the request identifies a person: a town or a company alone is not personal."""
     BLOCK = "block"
     ALLOW = "allow"
 
@@ -51,9 +51,9 @@ class Policy:
     """The action for each kind.
 
     Attributes:
-        name: the profile that it is made from.
-        others: what becomes of kinds that `actions` does not name: those of a redaction model of the user's own.
-        actions: of single kinds.
+        name: name of the profile.
+        others: action for kinds that `actions` does not name: those of the user's own redaction model.
+        actions: actions for single kinds.
     """
 
     name: str
@@ -61,21 +61,21 @@ class Policy:
     actions: Mapping[str, Action] = field(default_factory=dict)
 
     def of(self, kind: str) -> Action:
-        """The action for a kind."""
+        """Return the action for a kind."""
         return self.actions.get(kind, self.others)
 
     def beside_person(self, kinds: Iterable[str]) -> frozenset[str]:
-        """Those of these kinds that are masked only beside a person."""
+        """Return the kinds that are masked only beside a person."""
         return frozenset(kind for kind in kinds if self.of(kind) is Action.BESIDE)
 
     def allowed(self, kinds: Iterable[str]) -> frozenset[str]:
-        """Those of these kinds that leave as they are."""
+        """Return the kinds that are allowed."""
         return frozenset(kind for kind in kinds if self.of(kind) is Action.ALLOW)
 
 
 _BESIDE = dict.fromkeys(("place", "organisation", "date"), Action.BESIDE)
 _CARD = {"card": Action.MASK, "expiry": Action.MASK, "cvv": Action.BLOCK, "track": Action.BLOCK, FILE: Action.BLOCK}
-"""Codes and stripes, which PCI DSS lets nobody keep after a payment, stop a request; the rest of a card is masked."""
+"""Codes and stripes, which PCI DSS forbids to keep after a payment, block a request. The rest of a card is masked."""
 
 PROFILES: Mapping[str, Policy] = {
     "mask": Policy("mask", Action.MASK, {**_BESIDE, "age": Action.ALLOW, FILE: Action.BLOCK}),
@@ -83,13 +83,13 @@ PROFILES: Mapping[str, Policy] = {
     "health": Policy("health", Action.MASK, {FILE: Action.BLOCK}),
     "card": Policy("card", Action.ALLOW, _CARD),
 }
-"""Ready policies. Ages, and places, organisations and dates that stand alone, are personal by the rule for health data only."""
+"""Ready policies. Ages, and places, organisations and dates on their own, are personal only by the rule for health data."""
 
 
 def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()) -> Policy:
-    """A ready policy with what was said of single kinds (`card=block`). `kinds` are those that a redaction model knows besides `KINDS`.
+    """Return a ready policy, changed for single kinds (`card=block`). `kinds`: those that a redaction model knows besides `KINDS`.
 
-    Raises InputError for what is no such word, for a kind that nobody knows or that is named twice, and where files are to be masked.
+    Raises InputError for an unknown action, for a kind that is unknown or named twice, and for masked files.
     """
     ready = PROFILES[profile]
     known = [*KINDS, *(kind for kind in kinds if kind not in KINDS)]
@@ -107,8 +107,8 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
                 todo=f"{meant}Write {kind}=mask, =beside, =block or =allow.",
             )
         if kind in changes:
-            raise InputError("a kind is named twice", value=kind, todo="Say it once.")
+            raise InputError("a kind is named twice", value=kind, todo="Name it once.")
         if kind == FILE and action in (Action.MASK, Action.BESIDE):
-            raise InputError("a file cannot be masked, for it cannot be read", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
+            raise InputError("a file cannot be masked, because it cannot be read", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
         changes[kind] = Action(action)
     return Policy(ready.name, ready.others, {**ready.actions, **changes})

@@ -1,7 +1,7 @@
-"""The redactor: takes the personal data out of the texts of one conversation, and puts it back into what is answered.
+"""The redactor: replaces the personal data in the texts of one conversation by placeholders, and restores it in the answer.
 
-What has a form is found by pattern here. Names and addresses have none: a model finds them, and `find` is how it is asked. What cannot be
-made safe does not leave this machine.
+Patterns here find data with a fixed form. Names and addresses have none: a model finds them, through `find`. A text that cannot be made
+safe raises an error, and does not leave this machine.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ _ADDITIONS = frozenset(
 PERSON = "person"
 """The redaction model's kind for a person's name."""
 _SHORTEST_VALUE = 3
-"""Characters of a value that is looked for; digits are, from two on. Shorter ones stand in too many words of no one."""
+"""Fewest characters of a value to search for (for digits, two). Shorter values occur in too many other words."""
 _LONGEST_VALUE = 200
-"""Characters, too: each length that values with one first word have is looked for behind each such word of a text. A longer value is an
-address that a pattern finds wherever it stands."""
+"""Most characters of a value to search for: every length of values with the same first word is tried at each such word of a text. A longer
+value is an address that a pattern finds anywhere."""
 
 
 class KnownValues:
-    """Values with their kinds. Looking them all up takes as long as the text has words, however many there are."""
+    """Known values with their kinds. Searching takes time proportional to the words of the text, however many values there are."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, str] = {}
         self._shapes: dict[str, set[tuple[int, int]]] = {}
-        """By the first word of values: what they have before it, and how long they are, in characters."""
+        """For the first word of values: the number of characters before it, and the value's length."""
 
     def copy(self) -> KnownValues:
-        """Copy the values; what is added to one is not in the other."""
+        """Return an independent copy."""
         other = KnownValues()
         other._kinds = dict(self._kinds)
         other._shapes = {word: set(shapes) for word, shapes in self._shapes.items()}
         return other
 
     def add(self, value: str, kind: str) -> None:
-        """A value that is looked for from now on, if it is no shorter or longer than such values are; with a person's name the surname."""
+        """Search for this value from now on, if its length is within the limits; for a person's name, also for the surname."""
         self._look_for(value, kind)
         if kind == PERSON and (name := surname(value)):
             self._look_for(name, kind)
@@ -62,7 +62,7 @@ class KnownValues:
         self._shapes.setdefault(word[0], set()).add((word.start(), len(value)))
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Where values stand, letter for letter: start, end (exclusive) and kind. Those in the middle of a longer word do not count."""
+        """Yield the start, end (exclusive) and kind of exact matches. A match inside a longer word does not count."""
         if not self._kinds:
             return
         for word in _WORD.finditer(text):
@@ -76,8 +76,11 @@ class KnownValues:
 
 
 def surname(name: str) -> str:
-    """The surname in a person's name of several words: what stands before a comma (`Schmidt, Anna`), else the last word that begins with a
-    capital and is no addition such as `Jr`. Empty where there is none: a name in small letters alone could be any word."""
+    """Return the surname in a person's name of several words; empty if there is none.
+
+    It is the part before a comma (`Schmidt, Anna`), else the last capitalised word that is not an addition such as `Jr`. A name in small
+    letters could be any word.
+    """
     before, comma, after = name.partition(",")
     listed = comma and after.strip() and after.strip(" .").casefold() not in _ADDITIONS
     words: list[str] = [word for word in _NAME.findall(before if listed or not after else name) if word.casefold() not in _ADDITIONS]
@@ -91,7 +94,7 @@ def _is_word(letter: str) -> bool:
 
 
 MOST_CHARACTERS = 1_000_000
-"""Characters of a text that is read. A longer one is refused: nothing of it would be left unread in silence."""
+"""Most characters of a text. A longer one is refused, so that nothing stays unread silently."""
 
 HIDDEN = re.compile(
     # Controls that are no blanks; formats (category Cf); letters and marks without a shape.
@@ -102,7 +105,7 @@ HIDDEN = re.compile(
     # Marks that enclose: a keycap is a digit with one of these behind it.
     "\u20dd-\u20e0\u20e2-\u20e4]"
 )
-"""Characters that are not seen: between two digits they hide a number from a pattern, and from no reader. Unicode's `Cf` and
+"""Invisible characters: between two digits they hide a number from a pattern, but not from a reader. Unicode's `Cf` and
 `Default_Ignorable_Code_Point`."""
 
 _LAND = "(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)"
@@ -110,8 +113,8 @@ _FLAG = f"\U0001f3f4\U000e0067\U000e0062{_LAND}\U000e007f"
 _SMUGGLED = re.compile(
     f"{_FLAG}|([\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{{2}}|[\x00-\x7f][\ufe00-\ufe0d\U000e0100-\U000e01ef])"
 )
-"""Tags, and variation selectors that vary nothing: each stands for a letter or a byte, so that they carry a text that nobody sees and a
-model reads. The flags of England, Scotland and Wales have tags, too."""
+"""Tags, and variation selectors that vary nothing. Each stands for a letter or a byte, so they can carry a text that people do not see and
+a model reads. The flags of England, Scotland and Wales use tags legitimately."""
 
 KINDS: Mapping[str, str] = {
     "e-mail": "email",
@@ -124,43 +127,43 @@ KINDS: Mapping[str, str] = {
     "IP address": "ip",
     "telephone number": "phone",
 }
-"""The redaction model's names for the kinds of `identifiers`: whoever finds a piece, it has the same name."""
+"""The redaction model's names for the kinds of `identifiers`, so that a finding has the same name from either source."""
 
 _LOOSE = frozenset({"telephone number", "IP address"})
-"""Patterns that check nothing: where they meet what a model found, the model says what it is."""
+"""Patterns without a checksum: if the model finds the same piece, the model's kind counts."""
 _LONG_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ ./\u2010-\u2015\u2212-]?\d){8,}(?!\d)")
-"""Nine digits and more are an account, a file or an identity, of whatever country's form, and whatever letters they stick to."""
+"""Nine digits and more are an account, a file or an identity number, in any country's form, and attached to any letters."""
 _BREAK = "\x1c"
 _HALF = re.compile(rf"\w{HIDDEN.pattern}+{_BREAK}|{_BREAK}{HIDDEN.pattern}+\w")
-"""A value that a character which is not seen cuts in two: a placeholder took the one half."""
+"""A value cut in two by an invisible character, of which a placeholder has replaced one half."""
 BESIDE_PERSON = frozenset({"place", "organisation", "date"})
-"""Kinds that are personal only beside somebody: a town, a company or a day alone tells of nobody."""
+"""Kinds that are personal only beside a person: a town, a company or a date alone identifies nobody."""
 NOT_SOMEBODY = BESIDE_PERSON | {"url"}
-"""Kinds that do not tell who somebody is. Every other kind does."""
+"""Kinds that do not identify a person. Every other kind does."""
 _PASSES = 3
-"""The most times that texts are read until nothing more is found in them."""
+"""Most passes over the texts until nothing more is found."""
 _WRITTEN = "stand-in"
-"""The kind of what looks like a placeholder, and was in the text before."""
+"""The kind of an original text that looks like a placeholder."""
 _WORDS = re.compile(r"[^\W_]+")
 _SAID_OF = 200
-"""Characters that what stands before a text can say something of: the name of a field speaks of what follows it at once."""
+"""Characters of a text that a field name in front can describe: the name refers to the start of its value."""
 _AMBIGUOUS = 4
-"""Digits of a number that a word with other uses (`tax`, `policy`) does not make that of somebody: it may be a sum, or a year."""
+"""For a number of at most this many digits, an ambiguous word (`tax`, `policy`) in front is not enough: it may be a sum or a year."""
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
-"""A finder's result for a text: the kind, the start and the end (exclusive) of each piece of personal data."""
+"""A finder: returns the kind, start and end (exclusive) of each piece of personal data in a text."""
 _Made = TypeVar("_Made")
 _Piece = tuple[int, int, str]
 
 
 def nothing(text: str) -> Iterable[tuple[str, int, int]]:
-    """Finds nothing: for texts that are redacted by pattern alone."""
+    """Find nothing: for redaction by pattern alone."""
     return ()
 
 
 def readable(text: str) -> None:
-    """Raise RedactionError for a text that cannot be read whole: it is too long, or holds half a character."""
+    """Raise RedactionError for a text that cannot be read completely: it is too long, or holds half a character."""
     size = f"{len(text):,} characters"
     if len(text) > MOST_CHARACTERS:
         raise RedactionError("a text is too long to be read whole", value=size, todo=f"Cut it: {MOST_CHARACTERS:,} are the most.")
@@ -170,19 +173,19 @@ def readable(text: str) -> None:
 
 @dataclass
 class Redactor:
-    """Takes personal data out of the texts of one conversation, and puts it back into what is answered.
+    """Replaces personal data in the texts of one conversation by placeholders, and restores it in the answer.
 
-    The same value gets the same placeholder (`[EMAIL_1]`) in all of them, so that the reader can tell who is who; and what was found once
-    is taken out wherever it stands as words of its own, whether it is found there or not.
+    Equal values get the same placeholder (`[EMAIL_1]`) in all texts, so that the reader can tell people apart. A value that was found once
+    is replaced everywhere, as a whole word, even if it is not found there.
 
     Attributes:
-        find: finds what has no form, or other than the patterns do.
-        forms: more patterns, whose names are surer than those of the usual ones where they overlap.
-        allowed: kinds that are not taken out. A long number that is a piece of such a kind stays as well.
-        beside_person: kinds that the model's findings are taken out of only where a text of the conversation tells who somebody is: a
-            name, a street, a number. What a pattern finds by the word before it (`dob: 19530412`) is always taken out.
+        find: finds data without a fixed form, or with other patterns.
+        forms: further patterns. If they overlap with the usual ones, their kind counts.
+        allowed: kinds that stay. A long number that is part of such a piece stays as well.
+        beside_person: kinds for which the model's findings count only if a text of the conversation identifies a person: a name, a street,
+            a number. A pattern's finding by the word before it (`dob: 19530412`) always counts.
         found: placeholders, and the values that they stand for.
-        counts: how many pieces of each kind were taken out.
+        counts: number of pieces of each kind that were replaced.
     """
 
     find: Find = nothing
@@ -199,7 +202,7 @@ class Redactor:
     _names: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def begun(self) -> Redactor:
-        """A redactor of a conversation that begins with all that this one has read. Its counts begin at nothing."""
+        """Return a redactor for a conversation that continues this one. Its counts begin at zero."""
         other = Redactor(self.find, dict(self.found), forms=self.forms, allowed=self.allowed, beside_person=self.beside_person)
         other._somebody = self._somebody
         other._places, other._names = dict(self._places), dict(self._names)
@@ -207,26 +210,27 @@ class Redactor:
         return other
 
     def spans(self, text: str) -> list[dict[str, Any]]:
-        """The personal data in a text, in order: `start`, `end` (exclusive) and `label`, the kind. None overlap.
+        """Return the personal data in a text, in order, without overlap: `start`, `end` (exclusive) and `label`, the kind.
 
         Raises RedactionError for a text that is too long, or holds half a character.
         """
         return [{"start": start, "end": end, "label": kind} for start, end, kind in self._pieces(text)]
 
     def mask(self, text: str, before: str = "") -> str:
-        """The text with a placeholder for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `):
-        what has a form is looked for with it before the text, and nothing of it is taken out.
+        """Return the text with a placeholder for each piece of personal data.
 
-        Raises RedactionError as `spans` does, and where personal data is left: written in a way that patterns see only once the text is
-        normalised, with digits of another script or invisible characters in it.
+        `before` describes the text, as the name of a field does (`cvv: `): patterns see it in front of the text, but nothing in it is
+        replaced.
+
+        Raises RedactionError as `spans` does, and if personal data is left that patterns see only after normalisation: with digits of
+        another script or invisible characters.
         """
         if text in self._names:
             return self._names[text]
         return self._checked(self._replaced(text, before))
 
     def named(self, number: str, said: str) -> str:
-        """A number with one placeholder for the whole of it where it is a value that is known, or where `said`, the name of its field,
-        makes it personal; else itself. For nothing else is it read."""
+        """Return a number as one placeholder if it is a known value or its field name `said` makes it personal; else unchanged."""
         if number in self._names:
             return self._names[number]
         digits = number.removeprefix("-")
@@ -243,12 +247,13 @@ class Redactor:
         return self._place(number, told[0])
 
     def name(self, text: str, value: bool = False) -> str:
-        """A name that the user gave (a label, a field): itself, or one placeholder for the whole of it. From now on a text that is this
-        name and nothing else is called so as well.
+        """Return a name that the user gave (a label, a field), or one placeholder for all of it.
 
-        A name is personal where a pattern finds anything in it, or the model the whole of it or two words; places, organisations and
-        dates that the model finds are not. Of a `value` that texts may hold (a choice), all that the model takes whole is. Raises as
-        `mask` does.
+        From now on, a text that equals this name is replaced in the same way.
+
+        A name is personal if a pattern finds anything in it, or the model finds the whole of it or two words. Places, organisations and
+        dates that the model finds do not count. In a `value` that texts may have (a choice), every finding of the model that covers all of
+        it counts. Raises as `mask` does.
         """
         if text not in self._names:
             self._written.update(match[0] for match in _PLACE.finditer(text))
@@ -259,20 +264,22 @@ class Redactor:
         return self._names[text]
 
     def keep(self, *names: str) -> None:
-        """Names that are nobody's, and are never changed."""
+        """Never change these names: they are not personal."""
         self._names.update({name: name for name in names})
 
     def avoid(self, places: Iterable[str]) -> None:
-        """Placeholders that are never given: a text may hold what looks like them."""
+        """Never assign these placeholders: a text may contain them."""
         self._written.update(places)
 
     def renamed(self) -> list[str]:
-        """The names that placeholders are sent for."""
+        """Return the names that are replaced by placeholders."""
         return [name for name, sent in self._names.items() if sent != name]
 
     def twice(self, make: Callable[[], _Made]) -> _Made:
-        """The result of `make` for several texts with this redactor; made again where something was found in a later text that may stand,
-        not found, in an earlier one, or that makes a town or a day in an earlier one personal."""
+        """Return the result of `make`, which masks several texts. Repeat it if a later text revealed values for an earlier one.
+
+        It also repeats if a later text identifies a person, which makes a town or a date in an earlier text personal.
+        """
         counts = self.counts.copy()
         for _ in range(_PASSES):
             known = len(self.found), self._somebody
@@ -284,16 +291,15 @@ class Redactor:
         return made
 
     def unmask(self, text: str) -> str:
-        """The text with the values back in place of their placeholders."""
+        """Return the text with the values restored."""
         return _PLACE.sub(lambda match: self.found.get(match[0], match[0]), text)
 
     def unknown(self, answer: str) -> list[str]:
-        """Placeholders in an answer that stand for nothing: none was given, and no text of the conversation held them."""
+        """Return placeholders in an answer that were never assigned, and that no text of the conversation contained."""
         return [match[0] for match in _PLACE.finditer(answer) if match[0] not in self.found and match[0] not in self._written]
 
     def over(self, parts: Sequence[str]) -> set[str]:
-        """The kinds of what is found by a check digit or by a word in masked texts that are read as one, and in none of them alone. Raises
-        as `spans` does."""
+        """Return the kinds that a check digit or a word reveals only when these masked texts are read as one. Raises as `spans` does."""
         alone = [_PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], text) for text in parts]
         whole = "".join(alone)
         shown = {whole[start:end]: kind for (start, end, kind), loose in self._by_pattern(whole).items() if not loose}
@@ -301,8 +307,8 @@ class Redactor:
         return {kind for value, kind in shown.items() if value not in known}
 
     def _checked(self, safe: str) -> str:
-        """A text in which placeholders are, if nothing is left in it that is only seen once it is normalised."""
-        # A break in place of a placeholder: what stands before it and after it is not read as one number.
+        """Return a masked text unchanged if nothing personal is left after normalisation; else raise RedactionError."""
+        # A break replaces a placeholder, so that the parts before and after it are not read as one number.
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
         meant = encodings.unescape(rest).plain
         if any(match[1] for match in _SMUGGLED.finditer(meant)):
@@ -330,9 +336,8 @@ class Redactor:
         return safe
 
     def _shown(self, plain: str, before: str) -> set[str]:
-        """The kinds of what is found in a text that is `before` written more plainly; where some are allowed, of what is found there
-        only."""
-        # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
+        """Return the kinds found in `plain`, which is `before` in plainer writing. If some kinds are allowed, only new findings count."""
+        # Allowed pieces are still there, and those that the model found are not known here: findings in `before` were decided already.
         if self.allowed and plain == before:
             return set()
         known = {before[start:end] for start, end, _ in self._by_pattern(before)} if self.allowed else set()
@@ -340,7 +345,8 @@ class Redactor:
 
     def _replaced(self, text: str, before: str) -> str:
         pieces, at = [], 0
-        # What looks like a placeholder of this conversation gets one itself: else the value of another would be put back for it.
+        # Text that looks like a placeholder of this conversation gets a placeholder, too; else another value would be restored in its
+        # place.
         alike = [(match.start(), match.end(), _WRITTEN) for match in _PLACE.finditer(text) if match[0] in self.found]
         found = _merged([*self._pieces(text, before), *alike])
         self._written.update(match[0] for match in _PLACE.finditer(text))
@@ -351,7 +357,7 @@ class Redactor:
         return "".join([*pieces, text[at:]])
 
     def _pieces(self, text: str, before: str = "") -> list[_Piece]:
-        """Everything that a pattern or the model finds, surest first where they overlap, and wherever else that stands."""
+        """Return all findings of patterns and the model, and further occurrences of the values. The surest kind counts in overlaps."""
         readable(text)
         model = [(start, end, kind) for kind, start, end in self.find(text)]
         patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed], before)
@@ -367,8 +373,10 @@ class Redactor:
         return _merged([*found, *((seen.place(start), seen.place(end), kind) for start, end, kind in known)])
 
     def _by_pattern(self, text: str, spared: Iterable[_Piece] = (), before: str = "") -> dict[_Piece, bool]:
-        """Spans found by pattern, and whether nothing but their form tells: those that pass a check first. `spared` are pieces of allowed
-        kinds that the model found. A text is read as its escapes are meant. Raises as `readable` does."""
+        """Return the spans found by pattern, those with a passed check first, each with True if only its form tells.
+
+        `spared`: pieces of allowed kinds that the model found. Escapes are decoded first. Raises as `readable` does.
+        """
         readable(text)
         seen = encodings.unescape(text)
         forms = [(seen.place(start), seen.place(end), kind) for start, end, kind in self._by_form(seen.plain, before)]
@@ -383,7 +391,7 @@ class Redactor:
             (*span, "number") for span in ((seen.place(match.start()), seen.place(match.end())) for match in numbers) if not covered(*span)
         ]
         checked = [(start, end, kind) for start, end, kind, loose in known if not loose]
-        # The digits of a bank account may look like a card's, whose check is the weaker one.
+        # The digits of a bank account may look like those of a card, whose check is weaker.
         sure = [*(piece for piece in checked if piece[2] == "iban"), *forms, *checked]
         unsure = [*((start, end, kind) for start, end, kind, loose in known if loose), *long]
         found = dict.fromkeys(sure, False)
@@ -392,24 +400,24 @@ class Redactor:
         return {piece: loose for piece, loose in found.items() if piece[2] not in self.allowed}
 
     def _by_form(self, text: str, before: str) -> list[_Piece]:
-        """Spans that further patterns find in a text, and those that a word before them tells."""
+        """Return the spans of further patterns in a text, and those revealed by a word before the text."""
         return [*((start, end, kind) for kind, start, end in self.forms(text)), *self._by_name(text, before)]
 
     def _by_name(self, text: str, before: str) -> list[_Piece]:
-        """Spans that a word before them tells."""
+        """Return the spans in a text that a word before it reveals."""
         if not before:
             return []
         whole, shift = before + text[:_SAID_OF], len(before)
-        last = len(whole) if len(text) <= _SAID_OF else len(whole) - 1  # what the cut ends may be a piece of a longer one
+        last = len(whole) if len(text) <= _SAID_OF else len(whole) - 1  # a span at the cut may continue
         return [(start - shift, end - shift, kind) for kind, start, end in self.forms(whole) if start >= shift and end <= last]
 
     def _whole(self, number: str, before: str) -> list[str]:
-        """The kinds, but for allowed ones, that a number as a whole is of for what stands before it."""
+        """Return the kinds, except allowed ones, that `before` gives to a whole number."""
         wholes = (number, number.removeprefix("-"))
         return [kind for start, end, kind in self._by_name(number, before) if number[start:end] in wholes and kind not in self.allowed]
 
     def _place(self, value: str, kind: str) -> str:
-        """The placeholder of a value: one that it has, or a new one that no text of the conversation has by itself."""
+        """Return the placeholder of a value: its own, or a new one that no text of the conversation contains."""
         if value not in self._places:
             name = re.sub(r"[^A-Z]+", "_", kind.upper()).strip("_") or "OTHER"
             place = ""
@@ -424,7 +432,7 @@ class Redactor:
 
 
 class _Cover:
-    """Pieces, asked for many stretches whether one of them covers it: of those that begin no later, the one that ends last tells."""
+    """Tells whether any of these pieces covers a span: among those that begin no later, the one that ends last decides."""
 
     def __init__(self, pieces: Iterable[_Piece]) -> None:
         ordered = sorted((start, end) for start, end, _ in pieces)
@@ -437,26 +445,25 @@ class _Cover:
 
 
 def _plainly(text: str) -> str:
-    """A text as it is seen: without invisible characters, letters of another width and digits of another script as the usual ones."""
-    # Before as well as after: some characters become others that are not seen.
+    """Return a text as it looks: without invisible characters, with the usual width of letters and Latin digits."""
+    # Strip before and after: normalisation can produce invisible characters.
     plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", text)))
     return "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
 
 
 def _named(kinds: set[str]) -> str:
-    """The names of kinds, but for that of a number of no form; empty where there are none."""
+    """Return the names of kinds, except that of a number without a form; empty if there are none."""
     return ", ".join(sorted(kinds - {"number"}))
 
 
 def _personal(text: str, piece: str, kind: str, value: bool) -> bool:
-    """Whether what a model finds in a name makes it a personal one."""
+    """Return True if the model's finding makes a name personal."""
     whole = piece.strip() == text.strip()
     return (value and whole) if kind in BESIDE_PERSON else whole or len(_WORDS.findall(piece)) > 1
 
 
 def _merged(pieces: Iterable[_Piece]) -> list[_Piece]:
-    """Pieces in their order, those that overlap as one: nothing that any of them covers is left over. It is of the kind that was named
-    first among those that overlap."""
+    """Merge overlapping pieces in order, so that all covered text is replaced. The kind listed first among the overlapping ones counts."""
     ranked = sorted((start, end, rank, kind) for rank, (start, end, kind) in enumerate(pieces) if start < end)
     merged: list[tuple[int, int, int, str]] = []
     for start, end, rank, kind in ranked:

@@ -1,7 +1,7 @@
-"""Masking a request: a walk through its body that finds every text in it, masks it, and tells what cannot be read.
+"""Mask a request: walk through its body, mask every text in it, and report the parts that cannot be read.
 
-Whatever is not known to be structure is a text: a field that OpenAI adds tomorrow is masked today. What a text is the name of its field may
-say: a security code is three digits. The parts of one message are read as one text by the large model.
+Everything that is not known structure is text: a field that OpenAI adds tomorrow is masked today. The name of a field may tell what its
+text is: a security code is three digits. The large model reads the parts of one message as one text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PART_LISTS = ("content", "output", "summary")
 
 
 def adjoining_texts(body: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Text parts that follow one another, two and more, in messages and items of a body."""
+    """Yield runs of two or more adjacent text parts in the messages and items of a body."""
     for name in ("messages", "input"):
         items = body.get(name)
         for item in items if isinstance(items, list) else ():
@@ -33,7 +33,7 @@ def adjoining_texts(body: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _adjoining_parts(parts: Any) -> Iterator[list[str]]:
-    """Those of one list of parts. What is no text ends what is read as one."""
+    """Yield the runs in one list of parts. A part that is not text ends a run."""
     together: list[str] = []
     for part in (*parts, None) if isinstance(parts, list) else ():
         kind, text = (part.get("type"), part.get("text")) if isinstance(part, Mapping) else (None, None)
@@ -54,10 +54,10 @@ class FieldContext:
     """The place of a text in a body.
 
     Attributes:
-        name: of its field; empty where it stands in none.
-        above: of the field that this one stands in.
-        beside: short texts with as many digits as a card's number has, in other fields of the same object, or of one around it.
-        inside: the same of the fields of the object that this is, each with its name.
+        name: name of its field; empty if it is in none.
+        above: name of the field around that one.
+        beside: short texts with enough digits for a card number, in other fields of the object, or of one around it.
+        inside: such texts in the fields of this object, each with its name.
     """
 
     name: str = ""
@@ -67,56 +67,57 @@ class FieldContext:
 
     @property
     def words(self) -> str:
-        """The names, as words with blanks between them."""
+        """The names, as words separated by blanks."""
         return words.field_words(self.above, self.name)
 
     def within(self, value: Mapping[str, Any], name: str) -> FieldContext:
-        """Of a field of an object that has this label. In `{"name": "cvv", "value": "123"}` the value has the other field's name."""
+        """Return the context of a field of an object. In `{"name": "cvv", "value": "123"}`, the value takes the name `cvv`."""
         naming = (value.get(word) for word in _NAMING) if name == "value" else ()
         called = next((found for found in naming if isinstance(found, str) and found), name)
         beside = (*self.beside, *(text for field, text in self.inside if field != name))
         return FieldContext(called, self.name, beside[-_MOST:])
 
     def by(self, value: Mapping[str, Any]) -> FieldContext:
-        """The context of an object's fields, with what they say of one another."""
+        """Return the context of an object's fields, with the digits that they reveal about one another."""
         texts = ((name, _scalar(inner)) for name, inner in value.items())
         found = tuple((name, text) for name, text in texts if sum(map(str.isdigit, text)) >= _DIGITS)
         return replace(self, inside=found[:_MOST]) if found or self.inside else self
 
 
 def _scalar(value: Any) -> str:
-    """A short text or a whole number as a text; else an empty one."""
+    """Return a short text or a whole number as a text; else an empty one."""
     if isinstance(value, str):
         return value if len(value) <= _LONG_TEXT else ""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST_NUMBER else ""
 
 
 MASKED_PATHS = frozenset({"/chat/completions", "/completions", "/responses", "/embeddings", "/moderations"})
-"""Behind `/v1`: where a body is known, so that the texts in it can be masked."""
+"""Paths under `/v1` with a known body, whose texts can be masked."""
 
 _DEEPEST = 100
 _FREE = frozenset({"metadata"}) | request_structure.VALUES
-"""The fields that hold the client's own words, wherever they stand."""
+"""Fields that hold the client's own words, anywhere."""
 _READ = {
     **dict.fromkeys(("content", "output"), request_structure.TEXT_PARTS),
     "outputs": request_structure.TEXT_PARTS | {"logs"},
     "input": request_structure.TEXT_PARTS | request_structure.ITEMS,
 }
-"""Lists whose parts say of which type they are, and the types that are texts, or are read by their fields."""
+"""Lists whose parts name their type, and the types that are texts or are read field by field."""
 _CALLED = frozenset({"function", "function_call", "custom", "custom_tool_call", "json_schema", "mcp", "tool"})
-"""Where `name` is that of a tool or a schema, and not of somebody."""
+"""Places where `name` is that of a tool or a schema, not of a person."""
 _KEPT_UPSTREAM = ("previous_response_id", "conversation")
-"""Where a request goes on from what the upstream keeps: placeholders of then are not known now, and those of now would mean another."""
+"""Fields by which a request continues from state of the upstream: its placeholders are unknown here, and could clash with new ones."""
 _TOKENS = frozenset({"prompt", "input"})
 _LONG = 99_999_999
-"""A number up to here has eight digits, and is looked at only for what the name of its field says, and whether it is known."""
+"""Up to here a number has eight digits. It is masked only if the name of its field, or a known value, says so."""
 
 Mask = Callable[[str, FieldContext], str]
-"""Changes a text, for what is in it and for what is known of it."""
+"""Changes a text, given its content and context."""
 
 
 def read_once(body: bytes) -> dict[str, Any] | None:
-    """The object that the body is; None where it is none, or names a field twice, so that another reader could read what was not seen."""
+    """Parse a body as an object; None if it is none, or repeats a field name, because another reader could then read a value that was not
+    seen."""
     try:
         found = json.loads(body.decode("utf-8"), object_pairs_hook=_pairs)
     except (ValueError, RecursionError):
@@ -125,15 +126,15 @@ def read_once(body: bytes) -> dict[str, Any] | None:
 
 
 class BodyWalk:
-    """One way through a body.
+    """One walk through a body.
 
     Args:
         mask: changes a text.
-        short: changes a number of up to eight digits, or with a fraction, as a text; by default none is changed.
-        names: whether all names of fields in JSON of no known shape are texts, also those that look like such.
+        short: changes a number of up to eight digits, or with a fraction, as a text; by default such numbers stay.
+        names: whether all field names in JSON of unknown shape are texts, even if they look like field names.
 
     Attributes:
-        unread: what cannot be read, in a few words each; empty where all can be.
+        unread: short descriptions of parts that cannot be read.
     """
 
     def __init__(self, mask: Mask, short: Mask | None = None, names: bool = False) -> None:
@@ -141,9 +142,9 @@ class BodyWalk:
         self.unread: list[str] = []
 
     def body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body with its texts masked. What cannot be read stays in it, and is told in `unread`.
+        """Return the body with its texts masked. Unreadable parts stay in it and are listed in `unread`.
 
-        Raises RedactionError where it goes on from what the upstream keeps, or is nested too deeply; and what `mask` raises.
+        Raises RedactionError if it continues from state of the upstream, or is nested too deeply; and the errors of `mask`.
         """
         kept = next((name for name in _KEPT_UPSTREAM if body.get(name)), None)
         if kept is not None:
@@ -161,11 +162,11 @@ class BodyWalk:
         return done
 
     def _name(self, name: str) -> str:
-        """The name of a field; one that may be more than that is masked as a text."""
+        """Return the name of a field, masked as a text if it may be more than a name."""
         return name if request_structure.FIELD.fullmatch(name) else self.text(name, FieldContext())
 
     def _field(self, name: str, value: Any, label: FieldContext, above: str, depth: int) -> Any:
-        """The value of a field. `above` says in which field the object stands, or of which type it is."""
+        """Return the masked value of a field. `above`: the field that the object is in, or its type."""
         if request_structure.is_file(name, value):
             return self._unread(f"the field {name}", value)
         if name in _TOKENS and isinstance(value, list) and any(_is_tokens(inner) for inner in (value, *value)):
@@ -196,18 +197,18 @@ class BodyWalk:
         return value
 
     def _counted(self, value: float, name: str, label: FieldContext) -> float:
-        """A number of the interface, in whose place no text can stand. Raises RedactionError for a long one that would be masked."""
+        """Check a number of the interface, which no text can replace. Raises RedactionError for a long one that would be masked."""
         written = str(value) if isinstance(value, int) else repr(value)
         if request_structure.is_ordinary(name, value) or not math.isfinite(value) or self._mask(written, label) == written:
             return value
         raise RedactionError(
-            "a number of the interface may be somebody's number",
+            "a number of the interface may be personal data",
             value=name,
             todo="Give it at most eight digits, six of them behind the point.",
         )
 
     def _item(self, value: Any, name: str, label: FieldContext, depth: int) -> Any:
-        """One of a list; one of a message's parts may be what is no text, and so may one of what is put in."""
+        """Return the masked item of a list. A part of a message or an input may be of a type that is not text."""
         kind = value.get("type") if isinstance(value, dict) else None
         if kind == "item_reference":
             raise _kept("item_reference")
@@ -229,7 +230,7 @@ class BodyWalk:
         return done
 
     def _given(self, value: Any, label: FieldContext, depth: int) -> Any:
-        """One of the variables of a prompt that the upstream keeps: a text, or a part as messages have them."""
+        """Return a masked variable of a prompt that the upstream stores: a text, or a part as in messages."""
         if depth > _DEEPEST:
             raise _deep()
         if isinstance(value, list):
@@ -241,7 +242,7 @@ class BodyWalk:
         return self._foreign("", value, label, depth)
 
     def _foreign(self, name: str, value: Any, label: FieldContext, depth: int) -> Any:
-        """A field that the interface does not know: nothing in it is structure, and what is no text is told all the same."""
+        """Return a masked field that the interface does not know: nothing in it is structure, but files are still reported."""
         return (
             self._unread(f"the field {name}", value)
             if request_structure.is_file(name, value)
@@ -249,8 +250,7 @@ class BodyWalk:
         )
 
     def text(self, text: str, label: FieldContext, depth: int = 0) -> str:
-        """A text masked; JSON in it stays JSON, for each of its texts is masked for itself. Bytes in it stay, and what is around them is
-        masked."""
+        """Return a text masked. JSON in it stays JSON, with each string masked separately. Bytes in it stay."""
         inner = _inner(text)
         if inner is not None:
             done = self._leaves(inner, label, depth)
@@ -266,8 +266,10 @@ class BodyWalk:
         return "".join(pieces)
 
     def _leaves(self, value: Any, label: FieldContext, depth: int, files: bool = False) -> Any:
-        """JSON of no known shape: all of it is text, names of fields and long numbers too. `files`: it is no text's, and what says in it
-        that it is a file is one."""
+        """Mask JSON of unknown shape: all of it is text, including field names and long numbers.
+
+        `files`: the JSON is not inside a text, so an object that declares itself a file is one.
+        """
         if depth > _DEEPEST:
             raise _deep()
         if isinstance(value, str):
@@ -286,12 +288,14 @@ class BodyWalk:
         return self._foreign(name, value, label, depth) if files else self._leaves(value, label, depth)
 
     def _inner_name(self, name: str) -> str:
-        """The name of a field in such JSON; one that may be more than that is masked as a text."""
+        """Return the name of a field in such JSON, masked as a text if it may be more than a name."""
         return name if not self._names and request_structure.INNER_FIELD.fullmatch(name) else self.text(name, FieldContext())
 
     def _number(self, value: float, label: FieldContext) -> Any:
-        """A whole number that may be a card's or an account's if it is long; any other one is what its name says, or a value that is known.
-        Its placeholder is a text."""
+        """Mask a number. A long whole number may be a card's or an account's; any other one only if its name, or a known value, says so.
+
+        Its placeholder is a text.
+        """
         if not math.isfinite(value):
             return value
         whole = value == int(value)
@@ -324,7 +328,7 @@ def _is_tokens(value: Any) -> bool:
 
 
 def _inner(text: str) -> Any:
-    """The object, list or text that a text is as JSON; None where it is none. One that names a field twice is not read as JSON."""
+    """Parse a text as a JSON object, list or string; None if it is none, or repeats a field name."""
     if text.lstrip()[:1] not in ("{", "[", '"'):
         return None
     try:
@@ -342,7 +346,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def masking(redactor: Redactor) -> tuple[Mask, Mask]:
-    """The functions that mask the texts of a walk through JSON, and its numbers of up to eight digits or with a fraction."""
+    """Return the functions that mask the texts of a walk, and its numbers of up to eight digits or with a fraction."""
 
     def text(text: str, label: FieldContext) -> str:
         said = _words_before(label)
@@ -352,7 +356,7 @@ def masking(redactor: Redactor) -> tuple[Mask, Mask]:
 
 
 def _words_before(label: FieldContext) -> str:
-    """The words put before a text: a card's number, where one stands beside it, and the name of its field."""
+    """Return the words in front of a text: a card number beside it, if there is one, and the name of its field."""
     words = label.words
     if not words:
         return ""

@@ -1,4 +1,4 @@
-"""The interface's own words in a request, which are no text: names, words and ids in its body, path and query.
+"""The interface's own names, words and ids in the body, path and query of a request, which are not texts.
 
 Everything else may be personal, and is read.
 """
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 _TOKEN = re.compile(r"[A-Za-z$#][A-Za-z0-9_.:/$#-]{0,255}")
-"""The form of ids and names of the interface: no blank, no @, and no number alone."""
+"""Form of the interface's ids and names: without blanks or @, and not a number alone."""
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _KEY = re.compile(r"(?:[A-Za-z]{2,10} )?[A-Za-z0-9._~+/=-]{1,8192}")
 FIELD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){5})[A-Za-z_$][A-Za-z0-9_.$-]{0,99}|[0-9]{1,6}")
-"""The name of a field; with five digits and more it may be a number that says who somebody is, but for that of a token."""
+"""Form of a field name. With five or more digits it may identify a person, except for a token's number."""
 INNER_FIELD = re.compile(rf"(?![A-Z])(?:{FIELD.pattern})")
-"""Their form in JSON of no known shape, where one with a capital may be somebody's name."""
+"""Form of a field name in JSON of unknown shape: a capitalised one may be a person's name."""
 _NAMES = frozenset(
     ("id", "$ref", "required", "call_id", "tool_call_id", "tool_choice", "server_label", "server_url", "format", "prompt_cache_retention")
 )
@@ -28,15 +28,15 @@ _WORDS = frozenset(
         *("truncation", "include", "modalities", "voice", "syntax", "search_context_size", "summary", "finish_reason"),
     )
 )
-"""Fields whose values are names, or words in small letters, of the interface, if they look like such."""
+"""Fields whose values are names, or words in small letters, of the interface, if they have that form."""
 _SEALED = frozenset(("encrypted_content", "thought_signature"))
-"""The fields that the upstream wrote for itself, about texts that were masked when it read them."""
+"""Fields that the upstream wrote for itself, about texts that were masked when it read them."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _LONG_NUMBER = re.compile(r"[0-9]{12}")
-"""Of random signs of base64, one in five billion stretches of twelve is a number."""
+"""In random base64, one in five billion runs of twelve characters is a number."""
 _LIMIT, _DECIMALS, _ROUNDING = 10**8, 6, 1e-12
 _LIMITS = frozenset({2**31 - 1, 2**31, 2**32 - 1, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1, *(10**power for power in range(8, 19))})
-"""Numbers that schemas have for the largest of a type."""
+"""Largest values of number types, as used in schemas."""
 _TIMES = frozenset({"created", "created_at", "expires_at", "completed_at"})
 _SINCE, _UNTIL = 1_400_000_000, 2_200_000_000
 """Seconds: 2014 to 2039."""
@@ -52,14 +52,14 @@ BODY = frozenset(
         *("previous_response_id", "conversation"),
     )
 )
-"""Fields of a body that the interface knows, of whichever route: in any other one nothing is structure."""
+"""Fields of a body that the interface knows, on any route. In any other field, nothing is structure."""
 MESSAGE = frozenset(
     (
         *("role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations", "id", "type"),
         *("status", "reasoning", "reasoning_content", "reasoning_details", "summary"),
     )
 )
-"""The same of a message."""
+"""Fields of a message that the interface knows."""
 ITEMS = frozenset(
     (
         *("message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "compaction"),
@@ -69,11 +69,11 @@ ITEMS = frozenset(
         *("mcp_approval_response", "image_url"),
     )
 )
-"""Types of what stands directly in `input`, besides texts; what is bytes in them is told by its field."""
+"""Types of items directly in `input`, besides texts. Their fields show which parts are bytes."""
 SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-"""Objects whose fields have names that the client chose, and are schemas."""
+"""Objects whose field names the client chose, and whose values are schemas."""
 VALUES = frozenset({"default", "examples", "const"})
-"""Fields of a schema that hold values, which are anybody's."""
+"""Fields of a schema that hold values, which may be personal."""
 COUNTED = frozenset(
     (
         *("seed", "created", "created_at", "expires_at", "n", "best_of", "logprobs", "top_logprobs", "top_k", "dimensions", "temperature"),
@@ -83,7 +83,7 @@ COUNTED = frozenset(
         *("output_compression", "partial_images", "timeout_ms", "max_output_length"),
     )
 )
-"""Numbers of the interface, and of schemas: a text in their place would be refused."""
+"""Numbers of the interface and of schemas: a text in their place would be rejected."""
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
 _FILES = frozenset(
@@ -93,14 +93,16 @@ _FILES = frozenset(
     )
 )
 _BYTES = frozenset({"url", "data"})
-"""An object in such a field that has none of these describes a field of that name: it is a schema's."""
+"""An object in a file field that has none of these describes a field of that name in a schema."""
 _MEDIUM = re.compile(r"(?:(?:input|output)_)?(?:image|audio|video|file|document|media)(?:_url)?|computer_screenshot|input_(?!text\Z).*")
-"""Types of what is no text, and is given by an address or by bytes."""
+"""Types of parts that are not text, given by an address or by bytes."""
 
 
 def is_structure(name: str, value: Any, above: str, around: str) -> bool:
-    """Whether a value is a name or a word of the interface, or a list of such. `above` says of which tool or schema the object is, `around`
-    in which field it stands."""
+    """Return True if a value is a name or a word of the interface, or a list of these.
+
+    `above`: the tool or schema of the object. `around`: the field that it is in.
+    """
     if name in _SEALED:
         return _is_sealed(value)
     if name.casefold() == "authorization" and around in ("tools", "headers"):
@@ -111,7 +113,7 @@ def is_structure(name: str, value: Any, above: str, around: str) -> bool:
 
 
 def _is_sealed(value: Any) -> bool:
-    """Whether it looks like encrypted bytes in base64: mixed, without a long number, and no text once it is decoded."""
+    """Return True if a value looks like encrypted bytes in base64: mixed, without a long number, and not text when decoded."""
     if not isinstance(value, str) or not _BASE64.fullmatch(value) or _LONG_NUMBER.search(value):
         return False
     if not all(any(map(is_one, value)) for is_one in (str.isupper, str.islower, str.isdigit)):
@@ -127,25 +129,24 @@ def _is_sealed(value: Any) -> bool:
 
 
 def is_ordinary(name: str, value: float) -> bool:
-    """Whether a number of the interface is of a usual size: up to eight digits, a limit of some type of number, or a time of day and year
-    where a time stands."""
+    """Return True if a number of the interface has a usual size: up to eight digits, the limit of a number type, or a plausible time."""
     if isinstance(value, float) and not value.is_integer():
         return abs(value) < _LIMIT and abs(value - round(value, _DECIMALS)) < _ROUNDING
     return abs(value) < _LIMIT or abs(value) in _LIMITS or (name in _TIMES and _SINCE < value < _UNTIL)
 
 
 def is_model(value: Any) -> bool:
-    """Whether it looks like the name of a model."""
+    """Return True if a value looks like the name of a model."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 def is_file(name: str, value: Any) -> bool:
-    """Whether a field holds a file, an image or a sound, or says where one is."""
+    """Return True if a field holds a file, an image or a sound, or its address."""
     return name in _FILES and bool(value) and not (isinstance(value, dict) and not value.keys() & _BYTES)
 
 
 def is_medium(value: Any) -> bool:
-    """Whether an object is, by its type, a part that is no text."""
+    """Return True if an object's type says that it is not text."""
     kind = value.get("type") if isinstance(value, dict) else None
     return isinstance(kind, str) and _MEDIUM.fullmatch(kind) is not None
 
@@ -162,23 +163,23 @@ _PATH_WORDS = frozenset(
         *("v1", "engines", "deployments"),
     )
 )
-"""Of OpenAI's interface."""
+"""Words in the paths and queries of OpenAI's interface."""
 _ID = re.compile(
     r"(?:[a-z]{2,20}[_-])?"
     r"(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?=(?:[A-Za-z]*[0-9]+[A-Za-z]+){2})[A-Za-z0-9]{16,255})"
 )
-"""A UUID, or a long row of letters and digits, well mixed, behind a short word or alone: what servers make up, and nobody is called."""
+"""A UUID, or a long, well mixed row of letters and digits, alone or after a short word: ids made by servers, never a person's name."""
 _LONGEST_ID = 300
 _APART = re.compile(r"[^\W\d_][\W_]+[^\W\d_]")
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownParts:
-    """The parts of an address that are neither a word of the interface nor an id.
+    """Parts of an address that are neither a word of the interface nor an id.
 
     Attributes:
-        texts: that may be language.
-        coded: that have a digit and no two words: of those a form alone could tell that they are personal.
+        texts: parts that may be language.
+        coded: parts with a digit and without two words: only a pattern can show that they are personal.
     """
 
     texts: tuple[str, ...]
@@ -189,8 +190,11 @@ class UnknownParts:
 
 
 def unknown_parts(steps: Iterable[str], query: Iterable[tuple[str, str]]) -> UnknownParts:
-    """The parts to read in the steps of a path and in the names and values of a query. A name may tell its value (`cvv=123`).
-    What stands behind `models` is a model's name, which is no language; in a body it leaves as well."""
+    """Return the parts to read in the steps of a path and in the names and values of a query.
+
+    A name may describe its value (`cvv=123`). The step after `models` is a model's name, which is not language, and which bodies send as
+    well.
+    """
     texts: dict[str, None] = {}
     coded: dict[str, None] = {}
 

@@ -1,7 +1,7 @@
-"""Restoring an answer: values in place of their placeholders, in one object or in a stream of events.
+"""Restore an answer: replace placeholders by their values, in one object or in a stream of events.
 
-What needs no change keeps every byte. The end of one piece of a stream may be held back until the next one comes: it may be the
-beginning of a placeholder.
+Parts without a change keep every byte. The end of a piece of a stream may be held back until the next one, because it may be the beginning
+of a placeholder.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from typing import Any, Protocol
 from smidgen.privacy.placeholders import Placeholders, PlaceholderStream
 
 _CODED = ("arguments",)
-"""Fields that are JSON."""
+"""Fields that hold JSON."""
 _PARTS = ("content", "thinking")
 """Fields that may be lists of parts."""
 _MOST_FLOWS = 4096
-"""Texts of one answer that are followed; those of further ones go on with their placeholders where pieces cut them."""
+"""Most texts of one answer to follow. In further ones, placeholders cut by a piece boundary stay."""
 
 
 class DeltaRestorer(Protocol):
-    """The reader of one route's events."""
+    """Restores the events of one route."""
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The event with the values back in its pieces, and events that must go before it."""
+        """Return events to send first, and the event with the values restored."""
         ...
 
     def rest(self) -> Iterator[dict[str, Any]]:
-        """Events with what is held back, at the end."""
+        """Yield events with the held-back text, at the end."""
         ...
 
 
 def delta_restorer(tail: str, placeholders: Placeholders, is_json: bool) -> DeltaRestorer:
-    """Of the route `tail`, a path behind `/v1`. `is_json` says that the answer's text is to be JSON."""
+    """Return the restorer for a path `tail` under `/v1`. `is_json`: the answer's text must be JSON."""
     return ResponseDeltas(placeholders, is_json) if tail == "/responses" else CompletionDeltas(placeholders, is_json)
 
 
 @dataclass(frozen=True, slots=True)
 class _ListPart:
-    """Which of a list's parts a piece is of: what it says itself, or all parts of its type, one after the other."""
+    """The part of a list that a piece belongs to: by its index, else all parts of its type are one."""
 
     kind: str
     index: int | None
 
     @classmethod
     def of(cls, part: dict[str, Any]) -> _ListPart:
-        """Of a piece of it."""
+        """Return the part that a piece belongs to."""
         kind, index = part.get("type"), part.get("index")
         return cls(kind if isinstance(kind, str) else "text", index if isinstance(index, int) else None)
 
     def within(self, parts: list[Any]) -> dict[str, Any]:
-        """The last such part of a list, put there where there is none."""
+        """Return the last such part of a list, appended if there is none."""
         for part in reversed(parts):
             if isinstance(part, dict) and _ListPart.of(part) == self:
                 return part
@@ -64,7 +64,7 @@ class _ListPart:
 
 
 class _PlaceholderStreams:
-    """The texts of an answer by where they stand."""
+    """The texts of an answer, by their place in it."""
 
     def __init__(self, placeholders: Placeholders, is_json: bool) -> None:
         self._placeholders, self._is_json = placeholders, is_json
@@ -95,7 +95,7 @@ class CompletionDeltas:
         self._last: dict[str, Any] = {}
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Add the rest of a choice to its last piece."""
+        """Restore the pieces of all choices. The last piece of a choice gets the held-back text."""
         choices = event.get("choices")
         if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
             return [], event
@@ -107,7 +107,7 @@ class CompletionDeltas:
         return [], done
 
     def rest(self) -> Iterator[dict[str, Any]]:
-        """One event for each choice that never said its end."""
+        """Yield one event for each choice without a last piece."""
         for index in dict.fromkeys(place[0] for place in self._flows.found):
             choice: dict[str, Any] = {"index": index, "finish_reason": None}
             self._end(index, choice)
@@ -126,7 +126,7 @@ class CompletionDeltas:
             self._end(index, choice)
 
     def _delta(self, place: tuple[Any, ...], delta: dict[str, Any]) -> None:
-        """Every text in it, by its field; tools' by their number, parts' by theirs."""
+        """Restore every text in a delta by its field. Tool calls and parts are told apart by their index."""
         for name, value in delta.items():
             if isinstance(value, str) and name not in ("role", "id", "type", "name"):
                 delta[name] = self._flows.take((*place, name), value)
@@ -159,8 +159,10 @@ class CompletionDeltas:
 
 
 class ResponseDeltas:
-    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is
-    put between two, those behind it are numbered on."""
+    """Events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole.
+
+    They are numbered. Inserted events shift the numbers of those after them.
+    """
 
     def __init__(self, placeholders: Placeholders, is_json: bool) -> None:
         self._flows = _PlaceholderStreams(placeholders, is_json)
@@ -168,7 +170,7 @@ class ResponseDeltas:
         self._number = self._added = 0
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Put the rest of a text before the event that says its end."""
+        """Restore an event. Held-back text goes before the event that ends its text."""
         before, sent = self._changed(event)
         return [self._further(held) for held in before], self._numbered(sent)
 
@@ -190,11 +192,11 @@ class ResponseDeltas:
         return [], event
 
     def rest(self) -> Iterator[dict[str, Any]]:
-        """One event for each text that never said its end."""
+        """Yield one event for each text without an end."""
         yield from map(self._further, self._held(list(self._flows.found)))
 
     def _numbered(self, event: dict[str, Any]) -> dict[str, Any]:
-        """An event of the upstream's, numbered behind those that were put before it."""
+        """Return an event of the upstream with its number shifted by the inserted ones."""
         number = event.get("sequence_number")
         if not isinstance(number, int):
             return event
@@ -202,7 +204,7 @@ class ResponseDeltas:
         return {**event, "sequence_number": self._number} if self._added else event
 
     def _further(self, event: dict[str, Any]) -> dict[str, Any]:
-        """One that is put there, with the next number."""
+        """Return an inserted event with the next number."""
         if not isinstance(event.get("sequence_number"), int):
             return event
         self._added += 1
@@ -223,7 +225,7 @@ class ResponseDeltas:
 
 
 def _inner(value: dict[str, Any], name: str) -> Any:
-    """The value of a field, a list of calls or parts or an object; made where there is none. A text there becomes a part."""
+    """Return the value of a field, a list or an object, created if missing. A text becomes a part of a list."""
     found = value.get(name)
     if name in ("tool_calls", *_PARTS):
         said = [{"type": "text", "text": found}] if name in _PARTS and isinstance(found, str) and found else []
@@ -234,7 +236,7 @@ def _inner(value: dict[str, Any], name: str) -> Any:
 
 
 def _call(calls: Any, number: int) -> dict[str, Any]:
-    """The tool call of a number in a list of such, put there where it is not."""
+    """Return the tool call with an index in a list, appended if missing."""
     for call in calls:
         if isinstance(call, dict) and call.get("index") == number:
             return call
@@ -244,28 +246,28 @@ def _call(calls: Any, number: int) -> dict[str, Any]:
 
 
 RESTORED_PATHS = frozenset({"/chat/completions", "/completions", "/responses"})
-"""Behind `/v1`: whose answers are understood."""
+"""Paths under `/v1` whose answers can be restored."""
 MOST = 16_000_000
-"""Bytes of an answer in one object, or of one event, that is read; a longer one goes on with its placeholders."""
+"""Most bytes of an answer in one object, or of one event. A longer one keeps its placeholders."""
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
 class Restorer(Protocol):
-    """Takes a body's pieces and gives what goes on."""
+    """Restores a body that comes in pieces."""
 
     def take(self, piece: bytes) -> bytes:
-        """Take what can go on now."""
+        """Add a piece and return the part that can be sent."""
         ...
 
     def rest(self) -> bytes:
-        """The rest, at the end of the body."""
+        """Return the rest, at the end of the body."""
         ...
 
 
 def restorer(tail: str, content_type: str, placeholders: Placeholders, body: dict[str, Any]) -> Restorer | None:
-    """The restorer of the answer to a masked request; None where the request is not understood, or holds no placeholder.
+    """Return the restorer of the answer to a masked request; None for an unknown route, or without placeholders.
 
-    `tail` is the path behind `/v1`, `body` the request's: it says whether the answer's text is to be JSON.
+    `tail`: the path under `/v1`. `body`: the request's, which shows whether the answer's text must be JSON.
     """
     if tail not in RESTORED_PATHS or not placeholders:
         return None
@@ -278,7 +280,7 @@ def restorer(tail: str, content_type: str, placeholders: Placeholders, body: dic
 
 
 def restored_value(value: Any, placeholders: Placeholders, name: str = "") -> Any:
-    """A value that JSON can hold, with the values back in all of its texts; in those that are JSON themselves, escaped."""
+    """Restore the values in all strings of a JSON value. Inside strings that are JSON themselves, they are escaped."""
     if isinstance(value, str):
         return placeholders.restored(value, escaped=name == "arguments" or _is_json(value)) if "[" in value else value
     if isinstance(value, list):
@@ -289,7 +291,7 @@ def restored_value(value: Any, placeholders: Placeholders, name: str = "") -> An
 
 
 class ObjectRestorer:
-    """An answer that is one object."""
+    """Restores an answer that is one object."""
 
     def __init__(self, placeholders: Placeholders) -> None:
         self._placeholders = placeholders
@@ -297,13 +299,13 @@ class ObjectRestorer:
         self._size = 0
 
     def take(self, piece: bytes) -> bytes:
-        """Nothing, until it is all there; or all of it as it comes, where it is too large to be read."""
+        """Collect pieces and return nothing until the end; if the answer is too large, return all of it unchanged."""
         self._size += len(piece)
         self._pieces.append(piece)
         return self._flushed() if self._size > MOST else b""
 
     def rest(self) -> bytes:
-        """The object, or what there is of one that cannot be read."""
+        """Return the restored object, or the collected bytes if they cannot be read."""
         whole = self._flushed()
         return changed_json(whole, lambda read: restored_value(read, self._placeholders)) if self._size <= MOST else whole
 
@@ -314,7 +316,7 @@ class ObjectRestorer:
 
 
 class StreamRestorer:
-    """An answer that is a stream of events (server-sent events of the WHATWG), one object each."""
+    """Restores an answer that is a stream of events (WHATWG server-sent events), one object each."""
 
     def __init__(self, placeholders: Placeholders, deltas: DeltaRestorer) -> None:
         self._placeholders, self._deltas = placeholders, deltas
@@ -322,10 +324,10 @@ class StreamRestorer:
         self._seen = 0
 
     def take(self, piece: bytes) -> bytes:
-        """The events that are whole."""
+        """Return the complete events."""
         self._kept += piece
         done, at = [], 0
-        # An end may lie across two pieces: it is looked for from a little before the new one on.
+        # The end of an event may be split over two pieces, so the search starts a little before the new one.
         for end in _END.finditer(self._kept, max(0, self._seen - 3)):
             done.append(self._event(self._kept[at : end.start()], end[0]))
             at = end.end()
@@ -337,13 +339,13 @@ class StreamRestorer:
         return b"".join(done)
 
     def rest(self) -> bytes:
-        """Take what came after the last whole event, and what is still held back."""
+        """Return the bytes after the last complete event, and the held-back text."""
         last, self._kept = self._kept, b""
         sent = self._event(last, b"") if last else b""
         held = b"".join(_as_event(one) for one in self._deltas.rest())
         if not held or not sent:
             return held + sent
-        # What is held back belongs behind a last event that lacks its blank line, and before a piece of one, which is nothing by itself.
+        # Held-back text goes after a last event that only lacks its blank line, and before an incomplete event.
         return sent + b"\n\n" + held if _is_event(last) else held + sent
 
     def _event(self, event: bytes, end: bytes) -> bytes:
@@ -372,7 +374,7 @@ class StreamRestorer:
 
 
 def changed_json(data: bytes, change: Callable[[Any], Any]) -> bytes:
-    """JSON bytes after a change; as they are where nothing changes, or where they are no JSON."""
+    """Apply a change to JSON bytes. They stay if nothing changes, or if they are not JSON."""
     try:
         read = json.loads(data)
         changed = change(read)
@@ -384,7 +386,7 @@ def changed_json(data: bytes, change: Callable[[Any], Any]) -> bytes:
 
 
 def json_bytes(value: Any) -> bytes:
-    """A value as JSON bytes; escaped where a text in it is not valid Unicode."""
+    """Encode a value as JSON bytes; escaped if a string in it is not valid Unicode."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError:
@@ -392,7 +394,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def _is_event(lines: bytes) -> bool:
-    """Whether lines that end without a blank one are an event all the same."""
+    """Return True if lines without a final blank line are a complete event."""
     said = b"".join(line[5:] for line in lines.splitlines() if line.startswith(b"data:")).strip()
     try:
         return said == b"[DONE]" or isinstance(json.loads(said), dict)
@@ -419,7 +421,7 @@ def _is_json(text: str) -> bool:
 
 
 def _wants_json(body: dict[str, Any]) -> bool:
-    """Whether the request asks for a text that is JSON."""
+    """Return True if the request asks for JSON text."""
     text = body.get("text")
     for asked in _formats(body.get("response_format"), text.get("format") if isinstance(text, dict) else None):
         if asked.get("type") in ("json_object", "json_schema"):

@@ -1,7 +1,7 @@
-"""Patterns that find personal data: numbers that the word before them makes personal, and those of a form that only such have.
+"""Patterns that find personal data: numbers that the word before them makes personal, and data with an unmistakable form.
 
-They find what the rule for health data names, and where somebody lives or can be called. The words are English; other languages are left
-to the redaction model and to the pattern of long numbers.
+They cover the kinds that the rule for health data names, and addresses and telephone numbers. The words are English. The redaction model,
+and the pattern of long numbers, cover other languages.
 """
 
 from __future__ import annotations
@@ -12,44 +12,45 @@ from collections.abc import Callable, Iterable, Iterator
 from smidgen.privacy import identifiers
 
 _NUMBER = r"(?:(?: ?#| ?(?:number|no|nr|num|id|identifier|record|plate)\b)\.?)"
-"""A word for a number; it may stick to what it is a number of, as names of fields do (`patientid`)."""
+"""A word for a number. It may be attached to the thing that it numbers, as in field names (`patientid`)."""
 _MOST = "{1,4}"
-"""So many of them behind one another: a text of nothing else is not read anew from each of its words."""
+"""Most such words in a row, so that a text of only these words is not scanned again from each of them."""
 _SURE = rf"(?:mrn|ssn|npi|dea|passport|medical record)(?:{_NUMBER}{_MOST}|(?![A-Za-z]))"
 _WHOSE = (
     r"(?:patient|chart|account|acct|policy|member(?:ship)?|subscriber|beneficiary|health plan|medicare|medicaid|nhs|licen[cs]e"
     r"|certificate|plate)"
 )
 _OFTEN = r"(?:insurance|tax|vehicle)"
-"""Behind these a number alone may be a sum, or a model."""
+"""After these words, a number alone may be a sum or a model."""
 _NUMBERED = rf"(?:{_SURE}|(?:{_WHOSE}|{_OFTEN})(?:{_NUMBER}{_MOST}|(?=[\s\"'\\)*_]{{0,3}}[:=#])))"
-"""The words for such a number. A word that has other uses counts where a word for a number, or a colon, follows it; else what follows must
-look like an id."""
+"""Words for such a number. An ambiguous word counts only before a word for a number or a colon; otherwise the value must look like an
+id."""
 _CALLED = (
     *("mrn", "ssn", "npi", "dea", "passport", "record", "patient", "chart", "account", "acct", "policy", "member", "subscriber"),
     *("beneficiary", "health plan", "medicare", "medicaid", "nhs", "licen", "certificate", "plate", "insurance", "tax", "vehicle"),
 )
-"""What each of these has in it."""
+"""Each of these patterns contains one of these words."""
 _SAYS = r"(?:(?:of|for|on|at) [^\n.;:!?\d]{1,40}? )?(?:is|was)\b"
-"""A verb, also behind whose the number is: `the MRN of Anna Schmidt is 558812`."""
+"""A verb, also after the owner of the number: `the MRN of Anna Schmidt is 558812`."""
 _GAP = rf"(?:['\u2019]s\b)?[\s\"'\\()*_]{{0,3}}(?:[:=#]|{_SAYS})?[\s\"'\\(*_]{{0,4}}"
 """Between the word and the number: blanks, a colon, a verb, the quotes of JSON, the signs of Markdown."""
 _THEN = rf"(?:['\u2019]s\b)?[\s\"'\\(*_]{{1,4}}(?:{_SAYS}[\s\"'\\(*_]{{1,4}})?"
-"""The same where there is no colon."""
+"""The separator if there is no colon."""
 _VALUE = r"((?=(?:[A-Za-z-]{0,24}\d){3})[A-Za-z0-9][A-Za-z0-9-]{2,24})(?![A-Za-z0-9])"
 _NONE = r"(?!(?i:(?:iso|iec|din|en|rfc|icd|fy|covid|sha)-?\d{1,5}|x509v\d)(?![A-Za-z0-9])|(?:19|20)\d\d(?!\d))"
-"""Standards, and what begins with a year, are nobody's."""
+"""Standards, and values that begin with a year, are not personal."""
 _LONG = r"(?=(?:[A-Za-z-]{0,24}\d){4})[A-Za-z0-9][A-Za-z0-9-]{4,24}"
 _CAPITALS = r"(?=(?:[A-Z-]{0,24}\d){2})[A-Z0-9][A-Z0-9-]{4,24}"
 _AMOUNT = r"[.,]\d| ?[$%\u20ac\u00a3]| (?i:euros?|dollars?|pounds|usd|eur|gbp|miles|km|users|people|patients|members|days|times|words)\b"
 _SHAPED = rf"({_NONE}(?:{_LONG}|{_CAPITALS}))(?![A-Za-z0-9]|{_AMOUNT})"
-"""The form of an id that needs no word before it: five signs and more with four digits, or with two where all its letters are capitals."""
+"""Form of an id that needs no word for a number before it: at least five characters with four digits, or with two if all letters are
+capitals."""
 _LETTERED = rf"((?=[\d-]{{0,24}}[A-Za-z]){_NONE}(?:{_LONG}|{_CAPITALS}))(?![A-Za-z0-9])"
-"""The same with a letter in it."""
+"""The same form, with at least one letter."""
 _COLON = r"(?: ?\([A-Za-z ]{1,12}\))?[\s\"'\\)*_]{0,3}[:=#][\s\"'\\(*_]{0,4}?"
-"""The same where there must be a colon or the like: the word has other uses."""
+"""The separator if a colon or the like is required, because the word is ambiguous."""
 _BEGIN = r"(?:(?<![^\W_])|(?<=[a-z])(?=[A-Z]))"
-"""Where a word begins, also in the name of a field: `home_phone`, `homePhone`."""
+"""Start of a word, also within a field name: `home_phone`, `homePhone`."""
 _PHONE = r"(?:(?:tele|cell[ _-]?|mobile[ _-]?)?phone|tel|cell|mobile|(?:tele)?fax)(?:[ _-]?(?:number|no|nr|num|\d))?\.?"
 _BIRTH = r"(?:dob|d\.o\.b\.?|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day))"
 _DAY = r"(\d{6,8}|\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4})(?![./-]?\d)"
@@ -97,18 +98,20 @@ _PATTERNS = (
     ),
     ("age", ("y",), True, re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ /-]?(?:old|of age|o)\b)")),
 )
-"""The kind, words of which a text must have one (in small letters), whether it must have a digit, and the pattern: a look for a word spares
-many a text the pattern.
+"""Kind, words of which a text must have one (in small letters), whether it must have a digit, and the pattern.
 
-The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC); the tenth that of tokens which say who
-somebody is (JWT). A latitude or a longitude is a place from three decimals on: a hundred metres."""
+The search for a word avoids running the pattern on most texts.
+
+The third is the form of US Medicare numbers (MBI), the fifth that of hardware addresses (MAC), the tenth that of tokens that identify a
+person (JWT). A latitude or a longitude is a place from three decimals on: a hundred metres.
+"""
 _VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")
 _LETTERS = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
 def labelled_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """The kind, the start and the end (exclusive) of each. They may overlap."""
+    """Yield the kind, start and end (exclusive) of each finding. Findings may overlap."""
     numbered = _DIGIT.search(text) is not None
     small = text.lower() if text.isascii() else _small(text)
     for kind, words, digit, pattern in _PATTERNS:
@@ -119,35 +122,35 @@ def labelled_spans(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _small(text: str) -> str:
-    """A text in small letters, with those of other alphabets that patterns take for one of ours where case does not matter."""
+    """Return a text in small letters, with letters of other alphabets that case-insensitive patterns treat as Latin ones."""
     return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def is_vehicle_number(text: str) -> bool:
-    """The check digit of a vehicle identification number (49 CFR 565.15): the ninth sign, the rest by weights modulo 11."""
+    """Check the check digit of a vehicle identification number (49 CFR 565.15): the ninth character, the rest by weights modulo 11."""
     total = sum(weight * (int(sign) if sign.isdigit() else _LETTERS[sign]) for sign, weight in zip(text, _WEIGHTS, strict=True))
     return text[8] == "0123456789X"[total % 11]
 
 
 _ALL_ALONE = frozenset({"url", "age"})
-"""Kinds that a policy asks for: an address on the web says something of few, and so does an age but by the rule for health data."""
+"""Kinds found only if a policy asks for them: a web address rarely identifies a person, and an age is personal only by the health rule."""
 
 Spans = Iterator[tuple[str, int, int]]
-"""The kind, the start and the end (exclusive). They may overlap."""
+"""Kind, start and end (exclusive) of each finding. Findings may overlap."""
 
 
 def every_span(text: str) -> Spans:
-    """All of it: a policy says what becomes of each kind."""
+    """Yield the findings of every kind. A policy decides about each kind."""
     yield from identifiers.card_spans(text)
     yield from labelled_spans(text)
 
 
 def usual_spans(text: str) -> Spans:
-    """The kinds that are always taken out; web addresses and ages are not among them."""
+    """Yield the findings of the kinds that are always masked. Web addresses and ages are not among them."""
     return (span for span in every_span(text) if span[0] not in _ALL_ALONE)
 
 
 def usual_with(kinds: Iterable[str]) -> Callable[[str], Spans]:
-    """The usual spans, with web addresses (`url`) and ages (`age`) where a policy names them."""
+    """Return a finder of the usual kinds, plus web addresses (`url`) and ages (`age`) if `kinds` names them."""
     left = _ALL_ALONE.difference(kinds)
     return lambda text: (span for span in every_span(text) if span[0] not in left)

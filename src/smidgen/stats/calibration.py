@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: temperature and Platt scaling, blended classifiers, calibration error, proper scores."""
+"""Calibration of scores: temperature and Platt scaling, blended classifiers, calibration error, proper scores."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from smidgen.stats.intervals import Floats, mean_share, wilson
 
-HOTTEST, COLDEST = 20.0, 0.05  # temperatures beyond these say that the scores are of no use, or that nothing was wrong to learn from
+HOTTEST, COLDEST = 20.0, 0.05  # beyond these, scores are useless, or there were no errors to learn from
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """(n, outputs) probabilities of logits divided by the temperature."""
+    """Return the probabilities, (n, outputs), of logits divided by the temperature."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     scaled = scaled - scaled.max(axis=-1, keepdims=True)
     powers = np.exp(scaled)
@@ -24,16 +24,16 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
 
 
 def sigmoid(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """(n, outputs) independent probabilities, one per label, of logits divided by the temperature."""
+    """Return independent probabilities, one per label, (n, outputs), of logits divided by the temperature."""
     halves: Floats = 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64) / temperature))
     return halves
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
-    """The temperature that makes softmax probabilities most likely (Guo et al. 2017), in 0.05..20.
+    """Fit the temperature that makes softmax probabilities most likely (Guo et al. 2017), in 0.05..20.
 
-    The negative log-likelihood is convex in 1/T, so a guarded Newton iteration finds the one minimum. Targets are smoothed by one row in
-    n + 2 (Platt 1999): where every answer was right, the scores still may not say 100 %.
+    The negative log-likelihood is convex in 1/T, so a guarded Newton iteration finds the one minimum. Targets are smoothed by one row in n
+    + 2 (Platt 1999): even if every answer was right, the scores do not become 100 %.
 
     Args:
         logits: (n, outputs) on rows that the model was not trained on.
@@ -59,11 +59,11 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def fit_temperature_multi_label(logits: ArrayLike, targets: ArrayLike) -> float:
-    """The temperature for independent sigmoids, in 0.05..20.
+    """Fit the temperature for independent sigmoids, in 0.05..20.
 
     Args:
         logits: (n, outputs).
-        targets: (n, outputs) 1 where the label is gold, else 0.
+        targets: (n, outputs) 1 if the label is gold, else 0.
     """
     table = _table(logits)
     if table.size == 0:
@@ -79,7 +79,7 @@ def fit_temperature_multi_label(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def _newton(slopes: Callable[[float], tuple[float, float]]) -> float:
-    """Root of a rising first derivative over the inverse temperature; a step that leaves the bracket becomes a bisection."""
+    """Find the root of a rising first derivative over the inverse temperature. A step that leaves the bracket becomes a bisection."""
     low, high = 1 / HOTTEST, 1 / COLDEST
     if slopes(low)[0] >= 0:
         return low
@@ -101,7 +101,7 @@ def _newton(slopes: Callable[[float], tuple[float, float]]) -> float:
 
 
 def negative_log_likelihood(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood of the gold outputs, in nats a row. Arguments as in `fit_temperature`."""
+    """Return the mean negative log-likelihood of the gold outputs, in nats per row. Arguments as in `fit_temperature`."""
     table = _table(logits) / temperature
     top = table.max(axis=1)
     total = top + np.log(np.exp(table - top[:, None]).sum(axis=1))
@@ -109,15 +109,17 @@ def negative_log_likelihood(logits: ArrayLike, targets: ArrayLike, temperature: 
 
 
 def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Mean squared distance between a score and whether its answer was right (Brier 1950), in 0..1; lower is better."""
+    """Return the mean squared distance between a score and whether its answer was right (Brier 1950), in 0..1; lower is better."""
     scores, right = _pairs(confidence, correct)
     return float(((scores - right) ** 2).mean()) if len(scores) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Rows of like score: their mean score, the share that was right with Wilson's interval (of grades, their mean with the bootstrap's),
-    and their number."""
+    """Rows with similar scores: their mean score, their share of right answers with Wilson's interval, and their number.
+
+    For grades, their mean with the bootstrap interval.
+    """
 
     confidence: float
     accuracy: float
@@ -127,9 +129,9 @@ class ReliabilityBin:
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[ReliabilityBin]:
-    """Rows in bins of equal size by score, lowest first. Rows of one score share a bin, so there may be fewer bins than asked for.
+    """Group rows into bins of equal size by score, lowest first. Equal scores share a bin, so there may be fewer bins than asked for.
 
-    `correct` is 0 or 1 a row, or a grade between them where answers are better or worse.
+    `correct` is 0 or 1 per row, or a grade between them.
     """
     scores, right = _pairs(confidence, correct)
     counts = bool(np.isin(right, (0.0, 1.0)).all())
@@ -147,9 +149,9 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> li
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
-    """Mean distance between score and accuracy over bins of equal size (Nguyen and O'Connor 2015), weighted by rows, in 0..1.
+    """Return the mean distance between score and accuracy over bins of equal size (Nguyen and O'Connor 2015), weighted by rows, in 0..1.
 
-    Bins of equal width leave most of a good model's rows in one bin; bins of equal size do not.
+    Bins of equal width would put most of a good model's rows into one bin.
 
     Args:
         confidence: (n,) scores in 0..1.
@@ -178,32 +180,32 @@ def _pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, NDArray[A
 
 _FLATTEST, _STEEPEST = 0.05, 20.0
 _PRIOR = 1.0
-"""The weight that holds the curve to slope 1 and shift 0, in rows: few rows move it little."""
+"""Weight of a prior for slope 1 and shift 0, in rows: few rows move the curve little."""
 
 _CERTAIN = 1e-9
 
 
 def logit(chances: ArrayLike) -> Floats:
-    """Log odds of probabilities, finite at 0 and 1."""
+    """Return the log odds of probabilities, finite at 0 and 1."""
     p = np.clip(np.asarray(chances, dtype=np.float64), _CERTAIN, 1 - _CERTAIN)
     odds: Floats = np.log(p) - np.log1p(-p)
     return odds
 
 
 def platt_probability(scores: ArrayLike, slope: float, shift: float) -> Floats:
-    """Probabilities at (n,) scores in log odds."""
+    """Return the probabilities at (n,) scores in log odds."""
     half: Floats = 0.5 * (1 + np.tanh(0.5 * (slope * np.asarray(scores, dtype=np.float64) + shift)))
     return half
 
 
 def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
-    """Slope, in 0.05..20, and shift of the curve that makes what was right most likely.
+    """Fit the slope, in 0.05..20, and the shift of the most likely logistic curve for right answers.
 
     Targets are smoothed as Platt does, so that rows that were all right do not make every score 1.
 
     Args:
         scores: (n,) log odds.
-        right: (n,) whether each was right.
+        right: (n,) whether each answer was right.
     """
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
@@ -220,7 +222,7 @@ def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
         slopes = rows.T @ (p - targets) + _PRIOR * (found - start)
         bend = (rows * (p * (1 - p))[:, None]).T @ rows + _PRIOR * np.eye(2)
         step = np.linalg.solve(bend, slopes)
-        # Newton's step, shortened where it would leave the region in which the curve is a curve.
+        # Shorten Newton's step to at most 1, so that it does not leave the region where the curve is informative.
         found = found - step / max(1.0, float(np.abs(step).max()))
         if float(np.abs(step).max()) < 1e-10:
             break
@@ -228,11 +230,11 @@ def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
 
 
 BLEND_WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
-"""Weights that are tried for a second classifier; 0 leaves it out."""
+"""Weights to try for a second classifier; 0 leaves it out."""
 
 
 def blend_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float], temperatures: Sequence[float]) -> Floats:
-    """(n, outputs) blended scores of classifiers with the same outputs; they are logits again, up to a constant a row."""
+    """Blend the scores of classifiers with the same outputs, (n, outputs). The result is logits again, up to a constant per row."""
     total: Floats = np.zeros_like(np.asarray(logits[0], dtype=np.float64))
     for table, weight, temperature in zip(logits, weights, temperatures, strict=True):
         scaled = np.asarray(table, dtype=np.float64) / temperature
@@ -242,10 +244,9 @@ def blend_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float], t
 
 
 def fit_blend_weight(first: ArrayLike, second: ArrayLike, targets: ArrayLike) -> tuple[float, tuple[float, float]]:
-    """The weight in `GRID` of a second classifier beside a first of weight 1, and both temperatures.
+    """Choose the weight in `BLEND_WEIGHTS` of a second classifier beside a first of weight 1. Returns it with both temperatures.
 
-    The temperatures are each classifier's own; the weight is the one whose blend, at the best temperature of its own, makes the targets
-    most likely.
+    Each classifier has its own temperature. The weight is the one whose blend, at its own best temperature, makes the targets most likely.
 
     Args:
         first, second: (n, outputs) logits on rows that neither was trained on.

@@ -1,4 +1,4 @@
-"""A forecast of what a certificate will allow, from answers to other rows or from a risk-coverage curve."""
+"""Forecast the share of requests that a certificate will let a model answer, from its answers to other rows or a risk-coverage curve."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_thresh
 from smidgen.stats.intervals import Floats
 from smidgen.stats.risk_bounds import binomial_p_value, most_errors
 
-# The rows are resampled (Efron 1979) at the sizes to come: test rows, which give the thresholds, and a calibration sample; then
-# `certify_threshold` tests them. The outcomes' spread is the forecast, with how often nothing is certified.
+# The rows are resampled (Efron 1979) at the future sizes: test rows, which give the thresholds, and a calibration sample, on which
+# `certify_threshold` tests them. The spread of the outcomes is the forecast, with the share of draws that certify nothing.
 
 _DRAWS, _FEWER_DRAWS = 60, 20
 _LIKELY = 0.8
 _GROWTH = 1.5
 _MOST_GROWTH = 64.0
 _STEPS = 40
-"""Thresholds that are tried. A certificate's are five times as many, and let it come a little nearer to what could be answered."""
+"""Thresholds to try. A real certificate tries five times as many, and so comes slightly nearer to the possible share."""
 _MOST_ROWS = 6_000
-"""Of a drawn sample: what more rows would show is not worth the time."""
+"""Most rows of a drawn sample: more would change the forecast little."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateForecast:
-    """The share of requests that a certificate would let be answered: the median of the draws, and between which values nine of ten lie.
+    """Forecast of the share of requests that a certificate lets a model answer: the median of the draws, and a 90 % range.
 
-    A draw that gives no certificate counts as a share of 0. `likely` is the share of the draws that give one.
+    A draw without a certificate counts as a share of 0. `likely` is the share of the draws with one.
     """
 
     share: float
@@ -55,8 +55,10 @@ def forecast_certificate(
 
 
 def growth_needed(scores: ArrayLike, losses: ArrayLike, testing: int, certifying: int, claim: RiskClaim, seed: int = 0) -> float | None:
-    """About how many times as many rows there must be until a certificate comes in four of five draws, were the model no better for them.
-    None where not even 64 times as many would do."""
+    """Return by which factor the rows must grow until four in five draws give a certificate, if the model does not improve.
+
+    Approximate. None if 64 times as many do not suffice.
+    """
     growth = 1.0
     while growth <= _MOST_GROWTH:
         tests, sample = (min(_MOST_ROWS, round(max(1, rows) * growth)) for rows in (testing, certifying))
@@ -70,7 +72,7 @@ def growth_needed(scores: ArrayLike, losses: ArrayLike, testing: int, certifying
 
 
 def _shares(scores: ArrayLike, losses: ArrayLike, testing: int, certifying: int, claim: RiskClaim, draws: int, seed: int) -> Floats:
-    """(draws,) the share that is certified in each; none where there are no rows."""
+    """Return the share that is certified in each draw, (draws,); empty without rows."""
     score, loss = np.asarray(scores, dtype=np.float64), np.asarray(losses, dtype=np.float64)
     if score.shape != loss.shape or score.ndim != 1:
         raise ValueError(f"scores and losses must be two vectors of one length, not {score.shape} and {loss.shape}")
@@ -88,7 +90,7 @@ def _drawn(score: Floats, loss: Floats, testing: int, certifying: int, claim: Ri
 
 
 def _tries(scores: Floats) -> list[ThresholdStep]:
-    """Thresholds from strict to lax, as far apart in the share of the requests that score as high."""
+    """Return thresholds from strict to lax, in equal steps of the share of requests that score as high."""
     ranked = np.sort(scores)
     wanted = np.unique(np.ceil(np.arange(1, _STEPS + 1) / _STEPS * len(ranked)).astype(np.int64))
     thresholds = np.unique(ranked[len(ranked) - wanted])[::-1]
@@ -96,9 +98,8 @@ def _tries(scores: Floats) -> list[ThresholdStep]:
     return [ThresholdStep(float(threshold), float(count) / len(ranked)) for threshold, count in zip(thresholds, reached, strict=True)]
 
 
-# Where looks at the same rows share one level (`risk_bounds.level_of_look`), a look that is in vain makes the next ones stricter for
-# nothing. When to look may be chosen by anything that knows nothing of the certifying rows' losses, so choosing by this forecast costs no
-# validity.
+# Looks at the same rows share one level (`risk_bounds.level_of_look`), so a look in vain only makes the next ones stricter. The time of a
+# look may depend on anything except the certifying rows' losses, so choosing it by this forecast costs no validity.
 
 _LEAST = 0.1  # of the requests: a certificate for fewer is of little use
 _EVEN = 0.5
@@ -110,8 +111,8 @@ class CertificateChance:
     """The forecast.
 
     Attributes:
-        chance: that some threshold which answers a tenth of the requests or more is certified.
-        share: of the requests, what is answered at the laxest threshold that is as likely as not to be certified; 0 where none is.
+        chance: chance that some threshold that answers at least a tenth of the requests is certified.
+        share: share of requests answered at the laxest threshold that is at least as likely as not to be certified; 0 if there is none.
     """
 
     chance: float
@@ -127,17 +128,17 @@ def certificate_chance(
     overall: float | None = None,
     overall_level: float | None = None,
 ) -> CertificateChance:
-    """The chance of a certificate on `n` rows.
+    """Return the chance of a certificate on `n` rows.
 
     Args:
         curve: (coverage, risk) of thresholds.
-        measured: rows that the curve was measured on. A risk that was seen on k of them is taken with half an error more on one row more.
+        measured: rows that the curve was measured on. A risk seen on k of them is taken as if there were one more row with half an error.
         n: rows that certify.
         alpha, delta: of the test.
-        overall: of all requests, the share that may be answered and disagree, where that is asked: on average of one look, or as a bound
-            that is tested at `overall_level`.
+        overall: largest share of all requests that may be answered and disagree, if asked for: an average over one look, or a bound tested
+            at `overall_level`.
 
-    Of graded losses it is less than the chance: none of the same mean is as hard to certify as one of 0 and 1.
+    For graded losses this is a lower bound of the chance: among losses with the same mean, those of 0 and 1 are the hardest to certify.
     """
     chance, share = 0.0, 0.0
     most = n

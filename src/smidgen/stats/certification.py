@@ -1,24 +1,23 @@
-"""The threshold that can be certified: of the requests that score at least so much, a share of at most alpha disagrees with the reference.
+"""Find the laxest threshold that can be certified: among requests with at least this score, at most alpha disagree with the reference.
 
-Thresholds are tried from strict to lax, each at the whole level delta, and the trying ends at the first that fails (fixed-sequence
-testing, in Learn then Test: Angelopoulos et al. 2021). Nothing is paid for trying many: the first one tried whose risk is over alpha is
-accepted with a chance of at most delta, and without that no later one is reached.
+Thresholds are tried from strict to lax, each at the whole level delta, until the first one fails (fixed-sequence testing, in Learn then
+Test: Angelopoulos et al. 2021). Trying many costs nothing: the first threshold whose risk exceeds alpha is accepted with a chance of at
+most delta, and a later one is reached only if it is.
 
-This holds only where the thresholds and their order do not come from the losses they are tested on. That is why they come from the
-curve that the bundle's report has of its own test rows, and the start from the number of rows and the two levels alone. Were the start
-chosen as the first threshold that looks good on the calibration sample, then the luckiest of a hundred tests would be taken for the
-first of one. Scores of the sample are no better a guide: "the first threshold with enough rows answered" is one whose last few rows
-were let in because they came, and the errors of such rows do not follow the binomial law that the test stands on.
+This holds only if the thresholds and their order do not depend on the losses that they are tested on. So they come from the curve of the
+bundle's report on its own test rows, and the start depends only on the number of rows and the two levels. If the start were the first
+threshold that looks good on the calibration sample, the luckiest of a hundred tests would pass as the first of one. The sample's scores
+must not set the start either: at "the first threshold with enough rows answered", the last rows were included because they came, and their
+errors do not follow the binomial distribution that the test assumes.
 
-Besides, of all requests the share that is answered locally and disagrees may be bounded on average (conformal risk control:
-Angelopoulos et al. 2024): among the accepted thresholds the laxest is taken at which (losses of what is answered + 1) / (rows + 1) is
-at most that. It is a mean over samples and the next request, not a confidence; a stricter threshold than it asks for never loses more.
-That is of one look. Of rows that are looked at again and again, a mean over all looks is kept by a bound at each: see
-`risk_bounds.average_and_level`. Losses of all rows, 0 where a row is not answered, are then tested at each threshold in the same
-order, and the trying ends at the first that fails.
+In addition, the share of all requests that is answered locally and disagrees may be bounded on average (conformal risk control:
+Angelopoulos et al. 2024). The laxest accepted threshold is taken at which (losses of answered rows + 1) / (rows + 1) is at most the bound.
+This is a mean over samples and the next request, not a confidence. A stricter threshold never loses more. It holds for one look. If rows
+are looked at repeatedly, a bound at each look keeps the mean over all of them: see `risk_bounds.average_and_level`. Losses of all rows, 0
+for a row that is not answered, are then tested at each threshold in the same order, until the first one fails.
 
-Given how many rows a fixed threshold answers, their losses are independent draws with the mean that is asked for: so the number
-answered may be random, and the test is exact all the same.
+Given the number of rows that a fixed threshold answers, their losses are independent draws with the mean in question. So this number may be
+random, and the test is still exact.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ from smidgen.stats.intervals import Floats
 from smidgen.stats.risk_bounds import binomial_p_value, fewest_rows, most_errors
 
 _STEPS = 200  # a step is half a percent of the requests
-_SURE = 2.0  # standard deviations by which enough rows are to be expected
-_PASSES = 0.9  # how likely a model as planned for is to pass at the start
-_TENTH = 0.1  # of the requests: to be sure of fewer is of little use, and with many rows the test of a tenth is the surer one
+_SURE = 2.0  # standard deviations of margin in the expected number of rows
+_PASSES = 0.9  # chance that a model as planned for passes at the start
+_TENTH = 0.1  # of the requests: certifying fewer is of little use, and with many rows a tenth is the surer test
 _GROWTH = 1.05
 _MOST_GROWTH = 10_000.0
 _MOST_ROWS = 10_000_000
-_JUDGED = 0.25  # of delta, spent on how often the judge is wrong
-_SHARED = 0.05  # of delta, spent on how many requests are answered, where a judge makes that matter
+_JUDGED = 0.25  # of delta, spent on the judge's error rate
+_SHARED = 0.05  # of delta, spent on the share of requests answered, if there is a judge
 _SHUFFLE = 0x5EED
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdStep:
-    """A threshold to try, and the share of requests that are expected to score as high."""
+    """A threshold to try, and the share of requests expected to score as high."""
 
     threshold: float
     coverage: float
@@ -56,27 +55,27 @@ class ThresholdStep:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceErrors:
-    """A reference that errs itself: of `reviewed` of its verdicts, drawn like the calibration sample, `wrong` were wrong."""
+    """Errors of a reference: of `reviewed` verdicts, drawn like the calibration sample, `wrong` were wrong."""
 
     wrong: int
     reviewed: int
 
     def bound(self, delta: float) -> float:
-        """The share of wrong verdicts is at most this with confidence 1 minus the part of delta that is spent on it."""
+        """Return an upper bound of the share of wrong verdicts, at the part of delta that is reserved for it."""
         return risk_bounds.binomial_upper_bound(self.wrong, self.reviewed, _JUDGED * delta)
 
 
 @dataclass(frozen=True, slots=True)
 class RiskClaim:
-    """The claim to show: a risk of at most `alpha`, with confidence 1 - `delta`.
+    """The claim to test: a risk of at most `alpha`, with confidence 1 - `delta`.
 
     Attributes:
-        graded: losses lie anywhere in 0..1; the test is then by betting, else, of losses 0 and 1, it is the exact binomial one.
-        judge: how often the reference is wrong, where it is a judge.
-        judge_delta: the delta of all segments together, where `delta` is that of one: the judge is paid for once.
-        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
-        overall_level: where rows are looked at again, `overall` is a bound that is tested at this level: see `spending.average`. None where
-            it is an average of one look.
+        graded: losses lie anywhere in 0..1 and are tested by betting; else they are 0 or 1, and the test is the exact binomial one.
+        judge: error rate of the reference, if it is a judge.
+        judge_delta: delta of all segments together, if `delta` is that of one: the judge's error is paid for once.
+        overall: largest share of all requests that may be answered locally and disagree, on average; None for no limit.
+        overall_level: if rows are looked at repeatedly, `overall` is a bound tested at this level: see `risk_bounds.average_and_level`.
+            None if it is an average over one look.
     """
 
     alpha: float
@@ -90,18 +89,18 @@ class RiskClaim:
 
 @dataclass(frozen=True, slots=True)
 class CertificationResult:
-    """The result of a certification.
+    """Result of a certification.
 
     Attributes:
-        threshold: the laxest that is certified; None where none is.
+        threshold: the laxest certified threshold; None if there is none.
         n: rows of the sample.
-        answered: rows that score at least the threshold; where there is none, those of the strictest that was tried.
-        loss: the sum of their losses: the number of errors where answers are right or wrong.
-        bound: the one-sided bound of the risk at this threshold, which is never over alpha where there is one. What is promised is alpha:
-            the threshold was picked, and a bound that is read off there is not promised with it.
-        tried: how many thresholds were.
-        best: the lowest share of loss seen at any threshold with enough rows, whether tried or not; to tell, not to act on.
-        too_many: whether it is for the share of all requests alone that nothing is certified: alpha holds at the strictest that was tried.
+        answered: rows that score at least the threshold; without one, at least the strictest that was tried.
+        loss: sum of their losses: the number of errors if answers are right or wrong.
+        bound: one-sided upper bound of the risk at a certified threshold, never over alpha. Only alpha is promised: the threshold was
+            selected, so the bound is not valid after selection.
+        tried: number of thresholds tried.
+        best: lowest mean loss at any threshold with enough rows, tried or not; for information only.
+        too_many: only `overall` prevents a certificate: alpha holds at the strictest threshold tried.
     """
 
     threshold: float | None
@@ -115,14 +114,14 @@ class CertificationResult:
 
     @property
     def share(self) -> float:
-        """Of the rows, those answered."""
+        """Share of the rows that is answered."""
         return self.answered / self.n if self.n else 0.0
 
 
 def threshold_steps(curve: Sequence[tuple[float, float]]) -> list[ThresholdStep]:
-    """Thresholds to try, from a risk-coverage curve: one for each half percent of the requests, in between the points by interpolation.
+    """Return thresholds to try from a risk-coverage curve, one per half percent of the requests, interpolated between its points.
 
-    `curve` are (threshold, coverage) points from strict to lax, measured on rows that are not in the calibration sample.
+    `curve` are (threshold, coverage) points from strict to lax, measured on rows outside the calibration sample.
     """
     if not curve:
         return []
@@ -139,19 +138,19 @@ def certify_threshold(
     """Test the thresholds on a calibration sample.
 
     Args:
-        scores, losses: (n,) of each row its score, and its loss in 0..1 against the reference.
-        tries: from `steps`.
-        total: rows of the whole sample, where these are those of one segment.
+        scores, losses: (n,) score of each row, and its loss in 0..1 against the reference.
+        tries: from `threshold_steps`.
+        total: rows of the whole sample, if these are those of one segment.
 
-    Raises ValueError for losses outside of 0..1, or other than 0 and 1 where they are not graded.
+    Raises ValueError for losses outside of 0..1, or other than 0 and 1 if they are not graded.
     """
     score, loss = np.asarray(scores, dtype=np.float64), np.asarray(losses, dtype=np.float64)
     if score.shape != loss.shape or score.ndim != 1:
         raise ValueError(f"scores and losses must be two vectors of one length, not {score.shape} and {loss.shape}")
     if len(loss) and not (bool(np.isin(loss, (0.0, 1.0)).all()) if not claim.graded else loss.min() >= 0 and loss.max() <= 1):
-        raise ValueError("losses lie in 0..1, and are 0 or 1 where answers are right or wrong")
+        raise ValueError("losses lie in 0..1, and are 0 or 1 if answers are right or wrong")
     n, total = len(score), total or len(score)
-    # By chance and not by file: rows of a sorted file do not come in an order that says nothing of their losses.
+    # Shuffle: the order of a sorted file may depend on the losses.
     order = np.random.default_rng(_SHUFFLE).permutation(n)
     score, loss = score[order], loss[order]
     test = _ThresholdTest(claim, total)
@@ -181,9 +180,11 @@ def certify_threshold(
 
 
 def needed(outcome: CertificationResult, tries: Sequence[ThresholdStep], claim: RiskClaim, total: int | None = None) -> int | None:
-    """About how many rows a new sample should have for the first threshold to be accepted, at the loss that this one shows there; where
-    this one is too small for any test, the fewest with which one is possible. None where no number would do. Of graded losses, whose spread
-    is not asked for, it is what is needed at most."""
+    """Estimate how many rows a new sample needs for the first threshold to pass, at the loss seen in this one.
+
+    If this sample is too small for any test: the fewest rows that make one possible. None if no number would do. For graded losses it is an
+    upper estimate, because their spread is not used.
+    """
     n, total = outcome.n, total or outcome.n
     part = n / total if total else 1.0
     test = _ThresholdTest(claim, total)
@@ -209,9 +210,9 @@ def needed(outcome: CertificationResult, tries: Sequence[ThresholdStep], claim: 
 
 
 def segment_levels(counts: Mapping[str, int], alpha: float, delta: float) -> dict[str, float]:
-    """The delta of each segment that has enough rows to be certified at all (Bonferroni); no other is tested, and none pays for it.
+    """Split delta evenly over the segments with enough rows for a certificate (Bonferroni). Others are not tested and cost nothing.
 
-    Which they are depends on how many rows each has, never on scores or losses: given the counts, every test is as good as without.
+    The choice depends on the number of rows only, never on scores or losses, so given the counts every test stays valid.
     """
     order = sorted(counts, key=lambda name: (-counts[name], name))
     most = max((place + 1 for place, name in enumerate(order) if counts[name] >= fewest_rows(alpha, delta / (place + 1))), default=0)
@@ -219,7 +220,7 @@ def segment_levels(counts: Mapping[str, int], alpha: float, delta: float) -> dic
 
 
 class _ThresholdTest:
-    """One test, at one level, of a threshold's answered rows."""
+    """A test, at one level, of the rows that a threshold answers."""
 
     def __init__(self, claim: RiskClaim, total: int) -> None:
         judge = claim.judge
@@ -230,18 +231,20 @@ class _ThresholdTest:
         self.overall, self._overall_level = claim.overall, claim.overall_level
 
     def room(self, share: float) -> float:
-        """The part of alpha left for disagreements with the reference, where this share of all requests is answered.
+        """Return the part of alpha left for disagreements with the reference if this share of all requests is answered.
 
-        A wrong verdict can hide one error. All of them may fall among the answered requests, so that their share among these is at most
-        the judge's over the share answered.
+        A wrong verdict can hide one error. All of them may fall among the answered requests, so their share there is at most the judge's
+        divided by the share answered.
         """
         if self._wrong == 0:
             return self.alpha
         return self.alpha - self._wrong / share if share > 0 else 0.0
 
     def few(self, lost: float, n: int, values: Floats) -> bool:
-        """Whether of so many rows no more are answered and disagree, `lost` of them here, than may of all requests. `values`: of each row
-        its loss where it is answered, else 0."""
+        """Return True if the loss over all requests is within `overall`.
+
+        `lost`: sum of the answered rows' losses, of `n` rows. `values`: each row's loss if it is answered, else 0.
+        """
         if self.overall is None:
             return True
         if self._overall_level is None:
@@ -253,7 +256,7 @@ class _ThresholdTest:
         return found <= self._overall_level
 
     def rows(self, lost: float) -> int | None:
-        """From how many rows on a sample has few, where this share of them is answered and disagrees; None where none has."""
+        """Return the fewest rows with which `overall` can pass at this mean loss; None if no number can."""
         if self.overall is None:
             return 0
         if self._overall_level is not None:
@@ -281,14 +284,14 @@ class _ThresholdTest:
         return binomial_p_value(round(float(values.sum())), len(values), alpha)
 
     def _answered_at_least(self, answered: int) -> float:
-        """The share of all requests that is answered: as it was where no judge makes it matter."""
+        """Return the share of all requests that is answered: a lower bound if there is a judge, else as seen."""
         if not self._wrong:
             return answered / self.total if self.total else 0.0
         return risk_bounds.binomial_lower_bound(answered, self.total, self._share_level)
 
 
 def _enough(share: float, most: float, level: float) -> int | None:
-    """From about how many rows on it can be told that no more than `most` are lost, where this share is; None where it cannot."""
+    """Return about how many rows can show that at most `most` is lost when `share` is; None if no number can."""
     if share >= most or most <= 0:
         return None
     n = fewest_rows(most, level)
@@ -298,9 +301,11 @@ def _enough(share: float, most: float, level: float) -> int | None:
 
 
 def _start(tries: Sequence[ThresholdStep], n: int, test: _ThresholdTest) -> int | None:
-    """The strictest threshold worth trying: the first, from a tenth of the requests on, where a model as planned for is likely to pass;
-    with too few rows for that, the one where it is likeliest. None where no test is possible. It is known before the sample is: it
-    depends on its size, the levels and the thresholds."""
+    """Return the index of the strictest threshold worth trying. None if no test is possible.
+
+    It is the first one, from a tenth of the requests on, at which a model as planned for is likely to pass; with too few rows for that, the
+    one at which it is likeliest. It depends only on the sample's size, the levels and the thresholds, not on the sample.
+    """
     best, most = None, -1.0
     for place, step in enumerate(tries):
         expected = step.coverage * n
@@ -318,6 +323,8 @@ def _start(tries: Sequence[ThresholdStep], n: int, test: _ThresholdTest) -> int 
 
 
 def _planned(coverage: float, test: _ThresholdTest) -> float:
-    """The risk of a model as planned for: one that is good where it is surest, and reaches alpha where 71 % are answered. Grades are never
-    nearly perfect. That a model is another one costs nothing but a start that suits it less."""
+    """Return the assumed risk: low where the model is surest, reaching alpha when 71 % are answered. Grades are never nearly perfect.
+
+    If the real model differs, only the start suits it less.
+    """
     return min(1.0, test.alpha * (0.75 + 0.5 * coverage**2 if test.graded else max(0.25, 2 * coverage**2)))

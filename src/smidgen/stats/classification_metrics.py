@@ -18,13 +18,13 @@ from smidgen.stats.intervals import Floats, bootstrap, wilson
 
 @dataclass(frozen=True, slots=True)
 class LabelPatterns:
-    """Rows grouped by what F1 sees of them.
+    """Rows grouped by the information that F1 uses.
 
     Attributes:
-        counts: (patterns,) rows that show each pattern.
-        right: (patterns, labels) 1 where a label is both gold and predicted.
-        gold: (patterns, labels) 1 where it is gold.
-        predicted: (patterns, labels) 1 where it is predicted.
+        counts: (patterns,) rows with each pattern.
+        right: (patterns, labels) 1 if a label is both gold and predicted.
+        gold: (patterns, labels) 1 if it is gold.
+        predicted: (patterns, labels) 1 if it is predicted.
     """
 
     counts: NDArray[np.int64]
@@ -33,11 +33,11 @@ class LabelPatterns:
     predicted: Floats
 
     def tally(self, counts: Floats) -> tuple[Floats, Floats]:
-        """For (resamples, patterns) counts: rows right per label, and rows gold plus rows predicted, each (resamples, labels)."""
+        """Return, for (resamples, patterns) counts, the right rows per label, and gold plus predicted rows, each (resamples, labels)."""
         return counts @ self.right, counts @ (self.gold + self.predicted)
 
     def macro_f1(self, counts: Floats) -> Floats:
-        """(resamples,) mean F1 over the labels that are gold or predicted somewhere; NaN where none is."""
+        """Return the mean F1 over the labels that are gold or predicted somewhere, (resamples,); NaN if there are none."""
         right, both = self.tally(counts)
         seen = both > 0
         f1 = np.divide(2 * right, both, out=np.zeros_like(both), where=seen)
@@ -46,7 +46,7 @@ class LabelPatterns:
         return mean
 
     def micro_f1(self, counts: Floats) -> Floats:
-        """(resamples,) F1 over all labels pooled; NaN where nothing is gold or predicted."""
+        """Return F1 over all labels pooled, (resamples,); NaN if nothing is gold or predicted."""
         right, both = self.tally(counts)
         total = both.sum(axis=1)
         pooled: Floats = np.divide(2 * right.sum(axis=1), total, out=np.full(len(counts), np.nan), where=total > 0)
@@ -54,16 +54,17 @@ class LabelPatterns:
 
 
 def label_set(value: Any) -> frozenset[Hashable]:
-    """A row's labels as a set: of one for a single label, of none for None."""
+    """Return a row's labels as a set: one element for a single label, empty for None."""
     if value is None:
         return frozenset()
     return frozenset(value) if isinstance(value, list | tuple | set | frozenset) else frozenset((value,))
 
 
 def same_labels(gold: Sequence[Any], predicted: Sequence[Any]) -> NDArray[np.bool_]:
-    """(n,) whether each prediction is the gold value; label lists are compared as sets, objects by the values of their fields.
+    """Return whether each prediction equals the gold value, (n,). Lists of labels compare as sets, objects by the values of their fields.
 
-    Raises ValueError where the lengths differ."""
+    Raises ValueError if the lengths differ.
+    """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
     return np.fromiter((_equal(a, b) for a, b in zip(gold, predicted, strict=True)), dtype=np.bool_, count=len(gold))
@@ -75,14 +76,14 @@ def _equal(gold: Any, predicted: Any) -> bool:
     if gold == predicted:
         return True
     both = isinstance(gold, list | tuple | set | frozenset) and isinstance(predicted, list | tuple | set | frozenset)
-    # Spans and objects cannot stand in a set: for them order counts.
+    # Spans and objects are not hashable. For them the order counts.
     if both and all(isinstance(item, Hashable) for item in (*gold, *predicted)):
         return label_set(gold) == label_set(predicted)
     return False
 
 
 def label_patterns(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> LabelPatterns:
-    """Group rows by pattern. A value that is not among `labels` (the answer `unknown`, say) counts as a miss and is no label itself."""
+    """Group rows by pattern. A value that is not in `labels` (such as the answer `unknown`) counts as a miss, not as a label."""
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
     index = {label: number for number, label in enumerate(labels)}
@@ -105,7 +106,7 @@ def _numbers(values: Iterable[Any], index: dict[str, int]) -> Iterable[int]:
 
 
 def share(right: NDArray[np.bool_]) -> Metric:
-    """A share of rows with Wilson's interval. Without rows the value is NaN and the interval (0, 1)."""
+    """Return a share of rows with Wilson's interval. Without rows, NaN with the interval (0, 1)."""
     n = len(right)
     successes = int(np.count_nonzero(right))
     low, high = wilson(successes, n)
@@ -113,21 +114,21 @@ def share(right: NDArray[np.bool_]) -> Metric:
 
 
 def accuracy(gold: Sequence[Any], predicted: Sequence[Any]) -> Metric:
-    """Share of rows whose prediction is the gold value; for lists of labels, whose set of labels is exactly the gold set."""
+    """Return the share of rows whose prediction equals the gold value. Lists of labels must match as sets."""
     return share(same_labels(gold, predicted))
 
 
 def macro_f1(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], seed: int = 0) -> Metric:
-    """Mean over labels of F1, with a bias-corrected bootstrap interval.
+    """Return the mean F1 over labels, with a bias-corrected bootstrap interval.
 
-    Averages over those of `labels` that are gold or predicted in some row. Values may be labels, lists of labels, or None.
+    Only those of `labels` count that are gold or predicted in some row. Values may be labels, lists of labels, or None.
     """
     grouped = label_patterns(gold, predicted, labels)
     return _resampled(grouped, grouped.macro_f1, len(gold), seed)
 
 
 def micro_f1(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], seed: int = 0) -> Metric:
-    """F1 over all labels of all rows pooled, for lists of labels, with a bias-corrected bootstrap interval over rows."""
+    """Return F1 over all labels of all rows pooled, for lists of labels, with a bias-corrected bootstrap interval over rows."""
     grouped = label_patterns(gold, predicted, labels)
     return _resampled(grouped, grouped.micro_f1, len(gold), seed)
 
@@ -138,7 +139,7 @@ def _resampled(grouped: LabelPatterns, statistic: Any, n: int, seed: int) -> Met
     value = float(statistic(grouped.counts[None, :].astype(np.float64))[0])
     low, high = bootstrap(grouped.counts, statistic, seed=seed)
     if value >= 1.0 or value <= 0.0:
-        # No resample of rows that are all right (or all wrong) differs; what n rows can show at most is Wilson's bound.
+        # If all rows are right (or all wrong), every resample is the same. Wilson's bound then gives the width.
         low, high = wilson(n if value >= 1.0 else 0, n)
     if math.isnan(value):
         low, high = 0.0, 1.0
@@ -151,7 +152,7 @@ def _key(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One label's scores. `support` is how many rows have it as gold, `predicted` how many were given it."""
+    """Scores of one label. `support`: number of rows with this gold label. `predicted`: number of rows that were given it."""
 
     label: str
     precision: Metric
@@ -162,7 +163,7 @@ class ClassScore:
 
 
 def per_class(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> list[ClassScore]:
-    """Scores of every label, in the order of `labels`. A score without rows is NaN with the interval (0, 1)."""
+    """Return the scores of every label, in the order of `labels`. A score without rows is NaN with the interval (0, 1)."""
     grouped = label_patterns(gold, predicted, labels)
     weights = grouped.counts.astype(np.float64)
     right = np.rint(weights @ grouped.right).astype(int)
@@ -180,8 +181,11 @@ def _ratio(successes: int, n: int) -> Metric:
 
 
 def _f1(right: int, support: int, given: int) -> Metric:
-    """F1 = 2J/(1+J), where J is the share of right rows among those where the label is gold or predicted. J is a binomial share and F1
-    grows with it, so Wilson's interval of J, carried through, is F1's: closed, and never without width."""
+    """Return F1 with its interval.
+
+    F1 = 2J/(1+J), where J is the share of right rows among those in which the label is gold or predicted. J is a binomial share and F1
+    grows with it, so Wilson's interval of J maps to an interval of F1 that always has a width.
+    """
     union = support + given - right
     low, high = wilson(right, union)
     value = right / union if union else math.nan
@@ -190,7 +194,7 @@ def _f1(right: int, support: int, given: int) -> Metric:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Rows whose gold label is `gold` and that were given `predicted`; `share` is of the gold label's rows."""
+    """Rows with gold label `gold` that were given `predicted`. `share` is of the gold label's rows."""
 
     gold: str
     predicted: str
@@ -199,7 +203,7 @@ class ConfusedPair:
 
 
 def confusion(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
-    """(labels, labels) counts for single-label rows: gold down, predicted across. Values not in `labels` are left out."""
+    """Count single-label rows, (labels, labels): gold down, predicted across. Values not in `labels` are left out."""
     index = {label: number for number, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)), dtype=np.int64)
     for (a, b), count in Counter(zip(gold, predicted, strict=True)).items():
@@ -209,7 +213,7 @@ def confusion(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[st
 
 
 def confusion_pairs(gold: Sequence[Any], predicted: Sequence[Any], limit: int = 20) -> list[ConfusedPair]:
-    """The wrong pairs seen most, most first; ties by name. For lists of labels: each missing label against each wrongly added one."""
+    """Return the most frequent wrong pairs, ties by name. For lists of labels: each missing label with each wrongly added one."""
     of_gold: Counter[str] = Counter()
     wrong: Counter[tuple[str, str]] = Counter()
     for a, b in zip(map(label_set, gold), map(label_set, predicted), strict=True):
@@ -220,11 +224,11 @@ def confusion_pairs(gold: Sequence[Any], predicted: Sequence[Any], limit: int = 
 
 
 def oos_recall(gold: Sequence[Any], predicted: Sequence[Any], unknown: Any) -> Metric:
-    """Share of the out-of-scope rows (gold is `unknown`) that were answered with `unknown`."""
+    """Return the share of the out-of-scope rows (gold is `unknown`) that were answered with `unknown`."""
     return share(np.array([b == unknown for a, b in zip(gold, predicted, strict=True) if a == unknown], dtype=np.bool_))
 
 
 def in_scope_accuracy(gold: Sequence[Any], predicted: Sequence[Any], unknown: Any) -> Metric:
-    """Share of the in-scope rows (gold is not `unknown`) that were answered right; `unknown` is a wrong answer to them."""
+    """Return the share of the in-scope rows (gold is not `unknown`) that were answered right. For them `unknown` is wrong."""
     kept = [(a, b) for a, b in zip(gold, predicted, strict=True) if a != unknown]
     return accuracy([a for a, _ in kept], [b for _, b in kept])

@@ -1,4 +1,4 @@
-"""Changes between two stretches of texts: statistics for a permutation test, and the size of each change."""
+"""Test for changes between two windows of texts: statistics for a permutation test, and the size of each change."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# Requests are not independent draws: a text comes again and again, and a client that retries sends it a hundred times. Counted by request,
-# one such client is a hundred witnesses. Counted once in each stretch, the texts of a short stretch are another sample than those of a
-# long one. So the earlier stretch is cut into blocks with as many requests as the later one, and of each text it is known in how many of
-# all blocks it stands, and whether the later one is among them.
+# Requests are not independent: texts repeat, and a client that retries sends the same text a hundred times. Counted by request, such a
+# client weighs a hundred times. Counted once per window, the texts of a short window are a different sample from those of a long one. So
+# the earlier window is cut into blocks with as many requests as the later one. For each text, the number of blocks that contain it is
+# known, and whether the later block does.
 #
-# Where nothing has changed, a text that stands in c of the k + 1 blocks is as likely in any c of them. Permuting within each c is therefore
-# exact, whatever the frequencies are (a stratified permutation test; Good 2005, ch. 3). Texts that come together because of one another
-# are not covered: a mailing that makes a hundred people write is seen as a change.
+# If nothing has changed, a text that is in c of the k + 1 blocks is equally likely in any c of them. So permuting among texts with the same
+# c is exact, whatever the frequencies are (a stratified permutation test; Good 2005, ch. 3). Texts that cause one another are not covered:
+# if a mailing makes a hundred people write, that is seen as a change.
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,15 +24,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TextPresence:
-    """Of n distinct texts, where each stands.
+    """The blocks that contain each of n distinct texts.
 
     Attributes:
-        blocks: (n,) in how many of the blocks, the later one among them.
-        later: (n,) 1.0 where it stands in the later one, else 0.0.
-        number: of blocks, the later one among them.
-        size: requests in a block.
-        earlier_at, later_at: (n,) the places in the earlier and in the later stretch, as they were given, at which it came last; -1 where
-            it did not.
+        blocks: (n,) number of blocks with the text, including the later one.
+        later: (n,) 1.0 if the text is in the later block, else 0.0.
+        number: number of blocks, including the later one.
+        size: requests per block.
+        earlier_at, later_at: (n,) the text's last place in the earlier and in the later window, as given; -1 if it is not there.
     """
 
     blocks: Ints
@@ -44,33 +43,37 @@ class TextPresence:
 
     @property
     def n(self) -> int:
-        """How many distinct texts there are."""
+        """Number of distinct texts."""
         return len(self.blocks)
 
     @property
     def earlier_texts(self) -> int:
-        """How many of them stand in the earlier stretch."""
+        """Number of texts in the earlier window."""
         return int((self.blocks > self.later).sum())
 
     @property
     def later_texts(self) -> int:
-        """How many of them stand in the later block."""
+        """Number of texts in the later block."""
         return int(self.later.sum())
 
     def only(self, known: NDArray[np.bool_]) -> TextPresence:
-        """Restrict it to the (n,) texts that are `known`: what is compared of these alone must be permuted among these alone, for who is
-        known may go with where it stands."""
+        """Restrict to the (n,) texts that are `known`. A statistic on these alone must be permuted among these alone.
+
+        The reason: whether a value is known may depend on the block.
+        """
         parts = (part[known] for part in (self.earlier_at, self.later_at))
         return TextPresence(self.blocks[known], self.later[known], self.number, self.size, *parts)
 
     def contrast(self, later: Floats) -> Floats:
-        """(..., n) of `later` (..., n): what each text weighs in the later block less what it weighs in the earlier ones; each of the two
-        adds up to 1. A mean under it is the difference of two means."""
+        """Return the weight of each text in the later block minus its weight in the earlier ones, (..., n). Both sum to 1.
+
+        A mean under these weights is the difference of two means.
+        """
         earlier = self.blocks - later
         return np.asarray(later / later.sum(axis=-1, keepdims=True) - earlier / earlier.sum(axis=-1, keepdims=True))
 
     def drawn(self, rng: np.random.Generator, times: int) -> Floats:
-        """(times, n) `later` as it could as well be: permuted among texts that stand in as many blocks."""
+        """Draw permutations of `later`, (times, n), among texts that are in the same number of blocks."""
         found = np.empty((times, self.n))
         for count in np.unique(self.blocks):
             places = np.flatnonzero(self.blocks == count)
@@ -79,10 +82,11 @@ class TextPresence:
 
 
 def find_presence(earlier: Sequence[Hashable], later: Sequence[Hashable], most_blocks: int = 8) -> TextPresence | None:
-    """Where distinct texts stand, from what each request's text is called, the oldest first.
+    """Find the blocks of each distinct text, from a name for each request's text, the oldest first.
 
-    Blocks have as many requests as the shorter stretch. Of the later stretch the newest count, of the earlier one the newest that fill
-    whole blocks, at most `most_blocks`. None where a side is empty, or every text stands in every block: then there is nothing to compare.
+    Blocks have as many requests as the shorter window. The newest requests of the later window count, and of the earlier one the newest
+    that fill whole blocks, at most `most_blocks`. None if a side is empty, or every text is in every block: there is then nothing to
+    compare.
     """
     size = min(len(earlier), len(later))
     if not size:
@@ -112,13 +116,13 @@ def find_presence(earlier: Sequence[Hashable], later: Sequence[Hashable], most_b
     return TextPresence(blocks, marks, whole + 1, size, places[0], places[1])
 
 
-# Each statistic takes `later`, (times, n): which of n distinct texts stand in the later block, the true one or permuted ones. It gives
-# (times,) values. `statistic` is tested, and grows with the change. `size` is a lower bound of the share of the texts that came from
-# elsewhere, 0..1, up to chance, which the caller takes off.
+# Each statistic takes `later`, (times, n): which of n distinct texts are in the later block, as observed or permuted. It returns (times,)
+# values. `statistic` is tested, and grows with the change. `size` is a lower bound of the share of texts that came from elsewhere, 0..1, up
+# to chance, which the caller subtracts.
 #
 # | compared | statistic | size |
 # |---|---|---|
-# | values in order (lengths, scores) | largest distance of the distribution functions (Kolmogorov 1933, Smirnov 1939) | the same |
+# | ordered values (lengths, scores) | largest distance of the distribution functions (Kolmogorov 1933, Smirnov 1939) | the same |
 # | kinds (labels, languages) | chi-square on the counts (Pearson 1900) | total variation |
 # | vectors, near | later texts among the nearest neighbours of later ones (Schilling 1986, Henze 1988) | Kolmogorov's distance |
 # | vectors, all | a linear classifier's out-of-fold scores, in deviations (Lopez-Paz and Oquab 2017) | Kolmogorov's distance |
@@ -130,30 +134,30 @@ Mask = NDArray[np.bool_]
 
 FOLDS = 5
 AXES = 200
-"""Principal axes of vectors that are looked along, the widest first."""
+"""Principal axes of the vectors to use, the widest first."""
 RIDGE = 1.0
 NEIGHBOURS = 20
-"""Nearest texts that are looked at of each."""
+"""Nearest texts to look at for each text."""
 _ROWS = 512
 _ROUNDING = 1e-9
 _LEAST_LATER = 2
-"""Later texts that a new word must stand in: once alone, it is a slip of the pen or a name."""
+"""Fewest later texts with a new word: a word of one text may be a typing error or a name."""
 
 
 class DriftStatistic(Protocol):
-    """Something that may have changed."""
+    """A statistic of a possible change."""
 
     def statistic(self, later: Floats) -> Floats:
-        """(times,) what is tested by, of (times, n)."""
+        """Return the test statistic, (times,), of (times, n)."""
         ...
 
     def size(self, later: Floats) -> Floats:
-        """(times,) how large the change is, 0..1, of (times, n)."""
+        """Return the size of the change, 0..1, (times,), of (times, n)."""
         ...
 
 
 class ValueDrift:
-    """Of (n,) values in order. Texts whose value is not known (NaN) count nowhere."""
+    """Drift of ordered values, (n,). Texts with an unknown value (NaN) do not count."""
 
     def __init__(self, where: TextPresence, values: Floats) -> None:
         known = np.flatnonzero(~np.isnan(values))
@@ -163,17 +167,17 @@ class ValueDrift:
         self._ends = np.append(inorder[1:] != inorder[:-1], True)[: len(inorder)]
 
     def statistic(self, later: Floats) -> Floats:
-        """Kolmogorov's distance."""
+        """Return Kolmogorov's distance."""
         return self.size(later)
 
     def size(self, later: Floats) -> Floats:
-        """The size is the statistic itself."""
+        """Return the statistic itself."""
         chosen = later[:, self._order]
         return _apart(chosen, self._where.blocks[self._order] - chosen, self._ends)
 
 
 class CategoryDrift:
-    """Of (n,) kinds, each a number from 0; a text whose kind is not known is -1 and counts nowhere."""
+    """Drift of kinds, (n,), numbered from 0. Texts of unknown kind are -1 and do not count."""
 
     def __init__(self, where: TextPresence, kinds: Ints) -> None:
         known = kinds >= 0
@@ -182,28 +186,28 @@ class CategoryDrift:
         self.all = where.blocks @ self.cells
 
     def statistic(self, later: Floats) -> Floats:
-        """Chi-square, of the later counts against what all together make expected."""
+        """Return chi-square of the later counts against those expected from all texts together."""
         seen = later @ self.cells
         expected = seen.sum(axis=1, keepdims=True) * (self.all / max(1e-9, self.all.sum()))
         return np.asarray((np.square(seen - expected) / np.maximum(expected, 1e-9)).sum(axis=1))
 
     def size(self, later: Floats) -> Floats:
-        """Total variation: the share that would have to change its kind."""
+        """Return the total variation: the share of texts that would have to change their kind."""
         before, after = self.shares(later)
         return np.asarray(np.abs(after - before).sum(axis=1) / 2)
 
     def shares(self, later: Floats) -> tuple[Floats, Floats]:
-        """(times, kinds) the share of each kind in the earlier blocks, and in the later one."""
+        """Return the share of each kind in the earlier blocks, and in the later one, each (times, kinds)."""
         seen = later @ self.cells
         before, after = (part / np.maximum(part.sum(axis=1, keepdims=True), 1e-9) for part in (self.all - seen, seen))
         return before, after
 
 
 class VectorDrift:
-    """Of (n, width) vectors.
+    """Drift of vectors, (n, width), by a linear classifier.
 
-    The classifier is a ridge regression on which block a text stands in, in closed form, on the `AXES` principal axes of all vectors
-    together. Each text is scored by the one that has not seen its fold.
+    The classifier is a ridge regression, in closed form, that predicts a text's block from the `AXES` principal axes of all vectors
+    together. Each text is scored by the fold's classifier that was not trained on it.
     """
 
     def __init__(self, where: TextPresence, vectors: Floats, seed: int = 0) -> None:
@@ -221,7 +225,7 @@ class VectorDrift:
             self._inverse.append(np.linalg.inv((table * self._weights[rest, None]).T @ table + RIDGE * np.eye(self._x.shape[1])))
 
     def scores(self, later: Floats) -> Floats:
-        """(times, n) how much each text looks like a later one, to a classifier that has not seen it."""
+        """Return how much each text looks like a later one to a classifier that has not seen it, (times, n)."""
         contrast = self._where.contrast(later)
         parts = [contrast[:, self._folds == fold] @ self._x[self._folds == fold] for fold in range(FOLDS)]
         whole = np.sum(parts, axis=0)
@@ -231,7 +235,7 @@ class VectorDrift:
         return found
 
     def statistic(self, later: Floats) -> Floats:
-        """The difference of the two mean scores, in standard deviations of all scores."""
+        """Return the difference of the two mean scores, in standard deviations of all scores."""
         scores = self.scores(later)
         apart = (self._where.contrast(later) * scores).sum(axis=1)
         middle = np.average(scores, axis=1, weights=self._weights)
@@ -239,14 +243,14 @@ class VectorDrift:
         return np.asarray(apart / np.maximum(spread, 1e-300))
 
     def size(self, later: Floats) -> Floats:
-        """Kolmogorov's distance of the scores: what the best cut between the two tells apart."""
+        """Return Kolmogorov's distance of the scores: how well the best cut separates the two sides."""
         return _scores_apart(self._where, later, self.scores(later))
 
 
 class NeighbourDrift:
-    """Of (n, width) vectors of length 1: who is among the nearest texts of each, by the cosine.
+    """Drift of unit vectors, (n, width), by the nearest texts of each (cosine).
 
-    It sees what a linear classifier hardly does: a few new subjects, each in a place of its own.
+    It sees changes that a linear classifier hardly does: a few new subjects, each in its own region.
     """
 
     def __init__(self, where: TextPresence, vectors: Floats) -> None:
@@ -261,20 +265,20 @@ class NeighbourDrift:
         self._near = np.concatenate(near)
 
     def scores(self, later: Floats) -> Floats:
-        """(times, n) what the neighbours of each text weigh in the later block, less what they weigh in the earlier ones."""
+        """Return the weight of each text's neighbours in the later block minus that in the earlier ones, (times, n)."""
         return np.asarray(self._where.contrast(later)[:, self._near].sum(axis=2))
 
     def statistic(self, later: Floats) -> Floats:
-        """The difference of the two mean scores."""
+        """Return the difference of the two mean scores."""
         return np.asarray((self._where.contrast(later) * self.scores(later)).sum(axis=1))
 
     def size(self, later: Floats) -> Floats:
-        """Kolmogorov's distance of the scores."""
+        """Return Kolmogorov's distance of the scores."""
         return _scores_apart(self._where, later, self.scores(later))
 
 
 class WordDrift:
-    """Of texts as sets of words, each a number from 0."""
+    """Drift of texts as sets of words, numbered from 0."""
 
     def __init__(self, where: TextPresence, texts: Sequence[set[int]]) -> None:
         self._where = where
@@ -292,7 +296,7 @@ class WordDrift:
         self._begins = np.flatnonzero(np.append(True, np.diff(pairs[order, 0]) != 0))[: len(self._holders)]
 
     def new(self, later: Floats) -> Floats:
-        """(times, words) in how many later texts each word stands, where none of the earlier ones has it and two later ones do; else 0."""
+        """Return how many later texts have each word, (times, words), if no earlier text has it and two later ones do; else 0."""
         if not self.numbers:
             return np.zeros((len(later), 0))
         chosen = later[:, self._text]
@@ -301,7 +305,7 @@ class WordDrift:
         return np.where((outside < 0.5) & (inside >= _LEAST_LATER), inside, 0.0)
 
     def statistic(self, later: Floats) -> Floats:
-        """The share of the later texts that hold a new word."""
+        """Return the share of the later texts with a new word."""
         new = self.new(later)
         if not self.numbers:
             return np.zeros(len(later))
@@ -309,21 +313,24 @@ class WordDrift:
         return np.asarray((held * later[:, self._holders]).sum(axis=1) / later.sum(axis=1))
 
     def size(self, later: Floats) -> Floats:
-        """The size is the statistic itself."""
+        """Return the statistic itself."""
         return self.statistic(later)
 
 
 def _scores_apart(where: TextPresence, later: Floats, scores: Floats) -> Floats:
-    """(times,) Kolmogorov's distance of scores (times, n)."""
+    """Return Kolmogorov's distance of scores (times, n), shape (times,)."""
     order = np.argsort(scores, axis=1)
     inorder, chosen = np.take_along_axis(scores, order, axis=1), np.take_along_axis(later, order, axis=1)
-    # The same sum in another order is not the same to the last bit.
+    # Sums in another order may differ in the last bits, so nearly equal scores count as equal.
     ends = np.diff(inorder, axis=1, append=np.inf) > _ROUNDING * np.abs(scores).max(axis=1, keepdims=True)
     return _apart(chosen, where.blocks[order] - chosen, ends)
 
 
 def _apart(later: Floats, earlier: Floats, ends: Mask) -> Floats:
-    """(times,) Kolmogorov's distance of weights (times, n) that stand in the order of their values; `ends` marks the last of equal ones."""
+    """Return Kolmogorov's distance of weights (times, n) in the order of their values, shape (times,).
+
+    `ends` marks the last of equal values.
+    """
     if not later.shape[1]:
         return np.zeros(len(later))
     gap = np.cumsum(later, axis=1) / np.maximum(later.sum(axis=1, keepdims=True), 1e-9)
@@ -332,15 +339,15 @@ def _apart(later: Floats, earlier: Floats, ends: Mask) -> Floats:
 
 
 ENOUGH = 20
-"""Permutations that reach the observed value, after which it is nothing special."""
+"""Number of permutations at or above the observed value after which drawing stops."""
 BY_CHANCE = 100
-"""Permutations by which the size that chance gives is measured."""
+"""Permutations for the size expected by chance."""
 _AT_ONCE, _CELLS = 100, 1_000_000
 
 
 @dataclass(frozen=True)
 class PermutationResult:
-    """Of one statistic: the p-value, how many permutations it comes from, the size of the change, and its mean under permutation."""
+    """Result for one statistic: the p-value, the number of permutations, the size of the change, and its mean under permutation."""
 
     p: float
     drawn: int
@@ -349,20 +356,19 @@ class PermutationResult:
 
     @property
     def size(self) -> float:
-        """The size over what chance gives, 0..1."""
+        """The size above chance, 0..1."""
         return max(0.0, self.observed - self.by_chance)
 
 
 def permutation_test(where: TextPresence, shifts: Mapping[str, DriftStatistic], most: int, seed: int = 0) -> dict[str, PermutationResult]:
-    """Test each shift by permutation.
+    """Test each statistic by permutation.
 
-    Drawing stops once `ENOUGH` permutations have reached the observed value: only what is rare needs many. The p-value is `reached /
-    drawn`, or `(reached + 1) / (drawn + 1)`, and holds its level either way (Besag and Clifford 1991). All shifts see the same
-    permutations.
+    Drawing stops once `ENOUGH` permutations have reached the observed value, because only small p-values need many. The p-value is `reached
+    / drawn`, or `(reached + 1) / (drawn + 1)`, and is valid either way (Besag and Clifford 1991). All statistics use the same permutations.
 
     Args:
-        most: permutations at most.
-        seed: decides which are drawn.
+        most: most permutations.
+        seed: seed of the draws.
     """
     true = where.later[None]
     observed = {name: float(shift.statistic(true)[0]) for name, shift in shifts.items()}
@@ -407,7 +413,7 @@ def _by_chance(where: TextPresence, shifts: Mapping[str, DriftStatistic], rng: n
 
 
 def holm(ps: Mapping[str, float]) -> dict[str, float]:
-    """P-values adjusted so that the chance of any false one among all is at most the level that each is compared with (Holm 1979)."""
+    """Adjust p-values so that the chance of any false rejection is at most the level they are compared with (Holm 1979)."""
     adjusted: dict[str, float] = {}
     largest = 0.0
     for place, (name, p) in enumerate(sorted(ps.items(), key=lambda entry: entry[1])):

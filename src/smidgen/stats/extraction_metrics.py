@@ -16,18 +16,20 @@ from smidgen.stats.field_values import Filled, count_shared, equal_fields, field
 from smidgen.stats.intervals import Floats, bootstrap, wilson
 
 Spans = Sequence[Mapping[str, Any]]
-"""The spans of one text, each with `start`, `end` and `label`."""
+"""Spans of one text, each with `start`, `end` and `label`."""
 
 Likely = Sequence[Sequence[float]]
-"""Of one text: for each span that may be one its start, its end, the number of its kind and its probability."""
+"""Candidate spans of one text: start, end, number of the kind, and probability of each."""
 
 
 def decide_spans(found: Likely, threshold: float) -> tuple[list[Sequence[float]], list[Sequence[float]]]:
-    """The spans to give, likeliest first, and those that could have been given: no two overlap, and none is less likely than the
-    threshold. What overlaps a span that is given is decided with it."""
+    """Select spans without overlap, likeliest first. Returns those at or above the threshold, and the rejected ones below it.
+
+    A candidate that overlaps a selected span is in neither list.
+    """
     kept: list[Sequence[float]] = []
     rest: list[Sequence[float]] = []
-    taken = bytearray(int(max((entry[1] for entry in found), default=0)))  # characters of spans that are given
+    taken = bytearray(int(max((entry[1] for entry in found), default=0)))  # characters of selected spans
     for entry in sorted(found, key=lambda entry: (-entry[3], entry[0], entry[1], entry[2])):
         start, end = int(entry[0]), int(entry[1])
         if any(taken[start:end]):
@@ -41,13 +43,15 @@ def decide_spans(found: Likely, threshold: float) -> tuple[list[Sequence[float]]
 
 
 def span_keys(spans: Spans, label: str | None = None) -> frozenset[Hashable]:
-    """Spans as a set of (start, end, label); only those of one label where it is given."""
+    """Return spans as a set of (start, end, label); with `label`, only those of this label."""
     return frozenset((span["start"], span["end"], span["label"]) for span in spans if label is None or span["label"] == label)
 
 
 def measure_spans(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metric]:
-    """f1, precision and recall over the spans of all rows, with bootstrap intervals over rows, and exact_match, the share of rows whose
-    spans are exactly the gold ones. `n` is the number of rows. A value is NaN where there is nothing to count."""
+    """Return f1, precision and recall over the spans of all rows, and exact_match, the share of rows with exactly the gold spans.
+
+    Intervals are bootstrapped over rows. `n` is the number of rows. A value is NaN if there is nothing to count.
+    """
     if len(gold) != len(got):
         raise ValueError(f"{len(gold)} gold lists of spans and {len(got)} answers")
     pairs = [(span_keys(a), span_keys(b)) for a, b in zip(gold, got, strict=True)]
@@ -55,7 +59,7 @@ def measure_spans(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metr
 
 
 def measure_counts(rows: Sequence[tuple[int, int, int]], exact: Sequence[bool]) -> dict[str, Metric]:
-    """Measure from counts: for each row how many things are right, wanted and given, and whether it is right as a whole."""
+    """Measure from counts: for each row, the number of right, wanted and given items, and whether the whole row is right."""
     seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 3)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
@@ -69,21 +73,21 @@ def measure_counts(rows: Sequence[tuple[int, int, int]], exact: Sequence[bool]) 
 
 
 def count_exact(gold: Sequence[Spans], got: Sequence[Spans]) -> float:
-    """F1 alone, without an interval; 0 where there is nothing to count."""
+    """Return F1 without an interval; 0 if there is nothing to count."""
     pairs = [(span_keys(a), span_keys(b)) for a, b in zip(gold, got, strict=True)]
     both = sum(len(a) + len(b) for a, b in pairs)
     return 2 * sum(len(a & b) for a, b in pairs) / both if both else 0.0
 
 
 def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
-    """A ratio of sums over rows: `above` and `below` are what a row of each pattern adds."""
+    """Return a ratio of sums over rows: `above` and `below` are the contributions of a row of each pattern."""
     n = int(counts.sum())
     total, whole = float(counts @ above), float(counts @ below)
     if not whole:
         return Metric(math.nan, 0.0, 1.0, n)
     value = total / whole
     if value in (0.0, 1.0):
-        # No resample of rows that are all right (or all wrong) differs; what so many spans can show at most is Wilson's bound.
+        # If all rows are right (or all wrong), every resample is the same. Wilson's bound then gives the width.
         low, high = wilson(round(value * whole), round(whole))
     else:
         low, high = bootstrap(counts, lambda drawn: _ratio(drawn @ above, drawn @ below))
@@ -91,7 +95,7 @@ def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
 
 
 def span_change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans]) -> Metric:
-    """The change in F1 between two models on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
+    """Return the change in F1 between two models on the same rows, with a paired bootstrap interval: rows are drawn once for both."""
     return change_of_counts(
         [
             (len(a), len(a & b), len(b), len(a & c), len(c))
@@ -101,7 +105,7 @@ def span_change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[
 
 
 def change_of_counts(rows: Sequence[tuple[int, int, int, int, int]]) -> Metric:
-    """The change in F1 from counts: for each row how many things are wanted, then right and given before, right and given after."""
+    """Return the change in F1 from counts: for each row, items wanted, right and given before, right and given after."""
     seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 5)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
@@ -115,7 +119,7 @@ def change_of_counts(rows: Sequence[tuple[int, int, int, int, int]]) -> Metric:
         return Metric(0.0, -1.0, 1.0, len(rows))
     low, high = bootstrap(counts, moved)
     if low == high:
-        # No resample differs: what so many rows can show at most is a row more or less.
+        # If every resample is the same, allow for a change of one row in either direction.
         low, high = max(-1.0, value - 2 / (len(rows) + 2)), min(1.0, value + 2 / (len(rows) + 2))
     return Metric(value, low, high, len(rows))
 
@@ -126,8 +130,10 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def per_label(gold: Sequence[Spans], got: Sequence[Spans], labels: Sequence[str]) -> list[ClassScore]:
-    """Scores of every label over the spans of all rows, in the order of `labels`, with Wilson's intervals. `support` and `predicted`
-    count spans."""
+    """Return the scores of every label over the spans of all rows, in the order of `labels`, with Wilson's intervals.
+
+    `support` and `predicted` count spans.
+    """
     found = []
     for label in labels:
         pairs = [(span_keys(a, label), span_keys(b, label)) for a, b in zip(gold, got, strict=True)]
@@ -137,7 +143,7 @@ def per_label(gold: Sequence[Spans], got: Sequence[Spans], labels: Sequence[str]
 
 
 def score_of_counts(label: str, right: int, wanted: int, given: int) -> ClassScore:
-    """The scores of a label of which so many things are right, wanted and given."""
+    """Return the scores of a label from its numbers of right, wanted and given items."""
     return ClassScore(label, _share(right, given), _share(right, wanted), _f1(right, wanted + given - right), wanted, given)
 
 
@@ -146,15 +152,19 @@ def _share(right: int, n: int) -> Metric:
 
 
 def _f1(right: int, union: int) -> Metric:
-    """F1 = 2J / (1 + J) of the share J of right spans among those that are gold or given; see `classification_metrics.per_class`."""
+    """Return F1 = 2J / (1 + J), where J is the share of right spans among those gold or given; see `classification_metrics.per_class`."""
     met = _share(right, union)
     value, low, high = (2 * j / (1 + j) for j in (met.value, met.low, met.high))
     return Metric(value, low, high, union)
 
 
 def measure_fields(gold: Sequence[Filled], got: Sequence[Filled]) -> dict[str, Metric]:
-    """f1, precision and recall over the pairs of all rows, with bootstrap intervals over rows, and exact_match, the share of rows whose
-    pairs are exactly the gold ones. `n` is the number of rows. A value is NaN where there is nothing to count."""
+    """Return f1, precision and recall over the field-value pairs of all rows, and exact_match.
+
+    exact_match is the share of rows with exactly the gold pairs.
+
+    Intervals are bootstrapped over rows. `n` is the number of rows. A value is NaN if there is nothing to count.
+    """
     if len(gold) != len(got):
         raise ValueError(f"{len(gold)} gold objects and {len(got)} answers")
     both = [(field_pairs(a), field_pairs(b)) for a, b in zip(gold, got, strict=True)]
@@ -164,13 +174,16 @@ def measure_fields(gold: Sequence[Filled], got: Sequence[Filled]) -> dict[str, M
 
 
 def field_change(gold: Sequence[Filled], before: Sequence[Filled], after: Sequence[Filled]) -> Metric:
-    """The change in F1 between two models on the same rows, with its paired bootstrap interval."""
+    """Return the change in F1 between two models on the same rows, with a paired bootstrap interval."""
     rows = [tuple(map(field_pairs, row)) for row in zip(gold, before, after, strict=True)]
     return change_of_counts([(a.total(), count_shared(a, b), b.total(), count_shared(a, c), c.total()) for a, b, c in rows])
 
 
 def per_field(gold: Sequence[Filled], got: Sequence[Filled], paths: Sequence[str]) -> list[ClassScore]:
-    """Scores of every field over all rows, in the order of `paths`, with Wilson's intervals. `support` and `predicted` count values."""
+    """Return the scores of every field over all rows, in the order of `paths`, with Wilson's intervals.
+
+    `support` and `predicted` count values.
+    """
     both = [(field_pairs(a), field_pairs(b)) for a, b in zip(gold, got, strict=True)]
     wanted, given, right = Counter[str](), Counter[str](), Counter[str]()
     for a, b in both:
@@ -181,8 +194,11 @@ def per_field(gold: Sequence[Filled], got: Sequence[Filled], paths: Sequence[str
 
 
 def lookup_spans(texts: Sequence[str], found: Sequence[Sequence[Mapping[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """For each text the spans whose words are a span in another text, wherever they stand in this one as words of their own; each of the
-    kind that they mostly are there. Longer ones first; none overlap."""
+    """Find in each text the words that are a span in another text, as a baseline.
+
+    They must be whole words in this text. Each gets the kind that it has most often in the other texts. Longer ones come first; none
+    overlap.
+    """
     known: dict[str, Counter[str]] = defaultdict(Counter)
     own = [[(text[span["start"] : span["end"]], str(span["label"])) for span in mine] for text, mine in zip(texts, found, strict=True)]
     for entries in own:
@@ -207,7 +223,7 @@ def lookup_spans(texts: Sequence[str], found: Sequence[Sequence[Mapping[str, Any
 
 
 def lookup_fields(filled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each object the value that each of its fields mostly has in the others; the earlier one where two are as frequent."""
+    """Predict for each object the most frequent value of each field in the other objects; among equals, the earlier one."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     values: dict[str, Any] = {}
     for one in filled:

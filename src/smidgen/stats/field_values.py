@@ -1,8 +1,7 @@
-"""Objects with fields as pairs of a field and its value, and what two of them have in common. A field without a value is no pair.
+"""Compare objects as pairs of a field and its value. A field without a value gives no pair.
 
-Texts are compared without the blanks around them, their case kept; numbers by value (2 is 2.0); a list counts a pair for each of its
-elements, in whatever order, and an element that is an object counts as a whole. Fields of an object in an object are called
-`outer.inner`.
+Texts are compared without surrounding blanks, but with case; numbers by value (2 equals 2.0). A list gives one pair per element, in any
+order, and an element that is an object counts as a whole. Fields of a nested object are called `outer.inner`.
 """
 
 from __future__ import annotations
@@ -12,31 +11,31 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 Filled = Mapping[str, Any] | None
-"""An object with its values; None where there is none, which is an object without any."""
+"""An object with its values. None: no object, which has no pairs."""
 
 Pairs = Counter[tuple[str, Hashable]]
-"""Pairs of a field's path and a value that can be compared, with how often each is there."""
+"""Pairs of a field's path and a comparable value, with their counts."""
 
 
 def field_pairs(filled: Filled) -> Pairs:
-    """The pairs of an object."""
+    """Return the pairs of an object."""
     return Counter(_pairs(filled or {}, ""))
 
 
 def equal_fields(one: Filled, other: Filled) -> bool:
-    """Whether two objects have the same pairs. None is equal to None alone."""
+    """Return True if two objects have the same pairs. None equals only None."""
     return (one is None) == (other is None) and field_pairs(one) == field_pairs(other)
 
 
 def fields_f1(gold: Filled, got: Filled) -> float:
-    """F1 of one row; 1 where nothing is wanted and nothing is given."""
+    """Return F1 of one row; 1 if nothing is wanted and nothing is given."""
     a, b = field_pairs(gold), field_pairs(got)
     both = a.total() + b.total()
     return 2 * count_shared(a, b) / both if both else float(equal_fields(gold, got))
 
 
 def values_by_path(filled: Filled) -> dict[str, list[Any]]:
-    """The values of each field by its path, as they stand in the object; fields without a value are left out."""
+    """Return the values of each field by its path, unchanged. Fields without a value are left out."""
     found: dict[str, list[Any]] = {}
     for path, value in _values(filled or {}, ""):
         found.setdefault(path, []).append(value)
@@ -44,7 +43,7 @@ def values_by_path(filled: Filled) -> dict[str, list[Any]]:
 
 
 def schema_paths(schema: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every field of a schema that holds values by its path, with its part of the schema, in order. A list is one field."""
+    """Yield every field of a schema that holds values: its path and its part of the schema, in order. A list is one field."""
     for name, node in schema["properties"].items():
         if "properties" in node:
             yield from schema_paths(node, f"{before}{name}.")
@@ -53,7 +52,7 @@ def schema_paths(schema: Mapping[str, Any], before: str = "") -> Iterator[tuple[
 
 
 def count_shared(one: Pairs, other: Pairs) -> int:
-    """How many pairs two objects have in common."""
+    """Count the pairs that two objects share."""
     return (one & other).total()
 
 
@@ -72,7 +71,7 @@ def _values(filled: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]
 
 
 def _key(value: Any) -> Hashable:
-    """A value that equals another where the two count as the same. True is not 1."""
+    """Return a key that is equal for values that count as equal. True does not equal 1."""
     if isinstance(value, bool):
         return "truth", value
     if isinstance(value, str):

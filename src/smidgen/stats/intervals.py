@@ -19,26 +19,26 @@ _CHUNK_CELLS = 4_000_000  # resample counts held at once: 32 MB of float64
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a share of `n` rows (Wilson 1927; Brown, Cai and DasGupta 2001 recommend it at every n).
+    """Return Wilson's score interval for a share of `n` rows (Wilson 1927; recommended at every n by Brown, Cai and DasGupta 2001).
 
-    Without rows nothing is known: (0, 1). Raises ValueError where the counts cannot be.
+    Without rows: (0, 1). Raises ValueError for impossible counts.
     """
     if n < 0 or not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n} rows cannot be")
+        raise ValueError(f"{successes} successes of {n} rows are impossible")
     if n == 0:
         return 0.0, 1.0
     z = z_value(confidence)
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At the ends the formula gives 0 and 1 exactly; rounding must not lift the bound off them.
+    # At the ends the formula gives exactly 0 and 1. Rounding must not change that.
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == n else min(1.0, centre + half)
     return low, high
 
 
 def z_value(confidence: float) -> float:
-    """The two-sided normal quantile: 1.96 for 0.95."""
+    """Return the two-sided normal quantile: 1.96 for 0.95."""
     if not 0 < confidence < 1:
         raise ValueError(f"a confidence lies between 0 and 1, not {confidence}")
     return NormalDist().inv_cdf(0.5 + confidence / 2)
@@ -52,18 +52,18 @@ def bootstrap(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Bias-corrected bootstrap interval of a statistic of pattern counts (Efron 1981).
+    """Return the bias-corrected bootstrap interval of a statistic of pattern counts (Efron 1981).
 
     Rows that look the same to the statistic are one pattern, so a resample of n rows is one multinomial draw over the patterns, and all
     resamples are computed at once.
 
     Args:
-        counts: (patterns,) how many rows show each pattern.
-        statistic: from (resamples, patterns) counts to (resamples,) values; NaN where it is undefined.
-        seed: of the draws; the same seed gives the same interval.
+        counts: (patterns,) number of rows with each pattern.
+        statistic: maps (resamples, patterns) counts to (resamples,) values; NaN if undefined.
+        seed: of the draws.
 
     Returns:
-        (low, high); both NaN where there are no rows. No width where every resample gives the same value: callers decide what that means.
+        (low, high); both NaN without rows. If every resample gives the same value, the interval has no width: callers handle that.
     """
     total = int(counts.sum())
     if total == 0:
@@ -83,10 +83,10 @@ def bootstrap(
 
 
 def mean_share(values: Floats, *, seed: int = 0, confidence: float = 0.95) -> tuple[float, float]:
-    """The bootstrap interval of the mean of (n,) values in 0..1, such as the grades of written texts.
+    """Return the bootstrap interval of the mean of (n,) values in 0..1, such as the grades of written texts.
 
-    Without rows nothing is known: (0, 1). Where all values are the same, no resample differs and nothing was seen of their spread: the
-    interval is then Wilson's, which is as wide as values in 0..1 allow. Raises ValueError for values outside of 0..1.
+    Without rows: (0, 1). If all values are the same, their spread is unknown, and the interval is Wilson's, which is as wide as values in
+    0..1 allow. Raises ValueError for values outside of 0..1.
     """
     if len(values) and not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"the values must lie in 0..1, not {values.min()} to {values.max()}")
@@ -96,7 +96,7 @@ def mean_share(values: Floats, *, seed: int = 0, confidence: float = 0.95) -> tu
 
 
 def _mean(values: Floats, seed: int, confidence: float) -> tuple[float, float]:
-    """The bootstrap interval of a mean. Many different values are drawn in groups of neighbours, each as its group's mean."""
+    """Return the bootstrap interval of a mean. Many different values are drawn in groups of neighbours, each as its group's mean."""
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) > _GROUPS:
         groups = np.array_split(np.sort(values), _GROUPS)
@@ -105,7 +105,7 @@ def _mean(values: Floats, seed: int, confidence: float) -> tuple[float, float]:
 
 
 def _bias_corrected(values: Floats, estimate: float, confidence: float) -> tuple[float, float]:
-    """Percentiles moved by twice the median bias of the resamples. Statistics such as macro-F1 resample too low; this puts it right."""
+    """Shift percentiles by twice the median bias of the resamples: statistics such as macro-F1 resample too low."""
     below = (np.count_nonzero(values < estimate) + 0.5 * np.count_nonzero(values == estimate)) / len(values)
     normal = NormalDist()
     bias = normal.inv_cdf(min(max(below, 0.01), 0.99))
@@ -116,13 +116,13 @@ def _bias_corrected(values: Floats, estimate: float, confidence: float) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class MetricChange:
-    """The change of a metric from one model to another on the same rows, with its 95 % interval.
+    """The change of a metric between two models on the same rows, with its 95 % interval.
 
     Attributes:
         value: after minus before; negative is a loss.
         low, high: of the change.
         n: rows.
-        p: exact two-sided p-value of "no change" where one exists (McNemar), else None.
+        p: exact two-sided p-value of "no change" if there is one (McNemar), else None.
         gained, lost: rows that became right, and that became wrong.
     """
 
@@ -136,13 +136,13 @@ class MetricChange:
 
 
 def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float = 0.95) -> MetricChange:
-    """The change in accuracy between two models on the same rows.
+    """Return the change in accuracy between two models on the same rows.
 
     Args:
         before, after: (n,) whether each model was right on each row.
 
-    The interval is Agresti and Min's (2005): Wald's with half a row added to each cell of the paired table, which keeps its coverage for
-    small n and has a width where no answer changed. The p-value is McNemar's exact one.
+    The interval is Agresti and Min's (2005): Wald's with half a row added to each cell of the paired table. It keeps its coverage for small
+    n, and has a width even if no answer changed. The p-value is McNemar's exact one.
     """
     if before.shape != after.shape or before.ndim != 1:
         raise ValueError(f"paired answers must be two vectors of one length, not {before.shape} and {after.shape}")
@@ -158,12 +158,12 @@ def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidenc
 
 
 def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed: int = 0) -> MetricChange:
-    """The change in the mean grade between two models on the same rows, with its bootstrap interval over rows.
+    """Return the change in the mean grade between two models on the same rows, with its bootstrap interval over rows.
 
     Args:
         before, after: (n,) each model's grade of each row, in 0..1.
 
-    `gained` and `lost` count rows whose grade rose and fell; there is no p-value. Where no grade changed, the interval is that of
+    `gained` and `lost` count rows whose grade rose and fell; there is no p-value. If no grade changed, the interval is that of
     `paired_change`: half a row gained, half a row lost.
     """
     if before.shape != after.shape or before.ndim != 1:
@@ -181,7 +181,7 @@ def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """McNemar's exact two-sided p-value: how likely a split this uneven of the changed rows is when neither model is better."""
+    """Return McNemar's exact two-sided p-value: the chance of a split this uneven among changed rows if neither model is better."""
     changed = gained + lost
     if changed == 0:
         return 1.0

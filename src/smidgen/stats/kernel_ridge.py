@@ -1,10 +1,10 @@
-"""Kernel ridge regression on unit vectors: a classifier that is fitted in closed form, and knows what it would say of a row left out.
+"""Kernel ridge regression on unit vectors: a classifier fitted in closed form, with leave-one-out scores.
 
-The kernel is Gaussian, exp(γ (⟨a, b⟩ - 1)), which on vectors of length one is exp(-γ |a - b|² / 2). Regression is on one-hot labels, or
-on shares of belief, as in least-squares support vector machines (Suykens and Vandewalle 1999; Rifkin, Yeo and Poggio 2003). Over many
-rows it is carried by some of them, the landmarks (Nyström; Williams and Seeger 2001), so that fitting takes n m² steps and serving m.
+The kernel is Gaussian, exp(γ (⟨a, b⟩ - 1)), which on vectors of length one is exp(-γ |a - b|² / 2). Targets are one-hot labels, or shares
+of belief, as in least-squares support vector machines (Suykens and Vandewalle 1999; Rifkin, Yeo and Poggio 2003). With many rows, a subset
+of landmarks stands for all (Nyström; Williams and Seeger 2001), so fitting takes n m² steps and serving m.
 
-On frozen vectors of a sentence encoder this comes near to what fine-tuning all of it gives, in seconds.
+On frozen vectors of a sentence encoder, the accuracy comes near to that of fine-tuning the encoder, in seconds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from smidgen.stats.intervals import Floats
 Floats32 = NDArray[np.float32]
 
 GAMMA = 2.0
-"""The speed at which likeness falls off: two texts at a right angle have exp(-2), 0.14."""
+"""Rate at which likeness falls off: two texts at a right angle have exp(-2), 0.14."""
 RIDGE = 0.2
 LANDMARKS = 4096
 GAIN = 4.0
-"""Of the logits that scores are made to: with it their softmax is near to as sure as it is right, with few labels and with many."""
+"""Gain of the logits made from scores: their softmax is then about as sure as it is right, with few labels and with many."""
 SHARP = 10.0
-"""The same of scores each of which is a yes or no of its own."""
+"""Gain for scores that are each an independent yes or no."""
 _JITTER = 1e-3
 """Added to the diagonal of the landmarks' kernel, for rows that are nearly the same."""
 _BLOCK = 8192
-"""Rows that are compared with the landmarks at once: bounds memory."""
+"""Rows compared with the landmarks at once: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class KernelRidge:
     Attributes:
         landmarks: (m, width) unit vectors.
         weights: (m, outputs): scores are `likeness @ weights`.
-        left_out: (n, outputs) what each training row's scores would be, had it not been among the rows.
+        left_out: (n, outputs) scores of each training row by a classifier fitted without it.
         gamma: of the kernel.
     """
 
@@ -51,27 +51,27 @@ class KernelRidge:
     gamma: float
 
     def scores(self, vectors: Floats32) -> Floats32:
-        """(n, outputs), about 1 for a label that holds and 0 for others, for (n, width) unit vectors."""
+        """Return scores, (n, outputs), for (n, width) unit vectors: about 1 for a label that holds and 0 for others."""
         return np.concatenate([likeness(part, self.landmarks, self.gamma) @ self.weights for part in _blocks(vectors)])
 
 
 def logits(scores: Floats32) -> Floats32:
-    """(n, outputs) logits of scores one of which holds: GAIN · arsinh(√outputs · score).
+    """Return logits, (n, outputs), of scores for exclusive labels: GAIN · arsinh(√outputs · score).
 
-    Scores are estimates of shares, each off by a little. Multiplied by a number alone they would have a softmax in which many labels with
-    next to nothing are together as likely as the one with half of all; their logs know no zero. This is a line up to 1 / √outputs, about
-    what an estimate is off by where labels are many, and a logarithm from there on. docs/log.md has what it is worth.
+    Scores estimate shares, each with a small error. Scaled linearly, their softmax would give many labels near zero together as much as one
+    label with a half, and the logarithm of a score of zero does not exist. This function is linear up to 1 / √outputs, about the error of
+    an estimate with many labels, and logarithmic from there on. docs/log.md has measurements.
     """
     return np.asarray(GAIN * np.arcsinh(steepness(scores.shape[1]) * scores))
 
 
 def steepness(outputs: int) -> float:
-    """The factor that scores of so many outputs are multiplied by before their arsinh is taken: √outputs."""
+    """Return the factor for scores before the arsinh: √outputs."""
     return math.sqrt(outputs)
 
 
 def likeness(first: Floats32, second: Floats32, gamma: float) -> Floats32:
-    """(n, m) kernel of (n, width) with (m, width) unit vectors."""
+    """Return the kernel, (n, m), of (n, width) and (m, width) unit vectors."""
     found = first @ second.T
     found -= np.float32(1)
     found *= np.float32(gamma)
@@ -88,18 +88,18 @@ def fit(
     landmarks: int = LANDMARKS,
     seed: int = 0,
 ) -> KernelRidge:
-    """Fit.
+    """Fit the classifier.
 
     Args:
         vectors: (n, width) unit vectors.
         targets: (n, outputs), 1 for a label that holds and 0 for others, or shares of belief.
-        weights: (n,) how much each row counts; None for alike.
+        weights: (n,) weight of each row; None for equal weights.
         gamma: of the kernel.
-        ridge: how strongly weights are drawn to nothing.
-        landmarks: the most rows that carry the answers; drawn by chance where there are more.
+        ridge: strength of the penalty on weights.
+        landmarks: most landmarks; drawn at random if there are more rows.
         seed: of that draw.
 
-    Raises ValueError where the shapes do not fit, there is no row, or a number is not finite.
+    Raises ValueError if the shapes do not fit, there is no row, or a number is not finite.
     """
     x, y = np.ascontiguousarray(vectors, np.float32), np.asarray(targets, np.float32)
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or not len(x):
@@ -113,8 +113,7 @@ def fit(
     kernel = likeness(marks, marks, gamma)
     kernel[np.diag_indices(len(marks))] += np.float32(_JITTER)
     root = _root(kernel)
-    # Rows as features of which the kernel is the inner product, each drawn out by the root of its weight: then it is a ridge regression
-    # like any other.
+    # Map rows to features whose inner product is the kernel, scaled by the root of their weight. The rest is an ordinary ridge regression.
     size = np.sqrt(w)[:, None]
     features = size * np.concatenate([_solved(root, likeness(part, marks, gamma).T).T for part in _blocks(x)])
     inner = features.T @ features
@@ -128,7 +127,7 @@ def fit(
 
 
 def _of_all_rows(x: Floats32, y: Floats32, w: Floats32, gamma: float, ridge: float) -> KernelRidge:
-    """Where every row can carry the answers: in place of the kernel's root and the products with it, one root of (n, n) and its inverse."""
+    """Fit with every row as a landmark. Instead of the kernel's root and products with it, one root of (n, n) and its inverse suffice."""
     size = np.sqrt(w)[:, None]
     kernel = likeness(x, x, gamma)
     inner = size * kernel * size.T
@@ -136,7 +135,7 @@ def _of_all_rows(x: Floats32, y: Floats32, w: Floats32, gamma: float, ridge: flo
     half = _root(inner)
     carried = size * _solved(half, _solved(half, size * y), turned=True)
     rest = np.float32(ridge) * _inverse_diagonal(half)
-    # A row that comes twice carries once, what both carry.
+    # A repeated row becomes one landmark with the summed weights.
     _, places, which = np.unique(x, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(places)
     weights = np.zeros((len(places), y.shape[1]), np.float32)
@@ -145,13 +144,13 @@ def _of_all_rows(x: Floats32, y: Floats32, w: Floats32, gamma: float, ridge: flo
 
 
 def _left_out(answers: Floats32, y: Floats32, rest: Floats32) -> Floats32:
-    """(n, outputs) what would be said of each row without it; `rest` (n,) is 1 less the share that a row has in its own answer."""
+    """Return the leave-one-out scores of each row, (n, outputs). `rest`: (n,) 1 minus the row's weight in its own answer."""
     rest = np.maximum(rest, np.float32(1e-4))[:, None]
     return np.asarray((answers - (1 - rest) * y) / rest, np.float32)
 
 
 def _inverse_diagonal(root: Floats32) -> Floats32:
-    """(n,) of the inverse of the matrix whose lower Cholesky factor `root` is."""
+    """Return the diagonal, (n,), of the inverse of the matrix with the lower Cholesky factor `root`."""
     from scipy.linalg.lapack import strtri
 
     inverse, trouble = strtri(root, lower=1)
@@ -161,7 +160,7 @@ def _inverse_diagonal(root: Floats32) -> Floats32:
 
 
 def _chosen(x: Floats32, most: int, seed: int) -> NDArray[np.int64]:
-    """The places of the landmarks, ascending: of each vector one row, and no more than `most`."""
+    """Return the places of the landmarks in ascending order: one row per distinct vector, at most `most`."""
     places = np.unique(x, axis=0, return_index=True)[1]
     if len(places) > most:
         places = np.random.default_rng([seed, 29]).permutation(places)[:most]
@@ -169,14 +168,14 @@ def _chosen(x: Floats32, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _solved(root: Floats32, wanted: Floats32, turned: bool = False) -> Floats32:
-    """x of `root` x = `wanted`, or with `turned` of its transpose; `root` is lower triangular."""
+    """Solve `root` x = `wanted`, or with `turned` the transposed system. `root` is lower triangular."""
     from scipy.linalg import solve_triangular
 
     return np.asarray(solve_triangular(root, wanted, lower=True, trans=int(turned), check_finite=False), np.float32)
 
 
 def _root(matrix: Floats32) -> Floats32:
-    """The lower Cholesky factor. Where rounding made the matrix not positive, with a larger diagonal."""
+    """Return the lower Cholesky factor. If rounding made the matrix not positive definite, increase its diagonal."""
     from scipy.linalg import LinAlgError, cholesky
 
     for more in (0.0, 1e-2, 1e-1):
@@ -185,7 +184,7 @@ def _root(matrix: Floats32) -> Floats32:
             return np.asarray(cholesky(shifted, lower=True, check_finite=False))
         except LinAlgError:
             continue
-    raise ValueError("the kernel of the landmarks has no root: are the vectors of length one?")
+    raise ValueError("the kernel of the landmarks has no Cholesky factor: are the vectors of length one?")
 
 
 def _blocks(vectors: Floats32) -> list[Floats32]:
@@ -198,11 +197,10 @@ CLASSIFIER_LANDMARKS = 1024
 def fit_classifier(
     vectors: NDArray[np.float32], targets: NDArray[np.int64], classes: int, landmarks: int = CLASSIFIER_LANDMARKS
 ) -> KernelRidge:
-    """The head of (n, width) vectors of length one and (n,) class numbers, carried by so many rows at most. Its `left_out` is what it
-    would say of rows it had not seen."""
+    """Fit a head on (n, width) unit vectors and (n,) class numbers. `left_out` has its leave-one-out scores."""
     return fit(vectors, np.eye(classes, dtype=np.float32)[targets], landmarks=landmarks)
 
 
 def class_probabilities(scores: NDArray[np.float32]) -> Floats:
-    """Scores as probabilities (n, classes): on BANKING77 about as sure as they are right."""
+    """Return scores as probabilities, (n, classes). On BANKING77 they are about as sure as they are right."""
     return softmax(logits(scores.astype(np.float64)), 1.0)

@@ -1,4 +1,4 @@
-"""The expected quality of a written text, from what is known of it without a reference."""
+"""Estimate the quality of a written text from signs that need no reference."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import ArrayLike
 from smidgen.stats.intervals import Floats
 
 Knots = dict[str, list[float]]
-"""A curve, JSON-ready: `x` rising, and `y`, which never falls. Between knots it is straight, outside them level."""
+"""A curve, JSON-ready: rising `x`, and `y`, which never falls. Linear between knots, constant outside them."""
 
 
 def fit_isotonic(x: ArrayLike, y: ArrayLike, least: int = 1) -> Knots:
-    """The knots of the never-falling curve through (n,) points with the smallest squared error, by pooling adjacent violators.
+    """Fit the non-decreasing curve through (n,) points with the least squared error (pool adjacent violators). Returns its knots.
 
     Args:
-        least: points that a level must rest on. Few points at an end make a step that new points will not repeat; levels of fewer
-            points than this are pooled with the neighbour that is nearer in `y`.
+        least: fewest points per level. A level of few points at an end would not repeat on new points, so it is pooled with the neighbour
+            that is nearer in `y`.
 
-    Raises ValueError without points, or where one is not a number.
+    Raises ValueError without points, or if one is not a number.
     """
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if xs.shape != ys.shape or xs.ndim != 1 or not len(xs):
@@ -45,13 +45,13 @@ def fit_isotonic(x: ArrayLike, y: ArrayLike, least: int = 1) -> Knots:
 
 
 def isotonic_values(knots: Any, x: ArrayLike) -> Floats:
-    """The curve at (n,) places."""
+    """Return the curve's values at (n,) places."""
     read: Floats = np.interp(np.asarray(x, dtype=np.float64), knots["x"], knots["y"])
     return read
 
 
 _Level = tuple[float, float, float, float]
-"""First and last x, the level, how many points it rests on."""
+"""First and last x, the level, and its number of points."""
 
 
 def _pooled(one: _Level, other: _Level) -> _Level:
@@ -60,7 +60,7 @@ def _pooled(one: _Level, other: _Level) -> _Level:
 
 
 def _thick(levels: list[_Level], least: int) -> list[_Level]:
-    """Levels of fewer than `least` points pooled with a neighbour, thinnest first. Pooling neighbours keeps the curve rising."""
+    """Pool levels of fewer than `least` points with a neighbour, smallest first. The curve stays non-decreasing."""
     levels = list(levels)
     while len(levels) > 1:
         thin = min(range(len(levels)), key=lambda place: levels[place][3])
@@ -72,24 +72,24 @@ def _thick(levels: list[_Level], least: int) -> list[_Level]:
     return levels
 
 
-# Each sign is weighed by least squares, no more than as far as it speaks against a text; the weighed sum becomes an expected grade on a
-# curve that never falls.
+# Each sign gets a least-squares weight. A sign whose weight is not significantly positive is dropped. A non-decreasing curve maps the
+# weighed sum to an expected grade.
 
 Grading = dict[str, Any]
-"""JSON-ready: `weights`, one a sign, and `knots`."""
+"""JSON-ready: `weights`, one per sign, and `knots`."""
 
 FEWEST = 8
-"""Graded texts from which anything can be learnt."""
+"""Fewest graded texts to learn from."""
 
-_LEVELS = 20  # a level of the curve rests on at least this part of the texts
-_SURE = 2.0  # a weight of less than two standard errors is taken for chance
+_LEVELS = 20  # a level of the curve has at least one in this many texts
+_SURE = 2.0  # a weight of less than this many standard errors counts as chance
 
 
 def fit_grading(signs: ArrayLike, grades: ArrayLike) -> Grading | None:
     """Fit grades to signs; None for fewer than eight texts.
 
     Args:
-        signs: (n, k), each in 0..1 and such that more is better; the first always counts.
+        signs: (n, k), each in 0..1, higher is better. The first one is used if none is significant.
         grades: (n,) in 0..1.
     """
     x, y = np.asarray(signs, dtype=np.float64), np.asarray(grades, dtype=np.float64)
@@ -114,14 +114,14 @@ def fit_grading(signs: ArrayLike, grades: ArrayLike) -> Grading | None:
 
 
 def expected_grades(grading: Grading, signs: ArrayLike) -> Floats:
-    """(n,) expected grades of texts with (n, k) signs."""
+    """Return the expected grades, (n,), of texts with (n, k) signs."""
     return np.clip(isotonic_values(grading["knots"], np.asarray(signs, dtype=np.float64) @ np.array(grading["weights"])), 0.0, 1.0)
 
 
 def _least_squares(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """(k,) weights, and (k,) how many standard errors each lies above 0."""
+    """Return the weights, (k,), and how many standard errors each lies above 0, (k,)."""
     middle = x - x.mean(axis=0)
-    # A hair of ridge keeps signs that never vary, or that are one another's copies, from dividing by nothing.
+    # A tiny ridge avoids a division by zero for signs that are constant or copies of one another.
     inverse = np.linalg.inv(middle.T @ middle + 1e-9 * np.eye(x.shape[1]))
     weights = inverse @ middle.T @ (y - y.mean())
     rest = y - y.mean() - middle @ weights

@@ -1,15 +1,15 @@
 """Exact tests and bounds of a risk, valid at every n: of a share of errors (Clopper and Pearson 1934), and of a mean loss in 0..1.
 
-A mean loss is tested by betting, which learns how much losses vary: Hoeffding's and Bentkus's bounds assume that they vary as much as they
-can. Binomial tails are written over logarithms of factorials, so scipy is not needed.
+A mean loss is tested by betting, which adapts to the variance of the losses: Hoeffding's and Bentkus's bounds assume the largest possible
+variance. Binomial tails use logarithms of factorials, so scipy is not needed.
 
-Two models on the same rows: where answers are right or wrong, the exact sign test on the rows where the two differ (McNemar 1947, one-
-sided); for grades, and for "not worse by more than a margin", betting on the mean difference. A t-test's level does not hold where most
-differences are 0 and a few are large.
+Two models on the same rows: for right or wrong answers, the exact sign test on the rows where the two differ (McNemar 1947, one-sided); for
+grades, and for "not worse by more than a margin", betting on the mean difference. A t-test does not keep its level if most differences are
+0 and a few are large.
 
-Repeated looks: a test that is repeated whenever a few more rows are there passes sooner or later, whatever is true. The k-th look at the
-level δ / (k (k + 1)) keeps all looks together at δ, for these add up to 1 (Bonferroni over an endless series). It is a union bound, so
-rows may be looked at again, and added to.
+Repeated looks: a test that is repeated whenever there are a few more rows passes sooner or later, whatever is true. The k-th look at the
+level δ / (k (k + 1)) keeps all looks together at δ, because these add up to 1 (Bonferroni over an endless series). This is a union bound,
+so rows may be looked at again, and added to.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _HALVINGS = 60  # of an interval of width 1: below the spacing of doubles
 
 
 def binomial_p_value(errors: int, n: int, share: float) -> float:
-    """P(X <= errors) for X ~ Binomial(n, share): the p-value of "the share of errors is `share` or more". 1 without rows.
+    """Return P(X <= errors) for X ~ Binomial(n, share): the p-value of "the share of errors is `share` or more". 1 without rows.
 
-    Raises ValueError where the counts or the share cannot be.
+    Raises ValueError for impossible counts or shares.
     """
     if n < 0 or not 0 <= errors <= n:
-        raise ValueError(f"{errors} errors of {n} rows cannot be")
+        raise ValueError(f"{errors} errors of {n} rows are impossible")
     if not 0 <= share <= 1:
         raise ValueError(f"a share lies between 0 and 1, not {share}")
     if errors == n or share == 0:
@@ -45,7 +45,7 @@ def binomial_p_value(errors: int, n: int, share: float) -> float:
 
 
 def binomial_upper_bound(errors: int, n: int, delta: float) -> float:
-    """The upper bound of the share of errors at confidence 1 - delta, one-sided; 1 without rows."""
+    """Return the one-sided upper bound of the share of errors at confidence 1 - delta; 1 without rows."""
     _check_share(delta)
     if n == 0 or errors == n:
         return 1.0
@@ -59,29 +59,29 @@ def binomial_upper_bound(errors: int, n: int, delta: float) -> float:
 
 
 def binomial_lower_bound(successes: int, n: int, delta: float) -> float:
-    """The lower bound of a share of successes at confidence 1 - delta, one-sided; 0 without rows."""
+    """Return the one-sided lower bound of a share of successes at confidence 1 - delta; 0 without rows."""
     return 1.0 - binomial_upper_bound(n - successes, n, delta)
 
 
 def fewest_rows(alpha: float, delta: float) -> int:
-    """The fewest rows that can show a share of errors of at most `alpha` with confidence 1 - delta: so many without an error."""
+    """Return the fewest rows that can show a share of errors of at most `alpha` with confidence 1 - delta, if none has an error."""
     _check_share(alpha)
     _check_share(delta)
     return max(1, math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9))
 
 
 def most_errors(n: int, alpha: float, delta: float) -> int:
-    """The most errors of n rows that still show a share of at most `alpha` with confidence 1 - delta; -1 where not even none does."""
+    """Return the most errors of n rows that still show a share of at most `alpha` with confidence 1 - delta; -1 if not even 0 do."""
     _check_share(alpha)
     _check_share(delta)
-    # Half of the binomial law lies below its mean, give or take a row; a delta of more than that is asked for by no one.
+    # Half of the binomial distribution lies below its mean, within a row, and delta is at most a half in practice.
     reach = min(n, math.ceil(n * alpha) + 1)
     below = np.cumsum(np.exp(_log_chances(reach, n, alpha)))
     return int(np.searchsorted(below, delta, side="right")) - 1
 
 
 def _log_chances(errors: int, n: int, share: float) -> Floats:
-    """(errors + 1,) log P(X = k) for k from 0 on."""
+    """Return log P(X = k) for k from 0 on, (errors + 1,)."""
     logs = _log_factorials(1 << (n + 1).bit_length())
     k = np.arange(errors + 1)
     chances: Floats = logs[n] - logs[k] - logs[n - k] + k * math.log(share) + (n - k) * math.log1p(-share)
@@ -97,22 +97,23 @@ def _log_factorials(size: int) -> Floats:
 
 def _check_share(share: float) -> None:
     if not 0 < share < 1:
-        raise ValueError(f"it must lie between 0 and 1, not {share}")
+        raise ValueError(f"the value must lie between 0 and 1, not {share}")
 
 
-_MOST_STAKE = 0.9  # of what a single loss of 1 would take all of
+_MOST_STAKE = 0.9  # of the stake at which a single loss of 1 takes everything
 _MEAN_HALVINGS = 24  # to the seventh digit
 
 
 def betting_p_value(losses: ArrayLike, alpha: float, delta: float) -> float:
-    """The p-value of a gambler who bets, row by row, that losses are under `alpha` (Waudby-Smith and Ramdas 2024): one over the most that
-    he ever had of a start of 1, by Ville's inequality.
+    """Return the p-value of a gambler who bets, row by row, that losses are below `alpha` (Waudby-Smith and Ramdas 2024).
+
+    It is one over the gambler's largest wealth, from a start of 1, by Ville's inequality. 1 without losses.
 
     Args:
-        losses: (n,) in an order that says nothing of them; a gambler's winnings depend on it.
-        delta: the level that the stakes are set for; the p-value holds at every level.
+        losses: (n,) in an order that does not depend on them; the result depends on the order.
+        delta: the level for which the stakes are optimised. The p-value is valid at every level.
 
-    1 without losses. Raises ValueError for losses outside of 0..1.
+    Raises ValueError for losses outside of 0..1.
     """
     values = _checked_losses(losses)
     n = len(values)
@@ -121,7 +122,7 @@ def betting_p_value(losses: ArrayLike, alpha: float, delta: float) -> float:
     seen = np.arange(1, n + 1)
     mean = (0.5 + np.cumsum(values)) / (1 + seen)
     spread = (0.25 + np.cumsum((values - mean) ** 2)) / (1 + seen)
-    # The stake on a row comes from the rows before it.
+    # The stake on a row depends only on the rows before it.
     before = np.concatenate([[0.25], spread[:-1]])
     stake = np.minimum(np.sqrt(2 * math.log(1 / delta) / (n * before)), _MOST_STAKE / (1 - alpha))
     most = float(np.cumsum(np.log1p(-stake * (values - alpha))).max())
@@ -129,7 +130,7 @@ def betting_p_value(losses: ArrayLike, alpha: float, delta: float) -> float:
 
 
 def upper_bound_by_p_value(p_value: Callable[[float], float], low: float, delta: float) -> float:
-    """The smallest mean, from `low` on, that a p-value which falls in it rejects at `delta`; 1 where it rejects none."""
+    """Return the smallest mean, from `low` on, that is rejected at `delta`; 1 if none is. The p-value must fall with the mean."""
     high = 1.0
     for _ in range(_MEAN_HALVINGS):
         middle = (low + high) / 2
@@ -145,7 +146,9 @@ def _checked_losses(losses: ArrayLike) -> Floats:
 
 
 def sign_test(gained: int, lost: int) -> float:
-    """The p-value of "the challenger is not better": how likely so many of the rows where the two differ are gains by tossing a coin.
+    """Return the p-value of "the challenger is not better".
+
+    It is the chance of at least `gained` heads when a coin is tossed for each row where the two differ.
 
     Args:
         gained, lost: rows that only the challenger, and only the champion, has right.
@@ -154,13 +157,13 @@ def sign_test(gained: int, lost: int) -> float:
 
 
 def better_p_value(change: Floats, level: float) -> float:
-    """The p-value of "the challenger is not better".
+    """Return the p-value of "the challenger is not better".
 
     Args:
-        change: (n,) the challenger's grade less the champion's, each in -1..1, in an order that says nothing of them.
-        level: that the stakes are set for; the p-value holds at every level.
+        change: (n,) the challenger's grade minus the champion's, each in -1..1, in an order that does not depend on them.
+        level: the level for which the stakes are optimised. The p-value is valid at every level.
 
-    Where all changes are whole (right and wrong), it is the sign test's. 1 without rows. Raises ValueError for changes outside of -1..1.
+    If all changes are whole (right and wrong), it is the sign test's. 1 without rows. Raises ValueError for changes outside of -1..1.
     """
     _check_changes(change)
     gained, lost = int((change == 1).sum()), int((change == -1).sum())
@@ -170,10 +173,10 @@ def better_p_value(change: Floats, level: float) -> float:
 
 
 def not_worse_p_value(change: Floats, margin: float, level: float) -> float:
-    """The p-value of "the challenger is worse by `margin` or more, in the mean": small where it is surely no worse than that.
+    """Return the p-value of "the challenger is worse by `margin` or more, on average".
 
     Args:
-        change: as of `better`.
+        change: as for `better_p_value`.
         margin: 0..1.
 
     1 without rows.
@@ -181,7 +184,7 @@ def not_worse_p_value(change: Floats, margin: float, level: float) -> float:
     _check_changes(change)
     if not (math.isfinite(margin) and 0 <= margin <= 1):
         raise ValueError(f"a margin lies in 0..1, not {margin}")
-    # A loss of 0 is a whole gain, of 1 a whole loss; no change is one half, and the margin lies over that.
+    # Map changes to losses: a whole gain is 0, no change a half, a whole loss 1. The margin lies above the half.
     threshold = (1 + margin) / 2
     return betting_p_value((1 - change) / 2, threshold, level) if threshold < 1 else 1.0
 
@@ -195,27 +198,29 @@ _RARE = 0.1
 
 
 def level_of_look(level: float, look: int) -> float:
-    """The part of a level that the `look`-th look may spend, counted from 1: half, a sixth, a twelfth, ... Raises ValueError for a look
-    before the first."""
+    """Return the part of a level that the `look`-th look may spend, counted from 1: half, a sixth, a twelfth, ...
+
+    Raises ValueError for a look below 1.
+    """
     if look < 1:
         raise ValueError(f"looks are counted from 1, not {look}")
     return level / (look * (look + 1))
 
 
 def average_and_level(most: float, look: int) -> tuple[float, float]:
-    """How a bound on an average over samples is kept at the `look`-th look: as a bound at every look but for a small chance.
+    """Return the bound and the level by which a bound on an average holds over all looks.
 
-    What is averaged lies in 0..1. Let it be at most nine tenths of `most` at all looks, but for a chance of a tenth of `most`, which all
-    looks share. Then at whichever look one stops it is at most 0.9 · `most` + 0.1 · `most` · 1 on average. Returns the bound and the level.
+    The averaged quantity lies in 0..1. Each look tests that it is at most 0.9 · `most`. All looks together share a failure chance of 0.1 ·
+    `most`. So at whichever look one stops, the average is at most 0.9 · `most` + 0.1 · `most` · 1.
     """
     return (1 - _RARE) * most, level_of_look(_RARE * most, look)
 
 
 def slow_level_of_look(level: float, look: int) -> float:
-    """The part that falls slowly, for hundreds of looks: 1 / log2(k + 1) - 1 / log2(k + 2) of the level at look k.
+    """Return a part of the level that falls slowly, for hundreds of looks: 1 / log2(k + 1) - 1 / log2(k + 2) at look k.
 
-    These add up to 1, too, for each takes away what the one before left; they fall hardly faster than 1 / k: 0.37 of the level at the first
-    look, 0.010 at the tenth, 0.00032 at the hundredth, where `level_of_look` leaves 0.0001. Raises ValueError for a look before the first.
+    The parts add up to 1, because the sum telescopes. They fall hardly faster than 1 / k: 0.37 of the level at the first look, 0.010 at the
+    tenth, 0.00032 at the hundredth, where `level_of_look` leaves 0.0001. Raises ValueError for a look below 1.
     """
     if look < 1:
         raise ValueError(f"looks are counted from 1, not {look}")

@@ -1,6 +1,6 @@
-"""The risk-coverage curve: the share that a model could answer alone if it passed on the rest (El-Yaniv and Wiener 2010).
+"""The risk-coverage curve: a model's risk by the share that it answers, if it passes on the rest (El-Yaniv and Wiener 2010).
 
-`correct` is 0 or 1 a row, or a grade between them where answers are better or worse: then the risk is the mean of what is missing to 1.
+`correct` is 0 or 1 per row, or a grade between them. For grades, the risk is the mean of 1 minus the grade.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smidgen.stats.intervals import Floats, wilson, z_value
 
 @dataclass(frozen=True, slots=True)
 class RiskCoveragePoint:
-    """Answering only rows with a score of at least `threshold`: the share answered, and the share of those that is wrong."""
+    """One threshold: the share of rows with at least this score, and the share of wrong answers among them with its interval."""
 
     threshold: float
     coverage: float
@@ -26,7 +26,10 @@ class RiskCoveragePoint:
 
 
 def risk_coverage(confidence: ArrayLike, correct: ArrayLike, points: int = 200) -> list[RiskCoveragePoint]:
-    """The curve, from few answers to all, at most `points` of it. Rows of one score are answered together or not at all."""
+    """Return the curve, from few answers to all, with at most `points` points.
+
+    Rows with the same score are answered together or not at all.
+    """
     scores, wrong, ends = _ranked(confidence, correct)
     if not len(scores):
         return []
@@ -37,7 +40,7 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike, points: int = 200) 
 
 
 def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """AURC: the mean risk over all coverages; lower is better (Geifman, Uziel and El-Yaniv 2019). NaN without rows."""
+    """Return AURC, the mean risk over all coverages; lower is better (Geifman, Uziel and El-Yaniv 2019). NaN without rows."""
     scores, wrong, ends = _ranked(confidence, correct)
     if not len(scores):
         return float("nan")
@@ -46,9 +49,13 @@ def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float
 
 
 def coverage_at_risk(confidence: ArrayLike, correct: ArrayLike, risk: float) -> RiskCoveragePoint | None:
-    """The largest share of rows that could be answered with at most this share of wrong answers, with the upper end of its 95 % interval
-    under it too; None where no threshold does it, or where there are too few rows to say: sixteen right answers of sixteen still leave
-    room for a fifth that are wrong. It is what was seen, not a promise: a promise needs rows that did not choose the threshold."""
+    """Return the point with the largest coverage at which the share of wrong answers is at most `risk`.
+
+    The upper end of its 95 % interval must be, too.
+
+    None if no threshold has one, or there are too few rows: sixteen right answers of sixteen still leave room for a fifth wrong. This is an
+    observation, not a promise: a promise needs rows that did not choose the threshold.
+    """
     scores, wrong, ends = _ranked(confidence, correct)
     errors = _RunningErrors(wrong)
     found = [_selection(scores, errors, int(end)) for end in ends if errors.sums[end] <= risk * (end + 1) + 1e-12]
@@ -57,15 +64,18 @@ def coverage_at_risk(confidence: ArrayLike, correct: ArrayLike, risk: float) -> 
 
 
 class _RunningErrors:
-    """Running sums of the errors of rows from the surest on, and their intervals."""
+    """Running sums of errors, from the surest row on, with intervals."""
 
     def __init__(self, wrong: Floats) -> None:
         self.sums, self._squares = np.cumsum(wrong), np.cumsum(wrong * wrong)
         self._counts = bool(np.isin(wrong, (0.0, 1.0)).all())
 
     def interval(self, end: int) -> tuple[float, float]:
-        """The 95 % interval of the mean error of rows up to `end`: Wilson's of a share; of grades the normal one, with half an error of
-        one row added so that it has a width where all grades are alike."""
+        """Return the 95 % interval of the mean error of rows up to `end`.
+
+        For shares, Wilson's. For grades, the normal one, with half an error of one row added, so that it has a width even if all grades are
+        equal.
+        """
         n = end + 1
         if self._counts:
             return wilson(int(self.sums[end]), n)
@@ -81,7 +91,7 @@ def _selection(scores: Floats, errors: _RunningErrors, end: int) -> RiskCoverage
 
 
 def _ranked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Scores from high to low, whether each is wrong, and the last position of each distinct score."""
+    """Return scores from high to low, the error of each, and the last position of each distinct score."""
     scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if scores.shape != right.shape or scores.ndim != 1:
         raise ValueError(f"scores and answers must be two vectors of one length, not {scores.shape} and {right.shape}")

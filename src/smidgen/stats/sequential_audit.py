@@ -1,43 +1,43 @@
-"""Watching a stated risk while it is in use: a gambler bets against it, audit by audit, and is believed once he is rich enough.
+"""Watch a claimed risk in use: a gambler bets against it, audit by audit. Enough winnings revoke it.
 
-The claim is that each answered request disagrees with its reference with a mean loss of at most `alpha`, given all that came before. While
-it holds, no betting makes money on average, so that the chance that he ever holds 1/delta times his start is at most delta, however
-often and for however long one looks (Ville 1939; Ramdas et al. 2023). Nothing of it asks for independent or unchanging traffic.
+The claim: each answered request disagrees with its reference with a mean loss of at most `alpha`, given all that came before. While it
+holds, no betting gains money on average. So the chance that the gambler ever holds 1/delta times the start is at most delta, however often
+and for however long one looks (Ville 1939; Ramdas et al. 2023). The traffic need be neither independent nor stationary.
 
-How he bets. On an audited loss L, sampled with probability p, a part of his money that bets with strength g becomes
+The bets. On an audited loss L, sampled with probability p, the part of the money that bets with strength g is multiplied by
 
     1 + (g / alpha) · (least / p) · (L - alpha)
 
-times as large. The weight `least / p` corrects for requests being audited with different probabilities: then
+The weight `least / p` corrects for audits with different probabilities:
 
     E[audited · (L - alpha) / p] = risk - alpha
 
-and a request that is not audited leaves the money as it is. For that, `least` must be known before a request is seen: with one of its
-own for each request every weight would be 1, and the test one of the sample's risk. As g is at most 1/2 and the weight at most 1, no audit
-takes more than half of the money, and none is ever owed.
+A request that is not audited leaves the money unchanged. For this, `least` must be known before a request is seen: if each request had its
+own, every weight would be 1, and the test would be about the sample's risk. Because g is at most 1/2 and the weight at most 1, no audit
+takes more than half of the money, and there is never a debt.
 
-His strengths g are spread from 1/64 to 1/2; strength g grows fastest where the risk is alpha + (1 - alpha)·g (Kelly 1956). And he does not
-know when the risk will rise: a fifth of the money is at stake from the first audit on, and the rest is put in little by little, as if the
-moment were drawn from a Pareto distribution (a mixture over the moment of the change; Shiryaev 1963; Shin, Ramdas and Rinaldo 2022).
-Money put in later has not been lost on the good times before, which is why a rise after thousands of good answers is seen nearly as fast as
-one on the first day. The mixture has a closed recursion: a handful of numbers, and a handful of multiplications an audit.
+The strengths g range from 1/64 to 1/2. Strength g grows fastest if the risk is alpha + (1 - alpha)·g (Kelly 1956). The time at which the
+risk rises is unknown. So a fifth of the money is at stake from the first audit on, and the rest enters gradually, as if that time were
+drawn from a Pareto distribution (a mixture over the moment of the change; Shiryaev 1963; Shin, Ramdas and Rinaldo 2022). Money that enters
+late was not lost during the good times, so a rise after thousands of good answers is detected nearly as fast as one on the first day. The
+mixture has a closed recursion: a handful of numbers, and a handful of multiplications per audit.
 
-Where the claim is made of each of several segments, one that breaks it may hide among good ones: a gambler who bets on all audits sees the
-mean. So half of the start is his, and the other half is shared out evenly among gamblers who bet on the audits of one segment each. While
-the claim holds of every segment none of them makes money on average, and so neither do all together: their sum is tested as one gambler's
-money is, and the multiplicity is paid by each one's smaller share.
+Segments. If the claim is about each of several segments, a bad one may hide among good ones, because a gambler on all audits sees only the
+mean. So half of the start goes to that gambler, and the other half is split evenly among gamblers who each bet on one segment's audits.
+While the claim holds for every segment, none of them gains money on average, so neither does their sum, which is tested like one gambler's
+money. Smaller shares pay for the multiple tests.
 
-Some audits are drawn and never answered. Where such a loss has nothing to do with the answer, the others say what there is to say. Where it
-has, they say too little: what is lost may be what was wrong. So a quarter of the start is for gamblers who count each lost audit as wrong,
-and bet against a mean of at most alpha + alpha · (1 - alpha) / 5. That is what alpha comes to where a fifth of alpha of the audits is lost
-at random. The other three quarters bet on the audits that were answered, as above. Their sum is tested as one, so that it reaches 1/delta
-with a chance of at most delta in both of these cases, whatever the number of looks:
+Lost audits. Some audits are drawn and never answered. If the loss is independent of the answer, the other audits suffice. If not, they say
+too little, because the lost ones may be the wrong ones. So a quarter of the start goes to gamblers who count each lost audit as wrong, and
+bet against a mean of at most alpha + alpha · (1 - alpha) / 5. This is the mean when the risk is alpha and a fifth of alpha of the audits is
+lost at random. The other three quarters bet on the answered audits, as above. The sum is tested as one. It reaches 1/delta with a chance of
+at most delta in both of these cases, whatever the number of looks:
 
-- the risk is at most alpha, and of the audits at most a fifth of alpha is lost, at random;
+- the risk is at most alpha, and at most a fifth of alpha of the audits is lost, at random;
 - the risk is at most alpha with every lost audit counted as wrong.
 
-Audits that are lost one right after the other are one: an upstream that is down loses a hundred, and says nothing a hundred times. Not to
-bet on such a one is as good as not to have drawn it: in both cases above the expectation of what is left is no larger.
+Consecutive lost audits count as one: an upstream that is down loses a hundred for one reason. Not betting on the others is as good as not
+having drawn them: in both cases above, the expected money does not grow.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ from typing import Any
 
 _STRENGTHS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 _AT_ONCE = 0.2
-_SCALE = 500.0  # audits within which a rise is as likely at one as at another
+_SCALE = 500.0  # scale of the Pareto distribution, in audits
 _SHAPE = 0.5
-_MOST = 1e200  # he is rich enough to be believed; more would overflow
-_POOLED = 0.5  # of the start, for who bets on the audits of all segments
-_STRICT = 0.25  # of the start, for those who count lost audits as wrong
+_MOST = 1e200  # cap on money, far above any 1/delta: more would overflow
+_POOLED = 0.5  # of the start, for the gambler on all audits
+_STRICT = 0.25  # of the start, for gamblers who count lost audits as wrong
 _LOST = 0.2  # of alpha: the share of audits that may get lost at random
 STATE_VERSION = 1
 
 
 class _Gambler:
-    """One who bets on a stream of audits, with a start of 1."""
+    """A gambler on a stream of audits, with a start of 1."""
 
     def __init__(self) -> None:
         self.audits, self.losses = 0, 0.0
@@ -66,11 +66,11 @@ class _Gambler:
 
     @property
     def evidence(self) -> float:
-        """The money that the gambler holds."""
+        """The gambler's money."""
         return sum(self.money) / len(_STRENGTHS) + _waiting(self.audits)
 
     def bet(self, loss: float, change: float) -> None:
-        """`change`: what a loss changes a stake by, relative to it, at strength 1."""
+        """Bet on one audit. `change`: relative change of the stake by its loss, at strength 1."""
         new = _waiting(self.audits) - _waiting(self.audits + 1)
         self.money = [min(_MOST, (held + new) * (1 + g * change)) for held, g in zip(self.money, _STRENGTHS, strict=True)]
         self.audits += 1
@@ -81,7 +81,7 @@ class _Gambler:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> _Gambler:
-        """Raises ValueError, KeyError, TypeError or OverflowError for what is none."""
+        """Restore a gambler. Raises ValueError, KeyError, TypeError or OverflowError for an invalid state."""
         made = cls()
         made.audits, made.losses = int(state["audits"]), float(state["losses"])
         made.money = [float(value) for value in state["money"]]
@@ -96,10 +96,10 @@ class _Bets:
 
     Attributes:
         alpha: the mean that they bet against.
-        all: who bets on all.
-        segments: the names of those that the claim is made of; empty where it is made of all together.
-        of: who bets on one segment's, as far as there were any.
-        share, each: what the first was given of the start, and what each of the others.
+        all: the gambler on all audits.
+        segments: names of the segments that the claim is about; empty if it is about all together.
+        of: the gamblers on single segments that had audits.
+        share, each: the start of `all`, and of each other gambler.
     """
 
     def __init__(self, alpha: float, start: float, segments: tuple[str, ...]) -> None:
@@ -109,7 +109,7 @@ class _Bets:
 
     @property
     def evidence(self) -> float:
-        """The money that the gamblers hold."""
+        """The gamblers' money."""
         return self.share * self.all.evidence + self._of_segments
 
     @property
@@ -123,11 +123,11 @@ class _Bets:
             self.of.setdefault(segment, _Gambler()).bet(loss, change)
 
     def scaled(self, factor: float) -> None:
-        """Give them so much of what they hold."""
+        """Multiply their money by a factor."""
         self.share, self.each = self.share * factor, self.each * factor
 
     def share_out(self, segments: tuple[str, ...]) -> None:
-        """Go on with these segments, and with the same evidence: what is held is given to other gamblers, and none is made or lost."""
+        """Redistribute the money to gamblers on these segments. The total evidence stays the same."""
         if segments == self.segments:
             return
         pooled, others = self.share * self.all.evidence, self._of_segments
@@ -144,7 +144,7 @@ class _Bets:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], alpha: float) -> _Bets:
-        """Raises ValueError, KeyError, TypeError, AttributeError or OverflowError for what is none."""
+        """Restore the gamblers. Raises ValueError, KeyError, TypeError, AttributeError or OverflowError for an invalid state."""
         told: Mapping[str, Any] = state.get("segments", {})
         made = cls(alpha, 1.0, tuple(sorted(told)))
         made.all = _Gambler.from_json(state)
@@ -156,22 +156,23 @@ class _Bets:
 
 
 class SequentialAudit:
-    """The test of one certificate. Not for several threads at once.
+    """The sequential test of one certificate. Not thread-safe.
 
     Attributes:
-        alpha: the risk that is claimed.
-        delta: how likely a false alarm may be, ever.
-        least_probability: no request is audited with a smaller one. Where that was not declared, all are audited with the same, which the
-            first one tells; None before it.
-        declared: whether it was.
-        most: the largest evidence so far.
-        never_answered: how many audits were lost.
+        alpha: the claimed risk.
+        delta: largest chance of a false alarm, ever.
+        least_probability: no request is audited with a smaller one. If it was not declared, all are audited with the same one, which the
+            first audit sets; None before that.
+        declared: whether it was declared.
+        most: largest evidence so far.
+        never_answered: number of lost audits.
     """
 
     def __init__(self, alpha: float, delta: float, least_probability: float | None = None, segments: Sequence[str] = ()) -> None:
-        """`segments`: the names of those that the claim is made of, each by itself; empty where it is made of all together.
+        """Start a test. `segments`: names of the segments that the claim is about, each separately; empty if it is about all together.
 
-        Raises ValueError for values that are not above 0 and, but for the probability, below 1."""
+        Raises ValueError unless `alpha` and `delta` lie between 0 and 1 and `least_probability` is over 0 and at most 1.
+        """
         if not (0 < alpha < 1 and 0 < delta < 1):
             raise ValueError(f"alpha and delta lie between 0 and 1, not {alpha}, {delta}")
         self.alpha, self.delta = alpha, delta
@@ -187,37 +188,38 @@ class SequentialAudit:
 
     @property
     def segments(self) -> tuple[str, ...]:
-        """The names of those that the claim is made of."""
+        """Names of the segments that the claim is about."""
         return self._heard.segments
 
     @property
     def audits(self) -> int:
-        """How many losses were seen."""
+        """Number of answered audits."""
         return self._heard.all.audits
 
     @property
     def losses(self) -> float:
-        """Their sum."""
+        """Sum of their losses."""
         return self._heard.all.losses
 
     @property
     def evidence(self) -> float:
-        """The e-value against the claim, now: the gamblers' money, from a start of 1."""
+        """The current e-value against the claim: the gamblers' money, from a start of 1."""
         return min(_MOST, self._heard.evidence + self._strict.evidence)
 
     @property
     def silent(self) -> bool:
-        """Whether most of the evidence is of the lost audits."""
+        """True if most of the evidence comes from lost audits."""
         return self.never_answered > 0 and self._strict.evidence > self._heard.evidence
 
     @property
     def revoked(self) -> bool:
-        """Whether the evidence ever reached 1/delta. It stays so."""
+        """True if the evidence ever reached 1/delta. This is final."""
         return self.most >= 1 / self.delta
 
     @property
     def worst(self) -> tuple[str, int, float] | None:
-        """The segment that most speaks against the claim, with its audits and the sum of their losses; None where none was audited."""
+        """The segment with the most evidence against the claim, its audits and the sum of their losses; None without audits of a
+        segment."""
         of = self._heard.of
         if not of:
             return None
@@ -225,22 +227,21 @@ class SequentialAudit:
         return name, of[name].audits, of[name].losses
 
     def declare(self, least_probability: float) -> None:
-        """Say the least probability with which any request is audited, of those that are drawn from now on. Raises ValueError for one that
-        is not over 0 and at most 1."""
+        """Declare the least probability of an audit for requests drawn from now on. Raises ValueError unless it is over 0 and at most 1."""
         if not 0 < least_probability <= 1:
             raise ValueError(f"the least probability of an audit is over 0 and at most 1, not {least_probability}")
         self.least_probability, self.declared = least_probability, True
 
     def observe(self, loss: float, probability: float = 1.0, segment: str | None = None) -> bool:
-        """Take in one audit; returns `revoked`.
+        """Add one answered audit. Returns `revoked`.
 
         Args:
             loss: of the answer against the reference, 0..1.
-            probability: with which this request was chosen to be audited, decided before its loss was known.
-            segment: the request's. Where it is not known, or none of those that the claim is made of, the audit counts among all alone.
+            probability: probability with which this request was chosen for an audit, fixed before its loss was known.
+            segment: the request's. If it is unknown, or the claim is not about it, the audit counts for the whole only.
 
-        Raises ValueError for a loss outside of 0..1, for a probability under the declared one or over 1, and where none was declared, for
-        one that is not that of the audits before: nothing is then taken in.
+        Raises ValueError for a loss outside of 0..1, and for a probability over 1, below the declared one or, if none was declared,
+        different from that of earlier audits. The audit is then not added.
         """
         if not 0 <= loss <= 1:
             raise ValueError(f"a loss lies in 0..1, not {loss}")
@@ -251,8 +252,10 @@ class SequentialAudit:
         return self._done(least)
 
     def lost(self, probability: float = 1.0, segment: str | None = None, count: int = 1) -> bool:
-        """Take in that an audit was drawn and never answered, in its turn; returns `revoked`. `count`: so many, one right after the other.
-        Raises ValueError for a probability as `observe` does."""
+        """Add audits that were drawn and never answered, in their turn. Returns `revoked`. `count`: number of consecutive ones.
+
+        Raises ValueError for a probability as `observe` does.
+        """
         least = self._least(probability)
         if not self._in_a_row:
             self._strict.bet(1.0, least / probability, segment)
@@ -266,7 +269,7 @@ class SequentialAudit:
         return self.revoked
 
     def _least(self, probability: float) -> float:
-        """The least that an audit with this probability is weighed by. Raises ValueError for one that cannot be."""
+        """Return the least probability that weighs an audit. Raises ValueError for an invalid probability."""
         if not 0 < probability <= 1:
             raise ValueError(f"the probability of an audit is over 0 and at most 1, not {probability}")
         least = self.least_probability
@@ -274,18 +277,18 @@ class SequentialAudit:
             return probability
         if self.declared and probability < least:
             raise ValueError(
-                f"the probability of an audit is {probability}, under the least that was declared: {least}. Declare the least that any "
+                f"the probability of an audit is {probability}, below the declared least, {least}. Declare the least that any "
                 "request may have, before the requests are drawn."
             )
         if not self.declared and probability != least:
             raise ValueError(
-                f"the probability of an audit is {probability}, and that of the audits before was {least}. Where it varies, declare the "
+                f"the probability of an audit is {probability}, but that of earlier audits was {least}. If it varies, declare the "
                 "least that any request may have, before the requests are drawn."
             )
         return least
 
     def json(self) -> dict[str, Any]:
-        """The state, JSON-ready: `from_json` goes on from it as if nothing had happened. An older smidgen reads the answered audits."""
+        """Return the state, JSON-ready, for `from_json`. An older smidgen can read the answered audits."""
         return {
             "version": STATE_VERSION,
             "alpha": self.alpha,
@@ -299,17 +302,20 @@ class SequentialAudit:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], segments: Sequence[str] = ()) -> SequentialAudit:
-        """The test whose state was written, of a claim that is made of these segments. Where the state is of others, or of none, or knows
-        of no lost audits, as those of an older smidgen are, the evidence so far stays what it is, and is shared out anew.
+        """Restore a test of a claim about these segments.
 
-        Raises ValueError for what is no such state: go on as if it had been revoked."""
+        If the state has other segments, or none, or has no lost audits because an older smidgen wrote it, the evidence stays and is
+        redistributed.
+
+        Raises ValueError for an invalid state: treat the certificate as revoked.
+        """
         try:
             if state["version"] != STATE_VERSION:
                 raise ValueError(f"the state is of version {state['version']}, and {STATE_VERSION} is known")
             audit = cls(float(state["alpha"]), float(state["delta"]))
             if state["least_probability"] is not None:
                 audit.declare(float(state["least_probability"]))
-            audit.declared = bool(state.get("declared", False))  # one from before this could be said: of one probability
+            audit.declared = bool(state.get("declared", False))  # states of an older smidgen have one probability
             audit.most = float(state["most"])
             audit._heard = _Bets.from_json(state, audit.alpha)
             if "lost" in state:
@@ -330,10 +336,10 @@ class SequentialAudit:
 
 
 def _with_lost(alpha: float) -> float:
-    """The mean that counts lost audits as wrong, where the risk is alpha and as many are lost at random as may be."""
+    """Return the mean that counts lost audits as wrong if the risk is alpha and the largest allowed share is lost at random."""
     return alpha + _LOST * alpha * (1 - alpha)
 
 
 def _waiting(audits: int) -> float:
-    """The money that is not yet at stake after so many audits; all of it at the start."""
+    """Return the money not yet at stake after this many audits; all of it at the start."""
     return 1.0 if audits == 0 else (1 - _AT_ONCE) * (_SCALE / (_SCALE + audits)) ** _SHAPE

@@ -157,7 +157,7 @@ def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_ho
     certificate_audit.audit_file(paper.id).unlink()
     found = certificate_standing(certified_bundle, NOW)
     assert found.state is CertificateState.REVOKED and "the state of its audits cannot be read (it is gone" in found.why
-    with pytest.raises(CertificateError, match=r"cannot be begun or carried on.*it is gone"):
+    with pytest.raises(CertificateError, match=r"cannot be started or carried on.*it is gone"):
         run(certified_bundle, file)
     assert certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW), "the next audit revokes it for good"
     new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate
@@ -196,7 +196,7 @@ def test_an_older_certificate_that_cannot_be_read_is_not_taken_for_none(certifie
     file = write_pairs(tmp_path / "c.csv", ROWS)
     older(certified_bundle, file)
     papers.place(certified_bundle).write_bytes(b"{")
-    with pytest.raises(CertificateError, match="what its audits came to would be forgotten"):
+    with pytest.raises(CertificateError, match="the evidence of its audits would be lost"):
         run(certified_bundle, file)
 
 

@@ -45,7 +45,7 @@ def test_a_breach_among_what_is_hardly_ever_reviewed_is_seen(folder: Path) -> No
 def test_a_probability_under_the_declared_one_is_refused_and_takes_nothing_in(folder: Path) -> None:  # noqa: F811
     paper = given(folder)
     declare(paper, 0.02)
-    with pytest.raises(ValueError, match=r"the probability of an audit is 0\.01, under the least that was declared: 0\.02"):
+    with pytest.raises(ValueError, match=r"the probability of an audit is 0\.01, below the declared least, 0\.02"):
         take_in(folder, paper, 1.0, 0.01)
     with pytest.raises(ValueError, match=r"was declared as 0\.02"):
         declare(paper, 0.01)

@@ -108,7 +108,7 @@ def test_jobs_are_found_and_counted(filled: Filled) -> None:
     assert framed.frame == FRAME and framed.tally.requests == 90
     assert len(framed.examples) == 3 and all(FRAME.begins not in text and "word" in text for text in framed.examples)
     assert fields.answers.fields.keys() == {"number"} and fields.tally.unpriced == 30
-    assert chats.tally.requests == 25 and "nothing tells these requests" in chats.why
+    assert chats.tally.requests == 25 and "these requests cannot be told from those" in chats.why
     assert (found.others, found.unsuited, found.requests) == (5, {"tools": 1}, 301)
     window = timedelta(minutes=10 * 300)
     assert mail.month is not None and mail.month.requests == pytest.approx(150 * (timedelta(days=30) / window))
@@ -151,7 +151,7 @@ def test_too_little_that_stays_is_no_frame(filled: Filled) -> None:
 
 def test_what_no_small_model_can_have_is_refused(filled: Filled) -> None:
     chats = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.task is None)
-    with pytest.raises(InputError, match="nothing tells these requests"):
+    with pytest.raises(InputError, match="these requests cannot be told from those"):
         find_job(filled.store, chats.id)
     with pytest.raises(InputError, match="no recurring job has this id"):
         find_job(filled.store, "ffffffff")
@@ -312,7 +312,7 @@ def test_of_a_few_texts_nothing_can_be_learnt(filled: Filled) -> None:
         text, label = said(number % 8)
         filled.add(text, label, "the same again")
     job = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.tally.distinct == 8)
-    assert job.task is None and "only 8 of their texts differ" in job.why and job.repeated == pytest.approx(52 / 60)
+    assert job.task is None and "only 8 different texts" in job.why and job.repeated == pytest.approx(52 / 60)
 
 
 def test_without_an_encoder_words_foresee(filled: Filled) -> None:

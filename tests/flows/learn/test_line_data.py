@@ -145,7 +145,7 @@ def test_it_says_where_the_comparison_may_be_unfair(tmp_path: Path) -> None:
     more = [*TRAINED, (text(0, 9999), LABELS[0])]
     first, second = give(line, write_pairs(tmp_path / "more.csv", more))
     assert first == "201 rows of more.csv are kept with the line"
-    assert "not known to the line" in second and "more.csv" in second and "by heart" in second
+    assert "does not know the training data" in second and "more.csv" in second and "has seen the held-out ones" in second
     give(line, write_pairs(tmp_path / "train.csv", TRAINED))
     assert give(line, write_pairs(tmp_path / "other.csv", pairs(50, 7, start=5000))) == ["50 rows of other.csv are kept with the line"]
     found = material(line, use=False)

@@ -1,1 +1,1 @@
-"""Capturing traffic: what is stored of a request, and what is redacted first."""
+"""Capture of traffic: redact requests before they are stored, find recurring labels, and export stored pairs."""

@@ -1,4 +1,4 @@
-"""Answers that recur are labels: a short answer that many different texts got says nothing about anybody."""
+"""Find recurring answers: a short answer that many different texts got is a label, and says nothing about a person."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from smidgen.flows.certify import losses
 from smidgen.store.traffic.records import Exchange, LateLabel
 
 LONGEST = 60
-"""Characters of a label."""
+"""Most characters of a label."""
 MOST_KNOWN = 10_000
-"""Labels of a key; no more become known."""
+"""Most known labels of a key."""
 WAIT_SECONDS = 7 * 86_400.0
-"""The time that an unknown answer waits for the next text that gets it."""
+"""Seconds that an unknown answer waits for the next text with this answer."""
 _MOST_KEYS = 1_024
-"""Keys; of more, the one that came longest ago is let go, of which no label is known if there is such a one."""
+"""Most keys. When there are more, the one unused longest goes, preferably one without known labels."""
 _MOST_PENDING = 2_048
-"""Answers of a key that are not known yet; of more, those that came longest ago are let go."""
+"""Most unknown answers of a key. When there are more, those unused longest go."""
 _MOST_LATE, _MOST_LATE_OF_KEY, _MOST_LATE_OF_ALL = 64, 8_192, 50_000
-"""Rows that wait for one answer, for all of a key, and of all keys. A row that must not wait stays masked."""
+"""Most rows that wait: for one answer, for a key, and for all keys. Further rows stay masked."""
 _RECENT, _MOST_RECENT_KEYS = 64, 16
-"""Requests of a key whose texts are compared, to see what is the same in several of them."""
+"""Requests of a key whose texts are compared to find shared parts, and most such keys."""
 _LONGEST_SYSTEM, _LONGEST_INPUT = 16_000, 8_000
 _LISTED = 2
-"""Other answers that must stand in the part that texts share, for it to be a list of labels."""
+"""Fewest other answers in the part that texts share for that part to count as a list of labels."""
 _OTHER_SYSTEMS = 8
-"""Requests with other words to the system that a request is compared with: to compare long ones takes time."""
+"""Most requests with other system prompts to compare a request with: comparing long ones takes time."""
 _SEVERAL = 2
 _SAME_USER = 50
-"""Requests that all name one user, before that is taken for the name of a program."""
+"""Requests that all name the same user before that name is taken for a program's."""
 _MOST_FIELDS, _DEEPEST = 50, 8
-"""Values of an object that are looked at, and levels of it."""
+"""Most values of an object to look at, and most levels."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 
 
 @dataclass(slots=True)
 class _PendingLabel:
-    """An answer that is not known yet: the texts and the users that got it, hashed, and the rows that were stored masked."""
+    """An answer that is not known yet: hashes of the texts and users with this answer, and the rows that were stored masked."""
 
     last: float
     texts: set[bytes] = field(default_factory=set)
@@ -58,7 +58,7 @@ class _PendingLabel:
 
 @dataclass(frozen=True, slots=True)
 class _AskedTexts:
-    """A question, the words to the system and the text, with its answer."""
+    """A question (system prompt and text) with its answer."""
 
     system: str
     input: str
@@ -67,7 +67,7 @@ class _AskedTexts:
 
 @dataclass(slots=True)
 class _KeyAnswers:
-    """The answers known of one key."""
+    """The answers of one key."""
 
     known: dict[str, None] = field(default_factory=dict)
     pending: OrderedDict[str, _PendingLabel] = field(default_factory=OrderedDict)
@@ -78,12 +78,12 @@ class _KeyAnswers:
 
 
 class RecurringLabels:
-    """Finds answers that recur. Used by one thread.
+    """Finds recurring answers. For use by one thread.
 
     Args:
-        texts: how many different texts must get an answer; 0: none ever becomes known.
+        texts: number of different texts with the same answer before it is known; 0: never.
         personal: whether an answer has the form of personal data.
-        clock: seconds, never going back.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -95,28 +95,28 @@ class RecurringLabels:
         self._secret = secrets.token_bytes(16)
         self._rows_waiting = 0
         self.new: list[tuple[str, str]] = []
-        """Labels that became known and are not in the store yet, each with its key."""
+        """Labels that became known and are not stored yet, each with its key."""
         self.late: list[LateLabel] = []
-        """The texts that were stored masked, in their own words."""
+        """Rows that were stored masked, with their original answers."""
 
     def know(self, labels: Iterable[tuple[str, str]]) -> None:
-        """Know these, each with its key, and no others any more."""
+        """Replace the known labels by these, each with its key."""
         for one in self._keys.values():
             one.known.clear()
         for key, label in (*labels, *self.new):
             self._of(key).known[label] = None
 
     def labels(self, key: str) -> Collection[str]:
-        """Those of a key."""
+        """Return the known labels of a key."""
         found = self._keys.get(key)
         return found.known.keys() if found is not None else ()
 
     def is_value(self, key: str, field: str, said: str) -> bool:
-        """Whether what stands in a field of an answer is a label there."""
+        """Return True if the value of an answer's field is a known label of that field."""
         return _in_field(field, spell_label(said)) in self.labels(key)
 
     def saw(self, one: Exchange, personal: Collection[str] = ()) -> None:
-        """Count a request, before personal data is taken out of it. `personal`: what in its answer is taken for personal data."""
+        """Count a request, before it is redacted. `personal`: the pieces of its answer that look like personal data."""
         if one.answered_by != "upstream" or one.status != 200 or one.answer_state != "whole" or one.input is None or one.answer is None:
             return
         found = {label: label} if (label := self._label(one.answer)) else self._values(one.answer, personal)
@@ -131,7 +131,7 @@ class RecurringLabels:
             self._count(one, mine, label, _AskedTexts(system, one.input, value), user, personal)
 
     def _count(self, one: Exchange, mine: _KeyAnswers, label: str, asked: _AskedTexts, user: bytes, personal: Collection[str]) -> None:
-        """Count a text for a label, which was said as `asked.label`."""
+        """Count a text for a label. `asked.label` is the answer as given."""
         pieces = [spell_label(piece) for piece in personal if piece.casefold() in asked.label]
         shown = any(_shown(piece, asked.system) or _shown(piece, asked.input) for piece in (asked.label, *pieces))
         counts = label not in mine.known and (not shown or self._listed(one.key, asked))
@@ -151,7 +151,7 @@ class RecurringLabels:
             self.late += pending.late
 
     def wait(self, key: str, late: LateLabel) -> None:
-        """Put this right when it turns out that it is a label; it was stored masked."""
+        """Unmask this masked row later if its answer turns out to be a label."""
         label = self._label(late.said)
         if label and label not in self.labels(key):
             mine = self._of(key)
@@ -162,12 +162,12 @@ class RecurringLabels:
                 self._rows_waiting += 1
 
     def settled(self) -> None:
-        """Note that what became known is stored."""
+        """Record that the new labels and rows are stored."""
         self.new.clear()
         self.late.clear()
 
     def _label(self, answer: str | None) -> str:
-        """The label that an answer may be; empty where it is none."""
+        """Return the label that an answer may be; empty if it cannot be one."""
         if answer is None or not self._least or len(answer) > 4 * LONGEST:
             return ""
         said = losses.unwrap_field(answer)
@@ -182,7 +182,10 @@ class RecurringLabels:
         return label if may and not self._personal(said) else ""
 
     def _values(self, answer: str, personal: Collection[str]) -> dict[str, str]:
-        """The labels that values of an object may be, each in its field; with the value. A field whose name may be somebody's has none."""
+        """Return the labels that values of an object may be, each with its field, mapped to the value.
+
+        A field whose name may be a person's has none.
+        """
         if not self._least or answer.lstrip()[:1] != "{":
             return {}
         try:
@@ -210,7 +213,7 @@ class RecurringLabels:
         return found
 
     def _waiting(self, mine: _KeyAnswers, label: str) -> _PendingLabel:
-        """The answer among those that wait, as the newest; those that waited too long are let go."""
+        """Return the pending entry of an answer, as the newest. Entries that waited too long are dropped."""
         now = self._clock()
         while mine.pending and now - next(iter(mine.pending.values())).last > WAIT_SECONDS:
             self._let_go(mine, mine.pending.popitem(last=False)[1])
@@ -222,7 +225,7 @@ class RecurringLabels:
         return found
 
     def _let_go(self, mine: _KeyAnswers, pending: _PendingLabel) -> None:
-        """Count the rows of an answer out: it waits no more."""
+        """Subtract the rows of an answer that no longer waits."""
         mine.waiting -= len(pending.late)
         self._rows_waiting -= len(pending.late)
 
@@ -235,7 +238,7 @@ class RecurringLabels:
             self._recent.popitem(last=False)
 
     def _listed(self, key: str, asked: _AskedTexts) -> bool:
-        """Whether an answer that stands in what was asked stands there in a list of labels."""
+        """Return True if an answer that occurs in the question occurs there in a list of labels."""
         others: set[str] = set()
         compared = 0
         for other in reversed(self._recent.get(key, ())):
@@ -256,31 +259,30 @@ class RecurringLabels:
 
 
 def _in_field(field: str, label: str) -> str:
-    """A label of one field, apart from those that are whole answers, which have no line break."""
+    """Return the key of a field's label. Whole answers have no line break, so the keys differ from theirs."""
     return f"{field}\n{label}"
 
 
 def spell_label(label: str) -> str:
-    """A label as labels are compared."""
+    """Normalise a label for comparison."""
     return label.strip().removesuffix(".").strip().casefold()
 
 
 def _shown(label: str, text: str) -> bool:
-    """Whether a label, or all of its words, stand in a text."""
+    """Return True if a label, or each of its words, occurs in a text."""
     folded, words = _read(text)
     return label in folded or set(_WORD.findall(label)) <= words
 
 
 @functools.lru_cache(128)
 def _read(text: str) -> tuple[str, frozenset[str]]:
-    """A text as labels are spelt, and its words. Words to the system come again and again."""
+    """Return a case-folded text and its words. Cached, because system prompts repeat."""
     folded = text.casefold()
     return folded, frozenset(_WORD.findall(folded))
 
 
 def _shared(one: _AskedTexts, other: _AskedTexts) -> Iterator[str]:
-    """The words that two requests share, whole ones: those to the system where they are equal, else their beginning and end; those of
-    the texts."""
+    """Yield the whole words that two requests share: equal system prompts, or their common beginning and end; those of the texts."""
     if one.system == other.system:
         yield one.system
     else:
@@ -289,7 +291,7 @@ def _shared(one: _AskedTexts, other: _AskedTexts) -> Iterator[str]:
 
 
 def _ends(one: str, other: str) -> Iterator[str]:
-    """The beginning and the end that two texts share, in whole words."""
+    """Yield the beginning and the end that two texts share, in whole words."""
     begins = _common(one, other)
     yield begins[: max(begins.rfind(" "), begins.rfind("\n")) + 1]
     ends = _common(one[::-1], other[::-1])[::-1]
@@ -298,7 +300,7 @@ def _ends(one: str, other: str) -> Iterator[str]:
 
 
 def _common(one: str, other: str) -> str:
-    """The beginning that two texts share."""
+    """Return the common prefix of two texts."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

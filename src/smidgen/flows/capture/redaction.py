@@ -1,4 +1,4 @@
-"""Redact what is stored of traffic: it has no personal data in it, and what cannot be made safe is not stored."""
+"""Redact stored traffic: personal data is replaced, and a request that cannot be made safe is not stored."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ from smidgen.text.prompt_patterns import masked_pieces, prompt_kind
 
 
 def texts_to_read(text: str) -> list[str]:
-    """The texts to read in it: itself, or where it is JSON its texts and the names of its fields.
+    """Return the texts for the model to read: the text itself, or if it is JSON, its strings and field names.
 
-    Raises RedactionError for what cannot be read whole: a text that is too long, holds half a character or bytes, or is nested too deeply,
-    and an object that has a name twice, for only the last would be kept.
+    Raises RedactionError for a text that cannot be read completely: too long, with half a character or bytes, or nested too deeply; and for
+    an object with a repeated name, because only the last value would be read.
     """
     _refuse_repeated_names(text)
     found: dict[str, None] = {}
     walk = BodyWalk(lambda text, _: found.setdefault(text) or text, names=True)
     walk.text(text, FieldContext())
     if walk.unread:
-        raise RedactionError("a text holds what cannot be read", value=walk.unread[0], todo="Leave it out.")
+        raise RedactionError("a text has parts that cannot be read", value=walk.unread[0], todo="Leave it out.")
     for one in found:
         readable(one)
     return list(found)
 
 
 def mask_text(text: str, redactor: Redactor, kept: Callable[[str, str], bool] = lambda text, field: False) -> str:
-    """The text with placeholders; JSON stays JSON. Where it is `kept`, or one of its texts (with the name of its field) or names of fields
-    is, that stays as it is. Raises RedactionError where one of its texts cannot be made safe."""
+    """Return the text with placeholders. JSON stays JSON.
+
+    `kept` says whether a string, with the name of its field, stays unchanged. Raises RedactionError if a string cannot be made safe.
+    """
     mask, short = masking(redactor)
     return BodyWalk(lambda text, label: text if kept(text, label.name) else mask(text, label), short, names=True).text(text, FieldContext())
 
 
 def _refuse_repeated_names(text: str) -> None:
-    """Raise RedactionError for JSON in which an object has a name twice."""
+    """Raise RedactionError for JSON with a repeated name in an object."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             json.loads(text, object_pairs_hook=_pairs)
@@ -63,54 +65,53 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 MOST = 1_024
-"""Answers that are known at a time."""
+"""Most answers remembered at a time."""
 LONGEST = 100
-"""Characters of one: longer ones hardly ever come again."""
+"""Most characters of a remembered answer: longer ones rarely repeat."""
 
 
 class CleanAnswers:
-    """The latest of them."""
+    """The latest answers without personal data."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def among(self, answers: Collection[str]) -> set[str]:
-        """Those that were read before. They count as the latest."""
+        """Return the answers that are remembered, and mark them as the latest."""
         known = {text for text in answers if text in self._known}
         for text in known:
             self._known.move_to_end(text)
         return known
 
     def note(self, answers: Iterable[str]) -> None:
-        """Know these."""
+        """Remember these answers."""
         self._known.update((text, None) for text in answers)
         while len(self._known) > MOST:
             self._known.popitem(last=False)
 
 
 AnswerNames = Callable[[str], Collection[str]]
-"""Of a bundle by its name: the names that it answers with, labels and fields, which are nobody's."""
+"""Returns the names that a bundle answers with, labels and fields, which are not personal."""
 _MOST_PROMPTS = 4_096
-"""Words to the system that are known at a time: more than a batch has, so that none goes before its request is stored."""
+"""Most system prompts remembered at a time: more than a batch has, so that none is dropped before its request is stored."""
 _MOST_CHOICES = 4_096
-"""Requests whose choices are known at a time, for what is said of them later."""
+"""Most requests whose choices are remembered for later feedback."""
 _LONGEST_PROMPT = 8_000
-"""Characters of a prompt that is read for names; of a longer one numbers and dates alone are left out of its kind."""
+"""Most characters of a prompt to search for names. Of a longer one, only numbers and dates are removed from its kind."""
 _Masking: TypeAlias = Callable[[str | None], str | None]
 
 
 class TextFinder(Protocol):
-    """A finder of personal data in several texts, read together."""
+    """Finds personal data in several texts in one batch."""
 
     def many(self, texts: Iterable[str]) -> Mapping[str, Found]:
-        """Of each text, what is personal in it."""
+        """Return the findings in each text."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtraRedaction:
-    """The further redaction of what is stored: by patterns that have these among them, by another model, and which kinds
-    are taken out only beside a person."""
+    """Redaction beyond the default: patterns, another model, and the kinds that are masked only beside a person."""
 
     patterns: Callable[[str], text_patterns.Spans] = text_patterns.usual_spans
     finding: TextFinder | None = None
@@ -118,10 +119,9 @@ class ExtraRedaction:
 
 
 def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None) -> ExtraRedaction:
-    """The redaction that a border of this profile asks for, with what was said of single kinds, and with the model of the user's own bundle
-    where it finds by that.
+    """Return the redaction that a border of this profile requires, with the actions given for single kinds and the user's own model.
 
-    Raises BundleError where the bundle must not be opened, InputError where it does not find spans, and for a policy that cannot be.
+    Raises BundleError if the bundle must not be opened; InputError if it does not find spans, or the policy is invalid.
     """
     own = finder(bundle, threads=1) if bundle is not None else None
     known = own.kinds if own is not None else ()
@@ -129,24 +129,24 @@ def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | No
     left = policy.allowed({*KINDS, *known})
     wanted = [kind for kind in known if kind not in left]
     model = PersonalDataFinder(own.model, wanted) if own is not None and wanted else None
-    # What the border masks wherever it stands is not stored either.
+    # Kinds that the border masks anywhere are not stored either.
     beside_person = frozenset(kind for kind in BESIDE_PERSON if policy.of(kind) in (Action.BESIDE, Action.ALLOW))
     return ExtraRedaction(text_patterns.usual_with(kind for kind in KINDS if kind not in left), model, beside_person)
 
 
 class CaptureRedactor:
-    """Takes personal data out of what is to be stored, with placeholders that are the same within one request.
+    """Removes personal data from requests before they are stored. Placeholders are consistent within one request.
 
     Args:
-        names: what must stay as it is.
-        finding: the model; by default the one that comes with smidgen, on one thread. Raises BundleError where there is none.
-        besides: what is taken out besides, where the same server lets less across its border.
-        labels: answers that are nobody's data, whatever they look like. Each stays where it is the whole of an answer, in capitals or not,
-            with a dot behind it or without; within a text, and in what was asked, it is masked like anything else.
-        label_texts: how many different texts must get a short answer for it to be such a label; 0: only those that were named are.
+        names: names that stay unchanged.
+        finding: the model; default: the one that comes with smidgen, on one thread. Raises BundleError if there is none.
+        besides: additional redaction, if the server's border lets less through.
+        labels: answers that are not personal, whatever they look like. Each stays if it is the whole answer, in any case and with or
+            without a full stop. Within a text, and in the question, it is masked like anything else.
+        label_texts: number of different texts with the same short answer before it counts as such a label; 0: only named labels count.
 
     Attributes:
-        recurring: the answers that turned out to be labels; what became known is to be stored, and said so.
+        recurring: the answers that turned out to be labels. The caller stores the new ones, and then calls `settled`.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class CaptureRedactor:
         self.recurring = RecurringLabels(label_texts, self._has_form)
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
-        """Each request with placeholders; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
+        """Return each request with placeholders; None for one that cannot be made safe. Raises EngineError if the model cannot run."""
         inputs = [_readable((one.input,)) for one in given]
         outputs = [_readable((one.answer, one.local_output)) for one in given]
         whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
@@ -185,13 +185,15 @@ class CaptureRedactor:
         return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
 
     def feedback(self, said: Feedback, asked: str, key: str = "") -> Feedback:
-        """Mask feedback on a request that named `asked` and came with the key of this hash. A correction that was changed is
-        marked: the request's own placeholders are not known any more, so that it may not fit its text. Raises RedactionError where it
-        cannot be made safe, EngineError where the model cannot run."""
+        """Mask feedback on a request that named `asked` and came with the key of this hash.
+
+        A correction that changes is marked: the request's own placeholders are no longer known, so it may not fit the stored text. Raises
+        RedactionError if it cannot be made safe, EngineError if the model cannot run.
+        """
         texts = _readable((said.corrected, said.comment))
         if texts is None:
             raise RedactionError(
-                "the feedback holds what cannot be read for personal data", value=said.request_id, todo="Send shorter, plain text."
+                "the feedback has parts that cannot be searched for personal data", value=said.request_id, todo="Send shorter, plain text."
             )
         redactor = self._redactor(asked, self._found(texts))
         answered = self._answering(asked, redactor, key, self._choices.get(said.request_id, ()))
@@ -203,8 +205,11 @@ class CaptureRedactor:
         return dataclasses.replace(safe, altered=said.altered or safe.corrected != said.corrected)
 
     def audited(self, found: AuditAnswer, asked: str, key: str = "") -> AuditAnswer | None:
-        """The audited answer where it holds no personal data; None where it does, or cannot be made safe: the request's own placeholders
-        are not known any more, so that it would not fit its text. Raises EngineError where the model cannot run."""
+        """Return the audited answer; None if it has personal data or cannot be made safe.
+
+        It is not masked, because the request's own placeholders are no longer known, so it would not fit the stored text. Raises
+        EngineError if the model cannot run.
+        """
         texts = _readable((found.answer,))
         if texts is None:
             return None
@@ -219,18 +224,21 @@ class CaptureRedactor:
         return None
 
     def _by_pattern(self, text: str) -> bool:
-        """Whether anything in a text is personal by its form."""
+        """Return True if a pattern of personal data matches in a text."""
         return bool(Redactor(forms=self._besides.patterns).spans(text))
 
     def _has_form(self, answer: str) -> bool:
-        """Whether an answer is, by its form, personal data that no label is. What looks like a web address may be one: `a.b/c`."""
+        """Return True if a pattern shows that an answer is personal data.
+
+        A web address does not count, because a label may look like one: `a.b/c`.
+        """
         try:
             return any(span["label"] != "url" for span in Redactor(forms=self._besides.patterns).spans(answer))
         except RedactionError:
             return True
 
     def _note_choices(self, one: Exchange) -> None:
-        """Remember the values that a request lets its answer have, for what is said of it later."""
+        """Remember the values that a request allows for its answer, for later feedback."""
         if one.choices:
             self._choices[one.id] = one.choices
             while len(self._choices) > _MOST_CHOICES:
@@ -249,7 +257,7 @@ class CaptureRedactor:
         return safe
 
     def _new_prompts(self, given: Iterable[Exchange]) -> set[str]:
-        """Words to the system that were not read yet. A prompt mostly comes again and again: it is read once."""
+        """Return the system prompts that were not read yet. Prompts repeat, so each is read once."""
         every = dict.fromkeys(words for one in given for words in masked_pieces(one.template))
         known = [words for words in every if words in self._prompts]
         for words in known:
@@ -257,7 +265,7 @@ class CaptureRedactor:
         return {words for words in every if words not in self._prompts and len(words) <= _LONGEST_PROMPT and _is_readable(words)}
 
     def _note_prompt(self, words: str, found: Mapping[str, Found]) -> None:
-        """Know some words to the system without what is personal in them. What cannot be made safe is only ever hashed, and stays."""
+        """Remember a system prompt without its personal data. One that cannot be made safe is only ever hashed, and stays."""
         try:
             self._prompts[words] = self._new_redactor(found).mask(words)
         except RedactionError:
@@ -269,7 +277,7 @@ class CaptureRedactor:
         return one.kind if one.odd else prompt_kind(one.template, lambda words: self._prompts.get(words, words))
 
     def _found(self, texts: Collection[str]) -> Mapping[str, Found]:
-        """The findings of all models in each text."""
+        """Return the findings of all models in each text."""
         found = self._finding.many(texts)
         if self._besides.finding is None:
             return found
@@ -285,9 +293,11 @@ class CaptureRedactor:
         return redactor
 
     def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str]) -> _Masking:
-        """The answer as it is stored: itself where it is a label, of those that were named, the bundle's own or those that recur under
-        this key. Of the choices that the request's own schema gives it, each stays wherever it is a whole text in it, and so does a value
-        that recurs in its field."""
+        """Return a function that masks an answer.
+
+        An answer that is a named label, the bundle's own or one that recurs under this key stays. So does a string in it that the request's
+        own schema allows, or that recurs in its field.
+        """
         own, recurring = frozenset(map(spell_label, self._names(asked))), self.recurring.labels(key)
         given = frozenset(choices)
 
@@ -315,8 +325,7 @@ def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
 
 
 def _answered(said: str, is_label: bool, redactor: Redactor, kept: Callable[[str, str], bool]) -> str:
-    """An answer with placeholders; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
-    field is read all the same."""
+    """Return an answer with placeholders. A label stays, alone or as the only value of an object, whose field name is still redacted."""
     if not is_label:
         return mask_text(said, redactor, kept)
     if losses.unwrap_field(said) is said:
@@ -327,7 +336,7 @@ def _answered(said: str, is_label: bool, redactor: Redactor, kept: Callable[[str
 
 
 def _personal(one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -> set[str]:
-    """The personal data in an answer, by itself or because it is personal in the question."""
+    """Return the personal data in an answer, including pieces that are personal in the question."""
     said = _readable((one.answer,)) or []
     pieces = {text[start:end] for text in said for _, start, end in found.get(text, ())}
     folded = (one.answer or "").casefold()
@@ -339,7 +348,7 @@ def _masked(text: str | None, redactor: Redactor) -> str | None:
 
 
 def _all(texts: Iterable[list[str] | None], whole: Iterable[bool]) -> set[str]:
-    """The texts of those requests that can be read whole."""
+    """Return the texts of the requests that can be read completely."""
     return {text for own, may in zip(texts, whole, strict=True) if may for text in own or ()}
 
 
@@ -352,7 +361,7 @@ def _is_readable(text: str) -> bool:
 
 
 def _readable(texts: Iterable[str | None]) -> list[str] | None:
-    """The texts that the model is to read; None where one of them cannot be read whole."""
+    """Return the texts for the model; None if one of them cannot be read completely."""
     try:
         return [leaf for text in texts if text is not None for leaf in texts_to_read(text)]
     except (RedactionError, RecursionError):

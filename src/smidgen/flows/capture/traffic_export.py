@@ -14,20 +14,19 @@ from smidgen.store.traffic.store import TrafficStore
 
 @dataclass(frozen=True)
 class TrafficExport:
-    """How many pairs were written, and how many answers are not among them for they were masked as personal data."""
+    """Number of pairs written, and number of answers left out because they were masked as personal data."""
 
     pairs: int
     masked: int
 
 
 def export_traffic(store: TrafficStore, file: Path, asked: str | None = None, held_out: bool = False) -> TrafficExport:
-    """Write one JSON object a line: `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and
-    where it comes from.
+    """Write one JSON object per line: `input`, `output` (the reference; null if it is incomplete), `whose` output it is, and its origin.
 
-    An answer of which is not known what it was is not written: as a label `[PLACE_1]` would be many. To learn from, its pair is left out;
-    of a held-out one the output is null.
+    A masked answer is not written: the label `[PLACE_1]` would stand for many. A pair to learn from is then left out; a held-out one gets
+    the output null.
 
-    The file is there when all is done, and not before; only its owner may read it. Raises DataError where it cannot be written.
+    The file appears when it is complete, and only its owner may read it. Raises DataError if it cannot be written.
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.part")
     count = masked = 0
@@ -48,7 +47,10 @@ def export_traffic(store: TrafficStore, file: Path, asked: str | None = None, he
         draft.replace(file)
     except OSError as error:
         raise DataError(
-            "the file cannot be written", value=error.strerror or type(error).__name__, todo="Name one that may be.", file=str(file)
+            "the file cannot be written",
+            value=error.strerror or type(error).__name__,
+            todo="Name a file in a writable folder.",
+            file=str(file),
         ) from None
     finally:
         draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A calibration sample: the pairs that a certificate is tested on, out of a file or as they are at hand, answered and compared."""
+"""The calibration sample: the pairs that a certificate is tested on, from a file or in memory, answered by the model and compared."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from smidgen.text import near_duplicates
 
 BY_LABEL = "label"
 _HELD_OUT = "held_out"
-"""The column of an export of captured requests. Of these, whole texts are held out or not."""
+"""The column of an export of captured requests that marks held-out rows. In such an export, whole texts are held out or not."""
 _BATCH = 512
 _KNOWN_WELL = 0.5
 _UNFIT: Mapping[Use, str] = {
     "chose": "their texts choose between the versions of the line",
     "old": "they were held out before the line's latest revocation",
 }
-"""Of a line's version, texts that say nothing of it, though it learnt from none of them."""
+"""Uses by the line that make a text unfit to test a version, although no version learnt from it."""
 
 
 @dataclass(frozen=True)
 class CalibrationPairs:
-    """The pairs as they were drawn.
+    """The pairs as drawn, before the model answers them.
 
     Attributes:
         rows: texts with the reference's outputs.
-        name: how the sample is called in messages.
-        unread: texts that the reference answered with what cannot be read as an output: whatever is answered to them disagrees.
-        unusable: how many rows of the file could not be read.
-        file_sha256: of the file; None where there is none: its rows stand for it.
+        name: name of the sample in messages.
+        unread: texts whose reference cannot be read as an output: any answer disagrees with it.
+        unusable: number of rows of the file that could not be read.
+        file_sha256: hash of the file; None if there is none: the hash of the rows replaces it.
         table: the file, for segments by its columns.
-        unchecked: what cannot be told of the sample, in words.
-        jobs: of a text, the scopes of the recurring jobs that it was captured of, where that is known.
-        by_text: whether chance drew texts, each with all its requests or none of them. Then the rows are no fair sample of requests.
+        unchecked: what could not be checked about the sample, in words.
+        jobs: for each text, the scopes of the recurring jobs that it was captured from, if known.
+        by_text: whether texts were drawn, each with all of its requests or none. Such rows are not a fair sample of requests.
     """
 
     rows: Sequence[Row]
@@ -70,8 +70,14 @@ class CalibrationPairs:
 
 @dataclass(frozen=True)
 class CalibrationSample:
-    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,). `own` is how many of them the bundle's line
-    tests its versions on. `distinct`: each text counts once; `repeated` rows were left out for that."""
+    """The pairs after the model answered them. Scores, losses and segments are of length n.
+
+    Attributes:
+        segments: None for a row without a segment.
+        own: number of rows that the bundle's line tests its versions on.
+        distinct: whether each text counts once.
+        repeated: number of rows left out for that.
+    """
 
     scores: Floats
     losses: Floats
@@ -83,14 +89,14 @@ class CalibrationSample:
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """What the sample cannot tell, in words."""
+        """Limits of the sample, in words."""
         if not self.repeated:
             return ()
         return (f"how often each text comes: each stands once here, and {self.repeated:,} times that one came again are left out",)
 
 
 def read_pairs(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> CalibrationPairs:
-    """The pairs of a file. Raises DataError for one that cannot be read, has no such column, or no usable row."""
+    """Read the pairs of a file. Raises DataError if it cannot be read, lacks a column or has no usable row."""
     task = model.task
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
@@ -102,7 +108,7 @@ def read_pairs(model: Model, file: Path | str, input: str | None, label: str | N
         raise bad[0]
     if bad:
         progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
-    # Standard input leaves no file behind.
+    # Standard input has no file to hash.
     sha256 = None if str(file) == STDIN else file_hash(Path(file).expanduser())
     return CalibrationPairs(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table, by_text=_HELD_OUT in table.columns)
 
@@ -117,17 +123,19 @@ def answer_pairs(
     progress: Progress,
     distinct: bool = False,
 ) -> CalibrationSample:
-    """The pairs, answered and compared, but for those that the bundle knows, and of a line's version those that chose between versions or
-    are of before the latest revocation. A text whose reference is unread has the loss 1.
+    """Let the model answer the pairs, and compare.
+
+    Rows that the bundle knows are left out. For a version of a line, so are rows that chose between versions or are from before the latest
+    revocation. A text whose reference cannot be read has loss 1.
 
     Args:
-        fewest: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that
-            they have here: one of a row or two says nothing of a job that may be most of what comes.
-        distinct: whether each text counts once, in each segment by a column, as it came last. It does, too, where the rows are no fair
-            sample of requests: chance drew texts, or several rows are the references of one.
+        fewest: rows of a job that the sample must have for the certificate to name the job. The claim covers all jobs together, in the
+            proportions of the sample: one or two rows of a job say nothing if it becomes most of the traffic.
+        distinct: whether each text counts once, as it came last; once in each segment by a column. This is forced if the rows are not a
+            fair sample of requests: texts were drawn, or several rows are references of one text.
 
-    Raises InputError for a sample that the bundle was made from, that has much of one in it whose certificate was revoked, or that cannot
-    be divided into segments; CertificateError where this machine's key, which rows are marked with, cannot be read.
+    Raises InputError if the bundle was made from the sample, if the sample overlaps much with that of a revoked certificate, or if it
+    cannot be divided into segments; CertificateError if this machine's key, which the row fingerprints need, cannot be read.
     """
     task = model.task
     listed = [*((row.input, row.output) for row in drawn.rows), *((text, None) for text in drawn.unread)]
@@ -158,7 +166,7 @@ def answer_pairs(
             todo="Give pairs held out since the line's latest revocation that did not choose between versions.",
         )
     cells = _cells(drawn.table, segment)
-    # A line holds out whole texts: one that is a tenth of the traffic is a far larger share of the sample, or none of it.
+    # A line holds out whole texts: one that is a tenth of the traffic is a far larger share of the sample, or is missing.
     distinct = distinct or drawn.by_text or loss.gathers or uses["tests"] > 0
     texts = each_text_once(fit, cells)
     rows = texts if distinct else fit
@@ -170,7 +178,7 @@ def answer_pairs(
             "--distinct counts each text once"
         )
     missing = {id(row) for row in unread}
-    read = [row for row in rows if id(row) not in missing]  # they stand before the others
+    read = [row for row in rows if id(row) not in missing]  # read rows come before the unread
     replies = _replies(model, rows, progress)
     losses = np.ones(len(rows), dtype=np.float64)
     losses[: len(read)] = loss.of(read, replies[: len(read)])
@@ -194,10 +202,10 @@ def answer_pairs(
 
 
 def each_text_once(rows: Sequence[Row], cells: Mapping[int, str] | None = None) -> list[Row]:
-    """Each text once, as it came last, whatever its case, punctuation and spaces.
+    """Keep each text once, as it came last. Case, punctuation and spaces do not matter.
 
     Args:
-        cells: by a row's number, the segment by a column that it is of: each segment has its own.
+        cells: the segment (by a column) of each row number. Each segment keeps its own copy of a text.
     """
     last = {(near_duplicates.fold_text(joined(row.input)), cells.get(row.number) if cells is not None else None): row for row in rows}
     kept = {id(row) for row in last.values()}
@@ -210,7 +218,7 @@ def _say_left_out(count: int, why: str, progress: Progress) -> None:
 
 
 def _jobs(drawn: CalibrationPairs, rows: Sequence[Row], fewest: int, progress: Progress) -> tuple[str, ...]:
-    """The jobs that enough rows are of."""
+    """Return the jobs with enough rows, and report the others."""
     counts = Counter(id for row in rows for id in drawn.jobs.get(row.input, ()))
     for id, count in sorted(counts.items()):
         if count < fewest:
@@ -221,8 +229,7 @@ def _jobs(drawn: CalibrationPairs, rows: Sequence[Row], fewest: int, progress: P
 
 
 def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name: str) -> None:
-    """Raise InputError for the sample of a certificate that was revoked, here or of a copy of the bundle, and for one that has too much of
-    such a one in it."""
+    """Raise InputError if the sample is that of a revoked certificate of this bundle or a copy, or shares too many rows with it."""
     manifest = certificate_subject(model.manifest).sha256
     given = [paper.id for paper in certificate.registered(manifest)]
     for gone in revocation.find_related(model.folder, manifest, given):
@@ -250,8 +257,10 @@ def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Repl
 
 
 def _cells(table: DataTable | None, by: str | None) -> dict[int, str] | None:
-    """What a column says of each row, by the rows' numbers; None where segments are by no column. Raises DataError where there is no such
-    column, InputError where these rows have none."""
+    """Return the cell of a column for each row number; None if segments are not by a column.
+
+    Raises DataError if the column does not exist, InputError if the rows have no columns.
+    """
     if by is None or by == BY_LABEL:
         return None
     if table is None:
@@ -264,7 +273,7 @@ def _cells(table: DataTable | None, by: str | None) -> dict[int, str] | None:
 def _segments(
     table: DataTable | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None, cells: Mapping[int, str] | None
 ) -> list[str | None]:
-    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
+    """Return each row's segment. By label, it is the label answered, not the right one, because only that is known when a request comes."""
     if cells is not None:
         return [cells.get(row.number) for row in rows]
     if by is None:

@@ -1,4 +1,4 @@
-"""How the certificate of a served bundle stands; what its audits have found; and which certificate carries them on."""
+"""Certificate status: whether a served bundle's certificate holds, its audits, and the certificate that carries them on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from smidgen.gateway.certificate_watch import CertificateWatch
 from smidgen.gateway.sample_reuse import RowFingerprints
 from smidgen.stats.sequential_audit import SequentialAudit
 
-# Vouching: how the certificate of a bundle that is being served stands, as often as it is asked.
+# Status: whether the certificate of a served bundle holds, read as often as needed.
 
 StandingReader = Callable[[], CertificateStatus]
-"""Looks at a certificate now. It reads files, and raises nothing."""
+"""Reads the certificate's current status from files. Raises nothing."""
 
 
 def certificate_subject(manifest: Manifest) -> CertifiedBundle:
-    """A bundle as certificates name it."""
+    """Return the bundle's identity as certificates name it."""
     return CertifiedBundle(
         name=manifest.name,
         id=manifest.id,
@@ -38,51 +38,53 @@ def certificate_subject(manifest: Manifest) -> CertifiedBundle:
 
 
 def standing_reader(folder: Path | None, manifest: Manifest | None, large: frozenset[str] | None = None) -> StandingReader:
-    """Of a bundle that was opened from this folder. What counts is what was opened: a bundle put in its place meanwhile is another one, of
-    which nothing is known. `large`: the names of the large model that requests escalate to; a certificate against another one does not
-    hold."""
+    """Return a reader of the certificate's status for a bundle opened from this folder.
+
+    The bundle as opened counts: if another one takes its place in the folder, the certificate no longer applies. `large`: the names of the
+    large model that requests escalate to; a certificate against another model does not hold.
+    """
     if folder is None or manifest is None:
         none = CertificateStatus(CertificateState.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
     watch = CertificateWatch(folder, certificate_subject(manifest), large=large, manifest=MANIFEST)
     paper = watch().certificate
     if paper is not None:
-        # A home that cannot be written is no reason not to serve: then it was not this machine that audited.
+        # Serving goes on if the home cannot be written. In that case this machine did not audit.
         with contextlib.suppress(OSError):
             certificate_audit.revoke_if_due(folder, paper)
     return watch
 
 
 def note_answer(vouch: StandingReader, found: CertificateStatus) -> None:
-    """Note that an answer was given under the certificate that was found to hold: audits must follow some day."""
+    """Record that an answer was given under this valid certificate, so that audits are due."""
     if isinstance(vouch, CertificateWatch) and found.certificate is not None:
         vouch.answered(found.certificate)
 
 
 async def read_standing(vouch: StandingReader) -> CertificateStatus:
-    """How a certificate stands now; files are read in a thread, and only where one has changed."""
+    """Return the certificate's status. Files are read in a thread, and only if one has changed."""
     known = vouch.known() if isinstance(vouch, CertificateWatch) else None
     return known if known is not None else await asyncio.to_thread(vouch)
 
 
-# Auditing: a loss of an answer that a bundle gave goes into the test of the certificate that it was given under.
+# Audits: the loss of an audited answer enters the sequential test of the certificate that it was given under.
 
 _log = logging.getLogger("smidgen.audit")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvidence:
-    """What the audits of a certificate have come to.
+    """Result of a certificate's audits so far.
 
     Attributes:
-        audits: how many were answered.
-        losses: the sum of their losses.
-        evidence: the largest so far, against the certificate.
-        needed: with how much it is revoked.
-        revoked: whether it is, by audits.
-        lost: how many were drawn and never answered.
-        barred: how many were drawn and could not leave.
-        answers: given since the last audit that was answered.
+        audits: number of answered audits.
+        losses: sum of their losses.
+        evidence: largest evidence so far against the certificate.
+        needed: evidence that revokes it.
+        revoked: whether audits have revoked it.
+        lost: audits that were drawn and never answered.
+        barred: audits that were drawn and could not be sent.
+        answers: answers given since the last answered audit.
     """
 
     audits: int
@@ -96,47 +98,50 @@ class AuditEvidence:
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
-    """Say, once and before the audits, the least probability with which any request under this certificate is audited: needed where
-    requests are audited with different ones, and then each loss is weighted by `least_probability` over its own. It is kept with the
-    evidence.
+    """Declare the least probability with which a request under this certificate is audited. Call it once, before the audits.
+
+    It is needed if requests are audited with different probabilities: each loss is then weighted by `least_probability` over its own. The
+    declaration is kept with the evidence.
 
     Args:
         least_probability: over 0, at most 1. The rarest requests count in full, the others less.
-        anew: whether it takes the place of one that was declared before, from the next request on that is drawn. What was drawn under that
-            one is taken in first. With one that goes by the request, the test would say nothing.
+        anew: whether it replaces an earlier declaration, from the next drawn request on. Settle the audits drawn under the old one first.
+            The new probability must not depend on the request, or the test means nothing.
 
-    Raises ValueError for one that cannot be, and for another than was declared before; OSError where it cannot be written.
+    Raises ValueError for an invalid probability, and for one that differs from the earlier declaration; OSError if it cannot be written.
     """
     certificate_audit.declare(paper, least_probability, anew=anew)
 
 
 def drawn(bundle: Path, paper: Certificate, owner: str) -> None:
-    """Write down that an audit was drawn, before it is asked: one that is never settled counts as lost. `owner`: who asks. Raises OSError
-    where it cannot be written."""
+    """Record a drawn audit before it is sent: one that is never settled counts as lost. `owner`: the auditing process.
+
+    Raises OSError if it cannot be written.
+    """
     certificate_audit.note_drawn(bundle, paper, owner)
 
 
 def barred(bundle: Path, paper: Certificate, owner: str) -> None:
-    """Take in that an audit that was drawn may not leave. Raises OSError where it cannot be written."""
+    """Record that a drawn audit may not be sent. Raises OSError if it cannot be written."""
     certificate_audit.note_blocked(bundle, paper, owner)
 
 
 def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: float, segment: str | None = None, owner: str = "") -> bool:
-    """Take in one audited answer; returns whether the certificate is revoked by its audits. From then on every request escalates.
+    """Add one audited answer to the test. Returns True if audits have revoked the certificate: from then on every request escalates.
 
     Args:
         bundle: folder of the bundle.
         paper: the certificate that the answer was given under.
-        loss: of the answer against the certificate's reference, 0..1; where answers are right or wrong, 1 for a wrong one. None where the
-            audit was drawn and never answered: see `stats/sequential_audit.py` for what that counts.
-        probability: with which this request was chosen to be audited, decided before its loss was known. What people say of their own
-            accord was not chosen in any such way, and is no audit: who complains is not a random client. Where `declare` was not called,
-            it is the same for every request; else none is under what was declared.
-        segment: of a certificate by segments, the request's: the label that was answered, or what its column has. None where that is not
-            known: then the audit counts among all of them, and none of its own.
-        owner: who drew it, where `drawn` was told.
+        loss: of the answer against the certificate's reference, 0..1; for answers that are right or wrong, 1 if wrong. None if the audit
+            was drawn and never answered: `stats/sequential_audit.py` says how that counts.
+        probability: probability with which this request was chosen for an audit, fixed before its loss was known. Unsolicited feedback is
+            not an audit: complaints are not a random sample. Without `declare`, the probability is the same for all requests; with it, none
+            is below the declared one.
+        segment: for a certificate by segments, the request's: the label answered, or the column's value. None if unknown: the audit then
+            counts for the whole only.
+        owner: the process that drew it, if `drawn` was told.
 
-    Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
+    Raises ValueError for an invalid loss or probability, OSError if the state cannot be written; the audit is then not added.
     """
     if loss is None:
         revoked = certificate_audit.note_lost(bundle, paper, probability, segment=segment, owner=owner)
@@ -148,7 +153,7 @@ def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: f
 
 
 def evidence(paper: Certificate) -> AuditEvidence:
-    """What there is so far. Raises OSError or ValueError where the state cannot be read."""
+    """Return the evidence so far. Raises OSError or ValueError if the state cannot be read."""
     kept = certificate_audit.read_state(paper)
     found = kept.audit
     return AuditEvidence(
@@ -163,19 +168,20 @@ def evidence(paper: Certificate) -> AuditEvidence:
     )
 
 
-# Renewing: a certificate of the same bundle on much the same rows as the one before it makes the same claim once more, and goes on with
-# its audits. Otherwise whoever certifies again each week, or deletes the one before, would never see a slow breach revoked.
+# Renewal: a certificate of the same bundle on mostly the same rows repeats the claim of the one before, and carries on its audits.
+# Otherwise, certifying again each week, or deleting the old certificate, would hide a slow breach for ever.
 
 _MOST_NEW = 0.5
-"""Of a sample's rows, those that must not have been in the one before for its certificate to be a claim of its own."""
+"""A certificate with at least this share of new rows is a claim of its own."""
 
 
 def begin_audits(bundle: Path, paper: Certificate) -> None:
-    """Begin the audits of a certificate, which is not yet beside its bundle, and enter it in the register. Where it renews one that was
-    given before, be that still beside the bundle or not, it goes on with the audits of that one: of several with those that came furthest.
+    """Begin the audits of a certificate that is not yet beside its bundle, and register it.
 
-    Raises InputError where it renews one on other terms and the audits so far speak against it: their state is of the terms before, and
-    must not be forgotten; CertificateError where the certificates before, or their audits, cannot be read, or anything cannot be written.
+    If it renews earlier certificates, beside the bundle or not, it carries on the audits that came furthest.
+
+    Raises InputError if it renews one on other terms and the audits so far speak against it, because their state fits only the old terms
+    and must not be dropped; CertificateError if earlier certificates or their audits cannot be read, or files cannot be written.
     """
     furthest: dict[tuple[float, float], tuple[SequentialAudit, Certificate]] = {}
     for before in _before(bundle, paper):
@@ -205,17 +211,19 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
 
 
 def _before(bundle: Path, paper: Certificate) -> list[Certificate]:
-    """The certificates that this one renews: those that were given here, and the one that is beside the bundle. Raises CertificateError
-    where it cannot be told which there were."""
+    """Return the certificates that this one renews, among those registered here and the one beside the bundle.
+
+    Raises CertificateError if they cannot be read.
+    """
     found = certificate.registered(paper.bundle.sha256)
     try:
         there = papers.read(papers.place(bundle))
     except CertificateError as error:
         if not error.missing and not found:
             raise CertificateError(
-                "the certificate that is there cannot be read, and what its audits came to would be forgotten",
+                "the certificate beside the bundle cannot be read, and the evidence of its audits would be lost",
                 value=error.what,
-                todo="Put a copy of the file back. Where nothing was ever audited under it, move it away.",
+                todo="Put a copy of the file back. If nothing was ever audited under it, move it away.",
             ) from error
     else:
         found += [there] if all(one.id != there.id for one in found) else []
@@ -223,20 +231,20 @@ def _before(bundle: Path, paper: Certificate) -> list[Certificate]:
 
 
 def _extent(audit: SequentialAudit) -> tuple[int, float]:
-    """How far audits have come. One certificate goes on with those of another, so that of two the further one has all of the other's."""
+    """Order the audits of related certificates. One certificate carries on those of another, so the further state includes the other's."""
     return audit.audits, audit.evidence
 
 
 def _lost(paper: Certificate, error: Exception) -> CertificateError:
     return CertificateError(
-        "the audits of the certificate cannot be begun or carried on",
+        "the audits of the certificate cannot be started or carried on",
         value=f"{error} ({certificate_audit.audit_file(paper.id)})",
-        todo="Where they were lost, draw a new calibration sample. Else make room on the disk.",
+        todo="If they were lost, draw a new calibration sample. Else free some disk space.",
     )
 
 
 def _renews(before: Certificate, paper: Certificate) -> bool:
-    """Whether both are of the same bundle and loss against the same reference, and most of the rows are the same."""
+    """Return True if both have the same bundle, loss and reference, and mostly the same rows."""
     names = {before.reference.model, paper.reference.model} - {""}
     if before.bundle.sha256 != paper.bundle.sha256 or before.measure != paper.measure:
         return False

@@ -1,4 +1,4 @@
-"""Certify: test on fresh pairs which requests a bundle may answer by itself, and put the signed certificate beside it."""
+"""Certify: test on new pairs which requests a bundle may answer by itself, and write the signed certificate beside it."""
 
 from __future__ import annotations
 
@@ -46,29 +46,30 @@ from smidgen.stats.certification import (
 from smidgen.stats.risk_bounds import average_and_level, fewest_rows, level_of_look
 
 AUDIT_DAYS = 7
-"""For so long answers may be given while no audit comes, where nothing else is asked for."""
+"""Default number of days for which answers may be given without an audit."""
 
 
 @dataclass(frozen=True)
 class CertificateTerms:
-    """What is asked for.
+    """Terms of a certificate.
 
     Attributes:
-        alpha: the share of local answers that may disagree with the reference.
-        delta: the chance that this does not hold.
-        reference: what the outputs in the calibration file are.
-        model: what the large model is called by those who ask it, where it is the reference, or the judge; empty where that is not known.
-        judge: how often that reference is wrong itself, where it is a judge.
-        valid_days: how long the certificate holds.
-        segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
-        look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
-            for a sample of its own.
-        own: the look at such a sample, with what it may spend; `spent`, what earlier ones have spent: see `sample_reuse`.
-        loss: of texts, what alpha bounds the mean of: see `certify/losses.py`. With `attributes` the reference is the request itself.
-        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
-        audit_days: days for which answers may be given while no audit comes; None for a week where the gateway audits by itself, against
-            the large model or the request, and for no bound elsewhere.
-        distinct: whether each text counts once, and the promise is of distinct texts. It is, too, where the rows are no fair sample of
+        alpha: largest share of local answers that may disagree with the reference.
+        delta: chance that this does not hold.
+        reference: source of the outputs in the calibration file.
+        model: name under which clients ask for the large model that is the reference or judge; empty if unknown.
+        judge: error rate of the reference, if it is a judge.
+        valid_days: days until the certificate expires.
+        segment: `label` for the label answered, or a column: each value gets its own threshold.
+        look: number of this look at a set of rows that grows and is looked at repeatedly: all looks together spend delta. None for a
+            separate sample.
+        own: this test of a separate sample, with the level that it may spend. See `sample_reuse`.
+        spent: confidence spent by earlier tests of that sample.
+        loss: for texts, the loss whose mean alpha bounds: see `certify/losses.py`. With `attributes` the reference is the request itself.
+        overall: largest share of all requests that may be answered locally and disagree, on average; None for no limit.
+        audit_days: days for which answers may be given without an audit. None: a week if the gateway audits by itself, against the large
+            model or the request; else no limit.
+        distinct: whether each text counts once, and the promise is about distinct texts. Forced if the rows are not a fair sample of
             requests.
     """
 
@@ -89,21 +90,21 @@ class CertificateTerms:
 
     @property
     def unheard(self) -> int:
-        """The days, 0 for any number."""
+        """The effective `audit_days`; 0 for no limit."""
         if self.audit_days is not None:
             return self.audit_days
         return AUDIT_DAYS if self.reference in ("model", "request") else 0
 
     @property
     def level(self) -> float:
-        """What of delta this test may spend."""
+        """The part of delta that this test may spend."""
         if self.look is not None:
             return level_of_look(self.delta, self.look)
         return self.delta if self.own is None else self.own.level
 
     @property
     def looked(self) -> str:
-        """The same for a reader, behind the method's name."""
+        """The look and its level as a clause, to follow the method's name."""
         if self.look is not None:
             return f"; look {self.look} at rows that stay, tested at δ/{self.look * (self.look + 1)}"
         if not self.spent.looks:
@@ -112,7 +113,7 @@ class CertificateTerms:
         return f"; tested at {self.level:.4g} of δ = {self.delta:.4g}, for {before}"
 
     def claim(self, delta: float, graded: bool) -> RiskClaim:
-        """What is to be shown of a segment that has this much of the level."""
+        """Return the claim to test on a segment that gets this part of the level."""
         overall, rare = self.overall, None
         if overall is not None and self.look is not None:
             overall, rare = average_and_level(overall, self.look)
@@ -121,17 +122,17 @@ class CertificateTerms:
         return RiskClaim(self.alpha, delta, graded, self.judge, self.level, overall, rare)
 
     def told(self, counts: str) -> str:
-        """What is asked for, in one certain spelling: the same for the same test."""
+        """Return the terms in one canonical spelling, so that equal tests give equal strings."""
         judge = (self.judge.wrong, self.judge.reviewed) if self.judge is not None else None
         return json.dumps([self.alpha, self.delta, judge, self.segment, self.loss, self.overall, counts])
 
 
 _REFERENCES: dict[str, Literal["gold", "judge", "request"]] = {"likeness": "gold", "attributes": "request", "judge": "judge"}
-"""The reference of each loss, if none is named."""
+"""Reference for each loss if none is named."""
 
 
 def terms_of(settings: CertifySettings) -> CertificateTerms:
-    """The terms that the settings ask for."""
+    """Return the terms that the settings ask for."""
     asked, judge, plain = settings.terms, settings.judge, CertificateTerms()
     wrong, _, reviewed = (judge.errors or "").partition("/")
     return CertificateTerms(
@@ -151,7 +152,7 @@ def terms_of(settings: CertifySettings) -> CertificateTerms:
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """What was given: the certificate, its file, and the segments that got none, each with why."""
+    """An issued certificate, its file, and the reason for each segment that got none."""
 
     certificate: Certificate
     file: Path
@@ -160,7 +161,7 @@ class IssuedCertificate:
 
 @dataclass(frozen=True)
 class _FailedTest:
-    """A test that gave no certificate, and about how many rows would do; None where no number would."""
+    """A failed test, and the approximate number of rows that would pass; None if no number would."""
 
     outcome: CertificationResult
     claim: RiskClaim
@@ -178,19 +179,19 @@ def certify(
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> IssuedCertificate:
-    """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one. `marking`: the judge,
-    where its marks are the loss.
+    """Test the pairs of a file, and write the signed certificate beside the bundle. It replaces an older one.
+
+    `marking`: the judge, if its marks are the loss.
 
     Raises:
-        InputError: terms that cannot be, or not of this task; a file that the bundle was made from; a sample with much of one in it
-            whose certificate was revoked; one on which as much cannot be claimed anew, for the audits speak against it; a judge that marks
-            too few answers.
-        DataError: a file that cannot be read, or has no such column.
-        BundleError: the bundle has no report; or it is a version of a line whose records of what it has seen cannot be read.
+        InputError: the terms are invalid or do not fit the task; the bundle was made from the file; the sample shares many rows with that
+            of a revoked certificate; the audits so far speak against an equally strong claim; or a judge marks too few answers.
+        DataError: the file cannot be read, or lacks a column.
+        BundleError: the bundle has no report; or it is a version of a line whose records cannot be read.
         LineBusy: rows are the line's own held-out ones, and another process learns on it.
-        TrafficError: of a line's version, the store of traffic cannot be read.
-        CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
-            before stays.
+        TrafficError: for a version of a line, the store of traffic cannot be read.
+        CertificateError: no threshold can be certified (`facts` say how many pairs are missing); or the file cannot be written. An older
+            certificate stays.
     """
     _check_terms(terms)
     progress = progress or Silent()
@@ -209,7 +210,7 @@ def certify_pairs(
     now: datetime | None = None,
     progress: Progress,
 ) -> IssuedCertificate:
-    """The same on pairs that are at hand. `built_from`: the bundle's own rows, where they were in no files. Raises as `certify` does."""
+    """Certify on pairs in memory. `built_from`: the bundle's own rows, if they were in no files. Raises as `certify` does."""
     _check_terms(terms)
     loss = losses.choose_loss(terms.loss, model.task, model.form, marking)
     known = report.read(model.folder / "report.json")
@@ -285,16 +286,18 @@ def certify_pairs(
 
 
 def certificate_standing(folder: Path, now: datetime | None = None) -> CertificateStatus:
-    """How the certificate of the bundle in a folder, or of a line's champion, stands. The bundle's files are not hashed: that is done where
-    it is opened. Raises InputError or BundleError where there is no bundle."""
+    """Return the status of the certificate of a bundle, or of a line's champion, by folder.
+
+    Does not hash the bundle's files: opening the bundle does. Raises InputError or BundleError if there is no bundle.
+    """
     folder = folder_of(folder)
     return check_certificate(folder, certificate_subject(read_manifest(folder)), now)
 
 
 def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]:
-    """Revoke the certificate of the bundle in a folder, or of a line's champion; returns where that was written down.
+    """Revoke the certificate of a bundle, or of a line's champion, by folder. Returns the files that record it.
 
-    Raises InputError without a reason; CertificateError where there is no certificate to revoke, or it could not be written.
+    Raises InputError without a reason; CertificateError if there is no certificate, or the revocation could not be written.
     """
     if not reason.strip():
         raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
@@ -306,9 +309,9 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
         return revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
     except OSError as error:
         raise CertificateError(
-            "the revocation could not be written down",
+            "the revocation could not be recorded",
             value=str(error),
-            todo=f"Until it can, remove {papers.place(folder).name}: without it everything escalates.",
+            todo=f"Until then, remove {papers.place(folder).name}: without it everything escalates.",
         ) from error
 
 
@@ -349,7 +352,7 @@ def _check_terms(terms: CertificateTerms) -> None:
 def _begin_look(
     model: Model, sample: CalibrationSample, terms: CertificateTerms
 ) -> tuple[sample_reuse.SampleTest | None, CertificateTerms]:
-    """Write down that a sample of its own is looked at, and what is left of the terms for it. Raises InputError where nothing is."""
+    """Record that a separate sample is tested, and return the terms with the remaining level. Raises InputError if none remains."""
     if terms.look is not None:
         return None, terms
     kept = sample.calibration
@@ -358,7 +361,7 @@ def _begin_look(
         kept.rows_sha256,
         kept.marks,
         kept.n,
-        # A judge may say something else of the same rows: each of its tests is one of its own.
+        # A judge may mark the same rows otherwise the next time, so each of its tests counts on its own.
         terms.told("texts" if sample.distinct else "requests") + (uuid.uuid4().hex if terms.loss == "judge" else ""),
         terms.delta,
         terms.overall or 0.0,
@@ -378,7 +381,7 @@ def _begin_look(
 
 
 def _ask_above(asked: float, spent: float) -> float:
-    """What to ask for so that as much as was asked is left."""
+    """Return the value to ask for so that `asked` remains after `spent`."""
     return round(asked + spent, 6)
 
 
@@ -390,7 +393,7 @@ def _judge_error(terms: CertificateTerms) -> JudgeError | None:
 def _test(
     sample: CalibrationSample, terms: CertificateTerms, graded: bool, tries: Sequence[ThresholdStep]
 ) -> tuple[list[CertifiedSegment], dict[str, str], dict[str, _FailedTest]]:
-    """What is certified; the segments that are not, with why; and what their tests gave."""
+    """Test each segment. Returns the certified segments, a reason for each other segment, and the failed tests."""
     n = sample.calibration.n
     counts = Counter(name for name in sample.segments if name is not None)
     shares = segment_levels(counts, terms.alpha, terms.level) if terms.segment else {"": terms.level}
@@ -413,7 +416,7 @@ def _test(
                 n=outcome.n,
                 answered=outcome.answered,
                 loss=outcome.loss,
-                # In exact arithmetic it is never over: it is where the test turns.
+                # Floating point may put the bound just over alpha. In exact arithmetic it never is.
                 bound=min(outcome.bound, terms.alpha),
             )
         )
@@ -421,7 +424,7 @@ def _test(
 
 
 def _why(failed: _FailedTest, graded: bool) -> str:
-    """Why a sample, or a segment of it, is not certified, a clause."""
+    """Say as a clause why a sample, or a segment of it, is not certified."""
     outcome = failed.outcome
     if not outcome.tried:
         return f"{outcome.n:,} pairs, too few for any test"
@@ -435,7 +438,7 @@ def _why(failed: _FailedTest, graded: bool) -> str:
 
 
 def _failure(terms: CertificateTerms, graded: bool, sample: CalibrationSample, failed: Mapping[str, _FailedTest]) -> CertificateError:
-    """No certificate: how far it is, and what would do."""
+    """Build the error for a failed certification: how many pairs are missing, and what would help."""
     n = sample.calibration.n
     facts: dict[str, object] = {
         "certified": False,
@@ -477,9 +480,9 @@ def _failure(terms: CertificateTerms, graded: bool, sample: CalibrationSample, f
     else:
         more = f"{one.needed - one.outcome.n:,} more than these {one.outcome.n:,}"
         if one.outcome.tried:
-            again = "draw a new sample, for each look at one spends it"
+            again = "draw a new sample, because each look at one uses it up"
             if terms.look is not None:
-                again = "look again when so many are held out, for each look makes the next one stricter"
+                again = "look again when that number is held out, because each look makes the next one stricter"
             todo = f"{best}At the risk seen, about {one.needed:,} pairs would do, {more}: {again}."
         else:
             todo = f"Even without an error {one.needed:,} pairs are needed, {more}."

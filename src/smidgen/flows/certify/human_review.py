@@ -1,4 +1,4 @@
-"""Human review: people audit what was answered here, in a CSV file, where the certificate is against gold labels or people's reviews."""
+"""Human review: people audit local answers in a CSV file, for certificates against gold labels or people's reviews."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ from smidgen.store.traffic.records import Feedback
 from smidgen.store.traffic.sampling import DrawnAnswer, Place
 from smidgen.store.traffic.store import TrafficStore
 
-# Texts that people are to audit, as a CSV that a spreadsheet opens: `id`, `text`, and an empty `output` for them to fill in.
+# The file for people: a CSV that a spreadsheet opens, with `id`, `text`, and an empty `output` to fill in.
 
 _COLUMNS = ("id", "text", "output")
 _MOST_BYTES_OF_A_FILE = 256 * 1024 * 1024
 
 
 def write_review_file(waiting: Iterable[DrawnAnswer], file: Path) -> int:
-    """Write those that wait; how many. What the model answered is not in it. A text that a spreadsheet would take for a formula begins with
-    an apostrophe. Raises DataError where the file cannot be written."""
+    """Write the texts that wait for review, without the model's answers. Returns their number.
+
+    A text that a spreadsheet would read as a formula gets an apostrophe in front. Raises DataError if the file cannot be written.
+    """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow(_COLUMNS)
@@ -52,13 +54,17 @@ def write_review_file(waiting: Iterable[DrawnAnswer], file: Path) -> int:
     try:
         atomic_file.write(file, stream.getvalue().encode("utf-8-sig"), mode=0o600)
     except OSError as error:
-        raise DataError("the file cannot be written", value=error.strerror, todo="Name one that may be.", file=str(file)) from None
+        raise DataError(
+            "the file cannot be written", value=error.strerror, todo="Name a file in a writable folder.", file=str(file)
+        ) from None
     return count
 
 
 def read_review_file(file: Path) -> dict[str, str]:
-    """What was filled in, by the request's id; rows whose output is empty are left out. Raises DataError for a file that cannot be read, or
-    lacks a column, or has two outputs for one request."""
+    """Read the outputs that were filled in, by request id. Rows with an empty output are left out.
+
+    Raises DataError if the file cannot be read, lacks a column, or has two outputs for one request.
+    """
     again = "Write one with --export, and fill in its column `output`."
     try:
         with file.open("rb") as binary:
@@ -79,31 +85,31 @@ def read_review_file(file: Path) -> dict[str, str]:
     return found
 
 
-# Reviewing: people audit what was answered here, where the certificate is against gold labels or people's reviews.
+# The review: people audit local answers if the certificate is against gold labels or people's reviews.
 #
-# A random share of the stored answers is drawn (`store/traffic/sampling.py`). People say of each text what its answer is, and do not see
-# what was answered. The losses go into the certificate's audit in the order of the requests: were some skipped, the hard ones would be,
-# so what cannot be told counts as wrong.
+# A random share of the stored answers is drawn (`store/traffic/sampling.py`). People give the right answer to each text without seeing the
+# model's. The losses enter the certificate's audit in the order of the requests. An answer that people cannot judge counts as wrong: if it
+# were skipped, the hard texts would be missing.
 #
-# A loss is taken in once, whenever the process ends: before it is, what is about to be is written down, with how many audits there
-# were.
+# Each loss counts exactly once, even if the process is killed: the pending loss and the number of audits are written down before the audit.
 
 SHARE = 0.02
-"""Of the answers, that people audit where nothing else is said."""
+"""Default share of answers that people audit."""
 _OF_PEOPLE = ("gold", "reviews")
 _SETTLED = timedelta(seconds=60)
-"""A request is stored a moment after it came; one that came before another must not be stored after that was reviewed."""
+"""Wait before a request is drawn. A request is stored a moment after it came; an earlier one must not appear after this one was
+reviewed."""
 _MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class _ReviewState:
-    """How far people have come.
+    """State of a review.
 
     Attributes:
-        share: of the answers, that are drawn.
-        through: the place of the last one that is taken in.
-        pending: the place of one that is being taken in, with its loss, how many audits there were before it, and its segment.
+        share: share of the answers that is drawn.
+        through: place of the last answer that was taken in.
+        pending: an answer being taken in: its place, its loss, the number of audits before it, and its segment.
     """
 
     share: float
@@ -112,7 +118,7 @@ class _ReviewState:
 
 
 class HumanReview:
-    """The review of one certificate. Made by `opened`."""
+    """The review of one certificate. Made by `open_review`."""
 
     def __init__(self, folder: Path, manifest: Manifest, paper: Certificate, store: TrafficStore, state: _ReviewState, file: Path) -> None:
         self.folder, self.paper, self.store = folder, paper, store
@@ -124,45 +130,47 @@ class HumanReview:
 
     @property
     def share(self) -> float:
-        """Of the answers, that are drawn."""
+        """The share of the answers that is drawn."""
         return self._state.share
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What people choose from, where the answer is one label; empty where it is anything else."""
+        """The labels that people choose from; empty if the answer is not a single label."""
         labels = self.form.single_label
         return labels.every if labels is not None else ()
 
     @property
     def evidence(self) -> AuditEvidence:
-        """What the audits have come to. Raises OSError or ValueError where the state cannot be read."""
+        """The evidence of the audits so far. Raises OSError or ValueError if the state cannot be read."""
         return audits.evidence(self.paper)
 
     def waiting(self, now: datetime | None = None) -> Iterator[DrawnAnswer]:
-        """The answers that are drawn and not taken in yet, the oldest first."""
+        """Yield the drawn answers that are not taken in yet, the oldest first."""
         yield from self.store.drawn(self.paper.id, self._state.share, self._state.through, (now or datetime.now(UTC)) - _SETTLED)
 
     def parsed(self, said: str) -> Any:
-        """What a person says of a text as the task's own value. Raises ValueError with the reason where it is none: of labels, one that the
-        bundle does not know."""
+        """Parse a person's answer as the task's output.
+
+        Raises ValueError with a reason if it is not valid, or not a label of the bundle.
+        """
         output = self._read(said)
         if self.labels and self.task.labelled(output, self.form) not in self.labels:
             raise ValueError(f"{output!r} is not one of its labels")
         return output
 
     def take_in(self, given: DrawnAnswer, said: str | None, now: datetime | None = None) -> bool:
-        """Take in what a person says of the next answer that waits; returns whether the certificate is revoked by its audits.
+        """Audit the next waiting answer with a person's answer. Returns True if audits have revoked the certificate.
 
         Args:
             given: the first one of `waiting`.
-            said: what the right answer is, as in a data file; None where it cannot be told, or is none that the bundle knows: then what was
-                answered counts as wrong.
+            said: the right answer, as in a data file. None if the person cannot tell, or the bundle does not know it: the model's answer
+                then counts as wrong.
 
-        It is kept as a correction, too, to learn from; not of a text that is held out, for what was drawn so must neither choose nor
+        The person's answer is also kept as a correction to learn from, except for a held-out text: a drawn row must neither choose nor
         certify.
 
-        Raises ValueError as `parsed` does, and for another than the next one; OSError or TrafficError where it cannot be written. Then
-        nothing is taken in, and the answer still waits.
+        Raises ValueError as `parsed` does, and if `given` is not the next one; OSError or TrafficError if it cannot be written. The answer
+        then still waits.
         """
         expected = next(self.waiting(now), None)
         if expected is None or expected.place != given.place:
@@ -171,15 +179,15 @@ class HumanReview:
         if said is not None:
             loss = float(self._loss.of([Row(given.input, self.parsed(said))], [reply])[0])
         before = self.evidence.audits
-        # First the correction: once the loss is under way it will count, and nobody is asked again. That it is kept twice is no harm.
+        # The correction comes first: once the loss is pending it will count, and nobody is asked again. Keeping it twice does no harm.
         if said is not None and not given.held_out:
             self.store.feedback(Feedback(given.id, now or datetime.now(UTC), corrected=said.strip(), comment=f"audit of {self.paper.id}"))
-        segment = segment_of(self.paper.by, reply, {})  # of a column, the store has nothing
+        segment = segment_of(self.paper.by, reply, {})  # the store does not hold columns
         self._write(replace(self._state, pending=(given.place, loss, before, segment)))
         return self._settled()
 
     def _settled(self) -> bool:
-        """Finish what was begun, by this process or one that was killed; whether the certificate is revoked by its audits."""
+        """Finish a pending audit of this process or of one that was killed. Returns True if audits have revoked the certificate."""
         if self._state.pending is None:
             return self.evidence.revoked
         place, loss, before, segment = self._state.pending
@@ -197,15 +205,15 @@ class HumanReview:
 
 @contextmanager
 def open_review(folder: Path, store: TrafficStore, share: float | None = None, now: datetime | None = None) -> Iterator[HumanReview]:
-    """The review of the certificate of the bundle in a folder, or of a line's champion, as far as it has come. One at a time.
+    """Open the review of the certificate of a bundle, or of a line's champion, by folder. Only one process can have it open.
 
     Args:
-        share: of the answers, over 0 and at most 1, that are drawn: once for all of a certificate.
+        share: share of the answers that is drawn, over 0 and at most 1; the same for the whole life of a certificate.
 
     Raises:
-        InputError: a share that cannot be, or not the one that the review began with; a certificate that people do not audit; another
-            review of it is under way.
-        CertificateError: there is no certificate that holds, or how far its review has come cannot be read.
+        InputError: the share is invalid or differs from the first one; people do not audit this certificate; or another review of it is
+            running.
+        CertificateError: no certificate holds, or the state of the review cannot be read.
     """
     if share is not None and not 0 < share <= 1:
         raise InputError("--share must be over 0 and at most 1", value=share, todo="Give --share 0.02, for 2 %.")
@@ -213,7 +221,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
     manifest = read_manifest(folder)
     found = check_certificate(folder, certificate_subject(manifest), now)
     paper = found.certificate
-    # One that is stale for want of audits holds again once they come.
+    # A certificate that is stale because audits are missing holds again once they come.
     if not (found.valid or found.state is CertificateState.UNAUDITED) or paper is None:
         raise CertificateError(
             "nothing is answered under this bundle's certificate, so there is nothing to audit",
@@ -236,13 +244,15 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
 
 
 def _segment(pending: Sequence[Any]) -> str | None:
-    """That of an audit which is being taken in; an older smidgen wrote none."""
+    """Return the segment of a pending audit. Files of an older smidgen have none."""
     return str(pending[3]) if len(pending) > 3 and pending[3] is not None else None
 
 
 def _declared(paper: Certificate) -> float | None:
-    """The share that audits under this certificate, or the one that it renews, were drawn with; None where there were none. A state that
-    cannot be read is left to the first audit, which revokes."""
+    """Return the share declared for the audits of this certificate or of the one it renews; None if there were none.
+
+    A state that cannot be read is left to the first audit, which revokes.
+    """
     try:
         audit = certificate_audit.read_audit(paper)
     except (OSError, ValueError):
@@ -251,7 +261,7 @@ def _declared(paper: Certificate) -> float | None:
 
 
 def _state(file: Path, share: float | None, declared: float | None) -> _ReviewState:
-    """How far it has come; a new one where it has not begun, with the share that was declared for the certificate."""
+    """Read the state of the review; a new one, with the declared share, if it has not begun."""
     try:
         with file.open("rb") as stream:
             said = json.loads(stream.read(_MOST_BYTES))
@@ -267,9 +277,9 @@ def _state(file: Path, share: float | None, declared: float | None) -> _ReviewSt
         state = _ReviewState(declared if declared is not None else SHARE if share is None else share)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise CertificateError(
-            "how far the review has come cannot be read, and no answer must be counted twice",
+            "the state of the review cannot be read, and no answer must be counted twice",
             value=f"{file}: {error}",
-            todo="Certify on a new sample: its review begins anew.",
+            todo="Certify on a new sample: that begins a new review.",
         ) from error
     if share is not None and share != state.share:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A larger model as the judge of a bundle's texts, for a certificate whose loss is its mark."""
+"""A larger model as a judge of a bundle's texts, for a certificate whose loss comes from its marks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from smidgen.flows.local_model import Model
 
 _LEAST_MARKED = 0.95
 _THOUGHT = 2_048
-"""Tokens that a judge may think for, where it is one that thinks."""
+"""Tokens that a thinking judge may use for thinking."""
 
 
 @contextmanager
 def open_judge(model: Model, settings: TeacherSettings, threads: int | None, progress: Progress) -> Iterator[Marking]:
-    """What a judge over HTTP says of this bundle's texts. Where it is not on this machine, personal data is taken out of what it is sent.
+    """Open a judge over HTTP, and yield the function that marks this bundle's texts.
 
-    Its calls are cached, tried again and kept within the budget, as a teacher's are. The function that is yielded raises InputError where
-    too few answers got a mark, and TeacherError where the judge cannot be asked.
+    Personal data is removed from what a remote judge is sent. Calls are cached, retried and kept within the budget, as a teacher's are. The
+    function raises InputError if too few answers got a mark, and TeacherError if the judge cannot be asked.
 
-    Raises InputError for a judge that is no URL, and for a task that no larger model can be told; RecipeError for one without a budget, and
-    for a key that cannot be one; RedactionError where the instruction cannot be made safe to send.
+    Raises InputError if the judge is not a URL, or no larger model can do the task; RecipeError if the budget is missing or the key
+    invalid; RedactionError if the instruction cannot be made safe to send.
     """
     if not settings.url:
         raise InputError(
@@ -39,7 +39,7 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
         raise InputError("a judge cannot mark this task", value=model.manifest.task, todo="Leave --loss out.")
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)
-    judge.thinks = True  # nobody has seen yet that it does not; a cap that is not used costs nothing
+    judge.thinks = True  # it may think, and unused tokens cost nothing
 
     def mark(texts: Sequence[Text], replies: Sequence[Reply]) -> list[float]:
         try:

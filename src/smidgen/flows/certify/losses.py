@@ -1,4 +1,4 @@
-"""Losses: what a certificate bounds the mean of; and the loss of a local answer against the large model's."""
+"""Losses: the quantities whose mean a certificate bounds, and the loss of a local answer against the large model's."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from smidgen.core.rows import Row, Text
 from smidgen.stats.classification_metrics import same_labels
 from smidgen.stats.intervals import Floats
 
-# Losses: what the risk of a certificate is the mean of. Answers that are right or wrong have one; texts have a choice of three.
+# A right-or-wrong answer has one loss; a written text has a choice of three.
 
 Choice = Literal["likeness", "attributes", "judge"]
 
 Marking = Callable[[Sequence[Text], Sequence[Reply]], list[float]]
-"""What a judge says of answers to texts: a mark of each, 0..1."""
+"""A judge's marks for answers to texts, each 0..1."""
 
 _ONLY_TEXTS = "Leave --loss out: these answers are right or wrong, and the certificate counts the wrong ones."
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss.
+    """A loss function.
 
     Attributes:
-        words: what it is, for a reader.
-        graded: whether it lies anywhere in 0..1; else it is 0 or 1.
-        measure: from rows with the reference's outputs, and the replies to them, to one value each.
-        gathers: whether rows of one text are its references, of which the best one counts: then they are one row, not several requests.
+        words: description for a reader.
+        graded: whether values lie anywhere in 0..1; else they are 0 or 1.
+        measure: maps rows with the reference's outputs, and the replies to them, to one value each.
+        gathers: whether rows with the same text are its references, of which the best one counts: they are then one row, not several
+            requests.
     """
 
     words: str
@@ -45,19 +46,19 @@ class Loss:
     gathers: bool = False
 
     def of(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Floats:
-        """(n,) losses in 0..1; 1 where the measure is no number."""
+        """Return the losses, shape (n,), in 0..1; 1 if the measure is not a number."""
         return np.clip(np.nan_to_num(np.asarray(self.measure(rows, replies), dtype=np.float64), nan=1.0), 0.0, 1.0)
 
 
 def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None = None) -> Loss:
-    """The loss that is asked for.
+    """Return the loss function that is asked for.
 
     Args:
-        choice: `likeness`, to the reference's outputs; `attributes` of the text that the answer leaves out or makes up; `judge`, what its
-            marks leave of 1.
+        choice: `likeness` to the reference's outputs; `attributes` of the text that the answer leaves out or makes up; `judge`, 1 minus the
+            judge's mark.
         marking: the judge.
 
-    Raises InputError where it is not known of this task.
+    Raises InputError if the task or the bundle does not have this loss.
     """
     check_loss(choice, task)
     if choice == "likeness":
@@ -85,13 +86,14 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 
 
 def check_loss(choice: Choice, task: Task) -> None:
-    """Raises InputError where no bundle of the task has such a loss: what can be said before there is one."""
+    """Raise InputError if the task has no such loss. This check needs no bundle."""
     if choice != "likeness" and not task.graded:
         raise InputError("only written texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
 
 
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:
-    """The loss of one answer by the attributes of its text, 0..1. 1 where they cannot be checked, so that it never counts as well said."""
+    """Return the loss of one answer by the attributes of its text, 0..1; 1 if they cannot be checked, so that such an answer never counts
+    as good."""
     if not isinstance(reply.output, str):
         return 1.0
     (share,) = task.misses([text], [reply.output], form)
@@ -108,24 +110,24 @@ def _outputs(given: Sequence[Row] | Sequence[Reply]) -> list[Any]:
     return [one.output for one in given]
 
 
-# Disagreement: the loss of a local answer against what the large model says of the same request, as the certificate counts it.
+# Disagreement: the loss of a local answer against the large model's answer to the same request, as the certificate counts it.
 #
-# What of a large model's text counts as said is settled here, for audits and for held-out requests that certify: were one of them
-# stricter, a certificate would be revoked for what it was given in spite of.
+# Audits and held-out requests that certify must read the large model's text by the same rule. If audits were stricter, they would revoke a
+# certificate for disagreements that its test allowed.
 
 _LONGEST = 32_768
 
 
 def disagreement(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
-    """In 0..1: of a written text 1 − ROUGE-L, of anything else 0 where both say the same and 1 where not.
+    """Return the disagreement in 0..1: for a written text 1 − ROUGE-L, else 0 for equal answers and 1 for others.
 
-    A large model's text that cannot be heard as an output agrees with no answer: its loss is 1.
+    If the large model's text cannot be read as an output, the loss is 1.
 
     Args:
         task, form: of the bundle.
-        text: what was asked about.
-        reply: what the bundle said.
-        said: what the large model said.
+        text: the request's text.
+        reply: the bundle's answer.
+        said: the large model's answer.
     """
     try:
         output = read_reference(task, form, text, said)
@@ -135,11 +137,10 @@ def disagreement(task: Task, form: Form, text: Text, reply: Reply, said: str) ->
 
 
 def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
-    """A large model's text as the output that answers are held against: read as a teacher's answer is (`Task.heard`), and of a written
-    text as it stands.
+    """Read a large model's text as the reference output: as a teacher's answer (`Task.heard`), or unchanged for a written text.
 
-    Raises ValueError for one that no answer agrees with: one that cannot be read so (a sentence about a label, a refusal, nothing), and one
-    of more than 32,768 characters.
+    Raises ValueError for a text that no answer can agree with: one that cannot be read (a sentence about a label, a refusal, nothing), or
+    is longer than 32,768 characters.
     """
     if len(said) > _LONGEST:
         raise ValueError("it is too long")
@@ -151,13 +152,15 @@ def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
 
 
 def bare_answer(task: Task, said: str) -> str:
-    """What a large model said, without what it was held to: the value of an object with one field (`{"category": "refund"}`), of a task
-    whose outputs are neither texts nor objects."""
+    """Return a large model's answer without its JSON wrapper:
+
+    `refund` for `{"category": "refund"}`. Not for tasks that write texts or objects.
+    """
     return said if task.writes else unwrap_field(said)
 
 
 def unwrap_field(said: str) -> str:
-    """The value of an object with one field, which is all that was said; anything else as it is. What is no text stands as JSON."""
+    """Return the value of a JSON object with exactly one field; anything else unchanged. A value that is not a string stays JSON."""
     if not said.lstrip().startswith("{"):
         return said
     try:

@@ -1,4 +1,4 @@
-"""Settings of a certificate: what it promises, what it is tested on, and who judges."""
+"""Settings of a certificate: its promise, its calibration sample, and its judge."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from smidgen.core.settings import SectionedSettings, Settings, setting
 
 
 def check_reference(loss: str, reference: str) -> None:
-    """Raises InputError where a loss and a reference do not go together."""
+    """Raise InputError if a loss and a reference do not go together."""
     if (loss == "attributes") != (reference == "request"):
         raise InputError(
-            "with --loss attributes the request itself is the reference, and with no other loss",
+            "the request itself is the reference with --loss attributes only",
             value=f"--loss {loss} --reference {reference}",
             todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
         )

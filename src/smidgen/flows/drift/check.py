@@ -1,4 +1,4 @@
-"""Drift: whether the traffic of a served model is still like what it was made in. The order only."""
+"""Test a served model's traffic for drift. This module holds the order of steps."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from smidgen.watch.drift_test import FEWEST, DriftVerdict, enough
 Mask: TypeAlias = NDArray[np.bool_]
 _BATCH = 256
 _NO_LABELS = "the task has none"
-_LEARNT = "too few of the texts are held out: of those that it learnt from the model is surer than of others"
+_LEARNT = "too few of the texts are held out: the model is surer of texts that it learnt from"
 
 
 def sample_windows(found: DriftWindows, model: Model, threads: int | None, progress: Progress) -> TrafficSample | None:
-    """The sample of two stretches; None where there is nothing to compare, or too little: no column is made for that."""
+    """Return the sample of two windows; None if they have too few different texts, so that no further column is computed."""
     earlier_names, later_names = ([normalised(entry.text) for entry in stretch] for stretch in (found.reference, found.recent))
     where = find_presence(earlier_names, later_names)
     if where is None or not enough(where):
         return None
-    # Of the ways in which a text is written the same one is taken, in whichever stretch it stands: which it is must not tell where.
+    # A text with several spellings gets the same one in both windows: the spelling must not show which window it is from.
     known: dict[str, list[WindowEntry]] = {}
     for called, entry in zip((*earlier_names, *later_names), (*found.reference, *found.recent), strict=True):
         known.setdefault(called, []).append(entry)
@@ -91,8 +91,10 @@ def _answers(
     progress: Progress,
     untested: dict[str, str],
 ) -> tuple[list[str | None] | None, Floats | None]:
-    """Labels and scores of the model, anew of both stretches: what was stored was another version's, or nobody's. A model that writes takes
-    seconds for a text, so of one the scores that it gave when it was asked are taken."""
+    """Return the labels and scores of the model, computed anew for both windows, because stored answers are from other versions.
+
+    A model that writes takes seconds for a text, so its stored scores are used.
+    """
     chosen = np.flatnonzero(fair)
     scores = np.full(where.n, np.nan)
     labelling = model.form.labelling is not None
@@ -130,19 +132,19 @@ def _batches(places: NDArray[np.int64]) -> list[list[int]]:
 
 
 def _enough(known: Mask, where: TextPresence) -> bool:
-    """Whether each stretch has so many texts of which this is known."""
+    """Return True if each window has enough texts with a known value."""
     later = int((known & (where.later > 0)).sum())
     earlier = int((known & (where.blocks > where.later)).sum())
     return min(later, earlier) >= FEWEST
 
 
 RECENT = 500
-"""The newest so many requests are looked at, where nothing else is said."""
+"""Default number of recent requests to test."""
 
 
 @dataclass(frozen=True)
 class DriftLook:
-    """The result of a look. `judgement` is None where there was too little to look at, and `why` says what."""
+    """Result of one drift test. `judgement` is None if there were too few requests; `why` then says so."""
 
     name: str
     bundle_id: str
@@ -153,11 +155,11 @@ class DriftLook:
 
     @property
     def alarm(self) -> bool:
-        """Whether something moved."""
+        """True if the test found a shift."""
         return self.judgement is not None and self.judgement.alarm
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the result, JSON-ready."""
         found, where = self.windows, self.sample.where if self.sample is not None else None
         compared = where.size if where is not None else 0
         return {
@@ -180,9 +182,9 @@ class DriftLook:
 
 
 def folder_of_name(said: str) -> Path:
-    """The folder that a name or a path means: itself where it is one, else that of the served line or bundle of this name.
+    """Return the folder for a path or for the name of a served line or bundle.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     folder = Path(said)
     if folder.is_dir():
@@ -197,12 +199,13 @@ def folder_of_name(said: str) -> Path:
 
 
 def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None = None, now: datetime | None = None) -> DriftLook:
-    """Look at the traffic of a bundle, or of a line's champion, once, and count the look.
+    """Test the traffic of a bundle, or of a line's champion, once, and count the test.
 
     Raises:
-        InputError: what cannot be asked for.
-        BundleError: the bundle or line cannot be opened; rows of the line are not as they were kept.
-        TrafficError: the store of traffic cannot be read. DriftError: the look cannot be counted.
+        InputError: the settings are invalid.
+        BundleError: the bundle or line cannot be opened, or rows of the line have changed.
+        TrafficError: the store of traffic cannot be read.
+        DriftError: the test cannot be counted.
     """
     progress, now = progress or Silent(), now or datetime.now(UTC)
     with closing(load(folder, ask.threads)) as model:
@@ -217,8 +220,10 @@ def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None =
 
 
 def is_look_due(folder: Path, ask: DriftSettings, after: datetime | None = None, now: datetime | None = None) -> bool:
-    """Whether as many requests as a look takes came to a line's champion since the last look at it, and after this moment: one at which
-    there was too little to look at is counted nowhere. Raises as `look` does."""
+    """Return True if enough requests came to a line's champion since the last test, and after the moment `after`.
+
+    `after` covers a test with too few requests, which is not counted. Raises as `look_for_drift` does.
+    """
     now = now or datetime.now(UTC)
     if not is_line(folder):
         return False
@@ -229,14 +234,14 @@ def is_look_due(folder: Path, ask: DriftSettings, after: datetime | None = None,
     try:
         last = drift_record.read(pointer.champion, pointer.name).newest
     except (OSError, ValueError):
-        last = None  # the look will say so
+        last = None  # the test itself reports this
     since = max((moment for moment in (last, after) if moment is not None and moment <= now), default=None)
     return are_enough_waiting(_asked(ask, pointer.name, now), line, since)
 
 
 def _judged(model: Model, found: DriftWindows, sample: TrafficSample, ask: DriftSettings, progress: Progress, now: datetime) -> DriftLook:
     sha256 = content_hash([[entry.id for entry in stretch] for stretch in (found.reference, found.recent)])
-    # Counted under the lock before it is made: of two looks at once each has its own number, and one that breaks off is spent.
+    # The look is counted under the lock before the test: two tests at once get different numbers, and one that fails counts as spent.
     number = drift_record.change(model.id, model.name, lambda known: known.looking(sha256)).looks
     progress.start("permute")
     judgement = drift_test.judged(sample, number, ask.level, ask.least, seed=number)
@@ -249,7 +254,7 @@ def _judged(model: Model, found: DriftWindows, sample: TrafficSample, ask: Drift
 
 
 def _few(found: DriftWindows) -> str:
-    """Why there is too little to look at; empty where there is enough."""
+    """Say why there are too few requests; empty if there are enough."""
     for what, stretch in (("recent requests", found.recent), ("requests or rows to compare them with", found.reference)):
         if len(stretch) < FEWEST:
             return f"too few {what}: {len(stretch)} of at least {FEWEST}"
@@ -262,7 +267,7 @@ def _asked(ask: DriftSettings, name: str, now: datetime) -> WindowRequest:
 
 
 def _name(folder: Path) -> str | None:
-    """The name that a folder on the shelf is served under."""
+    """Return the name under which a known folder is served."""
     try:
         return Line(folder).read().name if is_line(folder) else read_manifest(folder).name
     except (BundleError, InputError):

@@ -1,4 +1,4 @@
-"""Settings of a drift test: which requests are compared with which, and how sure an alarm must be."""
+"""Settings of a drift test: which requests to compare, and how sure an alarm must be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from smidgen.core.settings import Settings, setting
 from smidgen.flows.learn.settings import Moment
 
 _FEWEST, _MOST = 50, 20_000
-"""Fewest and most requests of each side. With fewer, `drift_test` has too few texts."""
+"""Fewest and most requests of each window. With fewer, `drift_test` has too few texts."""
 
 
 class DriftSettings(Settings):

@@ -1,4 +1,4 @@
-"""The requests that a look for drift compares: the reference that the model was made in, and the recent ones."""
+"""The two windows of requests that a drift test compares: the reference, and the recent ones."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from smidgen.watch.drift_test import FEWEST
 _GROWS = 4
 _PLACEHOLDER = re.compile(r"\[([A-Z_]+)_\d+\]")
 FEWEST_REQUESTS = 100
-"""Requests from before a champion's promotion with which they are the reference; with fewer, the line's own rows are."""
+"""Fewest requests from before a champion's promotion to use as the reference. With fewer, the line's own rows are used."""
 
 
 @dataclass(frozen=True)
 class WindowRequest:
-    """Which requests are meant.
+    """Selection of requests for a drift test.
 
     Attributes:
-        name: the bundle or model that they named.
-        told: whether the user said that; else a line that learns from recurring jobs means the requests of these, whatever they named.
-        recent, reference: most requests of each stretch.
-        before: the reference is what came before this moment.
-        since: recent is what came from this moment on.
-        now: what says that it was later was so by a clock that was ahead: no such request is meant, and no such promotion tells when it
-            was.
-        grows: whether more requests of a line are meant where too few of the texts are held out to compare what the model says of them.
+        name: the model that they named.
+        told: whether the user gave the name. If not, a line that learns from recurring jobs uses the requests of these, whatever they
+            named.
+        recent, reference: most requests of each window.
+        before: end of the reference window.
+        since: start of the recent window.
+        now: later requests and promotions have times from a clock that ran ahead, and are ignored.
+        grows: whether the recent window of a line grows if too few of its texts are held out to compare the model's answers.
     """
 
     name: str
@@ -58,13 +58,13 @@ class WindowRequest:
 
 @dataclass(frozen=True)
 class WindowEntry:
-    """A text of a stretch.
+    """A text of a window.
 
     Attributes:
         id: of its request, or its place among the line's rows.
-        text: as it is compared.
-        fair: whether what the model says of it may be compared: of a text that it learnt from it is surer than of any other.
-        bundle_id, score: which bundle answered it then, and how surely.
+        text: as compared.
+        fair: whether the model's answer may be compared: the model is surer of texts that it learnt from.
+        bundle_id, score: the bundle that answered it at that time, and its score.
     """
 
     id: str
@@ -76,7 +76,7 @@ class WindowEntry:
 
 @dataclass(frozen=True)
 class DriftWindows:
-    """The two stretches, the oldest entry first. `words` say what the reference is; `first`, `last` when the recent requests came."""
+    """The two windows, oldest entry first. `words` describes the reference; `first` and `last` are the times of the recent requests."""
 
     reference: tuple[WindowEntry, ...]
     recent: tuple[WindowEntry, ...]
@@ -87,21 +87,25 @@ class DriftWindows:
 
 
 def windows(asked: WindowRequest, line: Line | None, keep: Sequence[str], threads: int | None) -> DriftWindows:
-    """The stretches of a bundle by itself, or of a line's champion.
+    """Select the windows for a bundle, or for a line's champion.
 
-    The reference is what came before `before`, else, of a line, what was captured until its champion was promoted, or where that is too
-    little the rows that the line keeps, or where there are hardly any the first requests since; of a bundle by itself the first requests
-    there are. Of few requests the recent ones are at most half.
+    The reference is the first of these that applies:
+    - requests from before `before`, if given;
+    - for a line, requests from before its champion's promotion; if too few, the rows that the line keeps; if too few, the first requests
+      since;
+    - for a bundle outside a line, its first requests.
+
+    If there are few requests, at most half of them are recent.
 
     Args:
-        keep: names that redaction leaves as they are.
+        keep: names that redaction leaves unchanged.
 
-    Raises InputError for moments that cannot be; TrafficError where the store cannot be read; BundleError where rows of the line are not as
-    they were kept, or must be redacted and cannot be.
+    Raises InputError for invalid moments; TrafficError if the store cannot be read; BundleError if rows of the line have changed, or cannot
+    be redacted although they must be.
     """
     if asked.before is not None and asked.since is not None and asked.since < asked.before:
         raise InputError(
-            "the recent requests would be among the reference",
+            "the recent requests would overlap with the reference",
             value=f"--since {asked.since:%Y-%m-%d} --before {asked.before:%Y-%m-%d}",
             todo="Let --since be no earlier than --before.",
         )
@@ -135,7 +139,7 @@ def windows(asked: WindowRequest, line: Line | None, keep: Sequence[str], thread
 
 
 def are_enough_waiting(asked: WindowRequest, line: Line, after: datetime | None) -> bool:
-    """Whether as many requests as a look takes came to a line's champion since its promotion, and after a moment."""
+    """Return True if enough requests for a test came to a line's champion since its promotion, and after the given moment."""
     pointer = line.read()
     since = max((moment for moment in (_promoted(pointer, asked.now), after) if moment is not None), default=None)
     with traffic_rows.open_traffic() as store:
@@ -147,11 +151,12 @@ def are_enough_waiting(asked: WindowRequest, line: Line, after: datetime | None)
 
 
 class _RequestsMeant:
-    """The captured requests that are meant: of the line's jobs, or of those that named the bundle."""
+    """The captured requests to consider: those of the line's jobs, or those that named the bundle."""
 
     def __init__(self, store: TrafficStore, asked: WindowRequest, pointer: LinePointer | None) -> None:
         self._store, self._now, self._asked = store, asked.now, asked
-        # Of a bundle by itself what the model says is compared of all texts; where none is held out, of none.
+        # Only a line's window grows. A bundle outside a line compares the answers to all texts. Without held-out texts, growing would not
+        # help.
         self._most = _GROWS * asked.recent if asked.grows and pointer is not None and store.held_out else asked.recent
         jobs = pointer.jobs if pointer is not None else ()
         self._name = asked.name if asked.told or not jobs else None
@@ -161,13 +166,13 @@ class _RequestsMeant:
             self._kinds.setdefault(job.template, []).append(job.frame)
 
     def stretch(self, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True) -> list[StoredText]:
-        """The newest of them, or the first ones, the oldest first."""
+        """Return the newest requests, or the first ones, the oldest first."""
         last = min((moment for moment in (until, self._now) if moment is not None), default=None)
         return self._store.stretch(self._name, most, since=since, until=last, newest=newest, kinds=self._kinds)
 
     def enough(self, since: datetime | None) -> list[StoredText]:
-        """The newest of them, the oldest first: as many as a look takes, and where that is too little to compare what the model says of
-        held-out texts, up to four times as many."""
+        """Return the newest requests, the oldest first: the number that a test takes, or up to four times it if too few texts are held
+        out."""
         most = self._asked.recent
         found = self.stretch(most, since=since)
         while len(found) == most and self.lacks(found):
@@ -176,26 +181,25 @@ class _RequestsMeant:
         return found
 
     def lacks(self, found: Sequence[StoredText]) -> bool:
-        """Whether more of them, where they come, would do: too few different texts are held out, and there are not as many requests yet
-        as are ever looked at."""
+        """Return True if more requests would help: too few different texts are held out, and the limit is not reached."""
         if len(found) >= self._most:
             return False
         learnt = {normalised(one.input) for one in found if not one.held_out}
         return len({normalised(one.input) for one in found if one.held_out} - learnt) < FEWEST
 
     def reference(self, recent: int) -> int:
-        """How many requests so many recent ones are compared with."""
+        """Return the number of reference requests for a number of recent ones."""
         return max(self._asked.reference, 2 * recent) if self._asked.grows else self._asked.reference
 
 
 def _promoted(pointer: LinePointer, now: datetime | None) -> datetime | None:
-    """When the present champion was, the last time; None where that is not known."""
+    """Return when the current champion was last promoted; None if unknown."""
     at = next((turn.at for turn in reversed(pointer.history) if turn.champion == pointer.champion), None)
     return at if at is not None and (now is None or at <= now) else None
 
 
 def _first(earlier: list[StoredText], recent: list[StoredText], asked: WindowRequest) -> tuple[list[StoredText], list[StoredText]]:
-    """The first requests and the newest ones, where there may be too few for both: none is in both, and each has about half of them."""
+    """Separate the first requests from the newest ones. If they overlap, each window gets about half of all requests."""
     known = {one.id for one in earlier}
     if not known & {one.id for one in recent}:
         return earlier, recent
@@ -219,8 +223,11 @@ def _windows(
 
 
 def _entry(one: StoredText, line: Line | None, sides: LineSides | None = None) -> WindowEntry:
-    """A line's champion may have learnt from any captured text that is not held out. A hash of the text decides which are, in both
-    stretches, so those that stay are drawn alike. Where rows of the line are the reference, its own hash decides in both."""
+    """Return the entry for a stored text.
+
+    A line's champion may have learnt from any captured text that is not held out. A hash of the text decides which are held out, in both
+    windows, so that the remaining ones are drawn alike. If the line's rows are the reference, the line's own hash decides in both.
+    """
     fair = line is None or (one.held_out if sides is None else sides.of(one.input) is not SplitSide.LEARNING)
     return WindowEntry(one.id, one.input, fair, one.bundle_id, one.local_score)
 
@@ -228,7 +235,7 @@ def _entry(one: StoredText, line: Line | None, sides: LineSides | None = None) -
 def _rows(
     line: Line, pointer: LinePointer, sides: LineSides, most: int, recent: Sequence[StoredText], keep: Sequence[str], threads: int | None
 ) -> tuple[tuple[WindowEntry, ...], tuple[str, ...]]:
-    """The line's rows, redacted where what was captured is, in an order that is drawn: they came at no time."""
+    """Return the line's rows, redacted if the captured texts are, in random order, because they have no times. Also returns notes."""
     found: list[tuple[str, Text, bool]] = []
     for batch in pointer.rows:
         for number, (text, _) in enumerate(line_data.read_batch(line, batch)):
@@ -248,14 +255,14 @@ def _rows(
 
 
 def _besides(recent: Sequence[StoredText]) -> list[str]:
-    """The kinds that the server's policy takes out besides the usual ones, as far as the captured texts show it."""
+    """Return the kinds that the server's policy masks besides the usual ones, as far as the captured texts show it."""
     return [kind for kind in ("url", "age") if any(f"[{kind.upper()}_" in one.input for one in recent)]
 
 
 def _beside_person(recent: Sequence[StoredText]) -> frozenset[str]:
-    """The kinds that the server's policy takes out only beside a person: those that the captured texts mostly show beside one.
+    """Return the kinds that the server's policy masks only beside a person: in the captured texts, they are mostly beside one.
 
-    A person may also have stood in an answer, which is not read here, so single texts do not decide.
+    The person may also have been in an answer, which is not read here, so single texts do not decide.
     """
     shown = [{kind.lower() for kind in _PLACEHOLDER.findall(one.input)} for one in recent]
     alone = {kind: [not kinds - NOT_SOMEBODY for kinds in shown if kind in kinds] for kind in BESIDE_PERSON}
@@ -269,7 +276,7 @@ def _masked(
     besides: Sequence[str] = (),
     beside_person: frozenset[str] = BESIDE_PERSON,
 ) -> list[Text | None]:
-    """Each text with stand-ins, as capturing would have stored it; None for one that cannot be made safe."""
+    """Return each text with placeholders, as capturing would store it; None for one that cannot be made safe."""
     looked_for = text_patterns.usual_with(besides)
     read = {piece: _leaves(piece) for text in texts for piece in ((text,) if isinstance(text, str) else text)}
     known = finder(threads=threads).many(dict.fromkeys(leaf for found in read.values() if found is not None for leaf in found))

@@ -1,1 +1,1 @@
-"""Recurring jobs in captured traffic, before there is a small model for any of them."""
+"""Recurring jobs in captured traffic, before any of them has a small model."""

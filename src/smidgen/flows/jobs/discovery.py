@@ -1,4 +1,4 @@
-"""Find recurring jobs: requests with the same words to the system, and, within them, texts in the same frame. A line can take one up."""
+"""Find recurring jobs: requests with the same system prompt and, within them, texts in the same frame. A line can take a job up."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _FEW_PER_LABEL = 2
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """Of `n` answers to different texts: what most of them are.
+    """The form of most of `n` answers to different texts.
 
     Attributes:
-        kind: what four of five are; `mixed` where they are of several kinds, `none` where there are no answers, `masked` where they are
-            nothing but placeholders.
-        shares: of each kind, 0..1.
-        labels: how often each comes, as it is spelt most often, the most frequent first; where they are labels.
-        fields: how many objects have each; where they are objects.
+        kind: the kind of four in five answers; `mixed` if no kind reaches that, `none` without answers, `masked` if they are only
+            placeholders.
+        shares: share of each kind, 0..1.
+        labels: for labels: the count of each, in its most frequent spelling, the most frequent first.
+        fields: for objects: how many have each field.
     """
 
     kind: Kind
@@ -53,12 +53,12 @@ class AnswerForm:
     fields: Mapping[str, int]
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the form, JSON-ready."""
         return {"kind": self.kind, "n": self.n, "shares": dict(self.shares), "labels": dict(self.labels), "fields": dict(self.fields)}
 
 
 def form_of_answers(answers: Sequence[str]) -> AnswerForm:
-    """The form of these answers, one for each text that differs. A short text is a label where it is the answer to another text, too."""
+    """Return the form of these answers to different texts. A short answer is a label if another text got the same one."""
     named = [label_of(unwrap_field(answer)) for answer in answers]
     often = Counter(name.casefold() for name in named if name is not None)
     kinds: list[str] = []
@@ -86,13 +86,13 @@ def form_of_answers(answers: Sequence[str]) -> AnswerForm:
 
 
 def task_of(kind: Kind) -> Task:
-    """The task that answers so."""
+    """Return the task whose answers are of this kind."""
     tasks: list[Task] = [registry.find("tasks", name) for name in registry.names("tasks")]
     return next(task for task in tasks if kind in task.answer_kinds)
 
 
 def _merge_spellings(spelt: Counter[str]) -> dict[str, int]:
-    """Labels that differ in capitals alone as one, as it is spelt most often."""
+    """Merge labels that differ only in case, in the most frequent spelling."""
     names: dict[str, str] = {}
     totals: Counter[str] = Counter()
     for label, count in spelt.most_common():
@@ -111,23 +111,23 @@ def _parsed(answer: str) -> Any:
 
 MOST_TEMPLATES = 40
 MOST_READ = 10_000
-"""Of a template's requests the newest so many are read; all are counted."""
+"""Most requests of a template to read, the newest ones. All are counted."""
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 240
 _MOSTLY = 0.5
-"""Where there are words to the system, frames divide their requests if they hold so many of the texts."""
+"""With a system prompt, frames split a template only if they hold at least this share of its texts."""
 _LEAST_TEXTS = 10
 _OFTEN_MASKED = 0.2
-"""Where so many answers are nothing but placeholders, the rest of them does not tell what the job is."""
+"""If at least this share of the answers is only placeholders, the others do not show what the job is."""
 _DAYS = 30
 _LEAST_WINDOW = timedelta(days=1)
 _LEAST_FIXED = 24
-"""Characters of a frame that must be known: less is no mark of a program."""
+"""Fewest known characters of a frame: less does not identify a program."""
 
 
 @dataclass(frozen=True)
 class MonthlyVolume:
-    """The volume of thirty days at the pace of all that is stored; None where less than a day is."""
+    """Volume of thirty days at the average pace of all stored traffic. `FoundJob` has None if less than a day is stored."""
 
     requests: float
     cost_usd: float
@@ -135,21 +135,21 @@ class MonthlyVolume:
 
 @dataclass(frozen=True)
 class FoundJob:
-    """Requests of one kind that come again and again.
+    """A recurring kind of request.
 
     Attributes:
-        id: stays as long as the program's prompt does.
-        template: the hash of what its requests have in common: of its kind.
-        exact: the hash of their template, where it is the same in all of them to the letter; empty where something in it varies.
-        system: whether they have words to the system.
-        frame: how their texts begin and end.
-        tally: how many there are, and what they cost.
-        repeated: the share of the requests whose text had come before.
-        answers: what the large model's look like.
-        task: that a small model would have; None where there is none, and `why` says why not.
-        examples: some of the texts as they are stored, without their frame, shortened.
-        month: at the present pace.
-        forecast: what a small model is likely to answer alone; None where nobody asked.
+        id: constant as long as the program's prompt is.
+        template: hash of the common part of its requests.
+        exact: hash of their template if it is identical in all of them; empty if it varies.
+        system: whether they have a system prompt.
+        frame: the beginning and end that their texts share.
+        tally: number of requests, and their cost.
+        repeated: share of the requests whose text had come before.
+        answers: form of the large model's answers.
+        task: the task of a small model for the job; None if there is none: `why` says why.
+        examples: some stored texts, without their frame, shortened.
+        month: volume at the present pace.
+        forecast: the share that a small model is likely to answer alone; None if not asked for.
     """
 
     id: str
@@ -168,7 +168,7 @@ class FoundJob:
     forecast: JobForecast | None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the job, JSON-ready."""
         facts = {**asdict(self), "answers": self.answers.json()}
         facts["tally"]["asked"] = dict(self.tally.asked)
         return facts
@@ -176,8 +176,13 @@ class FoundJob:
 
 @dataclass(frozen=True)
 class FoundJobs:
-    """The jobs, the most frequent first, and what is none: requests of rarer kinds, and such as no small model can do, by why not. `seen`:
-    how much of the traffic was stored."""
+    """The jobs, the most frequent first, and counts of other requests.
+
+    Attributes:
+        others: requests of rarer kinds.
+        unsuited: requests that no small model can answer, by reason.
+        seen: share of the traffic that was stored.
+    """
 
     jobs: tuple[FoundJob, ...]
     requests: int
@@ -189,7 +194,7 @@ class FoundJobs:
     seen: StoredShare = field(default_factory=lambda: StoredShare(0))
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the jobs, JSON-ready."""
         return {
             "requests": self.requests,
             "first": self.first.isoformat() if self.first else None,
@@ -203,12 +208,12 @@ class FoundJobs:
 
 
 def find_jobs(store: TrafficStore, *, forecasts: bool = True, progress: Progress | None = None) -> FoundJobs:
-    """The recurring jobs in a store of traffic. Takes seconds: of each template at most 10,000 requests are read.
+    """Find the recurring jobs in a store of traffic. Takes seconds: at most 10,000 requests of each template are read.
 
     Args:
-        forecasts: whether to foresee what a small model would answer of each.
+        forecasts: whether to predict the share that a small model would answer.
 
-    Raises TrafficError where the store cannot be read.
+    Raises TrafficError if the store cannot be read.
     """
     progress = progress or Silent()
     counts = store.counts()
@@ -232,7 +237,7 @@ def find_jobs(store: TrafficStore, *, forecasts: bool = True, progress: Progress
 
 
 def find_job(store: TrafficStore, id: str) -> FoundJob:
-    """The job of an id. Raises InputError where there is none, or a small model cannot have it."""
+    """Return the job with an id. Raises InputError if there is none, or no small model can do it."""
     jobs = find_jobs(store, forecasts=False).jobs
     job = next((one for one in jobs if one.id == id), None)
     if job is None:
@@ -245,7 +250,7 @@ def find_job(store: TrafficStore, id: str) -> FoundJob:
 
 @dataclass(frozen=True)
 class _JobRequests:
-    """A job's requests before they are looked at: their frame, the frames that they do not stand in, the mark that names them."""
+    """Requests of one kind: their frame, the frames that exclude them, and the mark that identifies them."""
 
     frame: PromptFrame
     without: tuple[PromptFrame, ...]
@@ -265,7 +270,7 @@ def _of(store: TrafficStore, template: PromptKind, window: timedelta, embed: Emb
 
 
 def _frames(texts: Sequence[str], system: bool) -> dict[PromptFrame, str]:
-    """The frames of a template's texts with their marks."""
+    """Return the frames of a template's texts with their marks."""
     found: dict[PromptFrame, str] = {}
     held = 0
     for group in find_frames(texts):
@@ -277,13 +282,13 @@ def _frames(texts: Sequence[str], system: bool) -> dict[PromptFrame, str]:
 
 
 def _known(frame: PromptFrame) -> PromptFrame:
-    """A frame with the end behind its last placeholder: those are counted from the beginning of a text, and say another number in the
-    next."""
+    """Cut the frame's end behind its last placeholder: placeholders are numbered from the start of a text, so the number differs between
+    texts."""
     return PromptFrame(frame.begins, PLACEHOLDER.split(frame.ends)[-1])
 
 
 def _kinds(texts: Sequence[str], frames: dict[PromptFrame, str]) -> Iterator[_JobRequests]:
-    """One a frame, and what stands in none. A frame that also holds texts of another one is no kind by itself: theirs go first."""
+    """Yield one kind per frame, and one for texts outside all frames. Texts that also fit a longer frame belong to that one."""
     for frame, mark in frames.items():
         inner = tuple(other for other in frames if other != frame and len(other.begins + other.ends) > len(frame.begins + frame.ends))
         shared = tuple(other for other in inner if any(frame.holds(text) and other.holds(text) for text in texts))
@@ -294,7 +299,7 @@ def _kinds(texts: Sequence[str], frames: dict[PromptFrame, str]) -> Iterator[_Jo
 
 @dataclass(frozen=True)
 class _ForecastInputs:
-    """The inputs of forecasts: the store's share of held-out texts, an encoder, whether they are asked for."""
+    """Inputs of a forecast: the store's share of held-out texts, an encoder, and whether forecasts are asked for."""
 
     held_out: float
     embed: Embed | None
@@ -304,7 +309,7 @@ class _ForecastInputs:
 def _job(
     template: PromptKind, kind: _JobRequests, pairs: Sequence[TrafficPair], tally: KindTotals, window: timedelta, sight: _ForecastInputs
 ) -> FoundJob:
-    taught = {fold_text(pair.input): pair for pair in pairs if not pair.held_out}  # each text as it came last
+    taught = {fold_text(pair.input): pair for pair in pairs if not pair.held_out}  # each text's latest pair
     answers = form_of_answers([pair.reference for pair in taught.values()])
     task, why = _task(template, kind, answers, tally.distinct)
     shown = list(taught.values())[-_EXAMPLES:]
@@ -338,22 +343,22 @@ def _job(
 
 
 def _task(template: PromptKind, kind: _JobRequests, answers: AnswerForm, distinct: int) -> tuple[str | None, str]:
-    """The task that a small model would have, or why there is none."""
+    """Return the task of a small model for these requests, or the reason for having none."""
     if kind.without:
-        return None, "nothing tells these requests from those of the other jobs with the same words to the system"
+        return None, "these requests cannot be told from those of other jobs with the same system prompt"
     if distinct < _LEAST_TEXTS:
-        return None, f"only {distinct} of their texts differ: that is too little to learn from"
+        return None, f"they have only {distinct} different texts, too few to learn from"
     if answers.kind == "none":
-        return None, "no answers of the large model to them are stored"
+        return None, "the large model's answers to them are not stored"
     if answers.shares.get("masked", 0.0) >= _OFTEN_MASKED:
-        why = f"{answers.shares['masked']:.0%} of the answers were masked as personal data, and nobody knows what they were"
-        return None, f"{why}. Where they are labels, name them with smidgen serve --capture-labels FILE"
+        why = f"{answers.shares['masked']:.0%} of the answers were masked as personal data, so they are unknown"
+        return None, f"{why}. If they are labels, name them with smidgen serve --capture-labels FILE"
     if answers.kind == "mixed":
         return None, "the answers are of several kinds, and no request says which: give each kind a prompt of its own"
     if answers.kind == "labels" and len(answers.labels) < 2:
         return None, "the answer is always the same"
     if answers.kind == "text" and not template.system and not kind.frame:
-        return None, "they have no words to the system, and share none of their own: nothing says that they are one job"
+        return None, "they have no system prompt and no words in common: nothing shows that they are one job"
     return task_of(answers.kind).name, ""
 
 
@@ -363,13 +368,13 @@ def _short(text: str) -> str:
 
 
 def job_for_line(id: str, url: str | None = None) -> LineJob:
-    """The job of an id in the store of traffic, as a line remembers it.
+    """Return the job with an id from the store of traffic, as a line remembers it.
 
-    Raises InputError where there is none, or a small model cannot have it; TrafficError where nothing was captured.
+    Raises InputError if there is none, or no small model can do it; TrafficError if nothing was captured.
     """
     with opened(url, make=False) as store:
         job = find_job(store, id)
-    assert job.task is not None  # of one that a small model can have
+    assert job.task is not None  # find_job raises otherwise
     asked = next((name for name, _ in job.tally.asked), "")
     begins, ends = job.frame.begins, job.frame.ends
     return LineJob(
@@ -386,13 +391,13 @@ def job_for_line(id: str, url: str | None = None) -> LineJob:
 
 
 def take_up_job(line: Line, job: LineJob, task: str | None) -> LinePointer:
-    """The line with this job among its own. `task` is the one that it has, or is to have; None for that of its jobs.
+    """Add a job to the line, and return the line's pointer. `task` is the line's, or None to take that of its jobs.
 
-    Raises InputError where the job is of another task, or the line has too many.
+    Raises InputError if the job has another task, or the line has too many jobs.
     """
 
     def added(before: LinePointer) -> LinePointer:
-        # That of the same prompt as an older smidgen told it apart, to the letter, is a part of it.
+        # An older smidgen told prompts apart to the letter. Its job for a variant of this prompt is part of this job.
         part = (job.exact, job.frame)
         others = tuple(known for known in before.jobs if known.id != job.id and (known.template, known.frame) != part)
         wanted = task or next((known.task for known in others), job.task)

@@ -1,4 +1,4 @@
-"""A forecast of what a small model could answer of a job whose answers are labels: a stand-in is trained in seconds."""
+"""Forecast the share of a job with labels that a small model could answer, by training a stand-in in seconds."""
 
 from __future__ import annotations
 
@@ -30,37 +30,36 @@ from smidgen.stats.risk_bounds import fewest_rows, level_of_look
 from smidgen.stats.risk_coverage_curve import area_under_risk_coverage
 
 ALPHA, DELTA = 0.05, 0.05
-"""As `smidgen learn` certifies where nothing else is asked for."""
+"""The defaults of `smidgen learn` for a certificate."""
 MOST_ROWS = 8_000
 _MOST_VECTORS = 3_000
-"""Of so many texts vectors are made, of the latest ones: more of them take too long. Who learns from the words of more than these is asked
-about a fifth of them."""
+"""Most texts to embed, the latest ones: more take too long. With more texts than this, the classifier of words is tested on a fifth of
+them."""
 VECTORS, WORDS = "a kernel head on the starter base", "a linear classifier of words"
 _LEAST_ROWS = 40
 _LEAST_TESTS = 100
 _FOLDS = 5
 _LIKELY = 0.5
 _STILL_LEARNING = 0.02
-"""Twice the texts made the stand-in better by more than this: what it cannot do now it may do with more."""
+"""If twice the texts improve the stand-in by more than this, more texts may still help."""
 _FAR = 3.0
-"""Times as many texts, of which it is not to be believed that a stand-in which still learns would be no better for them."""
+"""If more than this many times the texts would be needed, a forecast that ignores further learning is not credible."""
 
 
 @dataclass(frozen=True)
 class JobForecast:
-    """The forecast of a job.
+    """The forecast for a job.
 
     Attributes:
-        share: of the texts that differ, those that would be answered here under a certificate; None where it is not foreseen.
-        why: why not; or why it is 0.
-        low, high: nine of ten draws lie between these.
-        likely: share of the draws in which there was a certificate at all.
-        more: about how many more texts that differ there must be; None where it is enough, or no number would do.
-        agreement, agreement_low, agreement_high: the share of texts on which the stand-in said what the large model did, with its 95 %
-            interval.
-        half: the same share where it learnt from half of the texts, asked about the others.
+        share: share of the different texts that would be answered locally under a certificate; None if it cannot be predicted.
+        why: why it cannot, or why it is 0.
+        low, high: nine in ten draws lie between these.
+        likely: share of the draws that got a certificate at all.
+        more: approximate number of further different texts needed; None if there are enough, or no number would do.
+        agreement, agreement_low, agreement_high: share of texts on which the stand-in agreed with the large model, with its 95 % interval.
+        half: that share after learning from half of the texts, tested on the others.
         n: texts that it was measured on.
-        stand_in: what it was.
+        stand_in: the kind of stand-in.
     """
 
     share: float | None
@@ -79,21 +78,21 @@ class JobForecast:
     delta: float = DELTA
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the forecast, JSON-ready."""
         return asdict(self)
 
 
 def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_out: float, embed: Embed | None) -> JobForecast:
-    """Foresee it.
+    """Forecast the share of a job that a small model could answer.
 
     Args:
-        texts, answers: that may be learnt from, the newest last; no text twice.
-        distinct: how many texts that differ there are of the job, with those that are held out.
-        held_out: the store's share of these.
-        embed: makes vectors of texts; None for words.
+        texts, answers: those that may be learnt from, the newest last; no text twice.
+        distinct: number of different texts of the job, including held-out ones.
+        held_out: the store's share of held-out texts.
+        embed: embeds texts; None to use words only.
     """
     if not held_out:
-        return JobForecast(None, "the store holds out no texts, so that nothing could be certified")
+        return JobForecast(None, "the store holds out no texts, so nothing could be certified")
     texts, answers = texts[-MOST_ROWS:], answers[-MOST_ROWS:]
     names, targets = _labels(answers)
     level = level_of_look(DELTA, 1)  # a line's first look
@@ -118,23 +117,23 @@ def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_o
     half = _of_half(texts, names, targets, embed if found.stand_in == VECTORS else None)
     facts |= {"half": half, "likely": seen.likely}
     if half is not None and found.agreement - half > _STILL_LEARNING and (growth is None or growth > _FAR):
-        why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
+        why = f"too early to say: it agrees more as it learns from more texts ({half:.1%} with half of them)"
         return JobForecast(None, why, **facts)
     if growth is None:
-        why = f"none, as far as the stand-in shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
+        why = f"none, as far as the stand-in shows: over {ALPHA:.0%} of even its surest answers differ"
         return JobForecast(0.0, why, low=seen.low, high=seen.high, **facts)
     return _too_few(max(fewest - distinct, (growth - 1) * distinct), **facts)
 
 
 def _too_few(more: float, **facts: Any) -> JobForecast:
-    """About so many more are needed, to two digits."""
+    """Return a forecast that asks for more texts, rounded to two digits."""
     digits = 10 ** max(0, len(str(round(more))) - 2)
     about = max(1, round(more / digits)) * digits
     return JobForecast(None, f"too few: about {about:,} more distinct texts are needed", more=about, **facts)
 
 
 def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
-    """The labels that a line would learn, and of each answer which it is; None for another one, with which no small model agrees."""
+    """Return the labels that a line would learn, and the index of each answer's label; None for an answer that is not one of them."""
     said = [label_of(unwrap_field(answer)) for answer in answers]
     counts = Counter(name.casefold() for name in said if name is not None)
     names = sorted(name for name, count in counts.items() if count >= LEAST_OF_A_NEW_LABEL)
@@ -144,7 +143,7 @@ def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
 
 @dataclass(frozen=True)
 class _StandInAnswers:
-    """Answers of a stand-in to texts that it has not learnt from: of each the score, and the loss, (n,); and who it was."""
+    """A stand-in's answers to texts that it has not learnt from: scores and losses, each (n,), and its kind."""
 
     scores: Floats
     losses: Floats
@@ -152,13 +151,16 @@ class _StandInAnswers:
 
     @property
     def agreement(self) -> float:
-        """The share of the answers that are the large model's."""
+        """The share of the answers that agree with the large model's."""
         return 1.0 - float(self.losses.mean())
 
 
 def _stand_in_answers(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _StandInAnswers:
-    """The answers of the better stand-in: that with the smaller area under its risk over coverage, for a certificate lets it answer
-    where it is sure. Raises MissingExtra where there is no encoder, and scikit-learn is not installed."""
+    """Return the answers of the better of two stand-ins: the one with the smaller area under its risk-coverage curve.
+
+    That area counts because a certificate lets a model answer where it is sure. Raises MissingExtra if there is no encoder and scikit-learn
+    is not installed.
+    """
     wanted = np.array([-1 if target is None else target for target in targets])
     found: list[_StandInAnswers] = []
     if embed is not None:
@@ -178,14 +180,14 @@ def _judged(table: Floats, wanted: NDArray[np.int64], stand_in: str) -> _StandIn
 
 
 def _asked_of(n: int) -> list[NDArray[np.int64]]:
-    """Which texts are asked about together, by who has learnt from all others: each once, or, of many, one part alone."""
+    """Return the folds of texts to test on; a single fold if there are many texts."""
     order = np.random.default_rng(7).permutation(n)
     parts = [np.sort(part) for part in np.array_split(order, _FOLDS)]
     return parts if n <= _MOST_VECTORS else parts[:1]
 
 
 def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> float | None:
-    """On how many of one half of the texts who has learnt from the other agrees; None where that has too little of any label."""
+    """Train on one half of the texts and return the agreement on the other; None if the training half has fewer than two labels."""
     if embed is not None:
         texts, targets = texts[-_MOST_VECTORS:], targets[-_MOST_VECTORS:]
     order = np.random.default_rng(11).permutation(len(texts))
@@ -216,7 +218,7 @@ def _by_vectors(vectors: NDArray[np.float32], wanted: NDArray[np.int64], classes
 
 
 def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[str], asked: Sequence[NDArray[np.int64]]) -> Floats:
-    """Margins of the texts of each part in turn, by a classifier of all others."""
+    """Return the margins of the texts of each fold, from a classifier trained on all others."""
     tables: list[Floats] = []
     for part in asked:
         known = wanted >= 0
@@ -231,7 +233,7 @@ def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[s
 
 
 def _of_words(taught: Sequence[str], labels: Sequence[str], asked: Sequence[str], names: Sequence[str]) -> Floats:
-    """(asked, names) margins of a linear classifier of words. Raises MissingExtra where scikit-learn is not installed."""
+    """Return the margins, (asked, names), of a linear classifier of words. Raises MissingExtra if scikit-learn is not installed."""
     student = registry.find("students", "linear")
     rows = [Row(text, label) for text, label in zip(taught, labels, strict=True)]
     training = Training(rows, (), LabelForm(labels=tuple(names), multi_label=False, temperature=1.0), None, student.settings())

@@ -1,4 +1,4 @@
-"""The challenger: built by the champion's recipe on the rows to learn from, in a folder of its own within the line."""
+"""Build the challenger by the champion's recipe on the rows to learn from, in a folder of its own within the line."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of
 from smidgen.store.hashing import content_hash
 
-# The recipe of the next version: the champion's own, over the rows of the line.
+# The recipe of the next version: the champion's own, applied to the rows of the line.
 
 _NOT_AGAIN = ("train", "test", "unlabelled", "select", "input", "label", "max_rows", "encoding", "sheet")
-"""Settings of the data that were about the files of the version before."""
+"""Data settings that describe the previous version's files and are not inherited."""
 
 
 def recipe_of_bundle(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe that a bundle was built by. Raises RecipeError where it holds none that can be read."""
+    """Return the recipe by which a bundle was built. Raises RecipeError if it has none that can be read."""
     found = recipes.read(folder / "recipe.toml")
     return make(explicit_settings(found), overrides, folder=Path.cwd(), source=str(folder / "recipe.toml"))
 
 
 def explicit_settings(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe asks for beyond the defaults. A bundle's recipe has them all written out, and those of [train] are one student's."""
+    """Return the settings of a recipe that differ from the defaults.
+
+    A bundle's recipe writes out every default. Left in, the defaults of [train], which are those of one student, would bind the next build.
+    """
     tree: dict[str, Any] = {"name": recipe.name, "task": recipe.task, "seed": recipe.seed}
     for name, section in recipe.sections.items():
         fields = type(section).model_fields
@@ -52,7 +55,7 @@ def explicit_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_over(recipe: Recipe, name: str, given: GivenTables, folder: Path, line: Path) -> Recipe:
-    """The same job over these rows. A larger model is not asked again: what it answered is among the rows."""
+    """Return the recipe with its data replaced by these rows. It asks no teacher again, because the rows include the teacher's answers."""
     tree = explicit_settings(recipe)
     tree.pop("data.teacher", None)
     data = {key: value for key, value in tree.get("data", {}).items() if key not in _NOT_AGAIN}
@@ -70,19 +73,19 @@ def recipe_over(recipe: Recipe, name: str, given: GivenTables, folder: Path, lin
     return make(tree, folder=folder, source="the line's recipe")
 
 
-# The challenger: built from its base on the rows to learn from, in a folder of its own within the line.
+# The challenger: trained from its base on the rows to learn from, in a folder of its own within the line.
 
 ENOUGH_TO_TEST = 100
-"""Held-out rows to choose by from which on they are the test rows of the build, too. Of fewer a gate would say little: then some of the
-rows to learn from are kept apart."""
+"""With at least this many rows in the selection set, the build uses them as its test rows, too. With fewer, a gate would say little, and
+the build sets apart some of the rows to learn from."""
 
 Columns = tuple[tuple[str, ...], str]
-"""Names of the input's columns (two for pairs), and of the output's."""
+"""Names of the input columns (two for pairs) and of the output column."""
 
 
 @dataclass(frozen=True)
 class BuiltChallenger:
-    """A built bundle, what it learnt from, and that as the build took it."""
+    """A built bundle, the rows it learnt from, and these rows as the tables that the build took."""
 
     folder: Path
     material: LearningRows
@@ -100,11 +103,11 @@ def build_challenger(
     threads: int | None,
     progress: Progress,
 ) -> BuiltChallenger:
-    """Build it in the folder `work`, with all that is made on the way beside it, which goes when `work` does. Its rows stay in memory.
+    """Build the challenger in the folder `work`. Intermediate files lie there, too, and go with it. The rows stay in memory.
 
     Raises:
-        DataError: too few rows, or none.
-        GateError: it is not good enough, or not the model that was trained.
+        DataError: there are no rows, or too few.
+        GateError: the challenger misses its gate, or the packed bundle does not answer as the trained model does.
     """
     material = _teachable(recipe, material)
     if not material.learning:
@@ -136,10 +139,13 @@ def build_challenger(
 
 
 def hash_bundle(folder: Path) -> str:
-    """The hash of all that a built bundle's answers and their tests depend on: of the same rows trained anew to the byte it is the same,
-    whenever and wherever that was. Raises BundleError for a bundle that cannot be read."""
+    """Hash everything that a bundle's answers and their tests depend on.
+
+    Training again on the same rows, with the same result to the byte, gives the same hash at any time and place. Raises BundleError for a
+    bundle that cannot be read.
+    """
     manifest = read_manifest(folder)
-    # A report tells of times, too; what a test takes from it is the curve, whose thresholds are tried.
+    # The report also holds times, which vary. Only its curve, whose thresholds are tested, goes into the hash.
     curve = report.read(folder / "report.json").risk_coverage
     files = {name: manifest.files[name].sha256 for name in manifest.engine.files}
     points = [[point.threshold, point.coverage, point.risk] for point in curve.points] if curve is not None else None
@@ -147,14 +153,14 @@ def hash_bundle(folder: Path) -> str:
 
 
 def tabled(rows: Sequence[LineRow], columns: Columns, name: str) -> DataTable:
-    """Rows as a table. Its cells are plain JSON with whole characters: a bundle shows them."""
+    """Return rows as a table. Its cells are plain JSON with valid characters, because a bundle shows them."""
     records = [file_record(taken.row.input, taken.row.output, columns) for taken in rows]
     plain = [json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) for record in records]
     return table_in_memory(name, plain, *columns)
 
 
 def _teachable(recipe: Recipe, material: LearningRows) -> LearningRows:
-    """Without the rows of labels that stand once: nothing can be learnt of one, and nothing measured."""
+    """Drop rows whose label occurs once: such a label can be neither learnt nor measured."""
     if not registry.find("tasks", recipe.task).rows_name_labels or not all(
         isinstance(taken.row.output, str) for taken in material.learning
     ):
@@ -167,7 +173,7 @@ def _teachable(recipe: Recipe, material: LearningRows) -> LearningRows:
 
 
 def _columns(champion: Model | None, rows: Sequence[LineRow]) -> Columns:
-    """The champion's names, so that files which it takes the next one takes, too."""
+    """Return the champion's column names, so that the next version reads the same files."""
     names: tuple[str, ...] = ("first", "second") if not isinstance(rows[0].row.input, str) else ("input",)
     label = "output"
     if champion is not None:
@@ -178,23 +184,23 @@ def _columns(champion: Model | None, rows: Sequence[LineRow]) -> Columns:
     return names, label
 
 
-# Labels that a line would forget: those that its champion has, and that no row to learn from has any more.
+# Labels that a line would forget: the champion has them, and no row to learn from has them any more.
 #
-# Once a label is answered locally nothing of it escalates, so that nothing of it comes anew but what is audited, and what was captured
-# before goes with `--capture-days`. A version without the label may win and be certified all the same: the rows that compare and
-# certify are escalations, too.
+# Once a label is answered locally, its requests no longer escalate. New rows of it come only from audits, and older captured rows go with
+# `--capture-days`. A version without the label may still win and be certified, because the rows that compare and certify are escalations,
+# too.
 
 _SHOWN = 5
 
 
 def find_lost_labels(champion: Form, challenger: Form) -> tuple[str, ...]:
-    """The champion's labels that the challenger has not, in the champion's order; none of models without labels."""
+    """Return the champion's labels that the challenger lacks, in the champion's order. Empty for models without labels."""
     known = set(challenger.options)
     return tuple(label for label in champion.options if label not in known)
 
 
 def why_kept_out(labels: Sequence[str], champion: Form) -> str:
-    """Why a challenger without these is kept out, and what to do, without a full stop."""
+    """Say why a challenger without these labels is kept out, and what to do. No full stop."""
     more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
     return (
         f"it does not know {len(labels):,} of the champion's {len(champion.options):,} labels any more "

@@ -1,6 +1,6 @@
-"""Champion against challenger, on held-out rows that neither learnt from and that certify nothing.
+"""Compare champion and challenger on held-out rows that neither learnt from and that certify nothing.
 
-Which answers better, which answers more under its certificate, and whether the challenger is promoted, with the reason in words.
+Which one answers better, which one answers more under its certificate, and whether to promote the challenger, with the reason in words.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from smidgen.stats.classification_metrics import same_labels
 from smidgen.stats.intervals import Floats
 from smidgen.stats.risk_bounds import better_p_value, level_of_look, not_worse_p_value, sign_test
 
-# The challenger against the champion, on held-out rows that neither learnt from and that certify nothing.
+# Accuracy: the challenger against the champion, row by row.
 
 _BATCH = 512
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of it.
+    """Paired comparison of challenger and champion on the selection set.
 
     Attributes:
         n: rows.
-        champion, challenger: mean grade of each, the share right where answers are right or wrong; None without rows.
+        champion, challenger: mean grade of each; for tasks without grades, the share of right answers. None without rows.
         gained, lost: rows on which the challenger did better, and worse.
-        p: one-sided, of "the challenger is not better".
-        p_not_worse: one-sided, of "it is worse by the margin or more".
-        p_worse: one-sided, of "it is not worse".
-        level: at which it was tested whether the challenger is better: half of what of the one that was asked for goes to this look. The
-            other half is for whether it answers more under its certificate: a challenger is promoted by either. That it is
-            worse, which only keeps it out, is tested at both together.
-        margin: as it was asked for.
-        look: how many comparisons there were since the held-out rows are fresh, with this one.
+        p: one-sided p-value of "the challenger is not better".
+        p_not_worse: one-sided p-value of "it is worse by the margin or more".
+        p_worse: one-sided p-value of "it is not worse".
+        level: level of the test for "better": half of this look's share of the level asked for. The other half goes to the test for
+            "answers more under its certificate", because either one promotes a challenger. The test for "worse", which only keeps it out,
+            gets both halves.
+        margin: as asked for.
+        look: number of comparisons since the held-out rows are fresh, including this one.
     """
 
     n: int
@@ -57,35 +57,35 @@ class Comparison:
 
     @property
     def won(self) -> bool:
-        """Whether the challenger is better."""
+        """True if the challenger is shown to be better."""
         return self.p <= self.level
 
     @property
     def held(self) -> bool:
-        """Whether it is no worse than by the margin."""
+        """True if the challenger is shown to be worse by less than the margin, if at all."""
         return self.p_not_worse <= 2 * self.level
 
     @property
     def behind(self) -> bool:
-        """Whether it is worse, and not shown to be so by less than the margin."""
+        """True if the challenger is shown to be worse, and not shown to be worse by less than the margin."""
         return self.p_worse <= 2 * self.level and not self.held
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the fields and verdicts, JSON-ready."""
         return {**asdict(self), "better": self.won, "not_worse": self.held, "worse": self.behind}
 
 
 def compare(
     champion: Model, challenger: Model, rows: Sequence[LineRow], *, level: float, margin: float, seed: int, look: int = 1
 ) -> Comparison:
-    """Both on the same rows, the `look`-th time that any are compared on such: all times together spend the level."""
+    """Compare both models on the same rows. `look` counts the comparisons on fresh rows: all of them together spend the level."""
     spent = level_of_look(level, look)
     half = spent / 2
     if not rows:
         return Comparison(0, None, None, 0, 0, 1.0, 1.0, half, margin, look)
     first, second = grades_of(champion, rows), grades_of(challenger, rows)
     change = second - first
-    # Betting goes row by row, and traffic has tides: an order that says nothing is drawn.
+    # The test bets row by row, and traffic has trends, so the rows are shuffled.
     drawn = np.random.default_rng([seed, 73]).permutation(len(change))
     return Comparison(
         n=len(rows),
@@ -103,8 +103,10 @@ def compare(
 
 
 def grades_of(model: Model, rows: Sequence[LineRow]) -> Floats:
-    """(n,) the grade of each of the model's answers; 1 for right and 0 for wrong where there are no grades. Of a row that was answered with
-    what cannot be read every answer is wrong."""
+    """Return the grade of each of the model's answers, shape (n,); 1 for right and 0 for wrong if the task has no grades.
+
+    If the reference of a row cannot be read, every answer to it is wrong.
+    """
     found = np.zeros(len(rows), dtype=np.float64)
     read = [place for place, taken in enumerate(rows) if not taken.unread]
     if not read:
@@ -120,20 +122,20 @@ def grades_of(model: Model, rows: Sequence[LineRow]) -> Floats:
     return found
 
 
-# Whether the challenger would answer more of the requests than the champion, each under its own certificate: the same promise, kept
-# more often. It asks for no right answers, only for scores.
+# Coverage: whether the challenger would answer more requests than the champion, each under its own certificate. This needs scores only, no
+# right answers.
 
 
 @dataclass(frozen=True)
 class ShareComparison:
-    """What came of it.
+    """Paired comparison of the shares of rows that the models answer under their certificates.
 
     Attributes:
         n: rows.
-        champion, challenger: the share of them that each would answer.
+        champion, challenger: the share of rows that each would answer.
         gained, lost: rows that only the challenger, and only the champion, would answer.
-        p: one-sided, of "the challenger answers no more" (the exact sign test on the rows where they differ).
-        level: at which it was tested: half of what goes to this look, see `Comparison`.
+        p: one-sided p-value of "the challenger answers no more" (exact sign test on the rows where they differ).
+        level: level of the test: half of this look's share, see `Comparison`.
     """
 
     n: int
@@ -146,24 +148,24 @@ class ShareComparison:
 
     @property
     def more(self) -> bool:
-        """Whether the challenger answers more."""
+        """True if the challenger is shown to answer more."""
         return self.p <= self.level
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the fields and the verdict, JSON-ready."""
         return {**asdict(self), "more": self.more}
 
 
 @dataclass(frozen=True)
 class CertifiedModel:
-    """A model, how its certificate stands, and the time; None for the clock's."""
+    """A model, the status of its certificate, and the time. None: the clock's."""
 
     model: Model
     standing: CertificateStatus
     now: datetime | None = None
 
     def answered(self, rows: Sequence[LineRow]) -> Floats:
-        """(n,) 1 for a row that it would answer, 0 for one that escalates."""
+        """Return 1 for each row that the model would answer and 0 for each that escalates, shape (n,)."""
         found = np.zeros(len(rows), dtype=np.float64)
         by = self.standing.certificate.by if self.standing.certificate is not None else ""
         for start in range(0, len(rows), _BATCH):
@@ -174,12 +176,12 @@ class CertifiedModel:
         return found
 
     def share(self, rows: Sequence[LineRow]) -> float:
-        """Of the rows, what it would answer; 1 without any, for then nothing is known of what more could be."""
+        """Return the share of the rows that the model would answer. 1 without rows, so that nothing can be expected to exceed it."""
         return float(self.answered(rows).mean()) if rows else 1.0
 
 
 def compare_shares(first: Floats, second: Floats, level: float) -> ShareComparison:
-    """Of the same rows what the champion answers, and what the challenger."""
+    """Compare what the champion (`first`) and the challenger (`second`) answer, as arrays of 0 and 1 over the same rows."""
     gained, lost = int((second > first).sum()), int((second < first).sum())
     share = [float(values.mean()) if len(values) else 0.0 for values in (first, second)]
     return ShareComparison(len(first), share[0], share[1], gained, lost, sign_test(gained, lost), level)
@@ -190,7 +192,7 @@ def compare_shares(first: Floats, second: Floats, level: float) -> ShareComparis
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """Whether a challenger is promoted, and why. `why` is a sentence without a full stop."""
+    """Whether a challenger is promoted. `why` is a sentence without a full stop."""
 
     promote: bool
     why: str
@@ -199,19 +201,22 @@ class PromotionDecision:
 def decide_promotion(
     contest: Comparison | None, certified: bool, champion_certified: bool, anyway: bool, reach: ShareComparison | None = None
 ) -> PromotionDecision:
-    """The rule.
+    """Decide whether the challenger is promoted.
 
-    A challenger is promoted where it is better; where it is certified and the champion is not: that one answers nothing, so there is
-    nothing to lose; or where both are certified and it answers more: what it answers is promised to be as good. But one that is shown to be
-    worse, and not by less than the margin, stays out all the same. One without a certificate is promoted only where that is the policy; but
-    the first of a line always is: without a certificate everything escalates, as it did before there was one.
+    It is promoted in one of three cases:
+    - it is better;
+    - it is certified and the champion is not: the champion answers nothing, so there is nothing to lose;
+    - both are certified and it answers more: its certificate makes the same promise for what it answers.
+
+    In the last two cases it must not be shown to be worse, unless by less than the margin. A challenger without a certificate is promoted
+    only if `anyway` is set. The first version of a line is always promoted: without a certificate everything escalates, as before.
 
     Args:
-        contest: None where there is no champion.
+        contest: None if there is no champion.
         certified: whether the challenger got a certificate.
-        champion_certified: whether the champion's holds now.
-        anyway: whether one that is better is promoted without a certificate.
-        reach: how much each would answer, where both are certified and that was looked at.
+        champion_certified: whether the champion's certificate holds now.
+        anyway: whether a better challenger is promoted without a certificate.
+        reach: the shares that each would answer, if both are certified and these were compared.
     """
     if contest is None:
         return PromotionDecision(
@@ -221,7 +226,7 @@ def decide_promotion(
     if contest.won and certified:
         return PromotionDecision(True, f"it is better: {shown}")
     if contest.won and anyway:
-        return PromotionDecision(True, f"it is better, and goes without a certificate as was asked for: {shown}")
+        return PromotionDecision(True, f"it is better, and is promoted without a certificate as asked: {shown}")
     if contest.won:
         return PromotionDecision(False, f"it is better, but could not be certified (--uncertified promote would take it): {shown}")
     if certified and not champion_certified and contest.behind:
@@ -239,9 +244,9 @@ def decide_promotion(
 
 
 def is_certificate_needed(contest: Comparison | None, champion_certified: bool, more: bool = False) -> bool:
-    """Whether a certificate would change what becomes of the challenger, or what it answers: each test for one is paid for by the next.
+    """Return True if a certificate could change the decision or what is answered locally. Each test makes the next one stricter.
 
-    `more`: whether it is expected to answer more than the champion does under its own.
+    `more`: whether the challenger is expected to answer more than the champion, each under its own certificate.
     """
     return contest is None or contest.won or (not contest.behind and (more or not champion_certified))
 

@@ -1,7 +1,7 @@
-"""Learn: a line's next version, from its base on all that is known now, and whether it takes the champion's place. The order only.
+"""Learn: train a line's next version on all rows known now, and promote it if it beats the champion.
 
-rows by their sides → those to learn from picked → the challenger built → compared with the champion on the rows that choose → certified on
-the rows that certify → promoted or not → the line remembers
+This module holds the order of steps: assign rows to sides → pick rows to learn from → build the challenger → compare it with the champion
+on the selection set → certify it on the calibration set → promote it or not → record the outcome.
 """
 
 from __future__ import annotations
@@ -46,8 +46,16 @@ _KEPT: Final = "kept"
 
 @dataclass(frozen=True)
 class LearnResult:
-    """What came of it: `outcome` is promoted or kept. `champion` is who serves now. `why` is a sentence without a full stop. `sources` says
-    where the rows were read from."""
+    """Outcome of one learning cycle.
+
+    Attributes:
+        outcome: "promoted" or "kept".
+        why: the reason, a sentence without a full stop.
+        champion: id of the version that serves now.
+        before: id of the version that served before.
+        rows: counts of rows by side and source.
+        sources: where the rows were read from, in words.
+    """
 
     line: str
     outcome: Literal["promoted", "kept"]
@@ -63,11 +71,11 @@ class LearnResult:
 
     @property
     def promoted(self) -> bool:
-        """Whether there is a new champion."""
+        """True if there is a new champion."""
         return self.outcome == _PROMOTED
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the result, JSON-ready."""
         return {
             "line": self.line,
             "outcome": self.outcome,
@@ -84,12 +92,13 @@ class LearnResult:
 
 
 def learn(folder: Path, ask: LearnSettings, progress: Progress | None = None, now: datetime | None = None) -> LearnResult:
-    """Let the line in a folder learn, once. A line is made where there is none.
+    """Run one learning cycle on the line in a folder. Creates the line if there is none.
 
     Raises:
-        InputError: what cannot be asked for; DataError, rows that cannot be read or learnt from.
+        InputError: the settings do not fit the line.
+        DataError: rows cannot be read or learnt from.
         BundleError: the line or its champion cannot be opened.
-        LineBusy: another process learns on it, or its champion was changed meanwhile.
+        LineBusy: another process learns on the line, or its champion was changed meanwhile.
         TrafficError: the store of traffic cannot be read.
     """
     progress = progress or Silent()
@@ -100,7 +109,7 @@ def learn(folder: Path, ask: LearnSettings, progress: Progress | None = None, no
     try:
         with line.learning(), ExitStack() as stack:
             if new:
-                stack.callback(line.undo)  # where it ends without a champion nothing of it stays
+                stack.callback(line.undo)  # a new line that ends without a champion is removed
             return _learn_locked(line, ask, jobs, stack, began, now, progress)
     finally:
         if new:
@@ -110,8 +119,8 @@ def learn(folder: Path, ask: LearnSettings, progress: Progress | None = None, no
 def _learn_locked(
     line: Line, ask: LearnSettings, jobs: Sequence[LineJob], stack: ExitStack, began: datetime, now: datetime | None, progress: Progress
 ) -> LearnResult:
-    """The same under the line's lock for learning, of a line that is there. `stack` is closed before the lock is let go of."""
-    # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
+    """Run the cycle on an existing line, under its lock for learning. `stack` closes before the lock is released."""
+    # Before the sweep: deleting a version's certificate deletes the key to its revocation in smidgen's home.
     holdout.remember_revocations(line, holdout.known_revocations(line), began)
     promotion.sweep_line(line)
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=promotion.WORK, dir=line.folder)))
@@ -142,8 +151,15 @@ def _learn_locked(
 
 @dataclass(frozen=True)
 class _StartedLearning:
-    """A learning under way: the line and its pointer, who serves, what was known to be revoked, when it began, the time for certificates;
-    None for the clock's."""
+    """A learning cycle in progress.
+
+    Attributes:
+        champion: the version that serves.
+        revoked: revocations known when the rows were read.
+        work: the folder for intermediate files.
+        began: start of the cycle.
+        now: the time for certificates; None for the clock's.
+    """
 
     line: Line
     pointer: LinePointer
@@ -156,7 +172,7 @@ class _StartedLearning:
 
 
 def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSettings, progress: Progress) -> LearnResult:
-    """Build a challenger, have it compete, certify it, and decide."""
+    """Build a challenger, compare it with the champion, certify it, and decide."""
     line, pointer, champion, recipe, began = started.line, started.pointer, started.champion, started.recipe, started.began
     known = material
     if len(material.learning) > ask.rows.max_rows:
@@ -180,20 +196,20 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
         if champion is None:
             raise
         return _keep_champion(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
-    # What a version must not be certified on later is written down before anything is decided.
+    # Record the texts that this version must never be certified on before anything is decided.
     holdout.record_seen(line, read_manifest(built.folder).id, known)
     lost = challenger.find_lost_labels(champion.form, read_task(read_manifest(built.folder))[1]) if champion is not None else ()
-    if lost and champion is not None and ask.promotion.fewer_labels != "promote":  # before any look is spent on it
+    if lost and champion is not None and ask.promotion.fewer_labels != "promote":  # before any look is spent
         return _keep_champion(line, pointer, began, challenger.why_kept_out(lost, champion.form), ask, known)
     standing = certificate_standing(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
     before = standing.certificate if standing is not None else None
-    # The look is the one thing of the terms that the hash is to tell.
+    # The look number must not enter the hash, so the terms take 1 here.
     used = line_certificate.resolve_terms(ask.certificate, before, material.certifying, 1)
     sight = _look_numbers(pointer, champion, challenger.hash_bundle(built.folder), used, known, ask)
     compared = champion is not None and bool(material.choosing)
     contests = sight.contests if compared else pointer.contests
-    # Looks are written down before anything is seen, whatever it shows and whatever fails on the way.
+    # Looks are recorded before anything is seen, so that they count whatever the result, and after a crash.
     _record_looks(line, contests, pointer.looks)
     with closing(load(built.folder, ask.build.threads)) as model:
         fought, paper, reached, id = None, line_certificate.UNTESTED, None, model.id
@@ -234,19 +250,19 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
                 )
                 reached = comparison.compare_shares(serving.answered(rows), other.answered(rows), fought.level)
     tested = paper.looked
-    _record_looks(line, contests, sight.looks if tested else pointer.looks)  # a test that was not made is taken back
+    _record_looks(line, contests, sight.looks if tested else pointer.looks)  # a test that did not run is taken back
     verdict = decide_promotion(fought, paper.certificate is not None, holds, ask.promotion.uncertified == "promote", reached)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote
     if promote and holdout.known_revocations(line) != started.revoked:
         promote, why = (
             False,
-            "a certificate of the line was revoked while it learnt: what chose and certified says nothing of the traffic now",
+            "a certificate of the line was revoked while it learnt: the held-out rows are no longer like the traffic",
         )
     if promote:
         promotion.promote(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
         if holdout.was_revoked_since(line, started.revoked, started.now or datetime.now(UTC)):
-            progress.say("a certificate of the line was revoked while the new version was put in its place: its own does not hold")
+            progress.say("a certificate was revoked while the new version was put in place: the new version's certificate does not hold")
         remember(line.folder)
     outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
     last = LastLearning(
@@ -266,7 +282,7 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
 
 
 def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Line:
-    """The line, made where it can be."""
+    """Open the line, or create it if the settings name a task, a bundle or a job."""
     line = Line(folder)
     if not is_line(folder) and ask.line.task is None and ask.line.bundle is None and not jobs:
         raise InputError(
@@ -279,8 +295,7 @@ def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Lin
 
 
 def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress: Progress) -> None:
-    """Make a bundle the line's first version, with its certificate and revocations; keep the rows that it was trained on, where they are at
-    hand."""
+    """Make a bundle the line's first version, with its certificate and revocations, and keep its training rows if the file is available."""
     if line.read().champion is not None:
         raise InputError("the line has a champion already", value=str(line.folder), todo="Leave out --from, or begin another line.")
     opened = open_bundle(bundle)
@@ -308,7 +323,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
 
 
 def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
-    """The champion's recipe with what is asked for laid over it; of a line without one, what is asked for."""
+    """Return the champion's recipe with the settings asked for; for a line without a champion, a recipe from those settings alone."""
     if champion is not None and ask.line.task not in (None, champion.manifest.task):
         raise InputError(
             "the line's champion has another task", value=f"{champion.manifest.task}, not {ask.line.task}", todo="Begin another line."
@@ -323,14 +338,14 @@ def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
 
 
 def _is_repeat(last: LastLearning | None, ask: LearnSettings, material: LearningRows) -> bool:
-    """Whether this would be the last learning over again."""
+    """Return True if this cycle would repeat the last one: same rows, same settings."""
     if last is None or last.asked_sha256 not in ("", _request_hash(ask)) or (not last.asked_sha256 and ask.build.overrides):
         return False
     return last.rows_sha256 == material.whole_sha256
 
 
 def _request_hash(ask: LearnSettings) -> str:
-    """The hash of what the outcome depends on beside the rows."""
+    """Hash the settings that the outcome depends on, besides the rows."""
     build, promotion, asked = ask.build, ask.promotion, ask.certificate.model_dump()
     certificate = {"model" if name == "reference_model" else name: value for name, value in asked.items()}
     anyway, fewer_labels = promotion.uncertified == "promote", promotion.fewer_labels == "promote"
@@ -346,7 +361,13 @@ def _keep_champion(line: Line, pointer: LinePointer, began: datetime, why: str, 
 
 @dataclass(frozen=True)
 class _LookNumbers:
-    """Which look at the rows a learning's comparison is, and which its test for a certificate, with the hashes of what each depends on."""
+    """Numbers of this cycle's looks at the held-out rows.
+
+    Attributes:
+        contests: number of its comparison.
+        looks: number of its test for a certificate.
+        compared_sha256, tested_sha256: hashes of everything that each depends on.
+    """
 
     contests: int
     looks: int
@@ -357,9 +378,11 @@ class _LookNumbers:
 def _look_numbers(
     pointer: LinePointer, champion: Model | None, made_sha256: str, terms: CertificateTerms, material: LearningRows, ask: LearnSettings
 ) -> _LookNumbers:
-    """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new.
-    Another challenger (`made_sha256`) shows something, and so do other `terms`, though nobody asked for them and they be inherited from the
-    champion's certificate."""
+    """Number the looks of this cycle: each is the next one, unless it repeats the last one.
+
+    A repeat, made to decide otherwise (--uncertified), shows nothing new. Another challenger (`made_sha256`) is no repeat. Neither are
+    other `terms`, even if they are inherited from the champion's certificate.
+    """
     made = [champion.id if champion is not None else None, made_sha256, material.whole_sha256, ask.build.overrides, ask.rows.max_rows]
     compared, tested = content_hash([*made, ask.promotion.level, ask.promotion.margin]), content_hash([*made, asdict(terms)])
     last = pointer.last
@@ -373,7 +396,7 @@ def _look_numbers(
 
 
 def _record_looks(line: Line, contests: int, looks: int) -> None:
-    """Write down how often was looked."""
+    """Record the number of looks so far."""
     found = line.read()
     if (found.contests, found.looks) != (contests, looks):
         line.change(lambda found: found.model_copy(update={"contests": contests, "looks": looks}))

@@ -1,6 +1,6 @@
-"""What a bundle, or the line whose version it is, knows of a text: whether it was trained on it, chosen by it, or tested on it.
+"""Find out whether a bundle, or the line that it is a version of, was trained on a text, chosen by it, or tested on it.
 
-A sample that the bundle has met says nothing of how it does on others. Of a line no more than a keyed hash of each text is held.
+A sample that the bundle has seen does not show how it does on new texts. A line holds only a keyed hash of each text.
 """
 
 from __future__ import annotations
@@ -28,29 +28,34 @@ from smidgen.store.hashing import file_hash
 from smidgen.store.line import Line, LinePointer, is_version, line_of
 from smidgen.text import near_duplicates
 
-# What a line knows of a text: whether its versions learnt from it, were chosen by it, or are tested on it. No more than a keyed hash of
-# each text is held.
+# A line's knowledge of texts: whether its versions learnt from them, were chosen by them, or are tested on them.
 
 _OF_CAPTURE = frozenset({"upstream", "human"})
 _FIRST = (SplitSide.LEARNING, SplitSide.CHOOSING, SplitSide.CERTIFYING)
-"""Of several sides that a text was on, the one that counts."""
+"""If a text was on several sides, the first of these counts."""
 _Met: TypeAlias = tuple[str, SplitSide, datetime | None]
 
 Use = Literal["", "learnt", "chose", "old", "tests"]
-"""What a line's version has of a text: nothing; it, or another version, learns from it; it chose between them; it is of before the latest
-revocation; or it is one that the line tests its versions on."""
+"""A line's use of a text.
+
+- "": none;
+- "learnt": this or another version learns from it;
+- "chose": it chose between versions;
+- "old": it is from before the latest revocation;
+- "tests": the line tests its versions on it.
+"""
 
 
 @dataclass(frozen=True)
 class _KnownText:
-    """The side of a text, and when it came last; None where that is not known."""
+    """The side of a text, and the time when it came last; None if unknown."""
 
     side: SplitSide
     at: datetime | None
 
 
 class LineTexts:
-    """The texts of a line, as one of its versions must know them. Made by `of_version`.
+    """The texts that one version of a line must know. Made by `texts_of_line`.
 
     Attributes:
         line: the line.
@@ -68,10 +73,10 @@ class LineTexts:
             self._known[name] = _KnownText(side, at)
 
     def use(self, text: Text) -> Use:
-        """What it has of a text."""
+        """Return the line's use of a text."""
         known = self._known.get(text_name(text, self._pointer.key))
         if known is None:
-            # Which held-out texts chose an older version is not written down. Its side is.
+            # No record says which held-out texts chose an older version, but their side can be computed.
             return "chose" if self._by_draw and assign_held_side(text, self._pointer.key) is SplitSide.CHOOSING else ""
         if known.side is not SplitSide.CERTIFYING:
             return "learnt" if known.side is SplitSide.LEARNING else "chose"
@@ -80,8 +85,10 @@ class LineTexts:
 
     @contextmanager
     def look(self) -> Iterator[SampleLook]:
-        """One more look at the rows that the line tests its versions on, while nobody else learns. It is written down before anything is
-        seen. Raises LineBusy where another process learns; BundleError where it cannot be written."""
+        """Count one more look at the line's calibration set, before anything is seen, under the line's lock for learning.
+
+        Raises LineBusy if another process learns; BundleError if the look cannot be recorded.
+        """
         with self.line.learning():
             after = self.line.change(lambda found: found.model_copy(update={"looks": found.looks + 1}))
             look = SampleLook(after.looks)
@@ -92,18 +99,18 @@ class LineTexts:
 
 @dataclass
 class SampleLook:
-    """Which look it is. `in_vain` is set where nothing was seen: then it is taken back."""
+    """The number of a look. Set `in_vain` if nothing was seen: the look is then taken back."""
 
     number: int
     in_vain: bool = False
 
 
 def texts_of_line(folder: Path, manifest: Manifest, now: datetime) -> LineTexts | None:
-    """What the line knows whose version lies in this folder; None for a bundle by itself. The line takes note of its revocations.
+    """Return the texts of the line whose version lies in this folder; None for a bundle outside a line. The line records its revocations.
 
     Raises:
-        BundleError: the line's pointer, its rows, or what it has written down of its texts cannot be read; or the version learnt from
-            captured requests before a line wrote that down.
+        BundleError: the line's pointer, its rows or its record of texts cannot be read; or the version learnt from captured requests before
+            lines kept that record.
         TrafficError: the store of traffic cannot be read.
     """
     line = line_of(folder)
@@ -129,7 +136,7 @@ def texts_of_line(folder: Path, manifest: Manifest, now: datetime) -> LineTexts 
 
 
 def _met(line: Line, pointer: LinePointer) -> Iterator[_Met]:
-    """The texts that the line would learn from, choose by and test on now: those that it keeps, and those that are captured."""
+    """Yield the texts, kept and captured, that the line would learn from, choose by and test on now."""
     sides = LineSides(line, pointer)
     for name in sides.learnt:
         yield name, SplitSide.LEARNING, None
@@ -144,8 +151,7 @@ def _met(line: Line, pointer: LinePointer) -> Iterator[_Met]:
             yield text_name(pair.input, pointer.key), side, pair.time
 
 
-# What a bundle knows of the data it was made from: a sample that it has met says nothing of how it does on others. Of a version of a
-# line it is the line that knows.
+# A bundle's knowledge of the data that it was made from. For a version of a line, the line knows.
 
 _TRAINING = "training"
 TESTED_ON = "the data that the bundle was tested on"
@@ -153,15 +159,15 @@ TESTED_ON = "the data that the bundle was tested on"
 
 @dataclass(frozen=True)
 class KnownData:
-    """What is known.
+    """The data that a bundle has seen.
 
     Attributes:
-        hashes: of rows as read, and of files, with what each is.
-        texts: folded, of rows that it was made from or measured on. Of a file all of them are known, or none: the few that its report
-            shows were picked by whether the answers were right, and a sample without those would be an easier one.
-        unchecked: what cannot be told, in words.
-        own: what its line knows, of a version of one.
-        taught: of `texts`, those of the training data.
+        hashes: of rows as read, and of files, each with a description.
+        texts: folded texts of rows that it was made from or measured on. From a file, either all are known or none. The few that its report
+            shows do not count: they were picked by whether the answers were right, and a sample without them would be easier.
+        unchecked: what could not be checked, in words.
+        own: the line's knowledge; None for a bundle outside a line.
+        taught: those of `texts` that are training data.
     """
 
     hashes: dict[str, str]
@@ -172,11 +178,11 @@ class KnownData:
 
     @property
     def whose(self) -> str:
-        """Whose data it is that a text stands in, before "from"."""
+        """Subject and verb for messages about a known text, before "from"."""
         return "the bundle was made" if self.own is None else "the line learns"
 
     def refuse(self, file_sha256: str, rows_sha256: str, name: str) -> None:
-        """Raise InputError where a file, or its rows, are those that the bundle was made from or measured on."""
+        """Raise InputError if a file, or its rows, are those that the bundle was made from or measured on."""
         met = self.hashes.get(file_sha256) or self.hashes.get(rows_sha256)
         if met:
             raise InputError(
@@ -186,24 +192,31 @@ class KnownData:
             )
 
     def knows(self, text: Text) -> bool:
-        """Whether a text, but for case, punctuation and spaces, stands in a file that it was made from or measured on, or is one that its
-        line learns from."""
+        """Return True if a text is in a file that the bundle was made from or measured on, or its line learns from it.
+
+        Case, punctuation and spaces do not matter.
+        """
         return near_duplicates.fold_text(joined(text)) in self.texts or self.use(text) == "learnt"
 
     def learnt(self, text: Text) -> bool:
-        """Whether a text, but for case, punctuation and spaces, stands in the data that it was trained on, or its line learns from it."""
+        """Return True if a text is in the bundle's training data, or its line learns from it.
+
+        Case, punctuation and spaces do not matter.
+        """
         return near_duplicates.fold_text(joined(text)) in self.taught or self.use(text) == "learnt"
 
     def use(self, text: Text) -> Use:
-        """What its line has of a text; nothing for a bundle by itself."""
+        """Return the line's use of a text; "" for a bundle outside a line."""
         return self.own.use(text) if self.own is not None else ""
 
 
 def known_data(model: Model, report: Report, now: datetime, given: GivenTables | None = None) -> KnownData:
-    """What the bundle's manifest, report and recipe say, and what the files that the recipe names hold, where they are still there; of a
-    version, what its line has kept and written down. Raises as `texts_of_line` does.
+    """Collect the data that a bundle has seen.
 
-    `given`: the rows that it was built from, where they were in no files.
+    It comes from the manifest, the report, the recipe, and those of the recipe's files that still exist; for a version of a line, also from
+    the line's record. Raises as `texts_of_line` does.
+
+    `given`: the rows that it was built from, if they were in no files.
     """
     own = texts_of_line(model.folder, model.manifest, now)
     hashes: dict[str, str] = {}
@@ -212,7 +225,7 @@ def known_data(model: Model, report: Report, now: datetime, given: GivenTables |
     if training is not None:
         hashes[training] = "the data that the bundle was trained on"
     else:
-        unchecked.append("whether this is the training data, for the bundle does not say what it was made from")
+        unchecked.append("whether this is the training data, because the bundle does not say what it was made from")
     if report.data.test_sha256 is not None:
         hashes[report.data.test_sha256] = TESTED_ON
     texts, taught = set[str](), set[str]()
@@ -221,7 +234,7 @@ def known_data(model: Model, report: Report, now: datetime, given: GivenTables |
             found = _texts(table)
             texts |= found
             taught |= found if role == _TRAINING else set()
-    # A version that was learnt is built of rows that were in no files.
+    # A version that was learnt is built from rows that were in no files.
     files = _named(model.folder) if not given and (own is None or model.manifest.lineage is None) else {}
     for role, name in files.items():
         file = _found(name, model.folder)
@@ -249,7 +262,7 @@ def _texts(table: DataTable) -> set[str]:
 
 
 def _named(folder: Path) -> dict[str, str]:
-    """The data files that the bundle's recipe names, by what they were."""
+    """Return the data files that the bundle's recipe names, by role."""
     try:
         data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8")).get("data", {})
     except (OSError, ValueError):
@@ -259,7 +272,7 @@ def _named(folder: Path) -> dict[str, str]:
 
 
 def _found(name: str, folder: Path) -> Path | None:
-    """A recipe's paths start from where it lay, which the bundle does not know: here, or beside the bundle, is likely."""
+    """Find a recipe's file here or beside the bundle. Its path starts from the recipe's old folder, which the bundle does not know."""
     places = (Path(name).expanduser(), folder.resolve().parent / name)
     return next((place for place in places if place.is_file()), None)
 

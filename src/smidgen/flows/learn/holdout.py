@@ -1,4 +1,4 @@
-"""Which texts of a line are held out, what its versions have seen of them, and since when held-out rows count."""
+"""Keep track of a line's held-out texts: which texts are held out, which ones its versions have seen, and from when rows count."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from smidgen.store import atomic_file
 from smidgen.store.line import MOST_COUNTED, Line, LinePointer, RowBatch
 from smidgen.text.near_duplicates import fold_text
 
-# A record that a line keeps beside its rows: lines of ASCII, each once, that only grow.
+# A record that a line keeps beside its rows: unique lines of ASCII. It only grows.
 
 
 @dataclass(frozen=True)
 class TextRecord:
-    """One of them.
+    """An append-only text file of a line.
 
     Attributes:
-        name: of its file in `rows/`.
-        what: what it holds, for messages: "what the line has learnt".
-        without: what would happen without it, as a sentence.
-        fine: whether a line can be an entry.
+        name: file name in `rows/`.
+        what: noun phrase for its contents, for messages: "what the line has learnt".
+        without: a sentence that says what would happen without it.
+        fine: True if a line of the file is a valid entry.
     """
 
     name: str
@@ -42,13 +42,13 @@ class TextRecord:
     fine: Callable[[str], bool]
 
     def read(self, line: Line) -> dict[str, None]:
-        """The entries, in their order; none where nothing was written yet. Raises BundleError where they cannot be read."""
+        """Return the entries in order. Empty if nothing was written yet. Raises BundleError if they cannot be read."""
         file = self._place(line)
         try:
             found = dict.fromkeys(file.read_text(encoding="ascii").splitlines())
             strange = next((entry for entry in found if not self.fine(entry)), None)
             if strange is not None:
-                raise ValueError(f"{strange[:40]!r} is no entry")
+                raise ValueError(f"{strange[:40]!r} is not a valid entry")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -61,8 +61,10 @@ class TextRecord:
         return found
 
     def add(self, line: Line, entries: Iterable[str]) -> None:
-        """Write those down that do not stand there, behind the others. Call it under the line's lock for learning. Raises BundleError where
-        that cannot be done."""
+        """Append the entries that are not in the file yet. Call it under the line's lock for learning.
+
+        Raises BundleError if the file cannot be written.
+        """
         known = self.read(line)
         new = dict.fromkeys(entry for entry in entries if entry not in known)
         if not new:
@@ -72,19 +74,17 @@ class TextRecord:
             file.parent.mkdir(exist_ok=True)
             atomic_file.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
         except OSError as error:
-            raise BundleError(
-                f"{self.what} cannot be written down", value=f"{file}: {error.strerror}", todo="Free some disk space."
-            ) from error
+            raise BundleError(f"{self.what} cannot be recorded", value=f"{file}: {error.strerror}", todo="Free some disk space.") from error
 
     def _place(self, line: Line) -> Path:
         return line.folder / "rows" / self.name
 
 
-# Sides of the texts that are given to a line: by the line's key, but for those that a version has learnt.
+# Sides of the texts that are given to a line. The line's key decides, except for texts that a version has learnt.
 #
-# A given row whose text is learnt from anyway, because it was captured or given before, is learnt from wherever it fell. What made its
-# text known may go: captured requests are deleted. So the line remembers such texts, by a keyed hash of each: were one held out again,
-# the champion would be compared on what it knows by heart.
+# A given text on a held-out side may be one that the line learns from anyway, because it was captured or given before. It is then learnt
+# from on either side. The captured request that made it known may be deleted later. So the line remembers such texts by a keyed hash: if
+# one were held out again, the champion would be compared on a text that it was trained on.
 
 _LEARNT = TextRecord(
     "learnt.txt",
@@ -95,39 +95,44 @@ _LEARNT = TextRecord(
 
 
 class LineSides:
-    """On which side a text falls, as the line's file has it now. `learnt` are the names of the texts that it remembers to have learnt.
+    """Assign texts to sides, as the line's files say now. `learnt`: the names of held-out texts that the line remembers as learnt.
 
-    Raises BundleError where the file cannot be read."""
+    Raises BundleError if the record cannot be read.
+    """
 
     def __init__(self, line: Line, pointer: LinePointer) -> None:
         self._key, self._held_out = pointer.key, pointer.held_out
         self.learnt = frozenset(_LEARNT.read(line))
 
     def of(self, text: Text, batch: RowBatch | None = None) -> SplitSide:
-        """Of a text; of one in a batch that the first version learnt, that of the rows to learn from."""
+        """Return the side of a text. In a batch that the first version learnt, every text is on the learning side."""
         if (batch is not None and batch.learnt) or (self.learnt and text_name(text, self._key) in self.learnt):
             return SplitSide.LEARNING
         return assign_side(text, self._key, self._held_out)
 
 
 def release_texts(line: Line, texts: Iterable[Text]) -> None:
-    """Texts that were held out are learnt from, from now on for ever. Call it under the line's lock for learning. Raises BundleError where
-    that cannot be written."""
+    """Record that these held-out texts are learnt from, from now on and for ever. Call it under the line's lock for learning.
+
+    Raises BundleError if the record cannot be written.
+    """
     key = line.read().key
     _LEARNT.add(line, (text_name(text, key) for text in texts))
 
 
 def text_name(text: Text, key: str) -> str:
-    """A text, however it is spaced or capitalised, as the line alone can name it, whose key this is: 24 hex digits."""
+    """Return the keyed hash of a text as 24 hex digits.
+
+    Case and spacing do not matter. `key` is the line's, so no other line gets the same name.
+    """
     said = fold_text(joined(text)).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(said, key=key.encode(), person=b"learnt", digest_size=12).hexdigest()
 
 
-# What the versions of a line have seen: the texts that they learnt from, that chose between them, and that tested them.
+# Texts that the versions of a line have seen: those that they learnt from, that chose between them, and that tested them.
 #
-# A version is built of files that go with the learning, and captured requests are deleted. Whoever certifies a version later on a file
-# must still know which of its texts say nothing of it. So each learning writes down all its texts, by a keyed hash of each, and which
-# version it was.
+# A version is built from files that are deleted after learning, and captured requests are deleted, too. A later certification on a file
+# must still know which texts the version has seen. So each learning records the keyed hash of all its texts, and the version's id.
 
 _SIGNS: Mapping[str, SplitSide] = {"l": SplitSide.LEARNING, "c": SplitSide.CHOOSING, "t": SplitSide.CERTIFYING}
 _VERSION = "v"
@@ -141,25 +146,31 @@ _SEEN = TextRecord(
 
 @dataclass(frozen=True)
 class SeenTexts:
-    """What was written down: (the name of a text, the side that it was on at a learning), and the ids of the versions whose texts are all
-    among them. The versions of an older smidgen are not."""
+    """The recorded texts and versions.
+
+    Attributes:
+        texts: the name of a text, and the side that it was on at a learning.
+        versions: ids of the versions whose texts are all recorded. Versions built by an older smidgen are missing.
+    """
 
     texts: frozenset[tuple[str, SplitSide]] = field(default_factory=frozenset)
     versions: frozenset[str] = field(default_factory=frozenset)
 
 
 def record_seen(line: Line, version: str, material: LearningRows) -> None:
-    """Write down the texts of a learning, before the version that it made (by its id) is compared, tested or promoted. Call it under the
-    line's lock for learning. Raises BundleError where that cannot be done."""
+    """Record the texts of a learning, before the version that it made is compared, tested or promoted. `version` is its id.
+
+    Call it under the line's lock for learning. Raises BundleError if the record cannot be written.
+    """
     key = line.read().key
     sides = (("l", material.learning), ("c", material.choosing), ("t", material.certifying))
     texts = (f"{sign} {text_name(taken.row.input, key)}" for sign, rows in sides for taken in rows)
-    # The version last: it says that all its texts stand there.
+    # The version comes last: it says that all its texts are recorded.
     _SEEN.add(line, (*texts, f"{_VERSION} {version}"))
 
 
 def read_seen(line: Line) -> SeenTexts:
-    """What is written down; nothing where no learning has written yet. Raises BundleError where it cannot be read."""
+    """Read the record. Empty if no learning has written yet. Raises BundleError if it cannot be read."""
     texts, versions = set[tuple[str, SplitSide]](), set[str]()
     for entry in _SEEN.read(line):
         sign, _, name = entry.partition(" ")
@@ -170,22 +181,24 @@ def read_seen(line: Line) -> SeenTexts:
     return SeenTexts(frozenset(texts), frozenset(versions))
 
 
-# Since when held-out rows say something of the traffic: since the line's latest revocation.
+# The moment from which held-out rows count: the line's latest revocation.
 #
-# A revocation says that what was held out until then is not like the traffic any more. Certificates come and go with their versions,
-# and a version may be gone back from; so it is the line that remembers, and the moment only grows.
+# A revocation says that the rows held out until then are no longer like the traffic. Certificates come and go with their versions, and the
+# line may roll back. So the line remembers the moment, which only grows.
 #
-# A clock that was ahead for a while may have dated a revocation, or the moment itself. What is to come cannot have been: it is now,
-# once, and is not moved again when its day has come.
+# A clock that ran ahead may have dated a revocation, or the moment itself, in the future. Such a date is replaced by now, once, and does
+# not move again when its day has come.
 
 _PATIENCE = timedelta(days=1)
-"""So far ahead a remembered moment is waited for: it may be the clock of now that is behind, by a time zone."""
+"""A remembered moment may lie this far ahead: perhaps the current clock is behind, by a time zone."""
 _ID = re.compile("[0-9a-f]{32}")
 
 
 def known_revocations(line: Line) -> frozenset[Revocation]:
-    """Every revocation that is known of any version of the line, also of one that was swept up. Where the audits of a version's certificate
-    say that it is revoked, and nobody has written that down yet, it is written first."""
+    """Return every known revocation of any version of the line, also of deleted versions.
+
+    Where the audits of a version's certificate revoke it and nobody has recorded that yet, it is recorded first.
+    """
     folder = line.folder / "versions"
     ids = {entry.name.partition(".")[0] for entry in folder.iterdir()} if folder.is_dir() else set()
     return frozenset(found for id in ids if id for found in _of(line.version(id)))
@@ -202,10 +215,10 @@ def _of(version: Path) -> frozenset[Revocation]:
 
 
 def remember_revocations(line: Line, found: frozenset[Revocation], now: datetime) -> LinePointer:
-    """The pointer, which knows of these revocations from now on. Each counts once, at its own time, or now where that is to come. One at a
-    time that is not known was as late as can be: now, each time.
+    """Let the line take note of these revocations, and return its pointer.
 
-    Where the moment grows, rows are fresh, and looks at them are counted anew. Raises as `Line.change` does.
+    Each revocation counts once, at its own time, or now if that lies in the future. One without a known time counts as now, each time. When
+    the moment grows, rows are fresh and looks at them are counted anew. Raises as `Line.change` does.
     """
     told = not _behind(line, now)
     pointer = line.read()
@@ -215,20 +228,24 @@ def remember_revocations(line: Line, found: frozenset[Revocation], now: datetime
 
 
 def was_revoked_since(line: Line, known: frozenset[Revocation], now: datetime) -> bool:
-    """Whether a certificate of the line was revoked since these revocations were all that were known, while a version was put in its place.
-    Then its own certificate, which was given before that, is made stale. Raises as `Line.change` does."""
+    """Return True if a certificate of the line was revoked since `known` was read, while a version was put in its place.
+
+    The new version's own certificate is from before that, and is then made stale. Raises as `Line.change` does.
+    """
     found = known_revocations(line)
     if found == known:
         return False
     remember_revocations(line, found, now)
-    # Certificates know whole seconds, and it may be of this one.
+    # Certificates have whole seconds, and this one may be from the current second.
     line.change(lambda before: before.fresh(now + timedelta(seconds=1)))
     return True
 
 
 def _counted(pointer: LinePointer, found: frozenset[Revocation], now: datetime, told: bool) -> LinePointer:
-    """What the pointer says then. Where the clock does not tell the time (`told`), every moment stands as it is written, and none is done
-    with."""
+    """Return the pointer with these revocations counted.
+
+    `told`: True if the clock is plausible. If it is not, every moment stays as recorded, and no revocation is marked as counted.
+    """
     if told and pointer.fresh_since is not None and pointer.fresh_since - now > _PATIENCE:
         pointer = pointer.model_copy(update={"fresh_since": now})
     new = [one for one in found if one.at is None or one.certificate not in pointer.counted]
@@ -240,8 +257,10 @@ def _counted(pointer: LinePointer, found: frozenset[Revocation], now: datetime, 
 
 
 def _behind(line: Line, now: datetime) -> bool:
-    """Whether the clock says a time at which none of the line's versions was made yet. A machine that has lost its time begins long ago; it
-    must not take all that was found out since for what is to come."""
+    """Return True if the clock is earlier than the creation of every version of the line.
+
+    A machine that has lost its time starts at an early date. It must not take everything found out since for the future.
+    """
     made: list[datetime] = []
     for id in line.versions():
         with contextlib.suppress(BundleError, ValueError):

@@ -1,6 +1,6 @@
-"""The rows of one learning: what is learnt from, what chooses, what certifies. No text is on two sides.
+"""The rows of one learning cycle, by side: learning, choosing, certifying. No text is on two sides.
 
-Rows from before a revocation that newer ones contradict are left out, and of too many rows the most instructive are picked.
+Old rows that newer ones contradict after a revocation are dropped. If there are too many rows, the most instructive are picked.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ from smidgen.store.hashing import rows_hash
 from smidgen.store.traffic.records import StoredShare
 from smidgen.text.near_duplicates import fold_text
 
-# The rows of one learning: what is learnt from, what chooses, what certifies. No text is on two sides.
+# Rows and their sides.
 
 Source = Literal["original", "data", "upstream", "human"]
 RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
-"""Whose output counts where a text has several: a person's before a file's before a large model's; then the newer one."""
+"""Rank of the sources if a text has several outputs: a person's, then a file's, then a large model's. Among equals, the newest counts."""
 _OF_PEOPLE = frozenset[Source]({"original", "data", "human"})
 _Weight: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class LineRow:
-    """A row, whose its output is, when it was given, and what the champion said of it at that time, where that is known.
+    """One row of a line, with the source of its output, its time, and the champion's own answer at that time, if known.
 
     Attributes:
-        row: its input and output, the output as the task has it; of a held-out row that names nothing the model knows, as it stands.
-        source: whose its output is.
-        at: when it was given, or captured.
-        score: of the champion's own answer.
+        row: input and output. The output is in the task's form; in a held-out row that the task cannot read, it is the raw text.
+        source: who gave the output.
+        at: time when the row was given or captured.
+        score: score of the champion's own answer.
         said: that answer, as JSON.
         heard: whether the output is one of the task's.
-        unread: of a held-out row: what was answered can be read as no output at all. Its own is None then, and no answer agrees with it.
-        altered: whether personal data was taken out of its input.
-        masked: of a row that certifies, whether it is unread because personal data was taken out of what was answered.
-        times: how often its text came, of which this is the newest.
-        jobs: of a captured row, the scopes of those of the line's recurring jobs that it is of.
-        model: the large model that its output is of, as it was asked for; empty where it is of none, or that is not known.
-        unsure: of a captured row, whether it escalated because the champion of that time was not sure enough of it.
-        volunteered: of a captured row that is held out, whether its output is what somebody put in the place of an answer from here, and
-            the large model was not asked. Nobody drew it: it is there because that answer was wrong.
-        id: of a captured row, its request's in the store.
+        unread: for a held-out row: the reference cannot be read as any output. The row's output is None then, and no answer agrees with it.
+        altered: whether personal data was removed from the input.
+        masked: for a row that certifies: whether it is unread because personal data was removed from the reference.
+        times: number of times that the text came. This row is the newest.
+        jobs: for a captured row: scopes of the line's recurring jobs that it belongs to.
+        model: name under which the large model was asked for; empty if no large model answered, or it is unknown.
+        unsure: for a captured row: whether it escalated because the champion of that time was not sure enough.
+        volunteered: for a captured, held-out row: whether somebody corrected a local answer and the large model was not asked. Such a row
+            was not drawn at random: it is there because the answer was wrong.
+        id: for a captured row: its request's id in the store.
     """
 
     row: Row
@@ -75,10 +75,15 @@ class LineRow:
 
 @dataclass(frozen=True)
 class LearningRows:
-    """All rows of one learning, by their sides, and the large models that answered some of them. `unusable` counts rows that were left out,
-    by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them.
-    `joined` are texts of given rows that fell on a held-out side, and are learnt from because their text is. `seen`: how much of the
-    traffic was stored."""
+    """All rows of one learning cycle, by side.
+
+    Attributes:
+        certifying: a text may occur twice, with a person's output and another's. A certificate's reference takes one of them.
+        teachers: the large models that answered some of the rows.
+        unusable: number of rows left out, by reason.
+        joined: texts of given rows that fell on a held-out side, but are learnt from because the line already learns from their text.
+        seen: share of the traffic that was stored.
+    """
 
     learning: tuple[LineRow, ...]
     choosing: tuple[LineRow, ...]
@@ -95,17 +100,20 @@ class LearningRows:
 
     @property
     def whole_sha256(self) -> str:
-        """Hash of all rows with their sides: where it is the same as the last time, nothing new can be learnt, chosen or certified."""
+        """Hash of all rows with their sides.
+
+        If it is unchanged since the last cycle, there is nothing new to learn, choose by or certify on.
+        """
         sides = (self.learning, self.choosing, self.certifying)
         return rows_hash((taken.row.input, [number, taken.row.output, taken.source]) for number, side in enumerate(sides) for taken in side)
 
     @property
     def certifying_texts(self) -> int:
-        """How many texts there are to certify on."""
+        """Number of different texts to certify on."""
         return len({fold_text(joined(taken.row.input)) for taken in self.certifying})
 
     def json(self) -> dict[str, Any]:
-        """Counts, JSON-ready."""
+        """Return the counts, JSON-ready."""
         return {
             "learning": len(self.learning),
             "sources": count_sources(self.learning),
@@ -120,7 +128,7 @@ class LearningRows:
 
 
 def count_sources(rows: Iterable[LineRow]) -> dict[str, int]:
-    """How many rows there are of each source."""
+    """Count the rows of each source."""
     return dict(sorted(Counter(taken.source for taken in rows).items()))
 
 
@@ -132,19 +140,19 @@ def split_rows(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> LearningRows:
-    """The rows by their sides.
+    """Put the rows on their sides.
 
-    On each side a text stands once, as it came last: what comes ten times tells of the traffic once, and a test that took it for ten
-    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows; what people said of it, in a file or
-    by a correction, joins those to learn from, where it counts for more than the large model's answer.
+    On each side a text occurs once, as it came last: a test that took ten repeats for ten independent rows would be overconfident. A text
+    that is learnt from leaves the held-out rows. If a person gave its output, in a file or by a correction, the row joins the learning
+    side, where it outranks the large model's answer.
 
-    A volunteered row does not choose: the champion is wrong on such rows because they are such, and whatever is compared with it would win.
-    It certifies, for there it can only make the claim stricter.
+    A volunteered row does not choose. It is there because the champion was wrong, so any challenger would win on it. It does certify,
+    because there it can only make the claim stricter.
 
     Args:
         rows: in the order in which they were given.
-        since: held-out rows from before are not used: what they say of the traffic was found to be wrong since then.
-        until: nor are those from after, with `since`: they came while the clock was ahead, and nobody knows when that was.
+        since: held-out rows from before this time are dropped: a revocation showed that they are no longer like the traffic.
+        until: with `since`, rows from after this time are dropped, too: they came while the clock ran ahead, so their time is unknown.
     """
     known = {fold_text(joined(taken.row.input)) for side, taken in rows if side is SplitSide.LEARNING and taken.heard}
     teaching, held = list[LineRow](), list[tuple[SplitSide, LineRow]]()
@@ -180,7 +188,10 @@ def split_rows(
 
 
 def newest(rows: Iterable[LineRow]) -> list[LineRow]:
-    """Each text once, as it came last; of the same moment a person's output counts before a file's before a large model's."""
+    """Keep each text once, as it came last.
+
+    Among rows of the same moment, a person's output counts before a file's, then a large model's.
+    """
     every = list(rows)
     counts: Counter[str] = Counter()
     for taken in every:
@@ -192,7 +203,7 @@ def newest(rows: Iterable[LineRow]) -> list[LineRow]:
 def _once(
     rows: Iterable[LineRow], weight: Callable[[LineRow], _Weight], name: Callable[[LineRow], str] = lambda taken: joined(taken.row.input)
 ) -> list[LineRow]:
-    """Of rows of one name the weightiest; of equal ones the later."""
+    """Keep the row with the largest weight for each name; among equals, the later one."""
     best: dict[str, LineRow] = {}
     for taken in rows:
         key = name(taken)
@@ -210,15 +221,15 @@ def _by_time(taken: LineRow) -> _Weight:
 
 
 def file_record(text: Text, output: Any, columns: tuple[tuple[str, ...], str]) -> dict[str, Any]:
-    """A row as a line of a data file with these columns: of the input (two for a pair), and of the output."""
+    """Return a row as a line of a data file. `columns`: names of the input columns (two for a pair), and of the output column."""
     pieces = (text,) if isinstance(text, str) else text
     return {**dict(zip(columns[0], pieces, strict=True)), columns[1]: output}
 
 
-# What is not learnt from any more: rows from before a revocation that newer ones contradict.
+# Rows from before a revocation that newer rows contradict are dropped.
 #
-# Whose output counts for more is not contradicted by whose counts for less: what is in a file that somebody gave stays, whatever the
-# large model says by now, and what people corrected is contradicted by later corrections alone.
+# Only rows of the same rank or a higher one contradict a row. Rows of a given file stay, whatever the large model says now, and only later
+# corrections contradict a person's.
 
 OUTDATED = "from before a revocation, and newer rows say otherwise"
 
@@ -226,8 +237,10 @@ OUTDATED = "from before a revocation, and newer rows say otherwise"
 def drop_outdated(
     material: LearningRows, revoked: datetime | None, encoder: Callable[[], Embed | None], progress: Progress
 ) -> LearningRows:
-    """The material of a task with one label each without such rows, of which it says how many there are; as it is where no certificate was
-    revoked, or there is no encoder to compare texts by."""
+    """Drop outdated rows and count them. For tasks with one label a row.
+
+    Without a revocation, or without an encoder to compare texts by, the material stays as it is.
+    """
     rows = material.learning
     if revoked is None or not rows or not all(isinstance(taken.row.output, str) for taken in rows):
         return material
@@ -237,7 +250,9 @@ def drop_outdated(
         return material
     embed = encoder()
     if embed is None:
-        progress.say("rows from before the revocation are all learnt from, also where newer ones say otherwise: smidgen pull minilm")
+        progress.say(
+            "rows from before the revocation are learnt from, even if newer ones contradict them (to compare: smidgen pull minilm)"
+        )
         return material
     progress.start("compare rows from before the revocation with newer ones")
     vectors = embed([taken.row.input for taken in rows])
@@ -248,30 +263,30 @@ def drop_outdated(
         old, newer = (rank == one) & ~new, (rank >= one) & new
         gone[old] = contradicted_rows(vectors[old], said[old], vectors[newer], said[newer])
     count = int(gone.sum())
-    progress.finish(f"{count:,} of {int((~new).sum()):,} left out, for newer ones say otherwise")
+    progress.finish(f"{count:,} of {int((~new).sum()):,} left out, because newer ones say otherwise")
     if not count:
         return material
     kept = tuple(taken for taken, out in zip(rows, gone.tolist(), strict=True) if not out)
     return replace(material, learning=kept, unusable=(*material.unusable, (OUTDATED, count)))
 
 
-# Which rows to learn from, where there are more than are wanted.
+# Selection of rows to learn from, if there are more than --max-rows.
 #
-# People's corrections all stay. Of the large model's answers those are taken that cover the others best, where one counts more the less
-# sure the champion was of it, and more again where it said something else; but a few of each label in any case. Of the line's own rows
-# as many of each label.
+# All of people's corrections stay. Of the large model's answers, those are taken that cover the others best. A row weighs more the less
+# sure the champion was of it, and more again if the champion gave another answer. Each label keeps a few rows in any case. Of the line's
+# own rows, each label gets the same number.
 
 _DISAGREED = 1.0
-"""What a row counts more where the champion's answer was another, on top of its doubt, which is up to 1."""
+"""Extra weight of a row if the champion gave another answer. The champion's doubt adds up to 1."""
 _LEAST_OF_A_LABEL = 20
-"""Rows of the large model's that each label keeps, as far as half of the places reach: the champion is sure of a label that it answers by
-itself, and all its rows would weigh little."""
+"""Rows of the large model that each label keeps, within half of the places. The champion is sure of a label that it answers locally, so all
+rows of that label would weigh little."""
 _LEAST_WEIGHT = 0.05
-"""What even a row counts that the champion was sure of, and right."""
+"""Weight of a row that the champion was sure of and got right."""
 
 
 def pick_rows(material: LearningRows, most: int, embed: Embed | None, seed: int, progress: Progress) -> LearningRows:
-    """The material with at most so many rows to learn from. Without an encoder to compare texts by, the weightiest are taken."""
+    """Pick at most `most` rows to learn from. Without an encoder to compare texts by, take those with the largest weight."""
     rows = material.learning
     if len(rows) <= most:
         return material
@@ -281,7 +296,7 @@ def pick_rows(material: LearningRows, most: int, embed: Embed | None, seed: int,
     rng = np.random.default_rng([seed, 71])
     people = _pick_some(people, most, None, rng)
     left = most - len(people)
-    # Each gets half, and what the other does not need.
+    # The line's own rows and the large model's get half each, plus the places that the other half does not need.
     from_model = min(len(model), max(left // 2, left - len(own)))
     own = _pick_own(own, left - from_model, embed, seed, rng)
     sure = _of_each_label(model, from_model)
@@ -294,13 +309,13 @@ def pick_rows(material: LearningRows, most: int, embed: Embed | None, seed: int,
 
 
 def row_weight(taken: LineRow) -> float:
-    """How much a row has to teach: the champion's doubt, and more where it said something else."""
+    """Return how much a row can teach: the champion's doubt, plus an extra if the champion gave another answer."""
     doubt = 1.0 - min(1.0, max(0.0, taken.score)) if taken.score is not None else 0.5
     return _LEAST_WEIGHT + doubt + (_DISAGREED if _disagreed(taken) else 0.0)
 
 
 def _of_each_label(rows: Sequence[LineRow], count: int) -> dict[int, LineRow]:
-    """Of many rows of a few labels the newest of each, by their identities; none of other rows, or where all fit."""
+    """Return the newest rows of each label, by their identity. Empty if outputs are not labels, labels are too many, or all rows fit."""
     labels = {taken.row.output for taken in rows if isinstance(taken.row.output, str)}
     each = min(_LEAST_OF_A_LABEL, count // (2 * len(labels))) if labels and count < len(rows) else 0
     found: dict[int, LineRow] = {}

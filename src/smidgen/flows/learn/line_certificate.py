@@ -1,4 +1,4 @@
-"""The certificate of a line's version, on held-out rows that chose nothing: of the challenger, or of the champion anew."""
+"""Certify a version of a line on held-out rows that chose nothing: the challenger, or the champion once more."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from smidgen.parts.recipe import make
 from smidgen.stats.certificate_forecast import CertificateChance, certificate_chance
 from smidgen.stats.risk_bounds import fewest_rows
 
-# How many rows a certificate still needs, and when they will be there at the pace of late.
+# Forecast: the number of rows that a certificate still needs, and the date when they will be there at the current pace.
 
 MOST_ROWS = 1_000_000
-"""What would take more rows than this is said to be out of reach."""
+"""A certificate that needs more rows than this is called out of reach."""
 _PACE = timedelta(days=7)
 _SHORTEST = timedelta(hours=1)
-"""A burst of minutes says nothing of a day."""
+"""The pace is measured over at least this time: a burst of minutes says nothing of a day."""
 _WEEK = timedelta(days=6)
 _FAR = timedelta(days=730)
 
 
 @dataclass(frozen=True)
 class RowsOutlook:
-    """What is missing.
+    """Rows that a certificate still needs.
 
     Attributes:
-        have: rows that certify, of the certificate's reference.
-        needed: about how many it takes; None where no number would do.
-        per_day: captured rows that certify which came a day, over the last week or the hours since the first of them.
-        ready: when there are enough at that pace; None where none come, or it is years away.
+        have: rows that certify against the certificate's reference.
+        needed: approximate number of rows needed; None if no number would do.
+        per_day: captured rows per day that certify, over the last week or since the first of them.
+        ready: date when there are enough at that pace; None if no rows come or it is over two years away.
     """
 
     have: int
@@ -54,12 +54,12 @@ class RowsOutlook:
     ready: datetime | None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the forecast, JSON-ready."""
         ready = self.ready.isoformat() if self.ready is not None else None
         return {"have": self.have, "needed": self.needed, "per_day": round(self.per_day, 2), "ready": ready}
 
     def said(self, now: datetime) -> str:
-        """The same in a clause."""
+        """Return the forecast as a clause."""
         if self.needed is None:
             return f"{self.have:,} rows, and at this share of errors no number would do: improve the model, or allow a larger --alpha"
         rows = f"{self.have:,} of about {self.needed:,} rows"
@@ -77,10 +77,10 @@ class RowsOutlook:
 
 
 def outlook(rows: Sequence[LineRow], needed: int | None, now: datetime) -> RowsOutlook:
-    """What is missing of `needed` rows, where these certify."""
+    """Forecast when there will be `needed` rows, given these."""
     came = [taken.at for taken in rows if taken.id and now - _PACE < taken.at <= now]
     stretch = max(_SHORTEST, min(_PACE, now - min(came))) if came else _PACE
-    # The first of them begins the stretch: what came in it is the others.
+    # The first row starts the period, so only the others came within it.
     count = len(came) if stretch == _PACE else len(came) - 1
     per_day = count / (stretch / timedelta(days=1))
     ready = None
@@ -91,10 +91,10 @@ def outlook(rows: Sequence[LineRow], needed: int | None, now: datetime) -> RowsO
 
 
 def fewest_rows_likely(likely: Callable[[int], float], wanted: float, least: int) -> int | None:
-    """The fewest rows from `least` on, to a hundredth, with which a certificate is as likely as wanted; None where there is no such number.
+    """Find the fewest rows, at least `least` and to within 1 %, that make a certificate as likely as wanted. None if no number does.
 
     Args:
-        likely: the chance of one on so many rows.
+        likely: chance of a certificate, by number of rows.
     """
     low, high = least - 1, max(1, least)
     while likely(high) < wanted:
@@ -107,7 +107,7 @@ def fewest_rows_likely(likely: Callable[[int], float], wanted: float, least: int
     return high
 
 
-# The challenger's certificate, on held-out rows that chose nothing, on the terms of the champion's where nothing else is asked for.
+# The challenger's certificate, on the terms of the champion's unless others are asked for.
 
 Reference = Literal["gold", "model", "reviews", "judge", "request"]
 _OF: Mapping[Reference, frozenset[Source]] = {
@@ -117,19 +117,29 @@ _OF: Mapping[Reference, frozenset[Source]] = {
     "judge": frozenset(),
     "request": frozenset({"original", "data", "human", "upstream"}),
 }
-"""Whose outputs are that reference's; a request that is its own reference needs none. What a person corrected is not what the large model
-said. How often a judge errs was measured on its own verdicts, and tells of no other answers."""
+"""Sources whose outputs belong to each reference.
+
+A request that is its own reference needs no output. A person's correction is not the large model's answer. A judge's error rate was
+measured on its own verdicts and does not carry over to other answers.
+"""
 _NAME = "the held-out rows"
 _HANDFUL = 20
 _NEWEST = 100
-"""Rows by which it is told which large model answers now."""
+"""The newest rows that decide which large model answers now."""
 _EVEN = 0.5
 
 
 @dataclass(frozen=True)
 class LineCertification:
-    """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test saw how they were
-    answered; that is one look of those that share delta. `outlook`: where rows are all that is missing, how many, and until when."""
+    """Outcome of a certification.
+
+    Attributes:
+        certificate: None if there is none.
+        why: the reason for having no certificate.
+        n: texts available for the test.
+        looked: whether a test saw how the texts were answered. That is one of the looks that share delta.
+        outlook: rows still needed, and by when, if only rows are missing.
+    """
 
     certificate: Certificate | None
     why: str
@@ -138,7 +148,7 @@ class LineCertification:
     outlook: RowsOutlook | None = None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the outcome, JSON-ready."""
         if self.certificate is None:
             missing = {"outlook": self.outlook.json()} if self.outlook is not None else {}
             return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked, **missing}
@@ -146,11 +156,11 @@ class LineCertification:
 
 
 UNTESTED = LineCertification(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
-"""Of a challenger that is not promoted with one either."""
+"""For a challenger that is not promoted even with a certificate."""
 
 
 def resolve_terms(asked: LineCertificateSettings, before: Certificate | None, rows: Sequence[LineRow], look: int) -> CertificateTerms:
-    """What is asked for; then what the champion's certificate says; then whose most of the rows' outputs are."""
+    """Choose the terms: as asked for, else as in the champion's certificate, else by the source of most rows."""
     plain = CertificateTerms()
     from_model = sum(taken.source == "upstream" for taken in rows)
     guessed: Reference = "model" if 2 * from_model >= len(rows) > 0 else "gold"
@@ -185,9 +195,9 @@ def certify_version(
     now: datetime | None = None,
     progress: Progress,
 ) -> LineCertification:
-    """Certify the challenger; the certificate lies beside its bundle then. All looks since the rows are fresh spend delta together.
+    """Certify the challenger and write the certificate beside its bundle. All looks since the rows are fresh spend delta together.
 
-    Raises InputError for terms that cannot be. That no threshold can be certified is no error here.
+    Raises InputError for invalid terms. If no threshold can be certified, that is a result, not an error.
     """
     terms = resolve_terms(asked, before, rows, look)
     if terms.reference == "judge":
@@ -195,11 +205,11 @@ def certify_version(
     given = newest(taken for taken in rows if taken.source in _OF[terms.reference])
     fit = [taken for taken in given if taken.model == terms.model] if terms.reference == "model" else given
     if len(fit) < len(given):
-        progress.say(f"{len(given) - len(fit):,} rows do not certify, for another than {terms.model or 'the unnamed'} model answered them")
+        progress.say(f"{len(given) - len(fit):,} rows do not certify: a model other than {terms.model or 'the unnamed'} answered them")
     expected = expected_certificate(challenger, len(fit), terms)
     if expected is not None and expected.chance < asked.likely and len(fit) >= fewest_rows(terms.alpha, terms.level):
         why = (
-            f"none was tested for: by what it got right of the rows that choose, {len(fit):,} rows would give one with a chance of "
+            f"none was tested for: by its accuracy on the rows that choose, {len(fit):,} rows would give one with a chance of "
             f"{expected.chance:.0%}, and each test makes the next one stricter (--likely 0 tests all the same)"
         )
         return LineCertification(None, why, len(fit), outlook=_forecast_rows(challenger, fit, terms, asked.likely, None, now))
@@ -218,7 +228,7 @@ def certify_version(
         done = certify_pairs(challenger, drawn, terms, built_from=built_from, now=now, progress=progress)
     except CertificateError as error:
         tests = error.facts.get("tests")
-        # One that says nothing of tests comes after them: the certificate could not be signed, or written.
+        # An error without `tests` comes after the tests: the certificate could not be signed or written.
         looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
         missing = _forecast_rows(challenger, fit, terms, asked.likely, tests, now) if isinstance(tests, list) and len(tests) == 1 else None
         return LineCertification(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked, missing)
@@ -226,15 +236,18 @@ def certify_version(
 
 
 def expected_certificate(challenger: Model, n: int, terms: CertificateTerms) -> CertificateChance | None:
-    """What is to be expected of a test on `n` rows, by the challenger's report; None where that does not tell: it has no curve, or one of a
-    handful of rows; it is of likeness, and another loss is asked for; or a certificate by label is, which is many tests."""
+    """Predict the result of a test on `n` rows from the challenger's report.
+
+    None if the report does not tell: it has no curve, or one of a handful of rows; the curve is of likeness and another loss is asked for;
+    or the certificate is by label, which takes many tests.
+    """
     found = _curve(challenger, terms)
     claim = terms.claim(terms.level, False)
     return certificate_chance(*found, n, claim.alpha, claim.delta, claim.overall, claim.overall_level) if found is not None else None
 
 
 def _curve(challenger: Model, terms: CertificateTerms) -> tuple[list[tuple[float, float]], int] | None:
-    """The curve of the challenger's report and on how many rows it was measured; None where that does not tell."""
+    """Return the curve of the challenger's report and the number of rows that it was measured on; None if the report does not tell."""
     known = report.read(challenger.folder / "report.json")
     metric = known.metrics.get(known.headline)
     measured = metric.n if metric is not None else known.data.test or 0
@@ -251,8 +264,11 @@ def _forecast_rows(
     tests: list[dict[str, Any]] | None,
     now: datetime | None,
 ) -> RowsOutlook:
-    """How many rows a certificate would take, and when they are there: by the report's curve, and by the test that failed, where there was
-    one, whichever asks for more. After a test the next look is a stricter one."""
+    """Forecast the rows that a certificate needs, and by when.
+
+    The report's curve gives one number and a failed test, if there was one, another: the larger counts. After a test, the next look is
+    stricter.
+    """
     looked = tests is not None and bool(tests[0]["tried"])
     following = replace(terms, look=terms.look + 1) if looked and terms.look is not None else terms
     enough = fewest_rows(following.alpha, following.level)
@@ -270,7 +286,10 @@ def _forecast_rows(
 
 
 def _pairs_of(challenger: Model, rows: Sequence[LineRow]) -> CalibrationPairs:
-    """The rows as a calibration sample. What names nothing that the challenger knows is heard once more, with its ears."""
+    """Return the rows as a calibration sample.
+
+    A reference that was not one of the task's outputs is read again by the challenger's form.
+    """
     read: list[Row] = []
     unread: list[Text] = []
     for taken in rows:
@@ -290,15 +309,14 @@ def _read_reference(challenger: Model, taken: LineRow) -> Row:
 
 
 def _reference_model(rows: Sequence[LineRow]) -> str:
-    """The large model that answered most of the newest rows, as it was asked for: it is the one that answers now. Empty where that is not
-    known."""
+    """Return the name of the large model that answered most of the newest rows, since it answers now. Empty if unknown."""
     newest_first = sorted((taken for taken in rows if taken.source == "upstream"), key=lambda taken: taken.at, reverse=True)
     names = Counter(taken.model for taken in newest_first[:_NEWEST])
     return max(names, key=lambda name: names[name], default="")
 
 
 def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
-    """In what the rows may be unlike the traffic, in words that a certificate repeats."""
+    """Say how the rows may differ from the traffic. A certificate repeats these sentences."""
     n = len(rows)
     altered = sum(taken.altered for taken in rows)
     corrected = sum(taken.source == "human" for taken in rows)
@@ -315,22 +333,23 @@ def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
     return tuple(sentence for sentence, count in said.items() if count)
 
 
-# A line's champion certified anew on the rows that the line holds out, on other terms, without training.
+# Certify a line's champion again, on other terms and the line's held-out rows, without training.
 
 
 def recertify(
     model: Model, asked: LineCertificateSettings, progress: Progress | None = None, now: datetime | None = None
 ) -> LineCertification:
-    """Test the champion on the rows that certify, which no version learnt from or was chosen by, and put the certificate beside it. It is a
-    look at these rows, and spends its share of delta like any other.
+    """Test the champion on the calibration set and write the certificate beside it.
+
+    No version learnt from these rows or was chosen by them. The test is one look at them, and spends its share of delta.
 
     Args:
         model: the champion of a line.
 
     Raises:
-        InputError: it is of no line; terms that cannot be, or on which as much cannot be claimed anew, for the audits speak against it.
+        InputError: the model is not in a line; the terms are invalid, or the audits speak against a claim of this strength.
         LineBusy: another process learns on the line.
-        BundleError, TrafficError: what the line keeps, or what was captured, cannot be read.
+        BundleError, TrafficError: the line's rows, or captured requests, cannot be read.
     """
     progress, moment = progress or Silent(), now or datetime.now(UTC)
     line = model.line
@@ -351,5 +370,5 @@ def recertify(
     material = line_data.collect_rows(line, pointer, recipe, model.form, TrafficSettings(), revoked=pointer.fresh_since, now=moment)
     before = certificate_standing(model.folder, now).certificate
     progress.say(f"{material.certifying_texts:,} texts that the line holds out certify")
-    # Which look it is, certifying finds out and writes down, under the line's lock.
+    # The number of the look is set and recorded by `certify_pairs`, under the line's lock.
     return certify_version(model, material.certifying, asked, before, pointer.looks + 1, now=now, progress=progress)

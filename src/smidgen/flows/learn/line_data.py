@@ -1,4 +1,4 @@
-"""All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured."""
+"""Collect all rows that a line can learn from now: those it keeps, those given with the call, and those captured."""
 
 from __future__ import annotations
 
@@ -37,19 +37,18 @@ from smidgen.store.line import MOST_BATCHES, MOST_SOURCES, Line, LinePointer, Ro
 from smidgen.store.traffic.records import TrafficPair
 from smidgen.store.traffic.store import TrafficStore
 
-# Rows that were given to a line, kept with it under their hash, so that every later version can learn from them.
+# Rows given to a line. They are kept with it under their hash, so that every later version can learn from them.
 
 _AGAIN = "Put a copy of the file back, or give the rows again with --data."
 
 
 def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "data"], *, learnt: bool, now: datetime) -> bool:
-    """Keep rows with the line; whether they are new to it.
+    """Keep rows with the line. Returns True if they are new to it.
 
     Args:
-        learnt: whether a version has learnt them all already, so that none of them can be held out; also of rows that were kept before
-            that was known.
+        learnt: whether a version has already learnt them all, so that none can be held out. This also marks rows that were kept earlier.
 
-    Raises DataError where the line holds too many batches; BundleError where they cannot be written.
+    Raises DataError if the line holds too many batches; BundleError if the rows cannot be written.
     """
     content = "".join(json.dumps([row.input, row.output], ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "surrogatepass")
     if not rows:
@@ -82,7 +81,7 @@ def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "dat
 
 
 def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
-    """The inputs and outputs of a batch. Raises BundleError where its file is not the one that was kept."""
+    """Yield the inputs and outputs of a batch. Raises BundleError if its file is missing or has changed."""
     file = line.rows(batch.sha256)
     if not file.is_file():
         raise BundleError("rows of the line are missing", value=str(file), todo=_AGAIN, file=file.name)
@@ -94,14 +93,14 @@ def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
             yield (given if isinstance(given, str) else (given[0], given[1])), output
 
 
-# All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured.
+# All rows that a line can learn from now.
 
 _OfJobs: TypeAlias = tuple[TrafficPair, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Columns of a file that is given: as the call names them, else as the champion remembers them."""
+    """Columns of a given file: as the call names them, else as the champion remembers them."""
 
     input: str | None = None
     label: str | None = None
@@ -109,8 +108,10 @@ class ColumnNames:
 
 
 def keep_original(recipe: Recipe, line: Line, sha256: str | None, now: datetime, progress: Progress) -> None:
-    """Keep with the line the rows that its first version was trained on, where the file that its recipe names is at hand and still the
-    same; says whether it is."""
+    """Keep the training rows of the line's first version, if the file that its recipe names is available and unchanged.
+
+    Reports either case.
+    """
     settings = recipe.settings(DataSettings)
     file = recipe.folder / Path(settings.train).expanduser() if settings.train not in (None, "-") else None
     if file is None or not file.is_file():
@@ -121,15 +122,17 @@ def keep_original(recipe: Recipe, line: Line, sha256: str | None, now: datetime,
         return
     rows = _read_file(file, recipe, settings)
     if sha256 is not None and rows_hash((row.input, row.output) for row in rows) != sha256:
-        progress.say(f"{file.name} is not what the first version was trained on any more: it is left out. Give it as it was with --data")
+        progress.say(f"{file.name} has changed since the first version was trained on it: it is left out. Give the old file with --data")
         return
     keep_batch(line, rows, "original", learnt=True, now=now)
     progress.say(f"the {len(rows):,} rows of the first version are kept with the line, in {line.folder / 'rows'}, for later ones")
 
 
 def keep_file(file: Path, line: Line, recipe: Recipe, names: ColumnNames, now: datetime, progress: Progress) -> None:
-    """Keep with the line the rows of a file that is given with the call; says what they are. Those that a version was trained on, to the
-    row, are held out by no draw. Raises DataError for one that cannot be read."""
+    """Keep the rows of a given file with the line, and report their number.
+
+    Rows that are exactly those that a version was trained on are never held out. Raises DataError for a file that cannot be read.
+    """
     asked = recipe.settings(DataSettings).model_copy(update={"input": names.input, "label": names.label, "max_rows": None})
     rows = _read_file(file, recipe, asked, names.remembered)
     if rows_hash((row.input, row.output) for row in rows) in _trained_on(line):
@@ -141,16 +144,16 @@ def keep_file(file: Path, line: Line, recipe: Recipe, names: ColumnNames, now: d
     pointer = line.read()
     if pointer.history and pointer.history[0].by == "hand" and all(batch.source != "original" for batch in pointer.rows):
         progress.say(
-            f"what the line's first version was trained on is not known to the line. Where rows of {file.name} were among it, the "
-            "comparison is unfair: those that are held out that version knows by heart. Give the file that it was trained on as it was"
+            f"the line does not know the training data of its first version. If rows of {file.name} were in it, the comparison is "
+            "unfair: that version has seen the held-out ones. Give the file that it was trained on, unchanged"
         )
 
 
 def _trained_on(line: Line) -> frozenset[str]:
-    """The hashes of the rows that versions of the line were trained on, as their manifests have them."""
+    """Return the hashes of the training rows of the line's versions, from their manifests."""
     found = set[str]()
     for id in line.versions():
-        with suppress(BundleError):  # whoever opens it will say so
+        with suppress(BundleError):  # opening the version reports it
             manifest = read_manifest(line.version(id))
             found |= {manifest.data.sha256} if manifest.data is not None else set()
     return frozenset(found)
@@ -166,14 +169,14 @@ def collect_rows(
     revoked: datetime | None = None,
     now: datetime | None = None,
 ) -> LearningRows:
-    """The rows of the line, and the captured ones, by their sides.
+    """Collect the line's rows and the captured ones, by side.
 
     Args:
-        form: of the champion; None where there is none.
-        revoked: when a certificate of the line was, the last time: held-out rows from before are not used.
-        now: with it, nor are those that say they came later than this.
+        form: of the champion; None if there is none.
+        revoked: the line's latest revocation: held-out rows from before it are dropped.
+        now: with `revoked`, rows dated later than this are dropped, too.
 
-    Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
+    Raises BundleError if rows of the line are missing or changed; TrafficError if the store cannot be read.
     """
     rows: list[tuple[SplitSide, LineRow]] = []
     sides = LineSides(line, pointer)
@@ -207,13 +210,14 @@ def count_new_pairs(
     before: dict[datetime, int] | None = None,
     now: datetime | None = None,
 ) -> int:
-    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet, or it learnt
-    by a clock that was ahead: when that was nobody knows. With `grown` 0, where they are fewer than that share of those that were there
-    before.
+    """Count the captured pairs that came since the line last learnt, up to `most`.
+
+    All pairs count if there is no line yet, or if its last learning has a date in the future, which comes from a clock that ran ahead. With
+    `grown`, return 0 if the new pairs are fewer than that share of the pairs from before.
 
     Args:
-        before: how many there were before each last learning, for whoever asks again and again; what is counted is put in.
-        now: what says it came later came by a clock that was ahead, and is not counted: it would be new for ever.
+        before: cache for repeated calls: the number of pairs before each last learning. Filled in here.
+        now: pairs dated later than this come from a clock that ran ahead. They do not count, or they would stay new for ever.
     """
     now = now or datetime.now(UTC)
     pointer = line.read() if is_line(line.folder) else None
@@ -232,7 +236,7 @@ def count_new_pairs(
 
 
 def _count(store: TrafficStore, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime) -> int:
-    """How many `pairs` there are."""
+    """Count the pairs that `captured_pairs` would yield."""
     named = sum(store.pair_count(source.asked, since, until, source.template) for source in traffic_sources(pointer, capture))
     frames: dict[str, list[PromptFrame]] = {}
     for job in pointer.jobs:
@@ -243,8 +247,10 @@ def _count(store: TrafficStore, pointer: LinePointer, capture: TrafficSettings, 
 
 
 def traffic_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[TrafficSource, ...]:
-    """The names that the captured requests which are meant asked for, beside the line's jobs: its own and the one that is asked for, unless
-    it has jobs; and those of its sources. None is of the group of another."""
+    """Return the sources to read besides the line's jobs, without overlap.
+
+    These are the line's own name and the one asked for, unless the line has jobs, and the sources that the line remembers.
+    """
     own = () if pointer.jobs else tuple(dict.fromkeys((pointer.name[:200], *([capture.asked] if capture.asked else []))))
     every = [TrafficSource(asked=name, template=capture.template) for name in own]
     for source in pointer.sources:
@@ -257,10 +263,10 @@ def traffic_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[Tra
 
 
 def remember_source(line: Line, pointer: LinePointer, capture: TrafficSettings) -> LinePointer:
-    """The line, which goes on reading the captured requests that asked for `capture.asked`, if there are any with an answer. Of a line with
-    jobs the name only narrows what these are, and is not remembered.
+    """Let the line keep reading requests that asked for `capture.asked`, if some with an answer exist, and return its pointer.
 
-    Raises InputError where the line has too many sources; TrafficError where the store cannot be read.
+    In a line with jobs, the name only narrows the jobs' requests, and is not remembered. Raises InputError if the line has too many
+    sources; TrafficError if the store cannot be read.
     """
     if not capture.use or capture.asked is None or pointer.jobs or (capture.asked, capture.template) == (pointer.name, None):
         return pointer
@@ -284,8 +290,10 @@ def remember_source(line: Line, pointer: LinePointer, capture: TrafficSettings) 
 
 
 def forget_source(line: Line, name: str) -> LinePointer:
-    """The line, which no longer reads the captured requests of a source: a name that they asked for, or the id of a job. Raises InputError
-    where it has no such source."""
+    """Stop reading a source, which is a name that requests asked for or the id of a job. Returns the line's pointer.
+
+    Raises InputError if the line has no such source.
+    """
 
     def removed(found: LinePointer) -> LinePointer:
         sources = tuple(source for source in found.sources if source.asked != name)
@@ -301,7 +309,7 @@ def forget_source(line: Line, name: str) -> LinePointer:
 
 
 def describe_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[str, ...]:
-    """What a learning reads, in words."""
+    """Describe in words what a learning cycle reads."""
     named = [
         f"requests that asked for {source.asked}" + (f" ({source.template})" if source.template else "")
         for source in traffic_sources(pointer, capture)
@@ -314,8 +322,7 @@ def describe_sources(pointer: LinePointer, capture: TrafficSettings) -> tuple[st
 def captured_pairs(
     store: TrafficStore, pointer: LinePointer, capture: TrafficSettings, since: datetime | None, until: datetime | None = None
 ) -> Iterator[_OfJobs]:
-    """The captured pairs that are meant, each once, with the scopes of their jobs, in the order in which they came: of the line's jobs,
-    whatever they asked for, or of requests that named the line; and of its sources."""
+    """Yield the captured pairs of the line's jobs and sources, each once, in the order of arrival, with the scopes of its jobs."""
     templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
     of_each = [_of_line_jobs(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
     of_each += [
@@ -325,19 +332,19 @@ def captured_pairs(
 
 
 def _without_jobs(pairs: Iterator[TrafficPair]) -> Iterator[_OfJobs]:
-    """Pairs that are of no job."""
+    """Yield pairs as belonging to no job."""
     return ((pair, ()) for pair in pairs)
 
 
 def _once(pairs: Iterator[_OfJobs]) -> Iterator[_OfJobs]:
-    """Each pair once, with all of its jobs: one may be of a job by its template, and of another by its kind."""
+    """Yield each pair once, with all of its jobs: one may match one job by its template, and another by its kind."""
     for _, same in itertools.groupby(pairs, key=lambda entry: entry[0].id):
         every = list(same)
         yield every[0][0], tuple(dict.fromkeys(scope for _, jobs in every for scope in jobs))
 
 
 def _of_line_jobs(pairs: Iterator[TrafficPair], pointer: LinePointer, template: str) -> Iterator[_OfJobs]:
-    """Of a template's pairs those of the line's jobs."""
+    """Yield the pairs of a template that belong to the line's jobs."""
     frames = [(job.scope, job.frame) for job in pointer.jobs if job.template == template]
     for pair in pairs:
         if jobs := tuple(scope for scope, frame in frames if frame.holds(pair.input)):
@@ -355,24 +362,28 @@ def _read_file(file: Path, recipe: Recipe, settings: DataSettings, remembered: t
     return rows
 
 
-# A line's reservoir: a few captured rows of each label, which the store may keep longer than others.
+# A line's reservoir: a few captured rows of each label that the store may keep longer than others.
 #
-# What a line answers by itself is no longer captured from the large model, and what was captured before goes after `--capture-days`: a
-# label that is always answered locally would run out of rows. So each learning marks up to `MOST_OF_A_LABEL` of its rows of each label
-# in the store of traffic, and `smidgen serve --capture-keep-days` says how long marked rows live. They stay rows of the store: whatever
-# deletes requests (`smidgen traffic --delete-user`, `--delete-older`, `--delete-bundle`) deletes them, too.
+# Requests that a line answers locally are no longer captured from the large model, and older captured rows go after `--capture-days`: a
+# label that is always answered locally would run out of rows. So each learning marks up to `MOST_OF_A_LABEL` of its rows of each label in
+# the store of traffic. `smidgen serve --capture-keep-days` sets how long marked rows live. Commands that delete requests (`smidgen traffic
+# --delete-user`, `--delete-older`, `--delete-bundle`) delete them, too.
 #
-# Only rows to learn from are marked. A sample with as many rows of each label is not like the traffic, and would certify nothing of it.
+# Only rows to learn from are marked. A sample with the same number of rows of each label is not like the traffic, and could certify
+# nothing.
 
 MOST_OF_A_LABEL = 50
 MOST_UNLABELLED = 1_000
-"""Rows of outputs without labels, such as texts and fields, which are all of one kind."""
+"""For outputs without labels, such as texts and fields, which all form one group."""
 MOST = 20_000
 
 
 def mark_reservoir(pointer: LinePointer, rows: Sequence[LineRow], capture: TrafficSettings, *, labelled: bool) -> int:
-    """Mark the line's reservoir among the rows of a learning; how many it holds now. Where the learning saw a part of the captured rows
-    only (`--since`, `--template`), what was marked before stays. Raises TrafficError where the store cannot be written."""
+    """Mark the line's reservoir among the rows of a learning cycle. Returns its size.
+
+    If the cycle saw only a part of the captured rows (`--since`, `--template`), earlier marks stay. Raises TrafficError if the store cannot
+    be written.
+    """
     if not capture.use:
         return 0
     with traffic_rows.open_traffic() as store:
@@ -383,13 +394,15 @@ def mark_reservoir(pointer: LinePointer, rows: Sequence[LineRow], capture: Traff
 
 
 def choose_reservoir(rows: Sequence[LineRow], key: str, *, labelled: bool) -> list[str]:
-    """The ids of the requests in the reservoir. Of each label what people corrected comes first, then a draw by the text: whenever it is
-    made, the same texts are in it, so that rows which live longer are no other sample than the rest.
+    """Choose the request ids of the reservoir.
+
+    Each label takes people's corrections first, then a draw keyed by the text. The same texts are drawn each time, so rows that live longer
+    are no other sample than the rest.
 
     Args:
-        rows: that are learnt from.
+        rows: rows that are learnt from.
         key: the line's.
-        labelled: whether an output is a label, or a list of labels.
+        labelled: whether an output is a label or a list of labels.
     """
     groups: dict[str, list[LineRow]] = defaultdict(list)
     for taken in rows:
@@ -404,7 +417,7 @@ def choose_reservoir(rows: Sequence[LineRow], key: str, *, labelled: bool) -> li
 
 
 def reservoir_name(pointer: LinePointer) -> str:
-    """What the store knows the line by: its key decides what is held out, and is in no other place."""
+    """Return the name of the line in the store: a hash of its key. The key itself decides what is held out, and stays in the line."""
     return hashlib.blake2b(pointer.key.encode(), person=b"reservoir", digest_size=16).hexdigest()
 
 

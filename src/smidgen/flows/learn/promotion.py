@@ -1,6 +1,6 @@
 """Promote a version of a line, and roll back to an earlier one.
 
-What is revoked, certificate, bundle, pointer: in this order. Killed between any of these, the line is as it was.
+Files are put in place in this order: revocations, certificate, bundle, pointer. A crash between any two leaves the line unchanged.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from smidgen.gateway import revocation
 from smidgen.gateway.certificate_status import CertificateStatus
 from smidgen.store.line import Line, LineBusy, Who, earlier
 
-# A new version put into its line: what is revoked, certificate, bundle, pointer. Killed between any of these, the line is as it was.
+# Promotion.
 
 KEPT = 10
-"""Champions before the present one that are kept, to go back to."""
+"""Number of earlier champions to keep for rolling back."""
 WORK = ".work-"
-"""What the folders are called in which a line's next version is made."""
+"""Prefix of the folders in which a line's next version is built."""
 
 
 def promote(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None) -> str:
-    """Move a bundle, which lies in the line's folder, with its certificate and what is revoked of it to its place among the versions, and
-    point to it. Returns its id.
+    """Move a bundle in the line's folder to its place among the versions, with certificate and revocations, and point the line to it.
 
-    Raises BundleError where it cannot be moved, LineBusy where the champion is not `instead_of` any more: the line stays as it was.
+    Returns the version's id. Raises BundleError if it cannot be moved, LineBusy if the champion is no longer `instead_of`: the line is then
+    unchanged.
     """
     id = read_manifest(made).id
     target = line.version(id)
     try:
         target.parent.mkdir(exist_ok=True)
-        # What is revoked first, then the certificate: at no moment is there a version that lacks what it was given, or has what it lost.
+        # Revocations first, then the certificate: at no moment does a version lack its certificate, or hold a revoked one.
         revocation.carry(made, target)
         if not target.exists():
             if papers.place(made).is_file():
@@ -61,8 +61,10 @@ def promote(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
 
 
 def remove_killed_learning(line: Line) -> None:
-    """Remove what a learning that was killed has left: captured texts are among it. Does nothing while another process learns, and
-    where nothing may be removed: whoever opens the line to serve it must not fail for it."""
+    """Remove the files of a learning cycle that was killed, which include captured texts.
+
+    Does nothing while another process learns, or if the files cannot be removed: serving the line must not fail for it.
+    """
     if not _leftovers(line):
         return
     with contextlib.suppress(LineBusy, OSError), line.learning():
@@ -70,8 +72,7 @@ def remove_killed_learning(line: Line) -> None:
 
 
 def sweep_line(line: Line) -> None:
-    """Remove what was left half done, and the versions that nobody would go back to; revocations stay. Call it under the line's lock for
-    learning."""
+    """Remove unfinished work and versions too old to roll back to. Revocations stay. Call it under the line's lock for learning."""
     _remove(line)
     with line.locked():
         pointer = line.read()
@@ -92,11 +93,11 @@ def _remove(line: Line) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """See that all of a folder is on the disk: a pointer must not outlive in a power cut what it points to."""
+    """Flush a folder to disk: after a power cut, a pointer must not name files that are lost."""
     places = [folder, *folder.rglob("*")]
     for place in places:
         if place.is_dir() and os.name == "nt":
-            continue  # it does so by itself
+            continue  # Windows does so by itself
         handle = os.open(place, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -104,12 +105,12 @@ def _settle(folder: Path) -> None:
             os.close(handle)
 
 
-# Back to an earlier champion, in a step that takes no training and no copying.
+# Rollback to an earlier champion, without training or copying.
 
 
 @dataclass(frozen=True)
 class RollbackResult:
-    """Who serves now, who did before, and how the certificate of the one that serves now stands."""
+    """The champion now, the one before, and the status of the new champion's certificate."""
 
     line: str
     champion: str
@@ -117,16 +118,16 @@ class RollbackResult:
     standing: CertificateStatus
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the result, JSON-ready."""
         return {"line": self.line, "champion": self.champion, "before": self.before, "certificate": self.standing.json()}
 
 
 def roll_back(folder: Path, to: str | None = None, reason: str | None = None, now: datetime | None = None) -> RollbackResult:
-    """Point the line to an earlier champion: the one before the present one, or the version `to`, whose every hash is verified first. What
-    was revoked of any version until now is remembered by the line: a certificate from before that does not hold.
+    """Point the line to an earlier champion: the previous one, or version `to`. All its hashes are verified first.
 
-    Raises InputError where there is none, or it serves already; BundleError where it must not be opened: the pointer then stays. LineBusy
-    where the champion was changed meanwhile.
+    The line first takes note of all revocations, so that a certificate from before the latest does not hold. Raises InputError if there is
+    no such version or it serves already; BundleError if it must not be opened; LineBusy if the champion was changed meanwhile. The pointer
+    then stays.
     """
     line = Line(folder)
     pointer = line.read()
@@ -141,7 +142,7 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     if wanted == pointer.champion:
         raise InputError("this version is serving already", value=wanted, todo="Name another with --to, or leave it out.")
     bundle = open_version(line, wanted)
-    # Before it serves: a certificate that the latest revocation has outdated must not hold for a moment.
+    # This comes before the pointer: a certificate that the latest revocation has outdated must not hold for a moment.
     revoked = holdout.known_revocations(line)
     holdout.remember_revocations(line, revoked, now or datetime.now(UTC))
     line.point(wanted, by="rollback", why=reason or f"back from {pointer.champion}", instead_of=pointer.champion, now=now)

@@ -1,4 +1,4 @@
-"""Learn again and again: by the clock, when enough new answers are there, or when traffic has drifted."""
+"""Learn repeatedly: by the clock, when enough answers are new, or when the traffic has drifted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from smidgen.core.errors import InputError, SmidgenError
 
 LOOK_SECONDS = 30.0
-"""How often new answers are counted."""
+"""Seconds between two counts of the new answers."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 @dataclass(frozen=True)
 class LearnSchedule:
-    """When to learn: every so many seconds, when so many new pairs are there, when traffic has drifted. None, and False, are never."""
+    """When to learn: every this many seconds, at this many new pairs, after drift. None and False switch a reason off."""
 
     every: float | None = None
     when_new: int | None = None
@@ -24,14 +24,14 @@ class LearnSchedule:
 
 
 def parse_duration(said: str) -> float:
-    """`90s`, `15m`, `1h`, `7d` as seconds. Raises InputError for anything else."""
+    """Convert `90s`, `15m`, `1h` or `7d` to seconds. Raises InputError for anything else."""
     number, unit = said[:-1], said[-1:]
     try:
         found = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
         found = 0.0
     if not 1 <= found <= 366 * _UNITS["d"]:
-        raise InputError("this is not an interval", value=said, todo="Write a number and s, m, h or d, such as --every 1h.")
+        raise InputError("the interval is not valid", value=said, todo="Write a number and s, m, h or d, such as --every 1h.")
     return found
 
 
@@ -45,16 +45,17 @@ def run_schedule(
     at_once: bool = True,
     drifted: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Learn when it is time, until `stop` is set; how often that was. A learning that fails is told of, and the next one comes when it is
-    due: what is wrong today (a full disk, a locked store) may be right tomorrow. One that came for new pairs comes again when as many more
-    are there, for training takes minutes, and what fails may fail each time.
+    """Learn whenever the schedule says so, until `stop` is set. Returns the number of cycles.
+
+    A cycle that fails is reported, and the next one runs when it is due: a full disk or a locked store may be temporary. After a failure, a
+    cycle for new pairs waits for as many more pairs, because training takes minutes and may fail each time.
 
     Args:
-        once: learns.
-        new: counts the pairs that came since the last time, as far as it is told to.
-        failed: told of what went wrong.
-        at_once: whether the clock's first time is now.
-        drifted: looks at the traffic, where enough of it is new, and says whether it raised an alarm.
+        once: runs one cycle.
+        new: counts the pairs since the last cycle, up to the given number.
+        failed: receives the error of a failed cycle.
+        at_once: whether the first cycle by the clock is now.
+        drifted: checks the traffic for drift, if enough of it is new; True for an alarm.
     """
     times, due = 0, time.monotonic() + (0.0 if at_once else schedule.every or 0.0)
     wanted = schedule.when_new
@@ -66,7 +67,7 @@ def run_schedule(
                 due = now + (schedule.every or 0.0)
                 times += 1
                 if ripe and wanted is not None and schedule.when_new is not None:
-                    wanted += schedule.when_new  # where it fails, these pairs alone do not bring it again
+                    wanted += schedule.when_new  # after a failure, these pairs alone do not start the next cycle
                 once()
                 wanted = schedule.when_new
         except (SmidgenError, OSError) as error:

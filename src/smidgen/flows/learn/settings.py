@@ -1,4 +1,4 @@
-"""Settings of learning: what a line learns from, what its next version is certified on, and when it learns again."""
+"""Settings of learning: sources of rows, terms of the certificate, and times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smidgen.flows.learn.schedule import LearnSchedule, parse_duration
 from smidgen.parts import registry
 
 _FEWEST_NEW = 100
-"""Fewest new captured answers that --when-grown learns for, where --when-new does not say."""
+"""Fewest new captured answers for --when-grown if --when-new is not given."""
 
 
 def _as_utc(moment: datetime | None) -> datetime | None:
@@ -22,7 +22,7 @@ def _as_utc(moment: datetime | None) -> datetime | None:
 
 
 Moment = Annotated[datetime | None, AfterValidator(_as_utc)]
-"""A moment. Without a time zone it is in UTC."""
+"""A moment; in UTC if it has no time zone."""
 
 
 class NewLineSettings(Settings):
@@ -51,7 +51,7 @@ class GivenRowSettings(Settings):
 
 
 class TrafficSettings(Settings):
-    """Which captured requests are learnt from, and since when rows count at all."""
+    """The captured requests to learn from, and the date from which rows count."""
 
     title = "Captured requests"
 
@@ -149,7 +149,7 @@ class RepeatSettings(Settings):
     )
 
     def schedule(self) -> LearnSchedule | None:
-        """When to learn again; None for never. Raises InputError for an interval that is none."""
+        """Return the schedule; None for a single cycle. Raises InputError for an invalid interval."""
         if self.every is None and self.when_new is None and self.when_grown is None and not self.when_drift:
             return None
         new = _FEWEST_NEW if self.when_new is None and self.when_grown is not None else self.when_new

@@ -1,4 +1,4 @@
-"""Captured requests as rows: what the large model, or a person, answered, read as the task's own output."""
+"""Captured requests as rows: the large model's or a person's answer, read as the task's own output."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from smidgen.store.traffic.records import StoredShare, TrafficPair
 from smidgen.store.traffic.store import TrafficStore, opened
 
 LEAST_OF_A_NEW_LABEL = 5
-"""Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
+"""Fewest rows for a label that the champion does not know: a single mistake of the large model is not a new label."""
 MASKED = "its answer was masked as personal data: what it was is not known"
-"""Why a row is left out that somebody who serves can do something about."""
+"""Reason for leaving out a row that the operator can do something about."""
 MASKED_TODO = (
     "Answers that recur are stored as they are. Where rarer ones are labels, and nobody's data, name them with smidgen serve "
     "--capture-labels FILE, and learn with --since that day"
 )
 LONGEST_LABEL = 60
 _UNSURE = frozenset({SCORE, SEGMENT, UNANSWERED})
-"""Why requests escalated that were picked by what the champion said of them. Where no certificate held, all did."""
+"""Reasons for escalation that depend on the champion's own answer. Without a valid certificate, every request escalated."""
 
 
 @dataclass
 class CapturedRows:
-    """Rows with their sides, the large models that answered, what was left out, by the reason, and how much of the traffic was stored."""
+    """Rows with their sides, the large models that answered, counts of rows left out by reason, and the share of traffic stored."""
 
     rows: list[tuple[SplitSide, LineRow]] = field(default_factory=list)
     teachers: set[str] = field(default_factory=set)
@@ -48,7 +48,10 @@ class CapturedRows:
 
 @contextmanager
 def open_traffic(url: str | None = None) -> Iterator[TrafficStore | None]:
-    """The store of traffic; None where none was named and nothing was ever captured: learning makes none. Raises as `opened` does."""
+    """Open the store of traffic. None if no URL was given and nothing was ever captured: learning does not create a store.
+
+    Raises as `opened` does.
+    """
     place = url_of(url)
     if url is None and place.drivername == "sqlite" and not Path(str(place.database)).is_file():
         yield None
@@ -60,22 +63,22 @@ def open_traffic(url: str | None = None) -> Iterator[TrafficStore | None]:
 def rows_of_pairs(
     pairs: Iterable[tuple[TrafficPair, tuple[str, ...]]], task: Task, form: Form | None, settings: Settings, key: str
 ) -> CapturedRows:
-    """Pairs as rows.
+    """Read captured pairs as rows.
 
-    An output that the task cannot read teaches nothing, and is left out. A held-out one stays: the large model did answer so, and
-    that no small one agrees with it is what a certificate must count. A held-out request that a person corrected is two rows, for the large
-    model said what it said.
+    A row to learn from whose output the task cannot read is left out. A held-out one stays: the large model did answer so, and a
+    certificate must count that no small model agrees with it. A held-out request that a person corrected gives two rows, because the large
+    model's answer stays true as well.
 
-    Of an answer that was masked as personal data is not known what it was: as a label many different ones would be one. It teaches and
-    chooses nothing. Among the rows that certify it counts as one that no answer agrees with: left out, a certificate would say nothing of
-    requests that are answered so, and hold for them.
+    An answer that was masked as personal data is unknown: as a label, many different ones would become one. It neither teaches nor chooses.
+    Among the rows that certify, it counts as one that no answer agrees with. If it were left out, a certificate would cover requests with
+    such answers without having tested any.
 
     Args:
-        pairs: each with the scopes of the line's jobs that it is of.
-        task: of this form.
-        form: of the champion; None where there is none: outputs are then read as a file's cells.
+        pairs: each with the scopes of the line's jobs that it belongs to.
+        task: has this form.
+        form: of the champion; None if there is no champion: outputs are then read like cells of a file.
         settings: the task's own.
-        key: the line's, by which held-out texts choose or certify.
+        key: the line's, which decides whether a held-out text chooses or certifies.
     """
     found = CapturedRows()
     new: list[tuple[SplitSide, LineRow]] = []
@@ -129,7 +132,7 @@ def rows_of_pairs(
 
 
 def _answers_of(pair: TrafficPair) -> Iterator[tuple[Source, str]]:
-    """What was said of a pair's text, and by whom. What is no whole text is an empty one, which no task can read."""
+    """Yield each answer to a pair's text with its source. An incomplete answer becomes an empty one, which no task can read."""
     if pair.whose == "human":
         yield "human", pair.reference
         return
@@ -139,13 +142,15 @@ def _answers_of(pair: TrafficPair) -> Iterator[tuple[Source, str]]:
 
 
 def _is_masked(said: str, text: str, task: Task) -> bool:
-    """Whether it is not known what was said: a label is another one in each request that has its stand-in, and in a text of its own, or in
-    fields, one may stand that the input shows."""
+    """Return True if masking has hidden the answer.
+
+    A placeholder stands for another label in each request. In text or fields, a placeholder that the input also shows is harmless.
+    """
     return bool(PLACEHOLDER.search(said) if task.rows_name_labels else foreign_placeholders(said, text))
 
 
 def _spellings(labels: Iterable[str]) -> dict[str, str]:
-    """The new labels that come often enough, folded, each as it is spelt most often."""
+    """Map each frequent enough new label, case-folded, to its most frequent spelling."""
     counts = Counter(labels)
     totals: Counter[str] = Counter()
     for label, count in counts.items():
@@ -158,7 +163,7 @@ def _spellings(labels: Iterable[str]) -> dict[str, str]:
 
 
 def _read_output(said: str, pair: TrafficPair, task: Task, form: Form | None, settings: Settings) -> Any:
-    """What was said as the task's output. Of a held-out text as an audit reads it: both measure the same. Raises ValueError."""
+    """Read an answer as the task's output; a held-out one as an audit does, so that both measure the same. Raises ValueError."""
     if not said.strip():
         raise ValueError("it is empty")
     if form is not None and pair.held_out:
@@ -175,7 +180,9 @@ def _read_output(said: str, pair: TrafficPair, task: Task, form: Form | None, se
 
 
 def label_of(said: str) -> str | None:
-    """An answer as a label that nobody has heard of; None where it is too long for one, or has a stand-in in it: what was answered is not
-    known then, and it stands for something else in each request."""
+    """Return an answer as a label that is not known yet; None if it is too long for a label or contains a placeholder.
+
+    A placeholder hides the answer, and stands for something else in each request.
+    """
     label = said.strip().rstrip(".").strip("\"'` ")
     return label if label and len(label) <= LONGEST_LABEL and "\n" not in label and not PLACEHOLDER.search(label) else None
