@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from tests.gateway.states import states
+from tests.gateway.reading_states import states
 
 from smidgen.core.replies import NOT_COMPARABLE, AnswerState
 from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, read_answer

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.server.conftest import Running, running
-from tests.server.test_garbage import check, json_value, message
+from tests.server.test_malformed_requests import check, json_value, message
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tests.forms import text_form
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -351,7 +351,7 @@ def test_rounded_teaching_has_to_beat_what_it_rounds(base: Path, monkeypatch: py
 def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rising = iter(range(1, 1000))
     monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: float(next(rising)))
-    progress = Heard()
+    progress = RecordedProgress()
     settings = DecoderSettings(epochs=2, batch_rows=4, precision="f32", qat="none")
     found = find(str(base), family="decoder")
     decoder.part.fit(Training(ROWS, ROWS, text_form(), found, settings), Workspace(tmp_path, 1, progress))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.data.conftest import Make
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
@@ -45,7 +45,7 @@ def questions(count: int, heat: float = 0.0, vote: int = 0) -> list[TeacherQuest
 @pytest.mark.parametrize("param", [True, False])
 def test_a_model_that_reasons_is_asked_as_it_takes_it(server: TeacherServer, asker: Make, param: bool) -> None:
     server.refuses = refusing("max_tokens", "temperature", "seed", param=param)
-    one, told = asker(concurrency=1), Heard()
+    one, told = asker(concurrency=1), RecordedProgress()
     answers = one.ask(questions(30, heat=0.7), "ask", told) + one.ask(questions(30, heat=0.7, vote=1), "ask", told)
     assert [answer.text for answer in answers] == ["yes"] * 60
     assert len(server.refused) == 3, "each is learnt once"
@@ -59,7 +59,7 @@ def test_a_model_that_reasons_is_asked_as_it_takes_it(server: TeacherServer, ask
 
 def test_what_a_server_takes_is_still_sent(server: TeacherServer, asker: Make) -> None:
     server.refuses = refusing("max_tokens")
-    told = Heard()
+    told = RecordedProgress()
     asker(concurrency=8).ask(questions(40, heat=0.7), "ask", told)
     assert all((body["max_completion_tokens"], body["temperature"], body["seed"]) == (8, 0.7, 0) for body in server.seen)
     assert len(server.seen) == 40 and len(server.refused) <= 8 and told.said == []

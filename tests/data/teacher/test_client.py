@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.data.conftest import Make
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
@@ -328,7 +328,7 @@ def with_schema(count: int) -> list[TeacherQuestion]:
 
 
 def test_one_question_that_is_refused_does_not_turn_schemas_off(server: TeacherServer, asker: Make) -> None:
-    said = Heard()
+    said = RecordedProgress()
     server.faults = [Fault(), Fault(400)]
     asker(concurrency=1).ask(with_schema(4), "ask", said)
     assert ["response_format" in body for body in server.seen] == [True, False, True, True]
@@ -336,7 +336,7 @@ def test_one_question_that_is_refused_does_not_turn_schemas_off(server: TeacherS
 
 
 def test_a_server_without_schemas_is_told_of_once_and_both_requests_keep_the_pace(server: TeacherServer, asker: Make) -> None:
-    said = Heard()
+    said = RecordedProgress()
     server.schemas = False
     one = asker(concurrency=1, requests_per_minute=600)
     one.ask(with_schema(3), "ask", said)

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bundles.open import open_bundle
@@ -40,7 +40,7 @@ def test_drafting_is_chosen_said_and_shipped(tmp_path: Path) -> None:
             "write": {"instruction": "Correct."},
         }
     )
-    heard = Heard()
+    heard = RecordedProgress()
     build(recipe, tmp_path / "out", threads=1, progress=heard)
     (said,) = [text for text in heard.said if text.startswith("drafting: ")]
     options = open_bundle(tmp_path / "out").manifest.engine.options

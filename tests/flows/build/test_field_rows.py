@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.build_steps import rows_of
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, RecipeError
@@ -122,7 +122,7 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
     plain = recipe(tmp_path)
     form = rows_of(plain).form
     work = Work(plain, form=form)
-    said = Heard()
+    said = RecordedProgress()
     assert students_to_train(work, said) == ["decoder", "prompted"]
     assert len(said.said) == 1 and said.said[0].startswith("tagger is not tried: ")
     assert "name: 0% of its values stand in their texts, 95% are needed" in said.said[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.build_steps import context, rows_of
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
@@ -57,7 +57,7 @@ def recipe(place: Path, most: float | None = None, method: str = "auto", **train
 
 def fitted(place: Path, asked: Recipe, tmp_path: Path) -> tuple[PlannedStudent, list[str]]:
     """How the decoder would be taught, and what was said."""
-    heard, base = Heard(), find(str(place / "base"), family="decoder")
+    heard, base = RecordedProgress(), find(str(place / "base"), family="decoder")
     work = replace(rows_of(asked, tmp_path), bases={"decoder": base}, kinds=("decoder", "prompted"))
     found = fit_students(work, context(tmp_path, heard))
     assert found["prompted"].why == ""

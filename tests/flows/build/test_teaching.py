@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.build_steps import taught_rows
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import BundleError, EngineError, RecipeError, TeacherError
@@ -261,7 +261,7 @@ def test_labels_go_to_a_teacher_whole_or_as_one_stand_in_and_the_build_says_whic
         lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
         lines = [lines[0], *(",".join([text, named[label]]) for text, label in (line.split(",") for line in lines[1:]))]
         (tmp_path / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
-    told = Heard()
+    told = RecordedProgress()
     _, after = taught(wanted, told)
     system = server.seen[0]["messages"][0]["content"]
     assert {"Paris", "activate_my_card", "[EMAIL_1]", "[PERSON_1]"} <= set(system.split("Labels:\n")[1].splitlines())
@@ -451,7 +451,7 @@ def test_new_examples_are_made_labelled_again_and_sieved(server: TeacherServer, 
 
 
 def test_what_new_examples_cost_is_told_before_any_is_made(server: TeacherServer, tmp_path: Path) -> None:
-    class Stopped(Heard):
+    class Stopped(RecordedProgress):
         def start(self, step: str, total: int | None = None) -> None:
             if "examples made" in step or "labelled" in step:
                 raise InterruptedError(step)
@@ -469,7 +469,7 @@ def test_what_new_examples_cost_is_told_before_any_is_made(server: TeacherServer
     assert found is not None, line
     assert re.fullmatch(r"the budget has room for about \d+% of that", room)
     assert "with up to 48 examples that it makes, the student is expected between" in outlook
-    whole = Heard()
+    whole = RecordedProgress()
     with pytest.raises(InterruptedError, match="labelled"):
         taught(made(tmp_path, server.url, uses=["label", "generate"], generate=48), told)
     assert "to make 48 examples and answer them again takes about 54 requests" in told.said[-3]

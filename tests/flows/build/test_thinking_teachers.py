@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.flows.build.test_teaching import made, maker, said, taught
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import TeacherError
@@ -64,7 +64,7 @@ def test_with_room_to_think_it_teaches_generates_and_marks(server: TeacherServer
 def test_answers_that_are_cut_now_and_then_are_told_of(server: TeacherServer, tmp_path: Path) -> None:
     server.answer = lambda messages: said(messages) + " " * 90 * ("lamp" in messages[-1]["content"])
     server.whole = cutting(80)
-    told = Heard()
+    told = RecordedProgress()
     taught(made(tmp_path, server.url), told)
     assert any(line.startswith("8 of 32 answers were cut off at 20 tokens (data.teacher.max_tokens)") for line in told.said)
 

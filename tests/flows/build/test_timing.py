@@ -44,7 +44,7 @@ from smidgen.parts.recipe import Recipe, make
 from smidgen.students.settings import DecoderSettings
 
 
-class Heard:
+class RecordedProgress:
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ def test_a_slow_one_is_asked_for_the_fewest_where_a_gate_needs_it() -> None:
 
 
 def test_the_build_says_what_it_takes_before_it_asks() -> None:
-    slow, heard = Timing(22_000.0, 25_000.0, 1 / 22, 1), Heard()
+    slow, heard = Timing(22_000.0, 25_000.0, 1 / 22, 1), RecordedProgress()
     assert plan_baseline(wanted(), "prompted", slow, BASELINE_SHARE * 1560, 36, 64, heard) is None
     assert plan_baseline(wanted(gate={"must_beat_baseline": True}), "prompted", slow, BASELINE_SHARE * 1560, 36, 64, heard) is not None
     assert plan_baseline(wanted(), "prompted", Timing(500.0, 600.0, 2.0, 8), BASELINE_SHARE * 1560, 36, 64, heard) == BaselineSample(
@@ -106,7 +106,7 @@ def test_the_build_says_what_it_takes_before_it_asks() -> None:
 
 def test_a_base_is_not_even_loaded_where_there_is_no_time_to_ask_it() -> None:
     """Loading and timing it took 80 seconds on a busy machine, beside a training of 150."""
-    heard, gate = Heard(), wanted(gate={"must_beat_baseline": True})
+    heard, gate = RecordedProgress(), wanted(gate={"must_beat_baseline": True})
     assert not is_worth_timing(wanted(), "prompted", BASELINE_SHARE * 90, None, 36, 64, heard), "loading alone takes longer than 9 seconds"
     assert not is_worth_timing(wanted(), "prompted", BASELINE_SHARE * 150, 1.7, 36, 64, heard), "the taught one took 1.7 seconds for a text"
     assert len(heard.said) == 2 and all("is not measured" in line and "--baseline full" in line for line in heard.said)
@@ -133,7 +133,7 @@ def test_timing_a_slow_writer_ends() -> None:
 
 
 def test_none_is_trained_where_none_is_wanted() -> None:
-    heard = Heard()
+    heard = RecordedProgress()
     assert students_to_train(Work(wanted()), heard) == ["decoder", "prompted"]
     assert students_to_train(Work(wanted(student={"baseline": "none"})), heard) == ["decoder"]
     assert students_to_train(Work(wanted(student={"baseline": "none", "kind": "prompted"})), heard) == ["prompted"], (
@@ -167,7 +167,7 @@ def corrections(folder: Path, **student: Any) -> Recipe:
 
 def test_a_correction_is_held_against_the_draft_left_as_it_is(tmp_path: Path) -> None:
     """Teaching is credited with what it adds to the draft left alone; and no base is asked where none is wanted."""
-    heard = Heard()
+    heard = RecordedProgress()
     build(corrections(tmp_path, baseline="none"), tmp_path / "out", threads=1, progress=heard)
     report = read(tmp_path / "out" / "report.json")
     assert report.baseline is None and not [step for step in heard.steps if "prompted" in step or "base" in step]
@@ -262,7 +262,7 @@ def test_a_build_that_teaches_twice_measures_once(tmp_path: Path, monkeypatch: p
 def test_a_build_chooses_by_what_was_measured_and_is_not_taught_anew_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
-    class Heard(Silent):
+    class RecordedProgress(Silent):
         def say(self, text: str) -> None:
             said.append(text)
 
@@ -270,7 +270,7 @@ def test_a_build_chooses_by_what_was_measured_and_is_not_taught_anew_for_it(tmp_
     base, task = find(str(tiny_decoder(tmp_path / "base")), family="decoder"), registry.find("tasks", "write")
     form = task.form(rows, task.settings())
     settings = DecoderSettings(epochs=1, batch_rows=8, precision="f32", qat="none")
-    work, own = planned("write", form, "decoder", settings, base=base), context(tmp_path, Heard())
+    work, own = planned("write", form, "decoder", settings, base=base), context(tmp_path, RecordedProgress())
     keys = []
     for found in (0.1, 1.4):
         monkeypatch.setattr(training, "with_guess_cost", lambda given, *_, found=found: given.model_copy(update={"guess_cost": found}))

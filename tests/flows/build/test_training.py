@@ -29,7 +29,7 @@ class Constant(EnergyMeter):
         return Energy(2.0, "rapl: counters")
 
 
-class Heard:
+class RecordedProgress:
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatc
     monkeypatch.setattr(EnergyMeter, "read", so_far)
     clock = iter((100.0, 100.0, 100.4, 101.5, 101.5))  # looked at once a step, and once more where the meter is read
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
-    heard = Heard()
+    heard = RecordedProgress()
     titled = training._TitledProgress(heard, "train decoder", StepEffort(tmp_path, EnergyMeter()))
     titled.start("whatever the student calls it", 3)
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_what_stopped_tries_took_is_added(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not killed but interrupted, between two readings of the meter: the next try adds it all the same."""
     steps = StepResults(tmp_path / "steps")
-    own = BuildContext(steps, tmp_path, 1, Heard())
+    own = BuildContext(steps, tmp_path, 1, RecordedProgress())
     linear = registry.find("students", "linear")
     rows = [Row("where is my parcel", "x"), Row("please send an invoice", "y")] * 8
     work = planned("classify", label_form("xy"), "linear", linear.settings())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from tests.certified_bundle import WORDS, answer, certified_bundle, make, pairs, score, unlooked, write_pairs  # noqa: F401
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, DataError, InputError
@@ -142,7 +142,7 @@ def test_rows_that_the_bundle_knows_are_left_out_and_told(tmp_path: Path, monkey
     train = write_pairs(tmp_path / "train.csv", pairs(200, 1))
     bundle = make(tmp_path / "models", recipe=f'name = "support"\ntask = "classify"\n[data]\ntrain = {json.dumps(str(train))}\n')
     known = [(given.upper() + "!", wanted) for given, wanted in pairs(200, 1)[:5]]
-    said = Heard()
+    said = RecordedProgress()
     done = run(bundle, write_pairs(tmp_path / "mixed.csv", [*known, *pairs(1500, 3, start=20_000)]), said)
     assert (done.certificate.n, done.certificate.calibration.left_out) == (1500, 5)
     assert any("5 rows left out" in line for line in said.said) and done.certificate.unchecked == ()
@@ -173,7 +173,7 @@ def test_a_text_that_comes_again_and_again_is_not_left_out_for_having_been_answe
 def test_what_cannot_be_checked_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     bundle = make(tmp_path / "models", recipe='name = "support"\ntask = "classify"\n[data]\ntrain = "gone/train.csv"\n')
-    said = Heard()
+    said = RecordedProgress()
     done = run(bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 3, start=20_000)), said)
     assert done.certificate.unchecked == ("whether texts stand in the training data, for train.csv is not at hand",)
     assert any("train.csv is not at hand" in line for line in said.said)

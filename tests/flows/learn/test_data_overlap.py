@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.certified_bundle import LABELS, answer, pairs, write_pairs
 from tests.certified_bundle import text as text_of
-from tests.heard import Heard
 from tests.line_versions import line_of, version
+from tests.recorded_progress import RecordedProgress
 
 from smidgen.bundles.manifest import Lineage
 from smidgen.bundles.open import read_manifest
@@ -90,7 +90,7 @@ def test_rows_that_learn_or_choose_are_left_out_and_the_rest_is_a_look(line: Lin
     id = learnt(line, {"data": 2000}, LearningRows((), (), ()))
     learning, choosing, certifying = (on(line, wanted) for wanted in SplitSide)
     assert len(choosing) > 300 and len(certifying) > 450
-    said = Heard()
+    said = RecordedProgress()
     spelt = [(given.upper() + " !", wanted) for given, wanted in learning[:200]]
     done = run(line.version(id), write_pairs(tmp_path / "c.csv", [*spelt, *choosing, *certifying]), said)
     assert (done.certificate.n, done.certificate.calibration.left_out) == (len(certifying), 200 + len(choosing))
@@ -143,7 +143,7 @@ def test_of_an_export_of_held_out_requests_the_certifying_side_alone_certifies(l
         texts = {pair.input for pair in store.pairs("support", True)}
     certifying = [given for given in texts if assign_held_side(given, line.read().key) is SplitSide.CERTIFYING]
     assert count == len(texts) > 350
-    said = Heard()
+    said = RecordedProgress()
     with closing(load(line.version(id), 1)) as model:
         done = certify(model, tmp_path / "held.jsonl", CertificateTerms(), input="input", label="output", now=NOW, progress=said)
         assert (done.certificate.n, line.read().looks) == (len(certifying), 1)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tests.heard import Heard
+from tests.recorded_progress import RecordedProgress
 
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
@@ -96,7 +96,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, LearnResult, list[str]]:
     """A line that began with it, and learnt from rows with all the words; what was said."""
-    folder, said = tmp_path_factory.mktemp("line"), Heard()
+    folder, said = tmp_path_factory.mktemp("line"), RecordedProgress()
     more = write(folder / "more.jsonl", rows(1300, 2))
     done = learn(folder / "support", LearnSettings(start=base, data=(more,), traffic=NO_CAPTURE, threads=1), said)
     return Line(folder / "support"), done, said.said

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.certified_bundle import LABELS, answer, pairs, text, write_pairs
 from tests.forms import label_form
-from tests.heard import Heard
 from tests.line_versions import line_of, version
+from tests.recorded_progress import RecordedProgress
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
@@ -71,7 +71,7 @@ def material(line: Line, **more: Any) -> LearningRows:
 
 def give(line: Line, file: Path, now: datetime = NOW) -> list[str]:
     """Give a file's rows to the line; what is said."""
-    said = Heard()
+    said = RecordedProgress()
     line_data.keep_file(file, line, recipe(), ColumnNames(), now, said)
     return said.said
 

@@ -92,7 +92,7 @@ def test_no_answer_is_read_for_it_and_no_text_without_a_frame(store: TrafficStor
     asked: list[str] = []
     real = store._reading
 
-    class Heard:
+    class RecordedProgress:
         def __init__(self, connection: Any) -> None:
             self._connection = connection
 
@@ -101,9 +101,9 @@ def test_no_answer_is_read_for_it_and_no_text_without_a_frame(store: TrafficStor
             return self._connection.scalar(statement)
 
     class Reading:
-        def __enter__(self) -> Heard:
+        def __enter__(self) -> RecordedProgress:
             self._inner = real()
-            return Heard(self._inner.__enter__())
+            return RecordedProgress(self._inner.__enter__())
 
         def __exit__(self, *given: Any) -> Any:
             return self._inner.__exit__(*given)

@@ -88,12 +88,12 @@ def test_where_rounding_costs_too_much_it_is_given_up(
     folder.mkdir()
     said: list[str] = []
 
-    class Heard(Silent):
+    class RecordedProgress(Silent):
         def say(self, text: str) -> None:
             said.append(text)
 
     settings = DecoderSettings(epochs=6, batch_rows=4, precision="f32", qat="auto")
-    decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, Heard()))
+    decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, RecordedProgress()))
     facts = open_decoder(folder).facts
     assert facts["rounded"] is kept and rounded_loss in facts["held_loss"]
     assert any("taught without" in text for text in said) is not kept

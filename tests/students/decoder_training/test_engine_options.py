@@ -95,7 +95,7 @@ def test_only_tokens_that_were_not_guessed_have_a_say() -> None:
 def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_alike(tmp_path: Path) -> None:
     said: list[str] = []
 
-    class Heard(Silent):
+    class RecordedProgress(Silent):
         def say(self, text: str) -> None:
             said.append(text)
 
@@ -105,7 +105,7 @@ def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_
     folder.mkdir(), out.mkdir()
     settings = DecoderSettings(epochs=4, learning_rate=1e-2, batch_rows=4, precision="f32", qat="none")
     training = Training(rows, (), text_form(max_tokens=60), find(str(tiny_decoder(tmp_path / "base")), family="decoder"), settings)
-    decoder.part.fit(training, Workspace(folder, 1, Heard()))
+    decoder.part.fit(training, Workspace(folder, 1, RecordedProgress()))
     spec = decoder.part.export(folder, out)
     assert spec.options["draft"] == "lookup" and any(text.startswith("drafting: lookup, up to") for text in said)
     trained = decoder.part.raw(folder, texts[:4], 1)

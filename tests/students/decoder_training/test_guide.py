@@ -237,7 +237,7 @@ def test_a_stopped_guided_run_ends_as_one_that_was_not(
     for stop in (None, 2):
         folder = tmp_path / str(stop)
         folder.mkdir()
-        progress = Heard(told)
+        progress = RecordedProgress(told)
         if stop is not None:
             with pytest.raises(KeyboardInterrupt):
                 decoder.part.fit(training, Workspace(folder, 1, StoppingLater("teach decoder", stop)))
@@ -260,7 +260,7 @@ def test_drawing_without_a_guide_is_a_mistake() -> None:
     assert DecoderSettings(on_policy=0.5, guide="x").on_policy == 0.5
 
 
-class Heard(Silent):
+class RecordedProgress(Silent):
     """A progress that notes what is said."""
 
     def __init__(self, told: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smidgen.core.progress import Silent
 
 
-class Heard(Silent):
+class RecordedProgress(Silent):
     """`said` holds every line, in order."""
 
     def __init__(self) -> None:
