@@ -97,7 +97,7 @@ def load(path: str | Path, threads: int | None = None) -> Model:
 
 
 def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
-    """What takes personal data out of the texts of one conversation, and puts it back into an answer.
+    """A redactor of one conversation: it masks personal data in texts and restores it in an answer.
 
         redactor = smidgen.redactor()
         safe = redactor.mask("Margaret Holloway asks for a refund")  # "[PERSON_1] asks for a refund"

@@ -63,7 +63,7 @@ def _months(found: CostReport, first: LargeModelCost) -> Table:
 
 
 def _others(found: CostReport, others: list[LargeModelCost]) -> Table:
-    """What the small model saves against each other large one, and when it pays back."""
+    """The savings against each other large model, and when the small one pays back."""
     months, share = found.asked.months, found.asked.share_local or 0.0
     both = 0 < share < 1
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -97,7 +97,7 @@ def settings_from(owner: type[S], given: Mapping[str, Any]) -> S:
 
 
 def _mistake(owner: type[Settings], entry: Any) -> str:
-    """What is wrong with a flag. What stands where a secret, or the name of one, should is not shown."""
+    """Describe what is wrong with a flag. The value of a secret flag, or of one that names a secret, is not shown."""
     place = place_of(owner, entry["loc"])
     field = settings_of(owner).get(place[0]) if place else None
     hidden = entry["type"] == "missing" or (field is not None and (is_hidden(field) or not field.repr))

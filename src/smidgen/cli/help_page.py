@@ -62,7 +62,7 @@ def completions(items: list[Any]) -> list[Any]:
 
 
 def first_line(command: Any) -> str:
-    """What a verb does, in one line: the first paragraph of its help."""
+    """The first paragraph of a verb's help: one line that says what it does."""
     return " ".join((command.help or "").split("\n\n")[0].partition("Example:")[0].split())
 
 

@@ -1,7 +1,7 @@
-"""What comes next: each command ends with the one that a user is likely to want after it, ready to paste.
+"""Next steps: each command ends with the one that a user is likely to want after it, ready to paste.
 
-They go to stderr, so that results stay clean, and are left out with `--json` and `--quiet`. Verbs that know more than their flags say it
-themselves, by `next_step`; for the others the table here is asked with the flags that they were given.
+They go to stderr, so that results stay clean, and are left out with `--json` and `--quiet`. Verbs that know more than their flags print
+theirs with `next_step`. For the others, the table here makes one from the flags that were given.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def print_report(report: Report) -> None:
 
 
 def _print_texts(report: Report) -> None:
-    """The same of a model that writes."""
+    """Print the summary of a model that writes."""
     metric, measure = report.metrics.get(report.headline), wording.name(report.headline)
     out.print()
     if metric is not None:

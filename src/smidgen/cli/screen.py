@@ -171,7 +171,7 @@ def print_answer(content: str, reply: Reply) -> None:
 
 
 def print_sureness(reply: Reply, seconds: float) -> None:
-    """What is known of a text that has just been written: its score, what it leaves out or makes up, how long it took."""
+    """Print the score of a text that was just written, what it leaves out or makes up, and how long it took."""
     tokens = int(reply.facts.get("tokens", 0))
     speed = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
     out.print(f"[dim]{bar(reply.score)}  {speed}[/]")

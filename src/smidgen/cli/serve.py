@@ -44,7 +44,7 @@ def with_route(settings: ServeSettings, file: Path) -> ServeSettings:
 
 @contextmanager
 def told_of(file: Path | None) -> Iterator[None]:
-    """What goes wrong within the block is said with the name of the recipe, where there is one: the mistake may be in it."""
+    """Name the recipe, where there is one, in each error of the block: the mistake may be in it."""
     try:
         yield
     except InputError as error:
@@ -248,7 +248,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
 
 
 def _routes(names: Sequence[str], settings: ServeSettings, shared_key: bool) -> Iterator[str]:
-    """What goes to the fallback, and what happens to it on the way, in lines."""
+    """Lines that say which requests go to the fallback, and what happens to them on the way."""
     from smidgen.gateway.allowlist import describe_open_paths
 
     privacy = settings.privacy

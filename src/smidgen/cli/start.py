@@ -147,7 +147,7 @@ def _checked(found: TaskGuess, file: Path, test: Path | None, override: list[str
 
 
 def _findings(checked: DataCheck) -> None:
-    """What speaks against building from the file as it is."""
+    """Print the reasons not to build from the file as it is."""
     told = [finding for finding in checked.inspection.findings if finding.severity != "note"]
     out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " Nothing is wrong with them."))
     for finding in told[:_SHOWN]:

@@ -120,7 +120,7 @@ def _certificate_cell(state: str | None, audits: Mapping[str, int]) -> str:
 
 
 def _legend(account: Mapping[str, Any]) -> list[str]:
-    """What the signs mean, such as stand there."""
+    """Explain the signs that the table contains."""
     notes, whole = account["notes"], account["periods"][-1]["total"]
     cached = "cached: share answered by the cache. " if whole["cache"] else ""
     lines = [f"local: share answered by the model itself. {cached}ms: median / 95th percentile, {notes['latency']}."]
@@ -224,7 +224,7 @@ def _show_spending(spending: dict[str, Any]) -> None:
 
 
 def _show_traffic(traffic: dict[str, Any] | None) -> None:
-    """What was to be stored in these days and was not. Nothing where all was."""
+    """Print how many requests of these days could not be stored. Print nothing where all were."""
     if traffic is None or not traffic.get("says", True):
         return
     out.print()

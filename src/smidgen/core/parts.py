@@ -1,6 +1,6 @@
-"""What a part of each kind must be able to do. A part is a file in its room; the file's `part` is an object of one of these shapes.
+"""The protocols of parts: what a part of each kind must be able to do. A part is a file in its room, whose `part` is such an object.
 
-Rooms are blind to one another. What passes between them: rows, forms, raw outputs, bases, engine specs, replies.
+Rooms do not know each other. They exchange rows, forms, raw outputs, bases, engine specs and replies.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Task(ABC):
 
     @abstractmethod
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
-        """What a model of these rows will answer with. Raises DataError where the rows cannot teach the task."""
+        """The form of the answers of a model of these rows. Raises DataError where the rows cannot teach the task."""
 
     def read_form(self, facts: Mapping[str, Any]) -> Form:
         """The form of a manifest. Raises ValueError, a clause, for one that nothing can be decided by."""
@@ -177,7 +177,7 @@ class Task(ABC):
         return [float(row.output == reply.output) for row, reply in zip(rows, replies, strict=True)]
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Any) -> Metric | None:
-        """What the headline metric changed by from some replies to others on the same rows, with its paired 95 % interval; None where it is
+        """The change of the headline metric between two sets of replies to the same rows, with its paired 95 % interval. None where it is
         the mean over rows of what is right, or of grades."""
         return None
 
@@ -225,7 +225,7 @@ class Task(ABC):
     # A larger model that teaches it, or answers in its place.
 
     def lesson(self, form: Any) -> str:
-        """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
+        """The instruction to a larger model, given once before the texts: what to answer, and in which form."""
         return ""
 
     def heard(self, answer: str, form: Any, text: Text = "") -> Any:
@@ -272,7 +272,7 @@ class Swap(Protocol):
 
     @property
     def text(self) -> Text:
-        """What the model is shown."""
+        """The text that the model is shown."""
         ...
 
     def there(self, answer: str) -> str:
@@ -394,7 +394,7 @@ class Student(ABC):
 
     @abstractmethod
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """What the trained model computes for texts, in the framework that trained it: the reference of the parity gate."""
+        """Raw outputs of the trained model for texts, in the framework that trained it: the reference of the parity gate."""
 
     @abstractmethod
     def export(self, folder: Path, out: Path) -> EngineSpec:
@@ -431,7 +431,7 @@ class JointStudent(Protocol):
         ...
 
     def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
-        """What the partners computed for the same texts, added up."""
+        """The sum of the partners' raw outputs for the same texts."""
         ...
 
     def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
@@ -466,8 +466,7 @@ class Sharing(Protocol):
     """An engine that can hold weights once for several models: what an engine may be able to do beyond `Engine`."""
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """What models must have in common to be held together: those that give the same text can be. `hashes` are those of a model's files,
-        by name."""
+        """A key of what models can share in memory: models with the same key can be held together. `hashes`: of its files, by name."""
         ...
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> Sequence[Runner]:

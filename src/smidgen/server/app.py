@@ -228,7 +228,7 @@ def _auditor(service: Service, settings: ServeSettings, fallback: Fallback) -> A
 
 
 def _succession(service: Service) -> ChampionReload | None:
-    """What watches for new champions, where lines are served."""
+    """The task that watches for new champions, where lines are served."""
     lines = {name: line for name, model in service.models.items() if (line := getattr(model, "line", None)) is not None}
     if not lines:
         return None

@@ -24,7 +24,7 @@ _WATCH_AFTER = 0.05
 
 
 class BatchModel(Protocol):
-    """What a batcher runs."""
+    """A model that a batcher runs."""
 
     @property
     def name(self) -> str:

@@ -123,7 +123,7 @@ class ChampionReload:
         self._give(old)
 
     def _give(self, old: weakref.ref[ServedBundle] | None = None) -> None:
-        """What a champion held goes back to the system. Left to itself the heap keeps most of it, in pieces."""
+        """Give the memory of a champion back to the system. The heap alone would keep most of it, in pieces."""
         if not self._stopping:
             asyncio.get_running_loop().run_in_executor(self._threads, _memory_returned, old)
 
@@ -153,7 +153,7 @@ def _memory_returned(old: weakref.ref[ServedBundle] | None) -> None:
 
 
 def _stamp(file: Path) -> PointerStamp:
-    """What changes when the pointer is written; empty where it cannot be looked at."""
+    """A stamp of the pointer file, which changes when it is written; empty where the file cannot be read."""
     try:
         found = file.stat()
     except OSError:

@@ -31,7 +31,7 @@ REMEDY = {
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """The error of a response."""
 
     message: str = Field(description="What happened, with which value, and what to do.")
     type: str = Field(description="The kind of failure: invalid_request_error, authentication_error, rate_limit_error, server_error, ...")

@@ -228,15 +228,15 @@ class HeldModels:
 
 
 class ModelQueues:
-    """What stands before one model.
+    """The queues before one model.
 
     Attributes:
         model: the model.
-        batcher: the queue of texts before it.
-        embedder: the same for vectors; its thread starts with the first one that is asked for.
-        generation_queue: the line before a model that takes each text for itself, in place of the batcher; None before one that does not.
+        batcher: the queue of its texts.
+        embedder: the queue of its vectors; its thread starts with the first one that is asked for.
+        generation_queue: the queue of a model that takes each text by itself, in place of the batcher; None for any other.
         labels: all that it can answer with, where those are labels.
-        notes: what others know of this model, by their own names for it. They go with its queues.
+        notes: values that others keep about this model, by their own names. They are dropped with its queues.
         unused: set while no request holds it.
         ended: whether it takes on nothing more.
     """

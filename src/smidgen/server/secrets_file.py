@@ -24,8 +24,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read(file: Path) -> dict[str, str]:
-    """What is in it, by name. Raises InputError, which shows no value, for a file that is missing, large, readable by others, or that says
-    anything else than names and texts."""
+    """Read the values of a secrets file, by name. Raises InputError, which shows no value, for a file that is missing, large, readable by
+    others, or that holds anything else than names and texts."""
     try:
         if file.exists() and not file.is_file():  # to open a pipe would wait for whoever writes into it
             raise _wrong("the secrets file is no file", file, "Name a file of its own.")
@@ -51,7 +51,7 @@ def read(file: Path) -> dict[str, str]:
 
 
 def known(file: Path | None, wanted: Collection[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What names stand for: the file's before those of the environment (of this process, if none is given).
+    """Look names up in the file, then in the environment (of this process, if none is given).
 
     Raises as `read` does, and InputError for a file that has none of the wanted names: one of them may be misspelt, and a request would go
     without a key, or with the client's.

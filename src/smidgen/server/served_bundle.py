@@ -33,7 +33,7 @@ class ServedBundle(Protocol):
 
     @property
     def form(self) -> Form:
-        """What it answers with."""
+        """The form of its answers."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class ServedBundle(Protocol):
         ...
 
     def converse(self, body: Mapping[str, Any]) -> Iterator[Reply]:
-        """What it says next in a conversation, OpenAI's body of a chat completion; as `write` gives it."""
+        """Write the next message of a conversation, given as OpenAI's body of a chat completion; as `write` does."""
         ...
 
     def close(self) -> None:

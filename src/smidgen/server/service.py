@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Service:
-    """What the faces are faces of.
+    """The service that every face calls.
 
     Args:
         models: the loaded bundles. Raises InputError where two have the same name, or there is none.
@@ -177,8 +177,8 @@ class Service:
             await queues.end()
 
     def noted(self, model: ServedBundle, name: str, make: Callable[[ServedBundle], T]) -> T:
-        """What somebody knows of a model by this name of theirs, made once and kept as long as the model is open; made anew for one that is
-        not. Any thread may ask; where two do at once, one of two notes is kept."""
+        """A value that a caller keeps about a model under its own name, made once and kept while the model is open. It is made anew for a
+        model that is not open. Any thread may ask; where two ask at once, one of the two values is kept."""
         queues = self._open.get(id(model))
         if queues is None or queues.model is not model:
             return make(model)
@@ -216,7 +216,7 @@ class Service:
                 self.check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
 
     def check_text(self, text: str, param: str) -> None:
-        """The same of one text."""
+        """Raise RequestError for a text that is empty, too long or broken."""
         if len(text) > self.settings.limits.max_chars:
             todo = f"Send at most {self.settings.limits.max_chars} characters."
             raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)

@@ -1,4 +1,4 @@
-"""What a serving process may be told: where it listens, who may call, and how much it takes on."""
+"""Settings of a serving process: where it listens, who may call, and its limits."""
 
 from __future__ import annotations
 

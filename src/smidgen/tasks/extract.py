@@ -180,7 +180,7 @@ class Extract(Task):
         return extraction_metrics.measure_spans(_gold(rows, form), [reply.output for reply in replies])
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: SpanForm) -> Metric:
-        """What f1 changed by, with its paired bootstrap interval."""
+        """The change of f1, with its paired bootstrap interval."""
         return extraction_metrics.span_change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
 
     def lesson(self, form: SpanForm) -> str:

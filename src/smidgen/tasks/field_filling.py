@@ -115,8 +115,8 @@ class FoundValue:
 
 @dataclass(frozen=True)
 class FieldsFound:
-    """What was found in one text: by the fields' paths what may be their values, and the chosen values with their chances; of choices
-    the chances of the others, too."""
+    """Candidates and values of the fields of one text, by the fields' paths: the chosen values with their probabilities, and for choices
+    the probabilities of the others, too."""
 
     found: Mapping[str, Sequence[FoundValue]]
     chosen: Mapping[str, tuple[Any, float]]

@@ -169,7 +169,7 @@ class ExtractFields(Task):
         return extraction_metrics.measure_fields([row.output for row in rows], [reply.output for reply in replies])
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: FieldForm) -> Metric:
-        """What f1 changed by, with its paired bootstrap interval."""
+        """The change of f1, with its paired bootstrap interval."""
         return extraction_metrics.field_change(
             [row.output for row in rows], [reply.output for reply in before], [reply.output for reply in after]
         )

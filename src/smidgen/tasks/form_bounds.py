@@ -1,4 +1,4 @@
-"""What the numbers and names of a form must be. A form comes with its bundle, which may come from anyone: a temperature of 0 would make
+"""Bounds of the numbers and names in a form. A form comes with its bundle, which may come from anyone: a temperature of 0 would make
 every score NaN, and a list of labels that is too short would name the wrong one."""
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Write(Task):
         return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> TextForm:
-        """What is told to the model, how long its answers are, and which words state which attribute, where inputs are attributes.
+        """The form: the instruction, the length of answers, and where inputs are attributes, which words state which attribute.
 
         Raises DataError for data that cannot teach a writer: fewer than two rows, the same answer to every text.
         """
@@ -243,7 +243,7 @@ class Write(Task):
         return written
 
     def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
-        """What each text states of its input; None where that has no attributes, or none are checked."""
+        """The facts of its input that each text states; None where the input has no attributes, or none are checked."""
         if not form.attributes:
             return [None] * len(texts)
         lexicon = self._lexicon(form.lexicon)

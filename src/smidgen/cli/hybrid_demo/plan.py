@@ -81,7 +81,7 @@ def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], 
 
 
 def words_to_the_system(labels: Sequence[str]) -> str:
-    """What a program says to a large model so that it sorts a message."""
+    """The system prompt by which a program has a large model sort a message."""
     return (
         f"You sort the messages that a homeware shop gets. Answer with one of these labels, and nothing else: {', '.join(sorted(labels))}."
     )

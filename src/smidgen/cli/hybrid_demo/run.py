@@ -49,7 +49,7 @@ class DemoWatcher(Protocol):
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """What a run came to: its tally, what became of the gateway's audits and of what it captured, where things lie, how long it took."""
+    """The result of a run: its tally, the gateway's audits and captures, the folders, and how long it took."""
 
     tally: DemoTally
     audits: dict[str, int]

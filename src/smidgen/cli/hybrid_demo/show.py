@@ -75,7 +75,7 @@ class DemoDisplay:
 
 
 def closing(ran: DemoOutcome) -> None:
-    """What it came to, and what to do next."""
+    """Print the result, and what to do next."""
     tally, plan = ran.tally, ran.plan
     whole, audits = tally.whole, ran.audits
     for lesson in tally.lessons:

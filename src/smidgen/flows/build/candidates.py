@@ -1,4 +1,4 @@
-"""What may be shipped: each form of each trained student with its numbers, and the rule that chooses one, with its reason in words."""
+"""Candidates: each form of each trained student with its numbers, and the rule that chooses the one to ship, with its reason in words."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _fastest(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def _advantage(chosen: Candidate, among: Sequence[Candidate]) -> str:
-    """What sets the chosen one apart: it is the fastest, or about as fast as that and better or more like what was trained."""
+    """The advantage of the chosen one: it is the fastest, or nearly so and better or closer to the trained model."""
     fastest = min(among, key=lambda c: c.p50)
     return "the fastest" if fastest.p50 >= chosen.p50 else "the best of the fast ones"
 

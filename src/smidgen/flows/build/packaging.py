@@ -154,7 +154,7 @@ def is_what_was_measured(work: Work, context: BuildContext, final: local_model.M
 
 
 def _first_answers(folder: Path, texts: Sequence[Text], threads: int) -> list[Reply]:
-    """What a bundle that has read nothing yet first writes, one text after the other."""
+    """The first answers of a freshly opened bundle, one text after the other."""
     with closing(local_model.load(folder, threads=threads)) as model:
         return [reply for text in texts for reply in model.first([text])]
 

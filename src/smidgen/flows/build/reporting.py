@@ -209,7 +209,7 @@ def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float
 
 
 def _speeds(found: timing.Timing) -> dict[str, Any]:
-    """What was timed, by the names of a report."""
+    """The timings, by their names in a report."""
     return {
         "latency_ms_p50": found.p50,
         "latency_ms_p99": found.p99,

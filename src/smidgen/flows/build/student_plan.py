@@ -214,7 +214,7 @@ def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedSt
 
 
 def _forms(recipe: Recipe, part: Student) -> dict[str, TensorBytes]:
-    """What a student may be shipped in, by name; none where a method does not tell what it would store."""
+    """The forms that a student may be shipped in, by name; none where a method does not tell what it would store."""
     able = [method for name in methods_to_try(recipe) if part.engine in (method := registry.find("compress", name)).engines]
     if not all(isinstance(method, PredictsSize) for method in able):
         return {}

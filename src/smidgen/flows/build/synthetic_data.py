@@ -29,7 +29,7 @@ _HEAT = 0.9
 
 @dataclass(frozen=True)
 class GenerationPlan:
-    """What is asked of a teacher that makes examples.
+    """A plan of the questions to a teacher that makes examples.
 
     Attributes:
         known: the user's rows that the new ones are to be like.
@@ -55,7 +55,7 @@ def require_single(work: Work) -> None:
 
 
 def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:
-    """What to ask of a teacher that was tried, and what that will take."""
+    """Plan what to ask a teacher that was tried, and estimate the usage."""
     settings = work.recipe.settings(TeacherSettings)
     labels = work.form.labelling
     known = [row for row in work.fit if labels is None or row.output in labels.labels]
@@ -104,7 +104,7 @@ def generate(
 
 
 def _output(text: str, value: Any, work: Work, teacher: RemoteTeacher) -> Any:
-    """What a teacher gave as the output of a text that it made. Raises ValueError where it is none."""
+    """Read the output that a teacher gave for a text that it made. Raises ValueError where it is none."""
     task = work.task
     if task.partial:
         # Stand-ins of names are put back; those of what the seeds hold are not: a text with one in it is not kept.
@@ -114,7 +114,7 @@ def _output(text: str, value: Any, work: Work, teacher: RemoteTeacher) -> Any:
 
 
 def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> TeacherQuestion | None:
-    """What asks for a wish; None where its seeds cannot be made safe to send."""
+    """The question for a wish; None where its seeds cannot be made safe to send."""
     task, settings = work.task, work.recipe.settings(TeacherSettings)
 
     def content(row: Row) -> Any:

@@ -107,7 +107,7 @@ class RemoteTeacher:
         return min(_LONGEST, tokens + (self.max_tokens if self.thinks else 0))
 
     def redactor(self) -> Redactor:
-        """What the texts of a new conversation with this teacher go through, where they leave this machine."""
+        """A redactor for a new conversation with this teacher, where its texts leave this machine."""
         return self.opening.fork()
 
     def close(self) -> None:
@@ -245,7 +245,7 @@ def open_remote(
 
 
 def _finder(settings: TeacherSettings, threads: int | None) -> Find:
-    """What finds the personal data that has no form; nothing, so that patterns find alone, only where that was asked for."""
+    """The detector of personal data that no pattern describes. None, for patterns alone, only where that was asked for."""
     return redaction_model.finder(None, settings.redact_kinds, threads) if uses_redaction_model(settings) else nothing
 
 

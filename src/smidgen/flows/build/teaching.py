@@ -46,7 +46,7 @@ _NAMES = 5
 
 @dataclass
 class _LabelTally:
-    """What became of the unlabelled inputs."""
+    """Counts of the unlabelled inputs by what became of them."""
 
     pool: int = 0
     asked: int = 0
@@ -153,7 +153,7 @@ def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | Bund
 
 
 def quality_unit(task: Task) -> str:
-    """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
+    """The name of a teacher's metric: the mean grade, F1 of the parts of its answers, or the share that agrees with the user's."""
     return task.headline if task.graded or task.partial else "accuracy"
 
 
@@ -179,7 +179,7 @@ def _in_parts(work: Work, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric
 
 
 def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, float, str]:
-    """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
+    """The quality that the user's rows teach without a teacher (None where unknown), the quality that a teacher needs, and why."""
     rows, task = work.fit, work.task
     if task.graded:
         # Any text of the house scores something against any other; a teacher must do better than that.

@@ -130,7 +130,7 @@ _TAILS = ("It looks nice in the light.", "We sold three of them last week.", "Th
 
 @runtime_checkable
 class TimedWriter(Protocol):
-    """What is measured: a runner that writes piece by piece, and tells how many tokens the prompt of a text has."""
+    """A runner that can be timed: it writes piece by piece, and tells how many tokens the prompt of a text has."""
 
     def count(self, text: Text) -> int:
         """Tokens of the prompt."""
@@ -169,12 +169,11 @@ def measure_guess_cost(file: Path, threads: int) -> float | None:
 
 
 def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_counter) -> float | None:
-    """What reading one token more in the same step takes, in parts of what writing one takes, None where that cannot be told: it
-    writes too little, takes longer than `SECONDS`, or what comes out is not between `LEAST` and `MOST`.
+    """The cost of reading one more token in a step, as a part of the cost of writing one.
 
-    Three times are taken in each of `ROUNDS`: of an answer of one token to a text that ends otherwise than the one before it, of one to the
-    same text, whose tokens are known then, and of an answer of `WRITTEN` tokens to it. What an answer takes besides falls out of the
-    differences, whose medians count.
+    None where it cannot be measured: the model writes too little, takes longer than `SECONDS`, or the result is not between `LEAST` and
+    `MOST`. Each of `ROUNDS` takes three times: an answer of one token to a new text, one to the same text, whose tokens are then in the
+    cache, and an answer of `WRITTEN` tokens to it. The medians of the differences count: fixed costs cancel out in them.
     """
     ends = clock() + GUESS_SECONDS
     texts, stem = [f"{_STEM} {tail}" for tail in _TAILS], runner.count(_STEM)

@@ -131,7 +131,7 @@ def fit(
 
 
 def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> Raw:
-    """What a trained student computes for texts, in the framework that trained it."""
+    """Raw outputs of a trained student for texts, in the framework that trained it."""
     part = work.students[files.student].part
     if isinstance(part, JointStudent):
         return part.add([raw(work, context, one, texts) for one in files.partners], files.mix)
@@ -203,8 +203,8 @@ def _variant(
 
 
 def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
-    """What a variant computes for texts, in the engine that would serve it; with a `form`, what has faults is written anew. Partners have
-    mostly answered these texts already, and what they say is only added up."""
+    """Raw outputs of a variant for texts, in the engine that would serve it. With a `form`, texts with faults are written again. Partners
+    have mostly answered these texts before: their stored outputs are added."""
     part = work.students[variant.student].part
     if isinstance(part, JointStudent):
         return part.add([served(work, context, one, texts) for one in variant.partners], variant.mix)

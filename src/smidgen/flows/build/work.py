@@ -247,7 +247,7 @@ class Work:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What every step needs beside its work: where results are stored, threads, progress, and what is let go of in the end.
+    """The resources of every step: the store of results, threads, progress, and an exit stack that frees all in the end.
 
     `scratch` is a folder for this run alone; `fresh`: every step is done anew.
     """

@@ -160,7 +160,7 @@ class Auditor:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _asked(self, folder: Path, paper: Certificate, loss: Callable[[], Coroutine[Any, Any, _Found]]) -> _Found:
-        """The same, once it is written down that it was drawn."""
+        """Compute the loss, after recording that the answer was drawn for an audit."""
         await asyncio.to_thread(certificate_status.drawn, folder, paper, self._owner)
         return await loss()
 

@@ -53,7 +53,7 @@ class BudgetRefusal:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """What may be spent, and at which prices.
+    """The limits of spending, and the prices.
 
     Attributes:
         budget: the limits.
@@ -67,7 +67,7 @@ class BudgetPlan:
 
 
 def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
-    """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
+    """The plan of the settings; None without a budget. Raises InputError where a budget cannot be kept, for a model without a price."""
     prices = prices_of(settings.fallback.models, settings.budget)
     budget = budgets.daily_budget(settings.budget.day, Path(settings.budget.file).expanduser() if settings.budget.file else None)
     if budget is None:
@@ -199,14 +199,14 @@ class BudgetGuard:
 
 
 class BudgetHold:
-    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches.
+    """The money reserved for one request at one upstream. It must end: by `lost`, or with the response that it watches.
 
     Args:
-        budget_guard: what it is out of.
-        held: how much it is.
+        budget_guard: the guard that reserved it.
+        held: the reservation.
         price: of the model that is asked.
         call: the request.
-        wishing: its body with the wish that the stream says its usage, where it does not ask for that itself.
+        wishing: its body with `stream_options.include_usage` added, where a stream is asked for without it.
     """
 
     def __init__(
@@ -218,21 +218,21 @@ class BudgetHold:
         self._over = False
 
     def leaving(self, call: UpstreamCall) -> UpstreamCall:
-        """The request as it leaves, so that what it takes can be read: not packed, and of a stream with its usage."""
+        """The request as it is sent, so that its usage can be read: uncompressed answers, and a stream with its usage."""
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
         return replace(call, headers=plain, body=call.body if self._wishing is None else self._wishing)
 
     def unwished(self) -> bool:
-        """Leave the wish out from now on, for the upstream may not know it; whether there was one."""
+        """Do not ask for the usage from now on, since the upstream may not know the field. Returns whether it was asked for."""
         wished, self._wishing = self._wishing is not None, None
         return wished
 
     def lost(self, taken: int) -> None:
-        """No answer came. `taken` says how many tries may have been taken on all the same: each counts in full."""
+        """Settle where no answer came. `taken`: tries that the upstream may have worked on all the same; each counts in full."""
         self._settle(None if not taken else self._held.nano * taken, estimated=True)
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
-        """The response as it was asked for, which settles when it is closed. `taken` tries before it may have been taken on."""
+        """The response as the client asked for it; closing it settles. `taken`: earlier tries that the upstream may have worked on."""
         kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
         reading = AnswerReader(kind)
         if kind.startswith(JSON_TYPE) and not taken:
@@ -241,8 +241,11 @@ class BudgetHold:
         return changed_in_passing(seen, UsageEventFilter()) if self._wishing is not None and kind.startswith(_STREAM) else seen
 
     def _read(self, response: httpx.Response, reading: AnswerReader, taken: int) -> None:
-        """Settle by what was read, where it came to its end. What broke off may have been written on, and what does not say its usage may
-        have been thought about long, which nobody sees and the upstream bills: that counts in full, and what is seen is its least."""
+        """Settle by the usage of a complete answer.
+
+        An answer that broke off, or that does not state its usage, counts in full: the upstream may have gone on writing, or bill for
+        thinking that nobody sees. The visible part is the least that such an answer costs.
+        """
         before, usage = taken * self._held.nano, _counted(reading)
         if not 200 <= response.status_code < 300 and reading.usage is None:
             before += self._held.nano if response.status_code in TAKEN_STATUSES else 0
@@ -258,7 +261,7 @@ class BudgetHold:
             self._settle(before + self._held.nano, estimated=True)
 
     def _settle(self, nano: int | None, estimated: bool, counted: AnswerUsage = _NONE, guessed: AnswerUsage = _NONE) -> None:
-        """It took so much (None: nothing), and so many tokens, which the upstream counted, or which were guessed."""
+        """Settle at this cost (None: nothing), and record the tokens, as the upstream counted them or as guessed."""
         if self._over:
             return
         self._over = True
@@ -281,7 +284,7 @@ class BudgetHold:
 
 
 def _counted(reading: AnswerReader) -> AnswerUsage | None:
-    """What an answer took as its upstream counted, once it has ended: whoever wrote something took more than nothing for it."""
+    """The usage that the upstream states in a complete answer. None where it states zero tokens for a text that is not empty."""
     usage = reading.usage if reading.ended else None
     return usage if usage is not None and (usage.got or not reading.written) else None
 

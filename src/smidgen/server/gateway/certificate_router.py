@@ -39,11 +39,11 @@ _log = logging.getLogger("smidgen.server")
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What an answer given here saves.
+    """The basis for what a local answer saves.
 
     Attributes:
-        price: of the first upstream's model; None where nobody said it.
-        sizes: what requests to a bundle take where the large model answers them; None where that is not measured.
+        price: of the first upstream's model; None where it is unknown.
+        sizes: the tokens of requests to a bundle that the large model answered; None where that is not measured.
     """
 
     price: UpstreamPrice | None = None
@@ -52,8 +52,8 @@ class Savings:
 
 @dataclass(slots=True)
 class _Course:
-    """What has become of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: the status of a bundle that
-    gave no answer, 0 where it was not asked, or gave one."""
+    """The state of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: the status of a bundle that failed,
+    0 where it was not asked or answered."""
 
     asked: RequestedModel
     body: Mapping[str, Any]

@@ -111,8 +111,8 @@ def check_held_out(settings: ServeSettings) -> None:
 
 
 def held_out_test(service: Service) -> IsHeldOut | None:
-    """What says so at a server; None where nothing is set aside. The side is drawn by the text as it came, as the recorder has it stored.
-    Raises as `check` does."""
+    """The server's test of whether a text is held out; None where nothing is set aside. The text as it came decides, as it does for the
+    recorder. Raises as `check_held_out` does."""
     check_held_out(service.settings)
     recorder = service.recorder
     if not service.settings.local.held_out_aside or recorder is None:

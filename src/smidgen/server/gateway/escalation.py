@@ -51,7 +51,7 @@ class Unreachable(RequestError):
 
     @property
     def uncertified(self) -> str:
-        """What a local answer in its place says of itself."""
+        """The mark on a local answer that is given in its place."""
         return "over budget" if self.short else "upstream failed"
 
     def response(self) -> Response:
@@ -79,8 +79,8 @@ class _FailedTry:
 
 @dataclass
 class _EscalationCourse:
-    """What has become of a request so far. `done`: an upstream may have done what must not be done twice. `refusal`: the last answer that
-    refused this server, and whose it is."""
+    """The state of a request so far. `done`: an upstream may have done something that must not be done twice. `refusal`: the last answer
+    that refused this server, and its upstream."""
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
@@ -93,8 +93,8 @@ class _EscalationCourse:
 
 @dataclass
 class _UpstreamHealth:
-    """What the tries of a request say of an upstream. `answered`: it answered one of them. `failed`: the last one failed, and whether the
-    upstream was reached; None where none says anything."""
+    """The health of an upstream by the tries of a request. `answered`: it answered one of them. `failed`: whether the last try failed after
+    the upstream was reached; None where no try tells."""
 
     answered: bool = False
     failed: bool | None = None
@@ -158,14 +158,14 @@ class Escalation:
         raise _unreachable(course)
 
     async def _noted(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
-        """The same, for what it takes."""
+        """Ask an upstream, and record the answer's usage."""
         response = await self._asked(upstream, call, course)
         return response if response is None or self.costs is None else self.costs.watched(response, call, upstream.model)
 
     async def _paid(
         self, budget_guard: BudgetGuard, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse
     ) -> httpx.Response | None:
-        """The same, for money that is set aside before and settled in the end."""
+        """Ask an upstream with money that is reserved before and settled in the end."""
         hold = await budget_guard.hold(upstream, call)
         if hold is None:
             return await self._asked(upstream, call, course)

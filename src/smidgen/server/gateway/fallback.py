@@ -176,7 +176,7 @@ def _cache(settings: ServeSettings, metering: ServerMetrics, escalation: Escalat
 
 
 def _guard(privacy: PrivacySettings, metering: ServerMetrics, seconds: float) -> OutgoingGuard:
-    """What stands at the border; its model is only loaded where there is a policy."""
+    """The guard of requests that leave; its model is only loaded where there is a policy."""
     if not privacy.on:
         return NoGuard()
     from smidgen.flows import redaction_model

@@ -47,19 +47,19 @@ class UpstreamPrice:
         return f"list price of {self.name} on {self.date}" if self.date else "as given: --price-in, --price-out"
 
     def nano(self, given: int, got: int) -> int:
-        """What so many tokens cost, in nanodollars, rounded up."""
+        """The cost of tokens in nanodollars, rounded up."""
         return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
 
     def saved(self, read: str, written: str) -> dict[str, Any]:
-        """What a request with these texts would have cost. Its tokens are estimated: who counts them did not see them."""
+        """The cost that a request with these texts would have had. Its tokens are estimated, since no upstream counted them."""
         return self._cost(token_count(read), token_count(written), {"estimated": "one for every four characters"})
 
     def measured(self, given: int, got: int, requests: int) -> dict[str, Any]:
-        """What a request would have cost, by what so many others to the same bundle took, which their upstream has told."""
+        """The cost that a request would have had, by the mean usage of other requests to the same bundle, as their upstream stated it."""
         return self._cost(given, got, {"measured_on": requests})
 
     def counted(self, usage: AnswerUsage) -> dict[str, Any]:
-        """What a request of this size would have cost, which its upstream has told."""
+        """The cost that a request would have had, by the usage that its upstream stated."""
         return self._cost(usage.given, usage.got, {})
 
     def _cost(self, given: int, got: int, how: Mapping[str, str | int]) -> dict[str, Any]:

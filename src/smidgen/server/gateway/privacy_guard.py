@@ -196,7 +196,7 @@ class WithheldRequest(Unreachable):
 
     @property
     def uncertified(self) -> str:
-        """What a local answer in its place says of itself."""
+        """The mark on a local answer that is given in its place."""
         return "not sent"
 
 
@@ -259,8 +259,8 @@ class PrivacyGuard:
             raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
 
     async def _asked(self, call: UpstreamCall, work: Callable[..., T]) -> T:
-        """What some work of the border gives, which takes seconds and what is called between its parts. Raises Withheld for whatever it
-        raises, and where it is not done in time."""
+        """Run work of the border in a thread and return its result. `work` takes `seconds`, and `between`, called between its parts. Raises
+        WithheldRequest for any error of the work, and where it is not done in time."""
         client = call.requester.client
         turn = FairTurn(self._turns, client, time.monotonic() + self._seconds)
 
@@ -316,7 +316,7 @@ def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> htt
 
 
 def _path_words(call: UpstreamCall) -> UnknownParts:
-    """What there is to be read of its path and its query."""
+    """The readable words of its path and its query."""
     steps = unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
     return unknown_parts(steps, parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"))
 

@@ -214,7 +214,7 @@ class ResponseCache:
         return UpstreamAnswer(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _CacheRequest, call: UpstreamCall, usage: AnswerUsage | None) -> dict[str, Any] | None:
-        """What it would have cost; None where the model has no price, or nobody said how much the answer took."""
+        """The cost that it would have had; None where the model has no price, or the usage of the answer is unknown."""
         price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 

@@ -57,7 +57,7 @@ def tells_cost(response: httpx.Response) -> bool:
 
 
 def cost_of(response: httpx.Response) -> float | None:
-    """What it cost in US dollars, of one that is read to its end; None where its upstream did not count, or nobody knows the price."""
+    """The cost in US dollars of a response that was read to its end; None where its usage or the price is unknown."""
     cost = response.extensions.get(_COST)
     nano = cost() if cost is not None else None
     return None if nano is None else nano / NANO
@@ -207,10 +207,10 @@ async def _send_body(response: httpx.Response, sending: _Sending, waits: Upstrea
 
 
 class BodyChange(Protocol):
-    """What is done to a body's pieces."""
+    """A change of a body, piece by piece."""
 
     def take(self, piece: bytes) -> bytes:
-        """What can go on now."""
+        """Take a piece, and return the part that can be sent now."""
         ...
 
     def rest(self) -> bytes:

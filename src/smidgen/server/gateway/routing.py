@@ -201,7 +201,7 @@ class GatewayMiddleware:
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
 
     def _direct(self, request: HttpRequest) -> Headers:
-        """What the answer of a face that was asked directly says of itself: by which bundle, and that nobody else was asked for it."""
+        """The headers of an answer by a face that was asked directly: which bundle answered, and that no upstream was asked."""
         models, named = self._gateway.service.models, request.model
         alone = next(iter(models)) if len(models) == 1 and named is None else ""
         bundle = named if isinstance(named, str) and named in models else alone

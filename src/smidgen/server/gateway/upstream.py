@@ -174,7 +174,7 @@ class Upstream:
         return self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + tail + (b"?" + query if query else b""))
 
     async def models(self, headers: Headers, query: bytes) -> bytes:
-        """What it answers when asked for its models. Raises httpx.RequestError, or ValueError where it refuses or says too much."""
+        """The upstream's list of models. Raises httpx.RequestError, or ValueError where it refuses or the list is too long."""
         wanted = [(name, value) for name, value in headers if name != b"accept-encoding"]
         call = UpstreamCall("GET", b"/models", query, wanted, RequestBody(b""))
         response = await self.send(call)
@@ -197,7 +197,7 @@ class Upstream:
         return one, await self.said(other)
 
     async def said(self, response: httpx.Response) -> str:
-        """What a failing response says of its failure, short, without the key in case it repeats it."""
+        """The message of a failing response, short, and without the key in case it repeats it."""
         try:
             async with asyncio.timeout(_LISTED_SECONDS):
                 read = await _read(response.aiter_bytes(), _MOST_READ)
@@ -218,7 +218,7 @@ def _sent(body: RequestBody | StreamedBody, model: str) -> bytes | AsyncIterable
 
 
 def _fault(response: httpx.Response) -> str:
-    """What is wrong with the head of a response, which two servers may read differently; empty where nothing is."""
+    """The fault in the head of a response that two servers may read differently; empty without one."""
     if not 200 <= response.status_code <= 599:
         return f"its status is {response.status_code}"
     names = [name.lower() for name, _ in response.headers.raw]

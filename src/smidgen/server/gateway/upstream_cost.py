@@ -1,4 +1,4 @@
-"""What upstreams' answers cost, as the account has it: tokens as they were counted, else as estimated, at the model's price."""
+"""The cost of upstreams' answers for the account: tokens as the upstream counted them, else as estimated, at the model's price."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class UpstreamCosts:
         self._entry = functools.lru_cache(_NAMES)(self._made)
 
     def name(self, model: str) -> str:
-        """What the account calls a model that a client names, or an upstream was asked for."""
+        """The account's name for a model that a client names, or that an upstream was asked for."""
         return self._entry(model[:_LONGEST])[0]
 
     def price(self, model: str) -> UpstreamPrice | None:
@@ -49,7 +49,7 @@ class UpstreamCosts:
         return self._entry(model[:_LONGEST])[1]
 
     def noted(self, day: str, model: str) -> usage_records.DayPrice | None:
-        """The same as the account has it: with the day, and where it is from."""
+        """The price for the account: with the day, and where it is from."""
         name, price = self._entry(model[:_LONGEST])
         return usage_records.DayPrice(day, name, price.given, price.got, price.source) if price is not None else None
 
@@ -59,7 +59,7 @@ class UpstreamCosts:
         return known or (found.name if found is not None else OTHER_MODEL), found
 
     def cost(self, model: str, given: int, got: int) -> int | None:
-        """What so many tokens cost, in nanodollars; None where that is not known."""
+        """The cost of tokens in nanodollars; None where the price is unknown."""
         price = self.price(model)
         return round((given * price.given + got * price.got) * 1000) if price is not None else None
 
@@ -87,7 +87,7 @@ class UpstreamCosts:
         return read_in_passing(response, reader or _CountingReader(), over)
 
     def _taken(self, status: int, tail: bytes, size: int, model: str, reading: AnswerReader) -> UsageTotals:
-        """What an answer took, by what was read of it. A refusal takes nothing; neither does what says that it failed, and what of."""
+        """The usage of an answer, by what was read of it. A refusal takes nothing, and neither does an answer that states its failure."""
         usage = reading.usage
         if usage is None and (not 200 <= status < 300 or reading.failed):
             return UsageTotals()

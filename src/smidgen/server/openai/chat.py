@@ -123,7 +123,7 @@ def _wants_usage(body: ChatRequest) -> bool:
 
 
 def _delta(reply: Reply) -> dict[str, Any]:
-    """What a piece changes in the message, as OpenAI's chunk has it."""
+    """The change that a piece makes in the message, as in OpenAI's chunk."""
     if reply.piece.delta is None:
         return {"content": reply.piece.text} if reply.piece.text else {}
     return {name: value for name, value in reply.piece.delta.items() if name != "role" and value}

@@ -43,7 +43,7 @@ class AnswerFormat(Protocol):
         ...
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """What it says, as a client reads it; nothing of a refusal."""
+        """The text that a client reads; empty for a refusal."""
         ...
 
 
@@ -82,7 +82,7 @@ class LocalAnswer:
 
     @property
     def text(self) -> str:
-        """What it says, once it was read."""
+        """The text of the answer, once it was read."""
         return self._form.text(self._read)
 
     async def response(self) -> Response:
@@ -130,7 +130,7 @@ class LocalAnswer:
             self._service.wrote(self.model, reply, self._request)
 
     async def _counted(self, replies: NumberedReplies) -> NumberedReplies:
-        """The same replies; a text is counted when it has come to its end."""
+        """Pass replies on, and count each text when it has come to its end."""
         async for number, reply in replies:
             if reply.final:
                 self._service.wrote(self.model, reply, self._request)

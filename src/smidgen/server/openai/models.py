@@ -16,7 +16,7 @@ from smidgen.server.service import Service
 
 
 class BundleFacts(BaseModel):
-    """What a bundle is."""
+    """The facts of a bundle."""
 
     bundle: str
     task: str

@@ -143,7 +143,7 @@ class CompletionRequest(SamplingOptions):
 
 
 class TextOptions(BaseModel):
-    """What a text is to be."""
+    """The wanted kind of text."""
 
     format: dict[str, Any] | None = Field(None, description="text, json_object, or json_schema with its name and schema beside it.")
     verbosity: str | None = Field(None, description="Not read.")
@@ -174,7 +174,7 @@ class ResponsesRequest(BaseModel):
 
     @property
     def response_format(self) -> dict[str, Any] | None:
-        """The same as a chat completion's request has it."""
+        """The format as the `response_format` of a chat completion."""
         return response_format({"text": {"format": self.wanted}})
 
     def drawing(self) -> SamplingOptions:

@@ -35,7 +35,7 @@ class WantedField:
 
 
 def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
-    """What a `response_format` asks for; None for plain text. Raises RequestError for what no answer could fit."""
+    """The field that a `response_format` asks for; None for plain text. Raises RequestError for a format that no answer could fit."""
     kind = (response_format or {}).get("type", "text")
     if response_format is None or kind == "text":
         return None

@@ -51,13 +51,13 @@ def face(service: Service) -> APIRouter:
 
 
 def _taken(models: Sequence[Mapping[str, Any]], large: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What the form can ask: the bundles, and where there is none the large model behind them."""
+    """The models that the form can ask: the bundles, and where there is none the large model behind them."""
     asked = [{"name": model["name"], "path": model["path"], "pairs": model["pairs"]} for model in models]
     return asked or [{"name": name, "path": _CHAT, "pairs": False} for name in large[:1]]
 
 
 async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
-    """What the page says of a bundle."""
+    """The page's facts of a bundle."""
     found = await read_standing(certificate_of(service, model))
     manifest, form = model.manifest, model.form
     labels = [label[:_LONGEST] for label in form.names]

@@ -1,4 +1,4 @@
-"""What the server counts and measures, for Prometheus: requests, answers, the usage account, the cache, memory and drift.
+"""Metrics for Prometheus: requests, answers, the usage account, the cache, memory and drift.
 
 Names of labels come from bundles and routes, never from what a client sent.
 """

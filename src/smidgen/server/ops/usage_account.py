@@ -117,7 +117,7 @@ EngineProcesses = Callable[[], Mapping[int, tuple[str, ...]]]
 
 @dataclass(slots=True)
 class _OpenSums:
-    """What is being added up: the sums, and whom the energy of the time will be shared out to."""
+    """The sums that are not written yet, and the work of each model, by which the energy of that time is shared out."""
 
     sums: UsageSums = field(default_factory=UsageSums)
     work: dict[UsageKey, RequestWork] = field(default_factory=dict)
@@ -338,7 +338,7 @@ class UsageMiddleware:
 
 
 class _SeenAnswer:
-    """What was seen of an answer."""
+    """The observed part of an answer."""
 
     def __init__(self, record: UsageRecord) -> None:
         self.record = record
@@ -359,7 +359,7 @@ class _SeenAnswer:
         return not (200 <= self._status < 400 and self._complete)
 
     def marks(self) -> dict[bytes, str]:
-        """What it says of who it is from, by the names of its headers behind `x-smidgen-`."""
+        """Its `x-smidgen-` headers, by the rest of their names."""
         size = len(_MARK)
         return {name[size:]: value.decode("latin-1") for name, value in self._headers if name.startswith(_MARK)}
 

@@ -115,7 +115,7 @@ class SystemOneRequest(BaseModel):
 
 
 class Covered(BaseModel):
-    """What the certificate of the bundle says of an answer; at a gateway alone."""
+    """Whether the bundle's certificate covers an answer; only at a gateway."""
 
     certificate: str | None = Field(None, description="The id of the certificate that covers this answer; null where none does.")
     uncertified: str | None = Field(None, description="Why none does; null where one does.")

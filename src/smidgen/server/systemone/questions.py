@@ -42,7 +42,7 @@ class _Question(BaseModel):
 
 
 class NoulCriteria(BaseModel):
-    """What counts as yes and as no."""
+    """The criteria of yes and no."""
 
     true: Content | None = Field(default=None, description="A label: yes is this label.")
     false: Content | None = Field(default=None, description="A label: no is this label, and others do not count.")

@@ -137,8 +137,7 @@ def open_recorder(service: Service) -> Recorder:
 
 
 def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNames) -> CaptureRedactor:
-    """What takes personal data out: its own kinds, and what the border of this server lets not out. What must not leave must not be kept
-    either."""
+    """The redactor of captured texts: it masks its own kinds, and those that this server's privacy policy does not let out."""
     labels = labels_of(capture)
     if not privacy.on:
         return CaptureRedactor(names, labels=labels, label_texts=capture.label_texts)
@@ -147,8 +146,10 @@ def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNa
 
 
 class KnownNames:
-    """What bundles answer with, labels and names of fields, by the bundles' names. A bundle may be another by the time that an answer is
-    stored, or that somebody says something of it: the names of those before it stay, too. All is called by one thread."""
+    """Labels and names of fields that bundles answer with, by the bundles' names. Only one thread calls it.
+
+    A bundle may have been replaced by the time that its answer is stored or gets feedback. So the names of earlier ones stay, too.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, frozenset[str]]] = {}

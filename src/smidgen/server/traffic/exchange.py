@@ -60,8 +60,8 @@ _MOST_CHOICES, _LONGEST_CHOICE, _DEEPEST_SCHEMA = 10_000, 200, 64
 
 
 def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices: UpstreamPrices) -> Exchange | None:
-    """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to, `prices` are
-    those of upstreams' models."""
+    """Read a captured request as the exchange to store; None where its body is no request. `saved_at` is the price that local answers are
+    compared to; `prices` are those of upstreams' models."""
     models = taken.models
     body = parsed(taken.asked)
     if body is None:
@@ -130,7 +130,7 @@ def _asked(name: object, models: Mapping[str, BundleIdentity]) -> str:
 
 
 def _saved(taken: CapturedRequest, price: UpstreamPrice | None, read: str, written: str) -> float | None:
-    """What a local answer saved: as the reply says it, else by its texts."""
+    """The saving of a local answer: as the reply states it, else estimated by its texts."""
     told = taken.header(b"x-smidgen-saved")
     with contextlib.suppress(ValueError):
         return float(told)
@@ -147,7 +147,7 @@ def _answered_by(taken: CapturedRequest) -> AnsweredBy:
 
 
 def _answer(taken: CapturedRequest) -> ReadAnswer:
-    """What the upstream said. An answer that was not sent to its end says nothing; neither does a failure."""
+    """The upstream's answer. One that was not sent to its end is empty, and so is a failure."""
     if taken.status != 200:
         return ReadAnswer()
     if not taken.complete:
@@ -159,7 +159,7 @@ def _answer(taken: CapturedRequest) -> ReadAnswer:
 
 
 def _content(served: BundleIdentity | None, replies: tuple[Reply, ...]) -> str:
-    """What a local answer says, as a message has it."""
+    """The content of a local answer, as in a message."""
     return "".join(served.task.content(reply) for reply in replies) if served is not None else ""
 
 
@@ -185,7 +185,7 @@ def _system(path: str, body: Mapping[str, Any]) -> str:
 
 
 def template_of(path: str, body: Mapping[str, Any]) -> str:
-    """What requests of one kind have in common, to the letter: the face, the words to the system, the tools, the form of the answer. It is
+    """The exact text that requests of one kind share: the face, the words to the system, the tools, the form of the answer. It is
     JSON: the face, the words as JSON, the rest."""
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)

@@ -23,7 +23,7 @@ PATH = "/v1/feedback"
 
 
 class FeedbackRequest(BaseModel):
-    """What someone says of an answer: at least one of a verdict, a correction and a comment."""
+    """Feedback on an answer: at least one of a verdict, a correction and a comment."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"request_id": "req_…", "verdict": "down", "corrected": "delivery/late"}}
@@ -43,7 +43,7 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackReply(BaseModel):
-    """What came of it."""
+    """The result of a feedback request."""
 
     object: Literal["feedback"]
     request_id: str

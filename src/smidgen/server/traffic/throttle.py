@@ -82,7 +82,7 @@ class BackgroundThrottle:
 
 
 def processor_time_now(taker: int | None) -> ProcessorTime:
-    """What was used until now; see `Spent`."""
+    """The processor time used so far."""
     try:
         taken = time.clock_gettime(taker) if taker is not None else 0.0
     except OSError:  # that thread has ended: nobody asks for anything any more
