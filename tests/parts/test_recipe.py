@@ -124,7 +124,7 @@ def test_the_route_is_read_from_the_named_file_and_is_no_part_of_what_is_built(t
     [
         (GOOD, "no section [route]"),
         (GOOD + "[route]\nfallbak = 'x'", "route.fallbak: no such setting; did you mean 'fallback'?"),
-        (GOOD + "[route]\nprivacy = 'some'\n[sturdent]", "route.privacy: input should be 'off'"),
+        (GOOD + "[route]\nprivacy = 'some'\n[sturdent]", "route.privacy: must be 'off'"),
         (GOOD + "[route]\nprivacy = 'some'\n[sturdent]", "sturdent: no such section"),
         ("[route]\nquality = 2\n[gate]\nmax_loss = 0.1", "gate: in a recipe without a task stands [route] alone"),
         ("[route]\nquality = 2\n[gate]\nmax_loss = 0.1", "route.quality"),

@@ -1,4 +1,4 @@
-"""`smidgen check`: what is wrong with a data file, before a minute is spent on training."""
+"""`smidgen check`: find what is wrong with a data file before training on it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Check a data file: labels, duplicates, leaks, personal data.
 
-    It also finds conflicts, likely wrong labels, rows that are in the test file, and languages. With --fix, it writes a mended copy; the
+    It also finds conflicts, likely wrong labels, rows that are in the test file, and languages. With --fix, it writes a corrected copy; the
     original stays as it is. It exits with 1 where no model can be built from the file (with --fix: from the copy).
 
     Example: smidgen check tickets.csv --label category --fix tickets.clean.csv
@@ -63,7 +63,7 @@ def check(
     else:
         _print(inspection)
         if cleaning is None and any(inspection.of(kind) for kind in _MENDED):
-            out.print("Mend what can be mended, in a copy:")
+            out.print("To write a copy with the fixes that smidgen can make:")
             print_line(f"  {_command(file, checked.table, test, task)}")
         if cleaning:
             _print_cleaning(cleaning)
@@ -73,7 +73,7 @@ def check(
 
 
 def _command(file: str, table: Opened, test: Path | None, task: str) -> str:
-    """The call that writes a cleaned copy beside the file."""
+    """The command that writes a cleaned copy beside the file."""
     place = Path(file) if file != "-" else Path("data.csv")
     flags = ["--input", table.input.name, *(["--label", table.label.name] if table.label else [])]
     flags += ["--task", task] if task != "classify" else []
@@ -98,14 +98,14 @@ def _print(inspection: Inspection) -> None:
     _print_labels(inspection.of("counts"))
     _print_proposals(inspection.of("mislabels"))
     out.print("\n[dim]Rows are counted from 1 without the header: row 1 is the second line of a CSV file.[/]")
-    _print_verdict(inspection.buildable, "it")
+    _print_verdict(inspection.buildable, "this file")
 
 
 def _print_verdict(buildable: bool, what: str) -> None:
     out.print(
         f"A model can be built from {what}."
         if buildable
-        else f"[bold red]No model can be built from {what}[/] until the errors are mended."
+        else f"[bold red]No model can be built from {what}[/] until the errors are corrected."
     )
 
 
@@ -153,7 +153,7 @@ def _print_proposals(mislabels: DataFinding | None) -> None:
 def _print_cleaning(cleaning: Cleaning) -> None:
     out.print(
         f"\nWrote [bold]{escape(str(cleaning.path))}[/]: {cleaning.kept:,} rows kept, {cleaning.dropped:,} dropped, "
-        f"{cleaning.relabelled:,} relabelled; why, row by row: {escape(str(cleaning.changes_path))}"
+        f"{cleaning.relabelled:,} relabelled. Each change with its reason: {escape(str(cleaning.changes_path))}"
     )
     for why, count in cleaning.reasons.items():
         out.print(f"  {count:,} × {escape(why)}")

@@ -1,4 +1,4 @@
-"""`smidgen cost`: when an own small model has paid for itself, beside a large one."""
+"""`smidgen cost`: when a small model of your own has paid for itself, compared with a large one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cost(
     bundle: Path = typer.Argument(
         None,
         metavar="DIR",
-        help="Folder of a bundle or a line. Its report, for a line the champion's, says how fast it is and how long a request is.",
+        help="Folder of a bundle or a line. Speed and length of a request are taken from its report (of a line: the champion's).",
     ),
     plot: Path = typer.Option(None, metavar="FILE", help="Write the months as a chart to this SVG file."),
     as_json: AsJson = False,

@@ -1,4 +1,4 @@
-"""A break-even in the terminal: the answer first, then the months, the other large models, and what it all rests on."""
+"""A break-even in the terminal: the answer first, then the months, the other large models, and the assumptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(found: CostReport) -> None:
     if others:
         out.print()
         out.print(_others(found, others))
-    out.print("\n[dim]What this rests on:[/]")
+    out.print("\n[dim]Assumptions:[/]")
     for sentence in found.assumptions:
         out.print(f"[dim]·[/] {escape(sentence)}", soft_wrap=True)
 
@@ -58,7 +58,7 @@ def _months(found: CostReport, first: LargeModelCost) -> Table:
     table.add_section()
     totals = [dollars(first.found.llm_usd), dollars(first.found.slm.total_usd), *([dollars(first.found.hybrid.total_usd)] if both else [])]
     requests = sum(month.requests for month in first.found.months)
-    table.add_row("in all", f"{requests:,.0f}", *totals, signed(first.found.slm.saved_usd), style="bold")
+    table.add_row("total", f"{requests:,.0f}", *totals, signed(first.found.slm.saved_usd), style="bold")
     return table
 
 
@@ -67,7 +67,7 @@ def _others(found: CostReport, others: list[LargeModelCost]) -> Table:
     months, share = found.asked.months, found.asked.share_local or 0.0
     both = 0 < share < 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Beside", no_wrap=True)
+    table.add_column("Large model", no_wrap=True)
     for name in ("Alone costs", "Small model saves", "Pays back", *(["Both save", "Pay back"] if both else [])):
         table.add_column(name, justify="right")
     for one in others:

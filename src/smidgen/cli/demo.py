@@ -15,7 +15,7 @@ from smidgen.cli.screen import Screen, out, print_answer, print_json, print_line
 from smidgen.core.errors import GateError, InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
-"""What is copied out of the package."""
+"""Files that are copied out of the package."""
 
 MESSAGES = (
     "tracking has been stuck on the same depot since friday, any news?",
@@ -24,7 +24,7 @@ MESSAGES = (
     "do you lot charge extra for wrapping it as a present",
     "can you recommend a good dentist in Leeds?",
 )
-"""Messages of none of the sample files; the last one is no business of a homeware shop."""
+"""Messages that are in no sample file; the last one is not for a homeware shop."""
 
 
 def demo(
@@ -36,13 +36,13 @@ def demo(
         bool,
         typer.Option(
             "--hybrid",
-            help="Instead, put a gateway before a recording of a large model, send it the shop's messages, and watch the share rise that a "
-            "small model answers.",
+            help="Instead, put a gateway before a recording of a large model, and send it the shop's messages: a small model learns from "
+            "the answers and takes over more and more of them.",
         ),
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="With --hybrid: one learning in place of several.")] = False,
     threads: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print what it came to as JSON, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print the result as JSON, and nothing else.")] = False,
 ) -> None:
     """Build a sample classifier and let it answer new messages.
 
@@ -55,7 +55,7 @@ def demo(
         _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
         return
     if fast or as_json:
-        raise InputError("this belongs to --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
+        raise InputError("this flag needs --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
     _plain(folder or Path("demo"), threads)
 
 
@@ -98,8 +98,8 @@ def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> Non
     if not ran.tally.certified:
         raise GateError(
             "no version could be certified, so every request went to the recording",
-            value=f"at most {plan.alpha:.0%}",
-            todo="Run it again: which texts are held out is drawn anew each time.",
+            value=f"alpha {plan.alpha:.0%}",
+            todo="Run it again: each run draws other texts to hold out.",
         )
 
 
@@ -111,14 +111,14 @@ def _copy(folder: Path) -> None:
         target, content = folder / name, (sample / name).read_bytes()
         if target.exists() and target.read_bytes() != content:
             raise InputError(
-                "the folder holds another file of the sample's name", value=str(target), todo="Name another folder: smidgen demo --dir DIR"
+                "the folder holds another file of this name", value=str(target), todo="Name another folder: smidgen demo --dir DIR"
             )
         target.write_bytes(content)
 
 
 def _next(folder: Path, name: str, seconds: float) -> None:
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": MESSAGES[0]}]})
-    out.print(f"\n[bold]Done in {seconds:.0f} s.[/] The bundle: {escape(str(folder))}   its report: {escape(str(folder / 'report.html'))}")
+    out.print(f"\n[bold]Done in {seconds:.0f} s.[/] The bundle: {escape(str(folder))}. Its report: {escape(str(folder / 'report.html'))}")
     out.print("Serve it, then ask it from any OpenAI client:")
     print_line(f"  smidgen serve {folder}")
     out.print(

@@ -1,4 +1,4 @@
-"""`smidgen doctor`: what this machine can do, what is missing, and the command that mends it."""
+"""`smidgen doctor`: what this machine can do, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def doctor(
         return int(bool(broken))
     width = max(len(check.name) for check in found)
     for check in found:
-        mend = f"  [dim]→ {escape(check.mend)}[/]" if check.mend else ""
-        out.print(f"{_MARKS[check.state]} {check.name:<{width}}  {escape(check.value)}{mend}", soft_wrap=True)
+        out.print(f"{_MARKS[check.state]} {check.name:<{width}}  {escape(check.value)}", soft_wrap=True)
+        if check.mend:
+            out.print(f"{'':{width + 8}}  [dim]→ {escape(check.mend)}[/]", soft_wrap=True)
     if broken:
-        out.print(f"\n[red]Broken:[/] {', '.join(broken)}. smidgen does not work until this is mended.")
+        out.print(f"\n[red]Broken:[/] {', '.join(broken)}. smidgen does not work until this is fixed.")
     elif any(check.state == "missing" for check in found):
-        out.print("\nThis machine can serve. What is missing above is needed for building only.")
+        out.print("\nThis machine can serve. To build, it needs the missing parts above.")
     else:
         out.print("\nThis machine can build and serve.")
     return int(bool(broken))
@@ -62,7 +63,7 @@ def doctor(
 part = doctor
 
 
-# Checks: each says how one thing stands, and which command mends it.
+# Checks: each reports the state of one thing, and the command that fixes it.
 
 State = Literal["ok", "warn", "missing"]
 
@@ -79,7 +80,7 @@ _HUB_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How one thing stands. `mend` is the command or the step that puts it right; `required`: nothing works without it."""
+    """The state of one thing. `mend` is the command or the step that fixes it; `required`: nothing works without it."""
 
     name: str
     state: State
@@ -122,17 +123,17 @@ def _processor() -> Iterator[Check]:
     if cpu.bf16:
         yield Check("bf16", "ok", ", ".join(flag for flag in cpu.flags if "bf16" in flag))
     else:
-        yield Check("bf16", "warn", "not in this processor", "training runs in f32, at about half the speed; nothing to mend")
+        yield Check("bf16", "warn", "not in this processor", "training runs in f32, at about half the speed")
     if cpu.int8:
         yield Check("int8", "ok", ", ".join(flag for flag in cpu.flags if "bf16" not in flag) or "supported")
     else:
-        yield Check("int8", "warn", "no instructions for it", "int8 models may be slower than full ones here; build measures and chooses")
+        yield Check("int8", "warn", "not in this processor", "int8 models may be slower here; each build measures and chooses")
 
 
 def _memory() -> Check:
     total, free = total_mb(), available_mb()
     if total is None or free is None:
-        return Check("memory", "ok", "this system does not say")
+        return Check("memory", "ok", "unknown on this system")
     value = f"{free / 1e3:.1f} of {total / 1e3:.1f} GB free"
     if free < _MEMORY_MB:
         return Check("memory", "warn", value, f"training takes up to {_MEMORY_MB / 1e3:g} GB: close other programs")
@@ -143,10 +144,10 @@ def _disk() -> Iterator[Check]:
     try:
         place = home()
     except MachineError as error:
-        yield Check("cache folder", "missing", f"{error.what}: {error.value}", "set SMIDGEN_HOME to a folder that can", required=True)
+        yield Check("cache folder", "missing", f"{error.what}: {error.value}", "set SMIDGEN_HOME to another folder", required=True)
         return
     if not os.access(place, os.W_OK):
-        yield Check("cache folder", "missing", f"{place} cannot be written to", "set SMIDGEN_HOME to a folder that can", required=True)
+        yield Check("cache folder", "missing", f"{place} cannot be written to", "set SMIDGEN_HOME to another folder", required=True)
         return
     free = shutil.disk_usage(place).free / 1e9
     if free < _FREE_GB:
@@ -161,12 +162,12 @@ def _sqlite() -> Check:
     version = sqlite3.sqlite_version
     if resets_safely():
         return Check("sqlite", "ok", version)
-    mend = "nothing to mend: smidgen's writers take turns. Let no other program write to its databases while it runs"
+    mend = "smidgen avoids it; let no other program write to its databases"
     return Check("sqlite", "warn", f"{version} has the WAL-reset bug (fixed in 3.51.3)", mend)
 
 
 def _serving(package: str) -> Check:
-    """A package that serving needs: it must not only be there but load (a wheel of the wrong kind does not)."""
+    """A package that serving needs. It must load: a wheel for another system is installed and does not."""
     try:
         version = importlib.metadata.version(package)
         importlib.import_module(package)
@@ -176,7 +177,7 @@ def _serving(package: str) -> Check:
 
 
 def _training(package: str) -> Check:
-    """A package of the extra `train`: asked for its version only, for loading it takes seconds."""
+    """A package of the extra `train`. Only its version is read, since loading it takes seconds."""
     try:
         return Check(package, "ok", importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
@@ -184,7 +185,7 @@ def _training(package: str) -> Check:
 
 
 def _bases() -> Iterator[Check]:
-    with contextlib.suppress(MachineError):  # without a home there are none, and the check of the folder says so
+    with contextlib.suppress(MachineError):  # without a home there are no bases, and the check of the folder reports it
         for starter in starters().values():
             yield _base(starter)
 
@@ -204,11 +205,11 @@ def _base(starter: Starter) -> Check:
 def _energy() -> Check:
     if rapl_readable():
         return Check("energy counters", "ok", "RAPL")
-    return Check("energy counters", "warn", "RAPL is not readable", "energy is estimated, and reports say so; nothing to mend")
+    return Check("energy counters", "warn", "RAPL cannot be read", "energy is estimated, and reports say so")
 
 
 def _thread_variables() -> Iterator[Check]:
-    """Variables that make thread pools fight over the cores: the commonest reason why a model is ten times slower than it should be."""
+    """Variables that start more threads than there are cores: the commonest reason why a model is ten times slower than it should be."""
     cores, found = processor().cores, False
     for name in _POOLS:
         value = os.environ.get(name, "")
@@ -219,7 +220,7 @@ def _thread_variables() -> Iterator[Check]:
         found = True
         yield Check("OMP_WAIT_POLICY", "warn", "active: idle threads spin", "unset OMP_WAIT_POLICY")
     if not found:
-        yield Check("thread variables", "ok", "none that hurts")
+        yield Check("thread variables", "ok", "none slows models down")
 
 
 def _port() -> Check:
@@ -240,6 +241,6 @@ def _hub() -> Check:
     try:
         status = httpx.head(place, timeout=_HUB_SECONDS, follow_redirects=True).status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        mend = "starter bases come with pip; for others name a local folder, or set HF_ENDPOINT to a mirror"
+        mend = "starter bases come with pip; for others use a local folder, or set HF_ENDPOINT to a mirror"
         return Check("model hub", "warn", f"{place} does not answer ({type(error).__name__})", mend)
     return Check("model hub", "ok", f"{place} answers ({status})")

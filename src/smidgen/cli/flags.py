@@ -16,7 +16,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from smidgen.core.errors import RecipeError
-from smidgen.core.settings import Settings, is_hidden, place_of, section_of, settings_of
+from smidgen.core.settings import Settings, is_hidden, mistake_in, place_of, section_of, settings_of
 
 S = TypeVar("S", bound=Settings)
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")]
@@ -93,7 +93,9 @@ def settings_from(owner: type[S], given: Mapping[str, Any]) -> S:
     except pydantic.ValidationError as error:
         mistakes = [_mistake(owner, entry) for entry in error.errors()]
         flags = ", ".join(dict.fromkeys(mistake.partition(":")[0] for mistake in mistakes))
-        raise RecipeError("a flag has an invalid value", value=flags, todo="Correct it:", mistakes=mistakes) from None
+        missing = all(entry["type"] == "missing" for entry in error.errors())
+        what, todo = ("a flag is missing", "Add it:") if missing else ("a flag has an invalid value", "Correct it:")
+        raise RecipeError(what, value=flags, todo=todo, mistakes=mistakes) from None
 
 
 def _mistake(owner: type[Settings], entry: Any) -> str:
@@ -103,7 +105,7 @@ def _mistake(owner: type[Settings], entry: Any) -> str:
     hidden = entry["type"] == "missing" or (field is not None and (is_hidden(field) or not field.repr))
     got = "" if hidden else f", not {entry['input']!r}"
     flag = flag_of(place[0], field) if field is not None else f"--{place[0]}" if place else ""
-    return f"{'.'.join([flag, *place[1:]])}: {entry['msg'].replace('Input should be', 'must be')}{got}"
+    return f"{'.'.join([flag, *place[1:]])}: {mistake_in(entry)}{got}"
 
 
 def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:

@@ -15,9 +15,7 @@ def kit(
     place: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make, new or empty.")],
     train: Annotated[bool, typer.Option("--train", help="Also what building needs: PyTorch and the starter bases.")] = False,
     web: Annotated[bool, typer.Option("--web", help="Also what an export to the browser needs (14 MB).")] = False,
-    bases: Annotated[
-        list[str] | None, typer.Option("--base", help="A starter base to carry; repeat it (default: all with --train, else none).")
-    ] = None,
+    bases: Annotated[list[str] | None, typer.Option("--base", help="A starter base to add (default: all with --train, else none).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a folder that installs smidgen without a network.
@@ -38,7 +36,7 @@ def kit(
     held = [f"{made.wheels} wheels", *made.bases, *(["web runtime"] if made.web else [])]
     out.print(f"[bold]{escape(str(made.folder))}[/]  {', '.join(held)}, {made.size / 1e6:,.0f} MB", soft_wrap=True)
     out.print(f"SHA-256 of its list of hashes: {kit_digest(made.folder)}", soft_wrap=True)
-    out.print("\nCarry it over, and there run: python3 install.py smidgen-env")
+    out.print("\nCopy the folder to the other machine, and run there: python3 install.py smidgen-env")
 
 
 part = kit

@@ -14,8 +14,7 @@ def pull(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Starter bases by name, models of the hub as hf:owner/name, or onnx-web, what an export to the browser needs "
-            "(default: minilm)."
+            help="Starter bases by name, models of the hub as hf:owner/name, or onnx-web, for exports to the browser (default: minilm)."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is here now as JSON.")] = False,

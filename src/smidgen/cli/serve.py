@@ -141,7 +141,7 @@ def _check(settings: ServeSettings) -> bool:
         except InputError as error:
             mistakes.append(error)
     if len(mistakes) > 1:
-        raise RecipeError("settings do not fit", value=len(mistakes), todo="Mend each:", mistakes=[str(error) for error in mistakes])
+        raise RecipeError("settings do not fit", value=len(mistakes), todo="Correct each:", mistakes=[str(error) for error in mistakes])
     if mistakes:
         raise mistakes[0]
     return any(key is not None for key in keys)

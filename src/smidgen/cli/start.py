@@ -1,4 +1,4 @@
-"""`smidgen start`: from a file to a model and its report, asking on the way what only its owner knows."""
+"""`smidgen start`: from a file to a model and its report, with questions about what only the owner of the file knows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def start(
 
     asks = not yes
     if asks and (as_json or not sys.stdin.isatty()):
-        raise InputError("there is nobody to ask", value=str(file), todo="Add --yes to take every guess and every fix.")
+        value = "--json" if as_json else "standard input is not a terminal"
+        raise InputError("smidgen start cannot ask its questions here", value=value, todo="Add --yes to take every guess and every fix.")
     target = to or Path(_name(file))
     from smidgen.bundles.pack import refuse_foreign
 
@@ -107,15 +108,16 @@ def _name(file: Path) -> str:
 def _tell(found: TaskGuess, file: Path) -> None:
     task = registry.find("tasks", found.task)
     out.print(
-        f"[bold]{escape(file.name)}[/]: from the column [bold]{escape(found.input)}[/] to [bold]{escape(found.label)}[/]", soft_wrap=True
+        f"[bold]{escape(file.name)}[/]: texts in the column [bold]{escape(found.input)}[/], answers in [bold]{escape(found.label)}[/]",
+        soft_wrap=True,
     )
     out.print(f"The job: [bold]{found.task}[/]. {escape(task.summary)}", soft_wrap=True)
     if found.doubts:
-        out.print(f"[yellow]Not sure[/] {escape('; '.join(found.doubts))}.", soft_wrap=True)
+        out.print(f"[yellow]Please check[/] {escape('; '.join(found.doubts))}.", soft_wrap=True)
 
 
 def _confirmed(found: TaskGuess) -> TaskGuess:
-    """The guess as its owner wants it: all of it with one answer, or each part by itself."""
+    """Ask the owner whether the guess is right; if not, or in doubt, ask for each part."""
     if not found.doubts and typer.confirm("Is that right?", default=True, err=True):
         return found
     columns = ", ".join(found.columns)
@@ -130,7 +132,7 @@ def _confirmed(found: TaskGuess) -> TaskGuess:
 
 
 def _asked(what: str, default: str, known: Any) -> str:
-    """An answer that is one of those known, or several joined by commas; asked again until it is."""
+    """Ask until the answer is one of the known values, or several joined by commas."""
     while True:
         said = str(typer.prompt(what, default=default, err=True)).strip()
         if said == default or all(name.strip() in known for name in said.split(",")):
@@ -149,16 +151,16 @@ def _checked(found: TaskGuess, file: Path, test: Path | None, override: list[str
 def _findings(checked: DataCheck) -> None:
     """Print the reasons not to build from the file as it is."""
     told = [finding for finding in checked.inspection.findings if finding.severity != "note"]
-    out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " Nothing is wrong with them."))
+    out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " No problem was found in them."))
     for finding in told[:_SHOWN]:
         colour = "red" if finding.severity == "error" else "yellow"
         out.print(f"[{colour}]{finding.severity}[/] {escape(finding.text)}. [dim]{escape(finding.todo)}[/]", soft_wrap=True)
     if len(told) > _SHOWN:
-        out.print(f"[dim]and {len(told) - _SHOWN} more: smidgen check[/]")
+        out.print(f"[dim]and {len(told) - _SHOWN} more; smidgen check shows all[/]")
 
 
 def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: bool) -> tuple[Path, dict[str, Any] | None]:
-    """The file to build from: a cleaned copy where there is something to mend and its owner agrees, else the file itself.
+    """The file to build from: a cleaned copy where there is something to fix and its owner agrees, else the file itself.
 
     Raises DataError where no model can be built from it.
     """
@@ -166,10 +168,10 @@ def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: boo
     copy = Path(f"{target.name}.clean{file.suffix}")
     if reasons:
         if not silent:
-            out.print(f"\nFixes, in the copy {escape(str(copy))}:", soft_wrap=True)
+            out.print(f"\nFixes that can be made in a copy, {escape(str(copy))}:", soft_wrap=True)
             for why, count in reasons.items():
                 out.print(f"  {count:,} × {escape(why)}")
-        if not asks or typer.confirm("Make them?", default=True, err=True):
+        if not asks or typer.confirm("Make these fixes?", default=True, err=True):
             cleaning = checked.fix(copy, lone=True)
             if not checked.again(copy):
                 raise DataError(
@@ -178,7 +180,7 @@ def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: boo
             return copy, cleaning.json()
     if not checked.inspection.buildable:
         first = next(finding for finding in checked.inspection.findings if finding.severity == "error")
-        raise DataError("no model can be built from this file", value=first.text, todo=first.todo or "Mend it, then run again.")
+        raise DataError("no model can be built from this file", value=first.text, todo=first.todo or "Correct it, then run again.")
     return file, None
 
 

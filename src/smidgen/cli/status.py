@@ -1,4 +1,4 @@
-"""`smidgen status`: how the certificates of the bundles on this machine stand, and what requests took and cost."""
+"""`smidgen status`: the certificates of the bundles on this machine, and the usage and cost of requests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _HALF = 6
 """Columns of the first of two tables, where the terminal is too narrow for one."""
 _WIDE = 128
 _CACHED = "cached"
-"""A column that stands only where a cache answered."""
+"""A column that is shown only where a cache answered."""
 _COLOURS = {"valid": "green", "none": "dim"}
 _DISAGREE = ("disagreed", "graded")
 
 
 def show_account(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]]) -> None:
-    """Print it. `bundles`: those of this machine, whose certificates stand beside their names."""
+    """Print the account. `bundles`: those of this machine, whose certificates are shown beside their names."""
     if "error" in account:
         out.print(f"[red]The account cannot be read:[/] {escape(account['error'])} ({escape(account['file'])})", soft_wrap=True)
         return
@@ -38,7 +38,7 @@ def show_account(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]
     before: Any = None
     for period in account["periods"]:
         if period["models"] == before:
-            out.print(f"[bold]{_title(period, account['day'])}[/]: the same")
+            out.print(f"[bold]{_title(period, account['day'])}[/]: the same numbers")
         else:
             out.print(f"[bold]{_title(period, account['day'])}[/]")
             for half in halves:
@@ -112,7 +112,7 @@ def _wh(amount: float, estimated: bool) -> str:
 
 
 def _certificate_cell(state: str | None, audits: Mapping[str, int]) -> str:
-    """How a bundle's certificate stands now, and how many of the audits of these days agreed."""
+    """The state of a bundle's certificate now, and how many audits of these days agreed."""
     shown = "" if state is None else f"[{_COLOURS.get(state, 'red')}]{state}[/]"
     judged = audits.get("agreed", 0) + sum(audits.get(name, 0) for name in _DISAGREE)
     told = f"{audits.get('agreed', 0):,} of {judged:,} agreed" if judged else ""
@@ -129,8 +129,8 @@ def _legend(account: Mapping[str, Any]) -> list[str]:
         lines.append(f"money at: {', '.join(priced)}.")
     missing = whole["spent"]["requests_without_price"], whole["saved"]["answers_without_price"]
     if any(missing):
-        todo = "smidgen serve --price-in and --price-out say it for a fallback's own model"
-        lines.append(f"no price, or +: of {missing[0]:,} requests sent and {missing[1]:,} answers saved it is not known. {todo}.")
+        todo = "For a fallback's own model, give it to smidgen serve by --price-in and --price-out"
+        lines.append(f"no price, or +: the price of {missing[0]:,} sent requests and {missing[1]:,} saved ones is unknown. {todo}.")
     energy = notes["energy"]
     how = [energy[name] for name in ("measured_wh", "estimated_wh") if whole["energy"][name]]
     if how:
@@ -168,7 +168,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     if not bundles:
         out.print("No bundle was built or served here yet.")
         return
-    table = plain_table("bundle", "certificate", "at most", "audits", "loss", "evidence")
+    table = plain_table("bundle", "certificate", "alpha", "audits", "loss", "evidence")
     for bundle in bundles:
         name = f"[bold]{escape(bundle['name'])}[/]"
         if "error" in bundle:
@@ -185,6 +185,8 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
                 shown = (f"{audits['audits']:,}{lost}", f"{audits['losses']:.4g}", _evidence(audits))
         table.add_row(name, f"[{colour}]{paper['state']}[/]", f"{paper['alpha']:.1%}" if "alpha" in paper else "", *shown)
     out.print(table)
+    if any(bundle.get("audits") for bundle in bundles):
+        out.print("[dim]A certificate is revoked when its evidence reaches the second number.[/]", soft_wrap=True)
     out.print()
     for bundle in bundles:
         why = bundle.get("error") or bundle["certificate"]["why"]
@@ -195,7 +197,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
 
 def _drift(found: dict[str, Any]) -> str:
     if "error" in found:
-        return f"[red]drift: what was found cannot be read:[/] {escape(found['error'])}"
+        return f"[red]drift: the record cannot be read:[/] {escape(found['error'])}"
     when = f"{found['at'][:16].replace('T', ' ')} UTC, look {found['looks']}"
     return (
         f"[red]drift: {escape(', '.join(found['moved']))} moved[/] ({escape(when)})"
@@ -211,12 +213,12 @@ def _evidence(audits: dict[str, Any]) -> str:
 def _show_spending(spending: dict[str, Any]) -> None:
     out.print()
     if "error" in spending:
-        out.print(f"[red]What was spent cannot be read:[/] {escape(spending['error'])}", soft_wrap=True)
+        out.print(f"[red]The spending ledger cannot be read:[/] {escape(spending['error'])}", soft_wrap=True)
         return
     if not spending["scopes"]:
         out.print(f"Nothing was spent under a budget on {spending['day']} (UTC).")
         return
-    table = plain_table(f"spent on {spending['day']}", "requests", "USD", "estimated", "set aside")
+    table = plain_table(f"spent on {spending['day']}", "requests", "USD", "estimated", "reserved")
     for scope, one in spending["scopes"].items():
         amounts = (one["usd"], one["of_that_estimated_usd"], one["set_aside_usd"])
         table.add_row(escape(scope), f"{one['requests']:,}", *(f"{amount:.4f}" for amount in amounts))
@@ -229,7 +231,7 @@ def _show_traffic(traffic: dict[str, Any] | None) -> None:
         return
     out.print()
     if "error" in traffic:
-        out.print(f"[red]The store of traffic cannot be read:[/] {escape(traffic['error'])}", soft_wrap=True)
+        out.print(f"[red]The traffic store cannot be read:[/] {escape(traffic['error'])}", soft_wrap=True)
         return
     out.print(f"[yellow]captured:[/] {escape(traffic['says'])}; nothing learns from them", soft_wrap=True)
 

@@ -51,6 +51,20 @@ class SectionedSettings(Settings):
         return tree
 
 
+_MISTAKES = {
+    "missing": "must be given",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+}
+"""What is wrong with a value, by the types of pydantic's errors; of the others pydantic's own words are used."""
+
+
 def section_of(field: FieldInfo) -> type[Settings] | None:
     """The class of a field that is a section; None for a plain setting."""
     kind = field.annotation
@@ -97,6 +111,12 @@ def setting(
     told = {"flag": flag, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
     extra: JsonDict = {name: value for name, value in told.items() if value}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
+
+
+def mistake_in(entry: Mapping[str, Any]) -> str:
+    """Say in plain words what is wrong with a value, from one of pydantic's errors."""
+    said = _MISTAKES.get(entry["type"]) or entry["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{said[0].lower()}{said[1:]}"
 
 
 def is_hidden(field: FieldInfo) -> bool:

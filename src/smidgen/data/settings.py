@@ -27,7 +27,7 @@ class DataSettings(Settings):
         None, "Column of the text; two names joined by a comma for text pairs (`question,passage`).", flag="--input"
     )
     label: str | None = setting(
-        None, "Column of the wanted output; of the task extract also several, one a field, joined by commas.", flag="--label"
+        None, "Column of the wanted output. For the task extract: several, one for each field, joined by commas.", flag="--label"
     )
     holdout: float = setting(0.1, "Share of the training rows kept apart for choosing when to stop and for calibration.", gt=0.0, le=0.5)
     test_share: float = setting(0.15, "Share of the rows kept apart as the test set where no test file is given.", gt=0.0, le=0.5)

@@ -87,7 +87,7 @@ class LocalAnswerSettings(Settings):
     )
     take: bool = setting(
         False,
-        "Let a line answer the jobs that its certificate was tested on, whatever model a request names. Other requests go their way.",
+        "Let a line answer the jobs that its certificate was tested on, whatever model a request names. Other requests are not affected.",
     )
     audit_share: float = setting(
         0.02,
@@ -129,7 +129,7 @@ class CaptureSettings(Settings):
     )
     labels: Path | None = setting(
         None,
-        "File of labels, one a line. An answer that is one of them is stored as it is. A bundle's own labels need no naming.",
+        "File of labels, one a line. An answer that is one of them is stored as it is. A bundle's own labels are always known.",
         file=True,
         alias="capture_labels",
     )
@@ -237,7 +237,7 @@ class BudgetSettings(Settings):
         "US dollars per million tokens that a fallback's own model reads, in place of the price list. Once, or once for each "
         "fallback's model.",
     )
-    price_out: Amounts = setting((), "US dollars per million tokens that a fallback's own model writes. Given as --price-in is.")
+    price_out: Amounts = setting((), "US dollars per million tokens that a fallback's own model writes. Once, or as often as --price-in.")
     max_output_tokens: int = setting(
         32_768,
         "Most tokens that a fallback writes where a request sets no limit. Their price is reserved in the budget.",

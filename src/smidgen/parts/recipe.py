@@ -21,7 +21,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from smidgen.core.errors import RecipeError, SmidgenError
-from smidgen.core.settings import Settings, is_file, is_hidden, place_of, settings_of
+from smidgen.core.settings import Settings, is_file, is_hidden, mistake_in, place_of, settings_of
 from smidgen.parts import registry
 
 OWNERS = {
@@ -129,7 +129,7 @@ def _loaded(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Mend the line, then run again.") from None
+        raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Correct that line, then run again.") from None
     except RecursionError:
         todo = "A recipe has sections, and settings in them; nothing deeper."
         raise RecipeError("the recipe is nested too deep", value=str(file), todo=todo) from None
@@ -193,7 +193,7 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
             else:
                 # What stands where the name of a secret should may be the secret.
                 got = "" if _hidden(owner, steps) else f", not {entry['input']!r}"
-                mistakes.append(f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}{got}")
+                mistakes.append(f"{place}: {mistake_in(entry)}{got}")
         return None
     except SmidgenError as error:
         mistakes.append(f"{name}: {error}")
@@ -218,7 +218,7 @@ def _found_from(folder: Path, settings: S) -> S:
 
 
 def _mistaken(mistakes: list[str], source: str) -> RecipeError:
-    return RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Mend each of these, then run again:", mistakes=mistakes)
+    return RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Correct each of these, then run again:", mistakes=mistakes)
 
 
 def _lift(tree: dict[str, Any]) -> None:

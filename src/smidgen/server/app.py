@@ -199,7 +199,7 @@ def _fallback(service: Service, settings: ServeSettings, patience: RetryPolicy |
 
 
 def _record(service: Service) -> None:
-    """Open the store of traffic, where the owner asked for it. What stores is only loaded then."""
+    """Open the traffic store, where the owner asked for it. What stores is only loaded then."""
     if service.settings.capture.on:
         from smidgen.server.traffic.capture_setup import open_recorder
 

@@ -19,7 +19,7 @@ class StudentSettings(Settings):
     )
     baseline: Literal["auto", "full", "none"] = setting(
         "auto",
-        "Simple model to compare with. auto: one that writes answers as many texts as it can in a tenth of the training time. "
+        "Simple model to compare with. auto: a baseline that writes answers as many texts as a tenth of the training time allows. "
         "full: it answers all. none: no baseline.",
         flag="--baseline",
     )
@@ -34,7 +34,7 @@ class StudentSettings(Settings):
     )
     max_size_mb: float | None = setting(
         None,
-        "Largest size of the model's files, in MB of 10^6 bytes. From a model that writes, as many neurons are removed as that needs.",
+        "Largest size of the model's files, in MB of 10^6 bytes. A model that writes loses neurons until it fits.",
         flag="--max-size-mb",
         gt=0,
     )
@@ -59,7 +59,7 @@ class DecoderSettings(Settings):
     epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
     time_budget: str | None = setting(
         None,
-        "How long training may take, such as 10m or 90s. Reading the base and judging the held-out rows come on top.",
+        "How long training may take, such as 10m or 90s, without the time to read the base and to judge the held-out rows.",
         flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)

@@ -1,4 +1,4 @@
-"""Which rows a line has: what its store of traffic holds, what it is given, and what becomes of both when they meet."""
+"""Which rows a line has: what its traffic store holds, what it is given, and what becomes of both when they meet."""
 
 from __future__ import annotations
 

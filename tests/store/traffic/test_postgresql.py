@@ -1,4 +1,4 @@
-"""The store of traffic on a real PostgreSQL, where one is named: SMIDGEN_TEST_POSTGRES_URL, a database that may be filled and emptied."""
+"""The traffic store on a real PostgreSQL, where one is named: SMIDGEN_TEST_POSTGRES_URL, a database that may be filled and emptied."""
 
 from __future__ import annotations
 

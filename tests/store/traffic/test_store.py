@@ -1,4 +1,4 @@
-"""The store of traffic: what goes in comes out as pairs, on the right side; what is deleted is gone from the files."""
+"""The traffic store: what goes in comes out as pairs, on the right side; what is deleted is gone from the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of the demo: its settings, and in what order its messages come."""
+"""The plan of the demo: its settings, and the order of its messages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ INTENTS = (
     *("payment/discount_code", "payment/failed", "payment/gift_card", "payment/methods"),
     *("product/care", "product/material", "return/how_to", "shop/opening_hours", "out_of_scope"),
 )
-"""Which of the sample's 41 intents the line is about. The sample has about 60 messages of each, no two alike: of all 41 that is too few to
-certify much."""
+"""The intents that the line is about, some of the sample's 41. The sample has about 60 distinct messages of each, which is too few to
+certify much about all 41."""
 MOST_OF_ONE = 62
-"""Messages of one intent that come: of those that belong nowhere the sample has five times as many."""
+"""Most messages of one intent. The sample has five times as many out of scope."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class DemoPlan:
     """Settings of a run.
 
     Attributes:
-        intents: the labels whose messages come.
+        intents: the labels whose messages are sent.
         own: examples of each label that the shop has sorted itself: the first version learns from them.
-        learn_at: after how many requests it learns.
-        requests: most requests; None for all messages that there are.
+        learn_at: the numbers of requests after which it learns.
+        requests: most requests; None for all messages.
         student: of the versions after the first.
         alpha, delta: of the certificates.
         held_out: share of the captured texts that compares and certifies.
-        audit_share: of the local answers, those that the recording is asked, too.
-        price_of: at whose list price savings are counted.
-        seed: of the order in which messages come.
+        audit_share: share of the local answers that is audited against the recording.
+        price_of: the model whose list price counts the savings.
+        seed: of the order of the messages.
     """
 
     intents: tuple[str, ...] = INTENTS
@@ -58,9 +58,9 @@ FAST = DemoPlan(learn_at=(800,))
 
 
 def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], list[str]]:
-    """The shop's own examples with their right labels, and the messages that come, in their order. No text is in both, none comes twice.
+    """The shop's own examples with their right labels, and the messages to send, in their order. No text is in both, and none comes twice.
 
-    Raises InputError where nothing is left to come.
+    Raises InputError where no message is left to send.
     """
     rows = [(text, label) for text, label in recording.right.items() if label in plan.intents]
     random.Random(plan.seed).shuffle(rows)
@@ -75,13 +75,13 @@ def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], 
     coming = rest[: plan.requests]
     if not own or not coming:
         raise InputError(
-            "no message is left to come", value=f"{len(own)} own, {len(coming)} to come", todo="Plan fewer examples of its own."
+            "no message is left to send", value=f"{len(own)} own, {len(coming)} to send", todo="Plan fewer examples of its own."
         )
     return own, coming
 
 
 def words_to_the_system(labels: Sequence[str]) -> str:
-    """The system prompt by which a program has a large model sort a message."""
+    """The system prompt with which a program asks a large model to sort a message."""
     return (
         f"You sort the messages that a homeware shop gets. Answer with one of these labels, and nothing else: {', '.join(sorted(labels))}."
     )

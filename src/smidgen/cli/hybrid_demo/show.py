@@ -1,4 +1,4 @@
-"""The demo on the screen: a table that grows on a terminal, plain lines where there is none, and nothing where JSON is wanted."""
+"""The demo on the screen: a growing table on a terminal, plain lines elsewhere, and nothing with `--json`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DemoDisplay:
 
     def __enter__(self) -> DemoDisplay:
         if not self._quiet:
-            out.print(f"[bold]The large model here is {MARK}:[/] the sample's own labels, with some errors. Everything else is real.")
+            out.print(f"[bold]The large model here is {MARK}[/] of the sample's labels, with some errors. Everything else is real.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -44,7 +44,7 @@ class DemoDisplay:
             self._live.stop()
 
     def ran(self, command: str) -> None:
-        """Print the command, unless the table is drawn already: it would break it."""
+        """Print the command, unless the table is on the screen, which a line would break."""
         if not self._quiet and not self._drawn:
             out.print(f"[dim]$[/] {escape(command)}", soft_wrap=True)
 
@@ -58,14 +58,14 @@ class DemoDisplay:
         self._live.update(Group(_table(tally, self._plan), Text(now, style="dim")))
 
     def ended(self, stretch: Stretch, tally: DemoTally) -> None:
-        """Say how the stretch went."""
+        """Print the numbers of a stretch of requests."""
         if self._live is not None:
             self.moved(tally, "")
         elif not self._quiet:
             out.print(f"requests {_span(stretch)}: {stretch.share:.0%} answered here, {_disagree(stretch)}, {_money(tally)} saved so far")
 
     def learnt(self, lesson: LearningRun, tally: DemoTally) -> None:
-        """Say what came of the learning."""
+        """Print the result of a learning."""
         if self._live is not None:
             self.moved(tally, "")
         elif not self._quiet:
@@ -87,36 +87,37 @@ def closing(ran: DemoOutcome) -> None:
             f"[bold]{whole.local:,} of {whole.requests:,} requests were answered here[/], of the last {last.requests} {last.share:.0%}."
         )
         out.print(
-            f"{whole.disagree} of these {whole.local:,} answers ({_of(whole.disagree, whole.local)}) are not what the recording says. The "
-            f"certificates promise at most {plan.alpha:.0%}, all together with confidence {1 - plan.delta:.0%}. The gateway's audits asked "
-            f"the recording about {audits['agreed'] + audits['disagreed']} of them: {audits['disagreed']} disagreed.",
+            f"{whole.disagree} of these {whole.local:,} answers ({_of(whole.disagree, whole.local)}) differ from the recording's. The "
+            f"certificates together promise at most {plan.alpha:.0%}, with confidence {1 - plan.delta:.0%}. The gateway audited "
+            f"{audits['agreed'] + audits['disagreed']} of them against the recording: {audits['disagreed']} disagreed.",
             soft_wrap=True,
         )
     out.print(
-        f"Of all answers {_of(whole.requests - whole.wrong, whole.requests)} are the sample's own label; had the recording answered all, "
-        f"{_of(whole.requests - whole.recorded_wrong, whole.requests)} would be.",
+        f"{_of(whole.requests - whole.wrong, whole.requests)} of all answers are right, by the sample's labels. The recording alone would "
+        f"have {_of(whole.requests - whole.recorded_wrong, whole.requests)} right.",
         soft_wrap=True,
     )
     out.print(
-        f"Saved: ${whole.saved_usd:.4f}, had the large model been {escape(plan.price_of)} at its list price, by estimated tokens. "
-        "The recording costs nothing, and is no such model.",
+        f"Saved: ${whole.saved_usd:.4f} at the list price of {escape(plan.price_of)}, by estimated tokens. The recording itself costs "
+        "nothing, and is not that model.",
         soft_wrap=True,
     )
-    out.print(f"\nThe chart: {escape(str(ran.chart))}   the gateway's log: {escape(str(ran.stage.folder / 'gateway.log'))}", soft_wrap=True)
-    out.print(f"[bold]Done in {ran.seconds:.0f} s.[/] Next, with your own program and a large model of yours:")
+    out.print(f"\nThe chart: {escape(str(ran.chart))}", soft_wrap=True)
+    out.print(f"The gateway's log: {escape(str(ran.stage.folder / 'gateway.log'))}", soft_wrap=True)
+    out.print(f"[bold]Done in {ran.seconds:.0f} s.[/] Next, with your own program and your large model:")
     large = f"--fallback https://api.openai.com/v1 --fallback-model {plan.price_of} --capture answers"
     for line in (
         "export SMIDGEN_FALLBACK_KEY=your-key",
-        f"smidgen serve {large}   # and your client's base_url is this server",
-        f"smidgen traffic --jobs   # when some hundreds of answers are stored; then: smidgen learn {LINE} --job ID",
-        f"smidgen serve {LINE} {large}   # and your client's model is {LINE}",
+        f"smidgen serve {large}   # point your client's base_url at it",
+        f"smidgen traffic --jobs   # after some hundreds of answers; then: smidgen learn {LINE} --job ID",
+        f"smidgen serve {LINE} {large}   # and name the model {LINE} in your client",
     ):
         print_line(f"  {line}")
 
 
 def _table(tally: DemoTally, plan: DemoPlan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("requests", "answered here", "", f"disagree (at most {plan.alpha:.0%})", "saved so far"):
+    for name in ("requests", "here", "", f"disagree (≤ {plan.alpha:.0%})", "saved"):
         table.add_column(name, justify="left" if name == "" else "right", min_width=0 if name else _BAR)
     table.add_column("then")
     saved = 0.0
@@ -132,11 +133,11 @@ def _lesson(lesson: LearningRun) -> str:
     """A learning in a few words."""
     paper = lesson.certificate
     if not lesson.promoted:
-        return "the version before stays"
+        return "learnt: no better version"
     if paper is None:
-        return f"a new version, {lesson.result['champion'][:6]}, no certificate"
+        return f"learnt: version {lesson.result['champion'][:6]}, no certificate"
     answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
-    return f"a new version, {lesson.result['champion'][:6]}, certified (answers {answered} of {n})"
+    return f"learnt: version {lesson.result['champion'][:6]}, certified for {answered} of {n}"
 
 
 def _span(stretch: Stretch) -> str:
@@ -144,7 +145,7 @@ def _span(stretch: Stretch) -> str:
 
 
 def _disagree(stretch: Stretch) -> str:
-    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "nothing to disagree"
+    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "no local answers"
 
 
 def _money(tally: DemoTally) -> str:

@@ -53,7 +53,7 @@ def _lengths(survey: Survey) -> Iterator[DataFinding]:
     short = [survey.rows[place].number for place, length in enumerate(lengths) if length < SHORT]
     if short:
         text = f"{counted(len(short), 'text')} of fewer than {SHORT} characters"
-        todo = "Look whether they can be labelled at all."
+        todo = "Check whether such short texts can be labelled."
         yield DataFinding("lengths.short", "note", len(short), text, todo, tuple(short[:EXAMPLES]))
 
 

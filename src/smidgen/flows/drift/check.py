@@ -192,10 +192,8 @@ def folder_of_name(said: str) -> Path:
     known = {name: place for place in reversed(bundle_list.known()) if (name := _name(place)) is not None}
     if said in known:
         return known[said]
-    listed = ", ".join(sorted(known)[:10]) or "none"
-    raise InputError(
-        "this is neither a folder nor the name of a model that was served here", value=said, todo=f"Name a folder, or one of: {listed}."
-    )
+    others = f", or one of: {', '.join(sorted(known)[:10])}" if known else ". No model was served here yet"
+    raise InputError("this is neither a folder nor the name of a model that was served here", value=said, todo=f"Name a folder{others}.")
 
 
 def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None = None, now: datetime | None = None) -> DriftLook:

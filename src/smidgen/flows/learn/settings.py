@@ -113,7 +113,7 @@ class LineCertificateSettings(PromiseSettings):
     )
     likely: float = setting(
         0.8,
-        "Test for a certificate only if it is at least this likely to succeed, by the rows that choose. Each failed test makes the next "
+        "Test for a certificate only if it is at least this likely to succeed, by the selection set. Each failed test makes the next "
         "ones stricter. 0: always test.",
         ge=0,
         le=1,

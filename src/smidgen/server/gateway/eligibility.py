@@ -71,7 +71,7 @@ class JobMatcher:
 def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
     """That of the lines among what is served, with their jobs as they are now.
 
-    Raises InputError where no line has a job; TrafficError where the store of traffic, whose key tells jobs apart, cannot be read.
+    Raises InputError where no line has a job; TrafficError where the traffic store, whose key tells jobs apart, cannot be read.
     """
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
     jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}

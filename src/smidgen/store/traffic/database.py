@@ -1,4 +1,4 @@
-"""The database that the store of traffic lies in: a SQLite file in smidgen's home, or PostgreSQL by URL."""
+"""The database that the traffic store lies in: a SQLite file in smidgen's home, or PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Database:
     def _connection(self, begin: str) -> Connection:
         """One whose transactions begin by this statement where the database is SQLite; by none where it is empty."""
         if self._engine is None:
-            raise TrafficError("the store of traffic is closed", value=self.shown, todo="Open it again.")
+            raise TrafficError("the traffic store is closed", value=self.shown, todo="Open it again.")
         return self._engine.connect().execution_options(**{_BEGIN: begin})
 
 
@@ -166,4 +166,4 @@ def _told(shown: str) -> Iterator[None]:
     else:
         return
     todo = "See that the disk has room, that it may be written to, and that nobody holds it."
-    raise TrafficError(f"the store of traffic cannot be used ({reason[0] if reason else 'no reason'})", value=shown, todo=todo)
+    raise TrafficError(f"the traffic store cannot be used ({reason[0] if reason else 'no reason'})", value=shown, todo=todo)

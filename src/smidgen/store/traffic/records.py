@@ -26,7 +26,7 @@ AnsweredBy = Literal["local", "upstream", "cache", "none"]
 
 
 class TrafficError(SmidgenError):
-    """The store of traffic cannot be opened, read or written."""
+    """The traffic store cannot be opened, read or written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The store of traffic: takes in what was captured and what people said of it, gives pairs to learn from, and forgets.
+"""The traffic store: takes in what was captured and what people said of it, gives pairs to learn from, and forgets.
 
 Opened with `opened()`. Its methods may be called from several threads and processes. Each raises TrafficError where the database fails.
 """
@@ -67,13 +67,13 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
         raise InputError("the held-out share is out of range", value=held_out, todo="Give a number from 0, and under 1.")
     database = Database(url_of(url))
     if not make and database.file is not None and not database.file.exists():
-        todo = "Start a server with --capture answers, or name the store that you mean in SMIDGEN_TRAFFIC_URL."
-        raise TrafficError("there is no store of traffic: nothing was captured", value=database.shown, todo=todo)
+        todo = "Start a server with --capture answers, or name another store in SMIDGEN_TRAFFIC_URL."
+        raise TrafficError("there is no traffic store, because nothing was captured", value=database.shown, todo=todo)
     return TrafficStore(database, held_out)
 
 
 class TrafficStore:
-    """The store of traffic."""
+    """The traffic store."""
 
     def __init__(self, database: Database, held_out: float | None = None) -> None:
         self._database, self._wanted = database, held_out
@@ -429,7 +429,7 @@ class TrafficStore:
     def _still_there(self) -> None:
         """A file that was deleted takes everything it is given, and all of it is lost."""
         if not self._database.there:
-            raise TrafficError("the store of traffic was deleted while it was written", value=self.place, todo="Send it again.")
+            raise TrafficError("the traffic store was deleted while it was written", value=self.place, todo="Send it again.")
 
     def _opened(self) -> None:
         """Open the database where it is not, or not the one that was opened any more."""
@@ -446,7 +446,7 @@ class TrafficStore:
                 self._sides = KeyedHash(meta["key"], float(meta["held_out"]))
                 if self._wanted is not None and self._sides.share != self._wanted:
                     raise InputError(
-                        "the store of traffic holds out another share, and a text that was held out once must stay so",
+                        "the traffic store holds out another share, and a text that was held out once must stay so",
                         value=f"{self._sides.share:g}, not {self._wanted:g}",
                         todo="Leave the share out, or name a new store.",
                     )

@@ -1,4 +1,4 @@
-"""The tables of the store of traffic, and how a store of an older smidgen becomes one of this.
+"""The tables of the traffic store, and how a store of an older smidgen becomes one of this.
 
 A few tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
 a second package to every server, and scripts that are run by their path.
