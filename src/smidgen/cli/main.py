@@ -1,4 +1,4 @@
-"""The door: finds the verbs, runs one, and turns what goes wrong into a message and an exit code.
+"""The entry point of the command line: it finds the verbs, runs one, and turns errors into messages and exit codes.
 
 Exit codes: 0 done, 1 the work failed or a gate was not met, 2 wrong usage or bad input, 130 stopped by the user.
 """

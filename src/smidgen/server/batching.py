@@ -38,7 +38,7 @@ class BatchModel(Protocol):
 
 @dataclass(slots=True, eq=False)
 class BatchJob:
-    """The texts of one request. `dropped` is set by the loop when nobody waits for the answer any more."""
+    """The texts of one request. The loop sets `dropped` when the client no longer waits for the answer."""
 
     texts: Sequence[Text]
     future: asyncio.Future[list[Reply]]

@@ -15,7 +15,7 @@ from smidgen.server.http_request import HttpRequest, request_of
 
 
 class _ReadRequest(Request):
-    """A request whose body is read once, by whoever needs it first: the gateway, or the face."""
+    """A request whose body is read once, by the first that needs it: the gateway, or the face."""
 
     async def body(self) -> bytes:
         return (await request_of(self.scope).read(self.receive)).raw

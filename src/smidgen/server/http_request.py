@@ -38,7 +38,7 @@ def fresh_id() -> str:
 
 
 def key_hash(headers: Headers) -> str:
-    """The first digits of the SHA-256 of the key that a request bears; empty where it bears none. From them nobody finds the key."""
+    """The first digits of the SHA-256 of a request's key; empty without one. The key cannot be found from them."""
     key = client_key(headers)
     return hashlib.sha256(key).hexdigest()[:_KEY_DIGITS] if key else ""
 

@@ -94,7 +94,7 @@ class Generation:
         self._future.add_done_callback(self._over)
 
     def close(self) -> None:
-        """Nobody reads on: it ends now, whatever it waits for, or is not begun at all. May be called twice."""
+        """End it now, because its reader has gone; or do not begin it. May be called twice."""
         self._cancellation.call_off()
         if self._future is not None:
             self._future.cancel()
@@ -130,7 +130,7 @@ class Generation:
         raise found
 
     def _write(self) -> None:
-        """In a thread of the pool: read the source to its end, or until nobody wants it any more."""
+        """Read the source to its end, or until its reader has gone. Runs in a thread of the pool."""
         self._begun = True
         with contextlib.suppress(Cancelled), self._cancellation.bound():
             replies = self._source()
@@ -206,8 +206,8 @@ def engine_unavailable(error: EngineError) -> RequestError:
 
 
 class HeldModels:
-    """The queues of the models that one request holds, by the names of their models; none once it is over, whoever still has it: work that
-    it left behind."""
+    """The queues of the models that one request holds, by the models' names. It is empty once the request is over, also for work that the
+    request left behind."""
 
     def __init__(self) -> None:
         self.queues: dict[str, ModelQueues] = {}

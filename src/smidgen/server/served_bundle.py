@@ -82,7 +82,7 @@ class ServedBundle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BundleIdentity:
-    """Which bundle it was and what it answers with, without the bundle: whoever keeps this keeps no weights in memory."""
+    """The identity of a bundle and the form of its answers. It holds no reference to the bundle's weights."""
 
     name: str
     id: str

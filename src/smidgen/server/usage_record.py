@@ -16,7 +16,7 @@ MOST_OF_ONE_ANSWER = 10**15
 
 @dataclass(slots=True)
 class UsageRecord:
-    """Of one request. What is noted after the request is over, by a response that is closed late, still counts.
+    """The usage of one request. A response that is closed late, after the request is over, still adds to it.
 
     Attributes:
         day: when it came, UTC.
@@ -24,7 +24,7 @@ class UsageRecord:
         request_tokens: tokens of what it would have the large model read, estimated; 0 where nobody needs that.
         named: the model that it names, as the client wrote it; never stored.
         answered: whether a bundle answered it, whatever became of that answer.
-        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: of these, such as nobody counted.
+        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
         avoided_tokens: tokens that the large model would have read and written, had it been asked in the place of who answered; None where
             it would not have been asked.
         paid: what the upstream took, in the fields of an entry that tell of that.

@@ -295,10 +295,10 @@ class Line:
             return changed
 
     def point(self, id: str, *, by: Who, why: str, instead_of: str | None, now: datetime | None = None) -> LinePointer:
-        """Make a version the champion, whose bundle the caller has opened. In one step: who reads sees the old champion or the new one.
+        """Make a version the champion, whose bundle the caller has opened. In one step: a reader sees the old champion or the new one.
 
-        Raises LineBusy where the champion is not `instead_of` any more: whoever chose the new one compared it with another; InputError
-        where the version is gone.
+        Raises LineBusy where the champion is not `instead_of` any more, since the new one was compared with that; InputError where the
+        version is gone.
         """
 
         def turned(found: LinePointer) -> LinePointer:
@@ -316,12 +316,11 @@ class Line:
         return self.change(turned)
 
     def learning(self) -> AbstractContextManager[Any]:
-        """The lock of whoever learns, held until the block ends: one at a time. The system lets go of it when its process ends, however it
-        ends. Raises LineBusy."""
+        """Hold the lock for learning until the block ends. The system releases it when the process ends. Raises LineBusy."""
         return self._held(".learn.lock", 0, "another process is learning on this line", "Wait for it to end, or stop it.")
 
     def locked(self) -> AbstractContextManager[Any]:
-        """The lock of whoever changes the pointer, or takes versions away, held until the block ends. Raises LineBusy."""
+        """Hold the lock for changing the pointer or removing versions until the block ends. Raises LineBusy."""
         return self._held(".line.lock", _LOCK_SECONDS, "another process holds the line's lock", "Try again in a moment.")
 
     def _held(self, name: str, seconds: float, what: str, todo: str) -> AbstractContextManager[Any]:

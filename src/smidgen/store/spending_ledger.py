@@ -1,10 +1,9 @@
 """The spending ledger: what was spent on a day, and what is reserved for requests under way. One SQLite file in smidgen's home.
 
-Amounts are whole nanodollars, so that sums are exact. What is reserved counts as spent until it is settled; a process that is killed
-leaves it so, for nobody knows any more what its requests took. Several processes share the file, and a limit holds for all of them.
+Amounts are whole nanodollars, so that sums are exact. Reserved money counts as spent until it is settled. If a process is killed, it stays
+reserved, because the cost of its requests is unknown. Several processes share the file, and a limit holds for all of them.
 
-SQLite runs in WAL mode with `synchronous=NORMAL`: what was written outlives a process that is killed; a power cut may take the last
-moments with it.
+SQLite runs in WAL mode with `synchronous=NORMAL`: written data survives a killed process; a power cut may lose the last moments.
 """
 
 from __future__ import annotations
@@ -158,7 +157,7 @@ class SpendingLedger:
 
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
-        """All of the block or nothing of it, and nobody else writes meanwhile."""
+        """A transaction: all of the block or nothing of it, while no other process writes."""
         with writing(self._file, _WAIT_SECONDS):
             self._base.execute("BEGIN IMMEDIATE")
             try:

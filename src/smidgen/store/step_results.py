@@ -94,7 +94,7 @@ class StepResults:
             shutil.rmtree(going, ignore_errors=True)
 
     def _lock(self, key: str) -> filelock.BaseFileLock:
-        """Of whoever works on a step. The system holds it for the process, so one that is killed leaves none behind."""
+        """The lock of a step's worker. The system holds it for the process, so a killed process leaves none behind."""
         return filelock.FileLock(self._root / f"{key}.lock", timeout=0)
 
 

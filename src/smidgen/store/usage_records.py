@@ -44,13 +44,13 @@ class UsageKey(NamedTuple):
 
 @dataclass(slots=True)
 class UsageTotals:
-    """Sums.
+    """Sums of requests, tokens, money, time and energy.
 
     Attributes:
         requests: how many.
-        errors: of these, such as got an error, or were not answered to the end.
-        read, written: tokens; `read_estimated`, `written_estimated`: of these, such as nobody counted.
-        spent, spent_estimated: nanodollars; of these, such as the upstream did not count.
+        errors: those of them that got an error, or were not answered to the end.
+        read, written: tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
+        spent, spent_estimated: nanodollars; those of them that the upstream did not count.
         unpriced: requests to an upstream whose cost is not known.
         saved: nanodollars that local answers would have cost upstream; `unsaved`: local answers of which that is not known.
         waited: microseconds from the request to the end of its answer, of those without an error.

@@ -416,7 +416,7 @@ def _most(training: Training, lessons: DecoderExamples) -> int:
 
 
 def _epochs(count: int) -> float:
-    """Passes over so many examples: about 6,000 examples in all, from one pass to six."""
+    """Passes over a number of examples: about 6,000 examples in all, from one pass to six."""
     return min(6.0, max(1.0, 6000 / count))
 
 

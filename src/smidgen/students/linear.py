@@ -100,7 +100,7 @@ def _targets(rows: Sequence[Row], form: LabelForm) -> list[tuple[int | None, NDA
 
 
 def fit_terms(texts: Sequence[str], most: int) -> tuple[Any, list[Any]]:
-    """(n, terms) TF-IDF of the texts, at most so many terms of words and of letters, and the vectorizers that made it."""
+    """(n, terms) TF-IDF of the texts, with a limit on the terms of words and of letters, and the vectorizers that made it."""
     try:
         from scipy.sparse import hstack
         from sklearn.feature_extraction.text import TfidfVectorizer

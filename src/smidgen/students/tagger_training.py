@@ -243,7 +243,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
 
 
 def _epochs(windows: int, steps: int) -> int:
-    """Passes over so many windows of text, of so many steps each."""
+    """Passes over the windows of text, by their number and the steps of each pass."""
     return 6 if windows >= _LARGE else max(_EPOCHS, min(_MOST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)))
 
 

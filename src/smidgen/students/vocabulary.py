@@ -310,7 +310,7 @@ WORDS = "embeddings.word_embeddings.weight"
 
 
 def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Path:
-    """Write a copy of an encoder's folder with at most so many tokens; returns the folder to use.
+    """Write a copy of an encoder's folder with at most `most` tokens; returns the folder to use.
 
     Kept are special tokens and single characters; then, in turns, the commonest piece of the texts and the next of the base's own order,
     which begins with common pieces. A base with no more tokens is used as it is. WordPiece reads a word by the longest pieces that it

@@ -208,7 +208,7 @@ def _laid_out(text: str, value: str) -> Iterator[ValuePlace]:
 
 
 def _layout(value: str, taken: int) -> list[str | int]:
-    """A value whose last so many letters and digits are taken from a text: texts that stand as they are, and numbers of what is taken."""
+    """A value whose last letters and digits are taken from a text: the texts that stay as they are, and how many characters are taken."""
     made: list[str | int] = []
     fixed = sum(letter.isalnum() for letter in value) - taken
     for letter in value:

@@ -1,10 +1,9 @@
-"""The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time. Where the
-request itself is the certificate's reference, nobody is asked: the answer is held against it.
+"""The auditor: it also asks the large model about a random share of the bundles' answers, after the client has its answer. Where the
+request itself is the certificate's reference, it compares the answer with the request and asks nobody.
 
-It begins when the client has its answer. Which requests are audited is drawn before anything is known of how they go. Losses are taken in
-in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first. An
-audit that has its answer and waits for its turn keeps no other from being asked, or one slow call would leave out all that is drawn
-meanwhile.
+Requests are drawn before anything is known of their answers. Losses are taken in the order of the draws, not of the upstream's answers:
+otherwise the quick ones would count first. An audit that waits for its turn does not keep others from being asked: otherwise one slow call
+would leave out all requests drawn meanwhile.
 
 What is drawn is written down before it is asked. One that is never answered, after several tries, is taken in as lost, in its turn. While
 too many are under way, or the upstream is left alone for it failed, none is drawn: that is known before the request, and hides none of it.

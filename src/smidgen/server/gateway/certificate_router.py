@@ -74,9 +74,9 @@ class CertificateRouter:
         faces: the faces that a bundle is asked at, by their paths.
         fallback: answers what no bundle may.
         savings: what local answers save.
-        auditor: asks the large model about some of the answers given here; None for nobody.
-        is_held_out: says of a text whether it always escalates, for it is held out; None where none does.
-        local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
+        auditor: asks the large model about some of the local answers; None without audits.
+        is_held_out: tells whether a text always escalates because it is held out; None where none does.
+        local_at_last: whether a bundle gives an uncertified answer, marked so, where no upstream answers.
     """
 
     def __init__(

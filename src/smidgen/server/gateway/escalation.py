@@ -107,9 +107,9 @@ class Escalation:
         upstreams: at least one.
         patience: how often and how long.
         metering: counts errors and retries, and shows the breakers.
-        sleep: waits so many seconds.
-        budget_guard: what may be spent; None for no end.
-        costs: what answers take, for the account; None where none is kept. With a budget, the guard says it.
+        sleep: waits for some seconds.
+        budget_guard: limits spending; None for no limit.
+        costs: records the usage of answers for the account; None without an account. With a budget, the guard does so.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class Escalation:
             await self.budget_guard.close()
 
     def aside(self) -> Escalation:
-        """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
+        """An escalation for the gateway's own requests, which no client waits for: it asks the first upstream only, once, under the same
+        budget."""
         once = RetryPolicy(tries=1)
         return Escalation(self.upstreams[:1], once, self._metering, self._sleep, self.budget_guard, self.costs)
 

@@ -65,7 +65,7 @@ class FallbackAnswerer:
         decision: RoutingDecision | None = None,
         replaceable: bool = False,
     ) -> None:
-        """Send the answer. Raises Unreachable where nobody answers; RequestError, 499, where the client goes meanwhile."""
+        """Send the answer. Raises Unreachable where no upstream answers; RequestError, 499, where the client has gone."""
         assert request.receive is not None, "its body was read"
         await while_there(request.receive, request.body, self._pass(request, send, asked, decision, replaceable))
 

@@ -80,8 +80,8 @@ class UpstreamPrices:
         self._spelt = {spelt(price.name): price for price in own}
 
     def of(self, model: str) -> UpstreamPrice | None:
-        """Of a model; None where nobody said it. What the operator says is the price of the fallbacks' own models, also by another spelling
-        that the list has for one, and of no other."""
+        """The price of a model; None where it is unknown. The operator's prices are of the fallbacks' own models only, also under another
+        spelling that the list has for one."""
         own = self._own.get(model)
         found = list_price(model) if own is None else None
         return own if found is None else self._spelt.get(spelt(model), found)

@@ -121,12 +121,12 @@ class FairTurns:
 
 
 class FairTurn:
-    """A piece of work's hold on its turns; called before each short part of it.
+    """The turns of one piece of work; called before each short part of it.
 
     Args:
         turns: the turns.
-        client: whose work it is.
-        until: when nobody waits for it any more, in seconds of `time.monotonic`.
+        client: the client whose work it is.
+        until: the time after which no client waits for it, in seconds of `time.monotonic`.
     """
 
     def __init__(self, turns: FairTurns, client: str, until: float) -> None:
@@ -135,7 +135,7 @@ class FairTurn:
         """Whether nobody waits for it any more already."""
 
     def __call__(self) -> None:
-        """Let others go first. Raises EngineError where nobody waits for this any more."""
+        """Let others go first. Raises EngineError where no client waits for this any more."""
         if self.over:
             raise _late()
         self._turns.pass_on(self._client, self.until)

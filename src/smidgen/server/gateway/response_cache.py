@@ -117,8 +117,8 @@ class ResponseCache:
             self._similar_texts.close()
 
     def refuse(self, request: str, key: str | None) -> bool:
-        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong. Whether it was kept, and the
-        request is of this key; None for whoever asked."""
+        """Drop the answer of the request with this id, because feedback says that it is wrong. Returns whether it was kept and the request
+        is of this key; with a key of None, any key will do."""
         known = self._memory.refuse(request, key)
         if known:
             self._metrics.refused.inc()
@@ -270,8 +270,8 @@ class _HeldBody(httpx.AsyncByteStream):
 
 
 class _KeptBody(httpx.AsyncByteStream):
-    """A response's bytes as they are. When they have come to their end, `over` has all of them; None where they are more than `most`. Of
-    what breaks off it hears nothing."""
+    """Pass a response's bytes on. At their end, `over` is called with all of them, or with None where they are more than `most`. It is not
+    called for a response that breaks off."""
 
     def __init__(self, stream: httpx.AsyncByteStream, most: int, over: Callable[[bytes | None], None]) -> None:
         self._stream, self._most, self._over = stream, most, over
@@ -293,7 +293,7 @@ class _KeptBody(httpx.AsyncByteStream):
 
 
 def _serves(asked: _CacheRequest, entry: CacheEntry) -> bool:
-    """Whether the answer has all that is asked of it: nobody makes up what it took."""
+    """Whether the answer has all that the request asks for: a usage that is missing cannot be made up."""
     return entry.answer.sized or not asked.counted
 
 

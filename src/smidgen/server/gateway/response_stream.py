@@ -27,7 +27,7 @@ _MOST_PLAIN = 1_000_000
 
 
 class BodyReader(Protocol):
-    """Whoever reads."""
+    """A reader of a body."""
 
     def feed(self, piece: bytes) -> None:
         """The next bytes."""
@@ -219,7 +219,7 @@ class BodyChange(Protocol):
 
 
 def changed_in_passing(response: httpx.Response, change: BodyChange) -> httpx.Response:
-    """The response with another body, whose length nobody knows before its end. Closing it closes the one that is given."""
+    """The response with a changed body, whose length is known only at its end. Closing it closes the given one."""
     return httpx.Response(
         response.status_code,
         headers=[(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"],

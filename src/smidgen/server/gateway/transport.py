@@ -1,8 +1,8 @@
 """How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
 
-httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is
-to be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of them
-that takes more than all the rest of the gateway. One connection here is httpcore's, asked directly, which takes half of that time.
+httpx's client does more for each response than a gateway needs: it keeps cookies, which are other people's, and looks for redirects. And
+its pool looks at every connection that it has, twice for each request: with 64 of them that takes longer than the rest of the gateway. A
+connection here is httpcore's, asked directly, which takes half of that time.
 
 httpcore guards what it has to do when a request is over against anyio's cancelling, and not against that of asyncio, which is how a
 client that hangs up ends a request. Cancelled there, a connection counts as busy for good. So one is used again only where its last
@@ -44,7 +44,7 @@ class UpstreamConnection:
         self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds, network_backend=_MeasuredBackend(self._extent))
 
     def takes(self, request: httpx.Request) -> bool:
-        """Whether this request can go over it: to where it leads, and nobody has hung up, or sent more than was asked for."""
+        """Whether this request can use it: it leads to the right place, is still open, and holds no bytes that were not asked for."""
         usable = self._line.is_available() and not self._line.has_expired() and self._extent.exact
         return usable and _url(request).origin == self._origin
 
@@ -86,7 +86,7 @@ class ResponseExtent:
 
     @property
     def exact(self) -> bool:
-        """Whether the last response came to its end and nothing came behind it; or nothing was asked yet."""
+        """Whether the last response is complete with nothing after it, or nothing was asked yet."""
         return self._state == "fresh" or (self._state == "done" and not self._over)
 
     def begin(self, method: str) -> None:
@@ -280,8 +280,8 @@ def open_transport(limits: httpx.Limits, local: bool, secure: bool = True) -> ht
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
-    """Connections to one upstream, as many as are needed at a time; the one that was used last is used next, and those that are not needed
-    any more, or whose request did not come to its end, are closed.
+    """Connections to one upstream, as many as are needed at a time. The last one used is used next. A connection is closed when it is not
+    needed any more, or when its request did not end.
 
     Args:
         limits: how many there may be, and after how many seconds without use one is closed.
@@ -311,7 +311,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             raise
 
     async def aclose(self) -> None:
-        """Close those that nobody uses."""
+        """Close the unused ones."""
         while self._unused:
             await self._unused.pop()[0].aclose()
         if self._closing:
@@ -347,7 +347,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._close(connection).add_done_callback(lambda _: self._places.release())
 
     def _close(self, connection: UpstreamConnection) -> asyncio.Task[None]:
-        """Close one, by a task that nobody cancels."""
+        """Close one, in a task that is not cancelled."""
         closing = asyncio.get_running_loop().create_task(_close_quietly(connection))
         self._closing.add(closing)
         closing.add_done_callback(self._done)

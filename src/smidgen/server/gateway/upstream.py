@@ -295,7 +295,7 @@ class OutgoingGuard(Protocol):
 
 
 class NoGuard:
-    """No guard: everything leaves as it came."""
+    """No guard: every request leaves unchanged."""
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
         """The call itself."""
@@ -306,7 +306,7 @@ class NoGuard:
 
 
 def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
-    """Put a guard before whoever answers calls."""
+    """Put a guard before an answerer of calls."""
 
     async def answered(call: UpstreamCall) -> UpstreamAnswer:
         leaving = await guard.leaving(call)

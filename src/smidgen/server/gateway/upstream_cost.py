@@ -45,7 +45,7 @@ class UpstreamCosts:
         return self._entry(model[:_LONGEST])[0]
 
     def price(self, model: str) -> UpstreamPrice | None:
-        """Of a model; None where nobody said it."""
+        """The price of a model; None where it is unknown."""
         return self._entry(model[:_LONGEST])[1]
 
     def noted(self, day: str, model: str) -> usage_records.DayPrice | None:
@@ -113,7 +113,7 @@ class UpstreamCosts:
 
 
 def _believed(reading: AnswerReader) -> bool:
-    """Whether what it says of its size can be: whoever wrote something took more than nothing for it."""
+    """Whether its stated usage is possible: a text that is not empty takes more than zero tokens."""
     return reading.usage is not None and (reading.usage.got > 0 or not reading.written)
 
 

@@ -99,7 +99,7 @@ class LocalAnswer:
         return answer(self._form.whole(self._read, {}))
 
     async def complete(self) -> None:
-        """Read it to its end. Raises RequestError where it does not come to one, or the client goes meanwhile."""
+        """Read the whole answer. Raises RequestError where it does not end, or the client has gone."""
         with ExitStack() as stack:
             await self._begin(stack)
             await self._complete()
@@ -143,7 +143,7 @@ def with_extra(value: dict[str, Any], facts: Facts) -> dict[str, Any]:
 
 
 async def _in_turn(read: Sequence[Sequence[Reply]]) -> NumberedReplies:
-    """Replies that are there, text after text."""
+    """The replies that were read before, text after text."""
     for number, replies in enumerate(read):
         for reply in replies:
             yield number, reply

@@ -1,5 +1,5 @@
-"""`/`: one plain page for whoever opens the server's address in a browser. It says what is served and how its certificate stands, and has a
-form to try it. It loads nothing from anywhere else; where the server asks for a key, it tells nothing of the bundles without one.
+"""`/`: one plain page for people who open the server's address in a browser. It lists the bundles and the state of their certificates, and
+has a form to try them. It loads nothing from elsewhere. If the server asks for a key, the page tells nothing of the bundles without one.
 """
 
 from __future__ import annotations

@@ -176,8 +176,8 @@ class AccountWriter:
         self._metrics.took(key, entry, seconds)
 
     def begin(self, seconds: float) -> None:
-        """The event loop begins, its thread having had so much processor time before: loading models is none of its work, nor is what the
-        engines' processes took for it."""
+        """Note the processor time at the start of the event loop: the time to load models, here and in the engines' processes, does not
+        count."""
         with self._writing:
             self._loop_before = self._loop_now = seconds
             self._consumption.note(self._engines())
@@ -270,14 +270,14 @@ _COUNTS = re.compile(r"\d+ of \d+")
 
 
 class UsageMiddleware:
-    """Counts what is posted under `/v1/`, and whatever else an upstream answers.
+    """Counts what is posted under `/v1/`, and all other requests that an upstream answers.
 
     Args:
         app: the layers behind it.
         account_writer: adds up.
         costs: prices and names of large models; None without a fallback.
-        instead: what the first fallback calls its model: what local answers are compared to. Empty where there is none.
-        sizes: told of what the upstream counted of requests to a bundle; None for nobody.
+        instead: the first fallback's name for its model, whose price local answers are compared to. Empty without a fallback.
+        sizes: collects the upstream's usage for requests to each bundle; None where it is not needed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The clock on the wall, against one that nobody sets: whether it was set ahead while this process ran."""
+"""The wall clock, compared with the monotonic one: whether it was set ahead while this process ran."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Capture as the command line asks for it: the store is opened and the redaction model is loaded, or the server does not start.
 
-The file of labels has answers of the large model that are nobody's data though they look like it, one a line. They are stored as they
-are.
+The file of labels lists answers of the large model, one a line, that look like personal data and are none. They are stored as they are.
 """
 
 from __future__ import annotations

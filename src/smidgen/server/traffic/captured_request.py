@@ -40,7 +40,7 @@ class CaptureMemory:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Take so many; False, and nothing taken, where there are not as many."""
+        """Take a number of bytes; False, and nothing is taken, where fewer are free."""
         with self._lock:
             if size > self._left:
                 return False
@@ -101,7 +101,7 @@ class CapturedRequest:
 
 
 class RequestCollector:
-    """Collects one request. Where it must give up, the request goes on as if nobody had looked."""
+    """Collects one request. Where it must give up, the request goes on unchanged."""
 
     def __init__(self, request: HttpRequest, room: CaptureMemory) -> None:
         self._request, self._room = request, room

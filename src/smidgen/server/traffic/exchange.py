@@ -1,6 +1,6 @@
 """A captured request as the store has it, read from its bytes.
 
-Clients make up names of models and fields, and the redaction model does not read them; so only names that are nobody's are stored.
+Clients make up names of models and fields, and the redaction model does not read them. So only names without personal data are stored.
 """
 
 from __future__ import annotations

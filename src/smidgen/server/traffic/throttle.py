@@ -60,7 +60,7 @@ class BackgroundThrottle:
             self._taker = time.pthread_getcpuclockid(threading.get_ident())
 
     def after(self, worked: float, rest: Callable[[float], bool]) -> None:
-        """Rest after so many seconds of work: a moment, and while others are busy so long that this thread has `SHARE` of a core.
+        """Rest after some seconds of work: a moment, or while others are busy so long that this thread has `SHARE` of a core.
 
         `rest` waits for some seconds, and says whether there is something that may not wait.
         """

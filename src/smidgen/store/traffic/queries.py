@@ -87,7 +87,7 @@ def count_unsuited(connection: Connection, most: int) -> dict[str, int]:
 
 
 def newest_since(connection: Connection, template: str, most: int) -> float | None:
-    """Since when there are so many requests of a template; None where there are no more than that."""
+    """The time since which there are this many requests of a template; None where there are no more than that."""
     when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.kind_hash == template)
     return connection.scalar(when.order_by(REQUESTS.c.time.desc()).offset(most).limit(1))
 

@@ -25,7 +25,7 @@ class KeyedHash:
     """Keyed hashes of names and texts.
 
     Args:
-        key: the store's own secret, hex. It lies in the store: whoever moves the store keeps the sides.
+        key: the store's own secret, hex. It lies in the store, so a store that is moved keeps its sides.
         held_out: the share of texts that is never learnt from, 0..1.
     """
 

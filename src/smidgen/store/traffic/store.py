@@ -308,7 +308,7 @@ class TrafficStore:
             return queries.kind_totals(connection, template, frame, without)
 
     def newest(self, template: str, most: int) -> datetime | None:
-        """Since when there are at most so many requests of a template; None where that is all of them."""
+        """The time since which there are at most this many requests of a template; None where that is all of them."""
         with self._reading() as connection:
             time = queries.newest_since(connection, template, most)
         return from_timestamp(math.nextafter(time, math.inf)) if time is not None else None
@@ -327,7 +327,7 @@ class TrafficStore:
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
     def delete_older(self, days: float, now: datetime | None = None, *, kept_days: float | None = None) -> DeletedTraffic:
-        """Delete all requests that came so many days ago or earlier, with what was said of them. Those in the reservoir of a line go after
+        """Delete all requests that came this many days ago or earlier, with their feedback. Those in the reservoir of a line go after
         `kept_days`, where that is longer. Raises InputError for days under 0 or over 36,500."""
         for count in (days, *(() if kept_days is None else (kept_days,))):
             if not 0 <= count <= MOST_DAYS:

@@ -110,7 +110,7 @@ _PACKED = 32
 
 
 def attention_megabytes(shape: DecoderShape, tokens: int) -> float:
-    """Megabytes (10^6 bytes) of the keys and values of so many tokens in 16 bits."""
+    """Megabytes (10^6 bytes) of the keys and values of a number of tokens in 16 bits."""
     return 2 * 2 * shape.layers * shape.kv_heads * shape.head * tokens / 1e6
 
 

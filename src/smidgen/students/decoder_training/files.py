@@ -312,7 +312,7 @@ class DecoderSizes:
     most_layers: int
 
     def megabytes(self, stored: TensorBytes, layers: int, inner: int) -> float:
-        """Megabytes (10^6 bytes) of the served files, with so many layers of so many neurons."""
+        """Megabytes (10^6 bytes) of the served files, by the numbers of layers and of neurons in each."""
         each = 0
         for name, shape in self.layer.items():
             at = _NEURONS.get(name)

@@ -92,7 +92,7 @@ def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
 
 
 def check_layers_left(count: int, drop: int) -> None:
-    """Raise TrainError where dropping so many of `count` layers leaves fewer than three. Dropping none is always possible."""
+    """Raise TrainError where dropping these of `count` layers leaves fewer than three. Dropping none is always possible."""
     if drop and count - drop < LEAST_LAYERS:
         raise TrainError(
             "too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - LEAST_LAYERS)} at most."

@@ -30,7 +30,7 @@ def tokens_of(groups: Sequence[Group]) -> int:
 
 
 def spread_evenly(lessons: Sequence[DecoderExample], tokens: float) -> Sequence[DecoderExample]:
-    """Held-out examples with about so many tokens, evenly spread; at least a handful."""
+    """Held-out examples with about this many tokens in all, evenly spread; at least a handful."""
     every = sum(len(lesson.ids) for lesson in lessons)
     return lessons if every <= tokens else evenly(lessons, max(_LEAST, int(len(lessons) * tokens / every)))
 
