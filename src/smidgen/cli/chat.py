@@ -90,7 +90,7 @@ def _messages() -> Iterator[str]:
 
 
 def _as_object(text: str, reply: Reply) -> dict[str, Any]:
-    """As `predict` writes it, with the input."""
+    """The answer as `predict` writes it, with the input."""
     return {
         "input": text,
         "output": reply.output,

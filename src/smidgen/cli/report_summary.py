@@ -202,7 +202,7 @@ def _confusions(report: Report) -> None:
 
 
 def _fields(report: Report) -> None:
-    """Of a model that fills in fields, the F1 of each, and a few texts side by side."""
+    """Print the F1 of each field of a model that fills in fields, and a few texts side by side."""
     if not report.fillings:
         return
     scores = [f"{row.label}: {row.f1.value:.1%} ({_interval(row.f1)}), {row.support} values" for row in report.per_class if row.f1]

@@ -71,7 +71,7 @@ def _title(period: Mapping[str, Any], day: str) -> str:
 
 
 def _cells(one: Mapping[str, Any], paper: str) -> dict[str, str]:
-    """By the names of the columns."""
+    """The cells of a model, by the names of the columns."""
     spent, saved, energy = one["spent"], one["saved"], one["energy"]
     requests = one["requests"]
     told = (

@@ -123,7 +123,7 @@ Range = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def ranges(spec: EngineSpec, source: Path, sample: Sequence[Text]) -> dict[str, Range]:
-    """For the input of each linear layer, by name: least and largest value of each of its channels, over all tokens of the sample.
+    """The least and largest value of each channel of each linear layer's input, by the layer's name, over all tokens of the sample.
 
     Runs each text by itself: there is no padding to leave out.
     """

@@ -186,7 +186,7 @@ class Task(ABC):
         return False
 
     def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
-        """For each text the share of what it says that its output leaves out or makes up, 0..1; None where that cannot be told of it."""
+        """The share of each text's facts that its output leaves out or makes up, 0..1; None where that cannot be told."""
         return [None] * len(texts)
 
     def content(self, reply: Reply) -> str:
@@ -245,7 +245,7 @@ class Task(ABC):
         return float(one == other)
 
     def by_heart(self, rows: Sequence[Row], form: Any) -> list[Any]:
-        """For each row the output of someone who knows the other rows by heart and cannot do the job: a teacher must do better."""
+        """The output for each row by lookup in the other rows, without any skill: a teacher must do better."""
         return [None] * len(rows)
 
     # Faults that can be seen without knowing the right answer. What has one is written anew.
@@ -331,7 +331,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where a step works: its folder (what is written there survives a kill and is found again), threads, progress."""
+    """The workspace of a step: its folder (files there survive a kill and are found again), threads, progress."""
 
     folder: Path
     threads: int

@@ -54,7 +54,7 @@ class PromptFrame:
         return bool(self.begins or self.ends)
 
     def _begun(self, text: str) -> int | None:
-        """Where in a text its beginning is over; None where the text does not stand in this frame."""
+        """The place in a text at which the frame's beginning ends; None where the text is not in this frame."""
         first, *others = PLACEHOLDER.split(self.begins)
         most = len(text) - len(self.ends)
         if not (text.startswith(first) and text.endswith(self.ends)):

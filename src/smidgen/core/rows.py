@@ -42,6 +42,6 @@ def joined(text: Text) -> str:
 
 
 def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """At most so many of the items, as far apart as can be, in their order; all of them where there are no more."""
+    """At most `most` of the items, evenly spread and in their order; all of them where there are no more."""
     count = min(most, len(items))
     return [items[place * len(items) // count] for place in range(count)]

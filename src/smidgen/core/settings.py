@@ -81,7 +81,7 @@ def settings_of(owner: type[Settings]) -> dict[str, FieldInfo]:
 
 
 def place_of(owner: type[Settings], place: Sequence[Any]) -> list[str]:
-    """Where a mistake is, by pydantic's path: the setting's name first, without its section."""
+    """The place of a mistake, from pydantic's path: the setting's name first, without its section."""
     steps = [str(step) for step in place]
     return steps[1:] if len(steps) > 1 and steps[0] in _sections(owner) else steps
 

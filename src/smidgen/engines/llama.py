@@ -372,7 +372,7 @@ _NO_END = 3
 
 
 def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]:
-    """As OpenAI's: the temperature first, then the share of the likeliest; nothing else has a say."""
+    """Sampling as OpenAI does it: the temperature first, then `top_p`, and nothing else."""
     drawn: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "samplers": ["temperature", "top_p"]}
     return drawn if seed is None else {**drawn, "seed": seed % 2**32}
 

@@ -92,7 +92,7 @@ class LlamaProcess:
         self.facts: Message = {}
 
     def mailbox(self) -> Mailbox:
-        """Where a caller puts requests and takes the replies. Raises EngineError where the process cannot be started, or would load other
+        """The mailbox for requests and replies. Raises EngineError where the process cannot be started, or would load other
         files than the first one did."""
         with self._lock:
             if self._closed:
@@ -309,7 +309,7 @@ class ChildProcess:
                 self._said.append(line.decode("utf-8", "replace").strip())
 
     def _finish(self) -> None:
-        """See that it is gone, and say so to all who wait. May be called by several threads."""
+        """Make sure that the process has ended, and tell all who wait for it. May be called by several threads."""
         if self._popen.poll() is None:
             self._popen.kill()
         try:

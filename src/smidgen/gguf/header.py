@@ -87,7 +87,7 @@ class _HeaderReader:
         return found
 
     def tensors(self, alignment: Any) -> dict[str, GgufTensor]:
-        """Those that the file announces. `alignment`: of what size, in bytes, the steps are in which they lie."""
+        """The tensors that the file announces. `alignment`: the size, in bytes, of the steps at which they lie."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise self._wrong(f"{_ALIGNMENT} is {alignment!r}, which is no power of two")
         found: dict[str, GgufTensor] = {}

@@ -49,7 +49,7 @@ def fit(sizes: Floats, values: Floats) -> PowerLaw:
 
 
 def _fits(sizes: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-    """For (draws, points) values: ceilings, gaps and exponents, each (draws,)."""
+    """Fit (draws, points) values: ceilings, gaps and exponents, each (draws,)."""
     best = np.full(len(values), np.inf)
     ceilings, gaps, exponents = (np.zeros(len(values)) for _ in range(3))
     for exponent in _EXPONENTS:

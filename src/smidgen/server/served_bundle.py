@@ -91,7 +91,7 @@ class BundleIdentity:
 
 
 def bundle_identity(model: ServedBundle) -> BundleIdentity:
-    """That of a loaded bundle."""
+    """The identity of a loaded bundle."""
     return BundleIdentity(model.name, model.id, model.task, model.form)
 
 

@@ -26,7 +26,7 @@ def write(file: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Also the name: a rename that is only in memory is undone by a power cut. Where a system cannot do it, it does it by itself."""
+    """Write the folder's entry to the disk, too: a power cut undoes a rename that is only in memory. Systems that cannot need not."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

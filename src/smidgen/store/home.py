@@ -1,4 +1,4 @@
-"""Where smidgen keeps what it fetches and what it has half done: `SMIDGEN_HOME`, else the user's cache folder."""
+"""smidgen's home, where it keeps fetched files and stored results: `SMIDGEN_HOME`, else the user's cache folder."""
 
 from __future__ import annotations
 

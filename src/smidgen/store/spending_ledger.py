@@ -46,7 +46,7 @@ _SETTLE = (
 
 @dataclass(frozen=True, slots=True)
 class ScopeSpending:
-    """Of one scope on one day, in nanodollars.
+    """The spending of one scope on one day, in nanodollars.
 
     Attributes:
         nano: settled.

@@ -119,7 +119,7 @@ class UsageSums:
         return bool(self.entries or self.waits or self.prices)
 
     def entry(self, key: UsageKey) -> UsageTotals:
-        """That of a key, made where there is none."""
+        """The totals of a key, made where there are none."""
         return self.entries.setdefault(key, UsageTotals())
 
 

@@ -60,7 +60,7 @@ def key(path: str, named: str) -> str:
 
 
 def chances(shares: Sequence[Shares], form: FieldForm) -> list[dict[str, float]]:
-    """For each text the chances of all values by their `key`, fitted as the form says."""
+    """The probabilities of all values of each text, by their `key`, fitted as the form says."""
     found: list[dict[str, float]] = [{} for _ in shares]
     fitted = (form.tagged or {}).get("temperatures", {})
     for path, labels in known(form).items():
@@ -71,8 +71,7 @@ def chances(shares: Sequence[Shares], form: FieldForm) -> list[dict[str, float]]
 
 
 def temperatures(shares: Sequence[Shares], outputs: Sequence[field_values.Filled], form: FieldForm) -> dict[str, float]:
-    """For each field the temperature that makes its chances mean what they say, from texts that nothing was learnt from and their
-    objects."""
+    """The temperature that calibrates the probabilities of each field, from texts that nothing was learnt from and their objects."""
     gold = [field_values.values_by_path(output) for output in outputs]
     found = {}
     for path, labels in known(form).items():

@@ -35,8 +35,8 @@ _LONGEST_SHAPE = 24
 
 @dataclass(frozen=True, slots=True)
 class ValuePlace:
-    """Where a text says a value: its characters, and `vote`, what of the field's way that speaks for; None where nothing. Of a text that is
-    every way that gives the value, and the shape of the words."""
+    """A place where a text states a value: its characters, and `vote`, the reading of the field that it supports; None for none. For a
+    text, that is every reading that gives the value, and the shape of the words."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
 
 
 def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
-    """Where a text may say a value: letter for letter, else in another form of it. Places may be wrong ones: `2` is also in `2 March`."""
+    """The places where a text may state a value, letter for letter or in another form. Some may be wrong: `2` is also in `2 March`."""
     if kind == "number":
         return list(_counted(text, value))
     if kind == "date":

@@ -52,7 +52,7 @@ def marked_rows(rows: Sequence[Row], plan: Mapping[str, Any], fits: Mapping[str,
 def places_of_values(
     texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan: Mapping[str, Any], fits: Mapping[str, Fits]
 ) -> list[dict[str, list[list[Stretch]]]]:
-    """For each text, for each value of each field of the plan, the places that say it; none where nothing does. No two overlap.
+    """The places that state each value of each field of the plan, for each text. No two overlap.
 
     A text or a date is meant wherever it stands. A number or a word may stand elsewhere by chance: of several places the one is taken that
     has the words beside it that places have where there is no doubt.
@@ -210,7 +210,7 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
 
 
 def fitting(schema: Schema) -> dict[str, Fits]:
-    """For each field whether a value may be its value, of a list one of its elements."""
+    """A test for each field whether a value may be its value, or an element of its list."""
     from jsonschema import Draft202012Validator
 
     def one(node: Schema) -> Fits:

@@ -179,7 +179,7 @@ class ExtractFields(Task):
         return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
 
     def field_options(self, form: FieldForm) -> Mapping[str, Sequence[str]]:
-        """Those of fields that a tagger fills in; none where a decoder does."""
+        """The options of the fields that a tagger fills in; none where a decoder does."""
         return field_filling.known(form)
 
     def worded(self, output: Any, form: FieldForm) -> str:

@@ -147,7 +147,7 @@ def _entries(answer: str) -> list[Any]:
 
 
 def _place(words: str, text: str, taken: Sequence[Span]) -> int:
-    """Where the words stand, outside of what is taken. Raises ValueError where they do not."""
+    """The place of the words, outside of the taken spans. Raises ValueError where they do not occur."""
     behind = taken[-1]["end"] if taken else 0
     places = list(_places(words, text))
     free = [start for start in places if not any(start < span["end"] and span["start"] < start + len(words) for span in taken)]

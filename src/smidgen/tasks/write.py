@@ -189,11 +189,11 @@ class Write(Task):
         return form.attributes
 
     def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: TextForm) -> list[float | None]:
-        """Of each text's attributes the share that its output leaves out or makes up: (missing + unsupported) / (all +
-        unsupported). None for a text without attributes, and where none are checked.
+        """The share of each text's attributes that its output leaves out or makes up: (missing + unsupported) / (all + unsupported). None
+        for a text without attributes, and where none are checked.
 
-        Attributes that the examples mostly left out do not count. Those under a key that no example had count as left out: nobody knows how
-        they are said.
+        Attributes that the examples mostly left out do not count. Those under a key that no example had count as left out: their wording is
+        unknown.
         """
         return [
             None if facts is None else _missed(text, facts, form)
@@ -210,7 +210,7 @@ class Write(Task):
         return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
 
     def attempts(self, form: TextForm) -> int:
-        """As the form says; none where nothing can be checked."""
+        """The attempts of the form; none where nothing can be checked."""
         return form.attempts or 0
 
     def checks(self, text: Text, form: TextForm) -> bool:

@@ -61,7 +61,7 @@ class TokenCount:
 
     @property
     def total(self) -> int:
-        """In and out together."""
+        """Tokens in and out together."""
         return self.given + self.got
 
 

@@ -117,7 +117,7 @@ class Stretch:
 
     @property
     def share(self) -> float:
-        """Of the requests, those that were answered here."""
+        """The share of the requests that was answered here."""
         return self.local / self.requests if self.requests else 0.0
 
     def add(self, answer: GatewayAnswer, recorded: str, right: str) -> None:

@@ -80,7 +80,7 @@ class DemoOutcome:
 
 
 def base_of(plan: DemoPlan, progress: Progress) -> Path | None:
-    """Where the base lies that the plan's student starts from, fetched if it is not here; None where it needs none. Raises BaseError."""
+    """The folder of the base of the plan's student, fetched if it is not here; None where it needs no base. Raises BaseError."""
     family = registry.find("students", plan.student).base_family
     return lookup.find("auto", progress, family).folder if family else None
 

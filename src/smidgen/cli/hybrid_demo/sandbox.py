@@ -128,7 +128,7 @@ class Sandbox:
             raise DemoError("the gateway did not end well", value=f"exit code {code}", todo=f"See its log: {log}")
 
     def _environment(self) -> dict[str, str]:
-        """As it is here, without any of the user's own settings and keys of smidgen: none may reach the recording."""
+        """The environment without the user's settings and keys of smidgen: none may reach the recording."""
         plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SMIDGEN_")}
         return {**plain, "SMIDGEN_HOME": str(self.home), "PYTHONUTF8": "1"}
 

@@ -106,7 +106,7 @@ class TeacherPrompts:
     schema: str = ""
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[TeacherQuestion], Redactor]]:
-        """For each row its question, once per vote, and its redactor. A row is not shown in its own question.
+        """The questions of each row, one per vote, and its redactor. A row is not shown in its own question.
 
         A row whose text cannot be redacted has no question.
         """
@@ -137,7 +137,7 @@ class TeacherPrompts:
         return [*turns, ("user", last)]
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text the places of the nearest rows, nearest first: a few more than are shown."""
+        """The places of the nearest rows of each text, nearest first: a few more than are shown."""
         if not self.shown or not self.rows:
             return [[] for _ in texts]
         embed = self.embed or bag_of_words

@@ -274,7 +274,7 @@ def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant
 
 
 def of_the_asked_method(candidates: Sequence[Candidate], asked: str) -> list[Candidate]:
-    """Where a method was named, what was made small by it is shipped or nothing: a student that cannot be has no place either."""
+    """The candidates of the named method; no others may be shipped, also not a student that this method cannot make smaller."""
     free = asked in ("auto", "none")
     return [c if free or c.method == asked or c.baseline else replace(c, unfit=c.unfit or f"{asked} was asked for") for c in candidates]
 

@@ -219,7 +219,7 @@ def _speeds(found: timing.Timing) -> dict[str, Any]:
 
 
 def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """Of the test rows, or of the answers to them, those that alternatives are shown on: of a writer as many as it writes in `SECONDS`."""
+    """The test rows, or their answers, that alternatives are compared on: for a writer as many as it writes in `SECONDS`."""
     if not work.task.writes:
         return items
     in_time = int(1e3 * WRITING_SECONDS / max(1.0, work.packed.chosen.p50))
@@ -227,7 +227,7 @@ def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
 
 
 def _rows_of_baseline(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """Of the compared test rows, or of the answers to them, those that a slow baseline is measured on."""
+    """The compared test rows, or their answers, that a slow baseline is measured on."""
     items = _rows_compared(work, items)
     return items if work.sample is None else evenly(items, work.sample.test)
 

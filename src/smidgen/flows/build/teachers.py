@@ -290,7 +290,7 @@ def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
 
 
 def _first(output: Any) -> Any:
-    """Of several references of equal standing, the first."""
+    """The first of several references of equal standing."""
     return output[0] if isinstance(output, list) else output
 
 

@@ -229,7 +229,7 @@ _BASELINE_READY = 10.0
 
 @dataclass(frozen=True)
 class BaselineSample:
-    """On how many texts the baseline is measured: `held` held-out ones, `test` test ones, and whether the base without examples, too."""
+    """The numbers of texts that the baseline is measured on, `held` and `test`, and whether the base without examples is measured, too."""
 
     held: int
     test: int
@@ -247,7 +247,7 @@ def baseline_seconds(recipe: Recipe, training_seconds: float) -> float:
 
 
 def sample_baseline(seconds_per_text: float, seconds: float, held: int, test: int, needed: bool) -> BaselineSample | None:
-    """As many texts as are written in this time; None where they are too few to show anything.
+    """The texts that can be written in this time; None where they are too few to show anything.
 
     Args:
         seconds_per_text: as it was timed.

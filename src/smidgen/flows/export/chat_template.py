@@ -1,4 +1,4 @@
-"""From a model's own chat template (Jinja) to one of Go's, which Ollama fills in: taken apart, put together, and proved."""
+"""Convert a model's own chat template (Jinja) to one of Go's, which Ollama fills in, and prove that both give the same."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
 
 
 def present_certificates(service: Service) -> dict[str, StandingReader]:
-    """Those of the models that answer new requests now, by their names. Any thread may ask."""
+    """The certificates of the models that answer new requests now, by the models' names. Any thread may ask."""
     return {name: certificate_of(service, model) for name, model in list(service.models.items())}
 
 

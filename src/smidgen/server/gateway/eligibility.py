@@ -69,7 +69,7 @@ class JobMatcher:
 
 
 def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
-    """That of the lines among what is served, with their jobs as they are now.
+    """The matcher of the served lines, with their jobs as they are now.
 
     Raises InputError where no line has a job; TrafficError where the traffic store, whose key tells jobs apart, cannot be read.
     """

@@ -69,10 +69,10 @@ class UpstreamPrice:
 
 
 class UpstreamPrices:
-    """By model.
+    """Prices by model.
 
     Args:
-        own: of the fallbacks' own models, as the operator says it.
+        own: the prices of the fallbacks' own models, as the operator gives them.
     """
 
     def __init__(self, own: Sequence[UpstreamPrice] = ()) -> None:
@@ -88,7 +88,7 @@ class UpstreamPrices:
 
 
 def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPrices:
-    """As the settings have it. Raises InputError for half a price, and where it is not clear whose one is."""
+    """The prices of the settings. Raises InputError for half a price, and where it is not clear whose a price is."""
     given, got = budget.price_in, budget.price_out
     if bool(given) != bool(got):
         raise InputError(
@@ -117,7 +117,7 @@ def list_price(model: str) -> UpstreamPrice | None:
 
 @functools.cache
 def _listed() -> dict[str, UpstreamPrice]:
-    """By name. It is read once: it comes with smidgen, and does not change while a process runs."""
+    """The price list by name. It is read once, since it comes with smidgen and does not change while a process runs."""
     found: dict[str, UpstreamPrice] = {}
     for entry in price_list.read()["models"]:
         price = UpstreamPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
@@ -168,7 +168,7 @@ class _SizeSums:
 
 
 class UpstreamSizes:
-    """By bundle. Any thread may note and ask."""
+    """The sizes of requests and answers, by bundle. Any thread may note and ask."""
 
     def __init__(self) -> None:
         self._sums: dict[str, _SizeSums] = {}

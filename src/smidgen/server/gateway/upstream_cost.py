@@ -128,5 +128,5 @@ class _CountingReader:
 
 
 def upstream_costs(models: Sequence[str], budget: BudgetSettings) -> UpstreamCosts:
-    """As the settings have it."""
+    """The costs of the settings."""
     return UpstreamCosts(upstream_prices(models, budget), tuple(models))

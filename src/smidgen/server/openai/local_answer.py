@@ -35,11 +35,11 @@ class AnswerFormat(Protocol):
     """How a face tells an answer."""
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """As one object. `read` has the replies of each text."""
+        """The answer as one object. `read` has the replies of each text."""
         ...
 
     def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """As the events of a stream, the facts in the one that ends the text."""
+        """The answer as the events of a stream, with the facts in the one that ends the text."""
         ...
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:

@@ -36,7 +36,7 @@ class SamplingOptions(BaseModel):
         return bool(self.temperature)
 
     def options(self) -> dict[str, Any]:
-        """As `Model.write` takes them. Raises RequestError for a response_format that cannot be held to."""
+        """The options as `Model.write` takes them. Raises RequestError for a response_format that cannot be kept."""
         schema = schema_of(self.response_format)
         given = {
             "max_tokens": self.max_tokens,

@@ -221,7 +221,7 @@ def face(service: Service) -> APIRouter:
 
 
 async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
-    """Of a bundle that does not write."""
+    """Answer with a bundle that does not write."""
     wanted = None
     if model.form.answer_schema is not None:
         structured_output.check_schema(body.response_format, model.form.answer_schema)
@@ -235,7 +235,7 @@ async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest,
 
 
 def _write(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
-    """Of a bundle that writes: its text goes out while it is written."""
+    """Answer with a bundle that writes: its text is sent while it is written."""
     service.check(model, [text], "input")
     generations = service.write(model, [partial(model.write, text, **body.drawing().options())])
     return LocalAnswer(service, model, request, WrittenResponse(model, body), streamed=bool(body.stream), generations=generations)

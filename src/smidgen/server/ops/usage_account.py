@@ -48,7 +48,7 @@ _MICRO = 1_000_000
 
 @dataclass(slots=True)
 class RequestWork:
-    """Of one kind of request: how many, and for how many seconds small models were at them."""
+    """The work on one kind of request: how many there were, and the seconds that small models spent on them."""
 
     requests: int = 0
     busy: float = 0.0

@@ -212,7 +212,7 @@ def _known(model: ServedBundle) -> Known:
 
 
 def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[ServedBundle, QuestionMatch]]:
-    """For each question the bundle that answers it, and how. Raises Refusal with every question that none answers, or more than one."""
+    """Match each question with the bundle that answers it. Raises Refusal with every question that none answers, or more than one."""
     matches: dict[str, tuple[ServedBundle, QuestionMatch]] = {}
     detail: list[dict[str, Any]] = []
     for name, question in body.questions.items():

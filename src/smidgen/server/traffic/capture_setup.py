@@ -154,7 +154,7 @@ class KnownNames:
         self._known: dict[str, dict[str, frozenset[str]]] = {}
 
     def __call__(self, asked: str) -> Collection[str]:
-        """Those of the bundle with this name; none for another."""
+        """The known names of the bundle with this name; none for another."""
         return frozenset().union(*self._known.get(asked, {}).values())
 
     def note(self, one: BundleIdentity) -> None:

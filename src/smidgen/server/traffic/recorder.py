@@ -239,7 +239,7 @@ class Recorder:
         return found
 
     def _safe(self, read: list[Exchange]) -> list[Exchange]:
-        """Those that may be stored. Where the model cannot run, none may."""
+        """The exchanges that may be stored; none where the model cannot run."""
         if self._scrubber is None:
             return read
         try:

@@ -35,11 +35,11 @@ class ProcessorTime:
 
 
 class BackgroundThrottle:
-    """For one thread whose work can wait.
+    """A throttle for one thread whose work can wait.
 
     Args:
-        spent: what was used until now, asked in the thread whose work can wait; given the clock of the taker, None where none is known.
-        cores: that the process may use.
+        spent: the processor time used so far, asked in that thread; it is given the clock of the taker, None where none is known.
+        cores: the cores that the process may use.
         clock: seconds.
     """
 

@@ -210,7 +210,7 @@ def _is_pair() -> sql.ColumnElement[bool]:
 
 
 def _newest(what: Any, where: sql.ColumnElement[bool]) -> sql.ScalarSelect[Any]:
-    """Of what people said of a request the newest of its kind; NULL where there is none."""
+    """The newest feedback of a kind on a request; NULL where there is none."""
     said = FEEDBACK.c
     mine = sql.select(what).where(said.request_id == REQUESTS.c.id, where).order_by(said.number.desc()).limit(1)
     return mine.correlate(REQUESTS).scalar_subquery()

@@ -93,7 +93,7 @@ def newest_since(connection: Connection, template: str, most: int) -> float | No
 
 
 def kind_totals(connection: Connection, template: str, frame: PromptFrame, without: Sequence[PromptFrame]) -> KindTotals:
-    """Of the requests of a template whose text stands in a frame, and in none of the others."""
+    """The totals of a template's requests whose text is in a frame, and in none of the others."""
     one, count = REQUESTS.c, sql.func.count()
     mine = [*_suited(), one.kind_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
     upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
@@ -123,7 +123,7 @@ def _suited() -> tuple[sql.ColumnElement[bool], ...]:
 
 
 def _in(frame: PromptFrame) -> sql.ColumnElement[bool]:
-    """By pieces of the text, and not by LIKE: SQLite's takes capitals for small letters."""
+    """A condition for texts in a frame. It compares pieces of the text, because SQLite's LIKE ignores case."""
     text: Any = REQUESTS.c.input
     length = sql.func.length(text)
     begins, ends = len(frame.begins), len(frame.ends)
@@ -209,5 +209,5 @@ def select_stretch(
 
 
 def _frames(kinds: Mapping[str, Sequence[PromptFrame]], row: Any) -> list[PromptFrame]:
-    """Those that are asked for of its template, or of its kind."""
+    """The frames that are asked for of a row's template, or of its kind."""
     return [frame for hash in {row.template_hash, row.kind_hash} for frame in kinds.get(hash, ())]

@@ -219,7 +219,7 @@ class StoredShare:
 
     @property
     def share_lost(self) -> float:
-        """Of the requests that were to be stored, the share that was not."""
+        """The share of the requests that should have been stored and were not."""
         lost = sum(self.lost.values())
         return lost / (lost + self.stored) if lost else 0.0
 

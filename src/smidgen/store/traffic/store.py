@@ -89,7 +89,7 @@ class TrafficStore:
 
     @property
     def place(self) -> str:
-        """Where it is, without a password."""
+        """The place of the store, without a password."""
         return self._database.shown
 
     @property

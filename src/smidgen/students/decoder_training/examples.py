@@ -190,7 +190,7 @@ def _new_values(
 
 
 def _like(value: str, words: Sequence[str], random: np.random.Generator) -> str:
-    """As many other words, capitalised as the value's."""
+    """Other words, as many as the value has and capitalised alike."""
 
     def other(match: re.Match[str]) -> str:
         if random.random() < 0.5:
