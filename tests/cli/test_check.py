@@ -46,7 +46,7 @@ def test_a_readable_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "repeat" in shown
     assert "e-mail" in shown
     assert "jane@" not in shown
-    assert "A model can be built from it." in shown
+    assert "A model can be built from this file." in shown
     assert "\x1b[" not in printed.out
 
 
@@ -81,7 +81,7 @@ def test_the_cleaned_copy_is_what_is_judged(tmp_path: Path, capsys: pytest.Captu
     file.write_text("\n".join(["text,note,team", *rows, ""]), encoding="utf-8")
     flags = ["--input", "text", "--label", "team"]
     assert code(["check", str(file), *flags]) == 0
-    assert "A model can be built from it" in " ".join(capsys.readouterr().out.split())
+    assert "A model can be built from this file" in " ".join(capsys.readouterr().out.split())
     assert code(["check", str(file), *flags, "--fix", str(tmp_path / "clean.csv")]) == 0
     assert "A model can be built from clean.csv" in " ".join(capsys.readouterr().out.split())
     file = table(tmp_path, [*GOOD, "something else entirely here,management"])
