@@ -37,7 +37,7 @@ def test_a_lineage_is_packed_read_and_sealed(certified_bundle: Path, tmp_path: P
     assert opened.manifest.lineage == found and opened.id != manifest.id
     file = tmp_path / "next" / "smidgen.json"
     file.write_text(file.read_text(encoding="utf-8").replace('"upstream": 30', '"upstream": 31'), encoding="utf-8")
-    with pytest.raises(BundleError, match="not the one that was packed"):
+    with pytest.raises(BundleError, match="changed after packing"):
         open_bundle(tmp_path / "next")
 
 

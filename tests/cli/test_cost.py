@@ -212,8 +212,8 @@ def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--requests-per-month", "5"], "the tokens of a request are not known"),
-        (["none", "--requests-per-month", "5"], "there is no bundle in this place"),
+        (["--requests-per-month", "5"], "the tokens of a request are unknown"),
+        (["none", "--requests-per-month", "5"], "there is no bundle here"),
         (["--requests-per-month", "5", "--tokens-in", "1", "--tokens-out", "1", "--model", "Bigg"], "Did you mean 'Big'?"),
         (["--requests-per-month", "0"], "must be greater than or equal to 1"),
         ([], "--requests-per-month"),

@@ -57,7 +57,12 @@ def test_it_shows_and_asks_before_it_goes_on(file: Path, capsys: pytest.CaptureF
     assert code(["start", str(file), *QUICK]) == 0
     said = capsys.readouterr()
     told = " ".join(said.out.split())
-    for words in ("texts in the column Nachricht, answers in Zuständig", "The job: classify", "Fixes that can be made in a copy", "Its report:"):
+    for words in (
+        "texts in the column Nachricht, answers in Zuständig",
+        "The job: classify",
+        "Fixes that can be made in a copy",
+        "Its report:",
+    ):
         assert words in told, words
     assert "next: smidgen chat Anfragen-2026" in said.err and "smidgen serve Anfragen-2026" in said.err
     # Refused at the last question: nothing is built.

@@ -66,7 +66,7 @@ class Starter:
                 )
         if weight_files(folder) != [folder / self.weights]:
             raise BaseError(
-                "beside the base's weights lie others, which would be read in their place",
+                "the base's folder holds other weights, which would be read instead",
                 value=str(folder),
                 todo=f"Delete the folder and run: smidgen pull {self.name}",
             )

@@ -248,4 +248,4 @@ def _walk(folder: Path) -> Iterator[str]:
                 elif entry.is_file(follow_symlinks=False):
                     yield name
                 else:
-                    raise BundleError("there is something that is not a file", value=name, todo="Remove it.", file=name)
+                    raise BundleError("the folder holds something that is not a file", value=name, todo="Remove it.", file=name)

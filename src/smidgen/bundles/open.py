@@ -70,12 +70,12 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
     for name, entry in manifest.files.items():
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
-            raise BundleError("a file is not the one that was packed", value=name, todo=_AGAIN, file=name)
+            raise BundleError("a file was changed after packing", value=name, todo=_AGAIN, file=name)
         if verify and name.endswith(".onnx"):
             _refuse_outside(file, name)
     # Last, so that a fault in a file is told by that file's name.
     if not manifest.whole:
-        raise BundleError("the manifest is not the one that was packed", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
+        raise BundleError("the manifest was changed after packing", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
     return Bundle(folder, manifest, verify)
 
 

@@ -123,7 +123,7 @@ def _check(settings: ServeSettings) -> bool:
     def take() -> None:
         if settings.local.take and not settings.fallback.urls:
             todo = "Name the --fallback that other requests go to."
-            raise InputError("a line cannot take requests from no fallback", value="--take", todo=todo)
+            raise InputError("--take needs a fallback", value="--take", todo=todo)
 
     checks: tuple[Callable[[], object], ...] = (
         take,

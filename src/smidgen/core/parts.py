@@ -318,14 +318,18 @@ class Training:
     def labels(self) -> LabelForm:
         """The labels to answer with. Raises TrainError for a job of another kind."""
         if self.form.labelling is None:
-            raise TrainError("this student gives labels, and is asked for another job", value="--student", todo="Use --student auto.")
+            raise TrainError(
+                "this student only gives labels, and the task needs something else", value="--student", todo="Use --student auto."
+            )
         return self.form.labelling
 
     @property
     def tags(self) -> TagSet:
         """The spans to find in texts. Raises TrainError for a job of another kind."""
         if self.form.tagging is None:
-            raise TrainError("this student finds spans, and is asked for another job", value="--student", todo="Use --student auto.")
+            raise TrainError(
+                "this student only finds spans, and the task needs something else", value="--student", todo="Use --student auto."
+            )
         return self.form.tagging
 
 

@@ -353,6 +353,4 @@ def _how(code: int, said: deque[str]) -> str:
 
 
 def _ended(why: str) -> EngineError:
-    return EngineError(
-        "the model's process ended before it had answered", value=why, todo="Send the request again: it starts a new process."
-    )
+    return EngineError("the model's process ended before it answered", value=why, todo="Send the request again: it starts a new process.")

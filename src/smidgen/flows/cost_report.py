@@ -192,7 +192,7 @@ def _report(bundle: Path | None) -> Report | None:
     if bundle is None:
         return None
     if not bundle.is_dir():
-        raise InputError("there is no bundle in this place", value=str(bundle), todo="Name the folder that a build has made, or none.")
+        raise InputError("there is no bundle here", value=str(bundle), todo="Name the folder that a build has made, or none.")
     return read(bundle / "report.json")
 
 
@@ -203,7 +203,7 @@ def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
     tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
     if tokens_in is None or tokens_out is None:
         raise InputError(
-            "the tokens of a request are not known",
+            "the tokens of a request are unknown",
             value="--tokens-in, --tokens-out",
             todo="Give both, or name the folder of a bundle: its report holds them.",
         )

@@ -60,7 +60,7 @@ def known(file: Path | None, wanted: Collection[str], environment: Mapping[str, 
     own = read(file) if file is not None else {}
     if file is not None and not own.keys() & {*wanted, API_KEY, ADMIN_KEY}:
         todo = f"Put one of these into it: {', '.join([*wanted, API_KEY, ADMIN_KEY])}."
-        raise InputError("the secrets file has no key that is asked for", value=f"{file}: {', '.join(own) or 'nothing'}", todo=todo)
+        raise InputError("the secrets file has none of the wanted keys", value=f"{file}: {', '.join(own) or 'nothing'}", todo=todo)
     return {**given, **own}
 
 

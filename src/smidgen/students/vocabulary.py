@@ -356,7 +356,7 @@ def kept_by_encoder(vocabulary: dict[str, int], used: Counter[int], always: set[
     kept = always | {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
     if len(kept) > most:
         raise TrainError(
-            "so few tokens cannot hold the single characters of this base", value=most, todo=f"Set train.vocabulary to {len(kept)} or more."
+            "too few tokens to hold the single characters of this base", value=most, todo=f"Set train.vocabulary to {len(kept)} or more."
         )
     by_use = iter([number for number, _ in sorted(used.items(), key=lambda entry: (-entry[1], entry[0]))])
     in_order = iter(sorted(vocabulary.values()))

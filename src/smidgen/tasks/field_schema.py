@@ -57,7 +57,7 @@ def read(file: str) -> Schema:
         raise RecipeError(
             "answers cannot be held to this schema" if isinstance(given, Mapping) else "this is not a schema",
             value=file,
-            todo="It may describe an object whose fields are texts, numbers, truths, lists and objects. Mend:",
+            todo="It may describe an object whose fields are texts, numbers, truths, lists and objects. Correct:",
             mistakes=mistakes,
         )
     return schema

@@ -188,7 +188,7 @@ def daily_budget(day: float | None, file: Path | None) -> DailyBudget | None:
     found = _read(file) if file is not None else _BudgetFile()
     totals = [amount for amount in (day, found.day) if amount is not None]
     if found.key and found.others is None and not totals:
-        raise RecipeError("the file of budgets has mistakes", value=str(file), todo="Mend:", mistakes=[_UNBOUNDED])
+        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=[_UNBOUNDED])
     usd = {ALL: min(totals)} if totals else {}
     usd |= {f"key:{name}": entry.day for name, entry in found.key.items()}
     usd |= {f"model:{name}": entry.day for name, entry in found.model.items()}
@@ -212,7 +212,7 @@ def _read(file: Path) -> _BudgetFile:
     todo = "Name a TOML file with the budgets; docs/reference/formats.md shows one."
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise InputError("the file of budgets is too large", value=str(file), todo=todo)
+            raise InputError("the budget file is too large", value=str(file), todo=todo)
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError("the file of budgets cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
@@ -222,10 +222,10 @@ def _read(file: Path) -> _BudgetFile:
         found = _BudgetFile.model_validate(tree)
     except ValidationError as error:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise RecipeError("the file of budgets has mistakes", value=str(file), todo="Mend:", mistakes=mistakes) from None
+        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
     mistakes = list(_clashes(found))
     if mistakes:
-        raise RecipeError("the file of budgets has mistakes", value=str(file), todo="Mend:", mistakes=mistakes)
+        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes)
     return found
 
 

@@ -38,7 +38,7 @@ def read(file: Path | None = None) -> dict[str, Any]:
     place = file or packaged()
     try:
         if place.stat().st_size > _LIMIT_BYTES:
-            raise InputError("the file is too large for a list of prices", value=str(place), todo="Name the JSON file with the prices.")
+            raise InputError("the file is too large for a price list", value=str(place), todo="Name the JSON file with the prices.")
         table = json.loads(place.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError("the price list cannot be read", value=f"{place}: {error.strerror}", todo="Name a JSON file.") from None
@@ -48,7 +48,7 @@ def read(file: Path | None = None) -> dict[str, Any]:
         raise InputError(f"the price list is not JSON ({error})", value=str(place), todo=f"Begin with a copy of {packaged()}.") from None
     mistakes = list(_mistakes(table))
     if mistakes:
-        todo = f"Mend these; {packaged()} shows the form:"
+        todo = f"Correct these; {packaged()} shows the form:"
         raise RecipeError("the price list has mistakes", value=str(place), todo=todo, mistakes=mistakes)
     return {**table, "models": [{**dict.fromkeys(_TEXTS, ""), **entry} for entry in table["models"]]}
 

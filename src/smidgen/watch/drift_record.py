@@ -124,7 +124,7 @@ def change(bundle_id: str, name: str, how: Callable[[DriftRecord], DriftRecord])
             return changed
     except (OSError, ValueError) as error:
         raise DriftError(
-            f"the looks at the traffic cannot be counted ({error})",
+            f"the drift tests cannot be counted ({error})",
             value=str(file),
             todo="Make the file writable and room on the disk. To count looks anew, remove the file.",
         ) from error

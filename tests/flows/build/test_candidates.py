@@ -101,7 +101,7 @@ def test_what_lost_too_much_in_being_made_small_is_not_shipped() -> None:
 
 
 def test_nothing_fits_says_what_there_was() -> None:
-    with pytest.raises(GateError, match="no model meets what was asked") as caught:
+    with pytest.raises(GateError, match="no model meets the limits") as caught:
         choose_candidate(ALL, StudentSettings(max_latency_ms=0.01))
     assert len(caught.value.changed) == len(ALL)
     assert "0.01 ms" in str(caught.value)

@@ -343,7 +343,7 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
     ("settings", "says"),
     [
         ({"fallback_model": ("big",)}, "does not have this model"),
-        ({"fallback_model": ("big",), "price_in": 1.0}, "two halves"),
+        ({"fallback_model": ("big",), "price_in": 1.0}, "needs two numbers"),
         ({"fallback": (), "fallback_model": ()}, "no fallback"),
     ],
 )

@@ -180,7 +180,9 @@ def _checked(client: GatewayClient, tally: DemoTally) -> tuple[dict[str, int], d
     found = {"local": whole.local, "upstream": whole.requests - whole.local}
     if counted != found:
         raise DemoError(
-            "the gateway counted other answers than came", value=f"{counted}, not {found}", todo="This is a defect: please report it."
+            "the gateway's counts differ from the answers that came",
+            value=f"{counted}, not {found}",
+            todo="This is a defect: please report it.",
         )
     outcomes = ("agreed", "disagreed", "dropped", "withheld", "unanswered", "failed")
     audits = {outcome: round(client.counted("smidgen_audits_total", model=LINE, outcome=outcome)) for outcome in outcomes}

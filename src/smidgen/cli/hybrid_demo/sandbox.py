@@ -46,7 +46,7 @@ class Sandbox:
         ours = (self.folder / MARKER).is_file() or not any(self.folder.iterdir())
         if strangers or not ours:
             raise InputError(
-                "the folder holds something else than an earlier run of this demo",
+                "the folder holds something other than an earlier run of this demo",
                 value=f"{self.folder}: {', '.join(strangers) or 'no ' + MARKER}",
                 todo="Name another folder: smidgen demo --hybrid --dir DIR",
             )

@@ -50,7 +50,7 @@ def choose_candidate(
             break
     if not fit:
         raise GateError(
-            "no model meets what was asked",
+            "no model meets the limits",
             value=_asked(wanted),
             todo="Loosen a limit, or choose another student. What there was:",
             changed=[

@@ -67,7 +67,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     if merged:
         shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
         command = f"smidgen check {shlex.quote(settings.train)} --label {shlex.quote(table.label.name if table.label else '')}"
-        notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Mend the file: {command} --fix OUT")
+        notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     # From here on the task is the one of these rows, and theirs are the values that it knows.
     work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
@@ -141,7 +141,7 @@ def check_errors_file(work: Work) -> None:
     settings = work.recipe.settings(DataSettings)
     if work.task.writes or work.recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
         raise InputError(
-            "errors over all rows are of models that choose or find, taught by a file of rows alone",
+            "errors over all rows need the task classify or extract, and no teacher",
             value=work.errors,
             todo="Leave --errors out, and measure the model on a file: smidgen eval DIR --data FILE --errors FILE.",
         )

@@ -121,7 +121,7 @@ def ship(work: Work, context: BuildContext) -> Work:
     final = _pack(work, draft.chosen, extra, metrics, context.scratch / "final")
     if not is_what_was_measured(work, context, context.loaded(final)):
         raise GateError(
-            "the finished bundle answers otherwise than the one that was measured",
+            "the finished bundle does not answer as the measured one did",
             value=work.out.name,
             todo="Nothing was shipped; build with --fresh.",
         )

@@ -78,9 +78,9 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     for name, why in ({} if more else barred).items():
         if asked.kind == name:
             raise RecipeError(
-                "the student that is asked for cannot learn from these rows",
+                "the chosen student cannot learn from these rows",
                 value=f"{name}: {why}",
-                todo=f"Ask for another: --student {task.students[0]}, or auto. Or mend the rows or the schema.",
+                todo=f"Ask for another: --student {task.students[0]}, or auto. Or correct the rows or the schema.",
             )
         if asked.kind == "auto":
             progress.say(f"{name} is not tried: {why}")
@@ -116,7 +116,7 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
         return
     able = [name for name in registry.names("compress") if engines & set(registry.find("compress", name).engines)]
     raise RecipeError(
-        f"the method that is asked for cannot make {' or '.join(kinds)} smaller",
+        f"the chosen method cannot make {' or '.join(kinds)} smaller",
         value=asked,
         todo=f"Name another: --compress {', '.join([*able, 'auto'])} or none.",
     )

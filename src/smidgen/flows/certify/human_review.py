@@ -224,7 +224,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
     # A certificate that is stale because audits are missing holds again once they come.
     if not (found.valid or found.state is CertificateState.UNAUDITED) or paper is None:
         raise CertificateError(
-            "nothing is answered under this bundle's certificate, so there is nothing to audit",
+            "the bundle has no valid certificate, so there is nothing to audit",
             value=f"{found.state.value}: {found.why}",
             todo="Certify it on a new sample: smidgen certify DIR --data calibration.csv.",
         )

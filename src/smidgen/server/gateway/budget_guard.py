@@ -74,7 +74,7 @@ def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
         return None
     if not settings.fallback.urls:
         raise InputError(
-            "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
+            "a budget is given, but no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
         )
     unpriced = [model for model in settings.fallback.models if prices.of(model) is None]
     if unpriced:
@@ -121,9 +121,9 @@ class BudgetGuard:
             self.ledger = SpendingLedger(file)
         except OSError as error:
             raise SmidgenError(
-                "what was spent cannot be read, and so no budget can be kept",
+                "the spending ledger cannot be read, so no budget can be kept",
                 value=str(error),
-                todo=f"Mend {file or ledgers.place()}, or move it away: what was spent today is then forgotten.",
+                todo=f"Repair {file or ledgers.place()}, or move it away: today's spending is then forgotten.",
             ) from error
 
     @property

@@ -79,7 +79,7 @@ def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
         raise InputError(
             "no line that is served has a job to take",
             value=", ".join(lines) or "no line",
-            todo="Make one with `smidgen learn LINE --job ID`, of a job with a frame, or words that stay, or leave --take out.",
+            todo="Make one with `smidgen learn LINE --job ID`, of a job with a frame or a fixed system prompt, or leave --take out.",
         )
     with opened(make=False) as store:
         return JobMatcher(jobs, store.template)
@@ -98,7 +98,7 @@ def check_held_out(settings: ServeSettings) -> None:
     if not settings.capture.on or not settings.fallback.urls:
         missing = "--fallback URL" if not settings.fallback.urls else "--capture answers"
         raise InputError(
-            "held-out texts are set aside for what is captured of them, and nothing is",
+            "held-out texts need captured answers, and nothing is captured",
             value="--held-out-aside",
             todo=f"Add {missing}, or leave it out.",
         )

@@ -48,20 +48,20 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
     if not urls:
         if settings.fallback.models or settings.fallback.key_env:
             raise InputError(
-                "there is a model or a key for a fallback, and no fallback",
+                "a model or a key is given for a fallback, but no fallback",
                 value="--fallback",
                 todo="Add --fallback URL, or leave them out.",
             )
         if settings.fallback.pass_paths:
             todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
-            raise InputError("there is a path to pass on, and no fallback", value="--pass", todo=todo)
+            raise InputError("a path to pass on is given, but no fallback", value="--pass", todo=todo)
         if settings.privacy.on or settings.privacy.kinds or settings.privacy.bundle:
             todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
-            raise InputError("there is a policy for what leaves, and nothing leaves", value="--privacy", todo=todo)
+            raise InputError("a privacy policy is given, but no fallback that requests leave for", value="--privacy", todo=todo)
         return []
     if not settings.privacy.on and (settings.privacy.kinds or settings.privacy.bundle):
         todo = "Add --privacy mask, block, health or card."
-        raise InputError("it is said how personal data is treated, and not that it is", value="--privacy off", todo=todo)
+        raise InputError("there is no privacy policy, so this setting has no effect", value="--privacy off", todo=todo)
     models = list(settings.fallback.models) * (len(urls) if len(settings.fallback.models) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
         raise InputError(
@@ -200,7 +200,7 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
         return None
     if not all(32 < ord(sign) < 127 for sign in key):
         raise InputError(
-            "the fallback's key holds signs that no header takes",
+            "the fallback's key holds characters that no header takes",
             value=f"{len(key)} characters in {name}",
             todo="Copy it anew, without spaces.",
         )

@@ -92,12 +92,12 @@ def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPr
     given, got = budget.price_in, budget.price_out
     if bool(given) != bool(got):
         raise InputError(
-            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+            "a price needs two numbers", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
         )
     todo = "Give --price-in and --price-out once for each --fallback-model, in their order."
     if any(len(said) not in (0, 1, len(models)) for said in (given, got)):
         value = f"{len(models)} models, {len(given)} --price-in, {len(got)} --price-out"
-        raise InputError("it is not clear whose the prices are", value=value, todo=todo)
+        raise InputError("the prices do not match the models", value=value, todo=todo)
     if len(given) == len(got) == 1 and len({list_price(model) is None for model in models}) > 1:
         # Before there was a price for each, it was that of the models which the list does not have: now it would be that of all.
         raise InputError("one price is given for several models, and the price list has some of them", value=", ".join(models), todo=todo)

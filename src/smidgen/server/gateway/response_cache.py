@@ -412,10 +412,10 @@ def check_cache(settings: ServeSettings) -> None:
     said = sorted(name for name in settings.cache.given() if name != "cache")
     if not settings.cache.on and said:
         todo = "Add --cache exact or --cache semantic, or leave it out."
-        raise InputError("it is said how answers are cached, and not that they are", value=f"--{said[0].replace('_', '-')}", todo=todo)
+        raise InputError("answers are not cached, so this setting has no effect", value=f"--{said[0].replace('_', '-')}", todo=todo)
     if settings.cache.on and not settings.fallback.urls:
         todo = "Add --fallback URL, or leave it out: the answers of bundles are not cached."
-        raise InputError("there is a cache, and no fallback whose answers it could keep", value=f"--cache {settings.cache.mode}", todo=todo)
+        raise InputError("a cache is given, but no fallback whose answers it could keep", value=f"--cache {settings.cache.mode}", todo=todo)
 
 
 def open_cache(settings: ServeSettings, registry: CollectorRegistry, answer: UpstreamAnswerer, first: Upstream) -> ResponseCache:

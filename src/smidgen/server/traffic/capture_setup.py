@@ -39,7 +39,7 @@ def check_labels(capture: CaptureSettings) -> None:
     """Raise InputError for labels that nothing is captured for, and as `read` does."""
     if capture.labels is not None and not capture.on:
         raise InputError(
-            "labels stay as they are in what is captured, and nothing is",
+            "labels are given for captured answers, but nothing is captured",
             value="--capture-labels",
             todo="Add --capture answers, or leave it out.",
         )
