@@ -209,7 +209,7 @@ def test_counts_that_do_not_add_up_are_an_error() -> None:
         def counted(self, metric: str, **labels: str) -> float:
             return 7.0
 
-    with pytest.raises(DemoError, match="counted other answers"):
+    with pytest.raises(DemoError, match="counts differ"):
         running._checked(Other(), DemoTally([Stretch(1, 10, requests=10, local=3)]))  # type: ignore[arg-type]
 
 

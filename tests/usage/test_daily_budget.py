@@ -72,7 +72,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"day = \xff")
     for file in (tmp_path / "missing.toml", broken):
-        with pytest.raises(InputError, match="file of budgets"):
+        with pytest.raises(InputError, match="budget file"):
             daily_budget(None, file)
 
 

@@ -51,8 +51,8 @@ def test_each_fallback_may_have_its_own() -> None:
         (("big",), 1.0, (), "needs two numbers"),
         (("big",), (), 1.0, "needs two numbers"),
         (("big", "gpt-6-luna"), 1.0, 2.0, "the price list has some of them"),
-        (("a", "b", "c"), (1.0, 2.0), 1.0, "not clear whose"),
-        (("big",), (1.0, 2.0), 1.0, "not clear whose"),
+        (("a", "b", "c"), (1.0, 2.0), 1.0, "do not match the models"),
+        (("big",), (1.0, 2.0), 1.0, "do not match the models"),
         (("big", "big"), (1.0, 2.0), 1.0, "two prices"),
     ],
 )
