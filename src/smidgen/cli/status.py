@@ -218,10 +218,10 @@ def _show_spending(spending: dict[str, Any]) -> None:
     if not spending["scopes"]:
         out.print(f"Nothing was spent under a budget on {spending['day']} (UTC).")
         return
-    table = plain_table(f"spent on {spending['day']}", "requests", "USD", "estimated", "reserved")
+    table = plain_table(f"spent on {spending['day']}", "requests", "spent", "estimated", "reserved")
     for scope, one in spending["scopes"].items():
         amounts = (one["usd"], one["of_that_estimated_usd"], one["set_aside_usd"])
-        table.add_row(escape(scope), f"{one['requests']:,}", *(f"{amount:.4f}" for amount in amounts))
+        table.add_row(escape(scope), f"{one['requests']:,}", *(_money(amount, False, 0) for amount in amounts))
     out.print(table)
 
 

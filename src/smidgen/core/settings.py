@@ -53,6 +53,7 @@ class SectionedSettings(Settings):
 
 _MISTAKES = {
     "missing": "must be given",
+    "extra_forbidden": "is unknown here",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",

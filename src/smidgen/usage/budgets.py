@@ -32,6 +32,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import InputError, RecipeError
+from smidgen.core.settings import mistake_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ def _read(file: Path) -> _BudgetFile:
     try:
         found = _BudgetFile.model_validate(tree)
     except ValidationError as error:
-        mistakes = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(fault)}" for fault in error.errors()]
         raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
     mistakes = list(_clashes(found))
     if mistakes:
