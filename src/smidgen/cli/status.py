@@ -135,7 +135,7 @@ def _legend(account: Mapping[str, Any]) -> list[str]:
     how = [energy[name] for name in ("measured_wh", "estimated_wh") if whole["energy"][name]]
     if how:
         lines.append(f"energy: {'; '.join(how)}.")
-    lines.append(f"~: estimated, at least in part. Tokens: {notes['tokens']}.")
+    lines.append("~: estimated, at least in part: a token for every four characters of a bundle's text, or three bytes of an upstream's.")
     return lines
 
 

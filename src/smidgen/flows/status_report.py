@@ -64,8 +64,8 @@ def read_account(days: int = PERIODS[-1], now: datetime | None = None) -> dict[s
         "notes": {
             "latency": f"from a request to the end of its answer, of answers without an error; off by {accounts.WAIT_ERROR:.1%} at most",
             "energy": {"measured_wh": MEASURED, "estimated_wh": ESTIMATED},
-            "tokens": "estimated where no usage is stated: one for every four characters of a bundle's texts, and for every three bytes of "
-            "an upstream's",
+            "tokens": "those that nobody counted are estimated: a bundle's as one for every four characters, an upstream's as one for "
+            "every three bytes",
             "money": "tokens at list price, or as --price-in and --price-out say; no discount for batches or repeated prompts",
         },
     }
