@@ -71,7 +71,7 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
             "counts.once",
             "error",
             len(once),
-            f"{counted(len(once), 'label')} with one row only, which cannot be both learnt and measured: {_listed(once)}",
+            f"{counted(len(once), 'label')} seen once, too few to be both learnt and measured: {_listed(once)}",
             "Add examples of them, correct their spelling, or remove the rows.",
             tuple(_rows_of(survey, once)[:EXAMPLES]),
             {"labels": once},
