@@ -396,6 +396,6 @@ def _renamed_schema(node: Any, by: Renaming) -> Any:
             made[key] = [by.value(one) for one in value]
         elif key == "description":
             made[key] = by.text(value)
-        elif key != "pattern" or by.name(value) == value:  # a pattern with stand-ins in it would fit nothing
+        elif key != "pattern" or by.name(value) == value:  # a pattern with placeholders in it would fit nothing
             made[key] = _renamed_schema(value, by)
     return made

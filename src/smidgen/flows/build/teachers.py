@@ -236,7 +236,7 @@ def open_remote(
         settings.heat,
         opening,
         embed,
-        # A schema with stand-ins in it would hold answers to them; then the words alone must do.
+        # A schema with placeholders in it would hold answers to them; then the words alone must do.
         json.dumps(schema, ensure_ascii=False) if schema is not None and opening.form.answer_schema == schema else "",
     )
     # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.

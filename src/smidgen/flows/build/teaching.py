@@ -41,7 +41,7 @@ _LEAST_ALONE = 2.0
 """Rows a label that it takes for a head on frozen vectors to say anything of rows that it has not seen."""
 _NOT_ASKED = (NoAnswerReason.BUDGET, NoAnswerReason.PRIVATE)
 _NAMES = 5
-"""Labels and the like that are named where the teacher is told stand-ins for them."""
+"""Labels and the like that are named where the teacher is told placeholders for them."""
 
 
 @dataclass
@@ -241,7 +241,7 @@ def _tell_names(teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -
     names = redactor.renamed() if redactor is not None else []
     if names:
         shown = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-        told = "names look personal, and the teacher is told stand-ins for them, which are put back"
+        told = "names look personal, and the teacher is told placeholders for them, which are put back"
         context.progress.say(f"{len(names)} {told}: {shown}")
 
 

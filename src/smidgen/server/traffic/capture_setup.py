@@ -81,7 +81,7 @@ def read_labels(file: Path) -> tuple[str, ...]:
             raise _unreadable_labels("a line is too long for a label", f"{file}, line {number}: {len(label)} characters", todo)
         if PLACEHOLDER.search(label):
             raise _unreadable_labels(
-                "a stand-in is no label", f"{file}, line {number}: {label}", "Write what the large model answers in its place."
+                "a placeholder is no label", f"{file}, line {number}: {label}", "Write what the large model answers in its place."
             )
         if label:
             labels[label] = None

@@ -137,7 +137,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
         "ALTER TABLE requests ADD COLUMN answer_state VARCHAR DEFAULT '' NOT NULL",
-        # A stand-in is `[PERSON_1]`: the first of its kind in a request has this number.
+        # A placeholder is `[PERSON_1]`: the first of its kind in a request has this number.
         "UPDATE requests SET altered = TRUE WHERE input LIKE '%[%!_1]%' ESCAPE '!'",
         "UPDATE requests SET answer_state = 'whole' WHERE answered_by = 'upstream' AND answer IS NOT NULL",
         "CREATE TABLE aliases (request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
