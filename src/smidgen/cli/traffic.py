@@ -71,7 +71,7 @@ def _deleted(done: DeletedTraffic, as_json: bool) -> None:
     if as_json:
         print_json({"requests": done.requests, "feedback": done.feedback, "gone": done.gone})
     else:
-        out.print(f"Deleted {done.requests:,} requests and {done.feedback:,} pieces of feedback.")
+        out.print(f"Deleted {_number(done.requests, 'request')} and {_number(done.feedback, 'piece')} of feedback.")
     if done.gone is None and not as_json:
         errors.print("The database was told to delete it. It does not say when the last byte leaves its tables, log and backups.")
     if done.gone is False:
@@ -120,6 +120,10 @@ def _counted(store: TrafficStore, as_json: bool) -> None:
     out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are held out, and never learnt from[/]", soft_wrap=True)
 
 
+def _number(count: int, one: str) -> str:
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
 def _print(counts: TrafficCounts) -> None:
     table = plain_table("asked", "requests", right=(1,))
     for name, count in counts.asked.items():
@@ -127,14 +131,14 @@ def _print(counts: TrafficCounts) -> None:
     if counts.asked:
         out.print(table)
     said = [
-        f"{counts.requests:,} requests",
+        _number(counts.requests, "request"),
         f"{counts.local:,} answered here",
         f"{counts.upstream:,} upstream",
         *([f"{counts.cached:,} from the cache"] if counts.cached else []),
         f"{counts.unanswered:,} unanswered",
     ]
     out.print("; ".join(said), soft_wrap=True)
-    out.print(f"{counts.feedback:,} pieces of feedback, {counts.corrected:,} with a correction; {counts.held_out:,} requests held out")
+    out.print(f"{_number(counts.feedback, 'piece')} of feedback, {counts.corrected:,} with a correction; {counts.held_out:,} held out")
     if counts.first is not None and counts.last is not None:
         out.print(f"{counts.first:%Y-%m-%d %H:%M} to {counts.last:%Y-%m-%d %H:%M} UTC")
     out.print(f"spent at list price: {counts.cost_usd:.4f} USD; saved: {counts.saved_usd:.4f} USD")
