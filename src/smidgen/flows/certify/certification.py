@@ -371,7 +371,7 @@ def _begin_look(
         flags = [f"--delta {_ask_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
         flags += [f"--overall {_ask_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
         raise InputError(
-            "these rows were tested before, and their confidence is spent",
+            "these rows were tested before, and their confidence is used up",
             value=f"{spent.looks} {'look' if spent.looks == 1 else 'looks'}, δ = {spent.level:.4g} of {terms.delta:.4g}",
             todo="Draw a new sample of rows that were not tested before. Or ask for less confidence, which leaves some for this test: "
             + " ".join(flags)
