@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from .conftest import ROOT
 
-MOST = {"What ": 114, "The same": 8, "See above.": 0}
+MOST = {"What ": 0, "The same": 0, "See above.": 0}
 """The most docstrings that may begin with each. Lower a number when you mend some; never raise one."""
 
 
