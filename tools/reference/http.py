@@ -85,7 +85,7 @@ def parts() -> dict[str, str]:
         ),
         "bodies": "\n".join(_bodies(method, path, operation, schemas) for method, path, operation in shown if _request(operation)),
         "objects": "\n".join(
-            _object(name, schemas[name]) for name in sorted([*others, *(one for one in used if not one.endswith("Request"))])
+            _object(name, schemas[name]) for name in sorted({*others, *(one for one in used if not one.endswith("Request"))})
         ),
         "asked": table(("header", "meaning"), ((f"`{name}`", words) for name, words in ASKED.items())),
         "said": table(("header", "meaning"), ((f"`{name}`", words) for name, words in SAID.items())),

@@ -13,7 +13,7 @@ from smidgen.server.service import Service
 
 
 class Health(BaseModel):
-    """How the process is."""
+    """The state of the process."""
 
     status: Literal["ok"]
 
