@@ -97,7 +97,7 @@ def _exported(review: HumanReview, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"out": str(file), "waiting": count, "share": review.share})
     else:
-        print_line(f"{file}: {count:,} texts. Fill in the column `output`, then: --take {file}")
+        print_line(f"{file}: {count:,} texts. Fill in the column `output`, then: --take {file} --share {review.share:g}")
 
 
 def _taken(review: HumanReview, file: Path) -> bool:
