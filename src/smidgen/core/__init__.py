@@ -1,6 +1,7 @@
 """Floor 0: the shapes that every room shares, and the errors. Standard library and pydantic only.
 
-Shapes: a row, a reply, a metric with its interval, progress, cancellation, and what a part of each kind must do (`parts.py`).
+Shapes: a row, a reply, a metric with its interval, progress, cancellation, and the interface of each kind of part (`parts.py`).
+
 A setting is written once, in the part that owns it (`settings.py`). The recipe section, its checks, flags, help and the
 reference come from there.
 

@@ -1,23 +1,23 @@
 """Every error that smidgen raises on purpose, in one tree.
 
 SmidgenError                      something did not work                          exit 1
-├── InputError                    what was given cannot be used                   exit 2
+├── InputError                    the input cannot be used                        exit 2
 │   ├── DataError                 a data file, a row, a column
 │   ├── RecipeError               a recipe or a setting; carries every mistake
-│   ├── UnknownPart               a name that no part answers to
-│   ├── RedactionError            a text whose personal data cannot be taken out
+│   ├── UnknownPart               a name that no part has
+│   ├── RedactionError            a text whose personal data cannot be removed
 │   └── RequestError              a request to a served model; carries an HTTP status
 ├── MissingExtra                  an optional dependency is not installed         exit 1
-├── BaseError                     pretrained weights cannot be had or trusted     exit 1
+├── BaseError                     pretrained weights are missing or untrusted     exit 1
 ├── BundleError                   a bundle that must not be opened                exit 1
-├── EngineError                   an engine could not run what it was given       exit 1
-├── TrainError                    training cannot go on                           exit 1
+├── EngineError                   an engine could not run its model               exit 1
+├── TrainError                    training cannot continue                        exit 1
 ├── TeacherError                  a teacher cannot be asked, or not do the job    exit 1
 ├── GateError                     a build that does not meet its gate             exit 1
 ├── CertificateError              a certificate that cannot be given or read      exit 1
 └── MachineError                  the disk, memory or a limit of the machine      exit 1
 
-Each is raised with what happened, the value it happened with, and what to do next; the message is made of the three, so none can
+Each is raised with what happened, the value it happened with, and what to do next; the message consists of the three, so none can
 be left out.
 """
 
@@ -35,7 +35,7 @@ from typing import ClassVar
 
 
 class SmidgenError(Exception):
-    """Something did not work. `exit_code` is what the command line returns for it.
+    """Base of all errors. `exit_code` is the command line's exit status.
 
     Args:
         what: what happened, a clause without a full stop ("column is not in the file").
@@ -59,8 +59,8 @@ class InputError(SmidgenError):
 
 
 class DataError(InputError):
-    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name; `fault` is `what` without
-    the place."""
+    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name; `fault` is `what` without the
+    place."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class RecipeError(InputError):
 
 
 class UnknownPart(InputError):
-    """A name that no part of that kind answers to; says what was likely meant and what there is."""
+    """A name that no part of that kind has. The message suggests the nearest name and lists all."""
 
     def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
         self.kind, self.name, self.available = kind, name, tuple(sorted(available))
@@ -98,11 +98,11 @@ class UnknownPart(InputError):
 
 
 class RedactionError(InputError):
-    """A text whose personal data cannot be taken out: it must not leave. `value` never shows the text."""
+    """A text whose personal data cannot be removed, so it must not be sent. `value` never shows the text."""
 
 
 class RequestError(InputError):
-    """A request that a served model refuses. `status` is the HTTP status; `code` OpenAI's short name for the failure."""
+    """A request that a served model refuses. `status`: the HTTP status. `code`: OpenAI's short name for the failure."""
 
     def __init__(
         self, what: str, *, value: object, todo: str, status: int = 422, code: str = "invalid_request", param: str | None = None
@@ -112,7 +112,7 @@ class RequestError(InputError):
 
 
 class MissingExtra(SmidgenError):
-    """A heavy dependency is not installed. The message carries the line to run."""
+    """A heavy dependency is not installed. The message contains the command that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__("a package that this needs is not installed", value=package, todo=f"Run: {install_line(extra)}")
@@ -133,7 +133,7 @@ class BaseError(SmidgenError):
 
 
 class BundleError(SmidgenError):
-    """A bundle that must not be opened: altered, incomplete, foreign. `file` is the file at fault."""
+    """A bundle that must not be opened: altered, incomplete, foreign. `file`: the file at fault."""
 
     def __init__(self, what: str, *, value: object, todo: str, file: str | None = None) -> None:
         self.file = file
@@ -141,15 +141,15 @@ class BundleError(SmidgenError):
 
 
 class EngineError(SmidgenError):
-    """An engine could not load or run what it was given."""
+    """An engine could not load or run a model."""
 
 
 class TrainError(SmidgenError):
-    """Training cannot go on: the loss is not a number, there is not enough memory."""
+    """Training cannot continue: the loss is not a number, or there is not enough memory."""
 
 
 class TeacherError(SmidgenError):
-    """A teacher that cannot be asked, or that cannot do the job. Answers that were paid for are kept."""
+    """A teacher that cannot be asked, or that cannot do the job. Answers that were paid for stay stored."""
 
 
 class GateError(SmidgenError):
@@ -162,8 +162,8 @@ class GateError(SmidgenError):
 
 
 class CertificateError(SmidgenError):
-    """A certificate that cannot be given, or one that is not there (`missing`) or cannot be read. Until there is one that holds, everything
-    escalates. `facts` say what was measured, JSON-ready."""
+    """A certificate that cannot be given, is missing (`missing`) or cannot be read. Without a valid one, everything escalates. `facts`:
+    the measurements, JSON-ready."""
 
     def __init__(self, what: str, *, value: object, todo: str, missing: bool = False, facts: Mapping[str, object] | None = None) -> None:
         self.missing, self.facts = missing, dict(facts or {})
@@ -180,7 +180,7 @@ class MachineError(SmidgenError, OSError):
 
     @classmethod
     def told_by(cls, error: OSError | MemoryError, doing: str = "") -> MachineError:
-        """Word the system's error plainly, with its file and what to do. `doing`: what was being done, a clause."""
+        """Convert the system's error to plain words, with its file and advice. `doing`: the action that failed, a clause."""
         if isinstance(error, cls):
             return error
         code = _errno.ENOMEM if isinstance(error, MemoryError) else error.errno
@@ -209,11 +209,11 @@ _FAULTS: dict[int, tuple[str, str]] = {
     _errno.ENAMETOOLONG: ("the name is too long for this machine", "Choose a shorter one."),
     _errno.EIO: ("the disk cannot be read or written", "Check the disk; it may be failing."),
 }
-"""The system's error numbers: the meaning of each, and the way out."""
+"""Message and advice for each of the system's error numbers."""
 
 
 def shown(value: object, limit: int = 200) -> str:
-    """A value as it is shown in a message: strings quoted, everything cut at `limit` characters."""
+    """A value as messages show it: strings quoted, everything cut at `limit` characters."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -222,7 +222,7 @@ _SHOWN = 200
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110); None where it does not say."""
+    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110); None if the header is missing or invalid."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -237,7 +237,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
 
 
 def failure_reason(body: bytes, key: str | None) -> str:
-    """The reason that a body gives, in OpenAI's error shape or near it, as `one_line`; empty where it gives none."""
+    """The reason in an error body, in OpenAI's shape or near it, as `one_line`; empty if there is none."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -248,6 +248,6 @@ def failure_reason(body: bytes, key: str | None) -> str:
 
 
 def one_line(text: str, key: str | None) -> str:
-    """A server's text as a message may show it: one line, not too long, without the key in case it repeats it."""
+    """A server's text in the form of a message: one line, at most 200 characters, and without the key in case the server repeats it."""
     line = " ".join(text.split())
     return (line.replace(key, "…") if key else line)[:_SHOWN]

@@ -1,6 +1,6 @@
-"""Forms: what a model answers with, and how its raw output becomes a decision. Frozen, and stored as JSON in the bundle's manifest.
+"""Forms: the kind of a model's answers, and how its raw output becomes a decision. Frozen, and stored as JSON in the bundle's manifest.
 
-A task of its own kind has a `Form` of its own, in its own file. Others ask a form by what the base class has, never by its fields.
+Each task may define its own `Form` in its own file. Other code uses a form only through the base class, never through its fields.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_each_on
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """The lesson of a student that tags: kinds of span, and choices that the whole text tells, each with `path` and `values`."""
+    """The task of a student that tags: kinds of span, and choices about the whole text, each with `path` and `values`."""
 
     kinds: tuple[str, ...]
     choices: tuple[Mapping[str, Any], ...] = ()
@@ -53,13 +53,13 @@ class TagSet:
 
 @dataclass(frozen=True, slots=True)
 class WritingTerms:
-    """The lesson of a student that writes.
+    """The task of a student that writes.
 
     Attributes:
-        instruction: stands in every prompt; empty for none.
-        max_tokens: the most tokens of an answer; 0: as the training answers show.
-        schema: the JSON schema that every answer is held to; None for free text.
-        lexicon: how texts state attributes; None where there are none.
+        instruction: part of every prompt; empty for none.
+        max_tokens: the most tokens of an answer; 0 to derive it from the training answers.
+        schema: the JSON schema that every answer must fit; None for free text.
+        lexicon: how texts state attributes; None if there are none.
     """
 
     instruction: str = ""
@@ -70,7 +70,7 @@ class WritingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """How names, running texts, and values of fields become what a stranger may be told."""
+    """How names, running texts, and values of fields are redacted for an outside model."""
 
     name: Callable[[str], str]
     text: Callable[[str], str]
@@ -78,16 +78,16 @@ class Renaming:
 
 
 class Form(BaseModel):
-    """Base of every form. A form comes with its bundle, which may come from anyone: fields have bounds, and what is out of them is refused.
+    """Base of every form. A bundle's form may come from anyone, so fields have bounds, and values out of them are refused.
 
-    A field that may be left out has the default None, and is written only where it has a value.
+    An optional field has the default None, and is written only if it has a value.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Self:
-        """The form of a manifest. Raises ValueError, a clause, for one that nothing can be decided by."""
+        """The form in a manifest. Raises ValueError, a clause, for one that allows no decision."""
         try:
             return cls.model_validate(dict(facts))
         except ValidationError as error:
@@ -96,7 +96,7 @@ class Form(BaseModel):
             raise ValueError(f"{where} is {str(first['input'])[:80]!r}: {first['msg']}") from None
 
     def facts(self) -> dict[str, Any]:
-        """The form as JSON has it, as it stands in the manifest."""
+        """The form as JSON, as in the manifest."""
         left_out = {name for name, field in type(self).model_fields.items() if not field.is_required() and getattr(self, name) is None}
         return self.model_dump(mode="json", by_alias=True, exclude=left_out)
 
@@ -107,27 +107,27 @@ class Form(BaseModel):
 
     @property
     def labelling(self) -> LabelForm | None:
-        """The fixed set of labels that it answers with; None where answers are of another kind."""
+        """The fixed set of labels that it answers with; None if answers are of another kind."""
         return None
 
     @property
     def tagging(self) -> TagSet | None:
-        """The lesson of a student that tags; None where none can learn it."""
+        """The task of a student that tags; None if no tagger can learn it."""
         return None
 
     @property
     def writing(self) -> WritingTerms:
-        """The lesson of a student that writes."""
+        """The task of a student that writes."""
         return WritingTerms()
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Every label there is, that of out-of-scope texts included; none where answers are of another kind."""
+        """Every label, including the one for out-of-scope texts; empty if answers are of another kind."""
         return self.labelling.every if self.labelling is not None else ()
 
     @property
     def single_label(self) -> LabelForm | None:
-        """The labels where each text gets one of them; None for several a text, and for answers of another kind."""
+        """The labels, if each text gets one of them; None for several per text, and for answers of another kind."""
         return self.labelling if self.labelling is not None and not self.labelling.multi_label else None
 
     @property
@@ -137,7 +137,7 @@ class Form(BaseModel):
 
     @property
     def answer_schema(self) -> dict[str, Any] | None:
-        """The JSON schema that every answer fits; None where answers are no objects."""
+        """The JSON schema that every answer fits; None if answers are not objects."""
         return None
 
     @property
@@ -147,7 +147,7 @@ class Form(BaseModel):
 
     @property
     def answer_keys(self) -> tuple[str, ...]:
-        """Names in the JSON of an answer that are smidgen's own, and stand for themselves when the rest is redacted."""
+        """Names in the JSON of an answer that are smidgen's own, and stay when the rest is redacted."""
         return ()
 
     @property
@@ -156,11 +156,11 @@ class Form(BaseModel):
         return True
 
     def uncalibrated(self) -> Self:
-        """The form as if nothing had been fitted."""
+        """The form without any fitted calibration."""
         return self
 
     def renamed(self, by: Renaming) -> Self:
-        """The form as a stranger may be told of it."""
+        """The form, redacted for an outside model."""
         return self
 
 
@@ -170,12 +170,12 @@ class LabelForm(Form):
     Attributes:
         labels: in the order of the logits.
         multi_label: whether a text may have several.
-        temperature: what logits are divided by.
+        temperature: the divisor of the logits.
         unknown: the label of out-of-scope texts.
-        unknown_examples: how many rows had it. A student then has one more output, for it.
+        unknown_examples: the number of rows with it. A student then has one more output, for it.
         unknown_threshold: the strangeness over which a text gets it.
-        threshold: the chance from which on a label is given, of several.
-        class_weights: `balanced` where rare labels count as much as common ones in training.
+        threshold: the probability from which a label is given, with several per text.
+        class_weights: `balanced` if rare labels count as much as common ones in training.
     """
 
     labels: Annotated[Names, Field(max_length=_MOST_LABELS)]
@@ -210,22 +210,22 @@ class LabelForm(Form):
 
     @property
     def every(self) -> tuple[str, ...]:
-        """All labels, that of out-of-scope texts last."""
+        """All labels, the one for out-of-scope texts last."""
         return self.labels if self.unknown is None else (*self.labels, self.unknown)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The label of each logit of a student: the labels, and the unknown one where it has examples."""
+        """The label of each logit of a student: the labels, and the unknown one if it has examples."""
         return self.every if self.unknown_examples else self.labels
 
     @property
     def listed(self) -> dict[str, Any]:
-        """Labels, whether several a text, the unknown one."""
+        """Labels, whether several per text, and the unknown label."""
         facts = self.facts()
         return {name: facts[name] for name in ("labels", "multi_label", "unknown") if name in facts}
 
     def uncalibrated(self) -> Self:
-        """At temperature 1."""
+        """The form at temperature 1."""
         return self.model_copy(update={"temperature": 1.0})
 
     def renamed(self, by: Renaming) -> Self:
@@ -241,10 +241,10 @@ class SpanForm(Form):
 
     Attributes:
         kinds: in the order of their numbers.
-        only: whether rows may have spans of other kinds, which are passed over.
-        threshold: the probability from which on a span is given.
-        span_slope, span_shift: the curve from a span's probability to the chance that it is right.
-        temperature, shift: the curve from the product of these to the chance that the whole answer is right.
+        only: whether rows may have spans of other kinds, which are ignored.
+        threshold: the probability from which a span is given.
+        span_slope, span_shift: the curve from a span's probability to the probability that it is right.
+        temperature, shift: the curve from the product of these to the probability that the whole answer is right.
     """
 
     kinds: Annotated[Names, Field(max_length=_MOST_KINDS)]
@@ -276,7 +276,7 @@ class SpanForm(Form):
         return ("text", "label")
 
     def uncalibrated(self) -> Self:
-        """Whole answers as likely as their spans say."""
+        """The form in which an answer's probability is the product of its spans'."""
         return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
 
     def renamed(self, by: Renaming) -> Self:
@@ -288,10 +288,10 @@ class FieldForm(Form):
     """An object with typed fields.
 
     Attributes:
-        json_schema: that every answer fits; `schema` in the manifest.
+        json_schema: the schema of every answer; `schema` in the manifest.
         derived: whether it was derived from the rows, and not given.
-        instruction: what a model that writes is told.
-        temperature, shift: the curve from an answer's likelihood to the chance that all of it is right.
+        instruction: the instruction for a model that writes.
+        temperature, shift: the curve from an answer's likelihood to the probability that all of it is right.
         tagged: how a tagger fills in the fields, or why none can; see `tasks.field_tagging`.
     """
 
@@ -304,7 +304,7 @@ class FieldForm(Form):
 
     @property
     def tagging(self) -> TagSet | None:
-        """The fields that stand in texts, and those that are chosen."""
+        """The fields that occur in texts, and those that are chosen."""
         plan = self.tagged or {}
         return TagSet(tuple(plan["kinds"]), tuple(plan["choices"])) if "kinds" in plan else None
 
@@ -329,7 +329,7 @@ class FieldForm(Form):
         return {"schema": self.json_schema}
 
     def uncalibrated(self) -> Self:
-        """Answers as right as they are likely."""
+        """The form in which an answer's score is its likelihood."""
         return self.model_copy(update={"temperature": 1.0, "shift": 0.0})
 
     def renamed(self, by: Renaming) -> Self:
@@ -342,11 +342,11 @@ class TextForm(Form):
     """A text.
 
     Attributes:
-        instruction: what the model is told with each text.
-        max_tokens: the most tokens of an answer; 0: somewhat more than the longest training answer.
+        instruction: the instruction that the model gets with each text.
+        max_tokens: the most tokens of an answer; 0 for somewhat more than the longest training answer.
         max_words: the words of the longest training answer.
         attributes: whether inputs are attributes, which answers are checked against.
-        score: how an answer's score is made; None: the mean probability of its tokens.
+        score: how an answer's score is computed; None for the mean probability of its tokens.
         lexicon: which words state which attribute.
         attempts: how often an answer with a fault is written anew.
         copied: values of attributes that answers repeat.
@@ -363,12 +363,12 @@ class TextForm(Form):
 
     @property
     def writing(self) -> WritingTerms:
-        """The instruction, how long an answer may be, the lexicon."""
+        """The instruction, the length limit, and the lexicon."""
         return WritingTerms(self.instruction, self.max_tokens, lexicon=self.lexicon)
 
     @property
     def fitted(self) -> bool:
-        """Whether there is a score."""
+        """Whether a score was fitted."""
         return self.score is not None
 
     def uncalibrated(self) -> Self:
@@ -381,7 +381,7 @@ class TextForm(Form):
 
 
 def _renamed_schema(node: Any, by: Renaming) -> Any:
-    """A schema of the same form: its fields and choices by their names, its descriptions as texts, the rest as it is."""
+    """A redacted schema: fields and choices renamed as names, descriptions as texts, the rest unchanged."""
     if isinstance(node, list):
         return [_renamed_schema(one, by) for one in node]
     if not isinstance(node, Mapping):

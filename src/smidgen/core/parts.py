@@ -30,8 +30,8 @@ class Base:
     """A base on this machine.
 
     Attributes:
-        name: how the user names it: `minilm`, `hf:owner/name`, a folder.
-        folder: where config.json, tokenizer.json and the weights lie.
+        name: the user's name for it: `minilm`, `hf:owner/name`, a folder.
+        folder: the folder of config.json, tokenizer.json and the weights.
         sha256: hash of the weights file, hex.
         licence: SPDX identifier, or "unknown".
         source: where it came from, for the model card.
@@ -47,49 +47,49 @@ class Base:
 
 
 Raw: TypeAlias = Mapping[str, Any]
-"""What a model computes for n texts, before any decision: named values, each with n rows; float32 arrays but for texts.
+"""A model's output for n texts, before any decision: named values, each with n rows; float32 arrays except texts.
 
 A classifier yields `logits` (n, outputs), not yet calibrated, and may yield `embedding` (n, width), the pooled features.
 
 A writer yields `texts`, a list of n strings, and float32 arrays (n,): `probability`, the mean probability of the tokens it chose (0..1; 0
-where nothing was written), `likelihood`, the product of these probabilities, `tokens`, how many they are, and `finished`, 1 where the text
-came to its end and 0 where it was cut. It may yield `inputs`, a list of the n texts that were asked.
+for an empty text), `likelihood`, the product of these probabilities, `tokens`, their number, and `finished`, 1 if the text came to its
+end and 0 if it was cut. It may yield `inputs`, a list of the n input texts.
 
-A tagger yields `spans`, a list with an entry for each text: all that may be spans of it, each `[start, end, kind, probability]`, start and
-end in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them. One that
-also makes choices by the whole text yields `choices`, for each text a list of choices, each the probabilities of its values.
+A tagger yields `spans`, a list with an entry for each text: all its possible spans, each `[start, end, kind, probability]`, start and end
+in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them. One that also
+makes choices about the whole text yields `choices`, for each text a list of choices, each the probabilities of its values.
 """
 
 
 class Task(ABC):
-    """A kind of job: what outputs look like, how raw outputs become replies, how replies are measured.
+    """A kind of job: the form of its outputs, how raw outputs become replies, how replies are measured.
 
-    A task says what it can do beyond that by plain attributes, and has a method of its own where the default does not do.
+    A task declares further abilities by plain attributes, and overrides a method if the default does not fit.
 
     Attributes:
-        name: as recipes and bundles name it: that of its file.
+        name: its name in recipes and bundles: that of its file.
         summary: one line for help pages.
-        settings: what can be asked of it.
-        students: who can learn it, the one that `[train]` belongs to first.
+        settings: its settings class.
+        students: the students that can learn it, the one that `[train]` belongs to first.
         baseline: the student that the others are compared with.
         headline: the metric that stands for a model, in 0..1; more is better.
-        units: of metrics that are no shares in 0..1, by name, what they count.
+        units: for metrics that are not shares in 0..1, their units by name.
         form_type: the class of its forms.
-        most_columns: the most columns that an output may stand in.
-        graded: replies are more or less good, not right or wrong: `grades` and `gathered` are its own.
-        partial: outputs may be right in part, and the headline metric counts the parts: `overlap` and `by_heart` are its own. The reasons
-            that its `heard` gives are few, with nothing in them of the answer at hand: they are counted and shown.
-        rows_name_labels: outputs are labels that nobody knows but by the rows: one that stands once cannot be learnt, and new ones come up.
-        teachable: a larger model can be asked to do it: `lesson` and `heard` are its own.
-        writes: its students write texts, a hundred times as slow as giving a label: then fewer rows are kept apart, no student is taught
-            twice, and one answer in other words is not held against the served model.
-        streams: an answer may be given piece by piece, as it is written.
-        loss_words: what the loss of an answer is, in a certificate: that it is wrong, or what is missing of its grade.
-        answer_kinds: what a large model's answers to such a job look like, where requests of unknown jobs are looked through: `labels`,
-            `fields`, `spans`, `text`; none where they show nothing.
-        not_foreseen: why it cannot be told beforehand how often a small model would agree with a large one, a clause; empty where it can.
-        nothing: the output that says that nothing was found.
-        placed_in_text: outputs are brought together with their texts: `placed` is its own.
+        most_columns: the most columns of an output.
+        graded: replies are more or less good, not right or wrong; such a task overrides `grades` and `gathered`.
+        partial: outputs may be partly right, and the headline metric counts the parts; such a task overrides `overlap` and `by_heart`. The
+            reasons that its `heard` raises are few and contain nothing of the answer: they are counted and shown.
+        rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
+        teachable: a larger model can do it; such a task overrides `lesson` and `heard`.
+        writes: its students write texts, a hundred times as slow as giving a label: then fewer rows are held out, no student is taught
+            twice, and an answer of the served model in other words does not count as an error.
+        streams: an answer may be given piece by piece, while it is written.
+        loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
+        answer_kinds: the forms of a large model's answers to such a job, for recognising unknown jobs: `labels`, `fields`, `spans`, `text`;
+            empty if the form shows nothing.
+        not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
+        nothing: the output for an empty result.
+        placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
     """
 
     name: str
@@ -117,27 +117,27 @@ class Task(ABC):
 
     @abstractmethod
     def parse(self, value: Any, settings: Settings) -> Any:
-        """A cell of the output column as the task's own value. Raises ValueError with a reason for one that cannot be."""
+        """A cell of the output column as the task's own value. Raises ValueError with a reason for an unusable cell."""
 
     @abstractmethod
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
-        """The form of the answers of a model of these rows. Raises DataError where the rows cannot teach the task."""
+        """The form of a model of these rows. Raises DataError if the rows cannot teach the task."""
 
     def read_form(self, facts: Mapping[str, Any]) -> Form:
-        """The form of a manifest. Raises ValueError, a clause, for one that nothing can be decided by."""
+        """The form in a manifest. Raises ValueError, a clause, for one that allows no decision."""
         return self.form_type.read(facts)
 
     def form_fault(self, form: Any, raw: Raw | None = None) -> str:
-        """Why the task cannot decide by a form that was read, a clause; empty where it can. `raw`, where it is given, is what the model
-        computes for some text, which the form must fit, too."""
+        """Why the task cannot decide by a form, a clause; empty if it can. `raw`: optional, a model's output for some text, which the form
+        must fit, too."""
         return ""
 
     def formed(self, form: Form) -> Task:
-        """The task of this form, with its own students, baseline and metrics: itself, but for a task that is several."""
+        """The task of this form, with its own students, baseline and metrics. Returns itself, unless a task comprises several."""
         return self
 
     def cell_settings(self, form: Any) -> Settings:
-        """The settings by which the cells of a file are parsed for a finished model, whose recipe is not at hand any more."""
+        """The settings for parsing the cells of a file for a finished model, whose recipe is not available any more."""
         return self.settings()
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
@@ -145,16 +145,15 @@ class Task(ABC):
         return [""] * len(rows)
 
     def likely(self, cells: Sequence[Any]) -> float:
-        """How much cells of a column, none of them empty, look like outputs of this task, so that it can be guessed: 0 not at all, 1
-        surely."""
+        """How much non-empty cells of a column look like outputs of this task, for guessing it: 0 not at all, 1 surely."""
         return 0.0
 
     def placed(self, text: Text, output: Any) -> Any:
-        """A parsed output brought together with its text. Raises ValueError with a reason for one that does not fit it."""
+        """Join a parsed output with its text. Raises ValueError with a reason if it does not fit the text."""
         return output
 
     def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """Rows of one input merged into one row whose output is the list of all their references, in first-seen order."""
+        """Merge rows of one input into one row whose output is the list of all their references, in first-seen order."""
         return list(rows)
 
     # From raw outputs to replies.
@@ -173,20 +172,20 @@ class Task(ABC):
         """The task's metrics with 95 % intervals."""
 
     def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> list[float]:
-        """How good each reply is, one value in 0..1 per row."""
+        """The quality of each reply, one value in 0..1 per row."""
         return [float(row.output == reply.output) for row, reply in zip(rows, replies, strict=True)]
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Any) -> Metric | None:
-        """The change of the headline metric between two sets of replies to the same rows, with its paired 95 % interval. None where it is
-        the mean over rows of what is right, or of grades."""
+        """The change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the metric
+        is the mean over rows of right answers, or of grades."""
         return None
 
     def states(self, form: Any) -> bool:
-        """Whether `misses` can tell anything."""
+        """Whether `misses` can report anything."""
         return False
 
     def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
-        """The share of each text's facts that its output leaves out or makes up, 0..1; None where that cannot be told."""
+        """For each text the share of its content that its output leaves out or makes up, 0..1; None if unknown."""
         return [None] * len(texts)
 
     def content(self, reply: Reply) -> str:
@@ -194,115 +193,115 @@ class Task(ABC):
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
 
     def field_options(self, form: Any) -> Mapping[str, Sequence[str]] | None:
-        """The values of each field that has a fixed set of them, by its path, where answers are objects and `Reply.chances` has the chance
-        of each; None where answers are no objects."""
+        """If answers are objects, the values of each field with a fixed set, by path; `Reply.chances` has the probability of each. None if
+        answers are not objects."""
         return None
 
     # How students of each kind are taught it.
 
     def labelled(self, output: Any, form: Any) -> Any:
-        """An output as the label, or the labels, that a model of `Form.labelling` is taught."""
+        """Convert an output to the label, or the labels, for training a model of `Form.labelling`."""
         return output
 
     def worded(self, output: Any, form: Any) -> Any:
-        """An output as the text that a model that writes is taught."""
+        """Convert an output to the text for training a model that writes."""
         return output
 
     def marked(self, rows: Sequence[Row], form: Any) -> Sequence[Row]:
-        """The rows with outputs that a tagger learns from: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and
-        of each choice the number of its value, -1 where that is none of its values."""
+        """The rows with outputs for a tagger: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and for each
+        choice the number of its value, -1 if it is none of its values."""
         return rows
 
     def barred(self, form: Any) -> Mapping[str, str]:
-        """The students that could learn such a task, but not of these rows, by name, each with why, a clause."""
+        """The students that could learn such a task, but not from these rows, by name, each with the reason, a clause."""
         return {}
 
     def replanned(self, rows: Sequence[Row], form: Any) -> Form:
-        """The form with all that these rows, more than it was made of, tell a student. What it answers with stays."""
+        """The form with everything that these rows, more than it was made of, show a student. The kind of answers stays."""
         made: Form = form
         return made
 
     # A larger model that teaches it, or answers in its place.
 
     def lesson(self, form: Any) -> str:
-        """The instruction to a larger model, given once before the texts: what to answer, and in which form."""
+        """The instruction for a larger model, given once before the texts: what to answer, and in which form."""
         return ""
 
     def heard(self, answer: str, form: Any, text: Text = "") -> Any:
-        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used."""
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for an unusable one."""
         raise ValueError("no larger model can be asked to do this task")
 
     def quoted(self, output: Any, form: Any, text: Text) -> str:
-        """An output for a text as a larger model is to answer it."""
+        """The form in which a larger model should answer a text with this output."""
         return self.content(Reply(output, 1.0))
 
     def adopted(self, output: Any, form: Any, text: Text) -> Any:
-        """An output that another model of this task gave for a text as this form has it. Raises ValueError for one that does not fit."""
+        """Convert another model's output for a text to this form. Raises ValueError if it does not fit."""
         return self.heard(self.quoted(output, form, text), form, text)
 
     def overlap(self, one: Any, other: Any) -> float:
-        """How much of two outputs is the same, 0..1."""
+        """How much of two outputs is equal, 0..1."""
         return float(one == other)
 
     def by_heart(self, rows: Sequence[Row], form: Any) -> list[Any]:
-        """The output for each row by lookup in the other rows, without any skill: a teacher must do better."""
+        """For each row the output of a baseline that only memorises the other rows: a teacher must do better."""
         return [None] * len(rows)
 
     # Faults that can be seen without knowing the right answer. What has one is written anew.
 
     def attempts(self, form: Any) -> int:
-        """How often an answer with a fault is written anew; 0: never."""
+        """How often an answer with a fault is written anew; 0 for never."""
         return 0
 
     def checks(self, text: Text, form: Any) -> bool:
-        """Whether anything can be found wrong with an answer to this text."""
+        """Whether an answer to this text can be checked at all."""
         return False
 
     def faults(self, raw: Raw, form: Any) -> list[int]:
-        """How much is wrong with each answer of a raw output, which has its `inputs`: 0 where nothing is."""
+        """The number of faults in each answer of a raw output, which has its `inputs`; 0 for none."""
         return [0] * len(raw["inputs"])
 
     def stand_in(self, text: Text, form: Any) -> Swap | None:
-        """A text that the model knows better than this one, to be answered in its place; None where there is none."""
+        """A replacement for this text that the model knows better; None if there is none."""
         return None
 
 
 class Swap(Protocol):
-    """A text in place of another, whose answers become answers to that one."""
+    """A text that replaces another, with conversions between answers to the two."""
 
     @property
     def text(self) -> Text:
-        """The text that the model is shown."""
+        """The text that the model gets."""
         ...
 
     def there(self, answer: str) -> str:
-        """An answer to the one as an answer to the other."""
+        """Convert an answer to the original text into an answer to the replacement."""
         ...
 
     def back(self, answer: str) -> str | None:
-        """The other way; None where that cannot be."""
+        """Convert an answer to the replacement into an answer to the original; None if that is impossible."""
         ...
 
 
 def placing(task: Task) -> Callable[[Text, Any], Any] | None:
-    """How a task's outputs are brought together with their texts; None where they need not be."""
+    """The function that joins a task's outputs with their texts; None if none is needed."""
     return task.placed if task.placed_in_text else None
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """All that a student is given to learn from.
+    """The input of a student's training.
 
     Attributes:
         rows: the rows to learn from.
-        held: rows kept apart: for choosing when to stop, never for gradients.
-        form: what to answer with; see `Form`.
+        held: held-out rows: for choosing when to stop, never for gradients.
+        form: the form of the answers; see `Form`.
         base: the verified pretrained weights; None for students that need none.
         settings: the student's own settings.
         seed: the only source of randomness.
-        teacher: folder of the trained student that this one names as its `teacher`; else None. (What a larger model's votes came to
-            stands in the rows themselves, as `shares`.)
-        guide: a larger decoder whose chances of every token are to be learnt; None where the settings name none.
+        teacher: folder of the trained student that this one names as its `teacher`; else None. (The votes of a larger model are
+            in the rows themselves, as `shares`.)
+        guide: a larger decoder whose token probabilities are the targets; None if the settings name none.
     """
 
     rows: Sequence[Row]
@@ -343,22 +342,22 @@ class Workspace:
 
 
 PLAIN = "fp32"
-"""The method of weights that were not made small."""
+"""The method of unquantised weights."""
 HALF = "f16"
-"""The method of a decoder's weights that were not made small: llama.cpp computes with half precision at most."""
+"""The method of a decoder's unquantised weights: llama.cpp computes with half precision at most."""
 WHOLE = (PLAIN, HALF)
 """The methods of weights as they were trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """How a set of files is to be run: goes into the manifest.
+    """How to run a set of files; part of the manifest.
 
     Attributes:
         engine: name of the engine part (`onnx`, `static`).
         files: names of the files, relative to their folder, that the engine needs.
-        options: what the engine needs to know (max_length, ...); JSON-ready.
-        method: how it was made small (`fp32`, `int8-dynamic`, ...), for tables.
+        options: the engine's options (max_length, ...); JSON-ready.
+        method: how it was compressed (`fp32`, `int8-dynamic`, ...), for tables.
     """
 
     engine: str
@@ -375,11 +374,11 @@ class Student(ABC):
         summary: one line for help pages.
         settings: its section `[train]`.
         engine: the engine that it is exported for.
-        base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None where it starts from nothing.
-        learns: what rows are to hold that it is given: `labels`, `spans`, `texts`, or `outputs` as the task has them; see `Task.labelled`,
-            `Task.marked` and `Task.worded`.
-        teacher: the student that it is distilled from, which is trained before it; None where none is.
-        unaided: its settings for asking its base without help, where it teaches nothing and helps the base by what it asks.
+        base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None without a base.
+        learns: the form of its rows: `labels`, `spans`, `texts`, or `outputs` in the task's own form; see `Task.labelled`, `Task.marked`
+            and `Task.worded`.
+        teacher: the student that it is distilled from, which is trained before it; None for none.
+        unaided: the settings for using its base without help, if it trains nothing and helps the base by its prompts.
     """
 
     name: str
@@ -393,12 +392,12 @@ class Student(ABC):
 
     @abstractmethod
     def fit(self, training: Training, space: Workspace) -> None:
-        """Train, and leave the trained model in `space.folder`. Called again after a kill, it goes on from its last checkpoint there
-        and ends with the same weights."""
+        """Train, and leave the trained model in `space.folder`. Called again after a kill, it continues from its last checkpoint there
+        and ends with equal weights."""
 
     @abstractmethod
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """Raw outputs of the trained model for texts, in the framework that trained it: the reference of the parity gate."""
+        """The trained model's output for texts, in the framework that trained it: the reference of the parity gate."""
 
     @abstractmethod
     def export(self, folder: Path, out: Path) -> EngineSpec:
@@ -406,7 +405,7 @@ class Student(ABC):
 
 
 class FittedSettings(NamedTuple):
-    """A student's settings, and in a clause why they leave something of it out that nobody asked to be left out."""
+    """A student's settings, and the reason, a clause, if they leave out a part of it that the user did not ask to leave out."""
 
     settings: Settings
     why: str = ""
@@ -414,28 +413,28 @@ class FittedSettings(NamedTuple):
 
 @runtime_checkable
 class Shrinking(Protocol):
-    """A student of which something can be left out to make it as small as was asked: what a student may be able to do beyond `Student`."""
+    """A student that can leave out parts of itself to reach a requested size: an optional ability beyond `Student`."""
 
     def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
-        """The settings, with as much left out as is needed for at most `most` MB in one of the forms. Raises GateError where that would be
-        too much; `other` is what else its reader can do, a clause."""
+        """The settings that leave out enough for at most `most` MB in one of the forms. Raises GateError if that would be too much.
+        `other`: an alternative for the reader, a clause."""
         ...
 
 
 @runtime_checkable
 class JointStudent(Protocol):
-    """A student that adds up what its partners compute, with nothing to train of its own. `partners` are students by name: it is made after
-    them, where all of them were trained. It is made small by making the first of them small."""
+    """A student that adds up its partners' outputs, with nothing to train of its own. `partners` are students by name: it is made after
+    them, if all of them were trained. It is compressed by compressing the first of them."""
 
     partners: tuple[str, ...]
 
     def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> Mapping[str, Any] | None:
-        """How much each partner counts, JSON-ready, fitted on what they computed for rows that none was trained on; None where together
-        they are no better than the first alone."""
+        """The weight of each partner, JSON-ready, fitted on their outputs for rows that none was trained on; None if together they are no
+        better than the first alone."""
         ...
 
     def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
-        """The sum of the partners' raw outputs for the same texts."""
+        """Add up the partners' outputs for the same texts."""
         ...
 
     def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
@@ -451,7 +450,7 @@ class Compressor(Protocol):
     engines: tuple[str, ...]
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
-        """Write a compressed copy of the model in `source` into `out`. `sample` are training texts, for static calibration."""
+        """Write a compressed copy of the model in `source` into `out`. `sample`: training texts, for static calibration."""
         ...
 
 
@@ -461,50 +460,51 @@ class Engine(Protocol):
     name: str
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> Runner:
-        """Load the files of a model. Raises EngineError where they cannot be loaded."""
+        """Load the files of a model. Raises EngineError if they cannot be loaded."""
         ...
 
 
 @runtime_checkable
 class Sharing(Protocol):
-    """An engine that can hold weights once for several models: what an engine may be able to do beyond `Engine`."""
+    """An engine that can load shared weights once for several models: an optional ability beyond `Engine`."""
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """A key of what models can share in memory: models with the same key can be held together. `hashes`: of its files, by name."""
+        """A text that is equal for models that can be loaded together. `hashes`: those of a model's files, by name."""
         ...
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> Sequence[Runner]:
-        """Load models, folder and options each, that have in common what `shares` says; a runner each, in their order. Raises EngineError
-        where one cannot be loaded."""
+        """Load models, each by folder and options, for which `shares` is equal; returns a runner for each, in order. Raises EngineError if
+        one cannot be loaded."""
         ...
 
 
 class Runner(Protocol):
-    """A loaded model: safe to call from one thread at a time, and from several where it has the attribute `concurrent`, true."""
+    """A loaded model: safe for one thread at a time, or for several if its attribute `concurrent` is true."""
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """Raw outputs for texts, in their order."""
         ...
 
 
-# How many bytes tensors take in a form, known before there is a model to weigh.
+# The size of tensors in a form, known before there is a model.
 
 TensorBytes: TypeAlias = Callable[[Sequence[int], bool], int]
-"""Bytes of a decoder's tensor of this shape, norms and biases included; whether it is a table of token vectors, or the output layer."""
+"""Bytes of a decoder's tensor of this shape, norms and biases included. The flag: whether it is a table of token vectors, or the output
+layer."""
 
 
 @runtime_checkable
 class PredictsSize(Protocol):
-    """A compressor that knows how large its files will be: what a compressor may be able to do beyond `Compressor`. `bits` are those of a
-    number in a matrix, its share of a scale not counted."""
+    """A compressor that can predict the size of its files: an optional ability beyond `Compressor`. `bits`: of a number in a matrix,
+    without its share of a scale."""
 
     bits: int
 
     def stored(self, shape: Sequence[int], table: bool) -> int:
-        """See `Stored`."""
+        """See `TensorBytes`."""
         ...
 
 
 def bytes_in_16_bits(shape: Sequence[int], table: bool) -> int:
-    """In 16 bits, as a decoder is exported; norms and biases in 32. See `Stored`."""
+    """Bytes in 16 bits, the export format of a decoder; norms and biases in 32. See `TensorBytes`."""
     return math.prod(shape) * (2 if len(shape) > 1 else 4)

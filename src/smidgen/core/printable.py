@@ -1,8 +1,8 @@
-"""Text that a terminal or a log can show, whoever wrote it: a captured request, a label, the name of a file.
+"""Make any text safe to show in a terminal or a log: a captured request, a label, the name of a file.
 
-A terminal obeys control characters: it clears its screen, writes the clipboard, answers as if the user had typed. It also turns the
-direction of writing, so that a name reads as another one. All of these are dropped where a text is shown, and are escapes where it is
-JSON. Files that smidgen writes keep their texts as they are.
+A terminal obeys control characters: it clears its screen, writes the clipboard, answers as if the user had typed. It also changes the
+direction of writing, so that a name reads as another one. Shown texts lose these characters, and JSON escapes them. Files that
+smidgen writes keep their texts unchanged.
 """
 
 from __future__ import annotations
@@ -13,31 +13,30 @@ import re
 from typing import Any
 
 _TURNING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-"""Line separators, and the characters that turn the direction of writing."""
+"""Line separators, and the characters that change the direction of writing."""
 _HALF = "\ud800-\udfff"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
-"""C0 and C1 but tab and line feed, and what turns the direction."""
+"""C0 and C1 control characters except tab and line feed, and direction characters."""
 HALVES = re.compile(f"[{_HALF}]")
-"""Each half of a character: a byte that is not UTF-8, or half of a JSON escape."""
+"""Lone surrogates: each stands for a byte that is not UTF-8, or for half of a JSON escape."""
 _RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_TURNING}{_HALF}]")
 """The characters that JSON does not escape by itself."""
 
 
 def printable(text: str) -> str:
-    """The text without control characters (but tab and line feed) and without characters that turn the direction of writing; half a
-    character becomes U+FFFD."""
+    """The text without control characters (except tab and line feed) and without direction characters; a lone surrogate becomes U+FFFD."""
     if text.isascii() and text.isprintable():
         return text
     return whole(_CONTROLS.sub("", text))
 
 
 def whole(text: str) -> str:
-    """The text with U+FFFD in place of each half of a character, so that it can be written as UTF-8."""
+    """The text with U+FFFD for each lone surrogate, so that it can be written as UTF-8."""
     return text if text.isascii() else HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def printable_json(value: Any, indent: int | None = None) -> str:
-    """A value as JSON that has the same value, and no raw control character or half of a character in it."""
+    """JSON of the value, with every raw control character and lone surrogate escaped."""
     return _RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False, indent=indent))
 
 

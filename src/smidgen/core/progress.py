@@ -1,4 +1,4 @@
-"""Work in progress: reporting it, and calling it off."""
+"""Report the progress of work, and cancel it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener to work as it goes on. One step runs at a time."""
+    """A listener for the progress of work. One step runs at a time."""
 
     def start(self, step: str, total: int | None = None) -> None:
-        """Begin a step; `total` is the number of `advance` units to come, where known."""
+        """Begin a step; `total` is the number of `advance` units to come, if known."""
         ...
 
     def advance(self, units: int = 1, **facts: float | str) -> None:
@@ -25,12 +25,12 @@ class Progress(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """Tell something that is not progress: a choice made, a warning."""
+        """Report anything else: a choice made, a warning."""
         ...
 
 
 class Silent:
-    """A progress that says nothing."""
+    """A progress that shows nothing."""
 
     def start(self, step: str, total: int | None = None) -> None:
         """Nothing is shown."""
@@ -46,11 +46,11 @@ class Silent:
 
 
 class Cancelled(Exception):
-    """Nobody waits for the work any more. Raised by the work, and caught where the cancellation was bound."""
+    """The work was cancelled. Raised by the work, and caught where the cancellation was bound."""
 
 
 class Cancellation:
-    """Work that can be called off, from any thread."""
+    """A flag to cancel work, from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,11 +59,11 @@ class Cancellation:
 
     @property
     def off(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether the work was cancelled."""
         return self._off
 
     def call_off(self) -> None:
-        """Call the work off. Listeners are told before this returns. May be called twice."""
+        """Cancel the work. Calls all listeners before it returns. May be called twice."""
         with self._lock:
             self._off = True
             listeners, self._listeners = self._listeners, []
@@ -71,7 +71,7 @@ class Cancellation:
             tell()
 
     def listen(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called when the work is called off, or at once where it was. Any thread may call it; it must return at once."""
+        """Call `tell` when the work is cancelled, or at once if it was. Any thread may call it; it must return at once."""
         with self._lock:
             if not self._off:
                 self._listeners.append(tell)
@@ -79,7 +79,7 @@ class Cancellation:
         tell()
 
     def leave(self, tell: Callable[[], None]) -> None:
-        """Listen no more."""
+        """Remove a listener."""
         with self._lock:
             if tell in self._listeners:
                 self._listeners.remove(tell)
@@ -98,5 +98,5 @@ _bound: ContextVar[Cancellation | None] = ContextVar("smidgen_cancellation", def
 
 
 def current_cancellation() -> Cancellation | None:
-    """The cancellation that this thread's work is bound to; None where nothing can call it off."""
+    """The cancellation that this thread's work is bound to; None if it cannot be cancelled."""
     return _bound.get()

@@ -16,17 +16,17 @@ class Metric:
     n: int
 
     def json(self) -> dict[str, float | int]:
-        """As it stands in reports and in `eval --json`."""
+        """The entry in reports and in `eval --json`."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
 NOT_MEASURED = "not measured"
 NBSP = "\N{NO-BREAK SPACE}"
-"""Between a number and its unit, so that no line breaks there."""
+"""The space between a number and its unit, so that no line breaks there."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """0.9412 as "94.1 %". A share that is not whole is never rounded to 0 or 100."""
+    """Format 0.9412 as "94.1 %". A share other than 0 or 1 is never rounded to 0 or 100."""
     if share is None or not math.isfinite(share):
         return NOT_MEASURED
     least = 10.0**-digits
@@ -39,12 +39,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def in_unit(value: float, unit: str = "", digits: int = 1) -> str:
-    """A metric of this unit, "0.19 stars"; without a unit it is a share, "94.1%"."""
+    """Format a metric in this unit, "0.19 stars"; without a unit it is a share, "94.1%"."""
     return f"{value:.3g} {unit}" if unit else f"{value:.{digits}%}"
 
 
 def points(change: float, digits: int = 1) -> str:
-    """A change of a share, in points with its sign: "+2.4", "−0.3", "0.0"."""
+    """Format the change of a share, in points with its sign: "+2.4", "−0.3", "0.0"."""
     text = f"{abs(100 * change):.{digits}f}"
     if float(text) == 0:
         return text
@@ -52,7 +52,7 @@ def points(change: float, digits: int = 1) -> str:
 
 
 def of_hundred(share: float) -> str:
-    """A share as a person would say it: "94 of 100", "more than 99 of 100"."""
+    """Format a share for reading aloud: "94 of 100", "more than 99 of 100"."""
     whole = round(100 * share)
     if whole == 100 and share < 1:
         return "more than 99 of 100"
@@ -62,24 +62,24 @@ def of_hundred(share: float) -> str:
 
 
 def count(number: float | None) -> str:
-    """12345 as "12,345"."""
+    """Format 12345 as "12,345"."""
     return NOT_MEASURED if number is None else f"{number:,.0f}"
 
 
 def rate(number: float | None) -> str:
-    """So many a second: "1,330", "4.2"."""
+    """Format a number per second: "1,330", "4.2"."""
     return NOT_MEASURED if number is None else f"{number:,.0f}" if number >= 20 else f"{number:.1f}"
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency with two digits that count: "0.08 ms", "1.3 ms", "120 ms"."""
+    """Format a latency with two significant digits: "0.08 ms", "1.3 ms", "120 ms"."""
     if value is None:
         return NOT_MEASURED
     return f"{value:.2f}{NBSP}ms" if value < 1 else f"{value:.1f}{NBSP}ms" if value < 10 else f"{value:,.0f}{NBSP}ms"
 
 
 def large(number: float | None) -> str:
-    """A large number, with two digits that count: "587,000", "5.9 million", "2.4 billion"."""
+    """Format a large number with two significant digits: "587,000", "5.9 million", "2.4 billion"."""
     if number is None:
         return NOT_MEASURED
     for size, name in ((1e9, "billion"), (1e6, "million")):
@@ -90,14 +90,14 @@ def large(number: float | None) -> str:
 
 
 def megabytes(value: float | None) -> str:
-    """A size: "0.4 MB", "23 MB", "1.2 GB"."""
+    """Format a size: "0.4 MB", "23 MB", "1.2 GB"."""
     if value is None:
         return NOT_MEASURED
     return f"{value:.1f}{NBSP}MB" if value < 10 else f"{value:,.0f}{NBSP}MB" if value < 1000 else f"{value / 1000:.1f}{NBSP}GB"
 
 
 def duration(seconds: float | None) -> str:
-    """A time: "0.8 s", "43 s", "4 min 24 s", "2 h 5 min"."""
+    """Format a time: "0.8 s", "43 s", "4 min 24 s", "2 h 5 min"."""
     if seconds is None:
         return NOT_MEASURED
     if seconds < 10:
@@ -111,7 +111,7 @@ def duration(seconds: float | None) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """An amount: "under $0.01", "$0.07", "$12.40", "$1,240"."""
+    """Format an amount of money: "under $0.01", "$0.07", "$12.40", "$1,240"."""
     if value is None:
         return NOT_MEASURED
     if 0 < value < 0.01:
@@ -120,7 +120,7 @@ def dollars(value: float | None) -> str:
 
 
 def watt_hours(value: float | None) -> str:
-    """An amount of energy: "0.8 Wh", "1.2 kWh"."""
+    """Format an amount of energy: "0.8 Wh", "1.2 kWh"."""
     if value is None:
         return NOT_MEASURED
     return f"{value / 1000:.1f}{NBSP}kWh" if value >= 1000 else f"{value:.0f}{NBSP}Wh" if value >= 10 else f"{value:.1f}{NBSP}Wh"

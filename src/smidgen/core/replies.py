@@ -1,4 +1,4 @@
-"""The one run-time shape: an answerer takes a request and yields replies. And how a large model answered, in one word.
+"""Requests, replies and answerers, the one run-time interface; and the states of a large model's answer, each one word.
 
 A loaded bundle is an answerer. So is a remote LLM, a router holding two others, a redactor, an audit log, a cache. The server composes
 them like middleware.
@@ -15,7 +15,7 @@ from smidgen.core.rows import Text
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A question. `options` are the caller's extras (temperature, a schema, a wanted quality), untouched."""
+    """A request to an answerer. `options`: the caller's extras (temperature, a schema, a wanted quality), unchanged."""
 
     input: Text
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -27,15 +27,14 @@ class Reply:
 
     Attributes:
         output: a text, a label, a list of labels, a list of spans, or an object that fits the task's schema.
-        score: how likely the output is right, calibrated, in 0..1.
-        alternatives: runner-ups with their scores, best first; the output itself is not among them.
-        facts: anything else worth saying about the answer, JSON-ready.
-        final: False where more of the same answer follows (streamed text).
-        chances: the probability of every output there is, where the task has a fixed set of them; of fields, of every value of a field
-            that has a fixed set of them, as `field=value`. For readers in the same process that need more than the runners-up; it is not
-            written out.
-        piece: what an engine says of a text that comes piece by piece, beside the text: tokens with their probabilities, why it ended,
-            sizes. With `final` False, `output` is what this piece adds. Like `chances`, for readers in the same process.
+        score: the calibrated probability that the output is right, 0..1.
+        alternatives: runner-ups with their scores, best first, without the output itself.
+        facts: further facts about the answer, JSON-ready.
+        final: False if more of the same answer follows (streamed text).
+        chances: the probability of every possible output, if the task has a fixed set of them; for fields, of every value of a field
+            with a fixed set, as `field=value`. For readers in the same process that need more than the runner-ups; never written out.
+        piece: an engine's facts about one piece of a streamed text: tokens with their probabilities, why it ended, sizes. With `final`
+            False, `output` is the text that this piece adds. Like `chances`, for readers in the same process.
     """
 
     output: Any
@@ -60,18 +59,19 @@ class Answerer(Protocol):
 
 
 AnswerState = Literal["", "whole", "long", "cut", "refused", "tools", "blank", "odd", "broken"]
-"""
-- empty: no large model answered, or a store of an older smidgen does not say how;
-- `whole`: one text, to its end;
-- `long`: one text, to its end, and longer than is kept;
-- `cut`: its text was ended before its end, by a bound on its length for one;
+"""The states of a large model's answer:
+
+- empty: no large model answered, or an older smidgen stored no state;
+- `whole`: one complete text;
+- `long`: one complete text, longer than the limit of stored texts;
+- `cut`: its text was cut short, for example by a limit on its length;
 - `refused`: it refused, or its text was filtered out;
 - `tools`: it calls a tool;
-- `blank`: to its end, and there is no text in it;
+- `blank`: complete, but without text;
 - `odd`: another kind of answer: several choices, or content that is not text;
-- `broken`: it was not sent to its end, had a failure in it, or is no answer at all. What the model would have said is not known.
+- `broken`: it was not sent to its end, contained a failure, or is not an answer at all. The model's real answer is unknown.
 """
 
 NOT_COMPARABLE: frozenset[AnswerState] = frozenset({"long", "cut", "refused", "tools", "blank", "odd"})
-"""The large model answered, and not with one whole text that can be compared: no answer of a small model agrees with it. To leave such
-requests out where a small model is compared with the large one would measure it on those that went well."""
+"""States in which the large model answered, but not with one whole text: no answer of a small model agrees with it. Such requests
+still count in comparisons; without them only the easy requests would be measured."""

@@ -18,11 +18,11 @@ class Row:
 
     Attributes:
         input: the text, or a pair of texts.
-        output: what the model should say, already parsed by the task (a label, a list of labels, ...); None where unknown.
+        output: the wanted output, already parsed by the task (a label, a list of labels, ...); None if unknown.
         number: the row's number in its file, counted from 1 over data rows (a header is not counted).
-        weight: how much the row counts in training; 1 is normal.
-        shares: how belief is shared out among outputs, where more than one is believed in: (output, share) pairs, of which the first is
-            `output`'s; shares add up to 1. Empty: the output alone.
+        weight: the row's weight in training; 1 is normal.
+        shares: the probabilities of several outputs: (output, share) pairs, the first for `output`; shares add up to 1. Empty: `output`
+            alone.
     """
 
     input: Text
@@ -33,15 +33,15 @@ class Row:
 
 
 class RowCells(dict[str, Any]):
-    """The cells of several columns by their names, out of a file that knows texts only: what is a number in it has to be seen."""
+    """The cells of several columns by name, from a format that has texts only: the reader must recognise numbers."""
 
 
 def joined(text: Text) -> str:
-    """A text, or a pair, as one string: for hashing, for showing, for methods that know no pairs."""
+    """A text, or a pair, as one string: for hashing, for showing, for methods without pairs."""
     return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"
 
 
 def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """At most `most` of the items, evenly spread and in their order; all of them where there are no more."""
+    """At most `most` of the items, evenly spaced, in their order; all of them if there are no more."""
     count = min(most, len(items))
     return [items[place * len(items) // count] for place in range(count)]

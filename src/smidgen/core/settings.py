@@ -1,6 +1,6 @@
 """Settings: each is written once, in the part that owns it.
 
-Command-line flags, `--help`, the recipe's schema and the Studio's forms are drawn from these models.
+Command-line flags, `--help`, the recipe's schema and the Studio's forms are generated from these models.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pydantic.fields import FieldInfo
 
 
 class Settings(BaseModel):
-    """Base of every part's settings: immutable, and a name that it does not know is a mistake."""
+    """Base of every part's settings: immutable, and an unknown name is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)
     title: ClassVar[str] = "Options"
-    """What its flags stand under in help, where it is a section."""
+    """The heading of its flags in help, if it is a section."""
 
     def given(self) -> dict[str, Any]:
-        """The settings that were given, by the names that flags and recipes give them."""
+        """The settings that were given, by their names in flags and recipes."""
         found: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
@@ -38,7 +38,7 @@ class SectionedSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _sort(cls, given: Any) -> Any:
-        """Sort what was given flat into the sections."""
+        """Sort flat settings into the sections."""
         if not isinstance(given, Mapping):
             return given
         owners = {key: name for name, section in _sections(cls).items() for key in settings_of(section)}
@@ -73,7 +73,7 @@ def section_of(field: FieldInfo) -> type[Settings] | None:
 
 
 def settings_of(owner: type[Settings]) -> dict[str, FieldInfo]:
-    """Every setting of a class and its sections, by the name that flags and recipes give it."""
+    """Every setting of a class and its sections, by its name in flags and recipes."""
     found: dict[str, FieldInfo] = {}
     for name, field in owner.model_fields.items():
         section = section_of(field)
@@ -102,12 +102,12 @@ def setting(
     file: bool = False,
     **limits: Any,
 ) -> Any:
-    """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
+    """Declare one setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
-    `alias` is its name in flags and recipes, where that is not the field's. `flag` gives it a command-line flag of its own (`--quality`);
-    every setting can be reached by `--set section.name=value` anyway. `option` names its flag for a verb that takes all settings of its
-    class: `--pass`, which cannot be a Python name. `metavar` is what help shows for its value. What was given to a `hidden` one is never
-    shown in a message: it may be a secret in the wrong place. A `file` is the name of one, from the recipe's folder on.
+    `alias`: its name in flags and recipes, if it differs from the field's. `flag`: a command-line flag of its own (`--quality`); `--set
+    section.name=value` reaches every setting anyway. `option`: its flag for a verb that takes all settings of its class, if a Python name
+    cannot be it (`--pass`). `metavar`: its value's name in help. `hidden`: messages never show its value, because it may be a secret in the
+    wrong place. `file`: the value is a path, relative to the recipe's folder.
     """
     told = {"flag": flag, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
     extra: JsonDict = {name: value for name, value in told.items() if value}
@@ -121,7 +121,7 @@ def mistake_in(entry: Mapping[str, Any]) -> str:
 
 
 def is_hidden(field: FieldInfo) -> bool:
-    """Whether what was given to a setting must not be shown."""
+    """Whether messages must not show a setting's value."""
     return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
 
 

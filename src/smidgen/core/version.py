@@ -1,4 +1,4 @@
-"""The version, once: bundles, reports and `smidgen --version` say it. `pyproject.toml` says the same; a test holds them together."""
+"""The version of smidgen, for bundles, reports and `smidgen --version`. A test compares it with `pyproject.toml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: what this process holds, what it held at most, what the machine has. In MB of 10^6 bytes."""
+"""Memory: this process's current and peak memory, and the machine's memory. In MB of 10^6 bytes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 
 def resident_mb(pid: int | None = None) -> float | None:
-    """Resident memory of a process now, of this one without a `pid`; None where the system does not say, or there is no such process."""
+    """Resident memory of a process now, of this one without a `pid`; None if the system does not say, or there is no such process."""
     return _kb(Path("/proc") / ("self" if pid is None else str(pid)) / "status", "VmRSS")
 
 
 def peak_mb() -> float | None:
-    """The most resident memory this process has had; None where the system does not say."""
+    """This process's peak resident memory; None if the system does not say."""
     peak = _status("VmHWM")
     if peak is not None or sys.platform == "win32":
         return peak
@@ -28,8 +28,7 @@ def peak_mb() -> float | None:
 
 
 def ended_children_peak_mb() -> float | None:
-    """The most resident memory that any child of this process had, of those that have ended; 0 without one; None where the system does not
-    say."""
+    """The peak resident memory of any child process that has ended; 0 without one; None if the system does not say."""
     if sys.platform == "win32":
         return None
     import resource
@@ -39,12 +38,12 @@ def ended_children_peak_mb() -> float | None:
 
 
 def total_mb() -> float | None:
-    """Memory of the machine; None where the system does not say."""
+    """Memory of the machine; None if the system does not say."""
     return _kb(Path("/proc/meminfo"), "MemTotal")
 
 
 def available_mb() -> float | None:
-    """Memory that a new process could have now; None where the system does not say."""
+    """Memory that a new process could have now; None if the system does not say."""
     return _kb(Path("/proc/meminfo"), "MemAvailable")
 
 
@@ -66,18 +65,18 @@ def _kb(file: Path, field: str) -> float | None:
 _VARIABLE, _LOADING = "MALLOC_MMAP_THRESHOLD_", "1048576"
 REST_SECONDS = 2.0
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Of `mallopt`."""
+"""Option numbers of `mallopt`."""
 _KEPT = 32 * 1024 * 1024
-"""The most that glibc takes for a bound."""
+"""The largest value that glibc accepts for these options."""
 
 
 def loading_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variable to add to the environment of a process that will load a model; none where it is set already."""
+    """The variable to add to the environment of a process that will load a model; empty if it is set already."""
     return {} if _VARIABLE in environment else {_VARIABLE: _LOADING}
 
 
 def keep_freed() -> bool:
-    """From now on keep what is freed for what comes next, in a process that was started with `loading_environment`. Whether it is so."""
+    """From now on keep freed memory for reuse, in a process that was started with `loading_environment`. Returns whether it worked."""
     if os.environ.get(_VARIABLE) != _LOADING or not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
@@ -85,7 +84,7 @@ def keep_freed() -> bool:
 
 
 class IdleTrim:
-    """Gives what was kept back once nothing was done for a while."""
+    """Returns freed memory to the system after some idle seconds."""
 
     def __init__(self, give: Callable[[], object], sleep: Callable[[float], object] = time.sleep) -> None:
         self._give, self._sleep = give, sleep
@@ -93,7 +92,7 @@ class IdleTrim:
         threading.Thread(target=self._watch, name="rest", daemon=True).start()
 
     def worked(self) -> None:
-        """Something was done just now."""
+        """Note that work was done just now."""
         self._worked.set()
 
     def _watch(self) -> None:
@@ -106,6 +105,6 @@ class IdleTrim:
 
 
 def trim() -> bool:
-    """Give what is free back to the system. Whether anything could be."""
+    """Return free memory to the system; True if there was any."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
     return malloc_trim is not None and malloc_trim(0) == 1

@@ -15,8 +15,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """The machine's processor. `cores` are those this process may use; `bf16` and `int8` say that the hardware has matrix or
-    vector instructions for the format; `flags` are the names of those instruction sets."""
+    """The machine's processor. `cores`: those that this process may use. `bf16`, `int8`: whether the hardware has matrix or vector
+    instructions for the format. `flags`: the names of those instruction sets."""
 
     name: str
     cores: int
@@ -38,16 +38,16 @@ def processor() -> Processor:
 
 
 def cores() -> int:
-    """How many cores this process may use, at least 1."""
+    """The number of cores that this process may use, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
 
 
 def threads(asked: int | None = None) -> int:
-    """How many threads to compute with: as asked, else SMIDGEN_THREADS, else one a core.
+    """The number of threads to compute with: as asked, else SMIDGEN_THREADS, else one per core.
 
-    Every pool gets its number from here: two pools that spin on the same cores run ten times slower than one.
+    Every pool gets its size from here: two pools that spin on the same cores run ten times slower than one.
     """
     if asked:
         return asked
@@ -56,7 +56,7 @@ def threads(asked: int | None = None) -> int:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's entry in /proc/cpuinfo; empty where there is none."""
+    """The first processor's entry in /proc/cpuinfo; empty if there is none."""
     file = Path("/proc/cpuinfo")
     if not file.is_file():
         return {}
@@ -76,8 +76,9 @@ _before: list[int] = []
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, products of numpy run on the calling thread alone. Costs two microseconds; may be nested, and entered by several threads
-    at once: the numbers of threads that were set before come back when the last has left."""
+    """Run numpy's products on the calling thread alone inside the block. Costs two microseconds; may be nested, and entered by several
+    threads
+    at once: the last one to leave restores the earlier thread counts."""
     global _inside, _before
     pools = _pools()
     with _lock:

@@ -1,4 +1,4 @@
-"""Reads a recipe: one application as a TOML file that names parts and settings and holds no code.
+"""Read a recipe: one application as a TOML file that names parts and settings and holds no code.
 
 Each section is checked against the settings of the part that owns it, and every mistake is reported at once, with its place.
 """
@@ -33,10 +33,10 @@ OWNERS = {
     "gate": "smidgen.judge.quality_gate",
     "route": "smidgen.gateway.route_settings",
 }
-"""Sections that belong to a room: the module whose `SETTINGS` they are. `[train]` belongs to the chosen student, and a section named
-like the task (`[classify]`) to the task. A name with a dot is a table inside another section."""
+"""Sections that belong to a room, each with the module that defines its `SETTINGS`. `[train]` belongs to the chosen student, and a section
+named like the task (`[classify]`) to the task. A name with a dot is a table inside another section."""
 ROUTE = "route"
-"""The section that is no part of what is built: where requests go is told by whoever serves, and no bundle holds it."""
+"""The section that no bundle contains: the server's operator decides where requests go."""
 
 _LIMIT_BYTES = 1_000_000
 _DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
@@ -45,8 +45,10 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `sections` holds the settings of every section that a bundle is built by, defaults filled in; `folder` is what its
-    paths start from; `route` is `[route]`, which is neither given on nor written out.
+    """A checked recipe.
+
+    `sections` holds the settings of every section that a bundle is built by, with defaults. Paths in them are relative to `folder`. `route`
+    is `[route]`, which is neither passed on nor written out.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Recipe:
     route: Settings | None = None
 
     def settings(self, kind: type[S]) -> S:
-        """The section whose settings are of this class."""
+        """The section with settings of this class."""
         for section in self.sections.values():
             if isinstance(section, kind):
                 return section
@@ -65,7 +67,7 @@ class Recipe:
 
     @property
     def asked(self) -> Settings:
-        """The task's own settings. Files that they name are found from the recipe's folder on."""
+        """The task's own settings. Their file paths are relative to the recipe's folder."""
         return _found_from(self.folder, self.sections[self.task])
 
     def json(self) -> dict[str, Any]:
@@ -74,7 +76,7 @@ class Recipe:
         return {"name": self.name, "task": self.task, "seed": self.seed, **sections}
 
     def given(self) -> dict[str, Any]:
-        """The settings that were given, without defaults. Flags are laid over this, so that another student brings its own defaults."""
+        """The settings that were given, without defaults. Flags are merged over these, so that another student brings its own defaults."""
         sections = {name: section.model_dump(mode="json", exclude_unset=True) for name, section in self.sections.items()}
         return {"name": self.name, "task": self.task, "seed": self.seed, **{name: kept for name, kept in sections.items() if kept}}
 
@@ -88,7 +90,7 @@ class Recipe:
 
 
 def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a file, with `section.name=value` overrides laid over it.
+    """Read a recipe from a file, with `section.name=value` overrides.
 
     Raises RecipeError with every mistake; UnknownPart for a task or student that does not exist.
     """
@@ -96,9 +98,9 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def route(file: Path) -> Settings:
-    """The `[route]` section of a recipe: what it gives is in `given()`. Files that it names are found from the recipe's folder on.
+    """The `[route]` section of a recipe; its `given()` has the settings in the file. File paths are relative to the recipe's folder.
 
-    A file without a task may hold it alone. Raises as `read` does, and RecipeError where there is no such section.
+    A file without a task may hold this section alone. Raises as `read` does, and RecipeError if there is no such section.
     """
     given = _loaded(file)
     if ROUTE not in given:
@@ -108,7 +110,7 @@ def route(file: Path) -> Settings:
         found = make(given, folder=file.parent, source=str(file)).route
         assert found is not None
         return _found_from(file.parent, found)
-    mistakes = [f"{other}: in a recipe without a task stands [{ROUTE}] alone" for other in given if other not in (ROUTE, "name")]
+    mistakes = [f"{other}: a recipe without a task may have only [{ROUTE}]" for other in given if other not in (ROUTE, "name")]
     section = _section(ROUTE, _owner(OWNERS[ROUTE]), given[ROUTE], mistakes)
     if mistakes or section is None:
         raise _mistaken(mistakes, str(file))
@@ -138,7 +140,7 @@ def _loaded(file: Path) -> dict[str, Any]:
 def make(
     given: Mapping[str, Any], overrides: Sequence[str] = (), *, folder: Path | None = None, source: str = "the command line"
 ) -> Recipe:
-    """A recipe from a mapping. Raises as `read` does."""
+    """Make a recipe from a mapping. Raises as `read` does."""
     tree = _laid_over(given, overrides)
     task_name = tree.pop("task", None)
     if not isinstance(task_name, str):
@@ -165,7 +167,7 @@ def make(
 
 
 def owners_of(task_name: str, student: str | None = None) -> dict[str, type[Settings]]:
-    """Every section of a task's recipes with the settings that it takes: what flags, help and forms are drawn from."""
+    """Every section of a task's recipes with its settings class: the source of flags, help and forms."""
     task = registry.find("tasks", task_name)
     owners = {key: _owner(module) for key, module in OWNERS.items()}
     owners[task_name] = task.settings
@@ -191,7 +193,7 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
             if entry["type"] == "extra_forbidden":
                 mistakes.append(f"{place}: no such setting{_meant(steps[-1], list(settings_of(owner)))}")
             else:
-                # What stands where the name of a secret should may be the secret.
+                # A value in the place of a secret's name may be the secret.
                 got = "" if _hidden(owner, steps) else f", not {entry['input']!r}"
                 mistakes.append(f"{place}: {mistake_in(entry)}{got}")
         return None
@@ -206,7 +208,7 @@ def _hidden(owner: type[Settings], place: Sequence[str]) -> bool:
 
 
 def _found_from(folder: Path, settings: S) -> S:
-    """The settings, with files that they name found from a folder on."""
+    """The settings with file paths made relative to a folder."""
     placed: dict[str, Any] = {}
     for name, known in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -222,7 +224,7 @@ def _mistaken(mistakes: list[str], source: str) -> RecipeError:
 
 
 def _lift(tree: dict[str, Any]) -> None:
-    """Bring tables inside a section up beside it: `[data.teacher]` is a section of its own, named with its dot."""
+    """Move tables inside a section to the top level: `[data.teacher]` is a section of its own, named with its dot."""
     for name in (name for name in OWNERS if "." in name):
         outer, _, inner = name.partition(".")
         section = tree.get(outer)
@@ -233,7 +235,7 @@ def _lift(tree: dict[str, Any]) -> None:
 
 
 def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of the tree with the overrides in it. A value is read as TOML, and as plain text where it is not TOML."""
+    """A copy of the tree with the overrides. A value is read as TOML, or as plain text if it is not TOML."""
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
     for override in overrides:
         path, equals, text = override.partition("=")
@@ -250,7 +252,7 @@ def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, 
             continue
         section = tree.setdefault(steps[0], {})
         if not isinstance(section, dict):
-            raise RecipeError("an override reaches into what is not a section", value=override, todo=f"{steps[0]} is a plain value.")
+            raise RecipeError("an override needs a section, and this is not one", value=override, todo=f"{steps[0]} is a plain value.")
         section[steps[1]] = value
     return tree
 
@@ -265,7 +267,7 @@ def _count(mistakes: list[str]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, but for a few control characters that JSON escapes."""
+    """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, except a few control characters that JSON escapes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
@@ -283,7 +285,7 @@ def template(task: str, live: Mapping[str, Mapping[str, Any]], name: str = "my-m
 
     Args:
         task: name of the task part.
-        live: section -> setting -> value: the settings that are written out; every other one stands there as a comment with its default.
+        live: section -> setting -> value: the settings to write out; every other setting is a comment with its default.
         name: name of the model.
 
     Raises UnknownPart for a task that does not exist.
@@ -317,7 +319,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _limits(field: FieldInfo) -> str:
-    """The values that a setting takes, in words: its choices, or its bounds; empty where it takes any."""
+    """The values that a setting takes, in words: its choices, or its bounds; empty if any value is valid."""
     kind = _kind(field)
     if typing.get_origin(kind) is Literal:
         return f" One of: {', '.join(str(choice) for choice in typing.get_args(kind))}."
@@ -331,7 +333,7 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """The default as TOML; for a setting that is not set, a value of its type to write over."""
+    """The default as TOML; for a setting without one, a value of its type to write over."""
     default = field.get_default(call_default_factory=False)
     if default is not None:
         return _toml(default)

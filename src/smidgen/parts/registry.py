@@ -1,4 +1,4 @@
-"""Finds parts: a file in a room, or an entry point of an installed package.
+"""Find parts: a file in a room, or an entry point of an installed package.
 
 A part is a module with a line `part = ...` at its top level. Its name is the file's, with dashes for underscores. To add a task, drop
 a file in `tasks/`; to add one from another package, declare an entry point in the group `smidgen.tasks`. Nothing else changes.
@@ -36,7 +36,7 @@ def names(room: str) -> list[str]:
 
 
 def find(room: str, name: str) -> Any:
-    """The part of a room with this name. Raises UnknownPart, with what was likely meant, where there is none."""
+    """The part of a room with this name. Raises UnknownPart, with the nearest name, if there is none."""
     modules = _modules(room)
     if name not in modules:
         raise UnknownPart(_SINGULAR.get(room, room), name, modules)
@@ -44,7 +44,7 @@ def find(room: str, name: str) -> Any:
 
 
 def forget() -> None:
-    """Look again at the next call: for a program that has just added a part."""
+    """Clear the cache, so that the next call finds a part that this program has just added."""
     _modules.cache_clear()
 
 
@@ -61,7 +61,7 @@ def _modules(room: str) -> dict[str, str]:
 
 
 def _declares_part(module: pkgutil.ModuleInfo, places: Iterable[str]) -> bool:
-    """Read, not imported: listing the parts must not load what they load."""
+    """Whether a module's source declares a part. It is read, not imported, because listing parts must not load their dependencies."""
     for place in places:
         file = Path(place) / module.name / "__init__.py" if module.ispkg else Path(place) / f"{module.name}.py"
         if file.is_file():

@@ -1,4 +1,4 @@
-"""Writing a file that is at every moment the old one or the new one, never a half, and is on the disk when the call returns."""
+"""Write a file atomically: readers see the old one or the new one, and it is on the disk when the call returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write(file: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` in the place of `file`, with these permissions. Raises OSError where it cannot be written; the old one is kept."""
+    """Replace `file` by `content`, with these permissions. Raises OSError if it cannot be written; then the old one stays."""
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -26,7 +26,7 @@ def write(file: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Write the folder's entry to the disk, too: a power cut undoes a rename that is only in memory. Systems that cannot need not."""
+    """Flush the folder too: a power cut undoes a rename that is only in memory. Systems where this fails do it by themselves."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

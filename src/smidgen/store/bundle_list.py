@@ -16,7 +16,7 @@ _LOCK_SECONDS = 10
 
 
 def remember(folder: Path) -> None:
-    """Put a bundle's folder first on the list. It is the caller who knows that it is a bundle."""
+    """Put a bundle's folder first on the list. The caller has checked that it is a bundle."""
     wanted = str(folder.expanduser().resolve())
     file = _file()
     with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
@@ -28,7 +28,7 @@ def remember(folder: Path) -> None:
 
 
 def known() -> list[Path]:
-    """The folders on the list that are still there, the last remembered first."""
+    """The folders on the list that still exist, the last remembered first."""
     return [Path(place) for place in _read(_file()) if Path(place).is_dir()]
 
 
@@ -37,7 +37,7 @@ def _file() -> Path:
 
 
 def _read(file: Path) -> list[str]:
-    """The list as it is stored. A damaged list is an empty one: it is rebuilt by use, and no bundle is lost with it."""
+    """The stored list. A damaged list counts as empty: use rebuilds it, and no bundle is lost."""
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ def file_hash(file: Path) -> str:
 
 
 def content_hash(value: Any) -> str:
-    """SHA-256 of a JSON-ready value, hex; equal values have equal hashes whatever the order of their keys."""
+    """SHA-256 of a JSON-ready value, hex; the order of keys does not matter."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -38,7 +38,7 @@ def rows_hash(rows: Iterable[tuple[Any, Any]]) -> str:
 
 @functools.cache
 def code_hash() -> str:
-    """SHA-256 over smidgen's own source, hex: a step's stored result is not used by other code than the code that made it."""
+    """SHA-256 over smidgen's own source, hex: changed code does not use an older step's stored result."""
     top = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for file in sorted(top.rglob("*.py")):

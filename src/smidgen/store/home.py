@@ -1,4 +1,4 @@
-"""smidgen's home, where it keeps fetched files and stored results: `SMIDGEN_HOME`, else the user's cache folder."""
+"""The folder for fetched and unfinished files: `SMIDGEN_HOME`, else the user's cache folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smidgen.core.errors import MachineError
 
 
 def home() -> Path:
-    """The folder, made if it is not there. Raises MachineError, which is an OSError, where it cannot be made."""
+    """The folder, created if missing. Raises MachineError, which is an OSError, if it cannot be created."""
     given = os.environ.get("SMIDGEN_HOME")
     folder = Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("smidgen", appauthor=False))
     try:

@@ -2,15 +2,15 @@
 
 ```text
 support/
-  line.json                            the pointer, and how it came to point there
+  line.json                            the pointer, and its history
   rows/<sha256>.jsonl                  rows to learn from that were given to the line
-  rows/learnt.txt                      hashes of texts of these that fell on a held-out side, and were learnt from all the same
-  rows/seen.txt                        hashes of all texts that versions learnt from, were chosen by or tested on
+  rows/learnt.txt                      hashes of texts of these that fell on a held-out side, but were trained on
+  rows/seen.txt                        hashes of all texts that versions were trained, chosen or tested on
   versions/<id>/                       a bundle; its certificate and revocations lie beside it
 ```
 
-The pointer is written at once and under a lock: at every moment it is the old one or the new one. A pointer that cannot be read names
-nobody: what asks it fails, in words, and nothing else is served in its place.
+The pointer is written atomically and under a lock: at every moment it is the old one or the new one. A pointer that cannot be read names
+no version: reading it fails with an error, and nothing else is served in its place.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from smidgen.store.hashing import content_hash
 POINTER = "line.json"
 FORMAT_VERSION = 1
 MOST_TURNS = 1000
-"""Turns that the pointer remembers: the oldest are forgotten first."""
+"""Most champion changes that the pointer stores; the oldest are dropped first."""
 MOST_BATCHES = 10_000
 MOST_JOBS = 50
-"""Recurring jobs that one line takes the captured requests of."""
+"""Most recurring jobs whose captured requests one line uses."""
 MOST_SOURCES = 50
-"""Names, beside its own, by which requests asked that one line learns from."""
+"""Most names, besides its own, that a line's requests asked for."""
 MOST_COUNTED = 10_000
-"""Revocations that the pointer remembers to have counted: the oldest are forgotten first, and counted again."""
+"""Most counted revocations that the pointer stores; the oldest are dropped first, and counted again."""
 HELD_OUT = 0.3
-"""Share of the texts given to a line that it does not learn from, where nothing else is said when it begins."""
+"""Default share of a line's texts that are held out; fixed when the line begins."""
 _MOST_BYTES = 8 * 1024 * 1024
 _LOCK_SECONDS = 10
 _LONGEST_WHY = 2000
@@ -70,9 +70,8 @@ class ChampionChange(_PointerPart):
 
 
 class RowBatch(_PointerPart):
-    """Rows that were given to the line: the hash of their file, how many, whose their outputs are, when they were given.
-
-    Of a `learnt` batch the first version learnt every row, so none of them can be held out any more."""
+    """Rows given to the line: the hash of their file, their number, the source of their outputs, and the time. The first version trained on
+    every row of a `learnt` batch, so none of them can be held out any more."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     n: int = Field(ge=1)
@@ -82,10 +81,11 @@ class RowBatch(_PointerPart):
 
 
 class LastLearning(_PointerPart):
-    """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
-    what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, the
-    challenger among it, and `tested_sha256` of all that its test for a certificate did, with the terms as they were used, empty where there
-    was none: the same once more is no further look."""
+    """The last learning cycle: when it began to read rows, its outcome, the reason, and hashes.
+
+    `rows_sha256` and `asked_sha256` are of its rows and of its request; empty if any match. `compared_sha256` is of everything that its
+    comparison with the champion depended on, including the challenger. `tested_sha256` is likewise of its test for a certificate, with the
+    terms used; empty if there was none. Repeating an equal comparison or test is no further look."""
 
     at: AwareDatetime
     outcome: Literal["promoted", "kept"]
@@ -100,12 +100,12 @@ class LineJob(_PointerPart):
     """A recurring job in captured traffic, whose requests the line learns from, and no others.
 
     Attributes:
-        template: the hash of its kind, which is its template without what varies in it.
-        exact: that of its template to the letter, where its requests all have the same, and it is another one.
-        varies: whether they do not.
-        system: whether there are words to the system.
-        begins, ends: how its texts do.
-        asked: the name that its requests asked for the large model by.
+        template: the hash of its kind, which is its template without variable words.
+        exact: the hash of its exact template, if its requests share one that differs from the kind.
+        varies: whether its requests have different templates.
+        system: whether there are system messages.
+        begins, ends: the beginning and end of its texts.
+        asked: the model name in its requests.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
@@ -120,46 +120,46 @@ class LineJob(_PointerPart):
 
     @property
     def frame(self) -> PromptFrame:
-        """How its texts begin and end."""
+        """The common beginning and end of its texts."""
         return PromptFrame(self.begins, self.ends)
 
     @property
     def scope(self) -> str:
-        """Which requests it is of, as 16 hex digits: another template or frame is another scope. Found again among more
-        traffic, a job may have the same id and a wider frame, and what was shown of the narrower one says nothing of that."""
+        """An id, 16 hex digits, of the requests that it covers: another template or frame is another scope. Found again among more traffic,
+        a job may have the same id and a wider frame, and results for the narrower one say nothing about it."""
         return content_hash([self.template, self.begins, self.ends, *([self.exact] if self.exact else [])])[:16]
 
     @property
     def letter(self) -> str:
-        """The hash of the template that a request has to the letter which is of this job and of no other."""
+        """The hash of the exact template of requests that belong to this job and no other."""
         return self.exact or self.template
 
     @property
     def told(self) -> bool:
-        """Whether a request tells by itself that it is of this job: not by the lack of anything, and to the letter."""
+        """Whether a request shows by itself that it belongs to this job: by an exact match, and not by missing parts."""
         return not self.varies and (self.system or bool(self.frame))
 
 
 class TrafficSource(_PointerPart):
-    """Captured requests that the line learnt from and goes on reading: those that asked for `asked`, of the group `template` where there is
-    one."""
+    """Captured requests that the line learnt from and continues to read: those that asked for `asked`, of the group `template` if one is
+    set."""
 
     asked: str = Field(min_length=1, max_length=200)
     template: str | None = Field(default=None, min_length=1, max_length=64)
 
 
 class LinePointer(_PointerPart):
-    """All that `line.json` says.
+    """The content of `line.json`.
 
     Attributes:
-        key: the line's own, by which a text falls on the side of the rows to learn from, or of the share `held_out`, for ever.
-        fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows, but
-            for one that is to come, and was written down by a clock that was ahead.
-        counted: the certificates whose revocations it has counted: whatever time their records say, they move it no more.
-        looks: how often a certificate was tested for since then, by which each further test is a stricter one.
-        contests: how often a challenger was compared since then, likewise.
-        jobs: the recurring jobs that it learns from, whatever name their requests asked for; empty for requests that named the line.
-        sources: further captured requests that it learnt from, by the name that they asked for. Each learning reads them again.
+        key: the line's own key, which assigns each text for ever to the training side or to the held-out share `held_out`.
+        fresh_since: held-out rows from before do not reflect the traffic any more, because a certificate was revoked then. It only grows,
+            unless it lies in the future, written by a clock that was ahead.
+        counted: the certificates whose revocations are counted already: they change `fresh_since` no more, whatever time their records say.
+        looks: the number of certificate tests since then; each makes the next one stricter.
+        contests: the number of challenger comparisons since then, likewise.
+        jobs: the recurring jobs that it learns from, under any requested name; empty for requests that named the line.
+        sources: further captured requests that it learnt from, by the requested name. Each learning reads them again.
     """
 
     format_version: Literal[1] = 1
@@ -178,8 +178,8 @@ class LinePointer(_PointerPart):
     sources: tuple[TrafficSource, ...] = Field(default=(), max_length=MOST_SOURCES)
 
     def fresh(self, since: datetime) -> LinePointer:
-        """A copy in which held-out rows count from this moment on; itself where they do already. Looks are counted anew unless the line
-        has learnt since then, and so may have looked at rows that still count."""
+        """A copy in which held-out rows count from this moment on; unchanged if they do already. Looks are counted anew unless the line has
+        learnt since then, and so may have looked at rows that still count."""
         if self.fresh_since is not None and self.fresh_since >= since:
             return self
         anew = {"looks": 0, "contests": 0} if self.last is None or self.last.at <= since else {}
@@ -198,15 +198,15 @@ class Line:
 
     @property
     def file(self) -> Path:
-        """Where the pointer lies."""
+        """The file of the pointer."""
         return self.folder / POINTER
 
     def version(self, id: str) -> Path:
-        """The folder of a version, which need not be there."""
+        """The folder of a version, which may not exist."""
         return self.folder / "versions" / id
 
     def versions(self) -> list[str]:
-        """The ids of all versions that lie in the line, the latest made first."""
+        """The ids of all versions in the line, the latest first."""
         place = self.folder / "versions"
         found = [entry for entry in place.iterdir() if entry.is_dir() and _is_id(entry.name)] if place.is_dir() else []
         return [entry.name for entry in sorted(found, key=lambda entry: entry.stat().st_mtime, reverse=True)]
@@ -216,7 +216,7 @@ class Line:
         return self.folder / "rows" / f"{sha256}.jsonl"
 
     def read(self) -> LinePointer:
-        """Read the pointer. Raises InputError where there is no line, BundleError where its pointer cannot be read."""
+        """Read the pointer. Raises InputError if there is no line, BundleError if its pointer cannot be read."""
         try:
             with self.file.open("rb") as stream:
                 content = stream.read(_MOST_BYTES + 1)
@@ -224,7 +224,7 @@ class Line:
             raise InputError(
                 "this is not a line: it has no pointer",
                 value=str(self.file),
-                todo="Begin one with `smidgen learn`, or name another folder.",
+                todo="Start one with `smidgen learn`, or name another folder.",
             ) from None
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error
@@ -245,14 +245,14 @@ class Line:
             raise self._unreadable(f"{where or 'the whole'}: {first['msg']}") from error
 
     def begin(self, name: str, held_out: float | None = None) -> LinePointer:
-        """The pointer, made where there is none yet. Raises as `read` does, and InputError where the folder holds something else, or the
-        line holds out another share."""
+        """The pointer, created if there is none. Raises as `read` does, and InputError if the folder holds something else, or the line
+        holds out another share."""
         if not self.file.exists():
             if self.folder.exists() and (not self.folder.is_dir() or _strangers(self.folder)):
                 raise InputError(
-                    "the place for the line holds something else",
+                    "the folder for the line holds something else",
                     value=str(self.folder),
-                    todo="Name a folder that is new, or a line. A bundle is taken in with --from BUNDLE.",
+                    todo="Name a new folder, or a line. To start from a bundle, use --from BUNDLE.",
                 )
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.locked():
@@ -269,8 +269,8 @@ class Line:
         return found
 
     def undo(self) -> None:
-        """Take away a line that was begun and has no champion, with all that it keeps: what was to be its first version failed. Call it
-        under the lock for learning, and `leave` after that. What cannot be removed stays."""
+        """Remove a new line without a champion, with all its files: building its first version failed. Call it under the learning lock, and
+        `leave` after that. Files that cannot be removed stay."""
         with contextlib.suppress(OSError, SmidgenError):
             if self.read().champion is None:
                 self.file.unlink()
@@ -278,7 +278,7 @@ class Line:
                     shutil.rmtree(self.folder / place, ignore_errors=True)
 
     def leave(self, *, folder: bool) -> None:
-        """Remove the locks of a line that was undone, and where it is asked for its folder, unless anything else is in it."""
+        """Remove the locks of a removed line, and on request its folder, unless anything else is in it."""
         with contextlib.suppress(OSError):
             if not self.file.exists() and not _strangers(self.folder):
                 for name in _LOCKS:
@@ -287,17 +287,17 @@ class Line:
                     self.folder.rmdir()
 
     def change(self, how: Callable[[LinePointer], LinePointer]) -> LinePointer:
-        """Read, change and write the pointer under the lock; returns what stands there now. Raises as `read` does, and LineBusy where
-        another process holds the lock too long; BundleError where it cannot be written, and then the old one stays."""
+        """Read, change and write the pointer under the lock; returns the new one. Raises as `read` does; LineBusy if another process holds
+        the lock too long; BundleError if it cannot be written, and then the old one stays."""
         with self.locked():
             changed = how(self.read())
             self._write(changed)
             return changed
 
     def point(self, id: str, *, by: Who, why: str, instead_of: str | None, now: datetime | None = None) -> LinePointer:
-        """Make a version the champion, whose bundle the caller has opened. In one step: a reader sees the old champion or the new one.
+        """Make a version the champion, whose bundle the caller has opened. Atomic: readers see the old champion or the new one.
 
-        Raises LineBusy where the champion is not `instead_of` any more, since the new one was compared with that; InputError where the
+        Raises LineBusy if the champion is not `instead_of` any more, because the new one was compared with that one; InputError if the
         version is gone.
         """
 
@@ -306,7 +306,7 @@ class Line:
                 raise LineBusy(
                     "the champion was changed by someone else meanwhile",
                     value=f"{found.champion}, where {instead_of or 'none'} was expected",
-                    todo="Nothing was promoted. Run it again: it is then compared with the one that serves now.",
+                    todo="Nothing was promoted. Run it again: it then compares with the version that serves now.",
                 )
             if not self.version(id).is_dir():
                 raise InputError("the line has no such version", value=f"{id} in {self.folder}", todo="Name one that is there.")
@@ -333,9 +333,9 @@ class Line:
         facts = pointer.model_dump(mode="json")
         for name in ("counted", "sources"):
             if not facts[name]:
-                del facts[name]  # an older smidgen knows of none
+                del facts[name]  # an older smidgen does not know these fields
         for job in facts["jobs"]:
-            for name in ("exact", "varies"):  # nor of these
+            for name in ("exact", "varies"):  # nor these
                 if not job[name]:
                     del job[name]
         content = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
@@ -360,13 +360,13 @@ class Line:
 
 
 def line_of(version: Path) -> Line | None:
-    """The line that the version in this folder is of; None for a bundle by itself."""
+    """The line that contains the version in this folder; None for a bundle outside lines."""
     line = Line(version.resolve().parent.parent)
     return line if is_version(version) and (line.file.exists() or line.file.is_symlink()) else None
 
 
 def is_version(folder: Path) -> bool:
-    """Whether a folder lies where a line has its versions, be the line there or not."""
+    """Whether a folder lies where a line has its versions, even if there is no line."""
     place = folder.resolve()
     return place.parent.name == "versions" and _is_id(place.name)
 
@@ -377,8 +377,8 @@ def is_line(folder: Path) -> bool:
 
 
 def earlier(history: Sequence[ChampionChange]) -> list[str]:
-    """The champions that the present one came after, the nearest last. Who was gone back from is not among them: going back twice goes back
-    two steps, and not to and fro."""
+    """The champions before the present one, the nearest last. Versions that were rolled back are left out: two rollbacks go back two steps,
+    not back and forth."""
     stack: list[str] = []
     for turn in history:
         if turn.by == "rollback" and turn.champion in stack:
@@ -393,5 +393,5 @@ def _is_id(name: str) -> bool:
 
 
 def _strangers(folder: Path) -> bool:
-    """Whether there is anything that a line does not leave there itself."""
+    """Whether the folder holds anything that a line does not leave there itself."""
     return any(entry.name not in ("rows", "versions", *_LOCKS) for entry in folder.iterdir())

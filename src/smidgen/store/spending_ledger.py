@@ -1,7 +1,7 @@
-"""The spending ledger: what was spent on a day, and what is reserved for requests under way. One SQLite file in smidgen's home.
+"""The spending ledger: amounts spent on a day, and amounts reserved for requests under way. One SQLite file in smidgen's home.
 
-Amounts are whole nanodollars, so that sums are exact. Reserved money counts as spent until it is settled. If a process is killed, it stays
-reserved, because the cost of its requests is unknown. Several processes share the file, and a limit holds for all of them.
+Amounts are whole nanodollars, so that sums are exact. Reserved amounts count as spent until they are settled. A killed process leaves its
+reservations, because the cost of its requests is unknown. Several processes share the file, and a limit holds for all of them.
 
 SQLite runs in WAL mode with `synchronous=NORMAL`: written data survives a killed process; a power cut may lose the last moments.
 """
@@ -46,12 +46,12 @@ _SETTLE = (
 
 @dataclass(frozen=True, slots=True)
 class ScopeSpending:
-    """The spending of one scope on one day, in nanodollars.
+    """The amounts of one scope on one day, in nanodollars.
 
     Attributes:
         nano: settled.
-        estimated: of that, what the upstream did not count itself.
-        held: set aside: for requests under way, and for those of processes that were killed.
+        estimated: the part of `nano` that the upstream did not count itself.
+        held: reserved for requests under way, and for those of killed processes.
         requests: settled ones.
     """
 
@@ -68,7 +68,7 @@ class ScopeSpending:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An amount set aside for a request: its id, its day, its scopes, and the amount in nanodollars."""
+    """An amount reserved for a request: its id, its day, its scopes, and the amount in nanodollars."""
 
     id: str
     day: str
@@ -78,7 +78,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """A limit that a request could pass: whose, how much, and what is used of it, in nanodollars."""
+    """A limit that a request could exceed: its scope, the limit, and the amount used, in nanodollars."""
 
     scope: str
     limit: int
@@ -86,7 +86,7 @@ class LimitReached:
 
 
 class SpendingLedger:
-    """The ledger, open. Safe to use from several threads; every method raises OSError where the file cannot be read or written."""
+    """The open ledger. Thread-safe; every method raises OSError if the file cannot be read or written."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class SpendingLedger:
             self._begin()
 
     def hold(self, day: str, scopes: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
-        """Set an amount aside in all scopes, each with its limit (None: none), or in none of them where a limit could be passed by it."""
+        """Reserve an amount in all scopes, each with its limit (None for no limit), or in none of them if a limit could be exceeded."""
         held = Reservation(uuid.uuid4().hex, day, tuple(scopes), nano)
         with self._lock, _faults(), self._written():
             for scope, limit in scopes.items():
@@ -112,19 +112,19 @@ class SpendingLedger:
         return held
 
     def settle(self, held: Reservation, nano: int, estimated: bool) -> None:
-        """A request is over: it took this, and what was set aside for it is free again. A second time does nothing."""
+        """End a request: count its cost, and release its reservation. A second call does nothing."""
         with self._lock, _faults(), self._written():
             if self._let_go(held):
                 rows = [(held.day, scope, nano, nano if estimated else 0) for scope in held.scopes]
                 self._base.executemany(_SETTLE, rows)
 
     def release(self, held: Reservation) -> None:
-        """A request never left, or was refused: it took nothing."""
+        """Release the reservation of a request that was never sent, or was refused, and cost nothing."""
         with self._lock, _faults(), self._written():
             self._let_go(held)
 
     def forget(self, day: str) -> None:
-        """Delete what is over 400 days older than this day, which the caller believes to be today's: it does not come back."""
+        """Delete entries over 400 days older than this day, irrevocably. The caller is sure that it is today."""
         with self._lock, _faults(), self._written():
             for name in ("spent", "held"):
                 self._base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
@@ -135,7 +135,7 @@ class SpendingLedger:
             return _spent(self._base, day)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         with self._lock, _faults():
             self._base.close()
 
@@ -157,25 +157,25 @@ class SpendingLedger:
 
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
-        """A transaction: all of the block or nothing of it, while no other process writes."""
+        """Run the block as one transaction, while no other process writes."""
         with writing(self._file, _WAIT_SECONDS):
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._base.execute("COMMIT")
             finally:
-                if self._base.in_transaction:  # also where the disk is too full to commit: the next one must be able to begin
+                if self._base.in_transaction:  # also if the disk is too full to commit: the next transaction must be able to begin
                     with contextlib.suppress(sqlite3.Error):
                         self._base.execute("ROLLBACK")
 
 
 def place() -> Path:
-    """The file."""
+    """The file of the ledger."""
     return home() / "spending.sqlite3"
 
 
 def read(day: str) -> dict[str, ScopeSpending]:
-    """The amounts used on a day, by scope, read without opening a ledger for writing; nothing where there is no file. Raises OSError."""
+    """The amounts used on a day, by scope, read without opening a ledger for writing; empty if there is no file. Raises OSError."""
     if not place().exists():
         return {}
     with _faults():

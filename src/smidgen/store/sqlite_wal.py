@@ -1,9 +1,9 @@
 """The journal of a SQLite file that several programs share: WAL, in which readers do not wait for writers.
 
 SQLite before 3.51.3 can lose committed pages and so corrupt a database in WAL mode: while one connection runs a checkpoint, another one
-commits a transaction that starts the WAL anew, and the checkpoint does not notice (https://sqlite.org/wal.html#walresetbug; backports of
+commits a transaction that restarts the WAL, and the checkpoint does not notice (https://sqlite.org/wal.html#walresetbug; backports of
 the fix are in 3.44.6 and 3.50.7). Most Pythons bring an affected version, and a checkpoint runs by itself at the end of a commit, after
-the write lock was let go. So every writer of smidgen holds a lock file from before its transaction until after its commit: no two
+the write lock was released. So every writer of smidgen holds a lock file from before its transaction until after its commit: no two
 connections commit, or run a checkpoint, at the same time. Readers take no such lock. The lock is taken with every version of SQLite,
 because programs with different versions may share a file.
 """
@@ -27,7 +27,7 @@ FIRST_SECONDS, LAST_SECONDS = 0.005, 0.05
 _POLL_SECONDS = 0.002
 _OWNER_ONLY = 0o600
 _MENDED = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
-"""The branches of SQLite that got the fix, and from which patch on they have it. Every later branch has it."""
+"""The branches of SQLite that got the fix, each with its first fixed patch. Every later branch has it."""
 
 
 def resets_safely(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -37,15 +37,15 @@ def resets_safely(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> boo
 
 
 def make_private(file: Path) -> None:
-    """Make a database's file that only its owner may read, or take others' rights to one that is there. SQLite gives the journal's files
-    the same rights.
+    """Create a database's file that only its owner may read, or remove others' rights from an existing one. SQLite gives the journal's
+    files equal rights.
 
-    A file that is there is not opened: closing it would end the locks that other connections of this process hold on it.
+    An existing file is not opened: closing it would end the locks that other connections of this process hold on it.
     """
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
     except FileExistsError:
-        with contextlib.suppress(OSError):  # it is another user's, or on a disk without rights
+        with contextlib.suppress(OSError):  # another user's file, or a disk without permissions
             if os.name == "posix" and file.stat().st_mode & 0o077:
                 file.chmod(_OWNER_ONLY)
 
@@ -54,7 +54,7 @@ def make_private(file: Path) -> None:
 def writing(database: Path, seconds: float) -> Iterator[None]:
     """The turn to write to a database: hold it from before a transaction until after its commit, and around a checkpoint.
 
-    Raises OSError where another program holds it for longer than `seconds`, or where the lock file beside the database cannot be made.
+    Raises OSError if another program holds it for longer than `seconds`, or if the lock file beside the database cannot be created.
     """
     lock = database.with_name(f"{database.name}.lock")
     if fcntl is None:
@@ -68,7 +68,7 @@ def writing(database: Path, seconds: float) -> Iterator[None]:
         _take(handle, seconds)
         yield
     finally:
-        os.close(handle)  # lets the lock go, too
+        os.close(handle)  # also releases the lock
 
 
 def _take(handle: int, seconds: float) -> None:
@@ -85,10 +85,11 @@ def _take(handle: int, seconds: float) -> None:
 
 
 def into_wal(connection: sqlite3.Connection, seconds: float) -> None:
-    """Turn a new file's journal to WAL, however many turn it at once. Nothing changes where it is WAL already, or the file is in memory.
+    """Switch a new file's journal to WAL, also if several connections do so at once. No effect if it is WAL already, or the file is in
+    memory.
 
-    Two who have read the file's header and now want to write it would wait for each other for ever, so SQLite refuses one of them without
-    any wait: the connection's timeout does not count here. Who was refused looks again, for as many seconds as are given. Raises
+    Two connections that have read the file's header and now want to write it would wait for each other for ever, so SQLite refuses one of
+    them at once: the connection's timeout does not count here. The refused one tries again, for up to `seconds`. Raises
     sqlite3.OperationalError after that, and for every other reason at once.
     """
     until = time.monotonic() + seconds
@@ -98,7 +99,7 @@ def into_wal(connection: sqlite3.Connection, seconds: float) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
-            # Two who were refused together do not come again together.
+            # random, so that two that were refused together do not collide again
             time.sleep(random.uniform(FIRST_SECONDS, LAST_SECONDS))
         else:
             return

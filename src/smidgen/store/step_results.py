@@ -1,8 +1,7 @@
-"""Results of build steps, stored under the hash of their inputs: a build that was killed goes on where it stopped.
+"""Results of build steps, stored under the hash of their inputs: a killed build continues where it stopped.
 
-A step writes into a folder. While it works the folder is named `<hash>.part` and keeps whatever the step leaves there (an epoch's
-checkpoint), so that the next try finds it. When the step is done the folder is renamed to `<hash>`, in one move: a folder without
-`.part` is complete.
+A step writes into a folder. While it works the folder is named `<hash>.part` and keeps the step's files (an epoch's checkpoint), so that
+the next try finds them. When the step is done the folder is renamed to `<hash>`, in one move: a folder without `.part` is complete.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class StepBusy(SmidgenError):
 
 
 class StepResults:
-    """A shelf of step results in a folder.
+    """Step results in a folder.
 
     Args:
         root: the folder.
-        fresh: do every step anew, once, even where a result is stored.
+        fresh: repeat every step once, even if a result is stored.
     """
 
     def __init__(self, root: Path, fresh: bool = False) -> None:
@@ -56,7 +55,7 @@ class StepResults:
             shutil.rmtree(part, ignore_errors=True)
         self._made.add(key)
         if done.is_dir():
-            with contextlib.suppress(FileNotFoundError):  # another build has just taken it away
+            with contextlib.suppress(FileNotFoundError):  # another build has just removed it
                 os.utime(done)
                 return done
         try:
@@ -71,9 +70,9 @@ class StepResults:
         return done
 
     def prune(self, limit: int = _LIMIT_BYTES) -> None:
-        """Remove the results that were used longest ago until the rest takes at most `limit` bytes. What another process is at work on
-        stays, and what was used within a day: another build may be reading it."""
-        for left in self._root.glob(f"*{_GOING}"):  # by one that was killed
+        """Remove the least recently used results until the rest takes at most `limit` bytes. Results that another process works on stay,
+        and those used within a day, because another build may be reading them."""
+        for left in self._root.glob(f"*{_GOING}"):  # left by a killed process
             shutil.rmtree(left, ignore_errors=True)
         used = {folder: moment for folder in self._root.iterdir() if (moment := _used(folder)) is not None}
         kept = 0
@@ -83,23 +82,23 @@ class StepResults:
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
-        """Take a result away, unless somebody needs it. It loses its name first: what has it is complete."""
+        """Remove a result, unless it is in use. It is renamed first, because a folder under its name is complete."""
         with contextlib.suppress(filelock.Timeout), self._lock(folder.name.removesuffix(_PART)):
             moment = _used(folder)
             if moment is None or time.time() - moment < _LATELY_SECONDS:
                 return
             going = folder.with_name(f"{folder.name}{_GOING}")
-            with contextlib.suppress(OSError):  # what cannot be taken away stays
+            with contextlib.suppress(OSError):  # a folder that cannot be removed stays
                 folder.replace(going)
             shutil.rmtree(going, ignore_errors=True)
 
     def _lock(self, key: str) -> filelock.BaseFileLock:
-        """The lock of a step's worker. The system holds it for the process, so a killed process leaves none behind."""
+        """The lock for working on a step. The system holds it for the process, so a killed one leaves none behind."""
         return filelock.FileLock(self._root / f"{key}.lock", timeout=0)
 
 
 def _used(folder: Path) -> float | None:
-    """When a result was used the last time; None for what is none, or is gone."""
+    """When a result was last used; None if it is gone, or is not a result."""
     with contextlib.suppress(FileNotFoundError):
         if folder.is_dir():
             return folder.stat().st_mtime
@@ -107,7 +106,7 @@ def _used(folder: Path) -> float | None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files in a folder, as far as they are there."""
+    """Bytes of the existing files in a folder."""
     total = 0
     with contextlib.suppress(FileNotFoundError):
         for file in folder.rglob("*"):

@@ -1,8 +1,8 @@
-"""Check a `tokenizer.json` before it is used: that it cannot make a text grow without bound or take for ever.
+"""Check a `tokenizer.json` before use: that it cannot make a text grow without bound or run for ever.
 
 A tokenizer file is a small program: it replaces, splits by regular expressions, and adds tokens. One from elsewhere can turn a page
-into gigabytes, or take hours over it. What follows bounds how much longer a text can become and refuses expressions that can take
-exponential time. Tokenizers of published models pass.
+into gigabytes, or take hours over it. These checks bound the growth of a text and refuse expressions that can take exponential time.
+Tokenizers of published models pass.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from collections.abc import Iterator
 from typing import Any
 
 MOST_BYTES = 64 * 1024 * 1024
-"""A tokenizer over this is refused unread. The largest published ones have some 35 MB."""
+"""A larger tokenizer is refused unread. The largest published ones have some 35 MB."""
 
 _MOST_TOKENS = 2_000_000
 _MOST_GROWTH = 64
 """The most that all replacements together may lengthen a text, as a factor."""
-_LONGEST_ADDED = 64  # characters that are put before a text
-_LONGEST_MAPPED = 256  # bytes that one character may become; the longest of Unicode's has 33
+_LONGEST_ADDED = 64  # most characters put before a text
+_LONGEST_MAPPED = 256  # most bytes that one character may become; the longest of Unicode's has 33
 _LONGEST_PATTERN = 4096
-_MOST_AROUND = 64  # special tokens around a text
-_LONGEST_WORD = 1000  # characters of a word that WordPiece looks up; BERT's 100
+_MOST_AROUND = 64  # most special tokens around a text
+_LONGEST_WORD = 1000  # most characters of a word that WordPiece looks up; BERT's limit is 100
 _MOST_STEPS = 200
 
 
 def tokenizer_fault(told: Any) -> str:
-    """Why a tokenizer, read as JSON, must not be used, a clause; empty where nothing is wrong."""
+    """Why a tokenizer, parsed from JSON, must not be used, a clause; empty if nothing is wrong."""
     if not isinstance(told, dict) or not isinstance(told.get("model"), dict):
         return "it has no model"
     model = told["model"]
@@ -50,7 +50,7 @@ def tokenizer_fault(told: Any) -> str:
 
 
 def _steps(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Normalizers, pre-tokenizers and post-processors, those in sequences too."""
+    """Normalizers, pre-tokenizers and post-processors, including those in sequences."""
     pending: list[Any] = [told.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor")]
     seen = 0
     while pending:
@@ -61,17 +61,17 @@ def _steps(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if seen > _MOST_STEPS:
             raise ValueError(f"it has more than {_MOST_STEPS} steps")
         if not isinstance(step, dict):
-            raise ValueError("a step of it is no object")
+            raise ValueError("one of its steps is not an object")
         yield step
         for name in ("normalizers", "pretokenizers", "processors"):
             inner = step.get(name, [])
             if not isinstance(inner, list):
-                raise ValueError(f"{name} is no list")
+                raise ValueError(f"{name} is not a list")
             pending += inner
 
 
 def _growth(step: dict[str, Any]) -> int:
-    """How many times as long a step may make a text. Raises ValueError for a step that must not be."""
+    """The factor by which a step may lengthen a text. Raises ValueError for a forbidden step."""
     kind = step.get("type")
     pattern = step.get("pattern")
     if isinstance(pattern, dict) and isinstance(pattern.get("Regex"), str):
@@ -91,7 +91,7 @@ def _growth(step: dict[str, Any]) -> int:
 
 
 def _around(step: dict[str, Any]) -> int:
-    """How many tokens a template puts around a text or a pair."""
+    """The number of tokens that a template puts around a text or a pair."""
     special = step.get("special_tokens") or {}
     ids = {name: len(token.get("ids") or ()) for name, token in special.items() if isinstance(token, dict)}
     most = 0
@@ -105,8 +105,8 @@ def _around(step: dict[str, Any]) -> int:
 
 
 def _check_pattern(pattern: str) -> None:
-    """Refuse an expression that repeats a group: such ones can take time that doubles with each character. None of the published
-    tokenizers has one; `(?:...)?` is no repetition."""
+    """Refuse an expression that repeats a group: its time can double with each character. No published tokenizer has one; `(?:...)?` is not
+    a repetition."""
     if len(pattern) > _LONGEST_PATTERN:
         raise ValueError(f"an expression has more than {_LONGEST_PATTERN} characters")
     bracket, place = 0, 0

@@ -1,10 +1,11 @@
-"""Usage by day: how many requests, of which model, who answered, and what they took. One SQLite file in smidgen's home.
+"""Usage by day: the number of requests, by model and by who answered, with their tokens, cost, time and energy. One SQLite file in
+smidgen's home.
 
-Numbers and names of models alone, no texts. All amounts are whole: nanodollars, microseconds, microjoules; so sums are exact. Several
-processes share the file: each adds to what is there. What a process adds carries a number of its own, so that the same is never added
-twice, also where it was not known whether it had reached the disk.
+It holds numbers and names of models only, no texts. All amounts are whole: nanodollars, microseconds, microjoules; so sums are exact.
+Several processes share the file: each adds to it. Each addition carries a number of its process, so that it is never counted twice, even
+if it was unknown whether it had reached the disk.
 
-The file is opened for each addition and closed again: one that was moved away, or mended, meanwhile is no trouble.
+The file is opened for each addition and closed again, so it may be moved away or repaired in between.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class UsageKey(NamedTuple):
     Attributes:
         day: UTC, `2026-11-26`.
         model: a bundle's name, or that of a large model.
-        by: who answered: `local`, `upstream`, `cache`, `none`; `audit` for what the gateway asked by itself.
-        why: why it was not answered under a certificate; of an audit, what became of it. One of a few words.
+        by: who answered: `local`, `upstream`, `cache`, `none`; `audit` for the gateway's own questions.
+        why: why it was not answered under a certificate; for an audit, its result. One of a few words.
     """
 
     day: str
@@ -44,17 +45,20 @@ class UsageKey(NamedTuple):
 
 @dataclass(slots=True)
 class UsageTotals:
-    """Sums of requests, tokens, money, time and energy.
+    """Sums over requests.
 
     Attributes:
-        requests: how many.
-        errors: those of them that got an error, or were not answered to the end.
-        read, written: tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
-        spent, spent_estimated: nanodollars; those of them that the upstream did not count.
-        unpriced: requests to an upstream whose cost is not known.
-        saved: nanodollars that local answers would have cost upstream; `unsaved`: local answers of which that is not known.
+        requests: the number of requests.
+        errors: those that got an error, or were not answered to the end.
+        read, written: tokens.
+        read_estimated, written_estimated: the part of them that was estimated.
+        spent: nanodollars.
+        spent_estimated: the part of them that the upstream did not count.
+        unpriced: requests to an upstream of unknown cost.
+        saved: nanodollars that local answers would have cost upstream.
+        unsaved: local answers for which that is unknown.
         waited: microseconds from the request to the end of its answer, of those without an error.
-        measured, estimated: microjoules, by how they were found.
+        measured, estimated: microjoules, by method.
     """
 
     requests: int = 0
@@ -73,13 +77,13 @@ class UsageTotals:
     estimated: int = 0
 
     def add(self, other: UsageTotals) -> None:
-        """Count what the other counted, too."""
+        """Add the other's sums to these."""
         for name in COLUMNS:
             if more := getattr(other, name):
                 setattr(self, name, getattr(self, name) + more)
 
     def bound(self, most: int) -> None:
-        """Let no sum be more than this: a database takes no number of any size."""
+        """Limit each sum to `most`, because a database's integers have a limit."""
         for name in COLUMNS:
             if getattr(self, name) > most:
                 setattr(self, name, most)
@@ -109,7 +113,7 @@ class DayPrice(NamedTuple):
 
 @dataclass(slots=True)
 class UsageSums:
-    """Entries, waits and prices."""
+    """Usage entries, waits and prices."""
 
     entries: dict[UsageKey, UsageTotals] = field(default_factory=dict)
     waits: Counter[WaitBucket] = field(default_factory=Counter)
@@ -119,7 +123,7 @@ class UsageSums:
         return bool(self.entries or self.waits or self.prices)
 
     def entry(self, key: UsageKey) -> UsageTotals:
-        """The totals of a key, made where there are none."""
+        """The entry of a key, created if missing."""
         return self.entries.setdefault(key, UsageTotals())
 
 
@@ -147,23 +151,23 @@ _ADD_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?, ?)"
 
 
 def place() -> Path:
-    """The file."""
+    """The file of the usage records."""
     return home() / "account.sqlite3"
 
 
 def add(sums: UsageSums, writer: str, number: int, day: str, file: Path | None = None, forget: bool = True) -> None:
-    """Add to what is there, all of it or nothing. What this writer added under this number, or a later one, is not added again.
+    """Add sums to the file, all or nothing. An addition of this writer with this number, or a later one, is not repeated.
 
     Args:
-        sums: what is added.
+        sums: the sums to add.
         writer: names one process, or one account within it.
         number: of this addition; it grows.
         day: of now, UTC.
         file: of the account; its place by default.
-        forget: whether what is older than `KEPT_DAYS` before that day is deleted. By a clock that is not to be believed nothing should be:
-            one that is a year ahead takes the account with it.
+        forget: whether to delete entries over `KEPT_DAYS` older than that day. Use False with a doubtful clock: one that is a year ahead
+            would delete the whole account.
 
-    Raises OSError where the file cannot be read or written: nothing was added, or all of it; the next call with this number finds out.
+    Raises OSError if the file cannot be read or written: then nothing was added, or all; the next call with this number finds out.
     """
     with _opened(file or place()) as base:
         base.execute("BEGIN IMMEDIATE")
@@ -185,7 +189,7 @@ def add(sums: UsageSums, writer: str, number: int, day: str, file: Path | None =
 
 
 def read(since: str, file: Path | None = None) -> UsageSums:
-    """All from a day on; nothing where there is no file. Raises OSError where it cannot be read."""
+    """All usage from a day on; empty if there is no file. Raises OSError if it cannot be read."""
     where = file or place()
     found = UsageSums()
     if not where.exists():
@@ -215,7 +219,7 @@ def _prepare(base: sqlite3.Connection) -> None:
 
 
 def _check(base: sqlite3.Connection) -> int:
-    """The version of the file; 0 of a new one. Raises OSError for one that is not known."""
+    """The version of the file; 0 of a new one. Raises OSError for an unknown one."""
     (version,) = base.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
         raise OSError(f"the account cannot be used: it is of version {version}, and {VERSION} is known")
@@ -224,8 +228,8 @@ def _check(base: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to write by, while it is this one's turn. In WAL mode readers do not wait for it; what was written outlives a process
-    that is killed."""
+    """A connection for writing, after waiting for its turn. In WAL mode readers do not wait for it; written data survives a killed
+    process."""
     with _faults(), writing(file, _WAIT_SECONDS):
         make_private(file)
         base = sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
@@ -246,34 +250,34 @@ def _faults() -> Iterator[None]:
 
 
 WAIT_ERROR = 2 ** (1 / 16) - 1
-"""The most that a quantile is off, as a share of it: 4.4 %. Of times between `SHORTEST_WAIT` and `LONGEST_WAIT`.
+"""The greatest error of a quantile, relative: 4.4 %, for times between `SHORTEST_WAIT` and `LONGEST_WAIT`.
 
 Waits are counted in buckets, each of which ends at 2^(1/8) times the one before it. A quantile is the geometric middle of its bucket.
 Histograms of days and servers are added by adding counts.
 """
 
 SHORTEST_WAIT = 1e-4
-"""Seconds: what is quicker is in bucket 0, and told as this."""
+"""Seconds: shorter waits are in bucket 0, and reported as this."""
 
 LONGEST_WAIT = 7200.0
-"""Seconds: what takes longer is in the last bucket."""
+"""Seconds: longer waits are in the last bucket."""
 
 _PER_DOUBLING = 8
 _LAST_BUCKET = math.ceil(_PER_DOUBLING * math.log2(LONGEST_WAIT / SHORTEST_WAIT))
 
 
 def wait_bucket(seconds: float) -> int:
-    """The number of the bucket that a time lies in: 0 up to 0.1 ms, then 8 for each doubling."""
+    """The number of a time's bucket: 0 up to 0.1 ms, then 8 for each doubling."""
     if seconds <= SHORTEST_WAIT:
         return 0
     return min(_LAST_BUCKET, math.ceil(_PER_DOUBLING * math.log2(seconds / SHORTEST_WAIT)))
 
 
 def wait_quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The time, in seconds, that this share (0..1) of all times does not exceed, by the nearest rank; None where there is no time.
+    """The time, in seconds, that this share (0..1) of all times does not exceed, by the nearest rank; None without times.
 
     Args:
-        counts: how many times lie in each bucket.
+        counts: the number of times in each bucket.
         share: 0.5 for the median.
     """
     total = sum(counts.values())
@@ -288,5 +292,5 @@ def wait_quantile(counts: Mapping[int, int], share: float) -> float | None:
 
 
 def _middle(number: int) -> float:
-    """The geometric middle of a bucket; of bucket 0, which has none, its bound."""
+    """The geometric middle of a bucket; for bucket 0, which has none, its bound."""
     return float(SHORTEST_WAIT * 2 ** ((number - 0.5) / _PER_DOUBLING)) if number > 0 else SHORTEST_WAIT

@@ -11,25 +11,25 @@ from smidgen.store.hashing import content_hash, file_hash
 
 _INDEX = "model.safetensors.index.json"
 _DESCRIBES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-"""The small files that say how weights are run and what they are given; a folder's owner may edit them."""
+"""The small files that say how to run and prompt a model; a folder's owner may edit them."""
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights: its safetensors, else a single GGUF; none where there is neither. Others that lie there,
-    adapters or files of a trainer, are no part of it.
+    """The files that hold a model's weights: its safetensors, else a single GGUF; empty if there is neither. Other files there, such as
+    adapters or a trainer's files, do not belong to it.
 
     Raises:
-        BaseError: the index of the weights cannot be read, or names a file that is not there.
+        BaseError: the index of the weights cannot be read, or names a missing file.
     """
     ggufs = [file for file in sorted(folder.glob("*.gguf")) if file.is_file()]
     return safetensors_files(folder) or (ggufs if len(ggufs) == 1 else [])
 
 
 def safetensors_files(folder: Path) -> list[Path]:
-    """The model's safetensors files: the one, or all that its index names, sorted; none where there are none.
+    """The model's safetensors files: the one, or all that its index names, sorted; empty if there are none.
 
     Raises:
-        BaseError: the index cannot be read, or names a file that is not there.
+        BaseError: the index cannot be read, or names a missing file.
     """
     single, index = folder / "model.safetensors", folder / _INDEX
     if single.is_file():
@@ -42,7 +42,7 @@ def safetensors_files(folder: Path) -> list[Path]:
         raise BaseError("the index of the weights cannot be read", value=str(index), todo="Fetch or save the model anew.") from error
     missing = sorted(name for name in names if Path(name).name != name or not (folder / name).is_file())
     if missing:
-        raise BaseError("weights that the index names are not there", value=", ".join(missing), todo="Fetch or save the model anew.")
+        raise BaseError("weights that the index names are missing", value=", ".join(missing), todo="Fetch or save the model anew.")
     return sorted(folder / name for name in names)
 
 
@@ -52,7 +52,7 @@ def weights_hash(files: list[Path]) -> str:
 
 
 def described_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 by name of each file beside a model's weights that says how it is run and asked, of those that are there."""
+    """SHA-256 by name of each existing file beside a model's weights that says how to run and prompt it."""
     return {name: file_hash(folder / name) for name in _DESCRIBES if (folder / name).is_file()}
 
 
@@ -76,13 +76,13 @@ _INSIDE: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-"""Of each message the fields that hold a message that may hold a tensor, and what it is."""
+"""For each message, the fields whose message may hold a tensor, and their kind."""
 _NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 """Fields of a tensor."""
 
 
 def external_tensor(file: Path) -> str | None:
-    """The name of the first tensor that is to be read from another file; None where all are in the graph.
+    """The name of the first tensor that must be read from another file; None if all are in the graph.
 
     Raises ValueError, with the reason, for a file that is not whole protobuf, or has more fields or levels than any real graph has.
     """
@@ -132,7 +132,7 @@ def _external(content: mmap.mmap) -> str | None:
 
 
 def _varint(content: mmap.mmap, place: int, end: int) -> tuple[int, int]:
-    """A number of one to ten bytes, seven bits each, and where it ends."""
+    """A number of one to ten bytes, seven bits each, and the place after it."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= end:

@@ -1,1 +1,1 @@
-"""The traffic of a gateway, where its owner asked for it: requests with their answers, and what people said of them."""
+"""The traffic of a gateway, if its owner asked for it: requests with their answers, and people's feedback on them."""

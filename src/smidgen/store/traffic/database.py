@@ -1,4 +1,4 @@
-"""The database that the traffic store lies in: a SQLite file in smidgen's home, or PostgreSQL by URL."""
+"""The database of the traffic store: a SQLite file in smidgen's home, or PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smidgen.store.traffic.records import TrafficError
 
 FILE = "traffic.db"
 URL_ENV = "SMIDGEN_TRAFFIC_URL"
-"""The store's URL comes from the environment: one of PostgreSQL has a password in it, and a command line is seen by everyone."""
+"""The store's URL comes from the environment: one of PostgreSQL has a password in it, and every user can see a command line."""
 
 _SQLITE, _POSTGRES = "sqlite", "postgresql+psycopg"
 _BUSY_SECONDS = 5.0
@@ -27,7 +27,7 @@ _BEGIN = "smidgen_begin"
 
 
 def url_of(given: str | None = None) -> URL:
-    """Where the store is: `given`, else what the environment names, else the file in smidgen's home.
+    """The store's URL: `given`, else the one in the environment, else the file in smidgen's home.
 
     Raises InputError for a URL of another kind; its message shows no password.
     """
@@ -47,9 +47,9 @@ def url_of(given: str | None = None) -> URL:
 
 
 class Database:
-    """An engine that stays with its file: where that was deleted or put in another's place, it is opened anew before it is used.
+    """An engine tied to its file: if that was deleted or replaced, it is opened anew before use.
 
-    Raises MissingExtra where PostgreSQL's driver is not installed.
+    Raises MissingExtra if PostgreSQL's driver is not installed.
     """
 
     def __init__(self, url: URL) -> None:
@@ -61,11 +61,11 @@ class Database:
 
     @property
     def there(self) -> bool:
-        """Whether the file that was opened is still in its place; always so of a server's database."""
+        """Whether the opened file is still in its place; always true for a server's database."""
         return self._engine is not None and (self.file is None or _identity(self.file) == self._opened)
 
     def open(self) -> Engine:
-        """Connect anew. The file is made, for its owner's eyes only, where there is none."""
+        """Connect anew. Creates the file if it is missing, readable by its owner alone."""
         self.close()
         with _told(self.shown):
             if self.file is not None:
@@ -85,29 +85,29 @@ class Database:
         return engine
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         if self._engine is not None:
             self._engine.dispose()
         self._engine = None
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read by: what it sees is of one moment. Raises TrafficError for whatever fails within the block."""
+        """A connection to read by: it sees one moment's state. Raises TrafficError for any failure within the block."""
         with _told(self.shown), self._connection("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction, which is on the disk when the block has ended. Raises TrafficError for whatever fails: nothing is written then."""
-        # At once: a transaction that begins by reading may find later that it cannot write.
+        """A transaction, which is on the disk when the block has ended. Raises TrafficError for any failure: nothing is written then."""
+        # BEGIN IMMEDIATE: a transaction that begins by reading may find later that it cannot write.
         with _told(self.shown), self._turn(), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
             yield connection
 
     def scrub(self) -> bool | None:
-        """Take what was deleted out of the journal (SQLite), or have the tables vacuumed (PostgreSQL); whether nothing of it is left.
+        """Remove deleted data from the journal (SQLite), or vacuum the tables (PostgreSQL); returns whether nothing of it is left.
 
-        None where that is not known: PostgreSQL keeps what any open transaction could still see, and a write-ahead log of its own.
-        Deleted cells of the file itself are overwritten by `secure_delete` already.
+        None if that is unknown: PostgreSQL keeps all that any open transaction could still see, and a write-ahead log of its own.
+        `secure_delete` overwrites deleted cells of the file itself already.
         """
         if self.file is None:
             with _told(self.shown), self._connection("") as connection:
@@ -116,7 +116,7 @@ class Database:
                 )
             return None
         with _told(self.shown), self._turn(), self._connection("") as connection:
-            # It waits for those who read, as long as a writer waits for another.
+            # It waits for readers as long as a writer waits for another.
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         return not busy
 
@@ -124,7 +124,7 @@ class Database:
         return contextlib.nullcontext() if self.file is None else writing(self.file, _BUSY_SECONDS)
 
     def _connection(self, begin: str) -> Connection:
-        """One whose transactions begin by this statement where the database is SQLite; by none where it is empty."""
+        """A connection whose SQLite transactions begin by this statement; empty for none."""
         if self._engine is None:
             raise TrafficError("the traffic store is closed", value=self.shown, todo="Open it again.")
         return self._engine.connect().execution_options(**{_BEGIN: begin})
@@ -139,8 +139,8 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 def _prepared(connection: sqlite3.Connection, _: object) -> None:
-    """Settings of each connection: the journal that lets others read, commits that last through a power cut, deletions that overwrite."""
-    connection.isolation_level = None  # transactions are begun where they are meant
+    """Set up each connection: a journal that lets others read, commits that survive a power cut, deletions that overwrite."""
+    connection.isolation_level = None  # transactions begin explicitly
     into_wal(connection, _BUSY_SECONDS)
     cursor = connection.cursor()
     for setting in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
@@ -156,7 +156,7 @@ def _begun(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def _told(shown: str) -> Iterator[None]:
-    """Whatever the database says of a failure, as smidgen's own error; never with a text that was to be written."""
+    """Convert the database's failures to smidgen's own errors, which never contain a text that was to be written."""
     try:
         yield
     except SQLAlchemyError as error:

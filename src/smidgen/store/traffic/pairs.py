@@ -1,4 +1,4 @@
-"""Pairs from stored requests: which can be learnt from or measured on, whose answer counts, and how many there are."""
+"""Pairs from stored requests: which can be trained or measured on, whose answer counts, and how many there are."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from smidgen.core.replies import NOT_COMPARABLE, AnswerState
 from smidgen.store.traffic.records import MOST_TEXT, TrafficPair, Whose, from_timestamp
 from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
 
-# To learn from, the best of each request is taken: a correction before an answer, and nothing that someone called wrong. Held-out
-# requests measure, and stay as they went: leaving out the bad ones would make them an easier sample than the traffic.
+# For training, the best answer of each request is used: a correction before an answer, and no answer that a person called wrong. Held-out
+# requests are for measuring, and keep their answers: without the bad ones they would be an easier sample than the traffic.
 
 _PAGE = 500
-"""Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
+"""Requests read at once. A long walk holds no transaction between pages, so that deleted data can go meanwhile."""
 _HTTP_OK = 200
 
 
 @dataclass(slots=True)
 class AnswerFeedback:
-    """People's verdict on an answer. `corrected`: the newest correction; `usable`: whether it can be learnt from; `down`: whether the
-    newest verdict is a thumb down."""
+    """People's verdict on an answer. `corrected`: the newest correction; `usable`: whether it can be trained on; `down`: whether the newest
+    verdict is a thumb down."""
 
     corrected: str | None = None
     usable: bool = True
@@ -41,7 +41,7 @@ def select_page(
     template: str | None,
     after: tuple[float, str] | None,
 ) -> sql.Select[Any]:
-    """The next requests that could be pairs, behind the time and id of the last one."""
+    """The next requests that could be pairs, after the time and id of the last one."""
     one = REQUESTS.c
     wanted = could_be(asked, held_out, since, until, template)
     if after is not None:
@@ -54,7 +54,7 @@ def could_be(
 ) -> list[sql.ColumnElement[bool]]:
     """The condition of every request that could be a pair."""
     one = REQUESTS.c
-    # Of a held-out request that was cut it may be the answer that is too long: that one counts.
+    # Of a held-out request that was cut, perhaps only the answer was too long: it counts.
     wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.or_(sql.not_(one.truncated), one.held_out)]
     if asked is not None:
         wanted.append(one.asked == asked)
@@ -89,13 +89,13 @@ def feedback_by_request(connection: Connection, ids: Sequence[str]) -> dict[str,
 
 
 def make_pair(row: Any, said: AnswerFeedback | None) -> TrafficPair | None:
-    """The pair of a request; None where there is no answer to learn from, or, of a held-out one, none to measure by."""
+    """The pair of a request; None if there is no answer to train on or, for a held-out one, to measure by."""
     return _measuring(row, said or AnswerFeedback()) if row.held_out else _teaching(row, said or AnswerFeedback())
 
 
 def _teaching(row: Any, said: AnswerFeedback) -> TrafficPair | None:
-    """A correction that cannot be used still says that the upstream's answer is wrong. What a thumb down says of a local answer it does not
-    say of what the upstream answered in its audit."""
+    """The pair for training. A correction that cannot be used still shows that the upstream's answer is wrong. A thumb down for a local
+    answer does not apply to the upstream's answer in its audit."""
     if said.corrected is not None:
         return _new_pair(row, said.corrected, "human") if said.usable and said.corrected.strip() else None
     if row.answered_by == "local" and row.audit_answer is not None and row.audit_answer.strip():
@@ -104,10 +104,10 @@ def _teaching(row: Any, said: AnswerFeedback) -> TrafficPair | None:
 
 
 def _measuring(row: Any, said: AnswerFeedback) -> TrafficPair | None:
-    """Take the upstream's answer as its answer, whatever people say of it. An answer that is no whole text is one that none agrees with;
-    one that is not known to have ended says nothing."""
+    """The pair for measuring: the upstream's answer, whatever people say about it. If it is not a whole text, no answer agrees with it; if
+    it is not known to have ended, there is no pair."""
     if row.truncated and len(row.input) >= MOST_TEXT:
-        return None  # it may be the input that was cut
+        return None  # the input may have been cut
     state = _state(row)
     corrected = said.corrected if said.corrected is not None and said.usable and said.corrected.strip() else None
     if state == "whole":
@@ -118,14 +118,14 @@ def _measuring(row: Any, said: AnswerFeedback) -> TrafficPair | None:
 
 
 def _state(row: Any) -> AnswerState:
-    """How the upstream answered; empty where it did not."""
+    """How the upstream answered; empty if it did not."""
     if row.answered_by != "upstream" or row.status != _HTTP_OK:
         return ""
     if row.truncated and row.answer is not None and len(row.answer) >= MOST_TEXT:
         return "long"
     state: AnswerState = row.answer_state
     if state in ("", "whole"):
-        # An older smidgen did not say how: what it kept no text of is not taken to have gone well.
+        # An older smidgen did not store the state: an answer without text does not count as complete.
         return "whole" if row.answer is not None and row.answer.strip() else "blank"
     return state
 
@@ -151,8 +151,8 @@ def _new_pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whol
     )
 
 
-# Pairs are counted by the database, which reads no answer for it: the count is asked for every half minute, of a store of any size.
-# The rule is that of `pair`, in SQL. It knows no white space but blanks, so an answer of nothing but line breaks counts.
+# The database counts pairs without reading any answer, because the count is asked for every half minute, of a store of any size.
+# The rule is that of `make_pair`, in SQL. SQL trims blanks only, so an answer of nothing but line breaks counts.
 
 _OK = 200
 
@@ -165,12 +165,12 @@ def count_pairs(
     template: str | None,
     frames: Sequence[PromptFrame],
 ) -> int:
-    """The pairs of both sides. Where only texts in certain frames are meant, those texts are read, and nothing else.
+    """Count the pairs of both sides. With frames, their texts are read, and nothing else.
 
     Args:
         reading: opens a connection to read by.
-        asked, since, until, template: as `learning.page` has them.
-        frames: in one of which a text must stand; none for any.
+        asked, since, until, template: as in `select_page`.
+        frames: a text must have one of them; empty for any text.
     """
     one = REQUESTS.c
     wanted = [*could_be(asked, None, since, until, template), _is_pair()]
@@ -210,7 +210,7 @@ def _is_pair() -> sql.ColumnElement[bool]:
 
 
 def _newest(what: Any, where: sql.ColumnElement[bool]) -> sql.ScalarSelect[Any]:
-    """The newest feedback of a kind on a request; NULL where there is none."""
+    """The newest feedback of a kind on a request; NULL if there is none."""
     said = FEEDBACK.c
     mine = sql.select(what).where(said.request_id == REQUESTS.c.id, where).order_by(said.number.desc()).limit(1)
     return mine.correlate(REQUESTS).scalar_subquery()

@@ -1,4 +1,4 @@
-"""Queries over stored requests: those of one kind, and those of a stretch of time."""
+"""Queries over stored requests: those of one kind, and those of a period."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from smidgen.core.placeholders import PromptFrame
 from smidgen.store.traffic.records import MOST_TEXT, from_timestamp, to_timestamp
 from smidgen.store.traffic.tables import REQUESTS
 
-# A kind is a template (the words to the system, the form of the answer) without what varies in its words (dates, numbers, names) and,
-# within it, a frame that its texts stand in. Only requests that a small model can do alone count as one.
+# A kind is a template (the system messages, the form of the answer) without variable words (dates, numbers, names) and, within it, the
+# frame of its texts. Only requests that a small model can answer alone count.
 
 _MOST_NAMES = 5
 _OK = 200
@@ -24,8 +24,8 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class PromptKind:
-    """A template, without what varies in it, by its hash: the path of its requests, whether they have words to the system, how many there
-    are, and the hash of the template to the letter where all of them have the same; empty where they do not."""
+    """A kind of template, by its hash: the path of its requests, whether they have system messages, their number, and the hash of the exact
+    template if all of them share it; else empty."""
 
     hash: str
     path: str
@@ -39,12 +39,12 @@ class KindTotals:
     """The totals of a kind of request.
 
     Attributes:
-        requests: stored ones, whoever answered them.
-        distinct: texts that differ, as they are stored.
-        local, upstream: how many were answered here, and upstream.
-        cost_usd: of those answered upstream, at the price that the list has or the server was told, where one was known.
-        unpriced: answered upstream, and without a price.
-        asked: the most frequent names that they asked for, the first one first.
+        requests: stored ones, answered by anyone.
+        distinct: distinct stored texts.
+        local, upstream: the number answered here, and upstream.
+        cost_usd: of those answered upstream with a known price, from the price list or the server's settings.
+        unpriced: answered upstream without a known price.
+        asked: the most frequent model names in them, the first one first.
     """
 
     requests: int
@@ -57,7 +57,7 @@ class KindTotals:
 
 
 def frequent_kinds(connection: Connection, most: int) -> list[PromptKind]:
-    """The most frequent ones."""
+    """The `most` most frequent kinds."""
     one, count = REQUESTS.c, sql.func.count()
     system = sql.func.max(one.system_hash)
     first, last = sql.func.min(one.template_hash), sql.func.max(one.template_hash)
@@ -72,7 +72,7 @@ def frequent_kinds(connection: Connection, most: int) -> list[PromptKind]:
 
 
 def join_kinds(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Let older requests with the templates of these rows be of their kinds: of one that an older smidgen stored no kind is known."""
+    """Assign older requests with the templates of these rows to their kinds: an older smidgen stored none."""
     one = REQUESTS.c
     for template, kind in {(row["template_hash"], row["kind_hash"]) for row in rows if row["template_hash"] != row["kind_hash"]}:
         others = sql.and_(one.template_hash == template, one.kind_hash != kind)
@@ -80,20 +80,20 @@ def join_kinds(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> Non
 
 
 def count_unsuited(connection: Connection, most: int) -> dict[str, int]:
-    """How many requests no small model can do, by what is odd about them, the most frequent first."""
+    """Count the requests that no small model can do, by the reason, the most frequent first."""
     count, odd = sql.func.count(), REQUESTS.c.odd
     found = connection.execute(sql.select(odd, count).where(odd != "").group_by(odd).order_by(count.desc(), odd).limit(most))
     return {row[0]: row[1] for row in found}
 
 
 def newest_since(connection: Connection, template: str, most: int) -> float | None:
-    """The time since which there are this many requests of a template; None where there are no more than that."""
+    """The time since which there are `most` requests of a template; None if there are no more than that."""
     when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.kind_hash == template)
     return connection.scalar(when.order_by(REQUESTS.c.time.desc()).offset(most).limit(1))
 
 
 def kind_totals(connection: Connection, template: str, frame: PromptFrame, without: Sequence[PromptFrame]) -> KindTotals:
-    """The totals of a template's requests whose text is in a frame, and in none of the others."""
+    """The totals of a template's requests whose text has this frame, and none of the others."""
     one, count = REQUESTS.c, sql.func.count()
     mine = [*_suited(), one.kind_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
     upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
@@ -123,7 +123,7 @@ def _suited() -> tuple[sql.ColumnElement[bool], ...]:
 
 
 def _in(frame: PromptFrame) -> sql.ColumnElement[bool]:
-    """A condition for texts in a frame. It compares pieces of the text, because SQLite's LIKE ignores case."""
+    """The condition that a text has this frame. It compares parts of the text, because SQLite's LIKE ignores case."""
     text: Any = REQUESTS.c.input
     length = sql.func.length(text)
     begins, ends = len(frame.begins), len(frame.ends)
@@ -135,15 +135,15 @@ def _in(frame: PromptFrame) -> sql.ColumnElement[bool]:
 
 
 _PAGE = 500
-"""Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
+"""Requests read at once. A long walk holds no transaction between pages, so that deleted data can go meanwhile."""
 
 OpenConnection = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredText:
-    """One request: its id and time, the text as it is stored, with which score the bundle `bundle_id` answered it, whether it is never
-    learnt from, and whether personal data was taken out of the text."""
+    """One request: its id and time, its stored text, the score of the answer by the bundle `bundle_id`, whether it is held out, and whether
+    personal data was removed from the text."""
 
     id: str
     time: datetime
@@ -164,14 +164,14 @@ def select_stretch(
     newest: bool = True,
     kinds: Mapping[str, Sequence[PromptFrame]] | None = None,
 ) -> list[StoredText]:
-    """The newest `most` requests, or the first ones, that named a bundle, the oldest first; of those with a text that a small model reads
-    and that was kept whole.
+    """The newest `most` requests, or the first ones, that named a bundle, the oldest first; only those with an uncut text that a small
+    model reads.
 
     Args:
         reading: opens a connection to read by.
-        asked: what they named; None for whatever they did.
-        since, until: only requests that came at this time or later, and before that one.
-        kinds: templates or kinds, and the frames in one of which a text of each must stand; None for any.
+        asked: the name that they asked for; None for any.
+        since, until: only requests from this time on, and before that one.
+        kinds: templates or kinds, each with frames of which a text must have one; None for any.
     """
     one = REQUESTS.c
     wanted: list[sql.ColumnElement[bool]] = [one.odd == "", sql.func.length(one.input) < MOST_TEXT]
@@ -209,5 +209,5 @@ def select_stretch(
 
 
 def _frames(kinds: Mapping[str, Sequence[PromptFrame]], row: Any) -> list[PromptFrame]:
-    """The frames that are asked for of a row's template, or of its kind."""
+    """The requested frames of its template, or of its kind."""
     return [frame for hash in {row.template_hash, row.kind_hash} for frame in kinds.get(hash, ())]

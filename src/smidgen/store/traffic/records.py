@@ -1,4 +1,4 @@
-"""The records of the traffic store: what goes in (exchanges, feedback, audits) and what comes out (pairs, counts)."""
+"""The records of the traffic store: its inputs (exchanges, feedback, audits) and its outputs (pairs, counts)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from smidgen.core.errors import SmidgenError
 from smidgen.core.replies import AnswerState
 
 MOST_TEXT = 32_768
-"""Characters of a text that are kept. A longer one is cut and marked, and is never learnt from."""
+"""Most characters of a stored text. A longer one is cut and marked, and is never trained on."""
 MOST_COMMENT = 4_096
 MOST_NAME = 200
 
 STORED = "stored"
 LOST = ("queue_full", "too_large", "unredacted", "unwritten", "stopped")
-"""Why a request that was to be stored was not: it can never be learnt from."""
+"""Reasons why a request was not stored, so that it can never be trained on."""
 
 Verdict = Literal["up", "down"]
 Whose = Literal["upstream", "human"]
@@ -36,34 +36,34 @@ class Exchange:
     Attributes:
         id: the request's, as the client was told it.
         time: when it came, with its zone.
-        asked: the bundle that it named, without a quality behind an `@`; else the model's name as it stood in the request.
+        asked: the bundle that it named, without a quality after an `@`; else the model's name as in the request.
         path: `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
-        input: the text as the small model reads it; None where there is no single one.
-        answered_by: `local`, `upstream`, `cache` (what the upstream had said before), or `none`.
-        why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
-        odd: what about it a small model cannot do (tools, several turns); pairs are made of requests without any.
+        input: the text as the small model reads it; None if there is no single one.
+        answered_by: `local`, `upstream`, `cache` (an earlier answer of the upstream), or `none`.
+        why: why the small model did not answer under its certificate; empty if it did, or none could be asked.
+        odd: the part of it that a small model cannot do (tools, several turns); pairs are made of requests without any.
         status: HTTP status of the answer.
-        bundle_id: of the bundle that was asked; empty where none was.
-        local_output: what the small model said, as JSON, also where the upstream answered in the end.
+        bundle_id: of the bundle that was asked; empty for none.
+        local_output: the small model's answer, as JSON, also if the upstream answered in the end.
         local_score: of that, 0..1.
-        certificate: the id of the one that it was judged by.
+        certificate: the id of the certificate that it was judged by.
         model: the upstream's, as it was told.
-        answer: the text of the upstream's whole answer; None where it has none.
+        answer: the text of the upstream's whole answer; None if it has none.
         tokens_in, tokens_out: sizes, the upstream's own, or estimated.
-        tokens_estimated: whether they are.
-        cost_usd, saved_usd: at list price, the cost else at the one that the server was told; None where neither is known.
+        tokens_estimated: whether they are estimated.
+        cost_usd, saved_usd: at list price, or for the cost at the server's configured price; None if neither is known.
         local_ms, upstream_ms: how long each took, in milliseconds.
         user: who asked, as the client says. Only a keyed hash of it is stored.
-        also: further ids of who asked, where the client gave several that differ. Only keyed hashes of them are stored.
-        system: words to the system. Only a keyed hash of them is stored.
-        template: the words to the system and the form of the answer, to the letter. Only a keyed hash of it is stored.
-        kind: what of the template stays the same from request to request, for grouping; empty where that is all of it. Likewise.
+        also: further ids of the user, if the client gave several that differ. Only keyed hashes of them are stored.
+        system: the system messages. Only a keyed hash of them is stored.
+        template: the system messages and the form of the answer, exact. Only a keyed hash of it is stored.
+        kind: the constant part of the template, for grouping; empty if that is all of it. Only a keyed hash of it is stored.
         key: a piece of the hash of the API key.
-        truncated: whether a text was too long to be kept whole.
-        altered: whether personal data was taken out of the input: it is not the text that was asked any more.
+        truncated: whether a text was too long to be stored whole.
+        altered: whether personal data was removed from the input, so that it is not the original text.
         answer_state: how the upstream answered; see core/replies.py.
-        held_out: its side, where that was drawn before personal data was taken out; None: by the input as it stands here.
-        choices: values and names of the schema that the request asks its answer in. They are nobody's, and are not stored.
+        held_out: its side, if that was drawn before personal data was removed; None to draw it from the input here.
+        choices: values and names in the answer schema of the request. They belong to nobody, and are not stored.
     """
 
     id: str
@@ -103,9 +103,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Someone's feedback on an answer. `corrected` is the answer as it should have been, as a message's content has it; `altered` says that
-    personal data was taken out of it, so that it may not fit the input any more. Of `user` only a keyed hash is stored.
-    `key` is the hash of the key that says so, which must be that of the request, unless an admin says it (`by_admin`)."""
+    """A person's feedback on an answer.
+
+    `corrected` is the right answer, in the form of a message's content. `altered`: personal data was removed from it, so it may not fit the
+    input any more. Of `user` only a keyed hash is stored. `key` is the hash of the key that sends the feedback, which must be that of the
+    request, unless an admin sends it (`by_admin`)."""
 
     request_id: str
     time: datetime
@@ -129,12 +131,13 @@ class AuditAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LateLabel:
-    """A text about a request (`id`) in its own words, which was stored masked before it was known to be a label.
+    """The original text of an answer (of request `id`) that was stored masked before it was known to be a label.
 
     Attributes:
         what: the `answer`, an `audit`'s, or a `corrected` one in feedback.
+        said: the original text.
         model: of an audit, the large model.
-        stored: as what it was stored; of an audit, which is not stored masked, nothing.
+        stored: the masked text that was stored; empty for an audit, which is not stored masked.
         time: of a correction, when it was stored.
     """
 
@@ -148,15 +151,15 @@ class LateLabel:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPair:
-    """A text with an answer to learn from, or, of a held-out request, to measure by.
+    """A text with an answer to train on or, for a held-out request, to measure by.
 
     Attributes:
-        reference: that answer; empty where the upstream's is no whole text.
-        whose: who gave it. Of a held-out request it is the upstream's wherever that answered, whatever people said of it.
-        state: how the upstream answered. To learn from, `whole` alone comes.
-        corrected: of a held-out request that the upstream answered: what a person put in the place of some answer to it.
-        altered: whether personal data was taken out of the input.
-        why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
+        reference: that answer; empty if the upstream's is not a whole text.
+        whose: who gave it. For a held-out request it is the upstream's wherever that answered, whatever people said about it.
+        state: how the upstream answered. Pairs to train on are all `whole`.
+        corrected: for a held-out request that the upstream answered: a person's correction of some answer to it.
+        altered: whether personal data was removed from the input.
+        why: why the small model did not answer under its certificate; empty if it did, or none could be asked.
     """
 
     id: str
@@ -183,7 +186,8 @@ class TrafficPair:
 
 @dataclass(frozen=True, slots=True)
 class TrafficCounts:
-    """How much there is. `asked` are requests by what they named, `groups` by the hash of their kind, the most frequent first."""
+    """Totals of the store. `asked`: requests by the name that they asked for; `groups`: by the hash of their kind; the most frequent
+    first."""
 
     requests: int
     local: int
@@ -211,7 +215,8 @@ class TrafficCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoredShare:
-    """How much of the traffic was stored: requests that were, and those that were not, by the reason. `first`: the count's first day."""
+    """The part of the traffic that was stored: the number of stored requests, and of lost ones by the reason. `first`: the count's first
+    day."""
 
     stored: int
     lost: Mapping[str, int] = field(default_factory=dict)
@@ -219,13 +224,13 @@ class StoredShare:
 
     @property
     def share_lost(self) -> float:
-        """The share of the requests that should have been stored and were not."""
+        """The lost share of the requests that were to be stored."""
         lost = sum(self.lost.values())
         return lost / (lost + self.stored) if lost else 0.0
 
     @property
     def words(self) -> str:
-        """A sentence on what was not stored; empty where all was."""
+        """A sentence on the lost requests; empty if there are none."""
         if not self.lost:
             return ""
         count = sum(self.lost.values())
@@ -240,9 +245,9 @@ class StoredShare:
 
 @dataclass(frozen=True, slots=True)
 class DeletedTraffic:
-    """The result of a deletion. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and
-    the journal still holds texts until the next deletion or the last one closes the store. None where it is not known: the files of a
-    database server are its own."""
+    """The result of a deletion. `gone`: whether no byte of it is left in the files of the store. False if another process was reading: the
+    journal still holds texts until the next deletion or the last process closes the store. None if unknown: a database server manages its
+    own files."""
 
     requests: int
     feedback: int
@@ -250,7 +255,7 @@ class DeletedTraffic:
 
 
 def to_timestamp(time: datetime) -> float:
-    """A time as it is stored: seconds since 1970. Raises ValueError for one without a zone: it could mean any of two dozen."""
+    """The stored form of a time: seconds since 1970. Raises ValueError for one without a zone, which is ambiguous."""
     if time.tzinfo is None:
         raise ValueError("a time without a zone")
     seconds = time.timestamp()

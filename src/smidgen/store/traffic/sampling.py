@@ -1,4 +1,4 @@
-"""Draws by keyed hash: which requests are held out, and which local answers people are to audit."""
+"""Draws by keyed hash: which requests are held out, and which local answers people audit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class KeyedHash:
     """Keyed hashes of names and texts.
 
     Args:
-        key: the store's own secret, hex. It lies in the store, so a store that is moved keeps its sides.
-        held_out: the share of texts that is never learnt from, 0..1.
+        key: the store's own secret, hex. It is part of the store, so a moved store keeps its sides.
+        held_out: the share of texts that is never trained on, 0..1.
     """
 
     def __init__(self, key: str, held_out: float) -> None:
@@ -34,17 +34,17 @@ class KeyedHash:
         self.share = held_out
 
     def hashed(self, purpose: str, value: str) -> str:
-        """The name of a value; empty for none. Values of different purposes have names of their own."""
+        """The hash of a value; empty for an empty value. Equal values have different hashes for different purposes."""
         return self._digest(purpose, value).hexdigest()[:_HEX] if value else ""
 
     def held_out(self, input: str | None, id: str) -> bool:
-        """Whether a request is held out: by its text, so that the same text, however it is spaced or capitalised, is always on the same
-        side; by its id where it has none."""
+        """Whether a request is held out: by its text, ignoring spaces and case, so that a text is always on one side; by its id if it has
+        no text."""
         text = None if input is None else " ".join(unicodedata.normalize("NFKC", input).casefold().split())
         return self._among("side", f"text {text}" if text is not None else f"id {id}", self.share)
 
     def drawn(self, purpose: str, value: str, share: float) -> bool:
-        """Whether a value is among a share, 0..1, that is drawn for a purpose. Those of a smaller share are among those of a larger one."""
+        """Whether a value is in the share, 0..1, drawn for a purpose. A smaller share is part of a larger one."""
         return self._among(f"draw {purpose}", value, share)
 
     def _among(self, purpose: str, value: str, share: float) -> bool:
@@ -55,26 +55,26 @@ class KeyedHash:
         return hmac.new(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), hashlib.sha256)
 
 
-# People audit some of the answers given under a certificate. A hash of the request's id and the certificate's, with the store's own key,
-# draws them: nobody can choose an id that is drawn, and how an answer went takes no part.
+# People audit some of the answers given under a certificate. A hash of the request's id and the certificate's, with the store's own
+# key, draws them: nobody can choose an id that is drawn, and the quality of an answer has no influence.
 
 Place = tuple[float, str]
-"""Where an answer stands: its time, seconds since 1970, and its request's id."""
+"""The position of an answer: its time, seconds since 1970, and its request's id."""
 
 _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnAnswer:
-    """An answer given here.
+    """A local answer that was drawn for an audit.
 
     Attributes:
         id: of the request.
         time: when that came.
-        input: the text, as it is stored: personal data may have been taken out of it.
+        input: the stored text: personal data may have been removed from it.
         local_output: the answer, as JSON.
-        held_out: whether the text is never learnt from.
-        place: see above.
+        held_out: whether the text is never trained on.
+        place: see `Place`.
     """
 
     id: str
@@ -93,13 +93,13 @@ def drawn_answers(
     after: Place | None,
     until: float,
 ) -> Iterator[DrawnAnswer]:
-    """The answers that are drawn, the oldest first.
+    """The drawn answers, the oldest first.
 
     Args:
         reading: opens a transaction; one for each page.
-        certificate: the id of the one that they were given under.
+        certificate: the id of the certificate that they were given under.
         share: of those answers, 0..1, that are drawn.
-        after: only answers behind this place.
+        after: only answers after this place.
         until: only those that came before, seconds since 1970.
     """
     while True:
@@ -114,7 +114,7 @@ def drawn_answers(
 
 
 def _select_page(certificate: str, after: Place | None, until: float) -> sql.Select[Any]:
-    """The next answers under a certificate, behind a place. A text that was cut is not among them: nobody could judge it."""
+    """The next answers under a certificate, after a place. A cut text is left out, because nobody could judge it."""
     one = REQUESTS.c
     wanted: list[sql.ColumnElement[bool]] = [
         one.certificate == certificate,

@@ -1,6 +1,6 @@
-"""The traffic store: takes in what was captured and what people said of it, gives pairs to learn from, and forgets.
+"""The store of traffic: stores captured requests and people's feedback, gives pairs to train on, and deletes.
 
-Opened with `opened()`. Its methods may be called from several threads and processes. Each raises TrafficError where the database fails.
+Opened with `opened()`. Its methods may be called from several threads and processes. Each raises TrafficError if the database fails.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
 from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
-"""The share that a new store holds out, where nothing else is said."""
+"""Default held-out share of a new store."""
 MOST_DAYS = 36_500
 _MOST_GROUPS = 20
 _AT_ONCE = 500
@@ -51,17 +51,17 @@ _Text = TypeVar("_Text", str, str | None)
 
 
 def opened(url: str | None = None, held_out: float | None = None, make: bool = True) -> TrafficStore:
-    """The store of `url`, else of the environment's `SMIDGEN_TRAFFIC_URL`, else `traffic.db` in smidgen's home; made where there is none.
+    """The store of `url`, else of the environment's `SMIDGEN_TRAFFIC_URL`, else `traffic.db` in smidgen's home; created if missing.
 
     Args:
         url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`.
-        held_out: the share of texts that is never learnt from. A store keeps the one that it was made with.
-        make: whether a SQLite file is made where there is none.
+        held_out: the share of texts that is never trained on. A store keeps its first one.
+        make: whether to create a missing SQLite file.
 
     Raises:
-        InputError: no such URL; a share that is none, or not the store's own.
+        InputError: the URL is invalid; the share is out of range, or differs from the store's own.
         MissingExtra: PostgreSQL's driver is not installed.
-        TrafficError: the database cannot be opened, or was made by a later smidgen; there is none, and none is to be made.
+        TrafficError: the database cannot be opened, or was made by a later smidgen; or it is missing, and `make` is False.
     """
     if held_out is not None and not 0 <= held_out < 1:
         raise InputError("the held-out share is out of range", value=held_out, todo="Give a number from 0, and under 1.")
@@ -89,25 +89,25 @@ class TrafficStore:
 
     @property
     def place(self) -> str:
-        """The place of the store, without a password."""
+        """The store's URL, without a password."""
         return self._database.shown
 
     @property
     def held_out(self) -> float:
-        """The share of texts that is never learnt from."""
+        """The share of texts that is never trained on."""
         return self._sides.share
 
     def holds_out(self, input: str) -> bool:
-        """Whether a text falls on the side of those that are never learnt from."""
+        """Whether a text is on the held-out side."""
         return self._sides.held_out(_text(input)[:MOST_TEXT], "")
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._database.close()
 
     def add(self, exchanges: Sequence[Exchange]) -> int:
-        """Store requests, on the disk when this returns; how many were new. One whose id is there already is left out: a client may choose
-        its requests' ids, and must not write over another's."""
+        """Store requests, on the disk when this returns; returns how many were new. A request with a known id is left out: a client may
+        choose its requests' ids, and must not overwrite another's."""
         if not exchanges:
             return 0
         with self._writing() as connection:
@@ -122,8 +122,8 @@ class TrafficStore:
         return len(new)
 
     def feedback(self, said: Feedback) -> bool:
-        """Store what someone said, on the disk when this returns; False where no stored request has that id."""
-        # PostgreSQL holds the request so that it cannot be deleted in between; SQLite has one writer at a time.
+        """Store a person's feedback, on the disk when this returns; False if no stored request has that id."""
+        # PostgreSQL locks the request so that it cannot be deleted in between; SQLite has one writer at a time.
         asked = sql.select(REQUESTS.c.id).where(REQUESTS.c.id == said.request_id).with_for_update(read=True, key_share=True)
         with self._writing() as connection:
             if connection.scalar(asked) is None:
@@ -133,7 +133,8 @@ class TrafficStore:
         return True
 
     def audited(self, found: AuditAnswer) -> bool:
-        """Keep what the large model answered in an audit with its request, to learn from; False, and nothing kept, where that is not
+        """Store the large model's answer in an audit with its request, to train on. Returns False, and stores nothing, if the request is
+        not
         stored, was not answered here, or is held out: audits are drawn with a share of their own, and must neither choose nor certify."""
         one = REQUESTS.c
         mine = sql.and_(one.id == found.id, one.answered_by == "local", sql.not_(one.held_out))
@@ -142,13 +143,13 @@ class TrafficStore:
             return connection.execute(sql.update(REQUESTS).where(mine).values(kept)).rowcount > 0
 
     def labels(self) -> list[tuple[str, str]]:
-        """The answers that are known to be labels, each behind the hash of the key that asked."""
+        """The answers that are known to be labels, each as (hash of the key that asked, label)."""
         with self._reading() as connection:
             found = connection.execute(sql.select(LABELS.c.key_hash, LABELS.c.label).order_by(LABELS.c.time))
             return [(row.key_hash, row.label) for row in found]
 
     def know(self, labels: Sequence[tuple[str, str]], late: Sequence[LateLabel], now: datetime | None = None) -> int:
-        """Keep new labels, and put right what was stored masked before they were known; of how many requests."""
+        """Store new labels, and correct answers that were stored masked before they were known; returns how many were corrected."""
         time, done = to_timestamp(now or datetime.now(UTC)), 0
         rows = [{"key_hash": key[:MOST_NAME], "label": _text(label)[:MOST_NAME], "time": time} for key, label in labels]
         if not rows and not late:
@@ -162,7 +163,7 @@ class TrafficStore:
         return done
 
     def count(self, outcomes: Mapping[str, int], now: datetime | None = None) -> None:
-        """Add to what became of the requests of this day that were to be stored, by the reason."""
+        """Add to today's counts of the outcomes of requests that were to be stored, by the reason."""
         day = (now or datetime.now(UTC)).date().isoformat()
         rows = [{"day": day, "outcome": outcome, "requests": number} for outcome, number in outcomes.items() if number]
         if not rows:
@@ -174,7 +175,7 @@ class TrafficStore:
         self._still_there()
 
     def seen(self, since: datetime | None = None) -> StoredShare:
-        """How much of the traffic was stored, from the day of `since` on. Of days before a smidgen that counts nothing is known."""
+        """The part of the traffic that was stored, from the day of `since` on. Days before a smidgen that counts are unknown."""
         one = OUTCOMES.c
         wanted = () if since is None else (one.day >= since.astimezone(UTC).date().isoformat(),)
         total = sql.func.sum(one.requests)
@@ -194,15 +195,15 @@ class TrafficStore:
     ) -> Iterator[TrafficPair]:
         """Texts with answers, the oldest first. All are of requests that a small model can answer alone, and no text was cut.
 
-        To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer, be it to the
-        request or to an audit of it. A request that got a thumb down and no correction is left out, until someone takes it back with a
-        thumb up. Of held-out requests nothing is left out for how it went: the reference is what the upstream answered, whatever people
-        said of it, and empty where that was no whole text (`TrafficPair.state`); a correction stands beside it. What a small model said
-        itself is never a reference.
+        For training: the reference is the newest correction by a person if there is one, else the upstream's whole answer, to the request
+        or to an audit of it. A request with a thumb down and no correction is left out, until a thumb up takes it back. For measuring, no
+        held-out
+        request is left out for its quality: the reference is the upstream's answer, whatever people said about it, and empty if that was
+        not a whole text (`TrafficPair.state`); a correction is in `corrected`. A small model's own answer is never a reference.
 
         Args:
             asked: the bundle, or the model, that requests named; None for all.
-            held_out: False for the pairs to learn from, True for those that must never be learnt from, None for both.
+            held_out: False for the pairs to train on, True for those that must never be trained on, None for both.
             since: only requests that came at this time or later.
             until: only those that came before.
             template: only those of this kind; see `TrafficCounts.groups`.
@@ -230,7 +231,7 @@ class TrafficStore:
         template: str | None = None,
         frames: Sequence[PromptFrame] = (),
     ) -> int:
-        """Count the pairs of both sides, of texts that stand in one of the frames where any are given."""
+        """Count the pairs of both sides; with frames, only of texts that have one of them."""
         first, last = (to_timestamp(time) if time is not None else None for time in (since, until))
         return pairs.count_pairs(self._reading, asked, first, last, template, frames)
 
@@ -248,18 +249,18 @@ class TrafficStore:
         return select_stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
 
     def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[DrawnAnswer]:
-        """The answers given here under a certificate that people are to audit, the oldest first; see `sampling.drawn_answers`."""
+        """The local answers under a certificate that people should audit, the oldest first; see `sampling.drawn_answers`."""
         self._opened()
         return sampling.drawn_answers(self._reading, self._sides, certificate, share, after, to_timestamp(until))
 
     def find(self, id: str) -> Mapping[str, Any] | None:
-        """One stored request, by the names of its columns; None where there is none."""
+        """One stored request, by the names of its columns; None if there is none."""
         with self._reading() as connection:
             row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
         return dict(row) if row is not None else None
 
     def counts(self) -> TrafficCounts:
-        """How much there is."""
+        """The totals of the store."""
         one, by = REQUESTS.c, REQUESTS.c.answered_by
         totals = sql.select(
             sql.func.count().label("requests"),
@@ -293,42 +294,42 @@ class TrafficStore:
         )
 
     def templates(self, most: int) -> list[PromptKind]:
-        """The most frequent templates of requests that a small model can do alone."""
+        """The most frequent templates of requests that a small model can answer alone."""
         with self._reading() as connection:
             return queries.frequent_kinds(connection, most)
 
     def unsuited(self, most: int) -> dict[str, int]:
-        """How many requests no small model can do, by why not."""
+        """Count the requests that no small model can do, by the reason."""
         with self._reading() as connection:
             return queries.count_unsuited(connection, most)
 
     def tally(self, template: str, frame: PromptFrame = UNFRAMED, without: Sequence[PromptFrame] = ()) -> KindTotals:
-        """The totals of a kind: of a template, with texts in a frame and in none of the others."""
+        """The totals of a kind: of a template, with texts that have this frame and none of the others."""
         with self._reading() as connection:
             return queries.kind_totals(connection, template, frame, without)
 
     def newest(self, template: str, most: int) -> datetime | None:
-        """The time since which there are at most this many requests of a template; None where that is all of them."""
+        """The time since which there are at most `most` requests of a template; None if that is all of them."""
         with self._reading() as connection:
             time = queries.newest_since(connection, template, most)
         return from_timestamp(math.nextafter(time, math.inf)) if time is not None else None
 
     def template(self, said: str) -> str:
-        """The hash of a template, or of a kind, as it is stored with its requests."""
+        """The stored hash of a template, or of a kind."""
         return self._sides.hashed("template", said)
 
     def delete_user(self, user: str) -> DeletedTraffic:
-        """Delete all requests and all feedback of a user, by any id that clients gave. Blanks around an id count nowhere."""
+        """Delete all requests and all feedback of a user, by any id that clients gave. Blanks around an id are ignored."""
         self._opened()
-        names = {self._user(user), self._sides.hashed("user", user)}  # as an older smidgen stored it, too
+        names = {self._user(user), self._sides.hashed("user", user)}  # also in the form of an older smidgen
         if "" in names:
             raise InputError("the user has no id", value=user, todo="Give the id that requests had as `user`.")
         further = sql.select(ALIASES.c.request_id).where(ALIASES.c.user_hash.in_(names))
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
     def delete_older(self, days: float, now: datetime | None = None, *, kept_days: float | None = None) -> DeletedTraffic:
-        """Delete all requests that came this many days ago or earlier, with their feedback. Those in the reservoir of a line go after
-        `kept_days`, where that is longer. Raises InputError for days under 0 or over 36,500."""
+        """Delete all requests that came this many days ago or earlier, with their feedback. Those in a line's reservoir are deleted after
+        `kept_days`, if that is longer. Raises InputError for days under 0 or over 36,500."""
         for count in (days, *(() if kept_days is None else (kept_days,))):
             if not 0 <= count <= MOST_DAYS:
                 raise InputError("days is out of range", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
@@ -343,11 +344,11 @@ class TrafficStore:
         return self._delete(old)
 
     def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
-        """Make these requests the reservoir of a line; how many it holds now. Those that are not stored any more are left out.
+        """Make these requests the reservoir of a line; returns its size. Requests that are not stored any more are left out.
 
         Args:
-            line: what names it, a hash.
-            add: whether what it held stays.
+            line: the line's name, a hash.
+            add: whether earlier requests stay in the reservoir.
         """
         wanted = sorted(set(ids))
         with self._writing() as connection:
@@ -355,7 +356,7 @@ class TrafficStore:
                 connection.execute(sql.delete(KEPT).where(KEPT.c.line == line))
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
-                # PostgreSQL holds the requests so that they cannot be deleted in between; SQLite has one writer at a time.
+                # PostgreSQL locks the requests so that they cannot be deleted in between; SQLite has one writer at a time.
                 there = sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_(part)).with_for_update(read=True, key_share=True)
                 if rows := [{"line": line, "request_id": id} for id in connection.scalars(there)]:
                     connection.execute(_insert(connection, KEPT), rows)
@@ -363,7 +364,7 @@ class TrafficStore:
             return int(connection.scalar(count) or 0)
 
     def delete_asked(self, asked: str) -> DeletedTraffic:
-        """Delete all requests that named this bundle or model, with what was said of them."""
+        """Delete all requests that named this bundle or model, with their feedback."""
         return self._delete(REQUESTS.c.asked == asked)
 
     def _delete(self, requests: sql.ColumnElement[bool], feedback: sql.ColumnElement[bool] | None = None) -> DeletedTraffic:
@@ -374,7 +375,7 @@ class TrafficStore:
         return DeletedTraffic(gone, said, self._database.scrub())
 
     def _row(self, one: Exchange) -> dict[str, Any]:
-        """A request as it is stored: texts bounded, names hashed, and on its side."""
+        """The stored form of a request: texts cut to their limits, names hashed, and its side."""
         texts = [_text(text) for text in (one.input, one.answer, one.local_output)]
         cut = [None if text is None else text[:MOST_TEXT] for text in texts]
         return {
@@ -396,7 +397,7 @@ class TrafficStore:
         }
 
     def _aliases(self, one: Exchange) -> list[dict[str, str]]:
-        """The further ids of who asked."""
+        """The further ids of a request's user."""
         hashes = {self._user(user) for user in one.also} - {"", self._user(one.user)}
         return [{"request_id": _text(one.id)[:MOST_NAME], "user_hash": name} for name in sorted(hashes)]
 
@@ -427,12 +428,12 @@ class TrafficStore:
         return self._database.writing()
 
     def _still_there(self) -> None:
-        """A file that was deleted takes everything it is given, and all of it is lost."""
+        """Raise TrafficError if the file was deleted: a deleted file accepts all writes, and all of them are lost."""
         if not self._database.there:
             raise TrafficError("the traffic store was deleted while it was written", value=self.place, todo="Send it again.")
 
     def _opened(self) -> None:
-        """Open the database where it is not, or not the one that was opened any more."""
+        """Open the database if it is not open, or if its file was replaced."""
         with self._lock:
             if self._database.there:
                 return
@@ -463,12 +464,13 @@ _AS_IT_IS = (
 
 
 def _text(text: _Text) -> _Text:
-    """A text as every database takes it: without zero characters and half characters."""
+    """A text in the form that every database accepts: without zero characters and lone surrogates."""
     return text if text is None else text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
 def _put_right(late: LateLabel) -> sql.Update:
-    """The statement that stores what was said as it was said. A held-out request keeps no audit's answer; see `TrafficStore.audited`."""
+    """The statement that replaces a masked text by its original. A held-out request stores no audit's answer; see
+    `TrafficStore.audited`."""
     one, said = REQUESTS.c, _text(late.said)[:MOST_TEXT]
     if late.what == "answer":
         return sql.update(REQUESTS).where(one.id == late.id, one.answer == late.stored).values(answer=said)
@@ -481,12 +483,12 @@ def _put_right(late: LateLabel) -> sql.Update:
 
 
 def _insert(connection: Connection, table: sql.Table) -> Any:
-    """An insertion that can leave out what another process has just written."""
+    """An insertion that can skip rows that another process has just written."""
     return _upsert(connection, table).on_conflict_do_nothing()
 
 
 def _upsert(connection: Connection, table: sql.Table) -> Any:
-    """An insertion that can say what becomes of rows that are there."""
+    """An insertion for which a conflict clause can be set."""
     from sqlalchemy.dialects import postgresql, sqlite
 
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)

@@ -1,7 +1,7 @@
-"""The tables of the traffic store, and how a store of an older smidgen becomes one of this.
+"""The tables of the traffic store, and the migration of an older store.
 
-A few tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
-a second package to every server, and scripts that are run by their path.
+A few tables and a version: changes are a few lines of SQL each, run in one transaction when the store is opened. Alembic would bring a
+second package to every server, and scripts that are run by their path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from smidgen.store.traffic.records import TrafficError
 METADATA = MetaData()
 
 META = Table("smidgen_meta", METADATA, Column("name", String, primary_key=True), Column("value", String, nullable=False))
-"""The version of the tables, the key of the hashes, and the share that is held out."""
+"""The version of the tables, the key of the hashes, and the held-out share."""
 
 REQUESTS = Table(
     "requests",
@@ -86,7 +86,7 @@ ALIASES = Table(
     Column("user_hash", String, primary_key=True),
     Index("aliases_user", "user_hash"),
 )
-"""Of requests that name who asks in more ways than one: each further id, hashed. Whoever is to be forgotten is found by any of them."""
+"""The further user ids of requests that name several, each hashed. A user's data can be deleted by any of them."""
 
 FEEDBACK = Table(
     "feedback",
@@ -112,8 +112,8 @@ KEPT = Table(
     Column("request_id", String, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
     Index("kept_request", "request_id"),
 )
-"""The reservoirs of lines: requests that a line, named by a hash, learnt from and needs again. Retention may let them live longer than
-others; every other deletion takes them like any request."""
+"""The reservoirs of lines: requests that a line, named by a hash, learnt from and needs again. Retention may keep them longer than
+others; every other deletion removes them like any request."""
 
 OUTCOMES = Table(
     "outcomes",
@@ -131,7 +131,7 @@ LABELS = Table(
     Column("label", String, primary_key=True),
     Column("time", Float, nullable=False),
 )
-"""Answers that recur, by the key that asked: labels, which are stored as they are. With the time when each became known."""
+"""Recurring answers, by the key that asked: labels, which are stored unmasked. With the time when each became known."""
 
 CHANGES: tuple[tuple[str, ...], ...] = (
     (
@@ -150,7 +150,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE requests ADD COLUMN kind_hash VARCHAR DEFAULT '' NOT NULL",
-        # What varied in the words to the system is not known any more: each template is a kind, until it comes again and tells its own.
+        # The variable words of the system messages are not known any more: each template is a kind, until it comes again.
         "UPDATE requests SET kind_hash = template_hash",
         "CREATE INDEX requests_template ON requests (template_hash)",
     ),
@@ -165,16 +165,16 @@ CHANGES: tuple[tuple[str, ...], ...] = (
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_001
-"""Any number: PostgreSQL's lock of those who set a store up."""
+"""PostgreSQL's lock for setting a store up; the number is arbitrary."""
 
 
 def of_template(hash: str) -> ColumnElement[bool]:
-    """The condition of every request of a template, or of a kind: lines remember their jobs by either."""
+    """The condition of every request of a template, or of a kind: lines store their jobs by either."""
     return or_(REQUESTS.c.template_hash == hash, REQUESTS.c.kind_hash == hash)
 
 
 def current(connection: Connection) -> dict[str, str] | None:
-    """The content of `smidgen_meta` where the store is of this version; None where it must be prepared. Takes no lock."""
+    """The content of `smidgen_meta` if the store is of this version; None if it must be prepared. Takes no lock."""
     if not inspect(connection).has_table(META.name):
         return None
     meta = _meta(connection)
@@ -182,9 +182,9 @@ def current(connection: Connection) -> dict[str, str] | None:
 
 
 def prepare(connection: Connection, held_out: float) -> dict[str, str]:
-    """Make the tables, or bring them to this version, within the transaction of `connection`; returns what `smidgen_meta` holds.
+    """Create the tables, or migrate them to this version, within the transaction of `connection`; returns the content of `smidgen_meta`.
 
-    `held_out` is the share of a store that is new. Raises TrafficError for a store of a later smidgen, or of something else.
+    `held_out`: the share of a new store. Raises TrafficError for a store of a later smidgen, or of something else.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
