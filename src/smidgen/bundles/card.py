@@ -1,4 +1,4 @@
-"""The model card: the bundle's README.md, written from the manifest and the report, so that it cannot say what was not measured."""
+"""The model card: the bundle's README.md, generated from the manifest and the report, so that it states only measured facts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_card(manifest: Manifest, report: Report) -> str:
     """The card in Markdown, with the YAML front matter that model hubs read.
 
     Args:
-        manifest: of the bundle; its `files` may be empty still.
+        manifest: of the bundle; its `files` may still be empty.
         report: `report.json` as a dict. Any part of it may be missing or None: the card then says "not measured".
     """
     answers = (
@@ -83,7 +83,7 @@ def _front_matter(manifest: Manifest) -> str:
     if manifest.base:
         facts["base_model"] = manifest.base.name.removeprefix("hf:")
     facts["metrics"] = sorted({_HUB_METRICS[name] for name in manifest.metrics if name in _HUB_METRICS})
-    # JSON is YAML: every value is written in it, so no text can break out.
+    # JSON is YAML: every value is written as JSON, so no text can break out.
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()]
     return "\n".join(["---", *lines, "---"])
 
@@ -168,7 +168,7 @@ def _data(manifest: Manifest, report: Report) -> str:
 
 
 def _lineage(manifest: Manifest) -> list[list[str]]:
-    """Rows about the origin of a line's version."""
+    """The lineage of a line's version; empty for other bundles."""
     found = manifest.lineage
     if found is None:
         return []
@@ -256,7 +256,7 @@ def _confusions(report: Report) -> str:
 
 
 def _fitted(report: Report) -> bool:
-    """Whether scores of texts are grades to expect; a report that does not say is of a time when all were said to be."""
+    """Whether scores of texts are expected grades; older reports lack the field, and their scores were."""
     return bool(_part(report, "calibration").get("fitted", True))
 
 
@@ -311,7 +311,7 @@ def _speed(manifest: Manifest, report: Report) -> str:
 
 
 def _tokens(facts: Mapping[str, Any], batch: str) -> list[list[str]]:
-    """How fast a model writes; nothing for one that does not."""
+    """The writing speed of a model; empty for one that does not write."""
     if facts.get("tokens_per_second") is None:
         return []
     rows = [["writing one text", number(facts["tokens_per_second"], "tokens a second", 0)]]

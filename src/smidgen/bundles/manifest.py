@@ -1,4 +1,4 @@
-"""The manifest: `smidgen.json`, what a bundle says about itself, and which files a bundle may hold."""
+"""The manifest `smidgen.json`, which describes a bundle, and the rules for files in a bundle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 
 MANIFEST = "smidgen.json"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
-"""A manifest over this is refused unread. Ten thousand labels take 400 kB."""
+"""A larger manifest is refused unread. Ten thousand labels take 400 kB."""
 
 ALLOWED_SUFFIXES = frozenset({".json", ".md", ".toml", ".html", ".svg", ".png", ".onnx", ".gguf", ".safetensors", ".txt"})
 """Kinds of file that a bundle may hold. None of them can execute."""
@@ -28,7 +28,7 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{device}{number}" for dev
 
 
 def name_fault(name: str) -> str | None:
-    """Why a file of this name may not be in a bundle, or None where it may. The rules hold on every system alike."""
+    """Why a file of this name may not be in a bundle; None if it may. The rules are equal on every system."""
     if not name or len(name) > 200 or not name.isprintable():
         return "its name is empty, over 200 characters, or not printable"
     if "\\" in name or ":" in name:
@@ -66,7 +66,7 @@ class FileEntry(_ManifestPart):
 
 
 class EngineEntry(_ManifestPart):
-    """How the bundle is run; see `EngineSpec`, whose fields these are."""
+    """How the bundle is run; the fields of `EngineSpec`."""
 
     engine: str
     files: tuple[FileName, ...]
@@ -91,7 +91,7 @@ class Columns(_ManifestPart):
 
 
 class BaseEntry(_ManifestPart):
-    """The pretrained weights that the student grew from; the fields of `core.bases.Base`, without its folder."""
+    """The pretrained weights that the student was trained from; the fields of `core.parts.Base`, without its folder."""
 
     name: str
     sha256: Sha256
@@ -100,7 +100,7 @@ class BaseEntry(_ManifestPart):
 
 
 class DataEntry(_ManifestPart):
-    """The data: hash of the training rows, how many there were of each part, and under which licence."""
+    """The data: hash of the training rows, the number of rows in each part, and the licence."""
 
     sha256: Sha256
     rows: dict[str, int] = Field(default_factory=dict)
@@ -108,7 +108,7 @@ class DataEntry(_ManifestPart):
 
 
 class Licence(_ManifestPart):
-    """A link of the licence chain: what is under which licence."""
+    """A link of the licence chain: a component and its licence."""
 
     what: str
     licence: str
@@ -116,15 +116,15 @@ class Licence(_ManifestPart):
 
 
 class Lineage(_ManifestPart):
-    """Where a version of a line comes from.
+    """The origin of a line's version.
 
     Attributes:
         parent: the id of the champion when it was made; None for the first.
-        sources: training rows by whose their outputs are: `original` and `data` (given by the user), `upstream` (a large model's answers),
-            `human` (corrected by a person).
-        teacher: the large models that answered, by the names that they were asked by; empty where none did.
-        choosing: rows held out that it was compared with its parent on.
-        certifying: rows held out for its certificate.
+        sources: training rows by the source of their outputs: `original` and `data` (given by the user), `upstream` (a large model's
+            answers), `human` (corrected by a person).
+        teacher: the large models that answered, by the requested names; empty for none.
+        choosing: held-out rows for the comparison with its parent.
+        certifying: held-out rows for its certificate.
     """
 
     parent: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = None
@@ -135,7 +135,7 @@ class Lineage(_ManifestPart):
 
 
 class MetricInterval(_ManifestPart):
-    """A metric with its 95 % interval; the fields of `core.metrics.Metric`."""
+    """A metric with its 95 % interval; the fields of `core.quantities.Metric`."""
 
     value: float
     low: float
@@ -144,27 +144,26 @@ class MetricInterval(_ManifestPart):
 
 
 class Manifest(_ManifestPart):
-    """All that `smidgen.json` says.
+    """The content of `smidgen.json`.
 
     Attributes:
         format_version: of the bundle format; see `FORMAT_VERSION`.
-        name: what the user calls the model.
+        name: the user's name for the model.
         created: ISO 8601, in UTC.
-        smidgen_version: which smidgen packed it.
+        smidgen_version: the version that packed it.
         task: name of the task part.
         form: labels or schema, and the fitted decision (temperature, thresholds), which the task reads; see `core.forms.Form`.
         engine: how to run it.
-        columns: where input and label stood in its data.
+        columns: the columns of input and label in its data.
         files: every file but the manifest, by name; filled in by packing.
-        base: what it grew from; None for a student from nothing.
-        data: what it learnt from; None where it was not told.
+        base: its pretrained weights; None for a student without a base.
+        data: its training data; None if unknown.
         licences: the licence chain: base, data, result.
         student: name of the student part.
         settings: of the student.
         metrics: the headline metrics, measured on the packed files through the engine.
         headline: name of the metric that stands for the bundle in tables.
-        lineage: where it comes from, of a version of a line; it is written only where there is one, so that other bundles stay as they are
-            to the byte.
+        lineage: the origin of a line's version; written only if set, so that other bundles keep their bytes.
         seal: SHA-256 of the rest of the manifest, hex; see `sealed`.
     """
 
@@ -188,12 +187,12 @@ class Manifest(_ManifestPart):
     seal: str = ""
 
     def sealed(self) -> Manifest:
-        """A copy with its seal: the SHA-256 of all the rest. It catches accidents and careless edits, not someone who seals anew."""
+        """A copy with its seal: the SHA-256 of all the rest. It detects accidents and careless edits, not someone who seals anew."""
         return self.model_copy(update={"seal": hashlib.sha256(self._rest()).hexdigest()})
 
     @property
     def whole(self) -> bool:
-        """Whether the seal is that of the content."""
+        """Whether the seal matches the content."""
         return self.seal == hashlib.sha256(self._rest()).hexdigest()
 
     def _rest(self) -> bytes:
@@ -205,15 +204,15 @@ class Manifest(_ManifestPart):
         return hashlib.sha256(self.canonical()).hexdigest()[:12]
 
     def canonical(self) -> bytes:
-        """The content in one certain spelling: sorted keys, no spaces, UTF-8."""
+        """The content in canonical form: sorted keys, no spaces, UTF-8."""
         return json.dumps(self._facts(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
     def pretty(self) -> bytes:
-        """The content as it is written to disk."""
+        """The content in the form that is written to disk."""
         return (json.dumps(self._facts(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
     def _facts(self) -> dict[str, Any]:
-        """All that is written. Bundles from before there was a lineage have none, and must keep their seal and their id."""
+        """All fields that are written. Bundles from before lineages have none, and must keep their seal and their id."""
         return self.model_dump(mode="json", exclude={"lineage"} if self.lineage is None else None)
 
 

@@ -1,4 +1,4 @@
-"""Numbers and tables in Markdown. What was not measured is said to be so."""
+"""Numbers and tables in Markdown. A missing value reads "not measured"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOT_MEASURED = "not measured"
 
 
 def cell(value: object) -> str:
-    """A value from outside (a label, a file's name) as the text of a table's cell or a line: nothing in it is markup."""
+    """An outside value (a label, a file's name) as the text of a table's cell or a line, with all markup escaped."""
     text = html.escape(" ".join(str(value).split()), quote=False)
     for sign in "\\`*_[]|#~":
         text = text.replace(sign, "\\" + sign)
@@ -18,7 +18,7 @@ def cell(value: object) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column to the left, the rest to the right. Cells are Markdown already."""
+    """A table; the first column aligned left, the rest right. Cells are Markdown already."""
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
@@ -48,7 +48,7 @@ def _interval(found: Mapping[str, Any] | None, scale: float, digits: int, unit: 
 
 
 def number(value: float | None, unit: str = "", digits: int = 1) -> str:
-    """A number with its unit, thousands set apart."""
+    """A number with its unit and thousands separators."""
     if value is None:
         return NOT_MEASURED
     return f"{value:,.{digits}f} {unit}".rstrip()

@@ -1,4 +1,4 @@
-"""Opening a bundle: nothing in it is used before every file is known to be the one that was packed."""
+"""Open a bundle: use nothing in it before every file is known to be the packed one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Bundle:
     """An opened bundle.
 
     Attributes:
-        folder: where its files lie.
-        manifest: what it says about itself.
-        verified: whether every hash was checked; False only where the caller asked not to.
+        folder: the folder of its files.
+        manifest: its manifest.
+        verified: whether every hash was checked; False only if the caller asked not to.
     """
 
     folder: Path
@@ -50,8 +50,8 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
 
     Raises:
         InputError: there is no such folder.
-        BundleError: there is no bundle; its format is unknown; a file is altered, missing, extra, a link, of a kind that does not
-            belong, or outside the folder; a graph reads weights from elsewhere. `file` and the message name it.
+        BundleError: there is no bundle; its format is unknown; a file is altered, missing, extra, a link, of a forbidden kind, or outside
+            the folder; a graph reads weights from elsewhere. `file` and the message name it.
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -73,14 +73,14 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
             raise BundleError("a file was changed after packing", value=name, todo=_AGAIN, file=name)
         if verify and name.endswith(".onnx"):
             _refuse_outside(file, name)
-    # Last, so that a fault in a file is told by that file's name.
+    # Last, so that a fault in a file is reported under that file's name.
     if not manifest.whole:
         raise BundleError("the manifest was changed after packing", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
     return Bundle(folder, manifest, verify)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the bundle in `folder`, its own shape checked but none of the files. Raises BundleError."""
+    """The manifest of the bundle in `folder`, its own form checked but none of the files. Raises BundleError."""
     file = folder / MANIFEST
     if not folder.exists():
         raise InputError("there is no such folder", value=str(folder), todo="Name the folder of a bundle (`smidgen models` lists them).")
@@ -102,7 +102,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError("the manifest is not an object", value=type(facts).__name__, todo=_AGAIN, file=MANIFEST)
     if odd := _odd_value(facts):
         raise BundleError(f"the manifest holds {odd}", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
-    # Before its shape is looked at: a later format may have another.
+    # Before its form is checked: a later format may have another.
     version = facts.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise BundleError(
@@ -119,8 +119,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _refuse_outside(file: Path, name: str) -> None:
-    """Refuse a graph whose weights are not all in it: nothing of a bundle is read from anywhere else. A file that is no graph at all is
-    refused by the engine, before it is given to a runtime."""
+    """Refuse a graph whose weights are not all in it: nothing of a bundle is read from anywhere else. The engine refuses a file that is not
+    a graph, before a runtime sees it."""
     try:
         outside = external_tensor(file)
     except ValueError:
@@ -132,7 +132,7 @@ def _refuse_outside(file: Path, name: str) -> None:
 
 
 def _odd_value(facts: Any) -> str:
-    """A value in the manifest that no packed bundle has: half a character, a number that is not finite; empty where there is none."""
+    """Describe a value that no packed manifest has (half a character, a number that is not finite); empty if there is none."""
     pending = [facts]
     while pending:
         value = pending.pop()
@@ -150,7 +150,7 @@ def _odd_value(facts: Any) -> str:
 
 
 def _refuse_names(facts: dict[str, Any]) -> None:
-    """Bad names of files are refused by their own name, not by the manifest's."""
+    """Refuse bad file names, with an error that names the file and not the manifest."""
     files, engine = facts.get("files"), facts.get("engine")
     needed = engine.get("files") if isinstance(engine, dict) else None
     for name in [*(files if isinstance(files, dict) else []), *(needed if isinstance(needed, list) else [])]:
@@ -162,13 +162,13 @@ def _refuse_names(facts: dict[str, Any]) -> None:
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts = dict(pairs)
     if len(facts) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key occurs twice in one object")
     return facts
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBundle:
-    """An opened bundle, and the line that it is the champion of, with the line's name; None for a bundle by itself."""
+    """An opened bundle, and the line that it is the champion of, with the line's name; None for a bundle outside lines."""
 
     bundle: Bundle
     line: Line | None = None
@@ -176,16 +176,16 @@ class FoundBundle:
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of the bundle: the path itself, or that of a line's champion. Raises InputError where a line has none yet, BundleError
-    where its pointer cannot be read."""
+    """The folder of the bundle: the path itself, or that of a line's champion. Raises InputError if a line has none yet, BundleError if its
+    pointer cannot be read."""
     return _champion(Line(path))[1] if is_line(path) else path
 
 
 def find_bundle(path: Path) -> FoundBundle:
     """Open the bundle, or the line's champion, with every hash verified.
 
-    Raises InputError and BundleError as `open_bundle` does, for a line without a champion, and for a champion that is another bundle than
-    the one that was promoted.
+    Raises InputError and BundleError as `open_bundle` does, for a line without a champion, and for a champion that is not the promoted
+    bundle.
     """
     if not is_line(path):
         return FoundBundle(open_bundle(path))
@@ -195,7 +195,7 @@ def find_bundle(path: Path) -> FoundBundle:
 
 
 def open_version(line: Line, id: str) -> Bundle:
-    """Open a version of a line. Raises InputError where it is not there; BundleError where it must not be opened."""
+    """Open a version of a line. Raises InputError if it is missing; BundleError if it must not be opened."""
     folder = line.version(id)
     if not folder.is_dir():
         known = ", ".join(line.versions()[:10]) or "none"
@@ -205,7 +205,7 @@ def open_version(line: Line, id: str) -> Bundle:
         raise BundleError(
             "the version is another bundle than its folder says",
             value=f"{bundle.id} in {folder}",
-            todo="Go back to an earlier one: smidgen rollback.",
+            todo="Roll back to an earlier one: smidgen rollback.",
             file=POINTER,
         )
     return bundle

@@ -1,4 +1,4 @@
-"""The model card of a bundle that writes, where it differs from one that sorts: results, examples, how to ask it."""
+"""The parts of a writer's model card that differ from a classifier's: results, examples, usage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 600
 
 
 def title(name: str) -> str:
-    """A metric's name as it is read."""
+    """A metric's displayed name."""
     return METRIC_NAMES[name][0] if name in METRIC_NAMES else cell(name)
 
 
@@ -33,7 +33,7 @@ _BASELINES = {"prompted": "the base asked with examples", "unchanged": "the inpu
 
 
 def doubt(change: Mapping[str, Any], other: str) -> str:
-    """The sentence behind a change that does not show this model to be better than the other; empty where it does."""
+    """A sentence after a change that does not show this model to be better than the other; empty if it does."""
     if change["high"] < 0:
         return f" The whole interval is below zero: on this test set this model is worse than {other}."
     if change["low"] <= 0:
@@ -42,7 +42,7 @@ def doubt(change: Mapping[str, Any], other: str) -> str:
 
 
 def results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], parity: Mapping[str, Any]) -> str:
-    """The metrics beside those of the baselines, and what packing changed."""
+    """The metrics beside those of the baselines, and the effect of packing."""
     if not own:
         return f"Results: {NOT_MEASURED}."
     names = [_BASELINES.get(base.get("name") or "", cell(base.get("name") or "")) for base in baselines]
@@ -68,7 +68,7 @@ def results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], pari
 
 
 def examples(samples: Sequence[Mapping[str, Any]], fitted: bool = True) -> str:
-    """A few test texts, as it writes them: the best, the middling, the worst of those that show what is usual. `fitted` as in `score`."""
+    """A few test texts with the model's answers: the best, a middle one, and the worst of the usual ones. `fitted` as in `score`."""
     usual = sorted((sample for sample in samples if not sample.get("weak")), key=lambda sample: -sample["grade"])
     if not usual:
         return f"Examples: {NOT_MEASURED}."
@@ -94,12 +94,12 @@ def _line(text: str) -> str:
 
 
 def score(fitted: bool) -> str:
-    """The meaning of a score: the grade to expect, or where too few texts were kept apart to fit it, what it is made from."""
+    """The meaning of a score: the expected grade or, if too few texts were held out to fit it, the mean token probability."""
     return "the ROUGE-L to expect" if fitted else "the mean probability of its tokens: too few texts to fit the ROUGE-L to expect"
 
 
 def how(manifest: Manifest, inputs: str, example: str) -> str:
-    """How to ask it. `example` is a text like those that it learnt from."""
+    """How to ask it. `example`: a text like those that it learnt from."""
     short = " ".join(example.split())[:_LONGEST] or "a text"
     message = [{"role": "user", "content": short}]
     body = json.dumps({"model": manifest.name, "messages": message, "stream": True}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The shared part of the methods for GGUF files: which tensor is packed how."""
+"""The shared part of the methods for GGUF files: how each tensor is packed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TABLES = ("token_embd.weight", "output.weight")
 class GgufMethod:
     """A method that stores the matrices of a decoder in blocks of few bits.
 
-    The table of token vectors (and the output layer, where it is another) is never stored in less than 8 bits: a small model whose table
-    was cut to 4 wrote nonsense. Norms and biases stay in 32 bits.
+    The table of token vectors (and a separate output layer) is never stored in less than 8 bits: a small model whose table was cut to 4
+    wrote nonsense. Norms and biases stay in 32 bits.
 
     Args:
         name: the method's name.
-        kind: how matrices are stored.
+        kind: the format of matrices.
         file_type: llama.cpp's number for such a file.
-        summary: what it does, in a sentence.
+        summary: a one-sentence description.
     """
 
     engines = ("llama",)
@@ -40,14 +40,14 @@ class GgufMethod:
         self._kind, self._file_type = kind, file_type
 
     def stored(self, shape: Sequence[int], table: bool) -> int:
-        """Bytes of a tensor of this shape, norms and biases included; `table`: of token vectors, or the output layer."""
+        """Bytes of a tensor of this shape, norms and biases included. `table`: whether it is the token vectors or the output layer."""
         count = math.prod(shape)
         if len(shape) < 2:
             return 4 * count
         return 2 * count if shape[-1] % BLOCK else count // BLOCK * (Q8_0 if table else self._kind).size
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
-        """Write the packed file and what belongs to it; the metadata goes over as it is. `sample` is not looked at.
+        """Write the packed file and the model's other files; the metadata is unchanged. `sample` is not used.
 
         Raises:
             EngineError: the model's file is malformed, or its weights are not floats.
@@ -64,14 +64,14 @@ class GgufMethod:
         return replace(spec, method=self.name)
 
     def _chosen(self, tensor: SourceTensor) -> BlockFormat | None:
-        """How a tensor is packed; None: it is not, being no matrix or one whose rows are not made of whole blocks."""
+        """The format of a packed tensor; None to leave it unpacked, because it is not a matrix, or its rows are not whole blocks."""
         if len(tensor.shape) < 2 or tensor.shape[-1] % BLOCK:
             return None
         return Q8_0 if tensor.name in _TABLES else self._kind
 
 
 def _stored(tensor: SourceTensor, kind: BlockFormat | None) -> tuple[int, int]:
-    """ggml's number of the type that a tensor gets, and its size in bytes."""
+    """ggml's type number of a packed tensor, and its size in bytes."""
     count = int(np.prod(tensor.shape))
     if kind is not None:
         return kind.number, count // BLOCK * kind.size
@@ -79,7 +79,7 @@ def _stored(tensor: SourceTensor, kind: BlockFormat | None) -> tuple[int, int]:
 
 
 def _packed(source: GgufSource, chosen: dict[str, BlockFormat | None]) -> Iterator[NDArray[Any]]:
-    """The tensors as they will be stored, one at a time."""
+    """The tensors in their stored form, one at a time."""
     for tensor in source.tensors:
         kind = chosen[tensor.name]
         yield source.raw(tensor) if kind is None else pack(source.numbers(tensor).reshape(-1, tensor.shape[-1]), kind)

@@ -1,8 +1,8 @@
-"""int8 products with a scale for each token, found while it runs. Needs no sample texts.
+"""int8 products with a scale for each token, computed at run time. Needs no sample texts.
 
 The usual dynamic quantisation finds one range for a whole batch, so that a text's answer depends on which texts came with it: on
 BANKING77 a label's probability moved by up to 0.15 between a batch and the text alone. A scale for each token costs a tenth of the speed in
-batches and has no such effect: what is served is what was measured, whoever else asks.
+batches and has no such effect: the served answers are the measured ones, in any batch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Int8Dynamic:
     """The method `int8-dynamic`."""
 
     name = "int8-dynamic"
-    summary = "int8 weights, each token's activations brought to int8 by their own largest value."
+    summary = "int8 weights, each token's activations scaled to int8 by their own largest value."
     engines = ("onnx", "tagger")
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
-        """Write the quantised graph and what belongs to it. `sample` is not looked at."""
+        """Write the quantised graph and the model's other files. `sample` is not used."""
         copy_others(spec, source, out)
         rewrite = GraphRewrite(source / "model.onnx")
         rewrite.shrink_word_table()
@@ -46,7 +46,7 @@ class Int8Dynamic:
                 [
                     ("Abs", [x], f"{y}.abs", {}),
                     ("ReduceMax", [f"{y}.abs", *reduce[0]], f"{y}.largest", reduce[1]),
-                    ("Add", [f"{y}.largest", tiny], f"{y}.range", {}),  # a token of zeros is not divided by zero
+                    ("Add", [f"{y}.largest", tiny], f"{y}.range", {}),  # a token of zeros must not be divided by zero
                     ("Div", [x, f"{y}.range"], f"{y}.unit", {}),
                     ("QuantizeLinear", [f"{y}.unit", step, middle], f"{y}.uint8", {}),
                     ("MatMulIntegerToFloat", [f"{y}.uint8", matrix, step, columns, middle, nothing], f"{y}.product", {"domain": CONTRIB}),
@@ -58,7 +58,7 @@ class Int8Dynamic:
 
 
 def _largest(rewrite: GraphRewrite) -> tuple[list[str], dict[str, Any]]:
-    """How `ReduceMax` is told its axis: by an attribute up to operator set 17, by an input from 18 on."""
+    """The axis for `ReduceMax`: an attribute up to operator set 17, an input from 18 on."""
     version = next(entry.version for entry in rewrite.model.opset_import if entry.domain in ("", "ai.onnx"))
     if version < 18:
         return [], {"axes": [-1], "keepdims": 1}

@@ -1,8 +1,8 @@
-"""int8 products with ranges learnt from sample texts, and channels made even first.
+"""int8 products with fixed ranges learnt from sample texts, after equalising the channels.
 
-A few channels of an encoder's activations are many times larger than the rest, and would take the whole range of 256 steps. Each channel
-is therefore divided by a factor that its row of weights is multiplied by, which changes nothing in exact arithmetic: SmoothQuant (Xiao and
-others, 2023, arXiv:2211.10438, equation 4), with factor = max|activation|^A / max|weight|^(1 - A).
+A few channels of an encoder's activations are many times larger than the rest, and would take the whole range of 256 steps. So each
+channel is divided by a factor, and its row of weights is multiplied by it, which changes nothing in exact arithmetic: SmoothQuant (Xiao
+and others, 2023, arXiv:2211.10438, equation 4), with factor = max|activation|^A / max|weight|^(1 - A).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Int8Static:
     engines = ("onnx", "tagger")
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
-        """Write the quantised graph and what belongs to it. A few hundred texts are enough of a sample."""
+        """Write the quantised graph and the model's other files. A few hundred sample texts are enough."""
         copy_others(spec, source, out)
         seen = ranges(spec, source, sample)
         rewrite = GraphRewrite(source / "model.onnx")
@@ -71,7 +71,7 @@ def even(seen: Range, weight: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _steps(low: NDArray[Any], high: NDArray[Any]) -> tuple[float, int]:
-    """Width of a step, and the step that stands for zero, so that 256 steps reach from the least to the largest value."""
+    """Width of a step, and the step that represents zero, so that 256 steps reach from the least to the largest value."""
     least, most = min(0.0, float(low.min())), max(0.0, float(high.max()))
     step = max((most - least) / 255, _FLOOR / 255)
     return step, int(np.clip(np.rint(-least / step), 0, 255))

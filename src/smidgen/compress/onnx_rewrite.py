@@ -1,4 +1,4 @@
-"""Rewrites an ONNX graph node by node, and learns the ranges of its linear layers from sample texts: what int8 methods share."""
+"""The shared part of int8 methods: rewrite an ONNX graph node by node, and learn its linear layers' ranges from sample texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CONTRIB = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
 
 _FULL_PRECISION = frozenset({"hidden.weight", "head.weight"})
-"""Small, and the last to touch the answer: quantising them saves nothing and costs most."""
+"""Small layers at the end: quantising them saves nothing and costs most accuracy."""
 
 
 class GraphRewrite:
-    """A graph of which nodes are replaced by others that compute the same, and constants by smaller ones."""
+    """A graph in which nodes are replaced by equivalent ones, and constants by smaller ones."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -40,7 +40,7 @@ class GraphRewrite:
         self._instead: dict[str, list[Any]] = {}
 
     def linears(self) -> list[Any]:
-        """The products with a constant matrix, in order: linear layers, not attention scores, not the head."""
+        """The products with a constant matrix, in order: linear layers, without attention scores and the head."""
         return [
             node
             for node in self.model.graph.node
@@ -64,7 +64,7 @@ class GraphRewrite:
         return name
 
     def replace(self, node: Any, nodes: Sequence[tuple[str, Sequence[str], str, dict[str, Any]]]) -> None:
-        """Put nodes, each (operator, inputs, output, attributes), in the place of one. `domain` is an attribute here."""
+        """Replace a node by others, each (operator, inputs, output, attributes). `domain` counts as an attribute here."""
         from onnx import helper
 
         self._instead[node.output[0]] = [
@@ -72,7 +72,8 @@ class GraphRewrite:
         ]
 
     def shrink_word_table(self) -> None:
-        """The table of token vectors in int8 with a scale a row: a quarter of the size, and off by at most 1/254 of a row's largest."""
+        """Store the table of token vectors in int8 with a scale per row: a quarter of the size, with an error of at most 1/254 of a
+        row's largest."""
         for node in self.model.graph.node:
             if node.op_type != "Gather" or node.input[1] != "input_ids" or node.input[0] not in self._stored:
                 continue
@@ -112,7 +113,7 @@ def quantise(weight: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray
 
 
 def copy_others(spec: EngineSpec, source: Path, out: Path) -> None:
-    """Copy the files of a model that a method leaves as they are."""
+    """Copy the files of a model that a method does not change."""
     out.mkdir(parents=True, exist_ok=True)
     for name in spec.files:
         if name != "model.onnx":
@@ -123,9 +124,9 @@ Range = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def ranges(spec: EngineSpec, source: Path, sample: Sequence[Text]) -> dict[str, Range]:
-    """The least and largest value of each channel of each linear layer's input, by the layer's name, over all tokens of the sample.
+    """For the input of each linear layer, by name: least and largest value of each channel, over all tokens of the sample.
 
-    Runs each text by itself: there is no padding to leave out.
+    Runs each text alone, so there is no padding to leave out.
     """
     if not sample:
         raise EngineError("static quantisation needs sample texts", value="none", todo="Use int8-dynamic, which needs none.")

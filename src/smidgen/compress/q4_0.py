@@ -1,4 +1,4 @@
-"""4 bits a number and a scale for every 32: 4.5 bits in all, and the layout that llama.cpp has its fastest kernels for."""
+"""4 bits a number and a scale for every 32: 4.5 bits in total. llama.cpp has its fastest kernels for this layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""4 bits a number, a scale and a floor for every 32: 5 bits in all."""
+"""4 bits a number, a scale and a floor for every 32: 5 bits in total."""
 
 from __future__ import annotations
 

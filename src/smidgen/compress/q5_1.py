@@ -1,4 +1,4 @@
-"""5 bits a number, a scale and a floor for every 32: 6 bits in all."""
+"""5 bits a number, a scale and a floor for every 32: 6 bits in total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""8 bits a number: half the size of 16 bits, and next to nothing lost."""
+"""8 bits a number: half the size of 16 bits, with almost no loss."""
 
 from __future__ import annotations
 

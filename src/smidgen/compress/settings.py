@@ -6,7 +6,7 @@ from smidgen.core.settings import Settings, setting
 
 
 class CompressSettings(Settings):
-    """How the trained model is made smaller and faster before it is packed."""
+    """How the trained model is made smaller and faster before packing."""
 
     method: str = setting(
         "auto",

@@ -1,6 +1,6 @@
-"""Runs several models of one folder and blends what they compute.
+"""Run several models of one folder and blend their outputs.
 
-An encoder with a static student beside it costs hardly more than the encoder alone, and the two err on different texts.
+An encoder with a static student costs hardly more than the encoder alone, and the two err on different texts.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ _MOST_MEMBERS = 8
 
 
 class BlendEngine:
-    """The engine. Options:
+    """The blend engine. Options:
 
-    members: a list of `{"engine", "options", "weight", "temperature"}`; all read their files from the same folder, and have the
-        same outputs.
+    members: a list of `{"engine", "options", "weight", "temperature"}`; all read their files from one folder, and have equal outputs.
     """
 
     name = "blend"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> BlendRunner:
-        """Load every member. Raises EngineError where one cannot be loaded, or the options name none."""
+        """Load every member. Raises EngineError if one cannot be loaded, or the options name none."""
         members = options.get("members", ())
         if not members or not isinstance(members, list | tuple) or len(members) > _MOST_MEMBERS:
             raise EngineError("the blend names no members, or too many", value=dict(options), todo=AGAIN)
@@ -60,7 +59,7 @@ class BlendRunner:
         self._runners, self._weights, self._temperatures = runners, weights, temperatures
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`logits` (n, outputs) of all together, and the other outputs of the first, float32."""
+        """`logits` (n, outputs) of all members together, and the other outputs of the first, float32."""
         raws = [runner.run(texts) for runner in self._runners]
         shapes = {raw["logits"].shape for raw in raws}
         if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""Runs the lexical baseline: features of words looked up in a table, and a linear chain over the tags, in numpy."""
+"""Run the lexical baseline: features of words looked up in a table, and a linear chain over the tags, in numpy."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from smidgen.text.tagging import MOST_CHARACTERS, TagChain, features
 
 
 class LexicalEngine:
-    """The engine. `features.json` holds `features`, in the order of the rows of `weight`, `names` with the numbers of their kinds, and
-    `level`, what a word is; `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags). No options."""
+    """The lexical engine, without options.
+
+    `features.json` holds `features`, in the order of the rows of `weight`; `names`, each with the number of its kind; and `level`, the
+    level of units. `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags)."""
 
     name = "lexical"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LexicalRunner:
-        """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        """Load both files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         try:
             table = json.loads((folder / "features.json").read_text(encoding="utf-8"))
             index = {str(entry): place for place, entry in enumerate(table["features"])}
@@ -42,7 +44,7 @@ class LexicalEngine:
 
 
 class LexicalRunner:
-    """A loaded baseline."""
+    """A loaded lexical baseline."""
 
     def __init__(
         self, index: Mapping[str, int], names: Mapping[str, int], level: str, weight: NDArray[np.float32], chain: TagChain
@@ -50,7 +52,7 @@ class LexicalRunner:
         self._index, self._names, self._level, self._weight, self._chain = index, names, level, weight, chain
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`spans`, as the engine `tagger` gives them."""
+        """`spans`, in the form of the engine `tagger`."""
         with one_thread():
             return {"spans": [self._found(joined(text)[:MOST_CHARACTERS]) for text in texts]}
 

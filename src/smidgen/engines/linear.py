@@ -1,7 +1,7 @@
-"""Runs TF-IDF with a linear classifier: `terms.json` and `linear.safetensors`, in numpy.
+"""Run TF-IDF with a linear classifier: `terms.json` and `linear.safetensors`, in numpy.
 
-The analysis is scikit-learn's, to the letter: `TfidfVectorizer` with its defaults and `sublinear_tf=True`, once on words and once on
-runs of characters within words (`char_wb`), side by side.
+The analysis is exactly scikit-learn's `TfidfVectorizer` with its defaults and `sublinear_tf=True`, once on words and once on runs of
+characters within words (`char_wb`), side by side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LinearEngine:
     name = "linear"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LinearRunner:
-        """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        """Load both files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         try:
             terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
             words, letters = list(terms["words"]), list(terms["letters"])
@@ -51,7 +51,7 @@ class LinearEngine:
         tensors = Tensors(folder / "linear.safetensors")
         weight = tensors.get("weight", None, len(words) + len(letters))
         bias = tensors.get("bias", len(weight)).astype(np.float32)
-        # A text reads whole columns: laid out so that each is one piece of memory.
+        # A text reads whole columns: this layout makes each of them contiguous in memory.
         rows = np.ascontiguousarray(weight.T)
         word_grams, letter_grams = _grams(options, "words", (1, 2)), _grams(options, "letters", (3, 4))
         most = options.get("max_characters", 100_000)
@@ -65,7 +65,7 @@ class LinearEngine:
 
 
 def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) -> tuple[int, int]:
-    """The least and the most of an n-gram, checked. Raises EngineError where no n-gram is so long, or they are in the wrong order."""
+    """The checked least and greatest size of an n-gram. Raises EngineError if they are out of range or in the wrong order."""
     given = options.get(name, otherwise)
     pair = tuple(given) if isinstance(given, list | tuple) else ()
     fits = len(pair) == 2 and all(isinstance(n, int) and not isinstance(n, bool) for n in pair) and 1 <= pair[0] <= pair[1] <= _LONGEST_GRAM
@@ -75,14 +75,14 @@ def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) ->
 
 
 class _Vectorizer:
-    """One vectorizer: its n-grams, and where their rows begin in the weights."""
+    """One vectorizer: its n-grams, and the place of their first row in the weights."""
 
     def __init__(self, terms: Sequence[str], idf: NDArray[Any], start: int, grams: Callable[[str], list[str]]) -> None:
         self._places = {term: place for place, term in enumerate(terms)}
         self._idf, self._start, self._grams = idf.astype(np.float64), start, grams
 
     def features(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Rows of the weights, and the text's values there: (1 + ln count) * idf, brought to length 1."""
+        """Rows of the weights, and the text's values there: (1 + ln count) * idf, scaled to length 1."""
         counts = Counter(place for gram in self._grams(text) if (place := self._places.get(gram)) is not None)
         places = np.fromiter(counts.keys(), np.int64, len(counts))
         values = (np.log(np.fromiter(counts.values(), np.float64, len(counts))) + 1.0) * self._idf[places]
@@ -91,7 +91,7 @@ class _Vectorizer:
 
 
 class LinearRunner:
-    """A loaded classifier."""
+    """A loaded linear classifier."""
 
     def __init__(self, kinds: Sequence[_Vectorizer], rows: NDArray[Any], bias: NDArray[np.float32], most: int) -> None:
         self._kinds, self._rows, self._bias, self._most = kinds, rows, bias, most

@@ -1,4 +1,4 @@
-"""Runs a decoder: `model.gguf` and `tokenizer.json`, on llama.cpp in a process of its own."""
+"""Run a decoder: `model.gguf` and `tokenizer.json`, on llama.cpp in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from smidgen.text.repetition import without_repetition
 
 
 class WrittenText:
-    """The text written so far for one input, after the beginning that was given."""
+    """The text written so far for one input, after a given beginning."""
 
     def __init__(self, begun: str = "") -> None:
         self.begun = begun
@@ -34,14 +34,14 @@ class WrittenText:
         self.count, self.finished = 0, 0.0
 
     def add(self, written: Piece) -> None:
-        """Take a piece."""
+        """Add a piece."""
         self.text.append(written.text)
         self.chances += [token.probability for token in written.tokens]
         self.count += written.count
         self.finished = float(written.finish == "stop")
 
     def whole(self) -> str:
-        """The text; of one that was cut without what it said over and over in the end."""
+        """The text; if it was cut, without the repetitions at its end."""
         text = "".join(self.text)
         return text if self.finished else without_repetition(text)
 
@@ -50,28 +50,29 @@ MOST_LOGPROBS = 20
 MOST_STOPS = 16
 LONGEST_STOP = 1000
 MOST_LINES = 64
-"""Prompts that a process keeps side by side, where it holds more adapters than it has slots."""
+"""Most prompts that a process caches side by side, if it holds more adapters than slots."""
 
 
 class LlamaEngine:
-    """The engine. Its options are those of `llama_options.LlamaOptions`."""
+    """The llama engine. Its options are those of `llama_options.LlamaOptions`."""
 
     name = "llama"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LlamaRunner:
-        """Start the process and load the model. Raises EngineError where a file is missing or damaged, or an option cannot be."""
+        """Start the process and load the model. Raises EngineError if a file is missing or damaged, or an option is invalid."""
         return self.together([(folder, options)], threads)[0]
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """The facts that models must share to be held once: the weights, by their hash, and how they are run. See `core.parts.Sharing`."""
+        """A text that is equal for models that can be loaded once: the hash of the weights, and the process's options. See
+        `core.parts.Sharing`."""
         asked = read(options)
         drafting = f"{asked.draft} {asked.draft_after} {asked.draft_most}" if asked.draft == "lookup" else asked.draft
         return f"{hashes.get(asked.model)} {asked.cache} {drafting}"
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> list[LlamaRunner]:
-        """Models that have in common what `shares` says, in one process, which holds the weights once, and every adapter. It has as many
-        slots, and as long ones, as the model with the most, and ends when the last is closed. What was read with each adapter is kept where
-        there is room in these. Raises EngineError as `open` does."""
+        """Load models with equal `shares` in one process, which holds the weights once, and every adapter. It has the most and the longest
+        slots that any of them needs, and ends when the last model is closed. The cache of each adapter stays while there is room. Raises
+        EngineError as `open` does."""
         asked = [read(options) for _, options in models]
         files = [files_of(folder, options.adapters) for (folder, _), options in zip(models, asked, strict=True)]
         held, slots = sum(map(len, files)), max(options.slots for options in asked)
@@ -90,14 +91,14 @@ class LlamaEngine:
         for (folder, _), options, named in zip(models, asked, files, strict=True):
             runners.append(LlamaRunner(folder, options, process.shared(), LoadedAdapters(named, options.adapter, first, held)))
             first += len(named)
-        process.mailbox()  # loads: a damaged model is told now, not with the first request
+        process.mailbox()  # load now, so that a damaged model fails here and not with the first request
         for runner in runners:
             runner.check_schema()
         return runners
 
 
 class LlamaRunner:
-    """A loaded decoder. Many threads may ask it at once, each for itself; a question ends when its work is called off."""
+    """A loaded decoder. Thread-safe; a request ends when its work is cancelled."""
 
     def __init__(self, folder: Path, options: LlamaOptions, process: LlamaProcess, adapters: LoadedAdapters) -> None:
         self.options = options
@@ -108,7 +109,7 @@ class LlamaRunner:
         self._closed = False
 
     def check_schema(self) -> None:
-        """Raise EngineError, and end, where answers cannot be held to the schema of the bundle."""
+        """Raise EngineError, and close, if answers cannot be held to the bundle's schema."""
         if self.options.schema_of_answers:
             try:
                 self._schemas.check(compact(self.options.schema_of_answers))
@@ -119,31 +120,31 @@ class LlamaRunner:
     def run(self, texts: Sequence[Text]) -> Raw:
         """Write an answer to each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
 
-        `probability`: mean of the probabilities of the tokens written, 0 where there is none; with drafting, of those that were written in
-            steps without a guess, for llama.cpp tells no others;
-        `likelihood`: their product, 0 where there is none;
-        `tokens`: how many were written, the end token not counted;
-        `finished`: 1 where the model ended by itself, 0 where `max_tokens`, the context or `loop` cut it: then `texts` has once what
-            it said over and over in the end.
+        `probability`: mean of the probabilities of the written tokens, 0 for none; with drafting, only of tokens written in steps without a
+            guess, because llama.cpp reports no others;
+        `likelihood`: their product, 0 for none;
+        `tokens`: the number of written tokens, without the end token;
+        `finished`: 1 if the model ended by itself, 0 if `max_tokens`, the context or `loop` cut it: then `texts` contains the repeated part
+            once.
 
-        A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
-        Raises EngineError where the process dies.
+        A text that the context cannot hold gets an empty answer and zeros. If the bundle has a schema, each answer fits it or was cut.
+        Raises EngineError if the process dies.
         """
         return self._written(texts, [WrittenText() for _ in texts], {})
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
-        """Write an answer to each text by drawing at random; else as `run`. The same seed draws the same."""
+        """Write an answer to each text by random sampling; else as `run`. Equal seeds give equal answers."""
         return self._written(texts, [WrittenText() for _ in texts], _drawn(temperature, 1.0, seed))
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
-        """Continue the beginnings of answers, greedily, without ending at once; as `run`, but of what is
-        added alone. Where there is no room for more, nothing is, and `finished` is 0."""
+        """Continue the beginnings of answers, greedily, without ending at once; as `run`, but returns only the additions. Without room for
+        more, an addition is empty, and `finished` is 0."""
         rows = [WrittenText(answer) for answer in begun]
         self._written(texts, rows, self._no_end())
         return self._written(texts, rows, {})
 
     def _no_end(self) -> dict[str, Any]:
-        """A few tokens, none of which ends the text."""
+        """Settings for a few tokens, none of which ends the text."""
         return {"ignore_eos": True, "logit_bias": [[number, False] for number in self.options.stop], "n_predict": _NO_END}
 
     def _written(self, texts: Sequence[Text], rows: Sequence[WrittenText], more: Mapping[str, Any]) -> Raw:
@@ -166,7 +167,7 @@ class LlamaRunner:
         waiting = iter(zip(texts, rows, strict=True))
         left = True
         while left or asked:
-            # Twice the slots: one that comes free finds its next text at once.
+            # Twice the slots, so that a free slot finds its next text at once.
             while left and len(asked) < 2 * self.options.slots:
                 text, row = next(waiting, (None, None))
                 if text is None or row is None:
@@ -181,7 +182,7 @@ class LlamaRunner:
             if asked:
                 message = mailbox.take()
                 if "error" in message:
-                    # The engine made the request: what is wrong with it is wrong with the model's files.
+                    # The engine made the request, so an error in it comes from the model's files.
                     said = message["error"].get("message")
                     raise EngineError("the model cannot run on these texts", value=said, todo=AGAIN)
                 asked[message["id"]].add(piece(message))
@@ -207,19 +208,19 @@ class LlamaRunner:
 
         Args:
             text: the text; a pair is joined by a line break.
-            max_tokens: tokens at most; default, the bundle's own.
-            temperature: 0 takes the likeliest token each time; 1 draws as the model says.
-            top_p: draws from the likeliest tokens that together have this probability.
-            seed: of the drawing; None for another each time.
+            max_tokens: most tokens; default, the bundle's own.
+            temperature: 0 takes the likeliest token each time; 1 samples from the model's probabilities.
+            top_p: samples from the likeliest tokens that together have this probability.
+            seed: of the sampling; None for another each time.
             stop: one or several texts before which to end.
             grammar: a grammar (GBNF) that the text must fit.
             json_schema: a JSON schema that the text must fit.
-            logprobs: how many of the likeliest tokens are given with each token, 0 to 20.
-            adapter: name of the LoRA adapter; None for the bundle's own, or the model itself where it has none of its own.
-            begun: how the answer begins: it goes on from there, does not end at once, and only what is added is given.
+            logprobs: how many of the likeliest tokens to report with each token, 0 to 20.
+            adapter: name of the LoRA adapter; None for the bundle's own, or the model itself if it has none.
+            begun: the beginning of the answer: it continues from there, does not end at once, and only the addition is given.
 
         Raises:
-            RequestError: at once for what cannot be asked; with the first piece for what llama.cpp refuses (a schema, a grammar).
+            RequestError: at once for invalid arguments; with the first piece for a schema or grammar that llama.cpp refuses.
             EngineError: the process died; the next request starts it again.
         """
         stops = _stops(stop)
@@ -228,15 +229,15 @@ class LlamaRunner:
         if grammar is not None and json_schema is not None:
             raise _refused("a grammar and a JSON schema cannot both hold", "grammar, json_schema", "Give one of them.", "grammar")
         if not 0 <= logprobs <= MOST_LOGPROBS:
-            raise _refused("so many likeliest tokens cannot be given", logprobs, f"Ask for 0 to {MOST_LOGPROBS}.", "logprobs")
+            raise _refused("the number of likeliest tokens is out of range", logprobs, f"Ask for 0 to {MOST_LOGPROBS}.", "logprobs")
         if logprobs:
             self._need_all_probabilities("logprobs", logprobs)
         if not 0 <= temperature <= 100:
-            raise _refused("the temperature cannot be", temperature, "Give a number from 0, mostly not over 2.", "temperature")
+            raise _refused("the temperature is out of range", temperature, "Give a number from 0, mostly not over 2.", "temperature")
         if not 0 < top_p <= 1:
-            raise _refused("top_p cannot be", top_p, "Give a number over 0, and 1 at most.", "top_p")
+            raise _refused("top_p is out of range", top_p, "Give a number over 0, and 1 at most.", "top_p")
         if max_tokens is not None and max_tokens < 1:
-            raise _refused("max_tokens cannot be", max_tokens, "Give at least 1.", "max_tokens")
+            raise _refused("max_tokens is out of range", max_tokens, "Give at least 1.", "max_tokens")
         more: dict[str, Any] = {"n_probs": max(1, logprobs)}
         if temperature > 0:
             more |= _drawn(temperature, top_p, seed)
@@ -252,7 +253,7 @@ class LlamaRunner:
     def _longer(
         self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None, begun: str, asked: Mapping[str, Any]
     ) -> Pieces:
-        """Some tokens that cannot be the end, then others up to it."""
+        """Write some tokens that cannot be the end, then others up to it."""
         first = self._request(text, {**more, **self._no_end()}, max_tokens, adapter, begun)
         with closing(self._pieces({**first, **asked})) as pieces:
             for written in pieces:
@@ -269,8 +270,8 @@ class LlamaRunner:
     def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Pieces:
         """Write the next turn of a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
 
-        `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the settings of drawing are understood; see `llama_chat`.
-        Raises as `write` does.
+        Supports `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the sampling settings; see `llama_chat`. Raises as
+        `write` does.
         """
         if self.options.schema_of_answers:
             raise _refused("the model answers single texts in its own schema", "a conversation", "Send one message.", "messages")
@@ -283,16 +284,16 @@ class LlamaRunner:
         return pieces if tools is None else tools.read(pieces)
 
     def count(self, text: Text) -> int:
-        """Tokens of the prompt that a text makes. Raises RequestError where it is too long."""
+        """The number of tokens in a text's prompt. Raises RequestError if it is too long."""
         return len(self._prompt.ids(text))
 
     @property
     def pid(self) -> int | None:
-        """The number of the model's process; None while none runs."""
+        """The id of the model's process; None while none runs."""
         return self._process.pid
 
     def close(self) -> None:
-        """End the process, once no other model needs it: requests in flight then fail. Every later one does. May be called twice."""
+        """End the process, once no other model needs it: requests under way then fail, and all later ones too. May be called twice."""
         if not self._closed:
             self._closed = True
             self._process.close()
@@ -328,13 +329,13 @@ class LlamaRunner:
             raise _refused("the model guesses tokens ahead, and has no probabilities of those", value, "Leave it out.", param)
 
     def _within(self, grammar: str) -> str:
-        """The first tokens that are written within a grammar, whatever the text."""
+        """The first tokens that the model writes within a grammar, for any text."""
         lead = (*self.options.before, *self.options.after)[:1] or (0,)
         body = {"prompt": lead, "n_predict": TOKENS, **GREEDY, **STREAMED, "grammar": grammar, "lora": self._adapters.scales(None)}
         return "".join(written.text for written in self._pieces({"do": "write", "body": body}))
 
     def _pieces(self, request: Message, schema: Mapping[str, Any] | None = None) -> Pieces:
-        # Nothing is asked before the first piece is wanted: an iterator that nobody reads costs nothing.
+        # The request is sent when the first piece is wanted: an iterator that nobody reads costs nothing.
         mailbox = self._mailbox()
         try:
             if schema is not None:
@@ -355,30 +356,30 @@ class LlamaRunner:
 
 
 GREEDY = {"temperature": 0.0, "samplers": ["top_k"], "top_k": 1}
-"""The likeliest token each time."""
+"""Settings for taking the likeliest token each time."""
 
 STREAMED = {"stream": True, "cache_prompt": True, "return_progress": True, "timings_per_token": True, "post_sampling_probs": False}
-"""Piece by piece, with an exact count of tokens, from what of the prompt is known already."""
+"""Settings for streaming, with exact token counts and reuse of the cached prompt."""
 
 
 _WHOLE_SECONDS = 0.25
-"""Of an answer that is wanted whole: the process still says now and then that it lives."""
+"""Seconds of a whole answer that go into one message: the process still reports from time to time."""
 
 _STREAM_SECONDS = 0.012
-"""Of an answer that is streamed: tokens that come faster than anybody reads wake the process that asked for several at a time."""
+"""Seconds of a streamed answer that go into one message: faster single tokens would wake the reader too often."""
 
 _NO_END = 3
-"""Tokens that an answer which goes on has at least: enough for the model to be in another sentence."""
+"""Least tokens of a continued answer: enough to lead the model into another sentence."""
 
 
 def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]:
-    """Sampling as OpenAI does it: the temperature first, then `top_p`, and nothing else."""
+    """Sampling as OpenAI does it: first the temperature, then `top_p`, and nothing else."""
     drawn: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "samplers": ["temperature", "top_p"]}
     return drawn if seed is None else {**drawn, "seed": seed % 2**32}
 
 
 def _failure(error: Mapping[str, Any]) -> SmidgenError:
-    """Word llama.cpp's failure as our error: its 4xx are the request's fault."""
+    """Convert llama.cpp's failure to our error: a 4xx is the request's fault."""
     status, said = int(error.get("code", 500)), str(error.get("message", ""))
     if 400 <= status < 500:
         long = error.get("type") == "exceed_context_size_error"
@@ -391,8 +392,8 @@ def _failure(error: Mapping[str, Any]) -> SmidgenError:
 def _stops(stop: str | Sequence[str]) -> list[str]:
     stops = [stop] if isinstance(stop, str) else list(stop)
     if len(stops) > MOST_STOPS or any(not one or len(one) > LONGEST_STOP for one in stops):
-        todo = f"Give at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters."
-        raise _refused("these stop texts cannot be", stops, todo, "stop")
+        todo = f"Give at most {MOST_STOPS} texts, each of 1 to {LONGEST_STOP} characters."
+        raise _refused("the stop texts are invalid", stops, todo, "stop")
     return stops
 
 

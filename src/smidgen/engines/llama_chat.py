@@ -1,8 +1,8 @@
-"""A chat request as llama.cpp takes it: prompt, tools, schema, refused options.
+"""Convert a chat request for llama.cpp: prompt, tools, schema, refused options.
 
-What is understood is passed on, what cannot be is refused, the rest is left out. The conversation becomes a prompt by the template in the
-model's own file, which llama.cpp fills in. Special tokens inside a message are broken up here, so no user can end their own message and
-begin the system's.
+Supported options are passed on, impossible ones are refused, the rest is left out. llama.cpp makes the prompt of the conversation by the
+template in the model's own file. Special tokens inside a message are broken up here, so no user can end their own message and begin the
+system's.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from smidgen.engines.llama_options import LlamaOptions
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
 from smidgen.engines.model_files import load_tokenizer
 
-# A model whose own template knows no tools is told of them in the system message, and calls are read out of its text. Where a call is
-# demanded (`tool_choice` is `required` or names a function) the text is held to the functions' schemas, so the call is always well formed.
-# Where it is left to the model (`auto`), a text that is a call is taken for one, and any other is an answer.
+# A model whose template knows no tools gets them in the system message, and calls are read from its text. If a call is required
+# (`tool_choice` is `required` or names a function), the text is held to the functions' schemas, so the call is always well formed. If it is
+# optional (`auto`), a text that is a call becomes one, and any other is an answer.
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
@@ -34,7 +34,7 @@ To call one, answer with nothing but a JSON object: {{"name": the function's nam
 
 
 class PromptedTools:
-    """The functions of a request, and which of them may, must or must not be called."""
+    """The functions of a request, and whether they may, must or must not be called."""
 
     def __init__(self, tools: Any, choice: Any) -> None:
         self._functions = _functions(tools)
@@ -46,7 +46,7 @@ class PromptedTools:
                 raise _refused("tool_choice names no function of the request", name, todo, "tool_choice")
             self._functions, choice = {name: self._functions[name]}, "required"
         if choice not in ("auto", "none", "required"):
-            raise _refused("tool_choice cannot be", choice, "Give none, auto, required, or a function.", "tool_choice")
+            raise _refused("tool_choice is invalid", choice, "Give none, auto, required, or a function.", "tool_choice")
         self.demanded, self.offered = choice == "required", choice != "none"
 
     def schema(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class PromptedTools:
         return calls[0] if len(calls) == 1 else {"anyOf": calls}
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The conversation in plain texts: the functions in the system's message, earlier calls and their results as what was said."""
+        """The conversation in plain texts: the functions in the system message, earlier calls and their results as messages."""
         plain = [_plain(message) for message in messages]
         if not self.offered:
             return plain
@@ -74,7 +74,7 @@ class PromptedTools:
         return [{"role": "system", "content": say}, *plain]
 
     def read(self, pieces: Pieces) -> Pieces:
-        """The pieces, with a text that is a call made into one. A text is held back while it may be a call."""
+        """The pieces, with a text that is a call converted to one. A text is held back while it may be a call."""
         with contextlib.closing(pieces):
             held: list[Piece] = []
             text, maybe = "", self.offered
@@ -164,21 +164,21 @@ PASSED = (
     "logit_bias",
     "reasoning_effort",
 )
-"""Fields that llama.cpp is given as they are, special tokens apart. Its own (`lora`, `id_slot`, `n_keep`, ...) are not for callers."""
+"""Fields that llama.cpp gets unchanged, except special tokens. Its own fields (`lora`, `id_slot`, `n_keep`, ...) are not for callers."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-"""By them a token is less likely where it stands among the last ones, of the prompt too. llama.cpp looks at 64."""
+"""Penalties make a token less likely if it occurs among the last ones, including the prompt. llama.cpp looks at 64."""
 
 BREAK = "\u2060"
-"""A word joiner: seen by no one, and enough to make plain characters of a special token."""
+"""A word joiner: invisible, and enough to turn a special token into plain characters."""
 
 
 def request(
     body: Mapping[str, Any], options: LlamaOptions, specials: Sequence[str], knows_tools: bool
 ) -> tuple[Message, PromptedTools | None]:
-    """The request for the model's process, and what reads calls of tools out of the answer, where llama.cpp does not.
+    """The request for the model's process, and a reader of tool calls if llama.cpp does not read them.
 
-    `knows_tools` says whether the model's template does. Raises RequestError for a body that cannot be answered.
+    `knows_tools`: whether the model's template supports tools. Raises RequestError for a body that cannot be answered.
     """
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
@@ -186,10 +186,10 @@ def request(
     for number, message in enumerate(messages):
         _only_text(message.get("content"), f"messages[{number}].content")
     if body.get("n") not in (None, 1):
-        raise _refused("only one answer can be had at a time", body["n"], "Leave out n, and ask again for another answer.", "n")
+        raise _refused("only one answer at a time is possible", body["n"], "Leave out n, and ask again for another answer.", "n")
     most = body.get("max_completion_tokens") or body.get("max_tokens") or options.max_tokens
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise _refused("max_tokens cannot be", most, "Give a whole number from 1.", "max_tokens")
+        raise _refused("max_tokens is out of range", most, "Give a whole number from 1.", "max_tokens")
     tools = PromptedTools(body["tools"], body.get("tool_choice")) if body.get("tools") and not knows_tools else None
     if tools is not None:
         body = {**body, "messages": tools.messages(messages), "tools": None, "tool_choice": None, "parallel_tool_calls": None}
@@ -199,23 +199,23 @@ def request(
     asked = {name: broken.all(body[name]) for name in PASSED if body.get(name) is not None}
     top = body.get("top_logprobs") or 0
     if not isinstance(top, int) or not 0 <= top <= 20:
-        raise _refused("so many likeliest tokens cannot be given", top, "Ask for 0 to 20.", "top_logprobs")
+        raise _refused("the number of likeliest tokens is out of range", top, "Ask for 0 to 20.", "top_logprobs")
     if asked.get("temperature"):
         asked["samplers"] = ["penalties", "temperature", "top_p"]
-        asked.setdefault("top_p", 1.0)  # llama.cpp's own is less, and a single message is drawn from all
+        asked.setdefault("top_p", 1.0)  # llama.cpp's default is smaller, and a single message is sampled from all tokens
     else:
-        # The likeliest token is another one after a penalty; without one, nothing comes before it.
+        # A penalty changes which token is the likeliest, so it comes first; without one, nothing does.
         penalties = ["penalties"] if any(asked.get(name) for name in PENALTIES) else []
         asked |= {"temperature": 0.0, "samplers": [*penalties, "top_k"], "top_k": 1}
     asked |= {"max_tokens": min(most, options.context), "stream": True, "cache_prompt": True, "return_progress": True}
     asked |= {"timings_per_token": True, "post_sampling_probs": False}
-    if not asked.get("tools"):  # llama.cpp gives no probabilities beside tools
+    if not asked.get("tools"):  # llama.cpp gives no probabilities together with tools
         asked |= {"logprobs": True, "top_logprobs": max(1, top)}
     return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top, "context": options.context}, tools
 
 
 def schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The JSON schema that a body's `response_format` asks the answer to fit; None where it asks for none."""
+    """The JSON schema in a body's `response_format`; None if there is none."""
     asked = body.get("response_format")
     wrapped = asked.get("json_schema") if isinstance(asked, Mapping) else None
     found = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
@@ -238,14 +238,14 @@ class _Breaker:
 
 
 def _only_text(content: Any, where: str) -> None:
-    """A model of text takes texts alone; llama.cpp would go and fetch an image's address."""
+    """Refuse content that is not text: llama.cpp would fetch an image from its address."""
     parts = content if isinstance(content, list) else []
     if any(not isinstance(part, dict) or part.get("type") != "text" for part in parts):
-        raise _refused("this model reads text alone", where, "Send parts of the type text.", where)
+        raise _refused("this model reads only text", where, "Send parts of the type text.", where)
 
 
-# llama.cpp passes over a schema that it cannot hold a text to (a reference to nowhere, an unknown kind of field), and writes as if there
-# were none. So each new schema is tried: after a mark that nothing but the schema's grammar would write first.
+# llama.cpp ignores a schema that it cannot enforce (an unresolvable reference, an unknown kind of field), and writes freely. So each new
+# schema is tried, after a mark that only the schema's grammar would write first.
 
 MARK = "#>"
 TOKENS = 4
@@ -262,7 +262,7 @@ class TriedSchemas:
         self._held: OrderedDict[str, bool] = OrderedDict()
 
     def check(self, schema: Mapping[str, Any]) -> None:
-        """Raise RequestError for a schema that a text cannot be held to, ValueError for one that JSON cannot say."""
+        """Raise RequestError for a schema that cannot be enforced, ValueError for one that is not JSON."""
         line = packed(dict(schema)).decode("ascii").strip()
         held = self._held.get(line)
         if held is None:
@@ -282,13 +282,13 @@ class TriedSchemas:
 
 
 def grammar(schema: str) -> str:
-    """A grammar for the mark and what fits the schema, in the language of llguidance, which llama.cpp uses for schemas."""
+    """A grammar for the mark followed by the schema's JSON, in the language of llguidance, which llama.cpp uses for schemas."""
     return f'%llguidance {{}}\nstart: "{MARK}" value\nvalue: %json {schema}'
 
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value; and numbers
-    with nine decimals at most, for a model that knows nothing better may write nothing but zeros to the end."""
+    """The schema with a single spelling of JSON, the one in training: no blanks; and numbers with at most nine decimals, because an
+    uncertain model may write zeros without end."""
     return {**_bounded(schema), "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}
 
 
@@ -305,11 +305,11 @@ def _bounded(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 CHARACTERS_A_TOKEN = 100
-"""A text of more characters than this for each token of the context is not even tokenised: it cannot fit."""
+"""A text with more characters per token of context is not even tokenised: it cannot fit."""
 
 
 class LlamaPrompt:
-    """Token ids, the same in training and in serving. What looks like a special token in a text is plain characters."""
+    """Token ids of prompts, equal in training and in serving. Special tokens in a text become plain characters."""
 
     def __init__(self, folder: Path, before: Sequence[int], after: Sequence[int], context: int) -> None:
         self._tokenizer = load_tokenizer(folder / "tokenizer.json")
@@ -320,7 +320,7 @@ class LlamaPrompt:
 
     @property
     def specials(self) -> list[str]:
-        """The special tokens, as they are written."""
+        """The texts of the special tokens."""
         return [token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special]
 
     def begun(self, answer: str) -> list[int]:
@@ -328,7 +328,7 @@ class LlamaPrompt:
         return [int(number) for number in self._tokenizer.encode(answer, add_special_tokens=False).ids]
 
     def ids(self, text: Text) -> list[int]:
-        """The prompt. Raises RequestError where it leaves no room to write even one token, or has no token at all."""
+        """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""
         plain = joined(text)
         if len(plain) > self._context * CHARACTERS_A_TOKEN:
             raise self._too_long(f"{len(plain)} characters")

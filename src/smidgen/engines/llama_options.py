@@ -15,11 +15,11 @@ from smidgen.engines.model_files import AGAIN
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
-"""The options that are those of a process, and the same for all models in it."""
+"""The options of a process, equal for all models in it."""
 
 
 class LlamaOptions(Settings):
-    """The engine's options. A name that it does not know is refused: it would be served otherwise than it was measured."""
+    """The llama engine's options. An unknown name is refused, because the model would be served differently from how it was measured."""
 
     model: str = setting("model.gguf", "The weights, a file in the bundle's folder.")
     before: tuple[TokenId, ...] = setting((), "Token ids before the text.")
@@ -43,7 +43,7 @@ class LlamaOptions(Settings):
 
 
 def read(given: Mapping[str, Any]) -> LlamaOptions:
-    """The options, checked. Raises EngineError that names the first one that cannot be."""
+    """Check the options. Raises EngineError that names the first invalid one."""
     try:
         found = LlamaOptions.model_validate(dict(given))
     except ValidationError as error:
@@ -57,7 +57,7 @@ def read(given: Mapping[str, Any]) -> LlamaOptions:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A file that the options name. Raises EngineError where it is missing, or lies outside the folder."""
+    """A file that the options name. Raises EngineError if it is missing, or lies outside the folder."""
     file = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise EngineError("the engine's options name a file outside the bundle", value=name, todo=AGAIN)
@@ -71,9 +71,9 @@ class LoadedAdapters:
 
     Args:
         files: the model's own, by name.
-        usual: the one that a request has where it names none; None: the model itself.
-        first: how many the process holds of others, before these.
-        held: how many it holds in all.
+        usual: the default adapter of a request; None for the model itself.
+        first: the number of other models' adapters before these.
+        held: the number of adapters in the process.
     """
 
     def __init__(self, files: Mapping[str, Path], usual: str | None, first: int = 0, held: int | None = None) -> None:
@@ -82,9 +82,9 @@ class LoadedAdapters:
         self._held = len(files) if held is None else held
 
     def scales(self, name: str | None) -> list[dict[str, float]]:
-        """How much each adapter of the process counts in a request: the chosen one wholly, the others not at all.
+        """The weight of each adapter of the process in a request: 1 for the chosen one, 0 for the others.
 
-        Raises RequestError, with the names that there are, for a name that is none of them.
+        Raises RequestError, with the available names, for an unknown name.
         """
         name = self._usual if name is None else name
         if name is not None and name not in self.names:
@@ -99,5 +99,5 @@ class LoadedAdapters:
 
 
 def files_of(folder: Path, named: Mapping[str, str]) -> dict[str, Path]:
-    """The files of a model's adapters, by name. Raises EngineError where one is missing, or lies outside the folder."""
+    """The files of a model's adapters, by name. Raises EngineError if one is missing, or lies outside the folder."""
     return {name: inside(folder, file) for name, file in named.items()}

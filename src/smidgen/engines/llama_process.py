@@ -1,6 +1,6 @@
-"""The process that holds the model: starts, watches and ends it. If it dies, its requests fail and the next request starts another.
+"""The process that holds the model: start, watch and end it. If it dies, its requests fail and the next request starts another.
 
-llama.cpp is C++: a fault in it ends its whole process. In a process of its own, that costs only the requests in flight.
+llama.cpp is C++: a fault in it ends its whole process. In a separate process, that costs only the requests under way.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from smidgen.core.errors import EngineError
 from smidgen.engines.llama_protocol import Message, packed, receive
 from smidgen.machine import memory
 
-# A bundle is verified when it is opened, and the process reads its files again whenever it is restarted. Files put in their place meanwhile
-# were not verified, and no certificate speaks of them. So it is checked that they are still those that were loaded first.
+# A bundle is verified when it is opened, and the process reads its files again whenever it is restarted. Files replaced in between were not
+# verified, and no certificate covers them. So each start checks that they are still the files loaded first.
 
 _FileFacts = tuple[int, ...]
 
 
 class LoadedFiles:
-    """Weights and adapters, by their paths; what the system says of each as it was at the first look."""
+    """The paths of weights and adapters, with each file's state at the first check."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = tuple(paths)
         self._first: dict[str, _FileFacts] | None = None
 
     def check(self) -> None:
-        """The first time remember them. Later raise EngineError where one is another file, or was written to."""
+        """Record the files' state the first time. Later raise EngineError if one was replaced or written to."""
         found = {path: _facts(path) for path in self._paths}
         if self._first is None:
             self._first = found
         for path in self._paths:
             if found[path] != self._first[path]:
-                todo = "Restart the server: it opens what is there now."
+                todo = "Restart the server: it then opens the new files."
                 raise EngineError("the bundle's files were changed since it was opened", value=path, todo=todo)
 
 
 def _facts(path: str) -> _FileFacts:
-    """Which file it is, its size, and when it was written; nothing where it cannot be looked at."""
+    """The file's identity, size and time of change; empty if it cannot be accessed."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -58,26 +58,26 @@ def _facts(path: str) -> _FileFacts:
 
 
 START_SECONDS = 180.0
-"""The time that loading may take: a model of some gigabytes from a slow disk."""
+"""Longest time for loading: a model of some gigabytes from a slow disk."""
 
 SILENT_SECONDS = 120.0
-"""A process that has work and says nothing for so long hangs. It speaks at each token and at each part of a prompt that it has read."""
+"""Silence after which a working process counts as hung. It reports each token and each part of a prompt that it has read."""
 
 END_SECONDS = 5.0
-"""The time that an ended process may take to be gone."""
+"""Longest wait for an ended process to exit."""
 
 _SAID = 20
-"""Lines of what it said on its error output that are kept, to tell why it ended."""
+"""Lines of its error output that are kept, to explain why it ended."""
 
 _LONGEST_SAID = 1000
-"""Bytes of such a line that are read at once."""
+"""Most bytes of such a line that are read at once."""
 
 
 class LlamaProcess:
-    """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process.
+    """The process that holds the model. `mailbox` starts it if it does not run. The process ends with this object.
 
-    `facts` is what it said of the model when it had loaded it; `starts` how often it was started. Several may use it, each after a call of
-    `shared`; it ends when the last of them has closed it.
+    `facts`: its report of the loaded model. `starts`: how often it was started. Several users may share it, each after a call of `shared`;
+    it ends when the last of them has closed it.
     """
 
     def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
@@ -92,8 +92,8 @@ class LlamaProcess:
         self.facts: Message = {}
 
     def mailbox(self) -> Mailbox:
-        """The mailbox for requests and replies. Raises EngineError where the process cannot be started, or would load other
-        files than the first one did."""
+        """A mailbox for a caller's requests and replies. Raises EngineError if the process cannot be started, or would load changed
+        files."""
         with self._lock:
             if self._closed:
                 raise EngineError("the model is closed", value=self._opening.get("model"), todo="Open it again.")
@@ -103,7 +103,7 @@ class LlamaProcess:
                 self.facts = self._child.facts
                 if self._finalizer is not None:
                     self._finalizer.detach()
-                # The child's threads know the child alone, so they do not keep this object.
+                # The child's threads refer to the child only, so they do not keep this object alive.
                 self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
 
@@ -111,7 +111,7 @@ class LlamaProcess:
         self._files.check()
         child = ChildProcess(self._opening, self._start_seconds)
         try:
-            self._files.check()  # they may have been changed while it read them
+            self._files.check()  # they may have changed while the process read them
         except EngineError:
             child.end("the model's files were changed")
             raise
@@ -125,12 +125,12 @@ class LlamaProcess:
 
     @property
     def pid(self) -> int | None:
-        """The number of the running process; None where none runs."""
+        """The id of the running process; None if none runs."""
         child = self._child
         return child.pid if child is not None and child.alive else None
 
     def close(self) -> None:
-        """End the process, where nobody else uses it; requests in flight fail. Returns within seconds, once a start that is under way is
+        """End the process, if nobody else uses it; requests under way fail. Returns within seconds, once a start that is under way is
         over."""
         with self._lock:
             self._users -= 1
@@ -143,8 +143,8 @@ class LlamaProcess:
 
 
 class Mailbox:
-    """The requests of one caller, and their replies in the order in which they come. Used by one thread, and only for the work that it is
-    on: when that is called off, what waits for a reply waits no longer."""
+    """The requests of one caller, and their replies in order of arrival. Used by one thread, for the work that it is bound to: cancelling
+    that work ends every wait for a reply."""
 
     def __init__(self, child: ChildProcess, silent_seconds: float) -> None:
         self._child, self._silent_seconds = child, silent_seconds
@@ -158,8 +158,8 @@ class Mailbox:
     def ask(self, message: Message) -> int:
         """Send a request. Returns its number, which is the `id` of its replies.
 
-        Raises EngineError where the process has ended, ValueError where the request is too long to be sent, CalledOff where nobody waits
-        for it any more.
+        Raises EngineError if the process has ended, ValueError if the request is too long to be sent, Cancelled if the work was
+        cancelled.
         """
         self._still_wanted()
         number = self._child.ask(message, self._box)
@@ -168,8 +168,8 @@ class Mailbox:
         return number
 
     def take(self) -> Message:
-        """The next reply to any of the requests. Raises EngineError where the process has ended, or hangs: it is then ended; CalledOff at
-        once, whatever there is to wait for, where nobody waits for it any more."""
+        """The next reply to any of the requests. Raises EngineError if the process has ended, or hangs (it is then ended); Cancelled at
+        once if the work was cancelled."""
         while True:
             self._still_wanted()
             try:
@@ -188,7 +188,7 @@ class Mailbox:
             return message
 
     def close(self) -> None:
-        """Cancel what is still open. What it has written of it is dropped."""
+        """Cancel all open requests and drop their replies."""
         if self._cancellation is not None:
             self._cancellation.leave(self._wake)
         for number in self._open:
@@ -204,7 +204,7 @@ class Mailbox:
 
 
 class ChildProcess:
-    """One life of the process, with the threads that write to it and read from it."""
+    """One run of the process, with the threads that write to it and read from it."""
 
     def __init__(self, opening: Message, start_seconds: float) -> None:
         self._numbers = itertools.count(1)
@@ -220,7 +220,7 @@ class ChildProcess:
         pipe = subprocess.PIPE
         self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment())
         self.pid = self._popen.pid
-        # Writing has a thread of its own: into the pipe of a process that hangs, it would wait for ever.
+        # Writing has a thread of its own, because the pipe of a hung process would block for ever.
         works = (self._listen, self._write, self._read)
         threads = [threading.Thread(target=work, name=f"smidgen-llama-{self.pid}", daemon=True) for work in works]
         self._listener = threads[0]  # started before the reader, which waits for it at the end
@@ -239,7 +239,7 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it takes requests."""
+        """Whether it accepts requests."""
         return not self._dead and self._popen.poll() is None
 
     def ask(self, message: Message, box: SimpleQueue[Message]) -> int:
@@ -254,14 +254,14 @@ class ChildProcess:
         return number
 
     def cancel(self, number: int) -> None:
-        """Give up a request; nothing more of it is heard."""
+        """Cancel a request and ignore its further replies."""
         with self._lock:
             known = self._boxes.pop(number, None)
         if known is not None:
             self._outbox.put(packed({"do": "cancel", "id": number}))
 
     def end(self, why: str) -> None:
-        """End the process, and wait until it is gone. `why` is told to the requests in flight."""
+        """End the process, and wait until it has exited. The requests under way get `why`."""
         self._why = self._why or why
         self._finish()
 
@@ -309,12 +309,12 @@ class ChildProcess:
                 self._said.append(line.decode("utf-8", "replace").strip())
 
     def _finish(self) -> None:
-        """Make sure that the process has ended, and tell all who wait for it. May be called by several threads."""
+        """Make sure that it has exited, and tell all waiting requests. May be called by several threads."""
         if self._popen.poll() is None:
             self._popen.kill()
         try:
             code = self._popen.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:  # stuck in the kernel; whoever waits is told all the same
+        except subprocess.TimeoutExpired:  # stuck in the kernel; waiting requests are told all the same
             code = 0
         self._listener.join(1.0)  # its last words
         with self._lock:
@@ -334,7 +334,7 @@ def _next(stream: IO[bytes]) -> Message | None:
 
 
 def _environment() -> dict[str, str]:
-    """The child finds smidgen where this process found it, and nothing in the folder where it happens to be started."""
+    """The child's environment: it finds smidgen where this process did, and imports nothing from the current folder."""
     here = str(Path(__file__).parents[2])
     given = os.environ.get("PYTHONPATH")
     return {**os.environ, **memory.loading_environment(os.environ), "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}

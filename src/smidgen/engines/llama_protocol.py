@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
 LONGEST = 16 * 2**20
-"""Bytes of one line. A prompt of 131,072 token ids takes under one MiB."""
+"""Most bytes of one line. A prompt of 131,072 token ids takes under one MiB."""
 
 Message: TypeAlias = dict[str, Any]
 
 
 def packed(message: Message) -> bytes:
-    """A message as its line. Raises ValueError where it is too long, too deep, or holds what JSON cannot say."""
+    """A message as its line. Raises ValueError if it is too long, too deep, or not JSON-ready."""
     try:
         line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
     except (TypeError, RecursionError) as error:
@@ -27,9 +27,9 @@ def packed(message: Message) -> bytes:
 
 
 def receive(stream: IO[bytes], longest: int = LONGEST) -> Message | None:
-    """The next message; None at the end, also where the other side ended in the middle of a line.
+    """The next message; None at the end, also if the other side ended in the middle of a line.
 
-    Raises ValueError for a line that is too long or is no JSON object. Never reads more than `longest` bytes for one line.
+    Raises ValueError for a line that is too long or is not a JSON object. Never reads more than `longest` bytes for one line.
     """
     line = stream.readline(longest + 1)
     if len(line) > longest:
@@ -41,19 +41,19 @@ def receive(stream: IO[bytes], longest: int = LONGEST) -> Message | None:
     except RecursionError as error:
         raise ValueError("a line of too deep a message") from error
     if not isinstance(message, dict):
-        raise ValueError(f"a line that is no object but {type(message).__name__}")
+        raise ValueError(f"a line that is not an object but {type(message).__name__}")
     return message
 
 
-# Pieces that come shortly after one another leave the model's process together. A message wakes two threads of the process that asked: on
-# two cores they take the time from the threads that compute the next token, each of which then waits for the other.
+# Pieces that come shortly after one another leave the model's process together. Each message wakes two threads of the reading process: on
+# two cores they take time from the threads that compute the next token, each of which then waits for the other.
 
 
 class PieceSender:
-    """Sends pieces. The first goes at once; one that comes within `seconds` of what was sent last waits for the next one.
+    """Sends pieces. The first is sent at once; one that comes within `seconds` of the last sending waits for the next one.
 
-    What waits is sent with the next piece that comes later than that, or by `flush`: as one piece, of which one with a change of a message
-    is no part; or `apart`, each as it is, in the `parts` of one message.
+    Waiting pieces are sent with the next piece that comes later than that, or by `flush`: joined into one piece, or with `apart` unchanged,
+    in the `parts` of one message. Without `apart`, a piece with a `delta` is sent alone.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PieceSender:
         self._held: list[Message] = []
 
     def add(self, piece: Message) -> None:
-        """Send a piece, or keep it for a moment."""
+        """Send a piece, or hold it for a moment."""
         alone = "delta" in piece and not self._apart
         if alone:
             self.flush()
@@ -73,7 +73,7 @@ class PieceSender:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the waiting pieces."""
         held, self._held = self._held, []
         if held:
             self._say(held[0] if len(held) == 1 else _parts(held) if self._apart else _joined(held))
@@ -100,8 +100,8 @@ class ChosenToken:
 
     Attributes:
         id: its number in the vocabulary.
-        text: what it adds to the text; for the last of several tokens that make one character, the whole character.
-        probability: what the model gave it, 0..1, before temperature, `top_p` and grammar.
+        text: its addition to the text; for the last of several tokens that make one character, the whole character.
+        probability: the model's probability, 0..1, before temperature, `top_p` and grammar.
         top: the likeliest tokens at its place with their probabilities, likeliest first; as many as were asked for.
     """
 
@@ -113,7 +113,7 @@ class ChosenToken:
 
 @dataclass(frozen=True, slots=True)
 class LlamaUsage:
-    """Tokens of a request: read, of them found in the cache, and written (the end token counts)."""
+    """Tokens of a request: read, the part of them found in the cache, and written (including the end token)."""
 
     prompt: int
     cached: int
@@ -122,15 +122,15 @@ class LlamaUsage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece. The last one of a request carries `finish` and `usage`; the pieces' texts make the whole text.
+    """A piece of an answer. The last one of a request carries `finish` and `usage`; the pieces' texts make the whole text.
 
     Attributes:
-        text: characters, whole ones; may be empty while they might begin a stop string.
-        count: tokens that the piece took, the end token not counted.
-        tokens: those of them whose probabilities are known: not the first ones of several that make one character.
-        finish: `stop` (an end token or a stop string), `length`, or `tool_calls`; None while there is more to come.
+        text: whole characters; may be empty while they might begin a stop string.
+        count: tokens of the piece, without the end token.
+        tokens: those with known probabilities: not the first ones of several that make one character.
+        finish: `stop` (an end token or a stop string), `length`, or `tool_calls`; None while more is to come.
         usage: of the whole request.
-        delta: for `chat`, the change of the message as OpenAI's chunk has it (`content`, `tool_calls`, `reasoning_content`).
+        delta: for `chat`, the change of the message in the form of OpenAI's chunk (`content`, `tool_calls`, `reasoning_content`).
     """
 
     text: str = ""
@@ -142,7 +142,7 @@ class Piece:
 
 
 Pieces: TypeAlias = Generator[Piece, None, None]
-"""An answer as it comes. `close()` gives it up."""
+"""An answer while it is written. `close()` cancels it."""
 
 
 def piece(message: Message) -> Piece:
@@ -156,5 +156,5 @@ def piece(message: Message) -> Piece:
 
 
 def probability(log: float | None) -> float:
-    """e to the power of a log-probability; JSON has no minus infinity and says null."""
+    """e to the power of a log-probability; JSON has no minus infinity and uses null."""
     return 0.0 if log is None else min(1.0, math.exp(log))

@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from xllamacpp import CommonParams, Server
 
 
-# What a slot has read with one adapter must be read anew with another. llama.cpp gives a request to the slot whose prompt is most like its
-# own, and prompts of one base are alike whatever the adapter. So slots are chosen here: one that read last with the same adapter, else
-# the one that has rested longest.
+# A slot's cache for one adapter is useless for another. llama.cpp gives a request to the slot with the most similar prompt, and prompts of
+# one base are similar for all adapters. So slots are chosen here: one that last used the same adapter, else the one idle for longest.
 
 
 class AdapterSlots:
-    """The slots of a process, for as many requests at a time."""
+    """The slots of a process, one for each request under way."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
-        self._free = list(range(count))  # the one that has rested longest first
+        self._free = list(range(count))  # the one idle for longest first
         self._last: dict[int, Hashable] = {}
 
     def take(self, adapter: Hashable) -> int:
-        """A free slot for a request with this adapter. There must be one: the callers are as many as the slots."""
+        """Take a free slot for a request with this adapter. There always is one: there are as many callers as slots."""
         with self._lock:
             own = [slot for slot in self._free if self._last.get(slot) == adapter]
             slot = own[-1] if own else self._free[0]
@@ -48,13 +47,13 @@ class AdapterSlots:
             return slot
 
     def give(self, slot: int) -> None:
-        """The slot is free again."""
+        """Free the slot."""
         with self._lock:
             self._free.append(slot)
 
 
 class StopFilter:
-    """Lets a text through up to the first stop string. `hit` is the one that was found, else None."""
+    """Passes a text up to the first stop string. `hit`: the stop string that was found, else None."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]
@@ -62,11 +61,11 @@ class StopFilter:
         self.hit: str | None = None
 
     def feed(self, text: str) -> str:
-        """The part of the text so far that may be shown now. After a hit, nothing."""
+        """The part of the text so far that may be shown now. Empty after a hit."""
         if self.hit is not None:
             return ""
         self._held += text
-        # Of those that begin at the same place the longest is named; the text shown is the same.
+        # Of stop strings that begin at one place, the longest is reported; the shown text is equal.
         found = min(((at, -len(stop), stop) for stop in self._stops if (at := self._held.find(stop)) >= 0), default=None)
         if found:
             shown, self._held, self.hit = self._held[: found[0]], "", found[2]
@@ -76,12 +75,12 @@ class StopFilter:
         return shown
 
     def rest(self) -> str:
-        """Take what was held back, when nothing more comes."""
+        """Return the held-back text at the end."""
         shown, self._held = self._held, ""
         return shown
 
     def _unsure(self) -> int:
-        """Characters at the end that may be the beginning of a stop string."""
+        """The number of characters at the end that may be the beginning of a stop string."""
         longest = 0
         for stop in self._stops:
             for size in range(min(len(stop) - 1, len(self._held)), longest, -1):
@@ -92,12 +91,12 @@ class StopFilter:
 
 
 class LlamaRequest:
-    """A request and what has come of it so far.
+    """A request and its progress.
 
-    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, in `context` how many tokens
-    prompt and answer may have together, in `loop` how many characters an answer may go round in circles, and in `together` how many seconds
-    of an answer may go in one message, as one piece or, with `apart`, as several. The replies are messages with the request's `id`: pieces,
-    then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
+    The message holds `do` (`write` or `chat`) and `body` (llama.cpp's own); for `write`, `stop_ids` and `stops`; in `context` the most
+    tokens of prompt and answer together; in `loop` the most characters of repetition; and in `together` the seconds of an answer that go
+    into one message, joined into one piece or, with `apart`, as several. The replies are messages with the request's `id`: pieces, then one
+    with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
@@ -110,29 +109,29 @@ class LlamaRequest:
         self._error: dict[str, Any] | None = None
         self._end: str | None = None
         self._by_id = False  # whether one of `stop_ids` ended it
-        self._usage = [0, 0, 0]  # tokens read, of them from the cache, written
+        self._usage = [0, 0, 0]  # tokens read, the part of them from the cache, written
         self._told = 0  # tokens that were put into pieces
         self._waiting: list[list[Any]] = []  # tokens without text: the last of them may be the end token, which is in no piece
         self.cancelled = False
         self.answered = False
-        self._given = self._understood = 0  # chunks
+        self._given = self._understood = 0  # chunks received, and chunks parsed
 
     @property
     def adapter(self) -> int | None:
-        """The number of its adapter; None where it has none."""
+        """The number of its adapter; None for none."""
         return next((entry["id"] for entry in self._body.get("lora", ()) if entry["scale"]), None)
 
     def answer(self, server: Server, slot: int | None = None) -> None:
-        """Run it to its end, in this slot where one is given. Any failure becomes its last reply."""
+        """Run the request to its end, in this slot if one is given. Any failure becomes its last reply."""
         if slot is not None:
             self._body["id_slot"] = slot
         handle = server.handle_chat_completions if self._chat else server.handle_completions
         if not self.cancelled:
             try:
                 handle(json.dumps(self._body), self._take)
-            except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:  # raised by llama.cpp while it parses a request
                 self._error = {"code": 400, "message": str(error)}
-            if self._given != self._understood:  # what is raised while a chunk is read, the library drops
+            if self._given != self._understood:  # the library swallows exceptions that are raised while a chunk is read
                 self._error = {"code": 500, "message": "an answer of llama.cpp could not be read"}
             if self._error is not None:
                 self._parcels.flush()
@@ -151,7 +150,7 @@ class LlamaRequest:
         self._say({"id": self._id, "text": text, "end": self._end or "length", "usage": self._usage})
 
     def _take(self, line: str) -> bool:
-        """One of llama.cpp's chunks. Returns whether to stop."""
+        """Take one of llama.cpp's chunks. Returns whether to stop."""
         self._given += 1
         stop = self._read(line)
         self._understood += 1
@@ -166,7 +165,7 @@ class LlamaRequest:
             cached = timings["cache_n"]
             self._usage = [cached + timings["prompt_n"], cached, timings["predicted_n"]]
         if "prompt_progress" in chunk:
-            # Where lines share their room, llama.cpp would let one prompt take that of all.
+            # If slots share their room, llama.cpp would let one prompt take the room of all.
             if 0 < self._context <= chunk["prompt_progress"].get("total", 0):
                 self._error = {"code": 400, "type": "exceed_context_size_error", "message": f"the prompt has over {self._context} tokens"}
                 return True
@@ -192,7 +191,7 @@ class LlamaRequest:
         for place, token in enumerate(tokens):
             if token[0] in self._stop_ids:
                 self._end, self._by_id = "stop", True
-                # Of several tokens in one chunk, those before the end are the text's.
+                # Of several tokens in one chunk, those before the end belong to the text.
                 self._show("".join(before[1] for before in tokens[:place]), tokens[:place], delta)
                 return True
         if text or tokens or delta:
@@ -213,7 +212,7 @@ class LlamaRequest:
         self._piece(self._stops.feed(text), waiting + tokens, delta)
 
     def _piece(self, text: str, tokens: list[list[Any]], delta: dict[str, Any] | None) -> None:
-        # llama.cpp sends one of the several tokens that may make a character, but counts them all.
+        # llama.cpp sends one of several tokens that make a character, but counts them all.
         count = max(0, self._usage[2] - self._told - self._by_id)
         self._told += count
         if not (text or tokens or delta or count):
@@ -225,15 +224,15 @@ class LlamaRequest:
 
 
 READ_AT_ONCE = 512
-"""Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
+"""Prompt tokens that are read between two checks for a new request, a cancelled one, or a token for another."""
 
 FACTS_SECONDS = 30.0
-"""The time that llama.cpp may take to say what it has loaded."""
+"""Longest wait for llama.cpp's report of the loaded model."""
 
 
 def main() -> None:
-    """Load, answer until the input ends, end."""
-    # Ctrl-C goes to the whole group of processes: whoever started this one decides when it ends.
+    """Load the model, and answer requests until the input ends."""
+    # Ctrl-C reaches the whole process group, but the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, answers = sys.stdin.buffer, _own_output()
     opening = receive(source)
@@ -252,13 +251,13 @@ def main() -> None:
 
 
 class MessageWriter:
-    """The output, one message at a time from many threads."""
+    """Writes messages from many threads to the output, one at a time."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._lock = stream, threading.Lock()
 
     def say(self, message: Message) -> None:
-        """Send a message. Where nobody listens any more, the process ends."""
+        """Send a message. If nobody reads any more, the process ends."""
         line = packed(message)
         try:
             with self._lock:
@@ -269,23 +268,23 @@ class MessageWriter:
 
 
 class RequestQueue:
-    """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
+    """Runs as many requests at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
     def __init__(self, server: Server, speaker: MessageWriter, slots: int, lines: int, rest: memory.IdleTrim | None = None) -> None:
         self._server, self._speaker, self._rest = server, speaker, rest
-        # No more at a time than there are slots, whatever the lines: each must have room for its whole context.
+        # At most one request per slot, however many lines there are: each needs room for its whole context.
         self._slots = AdapterSlots(lines) if lines else None  # else llama.cpp chooses
         self._pool = ThreadPoolExecutor(slots, "request")
         self._requests: dict[int, LlamaRequest] = {}
         self._lock = threading.Lock()
 
     def work(self, source: BinaryIO) -> None:
-        """Until the input ends; what is not done by then is dropped."""
+        """Run until the input ends; unfinished requests are then dropped."""
         try:
             while (message := receive(source)) is not None:
                 self._take(message)
         finally:
-            # Not by returning: threads of llama.cpp are at work, and nobody waits for what they write.
+            # Exit without returning: threads of llama.cpp are still running, and nobody waits for their output.
             os._exit(0)
 
     def _take(self, message: Message) -> None:
@@ -299,7 +298,7 @@ class RequestQueue:
         self._pool.submit(self._answer, number, request)
 
     def _answer(self, number: int, request: LlamaRequest) -> None:
-        # One that was cancelled in line takes none: what another adapter has read there would be lost for nothing.
+        # A request cancelled in line takes no slot, because that would discard another adapter's cache.
         slot = self._slots.take(request.adapter) if self._slots and not request.cancelled else None
         try:
             request.answer(self._server, slot)
@@ -309,20 +308,20 @@ class RequestQueue:
             if self._rest:
                 self._rest.worked()
             if not request.answered:
-                self._speaker.say({"id": number, "error": {"code": 500, "message": "llama.cpp said what could not be read"}})
+                self._speaker.say({"id": number, "error": {"code": 500, "message": "llama.cpp's answer could not be read"}})
             with self._lock:
                 self._requests.pop(number, None)
 
 
 def _own_output() -> BinaryIO:
-    """The standard output for messages alone: whatever a library prints goes to the error output."""
+    """Reserve the standard output for messages: libraries' prints go to the error output."""
     own = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return own
 
 
 def _load(opening: Message) -> tuple[Server, str]:
-    """llama.cpp's server and the key to its web face."""
+    """llama.cpp's server and the key to its HTTP interface."""
     import xllamacpp
 
     key = secrets.token_urlsafe(32)
@@ -330,9 +329,9 @@ def _load(opening: Message) -> tuple[Server, str]:
 
 
 def _facts(server: Server, key: str) -> Message:
-    """The facts of the model: whether its template knows `tools`. Only llama.cpp's HTTP handlers tell."""
+    """The facts of the model: whether its template knows `tools`. Only llama.cpp's HTTP handlers report it."""
     request = urllib.request.Request(f"{server.listening_address}/props", headers={"Authorization": f"Bearer {key}"})
-    # Not by way of a proxy that the environment names: it is this process that is asked.
+    # Without a proxy from the environment, because the request goes to this process.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=FACTS_SECONDS) as answer:
         facts = json.load(answer)
@@ -340,14 +339,14 @@ def _facts(server: Server, key: str) -> Message:
 
 
 def params(opening: Message, key: str) -> CommonParams:
-    """llama.cpp's settings for what is to be opened."""
+    """llama.cpp's settings for this opening message."""
     import xllamacpp
 
     made = xllamacpp.CommonParams()
     made.model.path = opening["model"]
     made.n_parallel = opening["lines"]
     made.n_ctx = opening["context"] * opening["slots"]
-    # More lines than slots share their room: what has rested longest gives way where a request needs it.
+    # More lines than slots share their room: the least recently used line gives way if a request needs it.
     made.kv_unified = opening["lines"] > opening["slots"]
     made.n_batch = made.n_ubatch = READ_AT_ONCE
     for cpu in (made.cpuparams, made.cpuparams_batch):
@@ -360,9 +359,9 @@ def params(opening: Message, key: str) -> CommonParams:
     made.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(file, 1.0) for file in opening["adapters"]]
     made.lora_init_without_apply = True
     made.use_jinja = True
-    # The machine's processor alone, as it was measured; nothing looked up on a network; no more memory than was asked for.
+    # Only the machine's CPU, as measured; no network access; no more memory than was asked for.
     made.n_gpu_layers, made.offline, made.fit_params, made.cache_ram_mib = 0, True, False, 0
-    # The library cannot do without its own web server, on a port of this machine. Nobody else is to talk to it.
+    # The library always starts its own web server, on a port of this machine. The key keeps others out.
     made.api_keys = [key]
     made.n_threads_http, made.ui, made.endpoint_slots, made.cors_origins = 1, False, False, ""
     made.verbosity = 1

@@ -1,4 +1,4 @@
-"""The tokenizer and the tensors of a model, checked before anything is computed with them."""
+"""The tokenizer and the tensors of a model, checked before use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Tensors:
-    """The tensors of a safetensors file. Asking for one that is not there, or not of the shape it must have, raises EngineError."""
+    """The tensors of a safetensors file. A request for a missing tensor, or one of another shape, raises EngineError."""
 
     def __init__(self, file: Path) -> None:
         from safetensors import SafetensorError
@@ -49,14 +49,14 @@ class Tensors:
 
 AGAIN = "Build or copy the bundle again."
 LONGEST = 1_000_000
-"""Tokens that a model may say it reads of a text."""
+"""Most tokens that a model may claim to read of a text."""
 CHARACTERS_A_TOKEN = 100
 """A text is cut to this many characters for each token that the model reads. A WordPiece word of over 100 characters is one unknown
-token, so nothing that the model would have read is lost in text that people write; and a gigabyte costs no more than a page."""
+token, so nothing is lost that the model would have read in real text; and a gigabyte costs no more than a page."""
 
 
 def chain_of(tensors: Tensors) -> TagChain:
-    """The chain of a tagger by its tensor `transitions` (tags, tags). Raises EngineError where it cannot be one."""
+    """The chain of a tagger by its tensor `transitions` (tags, tags). Raises EngineError if it is invalid."""
     try:
         return TagChain(tensors.get("transitions", None, None))
     except ValueError as error:
@@ -75,7 +75,7 @@ class ModelTokenizer:
         self.pad = pad_of(self._tokenizer)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoding]:
-        """One encoding (`ids`, `type_ids`) a text, in their order; pairs get the tokenizer's own pair template."""
+        """One encoding (`ids`, `type_ids`) for each text, in order; pairs get the tokenizer's own pair template."""
         cut: list[str | tuple[str, str]] = [
             text[: self._longest] if isinstance(text, str) else (text[0][: self._longest], text[1][: self._longest]) for text in texts
         ]
@@ -85,7 +85,7 @@ class ModelTokenizer:
 
 
 def length_of(given: Any) -> int:
-    """The option `max_length`, checked. Raises EngineError where no model can read so many tokens."""
+    """Check the option `max_length`. Raises EngineError if it is out of range."""
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= LONGEST:
         raise EngineError("the engine's option 'max_length' is invalid", value=given, todo=f"It is 1 to {LONGEST:,}. {AGAIN}")
     return given
@@ -96,13 +96,13 @@ def _two(text: str | tuple[str, str]) -> tuple[str, str | None]:
 
 
 def pad_of(tokenizer: Tokenizer) -> int:
-    """The number of the token that fills rows up; 0 where there is none."""
+    """The number of the padding token; 0 if there is none."""
     known = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
     return next((number for number in known if number is not None), 0)
 
 
 def load_tokenizer(file: Path) -> Tokenizer:
-    """The tokenizer in a file. Raises EngineError where the file is missing, is none, or must not be used; see `store.tokenizer_checks`."""
+    """The tokenizer in a file. Raises EngineError if the file is missing, invalid, or must not be used; see `store.tokenizer_checks`."""
     from tokenizers import Tokenizer
 
     try:
@@ -119,7 +119,8 @@ def load_tokenizer(file: Path) -> Tokenizer:
 
 
 class _Failures:
-    """The tokenizer library's own failures as EngineError. It raises plain `Exception`, or a panic of Rust's: no class of its own."""
+    """Converts the tokenizer library's own failures to EngineError. It raises plain `Exception`, or Rust panics without a class of their
+    own."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,7 +1,7 @@
-"""Runs an encoder: `model.onnx` and `tokenizer.json`, on ONNX Runtime's CPU provider.
+"""Run an encoder: `model.onnx` and `tokenizer.json`, on ONNX Runtime's CPU provider.
 
-A session gets one thread, and batches go out to as many callers as there are threads. Threads inside a session would have to meet
-after each of some hundred small operators: spinning, they steal the cores from everybody else; sleeping, they wake too late to help.
+A session gets one thread, and batches go to as many callers as there are threads. Threads inside a session would have to meet after each
+of some hundred small operators: spinning, they take the cores from everything else; sleeping, they wake too late to help.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def feed(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, inputs: Container[str]) -> dict[str, NDArray[np.int64]]:
-    """Token numbers and types of several rows as the inputs of an encoder, padded to the longest; types only where `inputs` names them."""
+    """Token numbers and types of several rows as the inputs of an encoder, padded to the longest; types only if `inputs` names them."""
     shape = (len(rows), max([1, *(len(ids) for ids, _ in rows)]))
     given = {"input_ids": np.full(shape, pad, np.int64), "attention_mask": np.zeros(shape, np.int64)}
     with_types = "token_type_ids" in inputs
@@ -49,7 +49,7 @@ def feed(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, inputs: 
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """All that ONNX Runtime raises; its errors share no base of their own."""
+    """All exceptions that ONNX Runtime raises; they have no common base class of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     return (
@@ -64,7 +64,7 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def open_session(file: Path) -> InferenceSession:
-    """The graph in a file, with one thread. Raises EngineError where it cannot be loaded, or wants tensors from another file."""
+    """The graph in a file, with one thread. Raises EngineError if it cannot be loaded, or needs tensors from another file."""
     import onnxruntime
 
     if not file.is_file():
@@ -79,7 +79,7 @@ def open_session(file: Path) -> InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena keeps the largest batch ever seen for ever. The system's allocator gives it back, and is as fast here.
+    # An arena would keep the memory of the largest batch for ever. The system's allocator returns it, and is as fast here.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.log_severity_level = 3
@@ -94,11 +94,11 @@ BATCH_OVERHEAD = 16
 
 BATCH_TOKENS = 256
 """Most tokens in a batch, padding counted. Enough to keep the products busy: 512 to 2,048 tokens were no faster on MiniLM (860, 840, 765
-against 890 texts/s a thread), and each token holds some 20 kB while it is in work."""
+against 890 texts/s a thread), and each token holds some 20 kB while it is computed."""
 
 
 def batches(lengths: Sequence[int], threads: int) -> list[list[int]]:
-    """Rows by length, cut into batches where padding would cost more than another batch; and so that every thread has work.
+    """Sort rows by length, and cut them into batches where padding would cost more than another batch, with work for every thread.
 
     Args:
         lengths: tokens of each row.
@@ -125,16 +125,16 @@ def batches(lengths: Sequence[int], threads: int) -> list[list[int]]:
 
 
 class OnnxEngine:
-    """The engine. Options:
+    """The ONNX engine. Options:
 
     max_length: tokens read of a text, special tokens counted (128).
-    outputs: names of the graph's outputs that make the raw output (`logits` and `embedding`).
+    outputs: names of the graph's outputs that form the raw output (`logits` and `embedding`).
     """
 
     name = "onnx"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> OnnxRunner:
-        """Load `model.onnx` and `tokenizer.json`. Raises EngineError where one is missing or damaged."""
+        """Load `model.onnx` and `tokenizer.json`. Raises EngineError if one is missing or damaged."""
         tokens = ModelTokenizer(folder, options.get("max_length", 128))
         outputs = options.get("outputs", ("logits", "embedding"))
         if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):

@@ -1,4 +1,4 @@
-"""Runs a static student: the vectors of a text's tokens and pairs of tokens, added up, and a small head. Numpy only."""
+"""Run a static student: the summed vectors of a text's tokens and token pairs, and a small head. Numpy only."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _FLOOR = np.float32(1e-6)
 
 
 class StaticEngine:
-    """The engine. It reads `tokenizer.json` and `static.safetensors`, which holds
+    """The static engine. It reads `tokenizer.json` and `static.safetensors`, which holds
 
-    `vectors` (tokens + pairs, dims), int8, f16 or f32, each token's weight folded in; the rows of pairs come after those of tokens;
-    `vectors.scale` (tokens + pairs,), f32: what each int8 row is multiplied by;
-    `token_rows` (vocabulary,), integers: the row of each token number, -1 for none; may be absent where they are the same;
-    `pair_keys` (pairs,), int64, ascending: `row * tokens + next row` of each pair that has a vector; may be absent;
-    `hidden.weight` (width, dims) and `hidden.bias` (width,): a hidden layer with a ReLU; may be absent;
-    `head.weight` (outputs, m) and `head.bias` (outputs,), where m is dims, width, or dims + width (features, then hidden layer).
+    `vectors` (tokens + pairs, dims), int8, f16 or f32, each token's weight included; the rows of pairs follow those of tokens;
+    `vectors.scale` (tokens + pairs,), f32: the factor of each int8 row;
+    `token_rows` (vocabulary,), integers: the row of each token number, -1 for none; optional if they are equal;
+    `pair_keys` (pairs,), int64, ascending: `row * tokens + next row` of each pair that has a vector; optional;
+    `hidden.weight` (width, dims) and `hidden.bias` (width,): a hidden layer with a ReLU; optional;
+    `head.weight` (outputs, m) and `head.bias` (outputs,), with m = dims, width, or dims + width (features, then hidden layer).
 
     Options:
 
     max_length: tokens read of a text (64); special tokens are never added.
     pooling: `sum` or `mean` (`mean`).
-    normalize: whether pooled features are brought to length 1 (true).
+    normalize: whether pooled features are scaled to length 1 (true).
     """
 
     name = "static"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> StaticRunner:
-        """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        """Load both files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         tokens = ModelTokenizer(folder, options.get("max_length", 64), special=False)
         if options.get("pooling", "mean") not in ("mean", "sum"):
             raise EngineError("the engine's option 'pooling' is invalid", value=options["pooling"], todo="It is mean or sum. Build again.")
@@ -77,7 +77,7 @@ class StaticRunner:
         """`logits` (n, outputs) and `embedding` (n, dims), float32. A pair is read as one text, its halves joined by a line break."""
         features = np.zeros((len(texts), self._vectors.shape[1]), np.float32)
         encodings = self._tokens.encode([joined(text) for text in texts]) if texts else []
-        with one_thread():  # the encoder that may answer beside it needs the cores
+        with one_thread():  # an encoder that answers at the same time needs the cores
             for row, encoding in enumerate(encodings):
                 self._pool(encoding.ids, features[row])
             return {"logits": self._logits(features), "embedding": features}

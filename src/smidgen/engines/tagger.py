@@ -1,7 +1,7 @@
-"""Runs a tagger: an encoder that scores the tags of every token, and a linear chain (CRF) over them.
+"""Run a tagger: an encoder that scores the tags of every token, and a linear chain (CRF) over them.
 
 Its files are `model.onnx`, `tokenizer.json` and `chain.safetensors`. Long texts are read in windows that share half with their neighbours.
-What is found is exact: the probability of each span under the chain.
+The results are exact: the probability of each span under the chain.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 class TaggerEngine:
-    """The engine. Options:
+    """The tagger engine. Options:
 
     max_length: tokens of a window, special tokens counted (256).
-    level: what is tagged: `words`, `runs` or `characters` (words); see `text/tagging.py`.
+    level: the level of units: `words`, `runs` or `characters` (words); see `text/tagging.py`.
     shaped: whether the types of tokens are shapes of words (false).
-    choices: of what is chosen by the whole text, how many values each choice has; the graph weighs them behind the tags (none).
+    choices: the number of values of each choice about the whole text; the graph's weights of them follow the tags (none).
     """
 
     name = "tagger"
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> TaggerRunner:
-        """Load the three files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        """Load the three files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         level = str(options.get("level", "words"))
         if level not in LEVELS:
             raise EngineError("the options name an unknown level", value=level, todo=AGAIN)
@@ -57,7 +57,7 @@ class TaggerEngine:
 
 
 class TaggerRunner:
-    """A loaded tagger. It changes nothing of its own when it reads, so that several threads may ask it at once."""
+    """A loaded tagger. Reading changes none of its state, so several threads may ask it at once."""
 
     concurrent = True
 
@@ -70,8 +70,8 @@ class TaggerRunner:
         self._pool = ThreadPoolExecutor(self._threads, "smidgen-tagger") if self._threads > 1 else None
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`spans`: for each text a list of what may be spans, each `[start, end, kind, probability]`, offsets in characters of the text; a
-        pair is read as one text, its halves joined by a line break. And `choices`, where it makes some."""
+        """`spans`: for each text a list of its possible spans, each `[start, end, kind, probability]`, offsets in characters of the text; a
+        pair is read as one text, its halves joined by a line break. And `choices`, if it makes some."""
         readings = self._reader.read([joined(text) for text in texts])
         windows = [(place, window) for place, reading in enumerate(readings) for window in self._reader.windows(reading)]
         rows = [(self._reader.ids(readings[place], window), self._reader.shapes(readings[place], window)) for place, window in windows]
@@ -85,7 +85,7 @@ class TaggerRunner:
         return self._reader.raw(readings, scores, self._chain, self._choices)
 
     def _batch(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
-        """Log weights of each row's tokens, padding left off."""
+        """Log weights of each row's tokens, without padding."""
         try:
             (logits,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
         except failures() as error:
@@ -94,7 +94,7 @@ class TaggerRunner:
 
 
 def _counts(given: Any) -> list[int]:
-    """The option `choices`, checked. Raises EngineError where it is no list of positive whole numbers."""
+    """Check the option `choices`. Raises EngineError if it is not a list of positive whole numbers."""
     counts: list[Any] = list(given) if isinstance(given, list | tuple) else [None]
     if not all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts):
         raise EngineError("the engine's option 'choices' is invalid", value=given, todo=f"It is a list of numbers from 1. {AGAIN}")

@@ -1,6 +1,6 @@
-"""Decoder architectures that can be taught (Llama, Qwen2, Qwen3, Gemma 3): their sizes, and the names of their tensors.
+"""Decoder architectures that can be trained (Llama, Qwen2, Qwen3, Gemma 3): their sizes, and the names of their tensors.
 
-Sizes come from the config.json beside the weights. Tensors have one name in transformers and another in a GGUF, which also keeps the rows
+Sizes come from the config.json beside the weights. Tensors have one name in transformers and another in a GGUF, which also stores the rows
 of queries and keys in another order.
 """
 
@@ -19,9 +19,9 @@ from torch import Tensor
 from smidgen.core.errors import BaseError
 
 _ACTS = {"llama": "silu", "qwen2": "silu", "qwen3": "silu", "gemma3_text": "gelu_pytorch_tanh"}
-"""The architectures that are computed here, each with the one activation of its feed-forward layers."""
+"""The supported architectures, each with the one activation of its feed-forward layers."""
 GEMMA_FAR = 6
-"""Every so many layers of a Gemma 3 see all tokens, the others the nearest; llama.cpp has it fixed."""
+"""Every sixth layer of a Gemma 3 sees all tokens, the others only the nearest; llama.cpp has this number fixed."""
 _TODO = "Name another base: smollm2, or a Llama, Qwen2, Qwen3 or Gemma 3 model of text alone."
 
 
@@ -30,13 +30,12 @@ class DecoderShape:
     """The sizes of a decoder: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
     each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table.
 
-    What some have and others have not:
-        stretch: a factor for each rotary pair's period; empty where none is stretched.
-        head_norms: queries and keys are normed by head before they are turned (Qwen3, Gemma 3).
-        gemma: norms behind attention and feed-forward too, with weights that count from one, token vectors times the root of the width,
-            and GELU in place of SiLU.
-        near: for each layer whether it sees the nearest `window` tokens alone, with positions turned by `near_theta`; empty where all see
-            all.
+    Differences between architectures:
+        stretch: a factor for each rotary pair's period; empty without stretching.
+        head_norms: queries and keys are normed by head before the rotation (Qwen3, Gemma 3).
+        gemma: norms also after attention and feed-forward, with weights that count from one; token vectors times the root of the width;
+            and GELU instead of SiLU.
+        near: for each layer whether it sees only the nearest `window` tokens, with rotation base `near_theta`; empty if all see all.
     """
 
     layers: int
@@ -64,7 +63,7 @@ class DecoderShape:
 
 
 def shape_of(folder: Path) -> DecoderShape:
-    """The shape of the decoder in `folder`. Raises BaseError for an architecture or an activation that is not taught here."""
+    """The shape of the decoder in `folder`. Raises BaseError for an unsupported architecture or activation."""
     config, name = config_of(folder), str(folder)
     shape, kind = shape_in(config, name), config.get("model_type")
     if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
@@ -73,7 +72,7 @@ def shape_of(folder: Path) -> DecoderShape:
 
 
 def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
-    """The shape that a config of transformers tells; `name` is whose it is, for errors. Raises as `shape_of`."""
+    """The shape in a config of transformers; `name` is the model's, for errors. Raises as `shape_of`."""
     kind = str(config.get("model_type"))
     if kind not in _ACTS:
         raise BaseError(
@@ -84,7 +83,7 @@ def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
         raise BaseError(f"a {kind} with the activation {act!r} cannot be taught here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
     heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
     head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
-    # Qwen writes down a window that it does not use.
+    # Qwen's config states a window that it does not use.
     if not gemma and config.get("use_sliding_window"):
         raise BaseError(f"a {kind} that attends in windows cannot be taught here", value=name, todo=_TODO)
     if gemma:
@@ -114,7 +113,7 @@ def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
 
 
 def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
-    """Refuse, with BaseError, what no published Gemma 3 of text alone has, and llama.cpp would compute otherwise."""
+    """Refuse, with BaseError, variants that no published text-only Gemma 3 has, and that llama.cpp would compute differently."""
     kinds = config.get("layer_types") or ()
     far = [number for number, kind in enumerate(kinds) if kind == "full_attention"]
     odd = {
@@ -130,7 +129,7 @@ def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
 
 
 def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
-    """How positions are turned: newer configs keep it in one place, or in one for each kind of layer, older ones in two."""
+    """The rotary settings: newer configs have them in one place, or in one for each kind of layer, older ones in two."""
     told = dict(config.get("rope_parameters") or {})
     found = dict(config.get("rope_scaling") or {}) | (dict(told[kind] or {}) if kind in told else told)
     if "rope_theta" not in found and config.get("rope_theta") is not None:
@@ -139,9 +138,9 @@ def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str
 
 
 def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, ...]:
-    """The factor of each pair's period in a model whose positions are stretched as in Llama 3.1; empty where they are not.
+    """The factor of each pair's period if positions are stretched as in Llama 3.1; empty without stretching.
 
-    Raises BaseError for other ways to stretch.
+    Raises BaseError for other kinds of stretching.
     """
     rope = rope_of(config)
     kind = rope.get("rope_type") or rope.get("type") or "default"
@@ -153,14 +152,14 @@ def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, 
     theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
     found = []
     for number in range(0, head, 2):
-        # Periods much shorter than the trained context stay, much longer ones are stretched in full, those between in part.
+        # Periods much shorter than the trained context stay, much longer ones are stretched fully, those between partly.
         share = min(1.0, max(0.0, (trained / (2 * math.pi * theta ** (number / head)) - low) / (high - low)))
         found.append(1 / ((1 - share) / factor + share))
     return tuple(found)
 
 
 def config_of(folder: Path) -> Mapping[str, Any]:
-    """The config as transformers has it."""
+    """The config in the form of transformers."""
     found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return found
 
@@ -188,13 +187,14 @@ _GEMMA_LAYER = _LAYER | {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
-"""A Gemma norms behind attention and feed-forward as well: what comes behind attention elsewhere is no norm of the feed-forward there."""
+"""A Gemma also norms after attention and feed-forward: `post_attention_layernorm`, elsewhere the feed-forward's norm, is another norm
+there."""
 _WHOLE_BACK = {short: long for long, short in _WHOLE.items()}
 _LAYER_BACK, _GEMMA_BACK = ({short: long for long, short in names.items()} for names in (_LAYER, _GEMMA_LAYER))
 
 
 def architecture_of(kind: Any) -> str:
-    """The name in a GGUF of an architecture of transformers, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    """The GGUF name of an architecture of transformers. Raises BaseError if it is not in `ARCHITECTURES`."""
     if kind not in ARCHITECTURES:
         raise BaseError(
             f"weights of the architecture {kind!r} are not known here; known: {', '.join(ARCHITECTURES)}",
@@ -205,7 +205,7 @@ def architecture_of(kind: Any) -> str:
 
 
 def known_architecture(architecture: Any) -> str:
-    """The architecture that a GGUF names, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    """The architecture that a GGUF names. Raises BaseError if it is not in `ARCHITECTURES`."""
     back = {short: long for long, short in ARCHITECTURES.items()}
     return architecture_of(back.get(architecture, architecture))
 
@@ -222,7 +222,7 @@ def gguf_name(name: str, architecture: str = "llama") -> str:
 
 
 def transformers_name(name: str, architecture: str = "llama") -> str:
-    """The way back of `gguf_name`."""
+    """The reverse of `gguf_name`."""
     stem, _, end = name.rpartition(".")
     found = re.fullmatch(r"blk\.(\d+)\.(.+)", stem)
     layer = _GEMMA_BACK if architecture == GEMMA else _LAYER_BACK
@@ -233,7 +233,7 @@ def transformers_name(name: str, architecture: str = "llama") -> str:
 
 
 def rotary_heads(name: str, architecture: str, heads: int, kv_heads: int) -> int:
-    """How many heads the rows of a tensor belong to, where a GGUF keeps its rows in another order than transformers; else 0.
+    """The number of heads of a tensor whose rows a GGUF stores in another order than transformers; else 0.
 
     Args:
         name: the tensor's name in a GGUF.
@@ -244,21 +244,21 @@ def rotary_heads(name: str, architecture: str, heads: int, kv_heads: int) -> int
 
 
 def counted_from_one(name: str, architecture: str) -> bool:
-    """Whether a tensor, by its name in a GGUF, holds a norm's weights that transformers has less one."""
+    """Whether a tensor, by its name in a GGUF, holds a norm's weights, which transformers stores minus one."""
     return architecture == GEMMA and name.endswith("_norm.weight")
 
 
 def interleaved(rows: Tensor, heads: int) -> Tensor:
-    """Rows of queries or keys as a GGUF of a Llama has them: the two halves of each head's rotary pairs side by side, not far apart.
+    """Reorder rows of queries or keys for a Llama's GGUF: the two halves of each head's rotary pairs side by side.
 
     Args:
-        rows: (heads * width of a head) or (heads * width of a head, n), as transformers has them.
+        rows: (heads * width of a head) or (heads * width of a head, n), in transformers' order.
     """
     return _by_head(rows, heads, 2, -1)
 
 
 def halved(rows: Tensor, heads: int) -> Tensor:
-    """The way back of `interleaved`: rows of a GGUF as transformers has them."""
+    """The reverse of `interleaved`: rows of a GGUF in transformers' order."""
     return _by_head(rows, heads, -1, 2)
 
 
@@ -274,7 +274,7 @@ def _by_head(rows: Tensor, heads: int, first: int, second: int) -> Tensor:
 
 
 def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Heads of queries, and of keys and values, in a config of transformers."""
+    """The number of query heads, and of key and value heads, in a config of transformers."""
     heads = int(config["num_attention_heads"])
     return heads, int(config.get("num_key_value_heads") or heads)
 

@@ -1,6 +1,6 @@
 """Config and tokenizer files for a decoder that comes as a GGUF: config.json, tokenizer.json, tokenizer_config.json.
 
-All three are derived from the GGUF's own metadata, in the form in which transformers writes them. Training needs them.
+Training needs all three. They are derived from the GGUF's own metadata, in transformers' form.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _FAMILIES = {
     "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
 }
 _STRETCH = "smidgen.rope_scaling"
-"""A key of a GGUF's metadata: how a model stretches its positions, as JSON; the factors alone do not tell it in full."""
+"""A key of a GGUF's metadata: how a model stretches its positions, as JSON; the stored factors alone are incomplete."""
 _SAFETENSORS = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
 def write_missing_files(folder: Path, gguf: Path) -> None:
-    """Write those of the files that are missing in `folder`. Each appears whole or not at all.
+    """Write the files that are missing in `folder`. Each appears whole or not at all.
 
     Raises:
-        BaseError: the GGUF is malformed, of an architecture or with a tokenizer that is not known, or the folder cannot be written to.
+        BaseError: the GGUF is malformed, its architecture or tokenizer is unknown, or the folder cannot be written to.
     """
     if all((folder / name).is_file() for name in FILES):
         return
@@ -47,15 +47,15 @@ def write_missing_files(folder: Path, gguf: Path) -> None:
 
 
 def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], name: str = "GGUF") -> dict[str, Any]:
-    """The model's config as transformers has it.
+    """The model's config in transformers' form.
 
     Args:
         facts: the metadata of a GGUF; `gguf.header.read_metadata`.
         shapes: shapes of its tensors by name; `gguf.header.read_tensor_shapes`.
-        name: whose config it is, for error messages.
+        name: the model's name, for error messages.
 
     Raises:
-        BaseError: the architecture is not known, or a number is missing.
+        BaseError: the architecture is unknown, or a number is missing.
     """
     kind = str(facts.get("general.architecture", "none"))
     if kind not in _FAMILIES:
@@ -104,7 +104,7 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
 
 
 def _gemma(facts: Mapping[str, Any], head: int, layers: int, name: str) -> dict[str, Any]:
-    """The further keys of a text-only Gemma 3. Which layers see only the nearest tokens is fixed in llama.cpp."""
+    """The further keys of a text-only Gemma 3. llama.cpp has fixed which layers see only the nearest tokens."""
     return {
         "hidden_activation": "gelu_pytorch_tanh",
         "query_pre_attn_scalar": head,
@@ -115,7 +115,7 @@ def _gemma(facts: Mapping[str, Any], head: int, layers: int, name: str) -> dict[
 
 
 def _tokenizer_config(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokenizer's config for transformers, and the name of its split in a GGUF."""
+    """The tokenizer's config for transformers, with the GGUF name of its split."""
     tokens = facts["tokenizer.ggml.tokens"]
     named = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     config: dict[str, Any] = {
@@ -149,7 +149,7 @@ def _id(facts: Mapping[str, Any], which: str) -> int | None:
 
 
 def _short(value: float) -> float:
-    """A float32 as the shortest decimal that means it: 1e-05, not 9.999999747378752e-06."""
+    """Round a float32 to its shortest decimal: 1e-05, not 9.999999747378752e-06."""
     return float(f"{value:.7g}")
 
 

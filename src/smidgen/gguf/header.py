@@ -1,7 +1,7 @@
-"""The header of a GGUF file: its keys and values, its tensors and their places. Weights are not read.
+"""The header of a GGUF file: its keys and values, and the shapes and places of its tensors. Weights are not read.
 
-The layout is that of ggml's docs/gguf.md, versions 2 and 3, little-endian. A file from elsewhere is not trusted: every count and length
-is held against a bound before anything is read or made for it.
+The layout is that of ggml's docs/gguf.md, versions 2 and 3, little-endian. The file is not trusted: every count and length is checked
+against a bound before anything is read or allocated for it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _STRING, _ARRAY = 8, 9
 _MOST_KEYS = 10_000
 _MOST_TENSORS = 100_000
 _MOST_ELEMENTS = 4_000_000  # of one list: the largest vocabularies have a quarter of a million tokens
-_LONGEST_NAME = 65_535  # bytes; of a key or a tensor, as the format says
-_LONGEST_TEXT = 4_000_000  # bytes; of a value: a token, a chat template
+_LONGEST_NAME = 65_535  # bytes of a key or a tensor's name, as in the format
+_LONGEST_TEXT = 4_000_000  # bytes of a value: a token, a chat template
 _DIMENSIONS = 4
 _ALIGNMENT = "general.alignment"
 
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """One tensor: `shape` has rows first, `kind` is ggml's number of its type, `start` is in bytes from the start of the file."""
+    """One tensor. `shape`: rows first. `kind`: ggml's number of its type. `start`: bytes from the start of the file."""
 
     shape: tuple[int, ...]
     kind: int
@@ -37,20 +37,20 @@ def read_metadata(file: Path) -> dict[str, Any]:
     """The file's metadata: values by key (`general.architecture`, `tokenizer.ggml.tokens`, ...), lists as lists.
 
     Raises:
-        BaseError: the file cannot be read, is no GGUF, or is malformed.
+        BaseError: the file cannot be read, is not a GGUF, or is malformed.
     """
     with _opened(file) as stream:
         return _HeaderReader(file, stream).facts()
 
 
 def read_tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor by its name, rows first as numpy and torch have it. Raises BaseError as `read_metadata` does."""
+    """The shape of each tensor by its name, rows first as in numpy and torch. Raises BaseError as `read_metadata` does."""
     return {name: placed.shape for name, placed in read_header(file)[1].items()}
 
 
 def read_header(file: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    """The file's metadata, and its tensors by their names. Whether what they announce is there is not looked at. Raises BaseError as
-    `facts_of` does."""
+    """The file's metadata, and its tensors by name. Does not check that the tensors' data exists. Raises BaseError as `read_metadata`
+    does."""
     with _opened(file) as stream:
         reader = _HeaderReader(file, stream)
         facts = reader.facts()
@@ -70,7 +70,7 @@ class _HeaderReader:
     def __init__(self, file: Path, stream: BinaryIO) -> None:
         self._file, self._stream = file, stream
         if stream.read(4) != b"GGUF":
-            raise self._wrong("the file is no GGUF")
+            raise self._wrong("the file is not a GGUF")
         version = self._number("<I")
         if version not in (2, 3):
             raise self._wrong(f"the file is of GGUF version {version}, which cannot be read; 2 and 3 can")
@@ -87,7 +87,7 @@ class _HeaderReader:
         return found
 
     def tensors(self, alignment: Any) -> dict[str, GgufTensor]:
-        """The tensors that the file announces. `alignment`: the size, in bytes, of the steps at which they lie."""
+        """The tensors in the header. `alignment`: their offsets are multiples of this many bytes."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise self._wrong(f"{_ALIGNMENT} is {alignment!r}, which is no power of two")
         found: dict[str, GgufTensor] = {}

@@ -1,9 +1,9 @@
-"""Quantises a GGUF: packs numbers into ggml's blocks of 32, and writes a copy of the file with packed tensors.
+"""Quantise a GGUF: pack numbers into ggml's blocks of 32, and write a copy of the file with packed tensors.
 
 The usual packer takes the scale from the block's largest number, or from its largest and smallest, and rounds. Here several scales around
 that one are tried, each is replaced by the one that fits the rounded numbers best (least squares, in closed form), and the best is refined
-in the same way. The error that is left is 5 to 20 % smaller. The layouts are ggml's (`block_q4_0` and so on in ggml-common.h, and
-docs/gguf.md, version 3, little-endian). A copy's metadata goes over byte for byte.
+in the same way. The remaining error is 5 to 20 % smaller. The layouts are ggml's (`block_q4_0` and so on in ggml-common.h, and
+docs/gguf.md, version 3, little-endian). A copy's metadata is taken over byte for byte.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 BLOCK = 32
-_CHUNK = 4096  # blocks at a time: half a megabyte, which stays in a core's own cache
+_CHUNK = 4096  # blocks at a time: half a megabyte, which fits into a core's own cache
 _REFITS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BlockFormat:
-    """A way to store a block. `number` is ggml's of the type; `size` is in bytes; rounded numbers run from `low` to `high`."""
+    """A storage format of a block. `number`: ggml's of the type. `size`: in bytes. Rounded numbers run from `low` to `high`."""
 
     name: str
     number: int
@@ -41,7 +41,7 @@ class BlockFormat:
 
     @property
     def fifth(self) -> bool:
-        """Whether each number has a fifth bit, kept apart from the other four."""
+        """Whether each number has a fifth bit, stored apart from the other four."""
         return self.high - self.low == 31
 
 
@@ -53,9 +53,9 @@ Q8_0 = BlockFormat("Q8_0", 8, 34, -127, 127)
 
 
 def pack(numbers: NDArray[np.floating], kind: BlockFormat) -> Bytes:
-    """A matrix as blocks: (rows, columns), its columns a multiple of 32, as (rows, columns / 32 * size of a block) bytes.
+    """Pack a matrix into blocks: (rows, columns), with columns a multiple of 32, becomes (rows, columns / 32 * size of a block) bytes.
 
-    Holds 4,096 blocks in 32 bits at a time, besides what is given and what is returned.
+    Holds 4,096 blocks in 32 bits at a time, besides its input and output.
     """
     blocks = numbers.reshape(-1, BLOCK)
     packed = np.empty((blocks.shape[0], kind.size), np.uint8)
@@ -72,7 +72,7 @@ def _fit_scale(x: Floats, kind: BlockFormat) -> tuple[Floats, Floats | None, Flo
     extreme = np.take_along_axis(x, np.abs(x).argmax(0, keepdims=True), 0)[0]
     best, most = np.zeros_like(extreme), np.full_like(extreme, -1.0)
     for level in _levels(kind):
-        # The sum of squares that a scale explains is (x . q)^2 / (q . q), once it is the best one for the rounded numbers q.
+        # A scale that is optimal for the rounded numbers q explains a sum of squares of (x . q)^2 / (q . q).
         xq, qq = _against(x, _rounded(x, extreme / np.float32(level), kind))
         gain = _ratio(xq * xq, qq)
         better = gain > most
@@ -104,11 +104,11 @@ def _fit_floor(x: Floats, kind: BlockFormat) -> tuple[Floats, Floats | None, Flo
 
 
 _STEPS = tuple(np.arange(-2.0, 1.01, 0.25))
-"""How many levels more than there are the block's width is divided into: fewer than none lets the extremes be cut."""
+"""Levels added to the number of levels when dividing the block's width; negative steps clip the extremes."""
 
 
 def _levels(kind: BlockFormat) -> list[float]:
-    """On which rounded number the block's extreme is to fall, fractions included: around the lowest, and around the highest."""
+    """The rounded numbers, fractions included, that the block's extreme may map to: around the lowest and the highest."""
     if kind is Q8_0:
         return [127.0, 126.5, 126.0, 125.0]
     around = np.arange(-1.5, 1.51, 0.25)
@@ -129,7 +129,7 @@ def _against(x: Floats, q: Floats) -> tuple[Floats, Floats]:
 
 
 def _rounded(x: Floats, scale: Floats, kind: BlockFormat) -> Floats:
-    """x / scale, rounded and kept within the kind's numbers; 0 where the scale is 0."""
+    """x / scale, rounded and clipped to the format's range; 0 if the scale is 0."""
     q = x * _ratio(np.ones_like(scale), scale)
     np.rint(q, out=q)
     return np.clip(q, kind.low, kind.high, out=q)
@@ -141,12 +141,12 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _half(values: Floats) -> Floats:
-    """Values as 16 bits keep them."""
+    """Round values to float16."""
     return values.astype(np.float16).astype(np.float32)
 
 
 def _bytes(scale: Floats, floor: Floats | None, q: Floats, kind: BlockFormat) -> Bytes:
-    """The blocks of a chunk as ggml lays them out: (n, size)."""
+    """The blocks of a chunk in ggml's layout: (n, size)."""
     heads = [scale] if floor is None else [scale, floor]
     parts: list[Bytes] = [head.astype("<f2").view(np.uint8).reshape(-1, 2) for head in heads]
     if kind is Q8_0:
@@ -161,17 +161,17 @@ def _bytes(scale: Floats, floor: Floats | None, q: Floats, kind: BlockFormat) ->
 
 F32, F16, BF16 = 0, 1, 30
 WIDTHS = {F32: 4, F16: 2, BF16: 2}
-"""The types that weights come in before they are packed, by ggml's numbers, and their bytes a number."""
+"""The types of weights before packing, by ggml's numbers, each with its bytes per number."""
 
-_SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of scalars, by type
+_SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # sizes of scalars, by type
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _FILE_TYPE, _QUANTIZATION, _ALIGNMENT = "general.file_type", "general.quantization_version", "general.alignment"
-_VERSION = 2  # of the layouts of blocks
+_VERSION = 2  # of the block layouts
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTensor:
-    """One tensor's place: `shape` has rows first; `start` counts from the start of the file, in bytes."""
+    """One tensor's place. `shape`: rows first. `start`: bytes from the start of the file."""
 
     name: str
     shape: tuple[int, ...]
@@ -180,7 +180,7 @@ class SourceTensor:
 
 
 class GgufSource:
-    """A GGUF whose weights are floats, opened to be copied. Raises EngineError where it is malformed or already quantised."""
+    """A GGUF with float weights, opened for copying. Raises EngineError if it is malformed or already quantised."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -198,20 +198,20 @@ class GgufSource:
         self._map.close()
 
     def numbers(self, tensor: SourceTensor) -> NDArray[np.floating]:
-        """The tensor as numbers; 16-bit ones stay 16-bit where numpy has their type."""
+        """The tensor as numbers; 16-bit ones stay 16-bit if numpy has their type."""
         found = self.raw(tensor).view({F32: "<f4", F16: "<f2", BF16: "<u2"}[tensor.kind]).reshape(tensor.shape)
         return (found.astype(np.uint32) << 16).view(np.float32) if tensor.kind == BF16 else found
 
     def raw(self, tensor: SourceTensor) -> NDArray[np.uint8]:
-        """The tensor's bytes as they lie in the file."""
+        """The tensor's bytes as in the file."""
         return np.frombuffer(self._map[tensor.start : tensor.start + int(np.prod(tensor.shape)) * WIDTHS[tensor.kind]], np.uint8)
 
     def copy(self, out: Path, kinds: Mapping[str, tuple[int, int]], data: Iterator[NDArray[Any]], file_type: int) -> None:
-        """Write the file anew.
+        """Write a copy of the file.
 
         Args:
-            kinds: ggml's number of the type and the size in bytes that each tensor will have, by its name.
-            data: what each tensor will hold, in the order of `tensors`.
+            kinds: ggml's type number and the size in bytes of each tensor in the copy, by name.
+            data: the data of each tensor, in the order of `tensors`.
             file_type: llama.cpp's number for a file of this kind (`general.file_type`).
         """
         keys, count = self._keys_with({_FILE_TYPE: file_type, _QUANTIZATION: _VERSION})
@@ -237,7 +237,7 @@ class GgufSource:
         stream.write(b"\0" * (-stream.tell() % self._align))
 
     def _keys_with(self, values: Mapping[str, int]) -> tuple[bytes, int]:
-        """The keys and values as they lie in the file, but for some 32-bit numbers, which are changed or added; and how many keys."""
+        """The file's keys and values, with some 32-bit numbers changed or added; and the number of keys."""
         keys = bytearray(self._map[self._keys_start : self._keys_end])
         count = self._key_count
         for key, value in values.items():
@@ -286,7 +286,7 @@ class GgufSource:
         return self._map[at + 8 : at + 8 + length].decode("utf-8"), at + 8 + length
 
     def _after(self, kind: int, at: int) -> int:
-        """Where a value ends."""
+        """The place after a value."""
         if kind == _STRING:
             return at + 8 + int(struct.unpack_from("<Q", self._map, at)[0])
         if kind != _ARRAY:

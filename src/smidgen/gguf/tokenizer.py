@@ -1,4 +1,4 @@
-"""Tokenizers in a GGUF: read as the library `tokenizers` runs them, and told of a tokenizer.json as a GGUF holds it.
+"""Tokenizers in a GGUF: convert from a GGUF to the library `tokenizers`, and from tokenizer.json to a GGUF.
 
 Two kinds are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen) and SentencePiece's BPE with a token for each byte (Gemma).
 """
@@ -16,24 +16,24 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from smidgen.core.errors import BaseError
 
-# A GGUF names its split (`tokenizer.ggml.pre`); the rule behind each name is llama.cpp's (llama-vocab.cpp), written as the model's own
-# tokenizer.json has it where that is known.
+# A GGUF names its split (`tokenizer.ggml.pre`); llama.cpp defines the rule behind each name (llama-vocab.cpp). Rules here are written as in
+# the model's own tokenizer.json if that is known.
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _PUNCTUATION = r"[\p{P}\$\+<=>\^~\|]+"
-_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # of tokenizer.ggml.token_type
+_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # values of tokenizer.ggml.token_type
 
 
 def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a GGUF's metadata describes; ids are those of the file. Control tokens are special, user-defined ones are added.
 
     Args:
-        facts: what `gguf.header.read_metadata` read.
+        facts: the result of `gguf.header.read_metadata`.
 
     Raises:
-        BaseError: another kind of tokenizer, a split that is not known, or lists that do not fit together.
+        BaseError: another kind of tokenizer, an unknown split, or lists that do not fit together.
     """
     name = str(facts.get("general.name", "GGUF"))
     kind, pre = facts.get("tokenizer.ggml.model"), pre_of(facts)
@@ -60,7 +60,7 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
 
 
 def _of_pieces(facts: Mapping[str, Any], name: str) -> Tokenizer:
-    """SentencePiece's BPE, as transformers' converter has it: each way to part a token in two is a merge, those of high scores first."""
+    """SentencePiece's BPE, as in transformers' converter: each way to divide a token in two is a merge, those of high scores first."""
     tokens, scores = _texts(facts, "tokens"), facts.get("tokenizer.ggml.scores")
     kinds = facts.get("tokenizer.ggml.token_type") or []
     if not tokens or not isinstance(scores, list) or not len(scores) == len(tokens) == len(kinds) == len(set(tokens)):
@@ -84,14 +84,14 @@ def _of_pieces(facts: Mapping[str, Any], name: str) -> Tokenizer:
 
 
 def _halves(token: str, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
-    """All ways to part a token into two, those of low numbers first."""
+    """All ways to divide a token in two, those of low numbers first."""
     cuts = [(token[:at], token[at:]) for at in range(1, len(token))]
     known = [(left, right) for left, right in cuts if left in vocabulary and right in vocabulary]
     return sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
 
 
 def pre_of(facts: Mapping[str, Any]) -> str:
-    """The name of the split; "default" where the file has none, as old ones do."""
+    """The name of the split; "default" if the file has none, as in old files."""
     pre = str(facts.get("tokenizer.ggml.pre", "default"))
     return _SAME.get(pre, pre)
 
@@ -104,7 +104,7 @@ def _add(tokenizer: Tokenizer, tokens: list[str], kinds: list[int]) -> None:
 
 
 def _begin(tokenizer: Tokenizer, tokens: list[str], facts: Mapping[str, Any]) -> None:
-    """A text begins with the token that the file says it begins with, unless special tokens are left out when it is encoded."""
+    """Begin a text with the file's BOS token if the file says so, unless special tokens are left out when it is encoded."""
     first = facts.get("tokenizer.ggml.bos_token_id")
     if not facts.get("tokenizer.ggml.add_bos_token", False) or not isinstance(first, int) or first >= len(tokens):
         return
@@ -114,7 +114,7 @@ def _begin(tokenizer: Tokenizer, tokens: list[str], facts: Mapping[str, Any]) ->
 
 
 def _pair(merge: str, vocabulary: Mapping[str, int], name: str) -> tuple[str, str]:
-    """The two halves of a merge. The space that parts them is never the first character."""
+    """The two halves of a merge. The space between them is never the first character."""
     cut = merge.find(" ", 1)
     left, right = merge[:cut], merge[cut + 1 :]
     if cut < 1 or left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
@@ -149,8 +149,8 @@ _SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "gpt2": "gpt-2"}
 _OTHER = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
-# Two kinds of tokenizer.json are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen), told by its merges and the name of its split, and
-# SentencePiece's BPE with a token for each byte (Gemma), told by a score for each token: the higher, the sooner two pieces are joined.
+# Two kinds of tokenizer.json are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen), described by its merges and the name of its
+# split; and SentencePiece's BPE with a token for each byte (Gemma), described by a score for each token: higher scores are joined first.
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
 """Kinds of token, by llama.cpp's numbers."""
@@ -159,7 +159,7 @@ _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\
 _PATTERNS = {_WORDS % "": "qwen2", _WORDS % "{1,3}": "llama-bpe"}
 _TODO = "Name a base with a byte-level BPE tokenizer of the GPT-2, SmolLM, Llama 3 or Qwen kind, or one of Gemma's."
 SINGLE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-"""The name of a single byte's token in SentencePiece."""
+"""Pattern of a single byte's token in SentencePiece."""
 SPACE = "▁"
 """The sign for a space in the tokens of SentencePiece."""
 _NEVER = -1e9
@@ -184,12 +184,12 @@ def is_byte_level(told: Mapping[str, Any]) -> bool:
 
 
 def is_sentencepiece(told: Mapping[str, Any]) -> bool:
-    """Whether a tokenizer.json is SentencePiece's BPE as Gemma has it: spaces become `SPACE`, nothing is put before a text or taken from
-    its front, and what is no token falls to tokens of single bytes."""
+    """Whether a tokenizer.json is SentencePiece's BPE as in Gemma: spaces become `SPACE`, nothing is added to or removed from the front of
+    a text, and unknown text becomes tokens of single bytes."""
     model, decoder, normalizer = (told.get(key) or {} for key in ("model", "decoder", "normalizer"))
     steps = [step.get("type") for step in decoder.get("decoders") or ()]
     spaced = normalizer.get("type") == "Replace" and normalizer.get("content") == SPACE
-    # A split at spaces does nothing where none are left; Gemma's file has one.
+    # A split at spaces has no effect because none are left; Gemma's file has one.
     pre = told.get("pre_tokenizer")
     unsplit = pre is None or (pre.get("type") == "Split" and (pre.get("pattern") or {}).get("String") == " ")
     return bool(
@@ -198,13 +198,13 @@ def is_sentencepiece(told: Mapping[str, Any]) -> bool:
 
 
 def vocabulary_of(folder: Path, size: int) -> GgufVocabulary:
-    """The tokenizer in a folder: tokenizer.json, and tokenizer_config.json where it names the split (`smidgen_pre`).
+    """The tokenizer in a folder: tokenizer.json, and tokenizer_config.json if it names the split (`smidgen_pre`).
 
     Args:
-        size: rows of the model's table of token vectors; ids that no token has become `[PAD...]`.
+        size: rows of the model's table of token vectors; unused ids become `[PAD...]`.
 
     Raises:
-        BaseError: the tokenizer is not one that a GGUF can tell, or has more tokens than the model has rows.
+        BaseError: a GGUF cannot represent the tokenizer, or it has more tokens than the model has rows.
     """
     file = folder / "tokenizer.json"
     told = _read_json(file)
@@ -231,7 +231,7 @@ def vocabulary_of(folder: Path, size: int) -> GgufVocabulary:
 
 
 def _pre(folder: Path, told: Mapping[str, Any]) -> str:
-    """The split's name: the one written down, else the one that the shape of tokenizer.json is known for."""
+    """The split's name: the stored one, else the one known for this form of tokenizer.json."""
     file = folder / "tokenizer_config.json"
     named = _read_json(file).get("smidgen_pre") if file.is_file() else None
     if named:

@@ -1,8 +1,7 @@
-"""Weights of a decoder or of a LoRA adapter: written as a GGUF that llama.cpp runs, and read back from one.
+"""Weights of a decoder or of a LoRA adapter: write them as a GGUF for llama.cpp, and read them back.
 
-Written matrices take 16 bits, norms and biases 32. What llama.cpp needs besides the weights (sizes, tokens, chat template) is written
-into the file, so it stands by itself; the layout is the one of llama.cpp's own converter. Read weights are brought back to 32 bits, under
-their names in transformers.
+Written matrices take 16 bits, norms and biases 32. The file also contains everything else that llama.cpp needs (sizes, tokens, chat
+template); the layout is the one of llama.cpp's own converter. Read weights are converted to 32 bits, under their names in transformers.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ from smidgen.gguf.header import GgufTensor, read_header
 from smidgen.gguf.tokenizer import vocabulary_of
 
 KINDS: dict[str, tuple[str, int]] = {"f32": ("F32", 0), "f16": ("F16", 1), "bf16": ("BF16", 32)}
-"""The types that matrices may be stored as: ggml's name of the type, and the number of such a file (`general.file_type`)."""
+"""The types for storing matrices: ggml's name of the type, and the file type's number (`general.file_type`)."""
 
 _STRETCH = "smidgen.rope_scaling"
-"""How positions are stretched, in full, for who draws a config out of the file (`gguf.config`)."""
+"""The full rope scaling, for deriving a config from the file (`gguf.config`)."""
 _EVERY_LAYER = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
 _HEAD_NORMS = ("attn_q_norm", "attn_k_norm")
 _AFTER_NORMS = ("post_attention_norm", "post_ffw_norm")
@@ -62,17 +61,17 @@ def write(
     """Write a decoder as one GGUF file.
 
     Args:
-        out: the file; one that is there is replaced.
+        out: the file; an existing one is replaced.
         weights: by their names in transformers, rows first, of any float type. A tied `lm_head.weight` is left out.
-        config: the model's config as transformers has it, as a dict.
-        tokenizer_folder: where tokenizer.json lies, and tokenizer_config.json if there is one.
-        kind: what matrices are stored as: `f16`, `bf16` or `f32`.
+        config: the model's config in transformers' form, as a dict.
+        tokenizer_folder: the folder of tokenizer.json, and of tokenizer_config.json if there is one.
+        kind: the type of stored matrices: `f16`, `bf16` or `f32`.
         template: the chat template (Jinja), or None.
         eos_id: the token that ends a reply.
-        name: the model's name, for those who open the file.
+        name: the model's name, stored in the file.
 
     Raises:
-        BaseError: the architecture or the tokenizer is not one that can be written, or weights are missing.
+        BaseError: the architecture or the tokenizer cannot be written, or weights are missing.
         TrainError: a weight is not a finite number, or too large for 16 bits.
     """
     import gguf
@@ -99,7 +98,7 @@ def write(
 def write_adapter(
     out: Path, factors: Mapping[str, tuple[Tensor, Tensor]], config: Mapping[str, Any], *, alpha: float, name: str, kind: str = "f32"
 ) -> None:
-    """Write a LoRA adapter as a GGUF that llama.cpp lays over the model: weight + alpha / rank * (b @ a).
+    """Write a LoRA adapter as a GGUF that llama.cpp adds to the model: weight + alpha / rank * (b @ a).
 
     Args:
         out: the file.
@@ -107,10 +106,10 @@ def write_adapter(
         config: config of the model that it belongs to.
         alpha: the adapter's scale, before it is divided by the rank.
         name: the adapter's name.
-        kind: what the factors are stored as: `f32`, `f16`, `bf16`.
+        kind: the type of the stored factors: `f32`, `f16`, `bf16`.
 
     Raises:
-        BaseError: a name or an architecture that is not known, or factors whose shapes do not fit one another.
+        BaseError: an unknown name or architecture, or factors whose shapes do not fit one another.
         TrainError: a factor is not a finite number.
     """
     import gguf
@@ -133,7 +132,7 @@ def write_adapter(
 
 
 def _named(weights: Mapping[str, Tensor], architecture: str, shape: DecoderShape) -> dict[str, Tensor]:
-    """The weights by their names in a GGUF, rows of queries and keys in its order, and the factors of stretched positions."""
+    """The weights by their names in a GGUF, with query and key rows in its order, and the factors of stretched positions."""
     named = {}
     for long, tensor in weights.items():
         if long == "lm_head.weight" and shape.tied:
@@ -184,13 +183,13 @@ def _add_tokens(writer: Any, config: Mapping[str, Any], folder: Path, rows: int,
     writer.add_bos_token_id(first if isinstance(first, int) else eos_id)
     writer.add_eos_token_id(eos_id)
     writer.add_pad_token_id(padding if isinstance(padding, int) else eos_id)
-    # What a prompt begins with is the caller's to say: ids come ready made.
+    # The caller decides what a prompt begins with: it passes finished token ids.
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
 
 
 def _write_tensors(writer: Any, named: Mapping[str, Tensor], kind: Any) -> None:
-    """Head and tensors, one after the other, so that only one is held in its stored form at a time."""
+    """Write head and tensors, one after the other, so that only one is held in its stored form at a time."""
     import gguf
 
     kinds = {name: kind if tensor.dim() > 1 else gguf.GGMLQuantizationType.F32 for name, tensor in named.items()}
@@ -219,14 +218,14 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     A model whose output shares the table of token vectors has no `lm_head.weight`.
 
     Raises:
-        BaseError: the file is damaged, of another architecture than those of `architectures`, or holds a tensor that these do not have.
+        BaseError: the file is damaged, of an architecture not in `architectures`, or holds a tensor that these do not have.
     """
     return {name: made() for name, made in readers(file).items()}
 
 
 def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """The weights of `read`, each behind a function that reads it: a model need not be held in 32 bits as a whole. Raises as `read`, the
-    functions too."""
+    """The weights of `read`, each as a function that reads it, so that a model need not be held in 32 bits as a whole. Raises as `read`,
+    the functions too."""
     facts, tensors = read_header(file)
     try:
         kind = known_architecture(_fact(facts, "general.architecture"))
@@ -245,13 +244,13 @@ def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
 
 
 def _within(file: Path, name: str, placed: GgufTensor) -> None:
-    """Raises ValueError where a tensor is of no type that can be read, or does not lie within its file."""
+    """Raise ValueError if a tensor has an unknown type, or does not lie within its file."""
     if placed.start + _bytes(placed) > file.stat().st_size:
         raise ValueError(f"{name} lies beyond its end")
 
 
 def _bytes(placed: GgufTensor) -> int:
-    """How many bytes a tensor takes. Raises ValueError for a type that is not known."""
+    """The size of a tensor in bytes. Raises ValueError for an unknown type."""
     import gguf
 
     block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(placed.kind)]
@@ -268,7 +267,7 @@ def _read_tensor(file: Path, placed: GgufTensor, rotary: int | None, from_one: b
 
 
 def _numbers(file: Path, placed: GgufTensor) -> NDArray[np.float32]:
-    """A tensor's numbers in 32 bits, whatever they are stored as. Raises OSError, ValueError, KeyError or NotImplementedError."""
+    """A tensor's numbers in 32 bits, from any stored type. Raises OSError, ValueError, KeyError or NotImplementedError."""
     from gguf.quants import dequantize
 
     import gguf
@@ -285,15 +284,15 @@ def _unreadable(file: Path, error: Exception) -> BaseError:
 
 
 def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int, int]) -> dict[str, torch.Tensor]:
-    """The weights with a LoRA adapter added to them: weight + alpha / rank * (b @ a).
+    """The weights with a LoRA adapter added: weight + alpha / rank * (b @ a).
 
     Args:
-        weights: as `read` gives them; they are left as they are.
+        weights: from `read`; not changed.
         file: the adapter, a GGUF.
         heads: heads of queries, and of keys and values.
 
     Raises:
-        BaseError: the adapter is damaged, or changes what the model does not have.
+        BaseError: the adapter is damaged, or changes a matrix that the model lacks.
     """
     changed = dict(weights)
     try:
@@ -320,7 +319,7 @@ def _not_laid(file: Path, why: str) -> BaseError:
 
 
 def _fact(facts: Mapping[str, Any], key: str, otherwise: Any = None) -> Any:
-    """A single value of the file's metadata. Raises KeyError where it is not there and nothing else will do."""
+    """A single value of the file's metadata. Raises KeyError if it is missing and there is no default."""
     found = facts.get(key, otherwise)
     if found is None:
         raise KeyError(f"no {key}")

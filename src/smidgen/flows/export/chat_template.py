@@ -1,4 +1,4 @@
-"""Convert a model's own chat template (Jinja) to one of Go's, which Ollama fills in, and prove that both give the same."""
+"""Translate a model's chat template (Jinja) into Go's template language, which Ollama uses, and prove that both agree."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# What is exported is checked before it is handed over: the template is filled in with conversations, and must give what the model's own
-# template gives. Known are fields (`.Role`), `$`, variables, texts, numbers, `if`, `else`, `else if`, `range`, `end`, and the functions
-# below. No trimming (`{{-`): the templates that are written here need none.
+# The translation is checked before export: it is filled in with conversations, and must give the text of the model's own template.
+# Supported are fields (`.Role`), `$`, variables, texts, numbers, `if`, `else`, `else if`, `range`, `end`, and the functions below. Trimming
+# (`{{-`) is not: the templates written here do not need it.
 
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\d+|[()]|\$?\.?[A-Za-z_][\w.]*|\$\.[A-Za-z_][\w.]*|\$|\.)')
@@ -20,7 +20,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "not": lambda value: not value,
     "len": len,
     "slice": lambda items, start=0, end=None: items[start:end],
-    # Go's stop at the first that decides, and give that value.
+    # Go's `and` and `or` stop at the first deciding value, and return it.
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "or": lambda *values: next((value for value in values if value), values[-1]),
 }
@@ -28,7 +28,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 @dataclass
 class _GoNode:
-    """A text, or an action with what it encloses."""
+    """A text, or an action with its body."""
 
     kind: str
     words: str = ""
@@ -37,7 +37,7 @@ class _GoNode:
 
 
 def fill_go_template(template: str, values: Mapping[str, Any]) -> str:
-    """The text that a template gives for values by name. Raises ValueError for what is not known here."""
+    """Fill in a template with values by name. Raises ValueError for unsupported syntax."""
     nodes, rest = _parse(_tokens(template), 0)
     if rest is not None:
         raise ValueError(f"{{{{{rest}}}}} without a beginning")
@@ -57,7 +57,7 @@ def _tokens(template: str) -> list[tuple[str, str]]:
 
 
 def _parse(pieces: list[tuple[str, str]], depth: int) -> tuple[list[_GoNode], str | None]:
-    """Nodes up to an `end` or `else` of this depth, which is given beside them; `pieces` is used up."""
+    """Nodes up to an `end` or `else` of this depth, which is returned beside them; `pieces` is consumed."""
     nodes = []
     while pieces:
         kind, words = pieces.pop(0)
@@ -124,7 +124,7 @@ def _value(words: str, dot: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _call(tokens: list[str], dot: Any, names: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """A function with its arguments, or a single operand; up to a closing bracket, which is left with the rest."""
+    """A function with its arguments, or a single operand; up to a closing bracket, which stays in the rest."""
     if tokens and tokens[0] in _FUNCTIONS:
         function, rest = _FUNCTIONS[tokens[0]], tokens[1:]
         arguments = []
@@ -160,26 +160,26 @@ def _operand(tokens: list[str], dot: Any, names: Mapping[str, Any]) -> tuple[Any
     return value, rest
 
 
-# The model's template (Jinja) is filled in with marks in place of what is said. The text between the marks is its pieces: the opening and
-# close of a user's turn and an assistant's, the beginning with and without a system message, the opening of the answer. From the pieces a
-# Go template is made, and both are filled in with conversations of many shapes: unless they agree to the letter in all, there is none.
+# The model's template (Jinja) is filled in with marks instead of messages. The texts between the marks are its pieces: the opening and
+# close of a user's turn and an assistant's, the beginning with and without a system message, the opening of the answer. A Go template is
+# made of the pieces, and both are filled in with conversations of many forms: unless they agree exactly in all, there is no translation.
 
 Message = Mapping[str, str]
 Render = Callable[[Sequence[Message], bool], str]
-"""A conversation, and whether the answer is to be opened, as the text that the model reads. Raises ValueError where it is refused."""
+"""Renders a conversation as the text that the model reads. The flag: whether to open the answer. Raises ValueError if it is refused."""
 
 SYSTEM, FIRST, ANSWER, SECOND = "MARKOFTHESYSTEM", "MARKOFTHEUSER", "MARKOFTHEANSWER", "MARKOFTHESECOND"
 
 
 @dataclass(frozen=True)
 class TemplatePieces:
-    """The pieces of a template around what is said.
+    """The pieces of a template around the messages.
 
     Attributes:
-        before_system, after_system: around words to the system.
-        without: what stands first where there are none.
+        before_system, after_system: around the system message.
+        without: the beginning if there is no system message.
         user, user_end, assistant, assistant_end: around the turns.
-        joined: whether the words to the system stand within the first user's turn, which is then opened by `before_system`.
+        joined: whether the system message is part of the first user's turn, which then begins with `before_system`.
         opening: opens the answer.
     """
 
@@ -195,7 +195,7 @@ class TemplatePieces:
 
 
 def translate_template(render: Render) -> str:
-    """The Go template that gives what `render` gives. Raises ValueError where there is none, with the reason."""
+    """The Go template that agrees with `render`. Raises ValueError, with the reason, if there is none."""
     template = write_go_template(pieces_of(render))
     for messages in _conversations():
         if fill_go_template(template, ollama_values(messages)) != _said(render, messages, True):
@@ -210,7 +210,7 @@ def ollama_values(messages: Sequence[Message]) -> dict[str, object]:
 
 
 def pieces_of(render: Render) -> TemplatePieces:
-    """The pieces of a template. Raises ValueError where it loses a text or its pieces do not fit one another."""
+    """The pieces of a template. Raises ValueError if it loses a text or its pieces do not fit one another."""
     first, answer, second = _turn("user", FIRST), _turn("assistant", ANSWER), _turn("user", SECOND)
     lead, between, back, tail = _split(render, [first, answer, second], True, (FIRST, ANSWER, SECOND))
     user_end = _split(render, [first], False, (FIRST,))[-1]
@@ -234,7 +234,7 @@ def pieces_of(render: Render) -> TemplatePieces:
 
 
 def write_go_template(pieces: TemplatePieces) -> str:
-    """The Go template of the pieces. Raises ValueError where a piece holds what a Go template would read as its own."""
+    """The Go template of the pieces. Raises ValueError if a piece contains Go template syntax."""
     for piece in (vars(pieces)).values():
         if isinstance(piece, str) and ("{{" in piece or "}}" in piece):
             raise ValueError("its own text holds double braces")
@@ -248,7 +248,7 @@ def write_go_template(pieces: TemplatePieces) -> str:
 
 
 def write_single_turn(before: str, after: str) -> str:
-    """The Go template that answers the last message by itself, whatever was said before. Raises ValueError as `written` does."""
+    """The Go template that answers the last message alone, ignoring earlier ones. Raises ValueError as `write_go_template` does."""
     if any(brace in piece for piece in (before, after) for brace in ("{{", "}}")):
         raise ValueError("its prompt holds double braces")
     last = "{{ if eq (len (slice $.Messages $i)) 1 }}"
@@ -260,7 +260,7 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 def _split(render: Render, messages: Sequence[Message], opened: bool, marks: Sequence[str]) -> list[str]:
-    """The pieces before, between and after the marks, each of which must be there once, in this order."""
+    """The pieces before, between and after the marks, each of which must occur once, in this order."""
     rest = _said(render, messages, opened)
     found = []
     for mark in marks:
@@ -285,7 +285,7 @@ def _less(text: str, piece: str, *, front: bool) -> str:
 
 
 def _conversations() -> list[list[dict[str, str]]]:
-    """Conversations of one to seven turns, with and without words to the system, of short, long, odd and many-lined texts."""
+    """Conversations of one to seven turns, with and without system messages, of short, long, odd and many-lined texts."""
     said = [
         "Hello",
         "A longer text, of two sentences. It has figures: 1, 22, 333.",
@@ -298,7 +298,7 @@ def _conversations() -> list[list[dict[str, str]]]:
     for turns in (1, 3, 5, 7):
         for offset in range(len(said)):
             messages = [_turn("user" if at % 2 == 0 else "assistant", said[(at + offset) % len(said)]) for at in range(turns)]
-            # Words that are nowhere else: that a template has lost them is seen by that.
+            # Unique words, so that a template that loses them is noticed.
             told = f"Instruction {turns}.{offset}: {said[(turns + offset) % len(said)]}"
             found += [messages, [_turn("system", told), *messages]]
     return found

@@ -1,4 +1,4 @@
-"""A bundle that writes, as an export needs it: its GGUF's own words, its prompt as text, its chat template."""
+"""The decoder of a bundle for exports: its GGUF's metadata, its prompt as text, its chat template."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from smidgen.gguf.tokenizer import pre_of
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids, render, tokenizer_of
 
 _BEGIN = ("llama-bpe",)
-"""Splits whose tokenizers begin a text with a token of their own where the file does not say whether they do."""
+"""Splits whose tokenizers put a token before a text unless the file says otherwise."""
 _TEXTS = ("Hello", "name: Oak stool; colour: red", "Two\nlines of text.", "naïve “café” 12345", "{}", "a")
 
 
 @dataclass(frozen=True)
 class DecoderBundle:
-    """The decoder of a bundle. `model` is its GGUF; `facts` are the metadata in it."""
+    """The decoder of a bundle. `model`: its GGUF. `facts`: the GGUF's metadata."""
 
     bundle: Bundle
     model: Path
@@ -31,7 +31,7 @@ class DecoderBundle:
 
     @classmethod
     def of(cls, bundle: Bundle) -> DecoderBundle:
-        """Read what the bundle's GGUF says. Raises BaseError where it is malformed."""
+        """Read the metadata of the bundle's GGUF. Raises BaseError if it is malformed."""
         model = bundle.folder / str(bundle.manifest.engine.options.get("model", "model.gguf"))
         return cls(bundle, model, read_metadata(model))
 
@@ -42,18 +42,18 @@ class DecoderBundle:
 
     @property
     def adapter(self) -> Path | None:
-        """The adapter that belongs to every request; None where the model is one file."""
+        """The adapter that every request uses; None if the model is one file."""
         name = self.options.get("adapter")
         return self.bundle.folder / str(self.options["adapters"][name]) if name is not None else None
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer that the engine reads texts by."""
+        """The engine's tokenizer for texts."""
         return tokenizer_of(self.bundle.folder)
 
     @property
     def template(self) -> str | None:
-        """The chat template; None where the model has none."""
+        """The chat template; None if the model has none."""
         return self.facts.get("tokenizer.chat_template") or None
 
     @property
@@ -63,22 +63,22 @@ class DecoderBundle:
 
     @property
     def begins(self) -> str:
-        """The token that llama.cpp puts before every prompt by itself; empty where it puts none."""
+        """The token that llama.cpp puts before every prompt by itself; empty for none."""
         adds = self.facts.get("tokenizer.ggml.add_bos_token", pre_of(self.facts) in _BEGIN)
         return self.token("bos") if adds else ""
 
     def token(self, which: str) -> str:
-        """A special token (`bos`, `eos`, `unknown`, `padding`) as it is written; empty where the model has none."""
+        """The text of a special token (`bos`, `eos`, `unknown`, `padding`); empty if the model has none."""
         number, tokens = self.facts.get(f"tokenizer.ggml.{which}_token_id"), self.facts.get("tokenizer.ggml.tokens") or []
         return str(tokens[number]) if isinstance(number, int) and number < len(tokens) else ""
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of token ids, special tokens as they are written."""
+        """The text of token ids, including special tokens."""
         found: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
         return found
 
     def render(self) -> Render:
-        """Its chat template as a function. Raises InputError where it has none."""
+        """Its chat template as a function. Raises InputError if it has none."""
         template = self.template
         if template is None:
             raise InputError("the model has no chat template", value=self.model.name, todo="Build on an instruct model.")
@@ -96,17 +96,16 @@ class DecoderBundle:
         return shown
 
     def asked(self, text: str) -> str:
-        """The prompt of a text, as text, as the bundle asks."""
+        """The bundle's prompt for a text, as text."""
         return f"{self.text(self.prompt.before)}{text}{self.text(self.prompt.after)}"
 
     def shown(self) -> list[Message]:
-        """The conversation that the bundle's own prompt is by its chat template, up to the text: its instruction, if it has one."""
+        """The conversation before the text in the bundle's own prompt: its instruction as a system message, if it has one."""
         told = instruction_of(self.bundle.manifest)
         return [{"role": "system", "content": told}] if told else []
 
     def split_alike(self) -> str | None:
-        """A text whose prompt, put together as text and tokenised as a whole, gives other ids than the bundle asks with; None: there is
-        none among those that are tried."""
+        """A text whose prompt, joined as text and tokenised as a whole, gives other ids than the bundle's; None if no tested text does."""
         for text in _TEXTS:
             wanted = [*self.prompt.before, *plain_ids(self.tokenizer, text), *self.prompt.after]
             self.tokenizer.encode_special_tokens = False

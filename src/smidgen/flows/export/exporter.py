@@ -1,4 +1,4 @@
-"""Export a bundle: opened, turned into another program's files by the target that was named, put in place whole."""
+"""Export a bundle: open it, let the named target write another program's files, and put them in place whole."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from smidgen.parts import registry
 from smidgen.store.hashing import file_hash
 
 SCHEMA = "schema.json"
-"""The file beside the model that answers are to be held to, where the bundle holds them to one."""
+"""The file with the schema for answers, if the bundle's answers must fit one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportNotes:
-    """Notes on an export: `notes`, sentences on what is not as in the bundle; `commands`, what to run next in its folder."""
+    """Notes on an export. `notes`: sentences on differences from the bundle. `commands`: the next commands to run in its folder."""
 
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -35,17 +35,17 @@ SERVE = "Serve it: smidgen serve."
 
 
 class ExportRefusal(InputError):
-    """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`.
-    `export` adds the targets that take the bundle."""
+    """A bundle that a target cannot take. Its `todo` names an alternative to build, or is `SERVE`. `export` adds the targets that take the
+    bundle."""
 
 
 class ExportTarget(Protocol):
-    """A way to hand a bundle to another program. Its file's name is the target's name."""
+    """A way to export a bundle to another program. Its file's name is the target's name."""
 
     summary: str
 
     def check(self, bundle: Bundle) -> None:
-        """Raise ExportRefusal for a bundle that cannot be handed over so. Whatever passes can be written. Quick: nothing is copied."""
+        """Raise ExportRefusal for a bundle that cannot be exported so. Any bundle that passes can be written. Quick: copies nothing."""
         ...
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
@@ -54,7 +54,7 @@ class ExportTarget(Protocol):
 
 
 def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SERVE) -> Manifest:
-    """The manifest, where the bundle runs on one of the wanted engines. Raises ExportRefusal where it does not."""
+    """The manifest, if the bundle runs on one of the wanted engines. Raises ExportRefusal otherwise."""
     manifest = bundle.manifest
     if manifest.engine.engine not in wanted:
         raise ExportRefusal(
@@ -66,7 +66,7 @@ def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SE
 
 
 def copy_file(bundle: Bundle, name: str, to: Path) -> Path:
-    """A file of the bundle, copied. Raises BundleError where the copy is not what the manifest says."""
+    """Copy a file of the bundle. Raises BundleError if the copy's hash differs from the manifest's."""
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle.folder / name, to)
     if file_hash(to) != bundle.manifest.files[name].sha256:
@@ -75,17 +75,17 @@ def copy_file(bundle: Bundle, name: str, to: Path) -> Path:
 
 
 def plain_name(name: str) -> str:
-    """A bundle's name in letters, digits, dots and dashes, as other programs want names."""
+    """A bundle's name in letters, digits, dots and dashes, as other programs require."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
 
 
 def licence_of(manifest: Manifest) -> str:
-    """The licence of the pretrained weights, the one that the weights are passed on under; "unknown" where there is none."""
+    """The licence of the pretrained weights, under which the weights are passed on; "unknown" if there is none."""
     return manifest.base.licence if manifest.base else "unknown"
 
 
 def measured_line(manifest: Manifest) -> str:
-    """The headline metric in a sentence, as it was measured on the bundle."""
+    """The headline metric in a sentence, as measured on the bundle."""
     found = manifest.metrics.get(manifest.headline)
     if found is None:
         return "The bundle holds no measured quality."
@@ -96,7 +96,7 @@ def measured_line(manifest: Manifest) -> str:
 
 
 def single_attempt_note(manifest: Manifest) -> list[str]:
-    """A note for a writer whose answers smidgen checks: another program writes once. None where they are not checked."""
+    """A note for a writer whose answers smidgen checks, because another program writes once. Empty if they are not checked."""
     if not manifest.form.get("attempts"):
         return []
     return [
@@ -106,14 +106,14 @@ def single_attempt_note(manifest: Manifest) -> list[str]:
 
 
 def schema_of(manifest: Manifest) -> dict[str, Any]:
-    """The JSON schema that the bundle's engine holds every answer to; empty where answers are free texts."""
+    """The JSON schema that the bundle's engine enforces on every answer; empty if answers are free texts."""
     found: Any = manifest.engine.options.get("schema_of_answers") or {}
     return dict(found)
 
 
 def write_schema(manifest: Manifest, out: Path, how: str) -> list[str]:
-    """Write the schema of the answers into `out`, and return what is to be said of it: no model's file holds one, and without it nothing
-    holds the answers to their form. Nothing, where answers are free texts. `how` says how the other program is given it."""
+    """Write the schema of the answers into `out`, and return a note on it, because no model file contains one and without it answers may
+    have any form. Empty if answers are free texts. `how`: how to give it to the other program."""
     schema = schema_of(manifest)
     if not schema:
         return []
@@ -125,13 +125,13 @@ def write_schema(manifest: Manifest, out: Path, how: str) -> list[str]:
 
 
 def instruction_of(manifest: Manifest) -> str:
-    """The instruction that the model was given for each text; empty where it was given none."""
+    """The instruction that the model was given for each text; empty for none."""
     found: Any = manifest.form.get("instruction") or ""
     return str(found)
 
 
 ROOM = "flows.export"
-"""Where the targets are: one file each."""
+"""The room of the targets: one file each."""
 
 
 _MODE = 0o644
@@ -139,7 +139,7 @@ _MODE = 0o644
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A finished export: of which bundle, for which target, where, and the notes on it."""
+    """A finished export: the bundle, the target, the folder, and the notes on it."""
 
     name: str
     id: str
@@ -148,7 +148,7 @@ class ExportResult:
     told: ExportNotes
 
     def json(self) -> dict[str, Any]:
-        """As `smidgen export --json` prints it: every file with its SHA-256 and size in bytes."""
+        """The value that `smidgen export --json` prints: every file with its SHA-256 and size in bytes."""
         files = {
             name: {"sha256": file_hash(self.folder / name), "size": (self.folder / name).stat().st_size}
             for name in files_below(self.folder)
@@ -162,12 +162,12 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
 
     Args:
         bundle: the folder of a bundle or a line; every hash is checked first.
-        target: for which program.
+        target: the program to export for.
         out: the folder to make, new or empty; default: the bundle's name and the target's, in the current folder.
 
     Raises:
         UnknownPart: there is no such target.
-        InputError: the bundle cannot be handed over so (the message says what to do instead), or `out` is taken.
+        InputError: the bundle cannot be exported so (the message gives alternatives), or `out` is not empty.
         BundleError: the bundle must not be opened.
     """
     progress = progress or Silent()
@@ -176,13 +176,13 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     opened = find_bundle(bundle).bundle
     place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise InputError("the place for the export is not an empty folder", value=str(place), todo="Name a new one with --out.")
+        raise InputError("the folder for the export is not empty, or is not a folder", value=str(place), todo="Name a new one with --out.")
     try:
         part.check(opened)
     except ExportRefusal as refusal:
         raise InputError(refusal.what, value=refusal.value, todo=other_targets(opened, target, refusal.todo)) from refusal
     place.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside its place and renamed into it: there is never half an export.
+    # Made beside its place and renamed into it, so that there is never half an export.
     with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
         fresh = Path(beside) / "new"
         fresh.mkdir()
@@ -196,7 +196,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
 
 
 def other_targets(bundle: Bundle, target: str, todo: str = SERVE) -> str:
-    """Advice for a bundle that a target does not take: the other targets that take it, and what always works."""
+    """Advice for a bundle that a target does not take: the other targets that take it, and serving."""
     others = [name for name in registry.names(ROOM) if name != target and is_taken(bundle, name)]
     offer = f"Export it --to {' or '.join(others)}, or serve it: smidgen serve." if others else SERVE
     return offer if todo == SERVE else f"{todo} {offer}"
@@ -212,7 +212,7 @@ def is_taken(bundle: Bundle, target: str) -> bool:
 
 
 def _set_modes(folder: Path) -> None:
-    """Every file readable by all and writable by its owner, whatever library wrote it; nothing of it can be run."""
+    """Make every file readable by all, writable by its owner, and not executable."""
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(_MODE)

@@ -1,6 +1,6 @@
 """`--to hf`: a folder that transformers loads: config, tokenizer, and the numbers of the GGUF as safetensors.
 
-The weights are those that were measured, taken out of the file that is served, not the ones from before they were packed.
+The weights are the measured ones, read from the served file, not those from before packing.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class HuggingFace:
         engine_of(bundle, ("llama",), "hf")
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `ExportTarget`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot
-        tell."""
+        """See `ExportTarget`. Raises MissingExtra if torch is not installed, BaseError for a GGUF that transformers' config cannot
+        describe."""
         manifest = bundle.manifest
         need_torch()
         decoder = DecoderBundle.of(bundle)
@@ -77,7 +77,7 @@ def weights_of(decoder: DecoderBundle) -> dict[str, Tensor]:
 
 
 def _save(weights: dict[str, Tensor], file: Path) -> None:
-    """Matrices in 16 bits; norms and biases, which a GGUF keeps in 32, as they are. Raises EngineError for what 16 bits cannot hold."""
+    """Save matrices in 16 bits; norms and biases, 32-bit in a GGUF, unchanged. Raises EngineError for weights too large for 16 bits."""
     import torch
     from safetensors.torch import save_file
 
@@ -130,7 +130,7 @@ def _card(decoder: DecoderBundle, notes: list[str]) -> str:
 
 
 def _talks(decoder: DecoderBundle) -> bool:
-    """Whether the bundle's prompt is the one that the model's chat template makes."""
+    """Whether the bundle's prompt equals the prompt of the model's chat template."""
     try:
         return decoder.render()([*decoder.shown(), {"role": "user", "content": "a text"}], True) == decoder.asked("a text")
     except ValueError:

@@ -1,4 +1,4 @@
-"""`--to lmstudio`: the GGUF in the folders that LM Studio's models directory has: publisher/model/file.gguf."""
+"""`--to lmstudio`: the GGUF in the folder structure of LM Studio's models directory: publisher/model/file.gguf."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LmStudio:
     summary = "the GGUF in the folders of LM Studio's models directory"
 
     def check(self, bundle: Bundle) -> None:
-        """See `ExportTarget`. It runs models that write, and loads no adapters."""
+        """See `ExportTarget`. LM Studio runs models that write, and loads no adapters."""
         engine_of(bundle, ("llama",), "lmstudio")
         decoder = DecoderBundle.of(bundle)
         if decoder.adapter is not None:
@@ -38,7 +38,7 @@ class LmStudio:
             raise ExportRefusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `ExportTarget`. The file goes over byte for byte: metadata, tokens and template are in it."""
+        """See `ExportTarget`. The file is copied byte for byte: it contains metadata, tokens and template."""
         manifest = bundle.manifest
         decoder, name = DecoderBundle.of(bundle), plain_name(manifest.name)
         method = manifest.engine.method.upper().replace("-", "_")
@@ -71,7 +71,7 @@ class LmStudio:
 
 
 def _asked(decoder: DecoderBundle, name: str) -> str:
-    """How its server is asked: what was set in its window does not count there."""
+    """How to ask its server, which ignores the settings made in its window."""
     talk = json.dumps([*decoder.shown(), {"role": "user", "content": "a text"}], ensure_ascii=False)
     return _ASKED.replace("NAME", name.lower()).replace("MESSAGES", talk)
 

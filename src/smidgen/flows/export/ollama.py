@@ -1,4 +1,4 @@
-"""`--to ollama`: a folder with the model's GGUF and a Modelfile, whose template gives the prompts that the bundle was measured with."""
+"""`--to ollama`: a folder with the model's GGUF and a Modelfile, whose template gives the measured prompts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Ollama:
     summary = "a Modelfile beside the GGUF, for ollama create"
 
     def check(self, bundle: Bundle) -> None:
-        """See `ExportTarget`. It runs models that write, whose chat template has a like in Go's templates."""
+        """See `ExportTarget`. Ollama runs models that write, if their chat template can be translated to Go's."""
         engine_of(bundle, ("llama",), "ollama")
         decoder = DecoderBundle.of(bundle)
         template, system, _ = _template(decoder)
@@ -67,7 +67,7 @@ class Ollama:
 
 
 def modelfile(decoder: DecoderBundle, template: str, system: str) -> str:
-    """The Modelfile. Raises Refusal where a text cannot be written in one."""
+    """The Modelfile. Raises ExportRefusal if a text cannot be written in one."""
     options, facts = decoder.options, decoder.bundle.manifest
     settings: list[tuple[str, Any]] = [("temperature", 0), ("repeat_penalty", 1)]
     if "context" in options:
@@ -89,10 +89,10 @@ def modelfile(decoder: DecoderBundle, template: str, system: str) -> str:
 
 
 def most_tokens(decoder: DecoderBundle) -> int:
-    """The most tokens that an answer may have: what the task was given, where it was given something; else what the context leaves.
+    """The most tokens of an answer: the task's own setting if there is one; else the room that the context leaves.
 
-    The bundle's own bound is drawn from the longest training answer, to end a text that goes round in circles: smidgen raises it where a
-    request says so. Ollama's holds for every request, so it must not cut what the task may need.
+    The bundle's own bound comes from the longest training answer, to end repetitive texts, and a request to smidgen can raise it. Ollama's
+    bound holds for every request, so it must not cut answers that the task may need.
     """
     options = decoder.options
     asked = decoder.bundle.manifest.form.get("max_tokens") or 0
@@ -104,10 +104,10 @@ def most_tokens(decoder: DecoderBundle) -> int:
 
 
 def _template(decoder: DecoderBundle) -> tuple[str, str, list[str]]:
-    """The template in Go's language, the words to the system, and what is to be said.
+    """The template in Go's language, the system message, and notes.
 
-    A prompt that is the chat template's becomes a template for conversations; any other (a base that never learnt to chat, a prompt with
-    examples in it) one that answers each message alone, as the bundle does.
+    A prompt that equals the chat template's becomes a template for conversations. Any other (a base that never learnt to chat, a prompt
+    with examples in it) becomes one that answers each message alone, as the bundle does.
     """
     manifest = decoder.bundle.manifest
     system, notes = instruction_of(manifest), [_SPECIALS, _DIGITS, *single_attempt_note(manifest)]
@@ -134,8 +134,8 @@ def _template(decoder: DecoderBundle) -> tuple[str, str, list[str]]:
 
 
 def _begun(decoder: DecoderBundle, template: str) -> str:
-    """The template without the first token where llama.cpp puts it there by itself: it would stand twice. Raises ValueError where that
-    token opens turns too, and not only the conversation, with and without words to the system."""
+    """The template without its first token if llama.cpp adds that by itself, because it would occur twice. Raises ValueError if that token
+    opens turns too, and not only the conversation, with and without a system message."""
     if not decoder.begins:
         return template
     if template.count(decoder.begins) > 2:
@@ -148,7 +148,7 @@ def _cut(decoder: DecoderBundle, text: str) -> str:
 
 
 def _prove(decoder: DecoderBundle, template: str, talk: list[Any], wanted: str) -> None:
-    """The template, filled in, is the prompt that the bundle asks with. Raises ValueError where it is not."""
+    """Check that the filled-in template equals the bundle's prompt. Raises ValueError if not."""
     if decoder.begins + fill_go_template(template, ollama_values(talk)) != wanted:
         raise ValueError("filled in, it does not give the prompt that the bundle was measured with")
 

@@ -1,8 +1,8 @@
 """`--to onnx-web`: a folder that answers in the browser, offline: the graph, a page, and ONNX Runtime's web build beside it.
 
-The graph goes over byte for byte, in the hub's layout for ONNX. What smidgen decides after the graph (temperature, thresholds, the chain of
-tags, the values of fields) stands in `decision.json`, and the scripts of the page do the same sums in the browser. A tagger's texts are
-tokenized by a script of its own, for libraries do not tell where words stand in a text.
+The graph is copied byte for byte, in the hub's layout for ONNX. smidgen's decisions after the graph (temperature, thresholds, the chain of
+tags, the values of fields) are in `decision.json`, and the scripts of the page compute them in the browser. A tagger's texts are tokenized
+by a separate script, because libraries do not return the positions of words in a text.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ VENDORED = {
 CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold")
 EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
 FILLED = ("schema", "temperature", "shift")
-"""The fields of a form that decide."""
+"""The fields of a form that are needed to decide."""
 _ENGINES = ("onnx", "tagger")
-"""The engines whose bundles are one graph."""
+"""The engines whose bundles consist of one graph."""
 _ABOUT = {
     "classify": "Type a text and see its label.",
     "extract": "Type a text and see what is found in it.",
@@ -81,7 +81,7 @@ class OnnxWeb:
             browser_schema(manifest.form["schema"])
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
-        """See `ExportTarget`. Raises BaseError where the web runtime is not here and cannot be fetched."""
+        """See `ExportTarget`. Raises BaseError if the web runtime is missing and cannot be fetched."""
         manifest = bundle.manifest
         kind = kind_of(manifest)
         runtime = web_runtime.pull()
@@ -116,7 +116,7 @@ def kind_of(manifest: Manifest) -> str:
 
 
 def browser_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with each pattern as browsers read it, `browserPattern`. Raises Refusal for one that they would read otherwise."""
+    """A schema with each pattern translated for browsers, as `browserPattern`. Raises ExportRefusal for one without a translation."""
     made = {name: value for name, value in schema.items() if name != "description"}
     if "pattern" in made:
         made["browserPattern"] = browser_pattern(made["pattern"])
@@ -134,7 +134,7 @@ _SYNTAX = frozenset("^$\\.*+?()[]{}|/")
 
 
 def browser_pattern(pattern: str) -> str:
-    """A pattern of Python's as one of JavaScript's in its mode `u`. Raises Refusal for what has no like there."""
+    """Translate a Python pattern to JavaScript's mode `u`. Raises ExportRefusal for syntax without an equivalent."""
     made, inside, place = [], False, 0
     while place < len(pattern):
         letter, following = pattern[place], pattern[place + 1 : place + 2]
@@ -164,7 +164,7 @@ def browser_pattern(pattern: str) -> str:
             if following == "^":
                 made.append("^")
                 place += 1
-            if pattern[place : place + 1] == "]":  # a bracket that stands first is one of the class
+            if pattern[place : place + 1] == "]":  # a first bracket belongs to the class
                 made.append("\\]")
                 place += 1
         elif not inside and letter in "{}" and not _counts(pattern, place - 1):
@@ -187,7 +187,7 @@ def _counts(pattern: str, place: int) -> bool:
 
 
 def _lend(runtime: Path, names: tuple[str, ...], out: Path) -> None:
-    """The files of the runtime, and which licences they are under."""
+    """Copy the files of the runtime, with a list of their licences."""
     out.mkdir()
     lines = []
     for asset in web_runtime.ASSETS:
@@ -209,7 +209,7 @@ def _classifier(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
 
 
 def _around(encoding: Any) -> dict[str, Any]:
-    """The special tokens before, between and behind the texts of an encoding, and the type of each text's tokens."""
+    """The special tokens before, between and after the texts of an encoding, and the type of each text's tokens."""
     special: list[dict[str, list[int]]] = [{"ids": [], "types": []}]
     types: list[int] = []
     before: int | None = None
@@ -231,7 +231,7 @@ def _kinds(form: dict[str, Any]) -> list[str]:
 
 
 def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
-    """The facts for `tag.js`, and of fields for `fill.js`."""
+    """The facts for `tag.js`, and for `fill.js` if the bundle gives fields."""
     from safetensors.numpy import load_file
 
     form, options = bundle.manifest.form, bundle.manifest.engine.options
@@ -246,7 +246,7 @@ def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
 
 
 def fields_told(form: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a form for `fill.js`: schema and plan, what was fitted, and the names of numbers and months."""
+    """The facts of a form for `fill.js`: schema and plan, fitted values, and the names of numbers and months."""
     plan = {name: form["tagged"][name] for name in ("kinds", "ways", "choices", "threshold")}
     schema = browser_schema(form["schema"])
     assert {*plan["kinds"]} <= {path for path, _ in field_values.schema_paths(schema)}
@@ -257,7 +257,7 @@ def fields_told(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(form: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """A config.json: an encoder with a head. Names of labels by the graph's outputs."""
+    """A config.json: an encoder with a head. Label names are in the order of the graph's outputs."""
     labels = [*form["labels"]]
     if form.get("unknown") is not None:
         labels.append(form["unknown"])
@@ -272,7 +272,7 @@ def _config(form: dict[str, Any], dtype: str) -> dict[str, Any]:
 
 
 def _tagger_config(kinds: list[str]) -> dict[str, Any]:
-    """A config.json: an encoder with a head on every token. Tags as `stats.chains` numbers them."""
+    """A config.json: an encoder with a head on every token. Tags in the order of `text.tagging`."""
     tags = ["O", *(f"{part}-{kind}" for kind in kinds for part in "BIES")]
     return {
         "architectures": ["BertForTokenClassification"],
@@ -283,7 +283,7 @@ def _tagger_config(kinds: list[str]) -> dict[str, Any]:
 
 
 def _tokenizer_config(length: int, types: bool) -> dict[str, Any]:
-    """transformers.js gives types of tokens with the class of BERT's tokenizers alone."""
+    """The tokenizer's config. transformers.js gives token types with the class of BERT's tokenizers only."""
     return {"tokenizer_class": "BertTokenizer" if types else "PreTrainedTokenizerFast", "model_max_length": length}
 
 
@@ -292,7 +292,7 @@ def _json(value: Any) -> str:
 
 
 def _page(manifest: Manifest, kind: str) -> str:
-    """The page, with the model's name and how good it is."""
+    """The page, with the model's name and its measured quality."""
     text = (importlib.resources.files("smidgen.flows.export") / "web" / "index.html").read_text(encoding="utf-8")
     said = {"TITLE": f"{manifest.name}: try it", "NAME": manifest.name, "ABOUT": _ABOUT[kind], "MEASURED": measured_line(manifest)}
     return re.sub("|".join(said), lambda found: html.escape(said[found[0]]), text)
