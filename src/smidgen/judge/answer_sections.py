@@ -43,8 +43,8 @@ def answer_sections(
     uncalibrated: Sequence[Reply] | None = None,
     train: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """The sections of answers that are right or wrong, ready for `Report(**sections, ...)`: spans, fields, labels, and what a task of
-    another kind makes of them. Arguments as `classifier_sections` has them."""
+    """The sections for answers that are right or wrong, ready for `Report(**sections, ...)`: spans, fields, labels, and other tasks'
+    answers. Arguments as in `classifier_sections`."""
     if isinstance(form, SpanForm):
         return extraction_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
     if isinstance(form, FieldForm):
@@ -77,15 +77,15 @@ def extraction_sections(
     uncalibrated: Sequence[Reply] | None = None,
     train: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """The sections `metrics`, `per_class` (a row a kind, counting spans), `calibration`, `risk_coverage` (of whole answers) and `mistakes`,
-    ready for `Report(**sections, ...)`.
+    """The sections `metrics`, `per_class` (a row per kind, counting spans), `calibration`, `risk_coverage` (of whole answers) and
+    `mistakes`, ready for `Report(**sections, ...)`.
 
     Args:
         rows: test rows that the model never saw.
         replies: the served model's replies to them.
         form: the fitted form of the task `extract`.
         metrics: as the task measures them.
-        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None if not computed.
         train: the training rows, for counts of spans per kind.
     """
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
@@ -100,8 +100,8 @@ def extraction_sections(
 
 
 def span_mistakes(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Mistake, ...]:
-    """Wrong answers worth reading, the surest first; two of those that missed or made up the same words at a time, so that one name does
-    not fill the list."""
+    """Wrong answers worth reading, the surest first. Of those that differ in the same words, two at a time, so that one name does not fill
+    the list."""
     keys = extraction_metrics.span_keys
     wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if keys(row.output) != keys(reply.output)]
     return rank_mistakes(wrong, _differing_words, _span_mistake)
@@ -139,7 +139,7 @@ def _differing_words(row: Row, reply: Reply) -> str:
 
 
 def _span_words(found: Spans, text: str) -> str:
-    """Spans as they are read: `date: 3 May; amount: 20 euros`."""
+    """Spans as readable text: `date: 3 May; amount: 20 euros`."""
     return "; ".join(f"{span['label']}: {text[span['start'] : span['end']]}" for span in found) or _NOTHING
 
 
@@ -152,7 +152,7 @@ def filling_sections(
     uncalibrated: Sequence[Reply] | None = None,
     train: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """The sections `metrics`, `per_class` (a row a field, counting values), `calibration`, `risk_coverage` (of whole answers), `mistakes`
+    """The sections `metrics`, `per_class` (a row per field, counting values), `calibration`, `risk_coverage` (of whole answers), `mistakes`
     and `fillings` (side by side), ready for `Report(**sections, ...)`.
 
     Args:
@@ -160,8 +160,8 @@ def filling_sections(
         replies: the served model's replies to them.
         form: the fitted form of the task `extract` with its schema.
         metrics: as the task measures them.
-        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
-        train: the training rows, for how many have a value of each field.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None if not computed.
+        train: the training rows, for the number of rows with a value of each field.
     """
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
     paths = [path for path, _ in field_values.schema_paths(form.json_schema)]
@@ -177,7 +177,7 @@ def filling_sections(
 
 
 def fillings(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _FILLINGS) -> tuple[Filling, ...]:
-    """Texts with wanted and extracted fields, evenly spread from the worst to the best, to show the usual too."""
+    """Texts with wanted and extracted fields, evenly spread from the worst to the best, so that usual ones are shown too."""
     worth = [field_values.fields_f1(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)]
     order = sorted(range(len(rows)), key=lambda place: (worth[place], place))
     chosen = [order[round(step * (len(order) - 1) / max(1, limit - 1))] for step in range(limit)] if len(order) > limit else order
@@ -185,7 +185,7 @@ def fillings(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _FILLIN
 
 
 def field_mistakes(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Mistake, ...]:
-    """Wrong answers worth reading, the surest first; two of those with the same wrong fields at a time. Only wrong fields are shown."""
+    """Wrong answers worth reading, the surest first; two with the same wrong fields at a time. Only wrong fields are shown."""
     wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not field_values.equal_fields(row.output, reply.output)]
     return rank_mistakes(wrong, lambda row, reply: ";".join(field.name for field in _wrong_fields(row, reply)), _field_mistake)
 

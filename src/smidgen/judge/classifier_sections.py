@@ -79,8 +79,8 @@ def _most_confused(wrong: NDArray[np.int64], most: int) -> list[int]:
 
 
 def _neighbours_together(wrong: NDArray[np.int64], names: Sequence[str]) -> list[int]:
-    """An order in which labels mistaken for each other stand together: the strongest pairs are joined first, end to end, into chains
-    (the greedy edge heuristic for paths); chains are ordered by their number of mistakes, labels without any by name."""
+    """An order in which labels mistaken for each other are neighbours: the strongest pairs are joined first, end to end, into chains (the
+    greedy edge heuristic for paths); chains are ordered by their number of mistakes, labels without any by name."""
     n = len(wrong)
     both = np.triu(wrong + wrong.T, 1)
     chains: dict[int, list[int]] = {at: [at] for at in range(n)}  # by chain number
@@ -107,7 +107,7 @@ def _neighbours_together(wrong: NDArray[np.int64], names: Sequence[str]) -> list
 
 WANTED_RISKS = (0.01, 0.02, 0.05)
 _MISTAKES = 24
-LONGEST = 400  # characters of a text that are kept
+LONGEST = 400  # most characters of a text in the report
 
 
 def classifier_sections(
@@ -127,7 +127,7 @@ def classifier_sections(
         replies: the served model's replies to them.
         form: the fitted form of the task `classify`.
         metrics: as the task measures them.
-        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None if not computed.
         train: the training rows, for counts per label.
     """
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
@@ -149,7 +149,7 @@ def classifier_sections(
 
 
 def label_counts(rows: Sequence[Row]) -> Counter[str]:
-    """Rows of each label; a row with several labels counts for each. Spans are counted by label, fields where they have a value."""
+    """Rows of each label; a row with several labels counts for each. Spans are counted by label, fields if they have a value."""
     return Counter(str(label) for row in rows for label in _labels(row.output))
 
 
@@ -162,7 +162,7 @@ def _labels(output: Any) -> Iterable[Any]:
 
 
 def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
-    """Counts of the data in all and per label, with the given `facts` (`sha256`, `licence`, `source`, `test_source`)."""
+    """Counts of the data in total and per label, with the given `facts` (`sha256`, `licence`, `source`, `test_source`)."""
     split = [label_counts(rows) for rows in (train, held, test)]
     outside = form.labelling.unknown if form.labelling is not None else None
     return DataFacts(
@@ -177,12 +177,12 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
 
 
 def _named(form: Form) -> Sequence[str]:
-    """The names that the data is counted by: labels, kinds of span, fields."""
+    """The names that the data is counted by: labels, kinds of span, or fields."""
     return form.names if form.answer_schema is None else [path for path, _ in schema_paths(form.answer_schema)]
 
 
 def class_rows(scores: Iterable[classification_metrics.ClassScore], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
-    """The report's scores of every label, kind or field, with its number of training rows where that is known."""
+    """The report's scores of every label, kind or field, with its number of training rows if known."""
     return tuple(
         ClassRow(
             label=score.label,
@@ -214,7 +214,7 @@ def calibrated(rows: Sequence[Row], replies: Sequence[Reply], form: Form, uncali
 
 
 def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage:
-    """The share of rows that could be answered without escalating, at each error."""
+    """The share of rows that could be answered without escalating, at each error rate."""
     scores, right = scored(rows, replies)
     found = [(wanted, risk_coverage_curve.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
     return RiskCoverage(
@@ -225,7 +225,7 @@ def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage
 
 
 def unknown(form: LabelForm, metrics: Mapping[str, Metric]) -> OutOfScope | None:
-    """How out-of-scope texts are handled; None where the model has no such answer."""
+    """The handling of out-of-scope texts; None if the model has no unknown label."""
     if form.unknown is None:
         return None
     examples = form.unknown_examples
@@ -254,8 +254,8 @@ def baseline(
     """Compare the model with the baseline on the same rows.
 
     Args:
-        grades: of a graded task, the grades (n,) of the baseline and of the model.
-        moved: the change, where the task measures it itself. Otherwise it is that of the mean grade, or of the accuracy, paired by row.
+        grades: for a graded task, the grades (n,) of the baseline and of the model.
+        moved: the change, if the task measures it itself. Otherwise it is that of the mean grade, or of the accuracy, paired by row.
     """
     gold = [row.output for row in rows]
     if grades is not None:
@@ -329,7 +329,7 @@ def scored(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Any, Any]:
 
 
 def words(output: Any) -> str:
-    """An output as text: a label as it is, None as nothing, anything else as JSON."""
+    """An output as text: a label unchanged, None as empty, anything else as JSON."""
     if output is None:
         return ""
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
@@ -347,5 +347,5 @@ def _number(value: float) -> float | None:
 
 
 def all_measured(metrics: Mapping[str, Metric]) -> dict[str, Measured]:
-    """The metrics that were measured, for a task that has no sections of its own."""
+    """The metrics that were measured, for a task without sections of its own."""
     return {name: found for name, metric in metrics.items() if (found := measured(metric)) is not None}

@@ -23,12 +23,12 @@ _TOKENS_OF_INSTRUCTIONS = 60.0  # "Answer with one of these labels and nothing e
 
 
 def tokens(texts: Sequence[Text], labels: Sequence[str], answers: Sequence[str] = ()) -> tuple[float, float]:
-    """Tokens in and out of a large model's call for the same job: a short instruction, the label names, the text; the label back.
+    """Tokens in and out of a large model's call for the same job. In: a short instruction, the label names, and the text. Out: the label.
 
     Args:
         texts: a sample of real inputs.
         labels: the label names, which the prompt must list; empty for tasks without.
-        answers: a sample of outputs as text; the labels where there are none.
+        answers: a sample of outputs as text; empty to use the labels.
     """
     text = sum(len(joined(entry)) for entry in texts) / max(1, len(texts)) / CHARACTERS_PER_TOKEN
     listed = sum(max(len(label) / CHARACTERS_PER_TOKEN + 1, 2.0) for label in labels)
@@ -50,8 +50,8 @@ def estimate(
     """Cost of a million texts on this machine and with large models.
 
     Args:
-        tokens_in, tokens_out: of one call to a big model; see `tokens`.
-        texts_per_second: measured throughput of the served model; None where it was not measured.
+        tokens_in, tokens_out: of one call to a large model; see `tokens`.
+        texts_per_second: measured throughput of the served model; None if not measured.
         machine_usd_per_hour: the cost of the machine, rented or written off.
         busy: the share of paid hours in which the machine works; an idle machine costs as much.
         listed: whether the call lists label names.

@@ -1,4 +1,4 @@
-"""The learning curve: a power law through measured points, forecasts, how far they can be trusted, and which labels gain most.
+"""The learning curve: a power law through measured points, forecasts with their reliability, and the labels that gain most.
 
 Accuracy as a function of training rows n follows a - b * n^-c closely (Hestness et al. 2017; Rosenfeld et al. 2020): it rises to a ceiling
 a, and the gap shrinks by a constant factor with every doubling.
@@ -23,9 +23,9 @@ from smidgen.stats.intervals import Floats
 EXTRA = (200, 2000)
 _EXPONENTS = np.geomspace(0.05, 2.0, 80)  # published exponents of text classifiers lie between 0.1 and 1
 _DRAWS = 400
-_LEAST_SIZES = 4  # a curve of three parameters through three points fits always and tells nothing
+_LEAST_SIZES = 4  # a curve of three parameters always fits three points and shows nothing
 _FARTHEST = 4.0  # times the largest measured size: beyond it the curve is a guess
-_WIDEST = 0.06  # an interval wider than six points is no forecast
+_WIDEST = 0.06  # an interval wider than six points is not a forecast
 _NOISE_FLOOR = 0.001
 
 
@@ -57,7 +57,7 @@ def _fits(sizes: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
         spread = ((x - x.mean()) ** 2).sum()
         gap = np.maximum(0.0, -((values - values.mean(axis=1, keepdims=True)) * (x - x.mean())).sum(axis=1) / spread)
         ceiling = values.mean(axis=1) + gap * x.mean()
-        # A ceiling over 1 is no accuracy: hold it at 1 and fit the gap alone.
+        # An accuracy cannot exceed 1: fix the ceiling at 1 and fit only the gap.
         over = ceiling > 1.0
         gap = np.where(over, np.maximum(0.0, ((1.0 - values) * x).sum(axis=1) / (x * x).sum()), gap)
         ceiling = np.where(over, 1.0, ceiling)
@@ -82,7 +82,7 @@ def learn(
             own.
         seed: of the resamples behind the band.
         per_class: the report's class rows, with `train`; for the worth of labels.
-        by_label: per label, (training rows of the label, recall) at the measured sizes, where it was measured.
+        by_label: per label, (training rows of the label, recall) at the measured sizes, if measured.
     """
     groups: dict[int, list[float]] = defaultdict(list)
     for n, value in points:
@@ -200,9 +200,9 @@ def worth(
     """The labels for which `extra` more rows are expected to bring most accuracy, best first.
 
     A label's error is assumed to fall with its training rows k as k^-c: with `extra` more it falls by 1 - (k / (k + extra))^c. c is the
-    label's own slope where its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times the
+    label's own slope if its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times the
     label's error times its share of the test rows. The error is shrunk by one row towards that of all labels, so that a label with two
-    test rows does not lead the list by luck. Only the `reducible` share of errors counts: where the curve has levelled off, more rows of
+    test rows does not lead the list by luck. Only the `reducible` share of errors counts: if the curve has levelled off, more rows of
     one label bring no more than the curve allows.
     """
     rows = [row for row in per_class if row.recall is not None and row.support > 0 and row.train]
@@ -223,7 +223,7 @@ def worth(
 
 
 def _slope(points: Sequence[tuple[int, float]], otherwise: float) -> float:
-    """How fast a label's errors fall: the slope of log error against log rows, in 0.1..1."""
+    """The rate at which a label's errors fall: the slope of log error against log rows, in 0.1..1."""
     usable = [(k, max(1e-3, 1 - recall)) for k, recall in points if k > 0]
     if len({k for k, _ in usable}) < 3:
         return otherwise
@@ -232,11 +232,11 @@ def _slope(points: Sequence[tuple[int, float]], otherwise: float) -> float:
     return min(1.0, max(0.1, slope))
 
 
-# How accuracy grows with training rows, measured in seconds instead of by training the student again and again.
+# Measure how accuracy grows with training rows in seconds, without training the student again and again.
 #
 # A head is fitted in closed form (`stats/kernel_ridge.py`) on the frozen base's vectors of an eighth, a quarter, half and all of the
-# training rows, and tested on the test rows. The student makes fewer errors than this stand-in; its errors are taken to fall at the
-# same rate, so the stand-in's error at each size is scaled by the ratio of the two at full size.
+# training rows, and tested on the test rows. The student makes fewer errors than this stand-in, but they are assumed to fall at the same
+# rate. So the stand-in's error at each size is scaled by the ratio of the two at full size.
 
 _SHARES = (0.125, 0.25, 0.5, 1.0)
 _DRAWS_OF_FEW = 3
@@ -246,9 +246,9 @@ ABOUT = (
 )
 _MOST_ROWS = 10_000
 _MANY = 4_000
-"""Rows, a draw of which says as much as three do of fewer, and takes seconds."""
+"""Rows from which one draw is as informative as three of fewer rows, and takes seconds."""
 _LANDMARKS = 2048
-"""Fewer would keep the head from learning what the rows past them teach, and so say that more rows are of no use."""
+"""Landmarks of the head. Fewer would keep it from learning from further rows, and so show more rows as useless."""
 
 
 def measure(
@@ -259,8 +259,8 @@ def measure(
     embed: Callable[[Sequence[Text]], NDArray[np.float32]],
     seed: int,
 ) -> list[tuple[int, float]]:
-    """(rows, accuracy) at each size and draw, for a model that has `accuracy` with all rows. Empty where a curve cannot be measured:
-    several labels a text, or too few rows. `embed` gives vectors of texts, (n, width)."""
+    """(rows, accuracy) at each size and draw, for a model that has `accuracy` with all rows. Empty if a curve cannot be measured: several
+    labels per text, or too few rows. `embed`: makes vectors of texts, (n, width)."""
     index = {label: number for number, label in enumerate(form.labels)}
     rows = [row for row in rows if isinstance(row.output, str) and row.output in index]
     test = [row for row in test if isinstance(row.output, str) and row.output in index]

@@ -23,7 +23,7 @@ from smidgen.usage.break_even import HOURS_A_MONTH, cheaper_from
 
 @dataclass(frozen=True, slots=True)
 class ShownAttribute:
-    """An attribute of an input; `missed`: the text does not state it."""
+    """An attribute of an input. `missed`: the text does not state it."""
 
     key: str
     value: str
@@ -35,7 +35,7 @@ class ShownSample:
     """A sample of a writer, ready for the page.
 
     Attributes:
-        given: the input's attributes; empty where it has none or they were not checked.
+        given: the input's attributes; empty if it has none or they were not checked.
         written: the text, with unsupported values marked.
         elsewhere: unsupported attributes whose values are not literally in the text.
     """
@@ -47,7 +47,7 @@ class ShownSample:
 
 
 def shown_sample(sample: WrittenSample, checked: bool) -> ShownSample:
-    """Prepare a sample for the page; `checked`: inputs are attributes, and texts were checked against them."""
+    """Prepare a sample for the page. `checked`: inputs are attributes, and texts were checked against them."""
     missed = {(fact.key, fact.value) for fact in sample.missing}
     given = attributes(sample.text) if checked else []
     written, found = marked(sample.got, [fact.value for fact in sample.unsupported])
@@ -66,13 +66,13 @@ def usual(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
 
 
 def weakest(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
-    """The weak samples, worst first; of few texts, only those below the best."""
+    """The weak samples, worst first; if there are few texts, only those below the best."""
     best = max((sample.grade for sample in samples), default=0.0)
     return sorted((sample for sample in samples if sample.weak and sample.grade < best), key=lambda sample: sample.grade)
 
 
 def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
-    """A text with those of the values marked that are in it as whole words, in any case; and which these are."""
+    """A text with those values marked that occur in it as whole words, in any case; and these values."""
     wanted = sorted({value for value in values if value.strip()}, key=len, reverse=True)
     if not wanted:
         return escape(text), set()
@@ -206,15 +206,15 @@ class MachineMonth(NamedTuple):
 
 
 def own_month(cost: CostFacts) -> MachineMonth | None:
-    """The machine's month, as `smidgen cost` computes it; None where speed or price is unknown."""
+    """The machine's month, as `smidgen cost` computes it; None if speed or price is unknown."""
     if not cost.texts_per_second or cost.machine_usd_per_hour is None:
         return None
     return MachineMonth(cost.machine_usd_per_hour * HOURS_A_MONTH, cost.texts_per_second * BUSY * 3600 * HOURS_A_MONTH)
 
 
 def cost_bars(cost: CostFacts) -> list[dict[str, Any]]:
-    """The large models' prices for a million texts, on one linear scale. `width` is in percent of the widest bar; `cheaper_from` is the
-    texts a month from which a rented machine costs less, None where it never does."""
+    """The large models' prices for a million texts, on one linear scale. `width`: in percent of the widest bar. `cheaper_from`: the texts a
+    month from which a rented machine costs less, None if it never does."""
     month = own_month(cost)
     most = max((model.usd_per_million_texts for model in cost.models), default=0.0) or 1.0
     return [

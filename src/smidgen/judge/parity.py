@@ -1,10 +1,10 @@
 """The parity gate: the served model must be the model that was measured.
 
 The same held-out texts go through the trained model and through the packed bundle in its serving engine. With too many changed answers, or
-too large a loss, the build fails and says which texts changed.
+too large a loss, the build fails and lists the changed texts.
 
-A bundle whose engine enforces a schema is also compared with the unpacked weights in the same engine: the trained model writes freely, and
-what the schema corrects would hide what packing spoils. Neither loss may be too large.
+A bundle whose engine enforces a schema is also compared with the unpacked weights in the same engine. The trained model writes freely, so
+the schema's corrections would hide the losses of packing. Neither loss may be too large.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from smidgen.stats.intervals import MetricChange, paired_change, paired_grades
 
 _KEPT = 50  # changed texts kept in the report
 _SHOWN = 20  # changed texts listed in the error
-_LONGEST = 160  # characters of a text that are shown
+_LONGEST = 160  # most characters of a shown text
 _ROUNDING = 1e-12
 
 
@@ -52,10 +52,10 @@ def compare(
         headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before`, with
             the interval of the share of rows that stayed right.
         before, after: that metric of both, as the task measures it.
-        grades: of a graded task, the grades (n,) of both, 0..1; the change is then that of the mean grade.
-        written: whether the answers are written: then agreement counts only where the settings ask for it.
+        grades: for a graded task, the grades (n,) of both, 0..1; the change is then that of the mean grade.
+        written: whether the answers are written: then agreement counts only if the settings demand it.
 
-    Raises GateError where a row has no served reply, or a score is not in 0..1.
+    Raises GateError if a row has no served reply, or a score is not in 0..1.
     """
     check(rows, served)
     gold = [row.output for row in rows]
@@ -78,7 +78,7 @@ def compare(
         for row, a, b, kept in zip(rows, trained, served, agreed, strict=True)
         if not kept
     ]
-    # Losses first: they are what a failed gate is about.
+    # The largest losses first, because a failed gate is about them.
     worth = grades if grades is not None else (right_before.astype(float), right_after.astype(float))
     loss = [was - now for was, now, kept in zip(*worth, agreed, strict=True) if not kept]
     changed = [text for _, text in sorted(zip(loss, changed, strict=True), key=lambda pair: -pair[0])]
@@ -125,7 +125,7 @@ def beside(
 
 
 def require(facts: ParityFacts) -> None:
-    """Raise GateError where a condition failed, with the texts whose answer changed."""
+    """Raise GateError, with the texts whose answer changed, if a condition failed."""
     found = failures(facts)
     if not found:
         return
@@ -147,7 +147,7 @@ def require(facts: ParityFacts) -> None:
 
 
 def failures(facts: ParityFacts) -> list[str]:
-    """The conditions that are not met, in words. Point estimates decide, not intervals."""
+    """The unmet conditions, in words. Point estimates decide, not intervals."""
     found = []
     if facts.n == 0:
         found.append("there were no held-out texts to compare on")
@@ -167,7 +167,7 @@ def failures(facts: ParityFacts) -> list[str]:
 def _delta(change: MetricChange, before: Metric | None, after: Metric | None, headline: str, graded: bool) -> Delta:
     value, low, high = change.value, change.low, change.high
     if not graded and headline != "accuracy" and before is not None and after is not None:
-        # Another metric than the share of right rows: its own change, with the width that the changed rows give.
+        # Another metric than the share of right rows: its own change, with the interval width of the changed rows.
         moved = after.value - before.value
         low, high, value = moved + (low - value), moved + (high - value), moved
     return Delta(value=value, low=low, high=high, p=change.p, gained=change.gained, lost=change.lost)
@@ -183,7 +183,7 @@ def _needed(metric: Metric) -> Any:
 
 
 def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
-    """Raise GateError where a row has no reply, or a score is not in 0..1."""
+    """Raise GateError if a row has no reply, or a score is not in 0..1."""
     if len(rows) != len(replies):
         raise GateError(
             "the served model did not answer every text",

@@ -1,4 +1,4 @@
-"""The quality gate: the `[gate]` section of a recipe, and whether the model that would be served meets it."""
+"""The quality gate: the `[gate]` section of a recipe, and the check that the model to be served meets it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smidgen.judge.sections import BaselineFacts
 
 
 class GateSettings(Settings):
-    """Conditions a build must meet. Where one is not met, the build fails with exit code 1 and ships nothing."""
+    """Conditions a build must meet. If one is not met, the build fails with exit code 1 and ships nothing."""
 
     max_loss: float = setting(
         0.01, "Largest loss of the headline metric from the trained model to the served one (0.01 is one point).", ge=0.0, le=1.0
@@ -46,7 +46,7 @@ class GateSettings(Settings):
     )
 
     def agreement(self, written: bool) -> float | None:
-        """The least agreement that is demanded; of written answers, only where the recipe sets one."""
+        """The least agreement that is required; for written answers, only if the recipe sets one."""
         return self.min_agreement if self.min_agreement is not None or written else AGREEMENT
 
 
@@ -61,7 +61,7 @@ def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings
     Args:
         metrics: the served model's on the test rows.
         headline: the metric that decides.
-        baseline: the baseline on the same rows, with its paired change; needed where `must_beat_baseline` is set.
+        baseline: the baseline on the same rows, with its paired change; needed for `must_beat_baseline`.
     """
     failures: list[str] = []
     asked = (

@@ -41,9 +41,9 @@ class Report(ReportPart):
     """The whole report.
 
     `headline` names the metric that decides. `graded`: answers are better or worse, not right or wrong, and the headline is the mean of
-    their grades. `created` is ISO 8601 in UTC; `command` builds the model again. `unchanged` is the baseline of giving the input back.
-    `units` are those of metrics that are not shares in 0..1. `closed`: no text can be out of scope. Both are written only where they say
-    something.
+    their grades. `created` is ISO 8601 in UTC; `command` builds the model again. `unchanged` is the baseline that returns the input.
+    `units` are those of metrics that are not shares in 0..1. `closed`: no text can be out of scope. These two are written only if they are
+    set.
     """
 
     format: int = FORMAT
@@ -81,7 +81,7 @@ class Report(ReportPart):
 
     @property
     def strongest(self) -> BaselineFacts | None:
-        """The better of the baseline and the input given back."""
+        """The better of the baseline and the baseline that returns the input."""
         told = [base for base in (self.baseline, self.unchanged) if base is not None]
         measured = [base for base in told if self.headline in base.metrics]
         return max(measured, key=lambda base: base.metrics[self.headline].value) if measured else next(iter(told), None)
@@ -92,7 +92,7 @@ class Report(ReportPart):
 
 
 def read(file: Path) -> Report:
-    """Read a report. Raises BundleError for a file that is no report, or of a newer format."""
+    """Read a report. Raises BundleError for a file that is not a report, or of a newer format."""
     if not file.is_file() or file.stat().st_size > _LIMIT_BYTES:
         raise BundleError("there is no report to read", value=str(file), todo="Build the bundle again.", file=file.name)
     try:

@@ -29,7 +29,7 @@ class Measured(ReportPart):
 
 
 class Delta(ReportPart):
-    """A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, where there is one."""
+    """A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, if there is one."""
 
     value: float
     low: float
@@ -51,8 +51,8 @@ class LabelCount(ReportPart):
 class DataFacts(ReportPart):
     """The data that a model was made from.
 
-    With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one learnt from them, too.
-    `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` says where the test rows came from.
+    With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
+    too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
     """
 
     train: int | None = None
@@ -70,7 +70,7 @@ class DataFacts(ReportPart):
 
 
 class ClassRow(ReportPart):
-    """One label's scores; None where there were no rows to score. `train` is its number of training rows."""
+    """One label's scores; None without rows to score. `train` is its number of training rows."""
 
     label: str
     precision: Measured | None = None
@@ -91,9 +91,10 @@ class ConfusionPair(ReportPart):
 
 
 class ConfusionTable(ReportPart):
-    """Counts, gold down and predicted across, labels ordered so that those mistaken for each other stand together.
+    """Counts, gold down and predicted across, labels ordered so that those mistaken for each other are neighbours.
 
-    With many labels only the most confused are shown; `left_out` is how many are not, `left_out_errors` the wrong answers among those rows.
+    With many labels only the most confused are shown. `left_out`: the number of the others; `left_out_errors`: the wrong answers among
+    their rows.
     """
 
     labels: tuple[str, ...]
@@ -103,7 +104,7 @@ class ConfusionTable(ReportPart):
 
 
 class CalibrationBin(ReportPart):
-    """Rows of like score: mean score, share right with its interval, number."""
+    """Rows of similar score: mean score, share right with its interval, number."""
 
     confidence: float
     accuracy: float
@@ -115,8 +116,9 @@ class CalibrationBin(ReportPart):
 class CalibrationFacts(ReportPart):
     """Calibration of the scores. ECE is over 15 bins of equal size.
 
-    `bins` are of the scores as served; of a graded task their `accuracy` is the mean grade. `fitted` is false where too few texts were held
-    out to fit scores: then a text's score is the mean probability of its tokens, not its expected grade.
+    `bins` are of the served scores; for a graded task their `accuracy` is the mean grade. `fitted` is false if too few texts were held out
+    to
+    fit scores: then a text's score is the mean probability of its tokens, not its expected grade.
     """
 
     fitted: bool = True
@@ -128,7 +130,7 @@ class CalibrationFacts(ReportPart):
 
 
 class CoveragePoint(ReportPart):
-    """Answering only what scores at least `threshold`: the share answered and the share of those that is wrong, with its interval."""
+    """The effect of answering only at scores from `threshold`: the share answered and the wrong share of those, with its interval."""
 
     threshold: float
     coverage: float
@@ -138,15 +140,15 @@ class CoveragePoint(ReportPart):
 
 
 class AtRisk(ReportPart):
-    """The most that could be answered at a wanted share of errors; None where no threshold does it."""
+    """The most that could be answered at a wanted error rate; None if no threshold reaches it."""
 
     wanted: float
     point: CoveragePoint | None = None
 
 
 class RiskCoverage(ReportPart):
-    """The share that could be answered without escalating, at each error. `area` is AURC; lower is better. Of a graded task the risk is 1
-    minus the grade, and `at` is empty."""
+    """The share that could be answered without escalating, at each error rate. `area` is AURC; lower is better. For a graded task the risk
+    is 1 minus the grade, and `at` is empty."""
 
     points: tuple[CoveragePoint, ...] = ()
     area: float | None = None
@@ -154,7 +156,7 @@ class RiskCoverage(ReportPart):
 
 
 class OutOfScope(ReportPart):
-    """How out-of-scope texts are handled. `how` is a sentence; `label` is their answer."""
+    """The handling of out-of-scope texts. `how` is a sentence; `label` is their answer."""
 
     label: str
     how: str = ""
@@ -251,7 +253,7 @@ class SpeedFacts(ReportPart):
 
 
 class TrainingFacts(ReportPart):
-    """Time and energy of training. `energy_method` says how the energy was measured or estimated."""
+    """Time and energy of training. `energy_method`: how the energy was measured or estimated."""
 
     seconds: float | None = None
     energy_wh: float | None = None
@@ -274,8 +276,8 @@ class ModelPrice(ReportPart):
 
 
 class CostFacts(ReportPart):
-    """Cost of a million texts. `assumption` says how tokens and machine hours were counted. `own_usd_per_million_texts` is for a machine
-    with enough work; an idle one costs as much per hour."""
+    """Cost of a million texts. `assumption`: how tokens and machine hours were counted. `own_usd_per_million_texts` is for a machine with
+    enough work; an idle one costs as much per hour."""
 
     as_of: str
     tokens_in: float
@@ -323,7 +325,7 @@ class LabelWorth(ReportPart):
 
 
 class LearningCurve(ReportPart):
-    """Accuracy against training rows: measured points, the fitted curve with its band, and forecasts. `about` says how the points were
+    """Accuracy against training rows: measured points, the fitted curve with its band, and forecasts. `about`: how the points were
     measured."""
 
     points: tuple[CurvePoint, ...] = ()
@@ -376,7 +378,7 @@ class WrittenSample(ReportPart):
 
 
 class FilledField(ReportPart):
-    """A field of an answer beside the wanted value, both as text; empty where there is no value."""
+    """A field of an answer beside the wanted value, both as text; empty without a value."""
 
     name: str
     wanted: str = ""
@@ -385,7 +387,7 @@ class FilledField(ReportPart):
 
 
 class Filling(ReportPart):
-    """A text with its extracted fields, those with a value on either side. `refused` says why there is no answer."""
+    """A text with its extracted fields, those with a value on either side. `refused`: why there is no answer."""
 
     text: str
     fields: tuple[FilledField, ...]
@@ -407,12 +409,12 @@ class Environment(ReportPart):
 
 
 def shortened(text: str, most: int) -> str:
-    """A text cut to at most so many characters, the last one an ellipsis where it was cut."""
+    """A text cut to at most `most` characters; if it was cut, the last one is an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def measured(metric: Metric | None) -> Measured | None:
-    """A metric for the report; None where it could not be measured."""
+    """A metric for the report; None if it could not be measured."""
     if metric is None or not math.isfinite(metric.value):
         return None
     return Measured(value=metric.value, low=metric.low, high=metric.high, n=metric.n)
@@ -438,19 +440,19 @@ class StudentFacts(ReportPart):
 
 
 class TeacherFacts(ReportPart):
-    """The teacher: its quality on the user's own rows, its questions, their cost, and the answers that were kept.
+    """The teacher: its quality on the user's own rows, its questions, their cost, and the accepted answers.
 
     Attributes:
         source: its URL or its bundle's name. `local`: nothing left this machine.
-        redacted: texts in which personal data was replaced; `redaction` says by the `model` and the patterns, or by `patterns` alone.
-        quality: on the user's rows, in the metric `unit`. `needed` is what it had to be able to reach, for the reason `because`; `alone`
-            is what a kernel head reaches on those rows without it.
+        redacted: texts in which personal data was replaced. `redaction`: by the `model` and the patterns, or by `patterns` alone.
+        quality: on the user's rows, in the metric `unit`. `needed`: the quality that it had to be able to reach, for the reason
+            `because`. `alone`: the quality of a kernel head on those rows without it.
         expected_low, expected_high: the range expected of the student before it was trained.
         questions, stored, retried: requests sent, answers from earlier runs, requests sent again.
         tokens_in, tokens_out, usd: of all answers, stored ones included.
-        pool, asked, kept, corrected: unlabelled inputs; those put to the teacher; those learnt from; those with a corrected label.
+        pool, asked, kept, corrected: unlabelled inputs; those sent to the teacher; those trained on; those with a corrected label.
         dropped: the other inputs, by reason.
-        generated, generated_kept, generated_dropped: new rows in its answers; those learnt from; the others by reason.
+        generated, generated_kept, generated_dropped: new rows in its answers; those trained on; the others by reason.
     """
 
     source: str

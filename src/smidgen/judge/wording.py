@@ -14,18 +14,18 @@ from smidgen.judge.sections import BaselineFacts, CrossValidation, Measured
 from smidgen.text.rouge_chrf import METRIC_NAMES, SHARE_METRICS
 
 FEW = 400
-"""With fewer test rows than this the report warns. With so many the interval of a share of 0.9 is six points wide."""
+"""Test rows below which the report warns. With this many the interval of a share of 0.9 is six points wide."""
 MORE = 1_000
-"""Test rows that are asked for instead."""
+"""Test rows that the report recommends instead."""
 _TOO_WIDE = 0.04
 """A difference with a wider interval cannot show which of two close models is better."""
 _CLEAR = 0.01
-"""A sure gain under this is small: one point, or 0.01 of a grade."""
+"""A sure gain below this counts as small: one point, or 0.01 of a grade."""
 _WANTED = (0.75, 0.5, 0.25)
-_NEAR = 0.08  # how far the share of a selection may be from the one it stands for
-_LEAST = 20  # texts of which a mean is worth showing
+_NEAR = 0.08  # most difference between a selection's share and the wanted share
+_LEAST = 20  # least texts for a mean worth showing
 _PROMPTED = "prompted"
-"""The baseline that was not trained: the base, shown a few examples."""
+"""The baseline that was not trained: the base with a few examples in its prompt."""
 
 
 def interval(measured: Measured | None, digits: int = 1) -> str:
@@ -34,13 +34,13 @@ def interval(measured: Measured | None, digits: int = 1) -> str:
 
 
 def plain(name: str) -> str:
-    """The name of a metric as it is read: "macro_f1" as "Macro-F1"."""
+    """The displayed name of a metric: "macro_f1" as "Macro-F1"."""
     known = {"macro_f1": "Macro-F1", "micro_f1": "Micro-F1", "f1": "F1", "oos_recall": "Out-of-scope recall", "rougeL": "ROUGE-L"}
     return known.get(name, name.replace("_", " ").capitalize())
 
 
 def name(metric: str) -> str:
-    """The display name of a metric of written texts; of another one, the name as it is."""
+    """The displayed name of a metric of written texts; other names unchanged."""
     return METRIC_NAMES.get(metric, (metric, ""))[0]
 
 
@@ -50,7 +50,7 @@ def known(metric: str) -> bool:
 
 
 def measure(headline: str) -> str:
-    """The display name of a headline metric, of any task."""
+    """The displayed name of any task's headline metric."""
     return name(headline) if known(headline) else plain(headline)
 
 
@@ -89,7 +89,7 @@ def moved(change: float) -> str:
 
 
 def headline(report: Report) -> tuple[str, str]:
-    """The result in a sentence, and sentences that say how sure it is."""
+    """The result in a sentence, and further sentences on its confidence."""
     found = report.metrics.get(report.headline)
     if found is None:
         return "The model was not measured.", "There were no test rows; give some with --test to learn how good it is."
@@ -123,7 +123,7 @@ def other_name(baseline: str) -> str:
 
 
 def _the_simple_one(report: Report, name: str) -> str:
-    """Why the simple model itself is served: nobody tried another, or others were tried and not taken."""
+    """Why the simple model itself is served: no other was tried, or others were tried and not chosen."""
     tried = sum(row.student != name and not row.baseline for row in report.alternatives)
     if not tried:
         return (
@@ -211,7 +211,7 @@ class SurestTexts:
 
 
 def selected(report: Report) -> list[SurestTexts]:
-    """The results of answering only the surest three quarters, half and quarter, without those of few texts or no near point."""
+    """The results of answering only the surest three quarters, half and quarter; shares with few texts or no near point are left out."""
     curve = report.risk_coverage
     found = report.metrics.get(report.headline)
     if curve is None or not curve.points or found is None:
@@ -240,7 +240,7 @@ def scored(report: Report) -> str:
 
 
 def alone(report: Report) -> str:
-    """The effect of escalating the less sure texts, in a sentence; empty where it was not measured."""
+    """The effect of escalating the less sure texts, in a sentence; empty if it was not measured."""
     choices, found = selected(report), report.metrics.get(report.headline)
     half = min(choices, key=lambda choice: abs(choice.share - 0.5), default=None)
     if half is None or found is None:
@@ -254,7 +254,7 @@ def alone(report: Report) -> str:
 
 
 def note_on_test(report: Report) -> str:
-    """A note on a small test and on what would narrow its interval; empty where there are enough rows, or none."""
+    """A note on a small test and on ways to narrow its interval; empty with enough rows, or none."""
     found, crossed = report.metrics.get(report.headline), report.cross_validation
     if found is None or found.n >= FEW:
         return ""
@@ -269,7 +269,7 @@ def note_on_test(report: Report) -> str:
 
 
 def note_on_few_rows(headline: str, found: Measured, flag: str) -> str:
-    """A note on few test rows: the interval of the headline metric, and how much `MORE` rows would narrow it; empty where there are enough.
+    """A note on few test rows: the headline metric's interval, and its width with `MORE` rows; empty with enough rows.
 
     Args:
         flag: the option that gives more rows.
@@ -293,7 +293,7 @@ def _over_all(crossed: CrossValidation, metric: Measured, headline: str) -> str:
 
 
 def _within(headline: str, found: Measured, rows: int) -> str:
-    """Half the width of the interval on so many rows, in words."""
+    """Half the width of the interval with `rows` rows, in words."""
     half = (found.high - found.low) / 2 * math.sqrt(found.n / rows)
     return f"±{half:.3f}" if _is_grade(headline) else f"±{100 * half:.1f} points"
 

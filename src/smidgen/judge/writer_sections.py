@@ -16,7 +16,7 @@ from smidgen.judge.sections import CalibrationBin, CalibrationFacts, RiskCoverag
 from smidgen.stats import calibration, risk_coverage_curve
 
 _SAMPLES = 18
-_LONGEST = 1_500  # characters of a text that are kept
+_LONGEST = 1_500  # most characters of a text in the report
 _REFERENCES = 3
 
 
@@ -53,7 +53,8 @@ def writer_sections(
 
 
 def samples(rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], limit: int = _SAMPLES) -> tuple[WrittenSample, ...]:
-    """Written texts beside the wanted ones: a third are the worst, the others spread evenly from worst to best, to show the usual too."""
+    """Written texts beside the wanted ones: a third are the worst, the others spread evenly from worst to best, so that usual ones are
+    shown."""
     order = np.argsort(np.asarray(grades, dtype=np.float64), kind="stable")
     worst = order[: limit // 3]
     rest = order[len(worst) :]

@@ -1,1 +1,1 @@
-"""Building: from a recipe to a bundle. `pipeline` tells the order."""
+"""Build a bundle from a recipe. `pipeline` holds the order of steps."""

@@ -1,4 +1,4 @@
-"""Candidates: each form of each trained student with its numbers, and the rule that chooses the one to ship, with its reason in words."""
+"""Candidates for shipping: each form of each trained student with its numbers, and the rule that chooses one, with its reason in words."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from smidgen.store.hashing import content_hash
 from smidgen.students.settings import StudentSettings
 from smidgen.usage.energy import Energy
 
-# Which of the trained models is shipped: a pure rule on what was measured, with its reason in words.
+# The choice of the shipped model: a pure rule on measured numbers, with its reason in words.
 
 WITHIN = 0.01
 """`balanced` gives up at most this much of the best headline metric, measured on held-out rows, for speed and size."""
 
 ALIKE = 2.0
-"""Median times up to this many times the shortest are taken as equal."""
+"""Median times up to this many times the shortest count as equal."""
 
 CLEAR = 1.1
-"""A time or a speed keeps a limit where it would with this much to spare: measured again, with other programs about, it is some
-hundredths worse (`bench shrinking`: over 130 tokens/s while building, 122 after)."""
+"""A time or a speed clearly keeps a limit if it would with this much to spare: measured again beside other programs, it is some hundredths
+worse (`bench shrinking`: over 130 tokens/s while building, 122 after)."""
 
 
 def choose_candidate(
     candidates: Sequence[Candidate], wanted: StudentSettings, headline: str = "accuracy"
 ) -> tuple[Candidate, str, dict[str, str]]:
-    """The candidate to ship, why, and for each other one (by name) why not, in words for the metric `headline`.
+    """The candidate to ship, the reason, and for each other one (by name) why not, in words for the metric `headline`.
 
-    Those that keep a limit of time only just are taken where nothing keeps it clearly, and the reason says so.
+    Candidates that only just keep a time limit are chosen only if none keeps it clearly, and the reason says so.
 
-    Raises GateError, with every candidate's numbers, where none meets the limits.
+    Raises GateError, with every candidate's numbers, if none meets the limits.
     """
     for spare in (CLEAR, 1.0):
         limited = [_limited(candidate, wanted, spare) for candidate in candidates]
@@ -52,7 +52,7 @@ def choose_candidate(
         raise GateError(
             "no model meets the limits",
             value=_asked(wanted),
-            todo="Loosen a limit, or choose another student. What there was:",
+            todo="Loosen a limit, or choose another student. Candidates:",
             changed=[
                 f"{c.name}: {_value(c.held.value, headline)}, {c.p50:.2f} ms, {c.variant.size_mb:.1f} MB; {c.unfit or 'the baseline'}"
                 for c in limited
@@ -83,7 +83,7 @@ def choose_candidate(
 
 
 def _headline_words(headline: str) -> tuple[str, str, str]:
-    """How the best is called, how near to it is near, and what is as good as the baseline, of a metric."""
+    """Words for a metric: the best, how near to it counts as near, and as good as the baseline."""
     if headline == "accuracy":
         return "the most accurate", f"{WITHIN:.0%}", "as accurate as the baseline"
     return f"the best by {plain(headline)}", f"{WITHIN:g}", f"as good as the baseline by {plain(headline)}"
@@ -94,28 +94,28 @@ def _value(value: float, headline: str) -> str:
 
 
 def _apart(gap: float, headline: str, more: bool) -> str:
-    """How far the metric is above (`more`) or below another: accuracy in points, others as they are."""
+    """The difference in words if the metric is above (`more`) or below another: accuracy in points, other metrics as numbers."""
     if headline == "accuracy":
         return f"{100 * gap:.1f} points {'more' if more else 'less'} accurate"
     return f"{gap:.3f} {'higher' if more else 'lower'} in {plain(headline)}"
 
 
 def _fastest(candidates: Sequence[Candidate]) -> Candidate:
-    """The fastest. Times within `ALIKE` of the shortest are alike, for a clock is never sure: among them the best, then the one
-    that is most like the trained model, so that the same build chooses the same again."""
+    """The fastest. Times within `ALIKE` of the shortest count as equal, because clocks are never exact: among them the best, then the one
+    that is most like the trained model, so that a repeated build chooses the same."""
     shortest = min(c.p50 for c in candidates)
     alike = [c for c in candidates if c.p50 <= ALIKE * shortest]
     return max(alike, key=lambda c: (c.held.value, c.agreement, -c.variant.size_mb))
 
 
 def _advantage(chosen: Candidate, among: Sequence[Candidate]) -> str:
-    """The advantage of the chosen one: it is the fastest, or nearly so and better or closer to the trained model."""
+    """The advantage of the chosen one: the fastest, or about as fast as that and better or more like the trained model."""
     fastest = min(among, key=lambda c: c.p50)
     return "the fastest" if fastest.p50 >= chosen.p50 else "the best of the fast ones"
 
 
 def _limited(candidate: Candidate, wanted: StudentSettings, spare: float) -> Candidate:
-    """The candidate, unfit where it does not keep a limit, of time and speed with as much to `spare`."""
+    """The candidate, marked unfit if it does not keep a limit; limits of time and speed with `spare` as the margin."""
     if candidate.unfit:
         return candidate
     most, size = wanted.max_latency_ms, wanted.max_size_mb
@@ -159,11 +159,11 @@ def _asked(wanted: StudentSettings) -> str:
     return ", ".join(limits)
 
 
-# Every form of each student with its numbers, and which of them are out of the running.
+# Every form of each student with its numbers, and whether it may be shipped.
 
 
 def train_students(work: Work, context: BuildContext) -> Work:
-    """Every student: judged on the held-out rows, calibrated on them, trained on all rows, made small."""
+    """Train every student: judge and calibrate it on the held-out rows, train it on all rows, and compress it."""
     fits: list[TrainedFiles] = []
     probes: dict[str, TrainedFiles] = {}
     for name, planned in work.students.items():
@@ -171,7 +171,8 @@ def train_students(work: Work, context: BuildContext) -> Work:
             work = _joint(work, context, name, planned.part)
             continue
         held = work.held
-        # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
+        # A baseline that writes is only shown for comparison, as it is served: writing everything a second time, in torch, would show
+        # nothing.
         shown = work.task.writes and name == work.baseline
         trained = sum(fit.seconds for fit in fits)
         if shown and not _worth_timing(work, context, name, trained):
@@ -196,7 +197,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
             final = training.fit(work, context, name, work.train, (), label, teacher=known.files if known else None)
             fits.append(final)
         context.progress.start(f"export and time {name}")
-        # The baseline is there to be compared with, as it is.
+        # The baseline is only for comparison, so it is not compressed.
         made = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [])
         rows = held if shown else rows_to_compare_forms(held, work.fit, made[0])
         work = _judged(work, context, final, raw, held, made, rows)
@@ -207,7 +208,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
 
 
 def _joint(work: Work, context: BuildContext, name: str, part: JointStudent) -> Work:
-    """The work with a student whose partners answer together, where all of them were trained and the held-out rows give each a weight."""
+    """The work with a student that combines its partners, if all of them were trained and the held-out rows give each a weight."""
     if not set(part.partners) <= set(work.trained):
         return work
     partners = [work.trained[partner] for partner in part.partners]
@@ -233,7 +234,7 @@ def _judged(
     made: Sequence[StudentVariant],
     rows: Sequence[Row],
 ) -> Work:
-    """The work with a trained student, calibrated on the held-out rows by what it computed for them, and its forms, compared on `rows`."""
+    """The work with a trained student, calibrated by its outputs on the held-out rows, and its forms, compared on `rows`."""
     task = work.task
     form = task.calibrate(raw, held, work.form, work.recipe.asked)
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
@@ -245,9 +246,9 @@ def _judged(
 
 
 def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant: StudentVariant, plain: StudentVariant) -> Candidate:
-    """A variant's numbers. What being made small costs is measured on `rows` against the same trained weights; the headline metric is the
-    student's own on the held-out rows, less that loss. Where the engine holds answers to a schema, it may lose no more against `plain`
-    either, the same student in the engine as it was trained: what a schema mends would hide what packing spoils."""
+    """Measure a variant. The loss from compression is measured on `rows` against the same trained weights; the headline metric is the
+    student's own on the held-out rows, minus that loss. If the engine enforces a schema, the variant must also not lose more than that
+    against `plain`, the uncompressed student in the engine, because the schema's corrections would hide the losses of packing."""
     task, learnt, gate = work.task, work.trained[variant.student], work.recipe.settings(GateSettings)
     texts, baseline = [row.input for row in rows], variant.student == work.baseline
 
@@ -274,13 +275,13 @@ def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant
 
 
 def of_the_asked_method(candidates: Sequence[Candidate], asked: str) -> list[Candidate]:
-    """The candidates of the named method; no others may be shipped, also not a student that this method cannot make smaller."""
+    """If a method was named, ship only models compressed by it: students that it cannot compress are unfit."""
     free = asked in ("auto", "none")
     return [c if free or c.method == asked or c.baseline else replace(c, unfit=c.unfit or f"{asked} was asked for") for c in candidates]
 
 
 def _worth_timing(work: Work, context: BuildContext, name: str, trained: float) -> bool:
-    """Whether there is time to time a baseline that writes, by what students that write took."""
+    """Whether there is time to time a baseline that writes, by the times of students that write."""
     timings = [c.variant.timing for c in work.candidates if c.variant.writes]
     paces = [1 / found.texts_per_second for found in timings if found.texts_per_second > 0]
     allowed, test = timing.baseline_seconds(work.recipe, trained), min(len(work.test), timing.MOST_COMPARED)
@@ -288,7 +289,7 @@ def _worth_timing(work: Work, context: BuildContext, name: str, trained: float) 
 
 
 def _time_baseline(work: Work, context: BuildContext, probe: TrainedFiles, trained: float) -> BaselineSample | None:
-    """Time a baseline that writes, and say on how many texts it is measured; None where it is not."""
+    """Time a baseline that writes, and report on how many texts it is measured; None if it is not."""
     allowed = timing.baseline_seconds(work.recipe, trained)
     context.progress.start(f"time {probe.student}")
     (variant,) = training.variants(work, context, probe, [], seconds=timing.BASELINE_TIMED_SHARE * allowed)
@@ -297,23 +298,23 @@ def _time_baseline(work: Work, context: BuildContext, probe: TrainedFiles, train
     return timing.plan_baseline(work.recipe, probe.student, variant.timing, allowed, len(work.held), test, context.progress)
 
 
-# On which rows the forms of a student are weighed against its trained weights, before one of them is chosen.
+# The rows on which the forms of a student are compared with its trained weights, before one of them is chosen.
 
 MOST_WRITTEN = 96
-"""Rows of a writer, where it is quick."""
+"""Most rows for a writer, if it is quick."""
 LEAST_WRITTEN = 48
-"""Rows of a slow one, where so many were held out: every form writes them."""
+"""Least rows for a slow one, if that many were held out: every form writes them."""
 WRITING_SECONDS = 30.0
-"""How long writing them may take."""
+"""Seconds that writing them may take."""
 
 
 def rows_to_compare_forms(held: Sequence[Row], learnt: Sequence[Row], whole: StudentVariant) -> Sequence[Row]:
-    """The held-out rows; of a student that writes, up to `MOST` or as many as it writes in `SECONDS`: where fewer were held out, with rows
-    that it learnt from beside them; where more were, some of them, but `LEAST` at least; both spread evenly.
+    """The held-out rows. For a student that writes, up to `MOST_WRITTEN` rows, or as many as it writes in `WRITING_SECONDS`: with too few
+    held-out rows, training rows are added; with too many, some are used, at least `LEAST_WRITTEN`. Both are spread evenly.
 
-    A writer has few held-out rows, and one word that falls otherwise moves a mean of twenty texts by more than its forms differ. Rows that
-    were learnt flatter the trained weights and the small ones alike, and it is the difference that is asked for. 130 long
-    rows took each form six minutes and more to write, after ten of teaching.
+    A writer has few held-out rows, and one changed word moves a mean of twenty texts by more than its forms differ. Training rows flatter
+    the trained weights and the compressed ones alike, and only the difference counts. 130 long rows took each form six minutes and more to
+    write, after ten of training.
 
     Args:
         whole: the student as it was trained, in its engine's files, timed.

@@ -1,6 +1,6 @@
 """From a recipe's files to the rows of a build: read, parsed, without repeats, split three ways.
 
-Of a large file only the rows that cover the rest are learnt from.
+Of a large file only the rows that cover the rest are used for training.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _MOST_TEST = 10_000
 _LARGEST_GROUP = 50
 _MOST_HELD_WRITTEN = 150
 _MOST_TEST_WRITTEN = 500
-"""Writing a text takes a hundred times as long as giving a label."""
+"""Limits for writers: writing a text takes a hundred times as long as giving a label."""
 
 
 def read_examples(work: Work, context: BuildContext) -> Work:
-    """The work with its rows, read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named;
-    InputError where errors are to be written and cannot be."""
+    """The work with its rows, read and split. Raises DataError for unreadable or unusable data; RecipeError if no data is named; InputError
+    if a requested error file cannot be written."""
     recipe, task, asked = work.recipe, work.task, work.recipe.asked
     settings = recipe.settings(DataSettings)
     context.progress.start("read the data")
@@ -69,7 +69,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         command = f"smidgen check {shlex.quote(settings.train)} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
-    # From here on the task is the one of these rows, and theirs are the values that it knows.
+    # From here on the task is the one of these rows, with their values.
     work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
     context.progress.finish(f"{len(work.train)} rows to learn from, {len(work.test)} to test on")
     check_errors_file(work)
@@ -90,8 +90,8 @@ def _split(work: Work, told: list[Row]) -> Work:
         rows, test = split_rows(rows, task.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if written and rows and rows != told:
-        # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows: once,
-        # where these are all the rows that the form was made of.
+        # Lexicon and fields are learnt without the test rows: the form is made again only once, and only if the training rows are not all
+        # of the rows that it was made of.
         work = replace(work, form=registry.find("tasks", recipe.task).form(rows, recipe.asked))
         task = work.task
         rows, test = _settled(rows, task), _settled(test, task)
@@ -103,7 +103,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(work.form) else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
     fit, held = split_rows(rows, strata, share, recipe.seed + 1, _groups(rows, written), minimum_per_stratum=1)
-    # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
+    # A writer needs its held-out rows for stopping, and training it again takes as long as the first time.
     refit = not written and are_few(len(rows), strata)
     if not held:
         raise DataError(
@@ -116,7 +116,7 @@ def _split(work: Work, told: list[Row]) -> Work:
 
 
 def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str, int]:
-    """The rows that the test file does not hold, those of the test file, the hash of these, and how many both held."""
+    """The rows that the test file lacks, those of the test file, the hash of these, and the number of rows in both."""
     settings, task, asked = work.recipe.settings(DataSettings), work.task, work.recipe.asked
     assert settings.test is not None
     remembered, most = (work.columns["input"], work.columns["label"]), task.most_columns
@@ -135,7 +135,7 @@ def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str,
 
 
 def check_errors_file(work: Work) -> None:
-    """Raises InputError where a file of errors is asked for and there can be none, before anything is trained."""
+    """Raise InputError, before anything is trained, if an error file is requested and cannot be made."""
     if work.errors is None:
         return
     settings = work.recipe.settings(DataSettings)
@@ -149,7 +149,7 @@ def check_errors_file(work: Work) -> None:
 
 
 def training_table(work: Work) -> DataTable:
-    """The training rows as they were given, or the file that they stand in."""
+    """The given training rows, or the file with them."""
     if work.given:
         return work.given.train
     settings, most = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task).most_columns
@@ -157,7 +157,7 @@ def training_table(work: Work) -> DataTable:
 
 
 def _settled(rows: Sequence[Row], task: Task) -> list[Row]:
-    """The rows with their outputs as the task has them, now that its form is known."""
+    """The rows with their outputs in the task's final form."""
     place = placing(task)
     return list(rows) if place is None else [replace(row, output=place(row.input, row.output)) for row in rows]
 
@@ -168,21 +168,21 @@ def _has_unknown(form: Form) -> bool:
 
 
 def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], most: int) -> float:
-    """A refit costs no row, so it can afford twice the share; many rows need no more than a few hundred for a temperature, some more for
-    the threshold of the unknown answer."""
+    """The share to hold out. A refit costs no row, so it can afford twice the share; with many rows a few hundred are enough for a
+    temperature, some more for the threshold of the unknown answer."""
     doubled = min(0.5, 2 * settings.holdout) if are_few(len(rows), strata) else settings.holdout
     return _capped(doubled, len(rows), most)
 
 
 def are_few(rows: int, strata: Sequence[str]) -> bool:
-    """Whether there are so few rows that the final model must learn from every one of them."""
+    """Whether there are so few rows that the final model must be trained on every one of them."""
     return rows < FEW_ROWS or rows < FEW_PER_STRATUM * len(set(strata))
 
 
 def _groups(rows: Sequence[Row], written: bool) -> list[int]:
-    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where texts are
-    written and nearly every input is near to one that is near to another (lists of attributes are), a group would be too large for either
-    side: then only equal inputs stay together."""
+    """Groups that keep near-duplicates on one side of a split, so that a model is not judged on the twin of a training text. If texts are
+    written and nearly all inputs form one chain of near-duplicates (lists of attributes do), a group would be too large for either side:
+    then only equal inputs stay together."""
     texts = [joined(row.input) for row in rows]
     found = near_duplicates.near_groups(texts)
     if written and max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
@@ -196,7 +196,7 @@ def _capped(share: float, total: int, most: int) -> float:
 
 
 def path_of(name: str, recipe: Recipe) -> str | Path:
-    """Paths in a recipe start from the recipe's folder."""
+    """Resolve a path in a recipe from the recipe's folder."""
     return name if name == "-" else recipe.folder / Path(name).expanduser()
 
 
@@ -212,8 +212,8 @@ def _distinct(rows: Sequence[Row]) -> tuple[list[Row], int]:
 
 
 def _formed(task: Task, rows: list[Row], asked: Settings) -> tuple[list[Row], Form, dict[str, str]]:
-    """The form of these rows. Where a label could not be learnt because it is seen once, and is another spelling of one that is seen more
-    often, the rows have the common spelling; which these were comes last."""
+    """The form of these rows. If a label cannot be learnt because it is seen once, and is another spelling of a more frequent one, the rows
+    get the frequent spelling; the last result maps these labels."""
     try:
         return rows, task.form(rows, asked), {}
     except DataError:
@@ -234,7 +234,7 @@ def _merged(output: Any, merged: dict[str, str]) -> Any:
 
 
 def _choices(table: DataTable) -> list[str]:
-    """How the columns were found, where they were not given."""
+    """How the columns were found, if they were not given."""
     notes = []
     for role, choice in (("input", table.input), ("label", table.label)):
         if choice is not None:
@@ -243,9 +243,9 @@ def _choices(table: DataTable) -> list[str]:
 
 
 def select_rows(work: Work, context: BuildContext) -> Work:
-    """The work with `data.select` rows to learn from, those that cover the rest; with all, where that is not set, or there are no more.
+    """The work with `data.select` training rows, those that cover the rest; unchanged if that is not set, or there are no more.
 
-    The held-out and the test rows stay as they are. Raises BaseError where there is no encoder to compare texts by.
+    The held-out and the test rows stay unchanged. Raises BaseError if there is no encoder to compare texts by.
     """
     count, rows, seed = work.recipe.settings(DataSettings).select, work.fit, work.recipe.seed
     if count is None or count >= len(rows):

@@ -1,4 +1,4 @@
-"""Measure what serving a bundle takes: a fresh process opens it, answers, and reports its seconds and its memory."""
+"""Measure the cost of serving a bundle: a fresh process opens it, answers, and reports its seconds and its memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Seconds from import to the first answer, and the most resident memory of the process and its engine's own, MB."""
+    """Seconds from import to the first answer, and the most resident memory in MB, including the engine's own process."""
 
     load_seconds: float
     peak_memory_mb: float | None
 
 
 def measure_footprint(bundle: Path, threads: int) -> Footprint | None:
-    """Measure in a fresh process; None where that process could not be run or did not answer in time."""
+    """Measure in a fresh process; None if that process could not be run or did not answer in time."""
     command = [sys.executable, "-m", "smidgen.flows.build.footprint", str(bundle), str(threads)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
@@ -40,7 +40,7 @@ def main() -> None:
     model.predict(["ready"])
     seconds = time.perf_counter() - began
     own = peak_mb()
-    # An engine may hold the weights in a process of its own: what that held counts, and is told once it has ended.
+    # An engine may hold the weights in a separate process: its memory counts, and is known once it has ended.
     model.close()
     beside = ended_children_peak_mb() if hasattr(model.runner, "close") else 0.0
     peak = None if own is None or beside is None else own + beside

@@ -34,16 +34,16 @@ from smidgen.students.settings import StudentSettings
 _COMPARED = 64
 """Test rows that the finished bundle answers once more."""
 _HELD_TO = 200
-"""Test rows on which a writer's packed bundle is held against the trained model, which writes each in seconds."""
+"""Test rows on which a writer's packed bundle is compared with the trained model, which takes seconds for each."""
 _ROUNDED = 0.25
-"""The share of a writer's texts that may turn out otherwise by rounding."""
+"""The share of a writer's texts that rounding may change."""
 
 
 def choose_and_measure(work: Work, context: BuildContext) -> Work:
-    """Choose, pack and measure. A model made small by a method that was not asked for is kept only if it passes the gate: where it does
-    not, the choice is made again without it. The last one left must pass.
+    """Choose, pack and measure. A model compressed by a method that the user did not name is shipped only if it passes the gate. If not,
+    the choice is made again without it. The last one left must pass.
 
-    Raises GateError where nothing is left that passes.
+    Raises GateError if nothing is left that passes.
     """
     auto = work.recipe.settings(CompressSettings).method == "auto"
     for number in range(len(work.candidates)):
@@ -76,7 +76,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     parity.check(rows, first)
     metrics = task.measure(rows, served, form)
     headline = metrics[task.headline]
-    # Texts that are written anew would hide what the packed model lost: parity is of the likeliest ones.
+    # Rewritten texts would hide the losses of packing: parity compares the likeliest first answers.
     some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
     compared, packed = [rows[place] for place in some], [first[place] for place in some]
     texts = [row.input for row in compared]
@@ -97,7 +97,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
         written=variant.writes,
     )
     if variant.bound and variant.spec.method not in WHOLE:
-        # What was lost against the weights as they were trained in the same engine, under the same schema.
+        # The loss against the uncompressed weights in the same engine, under the same schema.
         plain = next(c.variant for c in work.candidates if c.student == chosen.student and c.method in WHOLE)
         unpacked = task.decode(training.served(work, context, plain, texts), form)
         before, after = (task.measure(compared, replies, form)[task.headline] for replies in (unpacked, packed))
@@ -107,7 +107,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
 
 
 def ship(work: Work, context: BuildContext) -> Work:
-    """Pass the quality gate, pack all, compare once more, and move the finished bundle to where it was asked for."""
+    """Pass the quality gate, pack everything, compare once more, and move the finished bundle to its requested place."""
     draft, report = work.packed, work.report
     assert report is not None
     quality_gate.require(draft.metrics, work.task.headline, work.recipe.settings(GateSettings), report.strongest)
@@ -121,7 +121,7 @@ def ship(work: Work, context: BuildContext) -> Work:
     final = _pack(work, draft.chosen, extra, metrics, context.scratch / "final")
     if not is_what_was_measured(work, context, context.loaded(final)):
         raise GateError(
-            "the finished bundle does not answer as the measured one did",
+            "the finished bundle gives other answers than the measured one",
             value=work.out.name,
             todo="Nothing was shipped; build with --fresh.",
         )
@@ -131,12 +131,12 @@ def ship(work: Work, context: BuildContext) -> Work:
 
 
 def is_what_was_measured(work: Work, context: BuildContext, final: local_model.Model) -> bool:
-    """Whether the finished bundle is what was measured: the same files run in the same way, and the same answers.
+    """Whether the finished bundle is the measured one: the same files run in the same way, and the same answers.
 
-    A text may turn out otherwise by a rounding where others are written beside it, which depends on how busy the machine is, and where its
-    prompt was read before. A writer's answers may therefore differ here and there. Where many do, both bundles are opened anew and asked
-    one text at a time, so that both do the same work in the same order; a bundle that is run wrongly still differs. Held against each other
-    is what is first written: what is written anew is drawn, and one token that is another makes all that follows another.
+    A text may differ by a rounding, depending on the other texts written beside it, on the machine's load, and on earlier reads of its
+    prompt. So some of a writer's answers may differ. If many do, both bundles are opened anew and asked one text at a time, so that both do
+    the same work in the same order; a bundle that is run wrongly still differs. Only first answers are compared: rewriting samples, and one
+    other token changes all that follows.
     """
     draft = work.packed
     was, now = draft.model.manifest, final.manifest
@@ -154,13 +154,13 @@ def is_what_was_measured(work: Work, context: BuildContext, final: local_model.M
 
 
 def _first_answers(folder: Path, texts: Sequence[Text], threads: int) -> list[Reply]:
-    """The first answers of a freshly opened bundle, one text after the other."""
+    """First answers of a freshly opened bundle, one text after the other."""
     with closing(local_model.load(folder, threads=threads)) as model:
         return [reply for text in texts for reply in model.first([text])]
 
 
 def _count_changed(some: Sequence[Reply], others: Sequence[Reply]) -> int:
-    """How many answers are not the same."""
+    """The number of answers that differ."""
     return sum(one.output != other.output for one, other in zip(some, others, strict=True))
 
 
@@ -213,7 +213,7 @@ def _manifest(work: Work, chosen: Candidate, metrics: Mapping[str, MetricInterva
 
 
 def settings_taught_by(work: Work, chosen: Candidate) -> dict[str, Any]:
-    """`[train]`, with what the build chose where that was left to it, if the section is that of the chosen student."""
+    """`[train]` with the build's own choices for open settings, if the section belongs to the chosen student."""
     given, own = work.recipe.sections["train"], work.students[chosen.student].settings
     return (own if isinstance(own, type(given)) else given).model_dump(mode="json", exclude_none=True)
 
@@ -224,5 +224,5 @@ def guide_of(work: Work, chosen: Candidate) -> Base | None:
 
 
 def now() -> str:
-    """The time, as manifests and reports have it."""
+    """The time in the format of manifests and reports."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

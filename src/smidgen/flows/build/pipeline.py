@@ -1,4 +1,4 @@
-"""Build: from a recipe to a bundle. The one place that knows the order."""
+"""Build a bundle from a recipe. Only this module knows the order of steps."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from smidgen.store.step_results import StepResults
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build: the bundle's folder and its report. `seconds` is the whole build's wall time in this run. `errors` are in the file
-    that was asked for; None where none was."""
+    """A finished build: the bundle's folder and its report. `seconds`: the build's wall time in this run. `errors`: the number of rows in
+    the error file; None if none was requested."""
 
     folder: Path
     report: Report
@@ -39,18 +39,18 @@ class BuildResult:
 
 
 def steps() -> tuple[Step, ...]:
-    """The steps of a build, in their order. What one takes long to make is stored under the hash of what it is made from."""
+    """The steps of a build, in order. Slow results are stored under the hash of their inputs."""
     return (
         read_examples,  # the rows, split, and the form of their answers
-        plan_students,  # who is to be trained, from which bases
-        select_rows,  # of a large file those that cover the rest
-        teach,  # what a larger model adds to them
-        settle_students,  # who can learn all that, and with which settings
-        train_students,  # each trained, calibrated, made small: candidates with their numbers
-        choose_and_measure,  # the one to ship, packed, measured through its engine, held against the trained model
+        plan_students,  # the students to train, and their bases
+        select_rows,  # of a large file, the rows that cover the rest
+        teach,  # rows added by a larger model
+        settle_students,  # the students that can learn all that, and their settings
+        train_students,  # each student trained, calibrated, compressed: candidates with their numbers
+        choose_and_measure,  # the one to ship, packed, measured through its engine, compared with the trained model
         cross_validate,
         write_report,
-        ship,  # past the quality gate, and to its place
+        ship,  # pass the quality gate, and move it to its place
     )
 
 
@@ -67,23 +67,24 @@ def build(
     scratch: Path | None = None,
     errors: str | None = None,
 ) -> BuildResult:
-    """Build a bundle into `out`. A build that was stopped goes on from its last finished step or epoch.
+    """Build a bundle into `out`. A stopped build continues from its last finished step or epoch.
 
     Args:
-        recipe: what to build.
+        recipe: the recipe to build.
         out: the bundle's folder; an older bundle there is replaced in the end, in one move; anything else is left alone.
-        given: rows in place of the files that the recipe names.
-        fresh: do every step anew.
-        threads: threads to compute with; default one a core.
-        lineage: where the bundle comes from, as its manifest is to say; of a version of a line.
+        given: rows that replace the files that the recipe names.
+        fresh: whether to repeat every step.
+        threads: threads to compute with; default one per core.
+        lineage: the origin of a line's version, for its manifest.
         listed: whether `smidgen models` lists it by this folder.
-        scratch: where all that is made on the way lies, in place of smidgen's home and the system's folder for such; it is the caller's to
-            remove, and with it every text of the data. A build that was stopped goes on while it is there.
-        errors: a file for the rows that a model which learnt from the others answers wrong: cross-validation over all rows.
+        scratch: the folder for all intermediate files, instead of smidgen's home and the system's temporary folder. The caller removes it,
+            and with it every text of the data. A stopped build can continue while it exists.
+        errors: a file for the rows that cross-validation over all rows answers wrong.
 
     Raises:
-        InputError: data or settings that cannot be used.
-        GateError: the model is not the one that was trained, not good enough, or cannot be as small as was asked; nothing is shipped.
+        InputError: unusable data or settings.
+        GateError: the served model differs from the trained one, is not good enough, or cannot be as small as requested; nothing is
+            shipped.
     """
     began = time.perf_counter()
     refuse_foreign(out)

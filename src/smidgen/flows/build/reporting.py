@@ -1,4 +1,4 @@
-"""The report of a build: measured numbers only; what was not measured is None."""
+"""The report of a build: measured numbers only; a missing measurement is None."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from smidgen.machine.processor import processor
 
 _Item = TypeVar("_Item")
 _LEAST_COMPARED = 24
-"""Test rows that the alternatives of a slow writer are shown on: each alternative writes them."""
+"""Least test rows on which the alternatives of a slow writer are shown: each alternative writes them."""
 LIKE_ITS_INPUT = 0.5
-"""Inputs given back are a baseline where their mean grade on training rows is this or more."""
+"""Mean grade of returned inputs on training rows from which they count as a baseline."""
 UNCHANGED = "unchanged"
-"""The baseline that gives the input back as it is."""
+"""The baseline that returns the input."""
 _LOOKED_AT = 500
 _UNAIDED_TIMED = 10.0
 UNAIDED = "base, no examples"
-"""The base asked without examples, among the alternatives."""
+"""The base without examples in its prompt, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
 
 
@@ -114,12 +114,12 @@ def write_report(work: Work, context: BuildContext) -> Work:
 
 
 def _weights(role: str, base: Base | None) -> dict[str, Any]:
-    """Which pretrained weights had a role."""
+    """The pretrained weights in this role."""
     return {role: base.name, f"{role}_licence": base.licence, f"{role}_sha256": base.sha256} if base else {}
 
 
 def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
-    """The sections that depend on what the model answers with."""
+    """The sections that depend on the form of the model's answers."""
     draft, task, learnt = work.packed, work.task, work.trained[work.packed.chosen.student]
     form, rows, served, metrics = learnt.form, work.test, draft.served, draft.metrics
     if task.graded:
@@ -131,7 +131,7 @@ def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
 
 
 def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
-    """The baseline beside the model on the rows that alternatives are shown on: a base with examples in its prompt writes slower still."""
+    """The baseline beside the model, on the rows for alternatives: a base with examples in its prompt writes even more slowly."""
     task, name = work.task, work.task.baseline
     if name not in work.trained:
         return None
@@ -148,8 +148,8 @@ def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
 
 
 def _unchanged(work: Work) -> BaselineFacts | None:
-    """The inputs given back as they are, on all test rows: what correcting and rewriting are held against, for it costs nothing. None where
-    the training rows show that nobody would do that: their answers have little in common with their inputs."""
+    """The baseline that returns the inputs, on all test rows: a free comparison for correcting and rewriting. None if the training rows
+    show that it is pointless, because their answers have little in common with their inputs."""
     task, rows, form, served = work.task, work.test, work.trained[work.packed.chosen.student].form, work.packed.served
     if not task.graded or not all(isinstance(row.input, str) for row in rows):
         return None
@@ -166,7 +166,7 @@ def _echo(row: Row) -> Reply:
 
 
 def _as_it_is(unchanged: BaselineFacts | None, headline: str) -> list[BuildAlternative]:
-    """The inputs given back, as a row of the alternatives."""
+    """The baseline that returns the input, as a row of the alternatives."""
     if unchanged is None or headline not in unchanged.metrics:
         return []
     return [
@@ -181,11 +181,12 @@ def _as_it_is(unchanged: BaselineFacts | None, headline: str) -> list[BuildAlter
 
 
 def _alternative(work: Work, context: BuildContext, candidate: Candidate) -> BuildAlternative:
-    """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
+    """A candidate with its accuracy on the test rows, which is shown and never used to choose. A slow writer is measured on evenly
+    spread rows."""
     learnt, task = work.trained[candidate.student], work.task
     rows = _rows_of_baseline(work, work.test) if candidate.baseline else _rows_compared(work, work.test)
     fewer = len(rows) < len(_rows_compared(work, work.test))
-    # The baseline is what the base does by itself: nothing is written anew for it.
+    # The baseline shows the base's own ability: nothing is rewritten for it.
     form = None if candidate.baseline else learnt.form
     raw = training.served(work, context, candidate.variant, [row.input for row in rows], form)
     return _row_of(
@@ -200,7 +201,7 @@ def _alternative(work: Work, context: BuildContext, candidate: Candidate) -> Bui
 
 
 def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float, **told: Any) -> BuildAlternative:
-    """A row of the alternatives: what a variant reached, and what it takes."""
+    """A row of the alternatives: a variant's accuracy, speed and size."""
     speed = _speeds(variant.timing)
     student, method, size = variant.student, variant.spec.method, variant.size_mb
     return BuildAlternative(
@@ -209,7 +210,7 @@ def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float
 
 
 def _speeds(found: timing.Timing) -> dict[str, Any]:
-    """The timings, by their names in a report."""
+    """A timing, by the names of a report."""
     return {
         "latency_ms_p50": found.p50,
         "latency_ms_p99": found.p99,
@@ -219,7 +220,7 @@ def _speeds(found: timing.Timing) -> dict[str, Any]:
 
 
 def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """The test rows, or their answers, that alternatives are compared on: for a writer as many as it writes in `SECONDS`."""
+    """The test rows, or the answers to them, on which alternatives are shown: for a writer as many as it writes in `WRITING_SECONDS`."""
     if not work.task.writes:
         return items
     in_time = int(1e3 * WRITING_SECONDS / max(1.0, work.packed.chosen.p50))
@@ -227,14 +228,14 @@ def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
 
 
 def _rows_of_baseline(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """The compared test rows, or their answers, that a slow baseline is measured on."""
+    """The compared test rows, or the answers to them, on which a slow baseline is measured."""
     items = _rows_compared(work, items)
     return items if work.sample is None else evenly(items, work.sample.test)
 
 
 def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
-    """The base asked without examples, on the rows of the other alternatives: what it could do before anybody helped it. It is never
-    chosen, and nothing is chosen by it."""
+    """The base without examples, on the rows of the other alternatives: its ability without help. It is never chosen, and nothing is chosen
+    by it."""
     name, task = work.task.baseline, work.task
     part = work.students[name].part if name in work.trained else None
     if part is None or part.unaided is None or (work.sample is not None and not work.sample.unaided):

@@ -1,4 +1,4 @@
-"""Which students a build trains: from which bases, with which settings, made small by which methods, guided by which larger decoder."""
+"""The students that a build trains: their bases, settings, compression methods, and the larger decoder that guides them."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from smidgen.students.settings import StudentSettings
 from smidgen.students.vocabulary import ids_kept_of, tokenizer_hash
 
 _FEW_BITS = 5
-"""A form of so many bits a weight gains from teaching that ends rounded."""
+"""Most bits per weight of a form that gains from training that ends with rounding."""
 
 
 def plan_students(work: Work, context: BuildContext) -> Work:
-    """Who is to be trained, from which bases, guided by whom, as far as that is known before a teacher adds rows."""
+    """Plan the students, their bases and their guide, as far as known before a teacher adds rows."""
     kinds = students_to_train(work, context.progress, more=work.recipe.settings(TeacherSettings).source is not None)
     bases = bases_of(work.recipe, kinds, context.progress)
     guide = open_guide(work.recipe, bases.get("decoder"), work.form, context.progress)
@@ -54,7 +54,7 @@ def plan_students(work: Work, context: BuildContext) -> Work:
 
 
 def settle_students(work: Work, context: BuildContext) -> Work:
-    """Who is trained, and with which settings: what a teacher's rows show settles who can learn, and how."""
+    """Settle the students and their settings: a teacher's rows show which students can learn, and how."""
     if work.recipe.settings(TeacherSettings).source is not None:
         kinds = students_to_train(work, context.progress)
         work = replace(work, kinds=tuple(kinds), bases=bases_of(work.recipe, kinds, context.progress))
@@ -64,21 +64,21 @@ def settle_students(work: Work, context: BuildContext) -> Work:
 
 
 def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> list[str]:
-    """The students to train: the asked one, or all that can learn the task; then the baseline, unless none is wanted; then those whose
-    partners answer together. Says which cannot, and why.
+    """The students to train: the requested one, or all that can learn the task; then the baseline, unless none is wanted; then those that
+    combine partners. Reports the students that cannot learn, and why.
 
     Args:
-        more: rows are still to come: who cannot learn from those that are there may be able to then.
+        more: further rows will come: a student that cannot learn from the present rows may be able to then.
 
-    Raises RecipeError where the asked one cannot learn from these rows, or none that may be shipped can be made small by the method that
-    was named, or a gate needs the baseline that is not wanted.
+    Raises RecipeError if the requested one cannot learn from these rows, if the named method can compress none that may be shipped, or if a
+    gate needs the baseline that is not wanted.
     """
     recipe, task, asked = work.recipe, work.task, work.recipe.settings(StudentSettings)
     barred = task.barred(work.form)
     for name, why in ({} if more else barred).items():
         if asked.kind == name:
             raise RecipeError(
-                "the chosen student cannot learn from these rows",
+                "the requested student cannot learn from these rows",
                 value=f"{name}: {why}",
                 todo=f"Ask for another: --student {task.students[0]}, or auto. Or correct the rows or the schema.",
             )
@@ -99,7 +99,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
 
 
 def _needed_by(kind: str, task: Task) -> list[str]:
-    """The students that one needs to be trained before it: its teacher, if this task has one, or its partners, with their teachers."""
+    """The students that must be trained before one: its teacher, if this task has one, or its partners."""
     part = registry.find("students", kind)
     if isinstance(part, JointStudent):
         return list(part.partners)
@@ -107,7 +107,7 @@ def _needed_by(kind: str, task: Task) -> list[str]:
 
 
 def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
-    """Refuse a method that knows none of these students' engines. Raises RecipeError."""
+    """Refuse a method that supports none of these students' engines. Raises RecipeError."""
     asked = recipe.settings(CompressSettings).method
     if asked in ("auto", "none") or not kinds:
         return
@@ -123,9 +123,9 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
 
 
 def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:
-    """A base of every family that the students start from: the one that was named, and the starters of the others.
+    """A base of every family that the students start from: the named one, and the starters of the others.
 
-    Raises BaseError where the named one is of no family that is needed.
+    Raises BaseError if the named one is of no needed family.
     """
     families = list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
     asked = recipe.settings(BaseSettings).name
@@ -142,7 +142,7 @@ def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[s
 
 
 def settings_of(work: Work, kind: str) -> Settings:
-    """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
+    """The settings of a student. `[train]` belongs to the requested student, or to the task's first; the others have their defaults."""
     recipe, asked = work.recipe, work.recipe.settings(StudentSettings).kind
     owner = work.task.students[0] if asked == "auto" else asked
     settings: type[Settings] = registry.find("students", kind).settings
@@ -157,7 +157,7 @@ def settings_of(work: Work, kind: str) -> Settings:
 
 
 def _rounding(recipe: Recipe, settings: Settings) -> Settings:
-    """The settings, without rounding in 4 bits where that was left to the build and nothing of so few bits may be shipped."""
+    """The settings, with 4-bit rounding turned off if it was left to the build and nothing of so few bits may be shipped."""
     if getattr(settings, "qat", "") != "auto":
         return settings
     able = [registry.find("compress", name) for name in methods_to_try(recipe)]
@@ -167,7 +167,7 @@ def _rounding(recipe: Recipe, settings: Settings) -> Settings:
 
 
 def methods_to_try(recipe: Recipe) -> list[str]:
-    """The methods to make models small by: the asked one, or all."""
+    """The compression methods to try: the named one, or all."""
     asked = recipe.settings(CompressSettings).method
     if asked == "none":
         return []
@@ -175,11 +175,11 @@ def methods_to_try(recipe: Recipe) -> list[str]:
 
 
 def fit_students(work: Work, context: BuildContext) -> dict[str, PlannedStudent]:
-    """How each student is taught, by its name.
+    """The plan of each student, by its name.
 
     Raises:
-        GateError: a student cannot be as small as was asked, and no other one is to be taught.
-        RecipeError: as `settings_of`. TrainError, BaseError: a decoder that could not be taught.
+        GateError: a student cannot be as small as requested, and no other one is to be trained.
+        RecipeError: as `settings_of`. TrainError, BaseError: a decoder that could not be trained.
     """
     found: dict[str, PlannedStudent] = {}
     for kind in work.kinds:
@@ -195,7 +195,7 @@ def fit_students(work: Work, context: BuildContext) -> dict[str, PlannedStudent]
 
 
 def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedStudent:
-    """The student with as much left out as the asked size needs, where it can leave out something. Raises GateError where that would be too
+    """The student with as much left out as the requested size needs, if it can leave out something. Raises GateError if that would be too
     much."""
     most, method = work.recipe.settings(StudentSettings).max_size_mb, work.recipe.settings(CompressSettings).method
     forms = _forms(work.recipe, one.part)
@@ -214,7 +214,7 @@ def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedSt
 
 
 def _forms(recipe: Recipe, part: Student) -> dict[str, TensorBytes]:
-    """The forms that a student may be shipped in, by name; none where a method does not tell what it would store."""
+    """The forms in which a student may be shipped, by name; empty if a method cannot predict its size."""
     able = [method for name in methods_to_try(recipe) if part.engine in (method := registry.find("compress", name)).engines]
     if not all(isinstance(method, PredictsSize) for method in able):
         return {}
@@ -222,7 +222,7 @@ def _forms(recipe: Recipe, part: Student) -> dict[str, TensorBytes]:
     return plain | {method.name: method.stored for method in able}
 
 
-# The guide of a recipe: a larger decoder, out of a bundle or as a base, whose chances of every token a decoder is taught.
+# The guide of a recipe: a larger decoder, from a bundle or as a base, whose token probabilities a decoder learns.
 
 OTHER = (
     "Chances can be learnt only of the same tokens: name a larger model of the base's own family (for smollm2: "
@@ -231,16 +231,16 @@ OTHER = (
 
 
 def open_guide(recipe: Recipe, base: Base | None, form: Form, progress: Progress) -> Base | None:
-    """The guide that the training settings name, verified; None where they name none.
+    """The guide that the training settings name, verified; None if they name none.
 
     Args:
-        recipe: what is to be built.
+        recipe: the recipe to build.
         base: the decoder that the student starts from.
-        form: what the student is told.
-        progress: is told where a bundle was taught with other words.
+        form: the student's form, with its instruction.
+        progress: is told if a bundle was trained with another instruction.
 
     Raises:
-        RecipeError: it has other tokens than the base, or is a bundle that does not write, or keeps its adapter apart.
+        RecipeError: it has other tokens than the base, or is a bundle that does not write, or has a separate adapter.
         BaseError, UnknownPart, BundleError: it cannot be found, or not be trusted.
     """
     settings = recipe.sections["train"]
@@ -261,8 +261,7 @@ def open_guide(recipe: Recipe, base: Base | None, form: Form, progress: Progress
 
 
 def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
-    """The taught weights of a bundle as a base. Nothing is written into the bundle: what they need beside them lies in smidgen's own
-    folder."""
+    """The trained weights of a bundle as a base. Nothing is written into the bundle: further files go into smidgen's own folder."""
     bundle = open_bundle(place)
     manifest = bundle.manifest
     weights = [name for name in manifest.engine.files if name.endswith(".gguf")]
@@ -284,7 +283,7 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
 
 
 def _linked(bundle: Bundle, weights: str) -> Path:
-    """A folder of smidgen's own with the bundle's weights and tokenizer in it, by links where the system makes them."""
+    """A folder of smidgen's own with the bundle's weights and tokenizer, as links if the system supports them."""
     out = home() / "opened" / bundle.id[:16]
     out.mkdir(parents=True, exist_ok=True)
     for name in (weights, "tokenizer.json"):

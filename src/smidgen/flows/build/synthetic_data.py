@@ -1,4 +1,4 @@
-"""New rows from a teacher: asked for where they are needed, labelled by it once more, and filtered."""
+"""New rows from a teacher: planned where they are needed, labelled by it a second time, and filtered."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from smidgen.flows.build.work import BuildContext, Work
 from smidgen.privacy.redactor import Redactor
 
 _HEAT = 0.9
-"""Sampling temperature: the same question must not bring the same rows."""
+"""Sampling temperature: one question must not give the same rows each time."""
 
 
 @dataclass(frozen=True)
 class GenerationPlan:
-    """A plan of the questions to a teacher that makes examples.
+    """The requests to a teacher that makes examples.
 
     Attributes:
-        known: the user's rows that the new ones are to be like.
-        asked: wishes with their questions; without those whose rows cannot be made safe to send, of which there are `unsafe`.
-        plan: what it will take, with answering all of the new rows again and, where that is wanted, marking them.
+        known: the user's rows that the new ones should resemble.
+        asked: requests with their questions, without those whose rows cannot be made safe to send; `unsafe` is the number of these.
+        plan: the estimated cost, including answering all new rows again and, if wanted, marking them.
     """
 
     known: list[Row]
@@ -44,7 +44,7 @@ class GenerationPlan:
 
 
 def require_single(work: Work) -> None:
-    """Raises RecipeError for a task that no examples can be made for."""
+    """Raise RecipeError for a task without generated examples."""
     several = work.form.labelling is not None and work.form.labelling.multi_label
     if several or not work.task.teachable or any(not isinstance(row.input, str) for row in work.fit[:1]):
         raise RecipeError(
@@ -55,7 +55,7 @@ def require_single(work: Work) -> None:
 
 
 def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:
-    """Plan what to ask a teacher that was tried, and estimate the usage."""
+    """Plan the requests to a tested teacher, with their estimated cost."""
     settings = work.recipe.settings(TeacherSettings)
     labels = work.form.labelling
     known = [row for row in work.fit if labels is None or row.output in labels.labels]
@@ -72,10 +72,11 @@ def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> 
 def generate(
     order: GenerationPlan, work: Work, context: BuildContext, teacher: RemoteTeacher, embed: Embed | None, taught: Sequence[Row]
 ) -> tuple[list[Row], int, Counter[str]]:
-    """New rows that passed every sieve; how many entries were read from the teacher's answers; and why those were dropped that were.
+    """Generate rows: returns those that passed every filter, the number of entries in the teacher's answers, and the dropped ones by
+    reason.
 
-    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for: a label the same, a text with a
-    ROUGE-L, spans and fields with an F1, of `min_agreement` at least.
+    A row is kept only if the teacher, given its text alone, gives the same output again: an equal label, a text with a ROUGE-L, or spans
+    and fields with an F1, of at least `min_agreement`.
     """
     settings, bad_form = work.recipe.settings(TeacherSettings), "not of the form that was asked for"
     answers = teacher.ask([question for _, question in order.asked], "have new examples made", context.progress)
@@ -98,23 +99,23 @@ def generate(
         elif not _alike(work, row, verdict.output, settings.min_agreement):
             sieve.dropped["the teacher itself answers it otherwise"] += 1
         elif not sieve.masked(verdict.output):
-            # A text that was answered alone is of the same making as the texts that the student will be given.
+            # The answer to the text alone resembles the texts that the student will get.
             kept.append(replace(row, output=verdict.output, shares=verdict.shares))
     return kept, total, +sieve.dropped
 
 
 def _output(text: str, value: Any, work: Work, teacher: RemoteTeacher) -> Any:
-    """Read the output that a teacher gave for a text that it made. Raises ValueError where it is none."""
+    """The teacher's output for a text that it made. Raises ValueError if it is unusable."""
     task = work.task
     if task.partial:
-        # Stand-ins of names are put back; those of what the seeds hold are not: a text with one in it is not kept.
+        # Placeholders of names are restored; those of values in the seeds are not: a text with one is dropped.
         value = changed(value, (teacher.opening.redactor or Redactor()).unmask)
         return task.heard(answer_text(value), work.form, text)
     return task.parse(value, work.recipe.asked)
 
 
 def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> TeacherQuestion | None:
-    """The question for a wish; None where its seeds cannot be made safe to send."""
+    """The question for a request; None if its seeds cannot be made safe to send."""
     task, settings = work.task, work.recipe.settings(TeacherSettings)
 
     def content(row: Row) -> Any:
@@ -134,7 +135,7 @@ def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeac
 
 
 def _alike(work: Work, row: Row, output: Any, least: float) -> bool:
-    """Whether an output is the one that a row was made with: near enough to it where outputs can be more or less alike, else the same."""
+    """Whether an output matches the row's: near enough if outputs can be partly alike, else equal."""
     task = work.task
     if task.partial:
         return task.overlap(output, row.output) >= least

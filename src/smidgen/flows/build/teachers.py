@@ -38,14 +38,14 @@ from smidgen.usage.budgets import RunBudget, TokenCount, TokenPrice
 _BATCH = 64
 _LEAST_SHARE = 0.01
 _LONGEST = 16_384
-"""Tokens of any answer."""
+"""Most tokens of any answer."""
 
 
 class RemoteTeacher:
     """A teacher over HTTP.
 
     Attributes:
-        thinks: whether it has shown that it thinks before it answers.
+        thinks: whether it has shown that it reasons before it answers.
         rate: tokens for each byte of the questions of the last round.
     """
 
@@ -61,7 +61,7 @@ class RemoteTeacher:
         self._lesson = task.lesson(self.opening.form)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
-        """Each row is asked as often as there are votes; a verdict is what they come to."""
+        """Ask each row `votes` times, and combine the answers into verdicts."""
         asked = self._prompts.ask(rows, votes)
         answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
         self.redacted += sum(bool(redactor.counts) for _, redactor in asked)
@@ -74,7 +74,7 @@ class RemoteTeacher:
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
-        """The teacher's marks."""
+        """The teacher's marks for its own answers."""
         system = evaluation.marking_instruction(self.opening.description, self._lesson)
         questions: list[TeacherQuestion | None] = []
         for row in rows:
@@ -89,7 +89,7 @@ class RemoteTeacher:
         return [None if question is None else _mark(next(answers)) for question in questions]
 
     def ask(self, questions: Sequence[TeacherQuestion], title: str, progress: Progress) -> list[TeacherAnswer]:
-        """Plain questions."""
+        """Ask plain questions."""
         answers = self.asker.ask(questions, title, progress)
         heard = [(question, answer) for question, answer in zip(questions, answers, strict=True) if answer.why_not is None]
         self.took = [TokenCount(answer.tokens_in, answer.tokens_out) for _, answer in heard]
@@ -103,31 +103,31 @@ class RemoteTeacher:
         return self._prompts.max_tokens
 
     def room(self, tokens: int) -> int:
-        """The most tokens of another answer, which takes so many: with room to think, where it thinks."""
+        """The most tokens of an answer of this length, with room for reasoning if it reasons."""
         return min(_LONGEST, tokens + (self.max_tokens if self.thinks else 0))
 
     def redactor(self) -> Redactor:
-        """A redactor for a new conversation with this teacher, where its texts leave this machine."""
+        """The redactor for the texts of a new conversation with this teacher; it changes nothing if they stay on this machine."""
         return self.opening.fork()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self.asker.close()
 
     def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
         if not redactor.found:
             return self._task.heard(answer, self._form, text)
-        if redactor.unknown(answer):  # it would be learnt as words
+        if redactor.unknown(answer):  # otherwise it would be learnt as words
             raise ValueError("it holds a stand-in that stands for nothing")
         plain = redactor.unmask(answer)
         if self._form.json_answers:
-            with contextlib.suppress(ValueError):  # what is no JSON is said so where it is heard
+            with contextlib.suppress(ValueError):  # text that is not JSON is reported where it is parsed
                 plain = json.dumps(changed(teacher_answers.json_in(answer), redactor.unmask), ensure_ascii=False)
         return self._task.heard(plain, self._form, text)
 
 
 class BundleTeacher:
-    """A bundle as a teacher: it knows the job, and says how likely each of its answers is."""
+    """A bundle as a teacher: it knows the job, and gives the probability of each answer."""
 
     def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
         self._model = load(folder, threads)
@@ -148,17 +148,17 @@ class BundleTeacher:
         self._allowed = set(form.options)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
-        """The bundle's answers, with the chances of its labels as shares. It answers alike every time, so one vote says it all."""
+        """The bundle's answers, with the probabilities of its labels as shares. Its answers never vary, so one vote is enough."""
         return [self._verdict(reply, row) for reply, row in zip(self._replies(rows, title, progress), rows, strict=True)]
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
-        """The score that the bundle gives its own answer; None where the row has another one."""
+        """The score that the bundle gives its own answer; None if the row has another one."""
         replies = self._replies(rows, "have answers scored", progress)
         own = [self._verdict(reply, row).output for row, reply in zip(rows, replies, strict=True)]
         return [reply.score if output == row.output else None for row, reply, output in zip(rows, replies, own, strict=True)]
 
     def close(self) -> None:
-        """End what the engine runs in."""
+        """Close the model and its engine."""
         self._model.close()
 
     def _replies(self, rows: Sequence[Row], title: str, progress: Progress) -> list[Reply]:
@@ -179,7 +179,7 @@ class BundleTeacher:
                 return VoteResult(None, agreement=0.0, why_not=CUT)
             try:
                 return VoteResult(self._task.adopted(reply.output, self._form, row.input), agreement=reply.score)
-            except ValueError as error:  # of a text the reason has its words and numbers in it, and cannot be counted
+            except ValueError as error:  # for texts the reason contains the text's own words and numbers, and cannot be counted
                 said = f": {error}" if self._task.partial else ""
                 return VoteResult(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
         labels = reply.output if isinstance(reply.output, list) else [reply.output]
@@ -196,13 +196,13 @@ class BundleTeacher:
 
 
 def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> RemoteTeacher | BundleTeacher:
-    """The teacher of a recipe, which may be shown the rows of `fit`.
+    """Open the teacher of a recipe, which may see the rows of `fit`.
 
     Raises:
-        RecipeError: it lacks what it takes to ask it.
-        RedactionError: the description, a label or the like cannot be made safe to send.
-        BundleError: what leaves is to go through the redaction model, and it cannot be opened. Nothing is asked then.
-        InputError: the redaction model does not know a kind that it is to find.
+        RecipeError: a setting that it needs is missing.
+        RedactionError: the description, a label or another name cannot be made safe to send.
+        BundleError: the redaction model is needed and cannot be opened. Nothing is asked then.
+        InputError: the redaction model does not know a requested kind.
     """
     settings, task = work.recipe.settings(TeacherSettings), work.task
     assert settings.source is not None
@@ -216,7 +216,7 @@ def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Remo
 def open_remote(
     settings: TeacherSettings, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
 ) -> RemoteTeacher:
-    """The model over HTTP that the settings name, for a task that is teachable. Raises as `open_teacher` does."""
+    """The model over HTTP that the settings name, for a teachable task. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds characters that no key has", value=settings.key_env, todo="Set the variable to the key alone.")
@@ -230,27 +230,27 @@ def open_remote(
         shown,
         answers,
         settings.examples,
-        # A text may hold twice what any shown one does, and JSON may be laid out more widely than it is shown.
+        # A text may hold twice as much as any example, and its JSON may be spaced more widely.
         settings.max_tokens
         or (2 if task.partial else 1) * answer_tokens([*map(answer_text, answers), *(form.labelling.labels if form.labelling else ())]),
         settings.heat,
         opening,
         embed,
-        # A schema with placeholders in it would hold answers to them; then the words alone must do.
+        # A schema with placeholders would force them into answers; then only the instruction describes the form.
         json.dumps(schema, ensure_ascii=False) if schema is not None and opening.form.answer_schema == schema else "",
     )
-    # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
+    # With `fresh`, free answers are asked anew; paid ones are not paid for again.
     asker = TeacherClient(settings, key, home() / "teacher", budget, fresh and settings.local)
     return RemoteTeacher(asker, settings, task, form, prompts)
 
 
 def _finder(settings: TeacherSettings, threads: int | None) -> Find:
-    """The detector of personal data that no pattern describes. None, for patterns alone, only where that was asked for."""
+    """The finder of personal data without a fixed pattern; none, so that only patterns apply, if the settings say so."""
     return redaction_model.finder(None, settings.redact_kinds, threads) if uses_redaction_model(settings) else nothing
 
 
 def uses_redaction_model(settings: TeacherSettings) -> bool:
-    """Whether what is sent to this teacher goes through the redaction model."""
+    """Whether texts for this teacher go through the redaction model."""
     return not settings.local and settings.redact == "model"
 
 
@@ -279,7 +279,7 @@ def _plain(name: str) -> str:
 
 
 def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
-    """An output as a larger model is to answer it: a text, or what its JSON holds."""
+    """The form in which a larger model should answer: a text, or the value of its JSON."""
     shown = task.quoted(output, form, text)
     return json.loads(shown) if form.json_answers else shown
 
@@ -290,12 +290,12 @@ def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
 
 
 def _first(output: Any) -> Any:
-    """The first of several references of equal standing."""
+    """The first of several equivalent references."""
     return output[0] if isinstance(output, list) else output
 
 
 def _agree(task: Task, row: Row, form: Form) -> Agree | None:
-    """How alike answers are, where they can be more or less alike."""
+    """The function that compares answers, if they can be partly alike; else None."""
     if task.partial:
         return lambda outputs: np.array([[task.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
     if not task.graded:

@@ -1,6 +1,6 @@
-"""Learn from a larger model: it is tried on the user's own rows, then asked for labels and new rows.
+"""Learn from a larger model: it is tested on the user's own rows, then asked for labels and new rows.
 
-What is believed joins the rows to learn from. The held-out and the test rows stay the user's own.
+The accepted answers join the training rows. The held-out and the test rows stay the user's own.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from smidgen.judge.sections import TeacherFacts, measured
 from smidgen.text import near_duplicates
 
 _LEAST_ALONE = 2.0
-"""Rows a label that it takes for a head on frozen vectors to say anything of rows that it has not seen."""
+"""Least rows per label for a head on frozen vectors to be tested on rows left out."""
 _NOT_ASKED = (NoAnswerReason.BUDGET, NoAnswerReason.PRIVATE)
 _NAMES = 5
-"""Labels and the like that are named where the teacher is told placeholders for them."""
+"""Most names that a note lists, of those that the teacher sees as placeholders."""
 
 
 @dataclass
 class _LabelTally:
-    """Counts of the unlabelled inputs by what became of them."""
+    """Counts of the unlabelled inputs: asked, corrected, and dropped by reason."""
 
     pool: int = 0
     asked: int = 0
@@ -56,10 +56,10 @@ class _LabelTally:
 
 
 def teach(work: Work, context: BuildContext) -> Work:
-    """The work with what a larger model adds to its rows; as it was, where the recipe names none.
+    """The work with a larger model's rows added; unchanged if the recipe names none.
 
     Raises:
-        RecipeError: a teacher that cannot be asked for lack of a setting.
+        RecipeError: a setting that the teacher needs is missing.
         TeacherError: it cannot do the job, or its server fails.
     """
     settings = work.recipe.settings(TeacherSettings)
@@ -76,7 +76,7 @@ def teach(work: Work, context: BuildContext) -> Work:
 
 
 def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
-    """Raise RecipeError where the teacher has nothing to do."""
+    """Raise RecipeError if the teacher has nothing to do."""
     if "label" in settings.uses and data.unlabelled is None:
         raise RecipeError(
             "the teacher has nothing to label",
@@ -92,7 +92,7 @@ def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
 
 
 def _taught(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> Work:
-    """The work with what an open teacher adds to it."""
+    """The work with an open teacher's rows added."""
     settings, progress, tally = work.recipe.settings(TeacherSettings), context.progress, _LabelTally()
     _tell_names(teacher, context)
     maker = _example_maker(work, teacher)
@@ -120,12 +120,12 @@ def _taught(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTe
     return joined_with(work, [*labelled, *made], _facts(work, trial, teacher, expected).model_copy(update=found | _spent(teacher)))
 
 
-# A teacher tried on the user's own rows, before anything is bought of it: how well it does, what it must be able to reach, and what a
-# student of it may come to.
+# A teacher is tested on the user's own rows before anything is bought: its quality, the quality it needs, and the range expected of a
+# student taught by it.
 
 
 def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> TeacherEvaluation:
-    """The teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
+    """Test the teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
     settings, task = work.recipe.settings(TeacherSettings), work.task
     own = [*work.fit, *work.held]
     rows = [own[place] for place in trials.draw_by_stratum(own, task.strata(own), settings.trial_rows, work.recipe.seed)]
@@ -153,12 +153,12 @@ def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | Bund
 
 
 def quality_unit(task: Task) -> str:
-    """The name of a teacher's metric: the mean grade, F1 of the parts of its answers, or the share that agrees with the user's."""
+    """The metric for a teacher: the mean grade, F1 of the parts of its answers, or the accuracy."""
     return task.headline if task.graded or task.partial else "accuracy"
 
 
 def _quality(work: Work, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
-    """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
+    """The teacher's quality, with a 95 % interval. Unusable answers count as wrong; in partial tasks, as all parts missing."""
     task = work.task
     if task.partial:
         return _in_parts(work, [row for row, _ in tried], [verdict.output for _, verdict in tried])
@@ -172,17 +172,17 @@ def _quality(work: Work, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
 
 
 def _in_parts(work: Work, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
-    """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
+    """The headline metric of outputs that may be partly right; 0 if there is nothing to find."""
     replies = [Reply(work.task.nothing if output is None else output, 1.0) for output in outputs]
     found = work.task.measure(rows, replies, work.form)[work.task.headline]
     return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
 
 
 def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, float, str]:
-    """The quality that the user's rows teach without a teacher (None where unknown), the quality that a teacher needs, and why."""
+    """The quality that the user's rows give without a teacher (None if unknown), the quality that a teacher must reach, and why."""
     rows, task = work.fit, work.task
     if task.graded:
-        # Any text of the house scores something against any other; a teacher must do better than that.
+        # Any two texts of one kind have some ROUGE-L in common; a teacher must do better than that.
         shown = rows[: work.recipe.settings(TeacherSettings).trial_rows]
         others = [task.gathered([rows[(place + 1) % len(rows)]])[0].output for place in range(len(shown))]
         replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in others]
@@ -199,8 +199,8 @@ def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, floa
 
 
 def expected_quality(work: Work, embed: Embed | None, trial: TeacherEvaluation, more: int) -> tuple[float, float]:
-    """Between which values the student is expected: from what a kernel head would make of so many more rows, where the teacher is not worse
-    than that, to the teacher itself."""
+    """The range expected of the student: from a kernel head's accuracy with `more` rows, if the teacher is not worse than that, to the
+    teacher's own."""
     low, rows = trial.quality.low, work.fit
     if trial.alone is not None and embed is not None:
         vectors = embed([joined(row.input) for row in rows])
@@ -208,11 +208,11 @@ def expected_quality(work: Work, embed: Embed | None, trial: TeacherEvaluation, 
     return low, max(low, trial.quality.high)
 
 
-# What it is asked for, and what of its answers is believed.
+# The requests to the teacher, and the filters on its answers.
 
 
 def _example_maker(work: Work, teacher: RemoteTeacher | BundleTeacher) -> RemoteTeacher | None:
-    """The teacher as one that makes examples; None where it is not to. Raises RecipeError where it cannot, before anything is paid for."""
+    """The teacher, if it makes examples; else None. Raises RecipeError, before anything is paid for, if it cannot."""
     settings = work.recipe.settings(TeacherSettings)
     if "generate" not in settings.uses:
         return None
@@ -227,7 +227,7 @@ def _example_maker(work: Work, teacher: RemoteTeacher | BundleTeacher) -> Remote
 
 
 def _tell_order(order: GenerationPlan, settings: TeacherSettings, teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
-    """Say what it takes to have examples made, and to have each answered again and marked, before any of it is paid for."""
+    """Report the cost of making examples, answering each again, and marking them, before any of it is paid for."""
     again = "answer them again and mark them" if "score" in settings.uses else "answer them again"
     context.progress.say(f"to make {settings.generate:,} examples and {again} takes {order.plan.told(teacher.budget.price)}")
     share = teacher.budget.share_left(order.plan.tokens)
@@ -236,7 +236,7 @@ def _tell_order(order: GenerationPlan, settings: TeacherSettings, teacher: Remot
 
 
 def _tell_names(teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
-    """Say which labels, fields and choices the teacher does not know by their names: it may do worse with them."""
+    """Report the labels, fields and choices that the teacher sees as placeholders: it may do worse with them."""
     redactor = teacher.opening.redactor if isinstance(teacher, RemoteTeacher) else None
     names = redactor.renamed() if redactor is not None else []
     if names:
@@ -261,7 +261,7 @@ def _labelled(
     embed: Embed | None,
     tally: _LabelTally,
 ) -> list[Row]:
-    """These inputs with the teacher's outputs, as far as they are believed."""
+    """These inputs with the teacher's accepted outputs."""
     settings, labels = work.recipe.settings(TeacherSettings), work.form.single_label
     verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", context.progress)
     if all(verdict.why_not == NoAnswerReason.BUDGET for verdict in verdicts):
@@ -283,7 +283,8 @@ def _labelled(
 
 
 def _inputs_worth_asking(work: Work, tally: _LabelTally) -> list[Row]:
-    """The unlabelled inputs that are worth asking for: not twice, not what is labelled already, and nothing near what is measured on."""
+    """The unlabelled inputs to ask about: without repeats, inputs that are labelled already, and near-duplicates of rows that are
+    measured on."""
     settings = work.recipe.settings(DataSettings)
     assert settings.unlabelled is not None
     columns = (work.columns["input"], work.columns["label"] or None)
@@ -314,7 +315,7 @@ def _affordable(
     embed: Embed | None,
     tally: _LabelTally,
 ) -> list[Row]:
-    """The inputs that the budget, and the recipe, have room for: where those are not all, the ones that teach most."""
+    """The inputs within the budget and the recipe's limit; if those are not all, the ones that teach most."""
     settings, progress = work.recipe.settings(TeacherSettings), context.progress
     questions = settings.votes + ("score" in settings.uses)
     each = trials.estimate_tokens(teacher.took, questions)
@@ -348,7 +349,8 @@ def _no_room(value: str) -> TeacherError:
 def _scored(
     taught: list[Row], teacher: RemoteTeacher | BundleTeacher, settings: TeacherSettings, dropped: Counter[str], context: BuildContext
 ) -> list[Row]:
-    """The rows that the teacher, asked again, finds good. A row without a mark is left out: it may not be good. `dropped` counts those."""
+    """The rows that the teacher, asked again, marks as good. A row without a mark is left out: it may not be good. `dropped` counts
+    those."""
     scores = teacher.scores(taught, context.progress)
     kept = []
     for row, score in zip(taught, scores, strict=True):
@@ -360,7 +362,7 @@ def _scored(
 
 
 def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildContext, embed: Embed | None, tally: _LabelTally) -> list[Row]:
-    """The taught rows after the other rows have judged their labels."""
+    """The taught rows after checking their labels by the other rows."""
     context.progress.start("look for wrong labels of the teacher", None)
     unknown = {labels.unknown} if labels.unknown is not None else set()
     judged, tally.not_judged = review_labels(work.fit, taught, unknown, embed)
@@ -372,7 +374,7 @@ def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildCon
 
 
 def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
-    """The work with the taught rows among those to learn from."""
+    """The work with the taught rows added to the training rows."""
     if not taught:
         return replace(work, teacher=facts)
     fit, task = [*work.fit, *taught], work.task

@@ -1,4 +1,4 @@
-"""How fast models are on this machine: one text, and batches; the cost of checking a guessed token; and a slow baseline.
+"""The speed of models on this machine: one text, and batches; the cost of checking a guessed token; and a slow baseline's sample.
 
 Of a slow baseline only as many texts are measured as the time allows.
 """
@@ -28,22 +28,22 @@ from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts.recipe import Recipe
 from smidgen.students.settings import StudentSettings
 
-# How fast a loaded model is here: one text at a time, and in batches.
+# The speed of a loaded model: one text at a time, and in batches.
 
 _SINGLES, _BATCH = 150, 256
 _SECONDS = 1.2
 _WRITTEN_SINGLES = 6
 _WRITTEN_BATCH = 16
-"""A model that writes takes a hundred times as long as one that sorts: it is timed on few."""
+"""Fewer texts for a model that writes, which takes a hundred times as long as a classifier."""
 _WRITTEN_SECONDS = 60.0
-"""And no longer than this: on a busy machine one text may take half a minute."""
+"""The longest time for that: on a busy machine one text may take half a minute."""
 _LEAST_BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds for one text (median and 99th percentile), texts a second in batches of `batch`; of a model that writes, also the
-    tokens a second that it writes for one text at a time (median), and in batches."""
+    """Milliseconds for one text (median and 99th percentile), texts a second in batches of `batch`; for a model that writes, also the
+    tokens a second for one text at a time (median), and in batches."""
 
     p50: float
     p99: float
@@ -54,10 +54,10 @@ class Timing:
 
 
 def measure_speed(runner: Runner, texts: Sequence[Text], seconds: float | None = None) -> Timing:
-    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; more where it writes.
+    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; longer for a writer.
 
     Args:
-        seconds: about how long timing one that writes may take, beyond the first text; a minute by default.
+        seconds: approximate time limit for a writer, beyond the first text; a minute by default.
     """
     sample = list(texts[:_SINGLES]) or [""]
     if "tokens" in runner.run([sample[0]]):
@@ -84,7 +84,7 @@ def measure_speed(runner: Runner, texts: Sequence[Text], seconds: float | None =
 
 
 def _time_writer(runner: Runner, sample: Sequence[Text], limit: float) -> Timing:
-    """One text at a time for half of the time at the most, then side by side as many as fit in what is left."""
+    """Time single texts for at most half of the limit, then as many side by side as fit in the rest."""
     took, speeds = [], []
     began = time.perf_counter()
     for number in range(_WRITTEN_SINGLES):
@@ -110,27 +110,27 @@ def _tokens(raw: Raw) -> float:
     return float(np.sum(raw["tokens"]))
 
 
-# What checking a guessed token costs on this machine, beside writing one: whether a writer should guess ahead turns on it.
+# The cost of checking a guessed token on this machine, relative to writing one: it decides whether a writer should guess ahead.
 #
-# A guess is checked by reading it. Drafting that made answers a quarter faster on one processor made them slower on another, so what a
-# guess costs is measured before a decoder is taught, on the base's own file. It is an estimate: the vocabulary, the number of layers
-# and the form of the weights may still change.
+# Checking a guess means reading it. Drafting that made answers a quarter faster on one processor made them slower on another, so the cost
+# is measured before a decoder is trained, on the base's own file. It is an estimate: the vocabulary, the number of layers and the form of
+# the weights may still change.
 
 GUESS_ROUNDS = 7
 GUESS_TOKENS, GUESS_FEWEST_TOKENS = 24, 6
-"""Tokens written to see what one takes, and the fewest that tell: the text may end by itself."""
+"""Tokens written to time one, and the fewest that are enough: the text may end by itself."""
 GUESS_LEAST_COST, GUESS_MOST_COST = 0.05, 1.5
-"""What is believed of a measurement: beside other work it may come out as anything."""
+"""Plausible range of the cost: beside other work a measurement may give any number."""
 GUESS_SECONDS = 20.0
-"""How long it may take: two threads that wait for one another on busy cores may be a hundred times as slow."""
+"""Longest time of the measurement: two threads that wait for one another on busy cores may be a hundred times as slow."""
 _STEM = "The blue lamp stands on the old table by the door, and the red vase is in the kitchen."
 _TAILS = ("It looks nice in the light.", "We sold three of them last week.", "They all came too late for us.")
-"""Some seven tokens each: about as many as are guessed at once."""
+"""Endings of about seven tokens each: about as many as are guessed at once."""
 
 
 @runtime_checkable
 class TimedWriter(Protocol):
-    """A runner that can be timed: it writes piece by piece, and tells how many tokens the prompt of a text has."""
+    """A runner that writes piece by piece, and counts the tokens of a prompt."""
 
     def count(self, text: Text) -> int:
         """Tokens of the prompt."""
@@ -142,9 +142,8 @@ class TimedWriter(Protocol):
 
 
 def with_guess_cost(settings: Settings, base: Base | None, threads: int, schema: bool = False) -> Settings:
-    """The settings with `guess_cost` as it is on this machine, where they leave open whether to guess ahead, say nothing of what it costs,
-    and the base comes in a file that can be served as it is. Else the same settings, as where answers are held to a `schema`: they are
-    never guessed. Takes some five seconds."""
+    """The settings with `guess_cost` measured on this machine, if they leave guessing open, give no cost, and the base is a file that can
+    be served unchanged. Else unchanged; also with a `schema`, because such answers are never guessed. Takes some five seconds."""
     undecided = not schema and getattr(settings, "draft", None) == "auto" and not getattr(settings, "adapter", False)
     if base is None or not undecided or getattr(settings, "guess_cost", 0.0) is not None:
         return settings
@@ -157,23 +156,23 @@ def with_guess_cost(settings: Settings, base: Base | None, threads: int, schema:
 
 @cache
 def measure_guess_cost(file: Path, threads: int) -> float | None:
-    """The cost where this file is served, None where it cannot be or the cost cannot be told. Measured once in a process: a build may teach
-    a student twice, on some rows and then on all, and what is fitted on the one must hold for the other."""
+    """The cost if this file is served; None if it cannot be served or measured. Measured once per process: a build may train a student
+    twice, on some rows and then on all, and settings fitted on the first must hold for the second."""
     options = {"model": file.name, "max_tokens": GUESS_TOKENS, "context": 512, "slots": 1}
     try:
         with open_runner("llama", file.parent, options, threads) as runner:
             assert isinstance(runner, TimedWriter)
             return guess_cost(runner)
-    except EngineError:  # the base is not served as it is: what is taught of it may be all the same
+    except EngineError:  # the base cannot be served unchanged: its student may be all the same
         return None
 
 
 def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_counter) -> float | None:
-    """The cost of reading one more token in a step, as a part of the cost of writing one.
+    """The time to read one more token in a step, relative to writing one; None if it cannot be measured: the runner writes too little,
+    takes longer than `GUESS_SECONDS`, or the result is not between `GUESS_LEAST_COST` and `GUESS_MOST_COST`.
 
-    None where it cannot be measured: the model writes too little, takes longer than `SECONDS`, or the result is not between `LEAST` and
-    `MOST`. Each of `ROUNDS` takes three times: an answer of one token to a new text, one to the same text, whose tokens are then in the
-    cache, and an answer of `WRITTEN` tokens to it. The medians of the differences count: fixed costs cancel out in them.
+    Each of `GUESS_ROUNDS` takes three times: of a one-token answer to a text with a new ending, of one to the same text, which is then
+    cached, and of an answer of `GUESS_TOKENS` tokens to it. The differences cancel all other time, and their medians count.
     """
     ends = clock() + GUESS_SECONDS
     texts, stem = [f"{_STEM} {tail}" for tail in _TAILS], runner.count(_STEM)
@@ -193,7 +192,7 @@ def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_count
         text = texts[number % len(texts)]
         new, known = timed(text, 1)[0], timed(text, 1)[0]
         took, count = timed(text, GUESS_TOKENS)
-        # Of a known text its last token is read, too.
+        # The last token of a cached text is read again.
         a_token.append((new - known) / (runner.count(text) - stem - 1))
         a_step.append((took - known) / max(1, count - 1))
         counts.append(count)
@@ -206,30 +205,31 @@ def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_count
     return round(found, 3) if GUESS_LEAST_COST <= found <= GUESS_MOST_COST else None
 
 
-# How much of a slow baseline is measured.
+# The sample of a slow baseline.
 #
-# A base with examples in its prompt writes seconds for each text, on a busy machine half a minute: measuring it took as long as
-# teaching the model that it is held against. So it is timed first, and asked for as many texts as it writes in a tenth of the training
-# time. Where these are too few to show anything, it is not asked at all, and the build says so.
+# A base with examples in its prompt writes seconds for each text, on a busy machine half a minute: measuring it took as long as training
+# the model that it is compared with. So it is timed first, and asked for as many texts as it writes in a tenth of the training time. If
+# these are too few to show anything, it is not asked at all, and the build says so.
 
 BASELINE_SHARE = 0.1
-"""Of the time that the training took, what measuring the baseline may take."""
+"""Share of the training time that measuring the baseline may take."""
 BASELINE_TIMED_SHARE = 0.25
-"""Of that, what timing it may take."""
+"""Share of that for timing it."""
 BASELINE_FEWEST = 8
-"""Test texts under which a comparison shows nothing."""
+"""Least test texts for a meaningful comparison."""
 BASELINE_MOST_HELD = 32
-"""Held-out texts at the most: they are shown, and nothing is chosen by them."""
+"""Most held-out texts: they are shown, and nothing is chosen by them."""
 MOST_COMPARED = 64
-"""Test rows that the alternatives of a writer are shown on, and its baseline, where it is quick."""
+"""Test rows for the alternatives of a writer, and for its baseline if it is quick."""
 _BASELINE_FEWEST_HELD = 2
 _BASELINE_READY = 10.0
-"""Seconds that writing the base's files and loading them takes, about, before anything is asked."""
+"""Approximate seconds for writing the base's files and loading them."""
 
 
 @dataclass(frozen=True)
 class BaselineSample:
-    """The numbers of texts that the baseline is measured on, `held` and `test`, and whether the base without examples is measured, too."""
+    """The size of the baseline's sample: `held` held-out texts, `test` test texts, and whether to measure the base without examples,
+    too."""
 
     held: int
     test: int
@@ -237,23 +237,23 @@ class BaselineSample:
 
     @property
     def texts(self) -> int:
-        """All that is written."""
+        """The number of texts that are written."""
         return self.held + self.test * (2 if self.unaided else 1)
 
 
 def baseline_seconds(recipe: Recipe, training_seconds: float) -> float:
-    """Seconds that measuring the baseline may take: without end where all of it was asked for."""
+    """Seconds that measuring the baseline may take; unlimited if a full measurement was requested."""
     return math.inf if recipe.settings(StudentSettings).baseline == "full" else BASELINE_SHARE * training_seconds
 
 
 def sample_baseline(seconds_per_text: float, seconds: float, held: int, test: int, needed: bool) -> BaselineSample | None:
-    """The texts that can be written in this time; None where they are too few to show anything.
+    """A sample as large as this time allows; None if that is too small to show anything.
 
     Args:
         seconds_per_text: as it was timed.
-        seconds: what there is.
+        seconds: the time available.
         held, test: the rows that it could be measured on.
-        needed: a gate compares with it: then `FEWEST` test texts are written, however long they take.
+        needed: a gate compares with it: then `BASELINE_FEWEST` test texts are written, however long they take.
     """
     most = BaselineSample(min(held, BASELINE_MOST_HELD), test, unaided=True)
     fits = math.inf if seconds == math.inf else (1 - BASELINE_TIMED_SHARE) * seconds / max(seconds_per_text, 1e-6)
@@ -269,10 +269,10 @@ def sample_baseline(seconds_per_text: float, seconds: float, held: int, test: in
 
 
 def is_worth_timing(recipe: Recipe, name: str, seconds: float, like: float | None, held: int, test: int, progress: Progress) -> bool:
-    """Whether there is time to time the baseline at all; where there is none, a line says so.
+    """Whether there is time to time the baseline at all; if not, report it.
 
     Args:
-        like: seconds that a student of its kind takes for a text, where one was timed: the baseline, whose prompt is longer, takes more.
+        like: seconds that a similar student takes for a text, if one was timed: the baseline, whose prompt is longer, takes more.
     """
     if seconds == math.inf or recipe.settings(GateSettings).must_beat_baseline:
         return True
@@ -288,7 +288,7 @@ def is_worth_timing(recipe: Recipe, name: str, seconds: float, like: float | Non
 def plan_baseline(
     recipe: Recipe, name: str, timing: Timing, seconds: float, held: int, test: int, progress: Progress
 ) -> BaselineSample | None:
-    """The sample of this recipe's baseline, and a line that says what it takes or why there is none."""
+    """The sample of this recipe's baseline; reports its cost, or why there is none."""
     needed = recipe.settings(GateSettings).must_beat_baseline
     each = 1 / timing.texts_per_second if timing.texts_per_second > 0 else timing.p50 / 1000
     found = sample_baseline(each, seconds, held, test, needed)

@@ -28,13 +28,13 @@ from smidgen.store.hashing import code_hash, content_hash, rows_hash
 from smidgen.store.weight_files import described_hashes
 from smidgen.usage.energy import Energy, EnergyMeter
 
-# What a step's training takes, the tries that were stopped included: written down beside its checkpoint while it goes on.
+# The cost of a training step, including stopped tries: recorded beside its checkpoint while it runs.
 
 NOTE = "smidgen_spent.json"
 
 
 class StepEffort:
-    """Seconds and energy of one step, from its making on, and those of earlier tries that left a note in its folder.
+    """Seconds and energy of one step, from this object's creation on, plus those of earlier tries that left a note in its folder.
 
     Args:
         folder: the step's own, which survives a kill.
@@ -47,14 +47,14 @@ class StepEffort:
         self._before = float(found.get("seconds", 0.0)), float(found.get("watt_hours", 0.0))
 
     def taken(self) -> tuple[float, Energy]:
-        """So far."""
+        """The seconds and the energy so far."""
         seconds, watt_hours = self._before
         energy = self._meter.read()
         method = f"{energy.method}; and what stopped tries took" if seconds else energy.method
         return seconds + time.perf_counter() - self._began, Energy(watt_hours + energy.watt_hours, method)
 
     def noted(self) -> Energy:
-        """The energy so far, once it and the seconds are written down, beside the old note and renamed over it."""
+        """Record seconds and energy in the note, and return the energy. The note is written beside the old one and renamed over it."""
         seconds, energy = self.taken()
         fresh = self._file.with_suffix(".new")
         fresh.write_text(json.dumps({"seconds": seconds, "watt_hours": energy.watt_hours}), encoding="utf-8")
@@ -68,11 +68,11 @@ class StepEffort:
 
 _FACTS = "smidgen_step.json"
 _SAMPLE = 256
-_ENERGY_SECONDS = 1.0  # a reading is two small files or none: often enough to look alive, seldom enough to cost nothing
+_ENERGY_SECONDS = 1.0  # a reading is two small files or none: frequent enough to look alive, seldom enough to be free
 
 
 def rows_for(work: Work, part: Student, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows as a student learns from them."""
+    """The rows in the form that a student learns from."""
     if part.learns == "spans":
         return work.task.marked(rows, work.form)
     shown = {"labels": work.task.labelled, "texts": work.task.worded}.get(part.learns)
@@ -90,7 +90,7 @@ def fit(
     teacher: TrainedFiles | None = None,
     settings: Settings | None = None,
 ) -> TrainedFiles:
-    """Train a student on `rows`; go on from its last checkpoint where an earlier try was killed."""
+    """Train a student on `rows`; continue from its last checkpoint if an earlier try was killed."""
     part, settings = work.students[name].part, settings or work.students[name].settings
     base, form = work.base(name), work.form
     guide = work.guide if getattr(settings, "guide", None) else None
@@ -131,7 +131,7 @@ def fit(
 
 
 def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> Raw:
-    """Raw outputs of a trained student for texts, in the framework that trained it."""
+    """A trained student's outputs for texts, in the framework that trained it."""
     part = work.students[files.student].part
     if isinstance(part, JointStudent):
         return part.add([raw(work, context, one, texts) for one in files.partners], files.mix)
@@ -146,8 +146,8 @@ def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[
 def variants(
     work: Work, context: BuildContext, files: TrainedFiles, methods: Sequence[str], seconds: float | None = None
 ) -> list[StudentVariant]:
-    """The student in its engine's files: at full precision, and made small by each method that knows the engine. `seconds` is how long
-    timing each may take, where it writes."""
+    """The student in its engine's files: at full precision, and compressed by each method that supports the engine. `seconds`: time limit
+    for timing each, if it writes."""
     part, sample = work.students[files.student].part, [row.input for row in work.train]
     plain = _variant(context, files.student, "export", {"fit": files.key}, lambda out: part.export(files.folder, out), sample, seconds)
     made = [plain]
@@ -203,8 +203,8 @@ def _variant(
 
 
 def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
-    """Raw outputs of a variant for texts, in the engine that would serve it. With a `form`, texts with faults are written again. Partners
-    have mostly answered these texts before: their stored outputs are added."""
+    """A variant's outputs for texts, in the engine that would serve it; with a `form`, answers with faults are rewritten. Partners have
+    mostly answered these texts already, so their outputs are only added up."""
     part = work.students[variant.student].part
     if isinstance(part, JointStudent):
         return part.add([served(work, context, one, texts) for one in variant.partners], variant.mix)
@@ -224,8 +224,8 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
 
 
 class _TitledProgress:
-    """A progress under the build's own title for a step, whatever the student calls it: one student is trained twice, on fewer and on all
-    rows, and the two must not look the same. Beside the bar it says what energy the training has taken so far, and writes it down."""
+    """A progress under the build's own title for a step, because one student is trained twice, on fewer and on all rows, and the two must
+    look different. It shows beside the bar the energy of the training so far, and records it."""
 
     def __init__(self, inner: Progress, title: str, spent: StepEffort) -> None:
         self._inner, self._title, self._spent = inner, title, spent
@@ -248,7 +248,7 @@ class _TitledProgress:
 
 
 def _weighted_output(row: Row) -> list[Any]:
-    """An output with how much it is believed in."""
+    """An output with its weight and its shares."""
     return [row.output, row.weight, list(row.shares)]
 
 

@@ -1,7 +1,7 @@
-"""Cross-validation: every row answered by a model that learnt from the others, in five parts. It uses all rows where a test uses some.
+"""Cross-validation: a model trained on the other rows answers each row, in five parts. It uses all rows, not only the test rows.
 
-It measures models that learnt from four fifths of the rows, so it is a little lower than what all of them would give. The parts are
-drawn like the test rows are: by stratum, near-duplicates in one part.
+It measures models trained on four fifths of the rows, so it is a little lower than with all of them. The parts are drawn like the test
+rows: by stratum, near-duplicates in one part.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from smidgen.text import near_duplicates
 
 FOLDS = 5
 QUICK = 60.0
-"""Seconds that five more trainings may take for cross-validation to be made unasked, where the test is small."""
+"""Most seconds of five more trainings for unrequested cross-validation with a small test."""
 _LEAST_ROWS = 2 * FOLDS
 
 
 def cross_validate(work: Work, context: BuildContext) -> Work:
-    """Cross-validate the chosen student where it is asked for, or the test is small and it takes seconds; else say what it would take. No
-    section comes of it where it cannot be, or would say nothing."""
+    """Cross-validate the chosen student on request, or if the test is small and it takes seconds; else report its expected time. There is
+    no section if it is impossible, or would show nothing."""
     asked, task = work.errors is not None, work.task
     if not asked and (work.lineage is not None or len(work.test) >= FEW):
         return work
-    # Of students that answer together the first is meant.
+    # For students that answer together, the first one is used.
     chosen = work.packed.chosen.student
     part = work.students[chosen].part
     name = part.partners[0] if isinstance(part, JointStudent) else chosen
@@ -59,8 +59,8 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
 
 
 def write_errors(work: Work) -> int | None:
-    """Write the rows that were answered wrong, in the dialect of their file; how many. None where no file was asked for. Raises as
-    `error_file.write` does."""
+    """Write the wrongly answered rows, in the format of their file; returns their number. None if no file was requested. Raises as
+    `answer_files.write_error_file` does."""
     if work.errors is None or work.crossed is None:
         return None
     rows, replies = [row for row, _ in work.answered], [reply for _, reply in work.answered]
@@ -75,7 +75,7 @@ def _every(work: Work) -> list[Row]:
 
 
 def _folds(rows: Sequence[Row], task: Task, seed: int) -> list[list[Row]]:
-    """The rows in parts of about the same size."""
+    """The rows in parts of about equal size."""
     groups = dict(zip((id(row) for row in rows), near_duplicates.near_groups([joined(row.input) for row in rows]), strict=True))
     strata = dict(zip((id(row) for row in rows), task.strata(rows), strict=True))
     left, made = list(rows), []

@@ -1,4 +1,4 @@
-"""The frozen value that a build's steps pass on: the recipe and what has been made of it so far."""
+"""The frozen value that a build's steps pass on: the recipe and all results so far."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from smidgen.usage.energy import Energy
 
 @dataclass(frozen=True)
 class GivenTables:
-    """Training rows, and test rows if there are any, in place of the files that the recipe names."""
+    """Training rows, and optionally test rows, that replace the files named in the recipe."""
 
     train: DataTable
     test: DataTable | None = None
@@ -39,7 +39,7 @@ class GivenTables:
 
 @dataclass(frozen=True)
 class PlannedStudent:
-    """A student to train, with its settings. `why`: a clause, where the build chose to leave something of it out."""
+    """A student to train, with its settings. `why`: a clause, if the build chose to leave out a part of it."""
 
     part: Student
     settings: Settings
@@ -48,9 +48,9 @@ class PlannedStudent:
 
 @dataclass(frozen=True)
 class TrainedFiles:
-    """A trained student on disk. `seconds` and `energy` are what its training took when it was done.
+    """A trained student on disk, with the seconds and the energy of its training.
 
-    Of a student that has partners, `partners` are their files, `mix` is how they are added up, and `folder` is the first's.
+    If it combines partners, `partners` are their files, `mix` is their weights, and `folder` is the first's.
     """
 
     student: str
@@ -64,12 +64,12 @@ class TrainedFiles:
 
 @dataclass(frozen=True)
 class TrainedStudent:
-    """A student as it came out of training.
+    """A student after its training.
 
     Attributes:
         files: trained on all the rows it may have.
         form: with its decision fitted on the held-out rows, by a model that never saw them.
-        raw: what that same model computed for them.
+        raw: that model's outputs for them.
         metric: its headline metric there.
     """
 
@@ -81,7 +81,7 @@ class TrainedStudent:
 
 @dataclass(frozen=True)
 class StudentVariant:
-    """A trained student in the files of an engine, made small by a method, and timed here. `partners` and `mix`: as in `TrainedFiles`."""
+    """A trained student in the files of an engine, compressed by a method, and timed here. `partners` and `mix`: as in `TrainedFiles`."""
 
     student: str
     spec: EngineSpec
@@ -94,12 +94,12 @@ class StudentVariant:
 
     @property
     def bound(self) -> bool:
-        """Whether its engine holds what it writes to a schema, as the trained model's own writing is not."""
+        """Whether its engine enforces a schema, which the trained model's own writing does not."""
         return bool(self.spec.options.get("schema_of_answers"))
 
     @property
     def writes(self) -> bool:
-        """Whether its answers are written, where a rounding may change a word. Of one task some students may write and others not."""
+        """Whether its answers are written, so that rounding may change a word. Some students of a task may write and others not."""
         return self.timing.tokens_per_second is not None
 
 
@@ -109,9 +109,9 @@ class Candidate:
 
     Attributes:
         held: the headline metric on held-out rows of the training data; choices are made on it.
-        seconds: what training the student took.
-        agreement: share of held-out rows answered as the student answered before it was made small.
-        unfit: why it may not be shipped, a clause; empty where it may.
+        seconds: the student's training time.
+        agreement: share of held-out rows with the uncompressed student's answer.
+        unfit: why it may not be shipped, a clause; empty if it may.
     """
 
     variant: StudentVariant
@@ -128,12 +128,12 @@ class Candidate:
 
     @property
     def method(self) -> str:
-        """How it was made small."""
+        """The name of the compression method."""
         return self.variant.spec.method
 
     @property
     def name(self) -> str:
-        """Student and method, as tables show it."""
+        """Student and method, as tables show them."""
         return f"{self.student} {self.method}"
 
     @property
@@ -144,7 +144,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Draft:
-    """The chosen candidate, packed and loaded, with what it answered on the test rows as it first did and at its best."""
+    """The chosen candidate, packed and loaded, with its first and its best answers on the test rows."""
 
     chosen: Candidate
     reason: str
@@ -158,28 +158,29 @@ class Draft:
 
 @dataclass(frozen=True)
 class Work:
-    """A recipe and what has been made of it so far. Fields are empty until their step.
+    """A recipe and all results so far. Fields are empty until their step.
 
     Attributes:
-        recipe, out, given, lineage, errors: what was asked, as `build` says.
-        train: rows that the final model may learn from. Where `refit` is set, `held` is among them.
-        fit: rows that a model may learn from while it is being judged on `held`.
+        recipe, out, given, lineage, errors: the arguments of `build`.
+        train: rows that the final model may learn from. With `refit`, they include `held`.
+        fit: rows that a model may learn from while it is judged on `held`.
         held: rows apart from `fit`: they calibrate, and choose between alternatives. Never the test rows.
         test: rows that are only measured on.
-        form: what a model of these rows answers with, before calibration.
+        form: the form of a model of these rows, before calibration.
         refit: after calibration the model is trained again on all of `train`, because every row counts.
-        columns: the names of the input and output columns, as the bundle remembers them.
-        sha256, test_sha256: hashes of the training rows as read, and of the test rows, where they came in a file of their own.
-        source, test_source: where the rows came from, in words.
-        notes: what was guessed or dropped, in words.
-        teacher: what a larger model taught, where one did; its rows are in `train` and `fit`.
+        columns: the names of the input and output columns, for the bundle's manifest.
+        sha256, test_sha256: hashes of the training rows as read, and of the test rows, if they came in a separate file.
+        source, test_source: the origin of the rows, in words.
+        notes: guesses and dropped rows, in words.
+        teacher: facts of a larger model's teaching, if there was any; its rows are in `train` and `fit`.
         kinds: the students to train, by the names of their parts.
         bases, guide: pretrained weights by family, and the larger decoder that guides another.
-        students: the students to train, by their own names; `trained`: those that were.
-        candidates: what may be shipped, the baseline beside it.
-        sample: on how many texts a baseline that writes is measured.
-        seconds, energy: what all training took.
-        crossed, answered: what cross-validation found, and its answer to every row.
+        students: the students to train, by their own names.
+        trained: those that were trained.
+        candidates: the models that may be shipped, and the baseline.
+        sample: the number of texts on which a baseline that writes is measured.
+        seconds, energy: of all training.
+        crossed, answered: the result of cross-validation, and its answer to every row.
     """
 
     recipe: Recipe
@@ -216,24 +217,24 @@ class Work:
 
     @cached_property
     def task(self) -> Task:
-        """The task of the form, as far as that is known."""
+        """The task of the form, as far as known."""
         task: Task = registry.find("tasks", self.recipe.task)
         return task if type(self.form) is Form else task.formed(self.form)
 
     @property
     def packed(self) -> Draft:
-        """The draft, once there is one."""
+        """The draft; it must exist."""
         assert self.draft is not None
         return self.draft
 
     def wants(self, student: str) -> bool:
-        """Whether a student was asked for, by name or among all."""
+        """Whether a student was requested, by name or among all."""
         asked = self.recipe.settings(StudentSettings).kind
         return asked == "auto" or registry.find("students", asked).name == student
 
     @property
     def baseline(self) -> str:
-        """The student that the others are compared with; none where it was asked for itself, and is to be shipped."""
+        """The student that the others are compared with; empty if it was requested itself, and is to be shipped."""
         return self.task.baseline if self.recipe.settings(StudentSettings).kind != self.task.baseline else ""
 
     def base(self, student: str) -> Base | None:
@@ -247,9 +248,9 @@ class Work:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The resources of every step: the store of results, threads, progress, and an exit stack that frees all in the end.
+    """The shared context of all steps: where results are stored, threads, progress, and models to close in the end.
 
-    `scratch` is a folder for this run alone; `fresh`: every step is done anew.
+    `scratch` is a folder for this run alone; `fresh`: repeat every step.
     """
 
     steps: StepResults
@@ -260,7 +261,7 @@ class BuildContext:
     models: ExitStack = field(default_factory=ExitStack)
 
     def loaded(self, folder: Path) -> Model:
-        """A bundle of this build, loaded as it will be served; released with the build."""
+        """A bundle of this build, loaded as it will be served; closed with the build."""
         model = load(folder, threads=self.threads)
         self.models.callback(model.close)
         return model

@@ -1,4 +1,4 @@
-"""The parts of every chart: SVG elements, scales, ticks, the frame with its axes; and a chart as a file of its own."""
+"""The parts of every chart: SVG elements, scales, ticks, the frame with its axes; and a chart as a separate file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _value(value: object) -> str:
 
 
 def picture(name: str, width: float, height: float, title: str, description: str, *content: str, widest: float | None = None) -> Markup:
-    """A whole chart, announced by its title and described for those who cannot see it. It fills its column, up to `widest` pixels."""
+    """A whole chart, with a title and a description for screen readers. It fills its column, up to `widest` pixels."""
     return tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
@@ -56,7 +56,7 @@ class Scale:
         return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
     def ticks(self, about: int = 5) -> list[float]:
-        """About so many round values inside the scale: steps of 1, 2 or 5; of a logarithmic scale, 1, 2 and 5 times powers of ten."""
+        """About `about` round values inside the scale: steps of 1, 2 or 5; on a logarithmic scale, 1, 2 and 5 times powers of ten."""
         if self.log:
             return self._log_ticks(about)
         rough = (self.high - self.low) / max(1, about)
@@ -105,7 +105,7 @@ class PlotFrame:
         x_ticks: Sequence[float] | None = None,
         y_ticks: Sequence[float] | None = None,
     ) -> Markup:
-        """Grid lines, tick labels, axis names. The vertical axis has its name above it, written level."""
+        """Grid lines, tick labels, axis names. The vertical axis has its name above it, written horizontally."""
         floor, drawn = self.height - self.bottom, []
         for value in y_ticks if y_ticks is not None else self.y.ticks():
             at = self.up(value)
@@ -145,7 +145,7 @@ def rounded_up(value: float, step: float) -> float:
 
 
 def standalone(chart: Markup) -> str:
-    """The chart as an SVG file, with the report's styles for charts in it, light and dark."""
+    """The chart as an SVG file that includes the report's styles for charts, light and dark."""
     sheet = resources.files("smidgen.judge").joinpath("templates", "report.css").read_text(encoding="utf-8")
     colours = sheet[: sheet.index("* {")]
     rules = [line for line in sheet.splitlines() if line.startswith(".chart")]

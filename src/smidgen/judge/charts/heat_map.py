@@ -8,7 +8,7 @@ from smidgen.judge.charts.axes import picture, tag
 from smidgen.judge.sections import ConfusionTable, shortened
 
 _LONGEST = 26
-_LETTER = 7.4  # mean width of a letter at the size of tick labels, on the wide side: fonts differ
+_LETTER = 7.4  # mean width of a letter at the size of tick labels, rather too wide: fonts differ
 
 
 def draw(table: ConfusionTable) -> Markup:
@@ -18,7 +18,7 @@ def draw(table: ConfusionTable) -> Markup:
     cell = 92.0 if n <= 3 else 46.0 if n <= 9 else 26.0 if n <= 22 else 19.0
     longest = max(map(len, names), default=0)
     side = longest * _LETTER + 14
-    level = n <= 3  # few enough for the names to stand level above their columns
+    level = n <= 3  # few enough labels for horizontal names above their columns
     head = 30.0 if level else longest * _LETTER * 0.77 + 20
     tail = 10.0 if level else longest * _LETTER * 0.65
     width, height = side + n * cell + tail, head + n * cell + 6

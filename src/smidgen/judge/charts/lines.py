@@ -12,11 +12,11 @@ from smidgen.judge.sections import CalibrationFacts, CoveragePoint, LearningCurv
 WIDEST = 1.1
 """The most that a chart is enlarged: its letters grow with it, and all charts of a page should have letters of one size."""
 _NAME_WIDTH = 26.0
-_LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
+_LEAST_ANSWERED = 20  # with fewer answers a share is not worth drawing
 
 
 def reliability(calibration: CalibrationFacts, grade: str | None = None) -> Markup | None:
-    """The reliability diagram: share right against score, one dot per bin with its interval. Of a graded task, whose metric `grade` names,
+    """The reliability diagram: share right against score, one dot per bin with its interval. For a graded task, whose metric is `grade`,
     the mean grade against the score."""
     bins = calibration.bins
     if not bins:
@@ -71,7 +71,7 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
         frame.band(low, high, "band"),
         frame.line([(point.coverage, point.risk) for point in usable], "curve"),
     ]
-    free = frame.left  # a name is drawn where it does not run into the one before
+    free = frame.left  # a name is drawn only if it does not overlap the one before
     for at in curve.at:
         if (
             at.point is not None
@@ -214,7 +214,7 @@ _EDGE = 20.0
 
 
 def local_share(points: Sequence[tuple[int, float]], turns: Sequence[tuple[int, str]], heading: str, below: str) -> Markup | None:
-    """The share of requests answered locally, with a heading and small print, for `standalone`; None where there is no point.
+    """The share of requests answered locally, with a heading and small print, for `standalone`; None without any point.
 
     Args:
         points: (requests by then, share of the requests since the previous point that were answered here, 0..1), in order.

@@ -32,7 +32,7 @@ class _Line:
 
 
 def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
-    """The chart, with its heading, when each line pays back, and small print, for `standalone`."""
+    """The chart, with its heading, the payback of each line, and small print, for `standalone`."""
     last = len(found.months)
     lines = [
         _Line(f"{shortened(model, _LONGEST)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
@@ -71,7 +71,7 @@ def _curve(frame: PlotFrame, line: _Line, last: int) -> Markup:
 
 
 def _names(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Markup]:
-    """Each line's name and sum at its end, moved apart where the ends are close."""
+    """Each line's name and sum at its end, moved apart if the ends are close."""
     ends = sorted(lines, key=lambda line: frame.up(line.spent[-1]))
     floor = frame.height - frame.bottom
     places: list[float] = []
@@ -89,11 +89,11 @@ def _names(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Markup]:
 
 
 def _paybacks(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Markup]:
-    """The points at which lines pay back: a dot, a line down to the axis, and the month as text where there is room below the lines."""
+    """The points at which lines pay back: a dot, a line down to the axis, and the month as text if there is room below the lines."""
     floor = frame.height - frame.bottom
     drawn, rows = [], 0
     paid = [(line.outcome.payback_month, line) for line in lines if line.outcome and line.outcome.payback_month is not None]
-    # The earliest lowest: there the lines are lowest, too.
+    # The earliest lowest, because the lines are lowest there, too.
     for month, line in sorted(paid, key=lambda pair: pair[0]):
         if month > last:
             continue
@@ -103,7 +103,7 @@ def _paybacks(frame: PlotFrame, lines: Sequence[_Line], last: int) -> list[Marku
         before = x + _NOTE > frame.width - frame.right
         place, anchor = (x - 8, "end") if before else (x + 8, None)
         foot = floor - 10 - rows * _LINE_HEIGHT
-        # What is spent only grows, so that a line is lowest where the note begins.
+        # Spending only grows, so a line is lowest where the note begins.
         begins = next(number for number in range(month + 1) if not before or frame.across(number + 1) > x - _NOTE)
         if all(frame.up(other.spent[month if not before else begins]) < foot - _LINE_HEIGHT for other in lines):
             drawn.append(tag("text", f"month {month}", x=place, y=foot, class_=f"label {line.look}", text_anchor=anchor))
@@ -145,5 +145,5 @@ def _money(value: float) -> str:
 
 
 def _sum(value: float) -> str:
-    """A sum beside its line, however large."""
+    """A sum of any size, for the end of its line."""
     return dollars(value) if value < 1e9 else f"${value / 1e9:,.4g}bn" if value < 1e15 else f"${value:.2e}"

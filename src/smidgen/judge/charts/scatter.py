@@ -10,7 +10,7 @@ from markupsafe import Markup
 from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_down, rounded_up, tag
 from smidgen.judge.sections import BuildAlternative, Measured
 
-_LETTER = 7.6  # mean width of a letter of a name, on the wide side
+_LETTER = 7.6  # mean width of a letter of a name, rather too wide
 Box: TypeAlias = tuple[float, float, float, float]
 
 
@@ -74,7 +74,7 @@ def _bubble(
 
 
 def _name(frame: PlotFrame, entry: BuildAlternative, x: float, y: float, r: float, taken: list[Box]) -> Markup:
-    """The name beside its disc, at the first place where it meets no disc and no other name; to the right where none is free."""
+    """The name beside its disc, at the first place that overlaps no disc and no other name; to the right if there is none."""
     width = len(entry.name) * _LETTER
     places = [(x + r + 8, y + 5, "start"), (x - r - 8, y + 5, "end")]
     for lift in (r + 10, r + 26, r + 42):
