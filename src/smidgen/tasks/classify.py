@@ -1,4 +1,4 @@
-"""Classify: a text, or a pair of texts, gets one label of a fixed set, or several, or the answer that none of them fits."""
+"""Classify: give a text, or a pair of texts, one label of a fixed set, several labels, or the answer that no label fits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENOUGH_OUTSIDE = 30
 _MOST_LABELS = 20_000
 _LONGEST_LABEL = 200
 _AGAIN, _SHORT = 0.2, 60
-"""The share of cells that repeat another, from which on a column looks like labels, and the mean length up to which it does."""
+"""A column whose share of repeated cells is at least the first number, and whose mean length is at most the second, looks like labels."""
 
 
 class ClassifySettings(Settings):
@@ -69,12 +69,12 @@ class Classify(Task):
     loss_words = "the answer is not the reference's"
 
     def parse(self, value: Any, settings: Settings) -> Any:
-        """A label, or a list of labels where the task is multi-label. Raises ValueError with the reason."""
+        """A label, or a list of labels if the task is multi-label. Raises ValueError with the reason."""
         multi = isinstance(settings, ClassifySettings) and settings.multi_label
         return _labels(value) if multi else _label(value)
 
     def likely(self, cells: Sequence[Any]) -> float:
-        """Labels are short, and come again and again."""
+        """The share of repeated cells; 0 if the cells do not look like labels, which are short and repeat often."""
         told = [str(cell).strip() for cell in cells if isinstance(cell, str | int | bool)]
         if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2:
             return 0.0
@@ -83,9 +83,9 @@ class Classify(Task):
         return again if again >= _AGAIN and length <= _SHORT else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> LabelForm:
-        """Labels in sorted order, and what is known of the decision before anything is trained.
+        """The labels in sorted order, and the decision settings known before training.
 
-        Raises DataError for data that cannot teach a classifier: no rows, one label only, a label seen once.
+        Raises DataError for data that cannot teach a classifier: no rows, only one label, a label seen once.
         """
         asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         counts = Counter(label for row in rows for label in _as_list(row.output))
@@ -105,17 +105,17 @@ class Classify(Task):
         )
 
     def cell_settings(self, form: LabelForm) -> ClassifySettings:
-        """Several labels a cell, where a text may have several."""
+        """Several labels per cell for a multi-label form."""
         return ClassifySettings(multi_label=form.multi_label)
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
-        """The label of each row; of several labels, the rarest, so that thin labels are spread evenly."""
+        """The label of each row; for several labels the rarest, so that rare labels are split evenly."""
         counts = Counter(label for row in rows for label in _as_list(row.output))
         return [min(_as_list(row.output), key=lambda label: (counts[label], label), default="") for row in rows]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: LabelForm, settings: Settings) -> LabelForm:
-        """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold: for several labels the one with the best
-        micro-F1, for the unknown answer the lowest at which in-scope rows keep their right answers but for a set share."""
+        """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold. For several labels: the threshold with the
+        best micro-F1. For the unknown answer: the lowest threshold at which at most a set share of in-scope rows loses the right answer."""
         asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         index = {label: number for number, label in enumerate(form.labels)}
         logits = np.asarray(raw["logits"], dtype=np.float64)
@@ -142,7 +142,7 @@ class Classify(Task):
         return form.model_copy(update=fitted)
 
     def decode(self, raw: Raw, form: LabelForm) -> list[Reply]:
-        """One reply a row: the most likely label with its calibrated probability and the runners-up; or the unknown label."""
+        """One reply per row: the most likely label with its calibrated probability and the runners-up, or the unknown label."""
         labels = form.labels
         logits = np.asarray(raw["logits"], dtype=np.float64)
         if form.multi_label:
@@ -162,7 +162,7 @@ class Classify(Task):
         ]
 
     def form_fault(self, form: LabelForm, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: its labels are not as many as the model's outputs."""
+        """Why a form cannot decide anything: the number of its labels differs from the number of the model's outputs."""
         if raw is not None:
             labels, outputs = len(form.labels), np.asarray(raw.get("logits", np.zeros(0))).shape[-1]
             if outputs != labels and not (form.unknown is not None and not form.multi_label and outputs == labels + 1):
@@ -170,8 +170,8 @@ class Classify(Task):
         return ""
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: LabelForm) -> dict[str, Metric]:
-        """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy where out-of-scope rows
-        were met; parent_accuracy where labels are hierarchical (`billing/refund`: the part before the last slash)."""
+        """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy if there are out-of-scope
+        rows; parent_accuracy if labels are hierarchical (`billing/refund`: the part before the last slash)."""
         gold, got = [row.output for row in rows], [reply.output for reply in replies]
         unknown = form.unknown
         labels = [*form.labels, unknown] if unknown is not None and unknown in gold else list(form.labels)
@@ -186,11 +186,11 @@ class Classify(Task):
         return metrics
 
     def lesson(self, form: LabelForm) -> str:
-        """The labels, and how to answer with them."""
+        """The labels, and the form of the answer."""
         return teacher_answers.label_instructions(form.labels, form.multi_label, form.unknown)
 
     def heard(self, answer: str, form: LabelForm, text: Text = "") -> Any:
-        """The label that an answer names, or the labels. Raises ValueError for one that names none."""
+        """The label that an answer names, or the labels. Raises ValueError if it names none."""
         allowed = list(form.every)
         if not form.multi_label:
             return teacher_answers.label_in(answer, allowed)
@@ -198,9 +198,10 @@ class Classify(Task):
 
 
 def strangeness(raw: Raw, form: LabelForm) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """How unlike all labels each text is, (n,) in 0..1: the entropy of its calibrated probabilities, over that of K equal ones.
+    """How unlike all labels each text is, (n,) in 0..1: the entropy of its calibrated probabilities, divided by the entropy of K equal
+    ones.
 
-    Where an output for the unknown label was trained, its probability is dealt out evenly to the K labels: a text that is surely out of
+    If an output for the unknown label was trained, its probability is shared out evenly over the K labels: a text that is surely out of
     scope is as strange as one that could be anything. On CLINC150's validation rows the entropy separates better than the largest
     probability, the largest logit or the energy, and within 0.3 points of AUROC of mixes with distances to the classes (docs/log.md).
     """
@@ -212,14 +213,14 @@ def strangeness(raw: Raw, form: LabelForm) -> np.ndarray[Any, np.dtype[np.float6
 
 
 def _known(logits: Any, form: LabelForm) -> Any:
-    """The probability that a text is in scope, (n,): what the output for the unknown label leaves, or 1 where none was trained. A label is
-    right only where the text is in scope and the label fits."""
+    """The probability that a text is in scope, (n,): 1 minus that of the trained unknown output, or 1 without such an output. A label is
+    right only if the text is in scope and the label fits."""
     labels = len(form.labels)
     return 1.0 - calibration.softmax(logits, form.temperature)[:, labels:].sum(axis=1)
 
 
 def parent(label: Any) -> Any:
-    """The label above a hierarchical one: `billing` of `billing/refund`; a label without a slash is its own parent."""
+    """The parent of a hierarchical label: `billing` for `billing/refund`; a label without a slash is its own parent."""
     return label.rpartition("/")[0] or label if isinstance(label, str) else label
 
 
@@ -288,9 +289,9 @@ def _check(rows: Sequence[Row], in_scope: list[str], counts: Counter[str], multi
 
 
 class Chances(Mapping[str, float]):
-    """The probability of every label: a view of the model's output that costs nothing until it is read.
+    """The probability of every label, computed from the model's output at the first read.
 
-    With an unknown answer, its chance is 0.5 where the decision turns, and the labels share the rest.
+    With an unknown answer, its probability is 0.5 at the decision threshold, and the labels share the rest.
     """
 
     __slots__ = ("_labels", "_read", "_row", "_unknown")
@@ -318,7 +319,7 @@ class Chances(Mapping[str, float]):
 
 
 def _one(chances: Any, labels: Sequence[str], unknown: tuple[str, float] | None = None, known: float = 1.0) -> Reply:
-    """The most likely label. `known` is how likely the text is in scope, where a model was taught that."""
+    """The most likely label. `known`: the probability that the text is in scope, if the model was trained to tell."""
     order = np.argsort(-chances, kind="stable")[: _RUNNERS_UP + 1]
     best = labels[order[0]]
     runners = tuple((labels[number], known * float(chances[number])) for number in order[1:])
@@ -331,7 +332,7 @@ def _one(chances: Any, labels: Sequence[str], unknown: tuple[str, float] | None 
 
 
 def _several(chances: Any, labels: Sequence[str], threshold: float) -> Reply:
-    """All labels at or over the threshold; the score is the chance that each of these decisions is right."""
+    """All labels at or over the threshold; the score is the probability that all of these decisions are right."""
     order = np.argsort(-chances, kind="stable")
     given = [labels[number] for number in order if chances[number] >= threshold]
     rest = tuple((labels[number], float(chances[number])) for number in order if chances[number] < threshold)[:_RUNNERS_UP]
@@ -341,17 +342,17 @@ def _several(chances: Any, labels: Sequence[str], threshold: float) -> Reply:
 
 
 def _outside(chances: Any, labels: Sequence[str], unknown: str, odd: float, threshold: float, known: float) -> Reply:
-    """The unknown answer. Its score is 0.5 at the threshold and 1 where no label has any chance."""
+    """The unknown answer. Its score is 0.5 at the threshold and 1 for a text of maximal strangeness."""
     inside = _one(chances, labels, known=known)
     score = 0.5 + 0.5 * (odd - threshold) / max(1e-9, 1 - threshold)
-    # What the labels are given is what the unknown answer leaves.
+    # The labels share what the score of the unknown answer leaves of 1.
     share = 1.0 - float(score)
     runners = tuple((label, share * float(chance)) for label, chance in ((inside.output, inside.score), *inside.alternatives[:-1]))
     return Reply(unknown, float(score), runners, {"out_of_scope": odd}, chances=Chances(labels, chances, (unknown, float(score))))
 
 
 def _best_threshold(chances: Any, targets: Any) -> float:
-    """The threshold in 0.2..0.8 with the best micro-F1; 0.5 where it makes no difference."""
+    """The threshold in 0.2..0.8 with the best micro-F1; 0.5 if all are equal."""
     best, best_score = 0.5, -1.0
     for threshold in sorted(np.linspace(0.2, 0.8, 25), key=lambda t: abs(t - 0.5)):
         given = chances >= threshold
@@ -364,10 +365,11 @@ def _best_threshold(chances: Any, targets: Any) -> float:
 
 def _unknown_threshold(strange: Any, inside: Any, right: Any, most: float) -> float:
     """The strangeness over which a text is out of scope: the lowest at which, with 90 % confidence (Wilson's one-sided bound), at most
-    `most` of the in-scope texts lose a right answer. Held-out rows were written by the same people as the rest; a bare count on them
-    promises more than new texts keep.
+    `most` of the in-scope texts lose a right answer. The bound is needed because held-out rows come from the same writers as the training
+    rows, so their bare count is too optimistic for new texts.
 
-    Where enough out-of-scope rows were held out too, it moves up to halfway to the first of them above: as high as loses none of them.
+    With enough held-out out-of-scope rows the threshold moves up to halfway to the least strange one above it, so no more of them are
+    missed.
     """
     kept = np.sort(strange[inside & right])[::-1]
     rows = int(inside.sum())

@@ -1,4 +1,4 @@
-"""Extract: a text in, the spans of it that are names, numbers, dates, ... out, each with its label; or typed fields, see `fields`."""
+"""Extract: find the spans of a text that are names, numbers, dates, ..., each with its label; or fill in typed fields, see `fields`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _MOST_KINDS = 200
 _LONGEST_KIND = 200
 _FIELDS = {"start", "end", "label", "text"}
 _PLATEAU = 0.003
-"""Thresholds whose F1 lies so near to the best are as good as it."""
+"""Thresholds whose F1 is within this of the best count as equally good."""
 
 Span = dict[str, Any]
 
 
 class ExtractSettings(Settings):
-    """Settings of an extractor: the spans or fields to find, and how sure it must be."""
+    """Settings of an extractor: the spans or fields to find, and the threshold."""
 
     kinds: tuple[str, ...] = setting(
         (), "Kinds of span to find, by their labels; other kinds are ignored. Empty: all kinds in the data.", flag="--kind"
@@ -67,7 +67,7 @@ class Extract(Task):
     nothing = ()
 
     def formed(self, form: Form) -> Task:
-        """The task of spans, or that of fields where the form has a schema."""
+        """The task of spans, or that of fields if the form has a schema."""
         return ExtractFields(ExtractSettings, form) if isinstance(form, FieldForm) else self
 
     def read_form(self, facts: Mapping[str, Any]) -> SpanForm | FieldForm:
@@ -75,7 +75,7 @@ class Extract(Task):
         return FieldForm.read(facts) if "schema" in facts else SpanForm.read(facts)
 
     def form_fault(self, form: SpanForm | FieldForm, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: the model finds a span of a kind that it does not name. Of fields see
+        """Why a form cannot decide anything: the model finds a span of a kind that the form does not name. For fields see
         `ExtractFields.form_fault`."""
         if isinstance(form, FieldForm):
             return ExtractFields(ExtractSettings).form_fault(form, raw)
@@ -83,8 +83,8 @@ class Extract(Task):
         return f"the model finds spans of a kind with the number {odd[0][2]:g}, and the form names {len(form.kinds)}" if odd else ""
 
     def parse(self, value: Any, settings: Settings) -> list[Span] | Mapping[str, Any]:
-        """A list of spans, or JSON of one; nothing where there is none. A span has `start`, `end` (exclusive) and `label`, or `text` in
-        place of the two numbers. Anything else that is an object is one of fields. Raises ValueError with the reason."""
+        """A list of spans, or JSON of one; empty for an empty cell. A span has `start`, `end` (exclusive) and `label`, or `text` in place
+        of the two numbers. Any other object is read as fields. Raises ValueError with the reason."""
         if isinstance(settings, ExtractSettings) and settings.schema_file:
             return parsed(value, settings)
         value = _loaded(value)
@@ -96,7 +96,7 @@ class Extract(Task):
         return _in_order(found) if all("start" in span for span in found) else found
 
     def likely(self, cells: Sequence[Any]) -> float:
-        """Spans and fields are lists and objects, or JSON of them."""
+        """The share of cells that are lists or objects, or JSON of them."""
         found = 0
         for cell in cells:
             if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{"):
@@ -108,8 +108,8 @@ class Extract(Task):
         return found / len(cells) if cells else 0.0
 
     def placed(self, text: Text, output: Any) -> Any:
-        """The spans with their places in the text; fields as they are. Raises ValueError where a span lies outside of the text, or its
-        words stand in it nowhere or more than once."""
+        """The spans with their positions in the text; fields unchanged. Raises ValueError if a span lies outside the text, or its words
+        occur in it never or more than once."""
         if isinstance(output, Mapping):
             return output
         whole = joined(text)
@@ -117,7 +117,7 @@ class Extract(Task):
 
     def form(self, rows: Sequence[Row], settings: Settings) -> SpanForm | FieldForm:
         """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
-        not in its text; spans in some rows and fields in others."""
+        not in its text, spans in some rows and fields in others."""
         if _of_fields(rows, settings):
             return ExtractFields(ExtractSettings).form(rows, settings)
         asked = settings if isinstance(settings, ExtractSettings) else ExtractSettings()
@@ -141,13 +141,13 @@ class Extract(Task):
         )
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
-        """The rarest kind of each row, so that thin kinds are spread evenly; nothing for rows without spans."""
+        """The rarest kind of each row, so that rare kinds are split evenly; "" for rows without spans."""
         counts = Counter(span["label"] for row in rows for span in row.output)
         return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: SpanForm, settings: Settings) -> SpanForm:
-        """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn
-        the model's probabilities into shares of spans, and of whole answers, that are right."""
+        """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves from the
+        model's probabilities to the share of right spans, and of right whole answers."""
         kinds = form.kinds
         gold = [extraction_metrics.span_keys(row.output) for row in rows]
         likely: list[Likely] = raw["spans"]
@@ -167,15 +167,15 @@ class Extract(Task):
         return form.model_copy(update=fitted)
 
     def decode(self, raw: Raw, form: SpanForm) -> list[Reply]:
-        """One reply a text: its spans in their order. The score is the chance that they are exactly the right ones.
+        """One reply per text: its spans in order. The score is the probability that they are exactly the right ones.
 
-        Facts: `scores`, for each span the chance that it is right, and `texts`, its words, where `raw` has the `inputs`.
+        Facts: `scores`, for each span the probability that it is right, and `texts`, its words, if `raw` has the `inputs`.
         """
         texts = raw.get("inputs") or [None] * len(raw["spans"])
         return [_reply(found, text, form) for found, text in zip(raw["spans"], texts, strict=True)]
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: SpanForm) -> dict[str, Metric]:
-        """f1, precision and recall over spans, which must be right to the character, and exact_match, the share of texts whose spans are
+        """f1, precision and recall over spans, which must match to the character, and exact_match, the share of texts whose spans are
         exactly the gold ones."""
         return extraction_metrics.measure_spans(_gold(rows, form), [reply.output for reply in replies])
 
@@ -184,19 +184,20 @@ class Extract(Task):
         return extraction_metrics.span_change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
 
     def lesson(self, form: SpanForm) -> str:
-        """The kinds, and how a larger model is to answer with their spans: by their words."""
+        """The kinds, and the instruction to answer with the words of their spans."""
         return teacher_answers.span_instructions(form.kinds)
 
     def heard(self, answer: str, form: SpanForm, text: Text = "") -> list[Span]:
-        """The spans that a larger model names, with their places in the text. Raises ValueError; see `teacher_answers.spans_in`."""
+        """The spans that a larger model names, with their positions in the text. Raises ValueError; see `teacher_answers.spans_in`."""
         return teacher_answers.spans_in(answer, form.kinds, joined(text))
 
     def quoted(self, output: Any, form: SpanForm, text: Text) -> str:
-        """The spans' words and kinds as JSON."""
+        """The words and kinds of the spans as JSON."""
         return teacher_answers.spans_as_answer(output, joined(text))
 
     def adopted(self, output: Any, form: SpanForm, text: Text) -> list[Span]:
-        """The spans in this form's kinds. Each is heard by its own words alone: where they stand is known, and must not be looked for."""
+        """The spans in this form's kinds. Each span is read from its own words alone, because its position is known and must not be
+        searched."""
         settled, whole = [], joined(text)
         for span in output:
             words = whole[span["start"] : span["end"]]
@@ -208,22 +209,22 @@ class Extract(Task):
         return settled
 
     def overlap(self, one: Any, other: Any) -> float:
-        """F1 of two lists of spans; 1 where both are empty."""
+        """F1 of two lists of spans; 1 if both are empty."""
         return extraction_metrics.count_exact([one], [other]) if one or other else 1.0
 
     def by_heart(self, rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
-        """The spans of other rows, looked up."""
+        """Spans looked up in the other rows."""
         return lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
 def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
-    """The spans to find: those of the kinds that were asked for, where some were."""
+    """The spans to find: only those of the requested kinds, if kinds were requested."""
     known = set(form.kinds)
     return [[span for span in row.output if not form.only or span["label"] in known] for row in rows]
 
 
 def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
-    """Whether the rows hold fields, not spans. Raises DataError where some hold these and some those."""
+    """Whether the rows hold fields, not spans. Raises DataError if the rows mix both."""
     if isinstance(settings, ExtractSettings) and settings.schema_file:
         return True
     objects = [row for row in rows if isinstance(row.output, Mapping)]
@@ -291,7 +292,7 @@ def _whole(value: Any, name: str) -> int:
 
 
 def _place(span: Span, text: str) -> Span:
-    """A span with its place in a text, and nothing else."""
+    """A span reduced to its position in a text and its label."""
     if "start" not in span:
         words = span["text"]
         start = text.find(words)
@@ -311,7 +312,7 @@ def _place(span: Span, text: str) -> Span:
 
 
 def _in_order(found: Sequence[Span]) -> list[Span]:
-    """Spans by their place; the same one twice is one. Raises ValueError where two overlap."""
+    """Spans by position, without duplicates. Raises ValueError if two overlap."""
     ordered: list[Span] = []
     for span in sorted(found, key=lambda span: (span["start"], span["end"], span["label"])):
         if ordered and span == ordered[-1]:
@@ -350,7 +351,7 @@ def _reply(found: Likely, text: str | None, form: SpanForm) -> Reply:
     kept, rest = extraction_metrics.decide_spans(found, form.threshold)
     chances = calibration.platt_probability(calibration.logit([entry[3] for entry in [*kept, *rest]]), form.span_slope, form.span_shift)
     sure, unsure = chances[: len(kept)], chances[len(kept) :]
-    # Each decision is taken as right by itself: those for the spans that are given, those against the others.
+    # Each decision counts as independent: for each span that is given, and against each that is not.
     whole = float(np.exp(np.log(np.maximum(sure, 1e-9)).sum() + np.log1p(-np.minimum(unsure, 1 - 1e-9)).sum()))
     score = float(calibration.platt_probability(calibration.logit([whole]), 1 / form.temperature, form.shift)[0])
     order = sorted(range(len(kept)), key=lambda place: kept[place][0])

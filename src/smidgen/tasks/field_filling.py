@@ -1,7 +1,7 @@
-"""Objects out of what a tagger finds: spans of a text become values, choices are taken, and the whole is held to the schema.
+"""Turn the output of a tagger into an object: spans become values, choices are taken, and the result is checked against the schema.
 
-Here are also the chances of each value, for fields with a fixed set of them. A decoder has none: it knows how likely all that it wrote is,
-and not how likely one of the fields is.
+This module also computes the probability of each value for fields with a fixed set of values. A decoder has none: it knows the
+probability of its whole answer, not of a single field.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_tagging import fitting
 from smidgen.tasks.field_values import FieldValues
 
-# Chances of each value of a field that has a fixed set of them.
+# Probabilities of each value of a field that has a fixed set of values.
 
 _LEAST = 1e-9
-"""The least chance that a value is given: nothing that is a value is impossible."""
+"""The lower bound of the probability of a value: no value is impossible."""
 
 Shares = Mapping[str, Mapping[str, float]]
-"""By a field's path, by a value's label, the model's own chance of it; what they leave of 1 is the chance of no value."""
+"""The model's own probability for each value's label, by the field's path; the rest up to 1 is the probability of no value."""
 
 
 def label(value: Any) -> str:
-    """A value of a choice as it is named: a text is itself, another value is as JSON has it, and 2.0 is 2."""
+    """The name of a choice's value: a text itself, any other value as JSON, with 2.0 as 2."""
     if isinstance(value, str):
         return value
     return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def known(form: FieldForm) -> dict[str, list[str]]:
-    """The labels of the values of each field that has a fixed set of them, by the field's path; none where a decoder fills them in."""
+    """The labels of the values of each field that has a fixed set of values, by the field's path; empty if a decoder fills in the
+    fields."""
     plan = form.tagging
     if plan is None:
         return {}
@@ -55,12 +56,12 @@ def known(form: FieldForm) -> dict[str, list[str]]:
 
 
 def key(path: str, named: str) -> str:
-    """The name under which `Reply.chances` has the chance of a field's value."""
+    """The name of the probability of a field's value in `Reply.chances`."""
     return f"{path}={named}"
 
 
 def chances(shares: Sequence[Shares], form: FieldForm) -> list[dict[str, float]]:
-    """The probabilities of all values of each text, by their `key`, fitted as the form says."""
+    """The calibrated probabilities of all values for each text, by `key`."""
     found: list[dict[str, float]] = [{} for _ in shares]
     fitted = (form.tagged or {}).get("temperatures", {})
     for path, labels in known(form).items():
@@ -71,7 +72,7 @@ def chances(shares: Sequence[Shares], form: FieldForm) -> list[dict[str, float]]
 
 
 def temperatures(shares: Sequence[Shares], outputs: Sequence[field_values.Filled], form: FieldForm) -> dict[str, float]:
-    """The temperature that calibrates the probabilities of each field, from texts that nothing was learnt from and their objects."""
+    """The temperature that calibrates the probabilities of each field, fitted on held-out texts and their objects."""
     gold = [field_values.values_by_path(output) for output in outputs]
     found = {}
     for path, labels in known(form).items():
@@ -88,9 +89,9 @@ def _labels(node: Schema) -> list[str]:
 
 
 def _logits(shares: Sequence[Shares], path: str, labels: Sequence[str]) -> Floats:
-    """(texts, labels + 1) logarithms of the model's own chances, that of no value last."""
+    """(texts, labels + 1) logarithms of the model's own probabilities; the last column is no value."""
     table: Floats = np.array([[own[path].get(named, 0.0) for named in labels] for own in shares]).reshape(len(shares), len(labels))
-    # Two places that say different values may both be likely: then one of them is meant.
+    # Two positions with different values may both be likely: then only one of them is meant.
     table = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
     nothing = 1.0 - table.sum(axis=1, keepdims=True)
     logits: Floats = np.log(np.maximum(np.concatenate([table, nothing], axis=1), _LEAST))
@@ -99,13 +100,13 @@ def _logits(shares: Sequence[Shares], path: str, labels: Sequence[str]) -> Float
 
 _GRID = np.linspace(0.2, 0.8, 13)
 _PLATEAU = 0.003
-"""Thresholds whose F1 lies so near to the best are as good as it."""
+"""Thresholds whose F1 is within this of the best count as equally good."""
 _SURE = 1 - 1e-9
 
 
 @dataclass(frozen=True)
 class FoundValue:
-    """A value that a text may say, how likely it does, and where: the likeliest place."""
+    """A value that a text may state, its probability, and its most likely position."""
 
     value: Any
     chance: float
@@ -115,20 +116,20 @@ class FoundValue:
 @dataclass(frozen=True)
 class FieldsFound:
     """Candidates and values of the fields of one text, by the fields' paths: the chosen values with their probabilities, and for choices
-    the probabilities of the others, too."""
+    also the probabilities of the other values."""
 
     found: Mapping[str, Sequence[FoundValue]]
     chosen: Mapping[str, tuple[Any, float]]
     weighed: Mapping[str, Mapping[str, float]]
 
     def shares(self) -> Shares:
-        """How likely the values of each field are. Of a value in several places, as likely as the likeliest."""
+        """The probability of each value of each field; for a value at several positions the highest."""
         found = {path: {label(one.value): one.chance for one in reversed(own)} for path, own in self.found.items()}
         return {**found, **self.weighed}
 
 
 class FieldFiller:
-    """Fills in the schema of a form by its plan; see `field_tagging`."""
+    """Fill in the schema of a form by its plan; see `field_tagging`."""
 
     def __init__(self, values: FieldValues, form: FieldForm, fits: Mapping[str, Fits] | None = None) -> None:
         assert form.tagged is not None
@@ -139,11 +140,11 @@ class FieldFiller:
         }
 
     def decode(self, raw: Raw) -> list[Reply]:
-        """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
+        """One reply per text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
-        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
-        value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it. The `chances` are
-        those of `chances`, which are fitted.
+        The score is the probability that all of it is right, with the fields taken as independent. Facts: `scores`, the model's own
+        uncalibrated probability of each given value, by its path; `spans`, the positions where the text states it. `chances` are
+        calibrated.
         """
         readings = self._read(raw)
         made = [self._filled(reading, self._plan["threshold"]) for reading in readings]
@@ -152,7 +153,7 @@ class FieldFiller:
         )
         likely = chances([reading.shares() for reading in readings], self._form)
         replies = [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
-        # An object that is refused gives nothing, not one of its fields either.
+        # A refused object gives no value of any field.
         return [reply if reply.output is None else replace(reply, chances=own) for reply, own in zip(replies, likely, strict=True)]
 
     def temperatures(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
@@ -164,7 +165,7 @@ class FieldFiller:
         readings, gold = self._read(raw), [field_values.field_pairs(row.output) for row in rows]
         scores = []
         for threshold in _GRID:
-            # As they are served: what does not fit the schema is refused.
+            # As in serving: an object that does not fit the schema is refused.
             got = [field_values.field_pairs(self._reply(*self._filled(reading, float(threshold))).output) for reading in readings]
             both = sum(a.total() + b.total() for a, b in zip(gold, got, strict=True))
             scores.append(2 * sum(field_values.count_shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
@@ -181,9 +182,8 @@ class FieldFiller:
         ]
 
     def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[FoundValue]]:
-        """The values that spans are for, likeliest first; of two that overlap only one can be, and the likelier stays. A value in several
-        places is as likely as in the likeliest of them: what a model makes of one tells what it makes of the others. In a list that may
-        have it twice each place is a value of its own."""
+        """The values of spans, most likely first. Of two overlapping spans the likelier is used. A value at several positions gets the
+        probability of the likeliest: they depend on one another. In a list that may repeat a value, each position is a value of its own."""
         made: dict[str, dict[Any, FoundValue]] = {path: {} for path in self._plan["kinds"]}
         apart, _ = decide_spans(spans, 0.0)
         for start, end, number, chance in apart:
@@ -195,7 +195,7 @@ class FieldFiller:
         return {path: list(own.values()) for path, own in made.items()}
 
     def _chosen(self, chances: Sequence[Sequence[float]]) -> dict[str, tuple[Any, float]]:
-        """The likeliest value of each choice."""
+        """The most likely value of each choice."""
         made = {}
         for choice, own in zip(self._plan["choices"], chances, strict=True):
             best = int(np.argmax(own))
@@ -203,14 +203,14 @@ class FieldFiller:
         return made
 
     def _weighed(self, chances: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
-        """The chance of every value of each choice."""
+        """The probability of every value of each choice."""
         return {
             choice["path"]: {label(value): float(chance) for value, chance in zip(choice["values"], own, strict=True) if value is not None}
             for choice, own in zip(self._plan["choices"], chances, strict=True)
         }
 
     def _filled(self, reading: FieldsFound, threshold: float) -> tuple[dict[str, Any], float, dict[str, Any]]:
-        """The values of an object, nested as the schema is; the chance that all are right; and facts."""
+        """The values of an object, nested like the schema; the probability that all are right; and facts."""
         given: dict[str, Any] = {path: value for path, (value, _) in reading.chosen.items() if value is not None}
         scores = {path: round(chance, 6) for path, (value, chance) in reading.chosen.items() if value is not None}
         spans: dict[str, list[list[int]]] = {}
@@ -219,7 +219,7 @@ class FieldFiller:
             sure = [one for one in reading.found[path] if one.chance >= threshold]
             first = sure[: self._most.get(path)] if way["list"] else sure[:1]
             kept = sorted(first, key=lambda one: one.place)
-            # What is not given counts as a decision, too; but of a single value the others are decided with it.
+            # A value that is not given is a decision, too; but for a single-valued field the given value decides against the others.
             rest = reading.found[path][len(kept) :] if way["list"] or not kept else []
             whole += sum(math.log(max(one.chance, 1e-9)) for one in kept) + sum(math.log1p(-min(one.chance, _SURE)) for one in rest)
             if kept:
@@ -240,7 +240,7 @@ class FieldFiller:
 
 
 def _nested(given: Mapping[str, Any], schema: Schema, before: str) -> dict[str, Any]:
-    """Values by their paths as an object. An object of which nothing was found is left out where it may be."""
+    """An object from values by path. An object without any value is left out if the schema allows that."""
     made: dict[str, Any] = {}
     for name, node in schema["properties"].items():
         path = f"{before}{name}"

@@ -1,7 +1,7 @@
-"""How the words of a text become the value of a field, and the other way round: where a text says a value.
+"""Turn the words of a text into the value of a field, and find the positions where a text states a value.
 
-A way (the rule of one field) is JSON-ready, so a bundle holds it. Ways of one field are settled on its training rows: which of two small
-numbers is the day, what is added to an order number, whether `1,250` is a thousand or one and a quarter.
+The rule of one field (a way) is JSON-ready, so that a bundle can hold it. It is settled on the training rows: which of two small
+numbers is the day, which prefix is added to an order number, whether `1,250` is a thousand or one and a quarter.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.text import dates, numbers
 
 Way = dict[str, Any]
-"""Of a field: `kind` is `text`, `number`, `date` or `words`, and beside it what that kind needs: see `settle`."""
+"""The rule of a field: `kind` is `text`, `number`, `date` or `words`; the other keys depend on the kind: see `settle`."""
 
 Fits = Callable[[Any], bool]
-"""Whether a value is one that the schema allows the field to have."""
+"""Whether the schema allows a value for the field."""
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TRUTHS = {True: ("true", "yes"), False: ("false", "no")}
 _CASES: dict[str, Callable[[str], str]] = {"same": str, "lower": str.lower, "upper": str.upper, "title": str.title}
-_MOST_LEFT_OUT = 2  # parts of a value that texts may leave out before the rest of it
+_MOST_LEFT_OUT = 2  # the number of leading parts of a value that texts may leave out
 _LONGEST_LAYOUT = 40
 _LEAST_LAYOUTS = 2
-"""Rows that a layout must be seen in: one alone is no rule."""
+"""Rows in which a layout must occur: a single row does not show a rule."""
 _LONGEST_SHAPE = 24
 
 
 @dataclass(frozen=True, slots=True)
 class ValuePlace:
-    """A place where a text states a value: its characters, and `vote`, the reading of the field that it supports; None for none. For a
-    text, that is every reading that gives the value, and the shape of the words."""
+    """A position where a text states a value. `vote`: the reading of the field that it supports, or None. For a text field, the vote is
+    every way that gives the value, and the shape of the words."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class ValuePlace:
 
 
 def kind(node: Schema, values: Sequence[Any]) -> str:
-    """Which kind of way a field with such a schema and such values needs."""
+    """The kind of way for a field with this schema and these values."""
     of = kind_of(node)[0]
     if of in ("integer", "number"):
         return "number"
@@ -55,7 +55,7 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
 
 
 def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
-    """The places where a text may state a value, letter for letter or in another form. Some may be wrong: `2` is also in `2 March`."""
+    """The positions where a text may state a value, letter for letter or in another form. Some may be wrong: `2` is also in `2 March`."""
     if kind == "number":
         return list(_counted(text, value))
     if kind == "date":
@@ -66,11 +66,11 @@ def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
 
 
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
-    """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
+    """The way of a field, from the votes of the positions of its values; `values`: all possible values, if they are a fixed set.
 
-    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
-    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters
-    and digits of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
+    number: `mark`, the decimal separator. date: `day_first`, `year` for dates without one, and `pivot`, see `dates.read`. words: `values`.
+    text: `ways`, most frequent first: the words unchanged, in another case, `written`, or a layout such as `["FH-", 5]`, which the letters
+    and digits of the words fill; and `shapes`, for words of a shape that mostly needs a way other than the first.
     """
     if kind == "words":
         return {"kind": kind, "values": list(values)}
@@ -84,14 +84,14 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     by_shape: dict[str, Counter[str]] = {}
     for ways, shape in votes:
         by_shape.setdefault(shape, Counter()).update(map(json.dumps, ways))
-    # Of two that give as many the one that gives more elsewhere.
+    # Among ways that give equally many values, take the one that gives more in other shapes.
     first = {shape: max(range(len(kept)), key=lambda place: (own[kept[place]], -place)) for shape, own in by_shape.items()}
     shapes = {shape: place for shape, place in sorted(first.items()) if place}
     return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
 
 
 def fault(way: Any) -> str:
-    """Why a way that came with a bundle cannot be gone; empty where it can."""
+    """Why a way from a bundle cannot be followed; empty if it can."""
     if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "words"):
         return "a way of tagged is of no kind that is known"
     if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
@@ -113,7 +113,7 @@ def fault(way: Any) -> str:
 
 
 def _is_turn(way: Any) -> bool:
-    """Whether words can be turned into a text by it: see `_turned`."""
+    """Whether an entry is a valid way of texts: see `_turned`."""
     if not isinstance(way, list) or not way:
         return False
     if way[0] != "layout":
@@ -125,7 +125,7 @@ def _is_turn(way: Any) -> bool:
 
 
 def value_of(words: str, way: Way, fits: Fits) -> Any:
-    """The value that words are for, one that fits; None where they are for none."""
+    """The first value that the words give and that fits; None if there is none."""
     found: Iterator[Any]
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
@@ -153,7 +153,7 @@ def _dated(text: str, value: Any) -> Iterator[ValuePlace]:
     if not _ISO.fullmatch(value):
         return
     year = int(value[:4])
-    pivot = 100 if year >= 2000 else 0  # what two digits must be to be the value
+    pivot = 100 if year >= 2000 else 0  # a pivot by which the two digits give the value's century
     for start, end in dates.find(text):
         whole = text[start:end]
         for words, day_first in itertools.product(dict.fromkeys((whole, dates.without_count(whole))), (True, False)):
@@ -165,20 +165,20 @@ def _dated(text: str, value: Any) -> Iterator[ValuePlace]:
 
 
 def _pivot(years: Sequence[int]) -> int:
-    """The first of two digits that are a year of the last century, as most of some years have it; the nearest to the usual one."""
+    """The two-digit year from which on years belong to the last century, by majority; on a tie the nearest to the usual one."""
     wrong = [sum((year < 2000) != (year % 100 >= pivot) for year in years) for pivot in range(101)]
     return min(range(101), key=lambda pivot: (wrong[pivot], abs(pivot - dates.PIVOT)))
 
 
 def _texts(text: str, value: str) -> Iterator[ValuePlace]:
-    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however
-    they are set."""
+    """Positions of a value in its own letters, else in another case, else inside a word, else as its letters and digits, or those of its
+    last parts, with any separators."""
     pattern = _pattern(value)
     found = [match.span() for match in pattern.finditer(text)]
     if not found:
         found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     if not found and len(value) > 1:
-        # Within a word, as where no blanks are written between words.
+        # Inside a word, as in scripts without blanks between words.
         found = [match.span() for match in re.finditer(_blanks(value), text)]
     for start, end in found:
         words = text[start:end]
@@ -208,7 +208,7 @@ def _laid_out(text: str, value: str) -> Iterator[ValuePlace]:
 
 
 def _layout(value: str, taken: int) -> list[str | int]:
-    """A value whose last letters and digits are taken from a text: the texts that stay as they are, and how many characters are taken."""
+    """The layout of a value whose last letters and digits are taken from a text: fixed texts, and numbers of characters to take."""
     made: list[str | int] = []
     fixed = sum(letter.isalnum() for letter in value) - taken
     for letter in value:
@@ -227,7 +227,7 @@ def _layout(value: str, taken: int) -> list[str | int]:
 
 
 def _turned(words: str, way: Sequence[Any]) -> str | None:
-    """Words as the text of a field, by one way; `written`: with the blanks and breaks between them as they stand."""
+    """Words as the text of a field, by one way; `written`: with their blanks and line breaks unchanged."""
     if way[0] == "written":
         return words.strip() or None
     if way[0] != "layout":
@@ -240,27 +240,28 @@ def _turned(words: str, way: Sequence[Any]) -> str | None:
 
 
 def _meant(words: str, values: Sequence[Any]) -> Any:
-    """The one value that words name, strictest first: as written, in another case, with other signs; else the only one that is named among
-    them. None where that leaves two."""
+    """The only value that the words name, by the strictest comparison that finds one: as written, in another case, without punctuation;
+    else the only value named inside the words. None if two remain."""
     for same in (str.strip, str.casefold, _plain):
         hit = [value for value in values if any(same(said) and same(words.strip()) == same(said) for said in _said(value))]
         if hit:
             return hit[0] if len(hit) == 1 else None
     plain = _plain(words)
     named = {value: [_plain(said) for said in _said(value)] for value in values}
-    # Values that differ by their signs alone (`A+`, `A-`) are not told apart by the words among others.
+    # Values that differ only in punctuation (`A+`, `A-`) cannot be told apart by words inside others.
     shared = Counter(one for said in named.values() for one in set(said))
     among = [value for value, said in named.items() if any(shared[one] == 1 and f" {one} " in f" {plain} " for one in said if one)]
     return among[0] if len(among) == 1 else None
 
 
 def _said(value: Any) -> Sequence[str]:
-    """How words name a value of a few."""
+    """The words that name a value of a fixed set."""
     return _TRUTHS[value] if isinstance(value, bool) else (str(value),)
 
 
 def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
-    """A value standing by itself; `loose`: whatever case, and whatever signs between its words, not those that it begins or ends with."""
+    """A pattern for a value that stands by itself. `loose`: in any case, and with any punctuation between its words, but not at its
+    ends."""
     signs = loose and value[:1].isalnum() and value[-1:].isalnum()
     body = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", value))) if signs else _blanks(value)
     before = r"(?<!\w)" if value[:1].isalnum() else ""
@@ -269,7 +270,7 @@ def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
 
 
 def _blanks(value: str) -> str:
-    """A pattern for a text whose blanks may be others."""
+    """A pattern for a text in which any whitespace may stand for its blanks."""
     return r"\s+".join(map(re.escape, value.split())) or r"(?!)"
 
 
@@ -282,12 +283,12 @@ def _squeezed(words: str) -> str:
 
 
 def _shape(words: str) -> str:
-    """How words are written: letters as `a`, digits as `9`, one for each run."""
+    """The shape of words: `a` for a run of letters, `9` for a run of digits."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", " ".join(words.split())))[:_LONGEST_SHAPE]
 
 
 def _covering(votes: Counter[tuple[str, ...]]) -> list[str]:
-    """The fewest ways that give all values that any of them give, each the one that gives most of those that are left."""
+    """A small set of ways that gives all values, chosen greedily: each next way gives most of the remaining values."""
     layouts: Counter[str] = Counter()
     for ways, count in votes.items():
         layouts[_layout_of(ways)] += count
@@ -303,7 +304,7 @@ def _covering(votes: Counter[tuple[str, ...]]) -> list[str]:
 
 
 def _totals(votes: Mapping[tuple[str, ...], int]) -> Counter[str]:
-    """How many values each way gives."""
+    """The number of values that each way gives."""
     counts: Counter[str] = Counter()
     for ways, count in votes.items():
         counts.update(dict.fromkeys(ways, count))
@@ -311,7 +312,7 @@ def _totals(votes: Mapping[tuple[str, ...], int]) -> Counter[str]:
 
 
 def _layout_of(ways: Sequence[str]) -> str:
-    """The layout that ways share, whatever the case; nothing for words as they are."""
+    """The layout that ways share, in any case; "" for words without a layout."""
     first = json.loads(ways[0])
     return json.dumps(first[1]) if first[0] == "layout" else ""
 

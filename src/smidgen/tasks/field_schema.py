@@ -1,8 +1,8 @@
-"""Schemas of fields: the part of JSON Schema that describes them, read and brought into one form, or derived from examples.
+"""Schemas of fields: read the part of JSON Schema that describes fields, normalise it, or derive a schema from examples.
 
-A schema is an object with `properties`, each a text, a whole number, a number, true or false, a list or an object again, and any of them
-nullable: what a Pydantic model's `model_json_schema()` gives for such fields. What an answer could not be held to, or checked against, is
-refused with every reason.
+A schema is an object with `properties`; each is a text, an integer, a number, a boolean, a list or an object again, and may be
+nullable: the output of a Pydantic model's `model_json_schema()` for such fields. A schema that answers cannot be constrained to or
+checked against is refused with all reasons.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.rows import RowCells
 
 Schema = dict[str, Any]
-"""In one form: `type` is a name, or `[name, "null"]`; references are followed; objects have `properties`, `required` and
-`additionalProperties: false`; nothing but what decides is kept, and descriptions."""
+"""A normalised schema: `type` is a name, or `[name, "null"]`; references are resolved; objects have `properties`, `required` and
+`additionalProperties: false`; of the annotations only descriptions stay."""
 
 FORMATS = ("date", "email", "uuid")
 _NOTES = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment")
@@ -38,11 +38,11 @@ _DEEPEST = 6
 _MOST_FIELDS = 200
 _LONGEST_NAME = 100
 _HARD_PATTERN = re.compile(r"\(\?(?!:)|\\[bB1-9]")
-"""What a pattern may not hold: looking around, conditions, references back, borders of words."""
+"""Constructs that a pattern must not have: lookaround, conditions, back-references, word boundaries."""
 
 
 def read(file: str) -> Schema:
-    """The schema in a file. Raises RecipeError with every mistake in it."""
+    """Read the schema in a file. Raises RecipeError with all mistakes in it."""
     path = Path(file)
     if not path.is_file():
         raise RecipeError("there is no such schema", value=file, todo="Check the path in extract.schema_file or --schema.")
@@ -64,7 +64,7 @@ def read(file: str) -> Schema:
 
 
 def normal(given: Any) -> tuple[Schema, list[str]]:
-    """A schema in one form, and every mistake in it with its place; with mistakes the form is of no use."""
+    """Normalise a schema. Returns it and all mistakes with their places; with mistakes the schema is unusable."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
@@ -93,7 +93,7 @@ class _SchemaReader:
         self.mistakes: list[str] = []
 
     def node(self, given: Any, place: str, depth: int) -> Schema:
-        """A part of the schema in its one form."""
+        """Normalise a part of the schema."""
         called = place or "the schema"
         if not isinstance(given, Mapping):
             return self._fault(called, "an object is expected, not " + json.dumps(given))
@@ -162,7 +162,7 @@ class _SchemaReader:
             self._fault(called, "it has both an enum and a pattern: the enum says it all")
 
     def _kind(self, known: Mapping[str, Any], called: str) -> tuple[str | None, bool]:
-        """The type and whether null is allowed, too."""
+        """The type, and whether null is allowed."""
         named = known.get("type")
         names = [named] if isinstance(named, str) else list(named or ())
         if not names and "enum" in known:
@@ -200,13 +200,13 @@ class _SchemaReader:
         return made
 
     def _either(self, given: Mapping[str, Any], place: str, depth: int) -> Schema:
-        """Something, or null: how Pydantic writes an optional field."""
+        """A type or null: Pydantic's form of an optional field."""
         name = "anyOf" if "anyOf" in given else "oneOf"
         others = [entry for entry in given[name] if entry != {"type": "null"}]
         beside = {key: value for key, value in given.items() if key != name}
         if len(others) != 1 or not isinstance(others[0], Mapping):
             return self._fault(place or "the schema", f"{name} of several types; one type is expected, and null")
-        # A choice in a choice is a step down: a document of nothing else must end somewhere.
+        # A nested anyOf or oneOf counts as a level of depth, so that a document of nothing else ends.
         again = "anyOf" in others[0] or "oneOf" in others[0]
         made = self.node({**others[0], **beside}, place, depth + again)
         if len(given[name]) == 1 or not made:
@@ -221,12 +221,12 @@ class _SchemaReader:
 
 
 def kind_of(node: Schema) -> tuple[str, bool]:
-    """The type of a part of a schema in its one form, and whether null is allowed."""
+    """The type of a part of a normalised schema, and whether null is allowed."""
     return (node["type"], False) if isinstance(node["type"], str) else (node["type"][0], True)
 
 
 def bare(schema: Schema) -> Schema:
-    """The schema without its descriptions: what an answer is held to."""
+    """The schema without its descriptions, to constrain and check answers."""
     made = {name: value for name, value in schema.items() if name != "description"}
     if "properties" in made:
         made["properties"] = {name: bare(node) for name, node in made["properties"].items()}
@@ -236,7 +236,7 @@ def bare(schema: Schema) -> Schema:
 
 
 def told(schema: Schema) -> str:
-    """The fields in words, for a prompt."""
+    """Describe the fields in words, for a prompt."""
     return "; ".join(f"{name} ({_words(node)})" for name, node in schema["properties"].items())
 
 
@@ -281,15 +281,15 @@ _TRUTHS = ("true", "false")
 
 
 def derived(objects: Sequence[Mapping[str, Any]]) -> Schema:
-    """The schema that all objects fit: fields in the order in which they first come, required where always there, null where it is
-    found, an `enum` where few texts come again and again. Raises ValueError for a field whose values are of several types."""
+    """The schema that all objects fit: fields in the order of first occurrence, required if always present, nullable if a null occurs, with
+    an `enum` if a few texts occur often. Raises ValueError for a field whose values have several types."""
     return _object(objects, "", any(isinstance(one, RowCells) for one in objects))
 
 
 def _object(objects: Sequence[Mapping[str, Any]], place: str, cells: bool) -> Schema:
     names = list(dict.fromkeys(name for one in objects for name in one))
     fields = {name: _field([one[name] for one in objects if name in one], f"{place}{name}", cells) for name in names}
-    # A field that nobody ever filled in teaches nothing.
+    # A field that is always empty teaches nothing.
     found = {name: field for name, field in fields.items() if field}
     required = [name for name in found if all(name in one for one in objects)]
     return {"type": "object", "properties": found, "required": required, "additionalProperties": False}
@@ -321,7 +321,8 @@ def _typed(values: Sequence[Any], place: str, cells: bool) -> Schema:
 
 
 def _text(values: Sequence[str], cells: bool) -> Schema:
-    """Texts; out of a file that knows nothing else, they may be numbers. A number that begins with a nought is a text: it is a name."""
+    """The schema of texts; cells of an untyped file may also be numbers or booleans. A number with a leading zero is a text, such as an
+    id."""
     if cells and all(_WHOLE.fullmatch(value) for value in values):
         return {"type": "integer"}
     if cells and all(_WHOLE.fullmatch(value) or _POINT.fullmatch(value) for value in values):

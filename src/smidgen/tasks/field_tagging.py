@@ -1,7 +1,7 @@
-"""Fields as a tagger learns them: which fields it can fill in, and the spans and choices that training rows mark.
+"""Fields for a tagger: the plan of the fields that it can fill in, and the spans and choices to train it on.
 
-The plan says which fields stand in the texts and become a value by their own rule, which are a choice that the whole text tells, or why a
-tagger cannot fill in this schema.
+The plan says which fields are stated in the texts and get their value by a rule, and which are a choice that depends on the whole text;
+or why a tagger cannot fill in this schema.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from smidgen.core.rows import Text
 
 
-# Marked rows: where each text says the values of its fields, and its choices.
+# Training rows with marks: the positions where each text states the values of its fields, and its choices.
 
 Stretch = tuple[int, int]
-"""First character, and one past the last."""
+"""Positions of the first character, and after the last."""
 
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
 _BESIDE = 2
-"""Words on either side of a place that tell whether it is the one that is meant."""
-_NEAR = 80  # characters in which they are looked for
+"""Words on each side of a position that help to choose among several positions."""
+_NEAR = 80  # characters in which to look for them
 
 
 def marked_rows(rows: Sequence[Row], plan: Mapping[str, Any], fits: Mapping[str, Fits]) -> list[Row]:
-    """The rows with `{"spans": [...], "choices": [...]}` as outputs: spans as those of the task `extract`, labelled by the fields' paths;
-    of each choice the number of the row's value, -1 for one that is not among its values."""
+    """The rows with `{"spans": [...], "choices": [...]}` as outputs: spans as in the task `extract`, labelled by the fields' paths; for
+    each choice the index of the row's value, or -1 if it is not among the choice's values."""
     texts, by_path = [joined(row.input) for row in rows], [field_values.values_by_path(row.output) for row in rows]
     made = []
     for row, values, marks in zip(rows, by_path, places_of_values(texts, by_path, plan, fits), strict=True):
@@ -52,10 +52,10 @@ def marked_rows(rows: Sequence[Row], plan: Mapping[str, Any], fits: Mapping[str,
 def places_of_values(
     texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan: Mapping[str, Any], fits: Mapping[str, Fits]
 ) -> list[dict[str, list[list[Stretch]]]]:
-    """The places that state each value of each field of the plan, for each text. No two overlap.
+    """The positions that state each value of each field of the plan, for each text. No two overlap.
 
-    A text or a date is meant wherever it stands. A number or a word may stand elsewhere by chance: of several places the one is taken that
-    has the words beside it that places have where there is no doubt.
+    A text or a date counts at every position. A number or a word may occur elsewhere by chance: among several positions the one is taken
+    whose neighbouring words are most frequent beside unambiguous positions.
     """
     could = [_candidates(text, row, plan, fits) for text, row in zip(texts, rows, strict=True)]
     beside: dict[str, Counter[str]] = {path: Counter() for path in plan["kinds"]}
@@ -89,7 +89,8 @@ def _candidates(
 def _settled(
     text: str, could: Mapping[str, list[list[Stretch]]], ways: Mapping[str, Mapping[str, Any]], beside: Mapping[str, Counter[str]]
 ) -> dict[str, list[list[Stretch]]]:
-    """The places that are kept. Those with the longest words first: the 3 of `3 March` is no quantity. Then those without a choice."""
+    """The positions to keep. Values with the longest words come first (the 3 of `3 March` is no quantity), then those with the fewest
+    positions."""
     order = sorted(
         ((path, number) for path, own in could.items() for number, places in enumerate(own) if places),
         key=lambda key: (-max(end - start for start, end in could[key[0]][key[1]]), len(could[key[0]][key[1]]), key),
@@ -108,19 +109,19 @@ def _settled(
 
 
 def _worth(text: str, place: Stretch, beside: Counter[str]) -> int:
-    """How often the words beside a place stand beside places where there is no doubt."""
+    """How often the words beside a position occur beside unambiguous positions."""
     return sum(beside[key] for key in _beside(text, place))
 
 
 def _beside(text: str, place: Stretch) -> list[str]:
-    """The words beside a place, each with its distance."""
+    """The words beside a position, each with its distance."""
     before = [match.group().casefold() for match in _WORD.finditer(text, max(0, place[0] - _NEAR), place[0])][-_BESIDE:][::-1]
     after = [match.group().casefold() for match in _WORD.finditer(text, place[1], place[1] + _NEAR)][:_BESIDE]
     return [f"{-1 - far} {word}" for far, word in enumerate(before)] + [f"{1 + far} {word}" for far, word in enumerate(after)]
 
 
 def _number(value: Any, values: Sequence[Any]) -> int:
-    """The place of a value among some; -1 where it is none of them. 1.0 is 1, and True is not."""
+    """The index of a value among others; -1 if it is not there. 1.0 equals 1, and True does not."""
     same = (place for place, known in enumerate(values) if known == value and isinstance(known, bool) == isinstance(value, bool))
     return next(same, -1)
 
@@ -128,17 +129,17 @@ def _number(value: Any, values: Sequence[Any]) -> int:
 # The plan.
 
 LEAST = 0.95
-"""The share of a field's values that must stand in their texts."""
+"""The least share of a field's values that their texts must state."""
 
 Plan = dict[str, Any]
-"""JSON-ready; `tagged` in the form. `against`: why a tagger cannot fill in this schema, a clause for each field; else `kinds`, the paths of
-the fields that are found in the text; `ways`, of each how words become its value, whether it is a `list` and whether that never has a
-value twice (`distinct`); `choices`, the fields that are told by the whole text, each its `path` and `values`, None being no value;
-`threshold`, how likely a value must be to be given."""
+"""The plan, JSON-ready; `tagged` in the form. `against`: why a tagger cannot fill in this schema, a clause for each field. Otherwise
+`kinds`: the paths of the fields that are found in the text; `ways`: how words become the value of each, whether it is a `list`, and
+whether its values are always `distinct`; `choices`: the fields decided from the whole text, each with its `path` and `values`, where
+None means no value; `threshold`: the least probability of a value that is given."""
 
 
 def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema: Schema) -> Plan:
-    """The plan for a schema, from training texts and their objects, settled in the schema's types."""
+    """Make the plan for a schema, from training texts and their objects in the schema's types."""
     nodes = dict(field_values.schema_paths(schema))
     deep = [
         f"{path} is a list of {'objects' if 'properties' in node['items'] else 'lists'}" for path, node in nodes.items() if _is_deep(node)
@@ -174,7 +175,7 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
 
 
 def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> str:
-    """Why a plan that came with a bundle cannot be followed for a schema, or for what the model computes; empty where it can."""
+    """Why a plan from a bundle cannot be followed for a schema, or for the model's output; empty if it can."""
     if not isinstance(plan, dict):
         return "tagged is no object"
     if "kinds" not in plan:
@@ -210,7 +211,7 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
 
 
 def fitting(schema: Schema) -> dict[str, Fits]:
-    """A test for each field whether a value may be its value, or an element of its list."""
+    """For each field a test whether a value may be its value, or an element of its list."""
     from jsonschema import Draft202012Validator
 
     def one(node: Schema) -> Fits:
@@ -221,7 +222,7 @@ def fitting(schema: Schema) -> dict[str, Fits]:
 
 
 def _way(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema, values: Sequence[Any]) -> dict[str, Any]:
-    """How the words of a field become its value, with whether it is a list."""
+    """The rule from a field's words to its value, with `list` and `distinct`."""
     one = node.get("items", node)
     kind = field_parsing.kind(one, values)
     votes = [
@@ -238,7 +239,7 @@ def _way(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: st
 
 
 def _shares(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan: Plan, fits: Mapping[str, Fits]) -> dict[str, float]:
-    """The share of the values of each field that a place of its own can be found for."""
+    """The share of the values of each field that have a position of their own in their texts."""
     found = dict.fromkeys(plan["kinds"], 0)
     for marks in places_of_values(texts, rows, plan, fits):
         for path, own in marks.items():
@@ -256,7 +257,7 @@ def _is_choice(node: Schema) -> bool:
 
 
 def _choices(rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema) -> list[Any]:
-    """The values that rows have, in the schema's order; None last, where some row has none."""
+    """The values that occur in the rows, in the schema's order; None last, if a row has no value."""
     seen = [row[path][0] if path in row else None for row in rows]
     known = [value for value in node.get("enum", (True, False)) if value is not None]
     return [*(value for value in known if value in seen), *([None] if None in seen else [])]

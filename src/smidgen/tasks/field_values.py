@@ -1,4 +1,4 @@
-"""Values of fields: brought into the one form of their schema, checked against it, and spelt as a model learns to write them."""
+"""Values of fields: convert them to the types of their schema, check them against it, and write them as a model learns to write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
-_LONGEST = 80  # characters of a value that are shown
+_LONGEST = 80  # characters of a value in a message
 
 
 class FieldValues:
@@ -26,12 +26,12 @@ class FieldValues:
         self.schema = schema
 
     def settled(self, filled: Mapping[str, Any]) -> dict[str, Any]:
-        """An object in the schema's own order and types: blanks around texts gone, what is missing null where null is allowed, whole
-        numbers without a point. Nothing is checked beyond what that takes. Raises ValueError with the field and the reason."""
+        """Convert an object to the schema's order and types: texts are stripped, missing values become null if null is allowed, and whole
+        numbers become integers. It checks nothing else. Raises ValueError with the field and the reason."""
         return _object(filled, self.schema, "")
 
     def fault(self, filled: Any) -> str:
-        """Why an object does not fit the schema, in words; empty where it does."""
+        """Why an object does not fit the schema, in words; empty if it fits."""
         found = min(self._validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)), default=None)
         if found is None:
             return ""
@@ -47,7 +47,7 @@ class FieldValues:
 
 
 def settles(value: Any, node: Schema) -> bool:
-    """Whether a value can be brought into the form of its part of a schema: a text without a NUL, a number that is finite."""
+    """Whether a value can be converted to the type of its part of a schema: texts without a NUL, finite numbers."""
     try:
         _value(value, node, "")
     except ValueError:
@@ -121,7 +121,7 @@ def _number(value: Any, kind: str, place: str) -> int | float:
 
 
 def _read(value: Any) -> Any:
-    """A cell that holds a list or an object as JSON."""
+    """Parse a cell that holds a list or an object as JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -144,8 +144,8 @@ def _shown(value: Any) -> str:
 
 
 def written(value: Any) -> str:
-    """JSON without blanks, in the order that is there. A fraction has all of its decimals and no exponent (0.00005, not 5e-05): a model
-    that is held to a number of decimals could not write the other one."""
+    """JSON without blanks, in the given order. A fraction has all of its decimals and no exponent (0.00005, not 5e-05), because a model
+    constrained to a number of decimals could not write the exponent."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{written(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Extract, of fields: a text in, an object out that fits a JSON schema. `extract` is this task where its form has a schema."""
+"""Extract with fields: from a text to an object that fits a JSON schema. `extract` becomes this task if its form has a schema."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_values import FieldValues, written
 
 MOST_COLUMNS = 200
-_REFUSED_SHOWN = 80  # characters of an answer that cannot be used
+_REFUSED_SHOWN = 80  # characters of an unusable answer in a message
 
 
 class ExtractFields(Task):
-    """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds them in the text,
-    where they stand there (see `field_tagging`).
+    """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds values that the
+    text states (see `field_tagging`).
 
     Args:
-        form: what it answers with, once that is known: outputs are then brought into the types of its schema.
+        form: the form, once it is known: outputs are then converted to the types of its schema.
     """
 
     name = "extract"
@@ -52,13 +52,13 @@ class ExtractFields(Task):
         self.settings = settings
         self._values = FieldValues(form.json_schema) if form is not None else None
         self._derived = form is not None and form.derived
-        # The tagger first: its settings are those that a recipe has which names no student.
+        # The tagger first: a recipe that names no student gets the settings of the first.
         able = form is not None and form.tagging is not None
         self.students: tuple[str, ...] = ("tagger", "decoder") if able else ("decoder",)
 
     def form_fault(self, form: FieldForm, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: a schema that answers cannot be held to, a plan that names fields which the schema
-        lacks, or choices that the model does not make."""
+        """Why a form cannot decide anything: a schema that answers cannot be constrained to, a plan that names fields which the schema
+        lacks, or choices that differ from the model's."""
         _, mistakes = field_schema.normal(form.json_schema)
         if mistakes:
             return f"the schema cannot be used ({mistakes[0]})"
@@ -69,10 +69,10 @@ class ExtractFields(Task):
         return parsed(value, settings)
 
     def placed(self, text: Text, output: Any) -> dict[str, Any]:
-        """The object in the order and the types of the schema. Raises ValueError with the field where it does not fit.
+        """The object in the order and the types of the schema. Raises ValueError with the field if it does not fit.
 
-        Of a schema that was derived from the training rows, others may hold what no training row does: they are kept as they are, and
-        count against the model.
+        If the schema was derived from the training rows, other rows may have values that it does not allow: they stay unchanged and count
+        against the model.
         """
         assert self._values is not None
         try:
@@ -85,10 +85,10 @@ class ExtractFields(Task):
         return settled
 
     def form(self, rows: Sequence[Row], settings: Settings) -> FieldForm:
-        """The schema that is given, or what the rows show; and what the model is told.
+        """The form: the schema, given or derived from the rows, the instruction for the model, and the plan for a tagger.
 
         Raises DataError for rows that cannot teach it: none, no values at all, a field of several types, a row that does not fit the given
-        schema. Raises RecipeError for a schema that answers cannot be held to.
+        schema. Raises RecipeError for a schema that answers cannot be constrained to.
         """
         if not rows:
             raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their fields.")
@@ -108,20 +108,20 @@ class ExtractFields(Task):
         )
 
     def barred(self, form: FieldForm) -> dict[str, str]:
-        """The tagger, where it cannot fill in the schema, and why."""
+        """The tagger with the reason, if it cannot fill in the schema."""
         return {} if "tagger" in self.students else {"tagger": "; ".join(_plan(form)["against"])}
 
     def replanned(self, rows: Sequence[Row], form: FieldForm) -> FieldForm:
-        """The form with the plan of these rows, by the same schema."""
+        """The form with the plan of these rows, for an unchanged schema."""
         plan = field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form.json_schema)
         return form.model_copy(update={"tagged": plan})
 
     def marked(self, rows: Sequence[Row], form: FieldForm) -> list[Row]:
-        """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
+        """The rows to train a tagger on: the positions in their texts that state the values, and the choices."""
         return field_tagging.marked_rows(rows, _plan(form), self._fits or field_tagging.fitting(form.json_schema))
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
-        """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
+        """The rarest choice of each row among the fields with choices, so that rare ones are split evenly."""
         assert self._values is not None
         every = field_values.schema_paths(self._values.schema)
         chosen = [path for path, node in every if "enum" in node or field_schema.kind_of(node)[0] == "boolean"]
@@ -131,8 +131,8 @@ class ExtractFields(Task):
         return [min(row, key=lambda key: (counts[key], key), default="") for row in keys]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: FieldForm, settings: Settings) -> FieldForm:
-        """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
-        answers also the threshold from which on a value is given, and what makes the chances of choices mean what they say."""
+        """The form with a curve fitted from the likelihood of an answer to the probability that all of it is right; for a tagger's answers
+        also with the threshold of values, and the temperatures of the choices."""
         if "spans" in raw:
             filler = FieldFiller(self._values or FieldValues(form.json_schema), form, self._fits)
             asked: float | None = getattr(settings, "threshold", None)
@@ -147,9 +147,8 @@ class ExtractFields(Task):
         return form.model_copy(update={"temperature": 1 / steep, "shift": shift})
 
     def decode(self, raw: Raw, form: FieldForm) -> list[Reply]:
-        """One reply a text: an object that fits the schema, its score the chance that all of it is right; or None with the score 0, where
-        what was written or found does not fit, and the fact `refused` says why. Facts: `tokens` of a decoder's answers, `scores` and
-        `spans` of a tagger's."""
+        """One reply per text: an object that fits the schema, with the probability that all of it is right as its score; or None with the
+        score 0 and the reason as the fact `refused`. Facts: `tokens` of a decoder's answers, `scores` and `spans` of a tagger's."""
         values = self._values or FieldValues(form.json_schema)
         if "spans" in raw:
             return FieldFiller(values, form, self._fits).decode(raw)
@@ -165,7 +164,7 @@ class ExtractFields(Task):
         return replies
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: FieldForm) -> dict[str, Metric]:
-        """f1, precision and recall over pairs of a field and its value, and exact_match, the share of texts with all of them right."""
+        """f1, precision and recall over pairs of a field and its value, and exact_match, the share of texts with all pairs right."""
         return extraction_metrics.measure_fields([row.output for row in rows], [reply.output for reply in replies])
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: FieldForm) -> Metric:
@@ -175,20 +174,20 @@ class ExtractFields(Task):
         )
 
     def content(self, reply: Reply) -> str:
-        """The object as JSON; nothing for an answer that was refused."""
+        """The object as JSON; "" for a refused answer."""
         return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
 
     def field_options(self, form: FieldForm) -> Mapping[str, Sequence[str]]:
-        """The options of the fields that a tagger fills in; none where a decoder does."""
+        """The values of the fields that a tagger fills in; empty for a decoder."""
         return field_filling.known(form)
 
     def worded(self, output: Any, form: FieldForm) -> str:
-        """The object as it is to be written: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
+        """The object as the model should write it: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
         return written(output)
 
     @cached_property
     def _fits(self) -> dict[str, Fits] | None:
-        """Whether a value may be a field's, by its path; None where there is no schema yet."""
+        """For each field's path a test of its values; None without a schema."""
         return field_tagging.fitting(self._values.schema) if self._values is not None else None
 
     def lesson(self, form: FieldForm) -> str:
@@ -200,8 +199,9 @@ class ExtractFields(Task):
         )
 
     def heard(self, answer: str, form: FieldForm, text: Text = "") -> dict[str, Any]:
-        """The object that a larger model answers with, in the order and the types of the schema. Raises ValueError for one that is no
-        object, or does not fit: an answer is whole or none."""
+        """The object in a larger model's answer, in the order and the types of the schema. Raises ValueError if it is not an object, or
+        does not
+        fit: there are no partial answers."""
         values = self._values or FieldValues(form.json_schema)
         found = teacher_answers.json_in(answer)
         if not isinstance(found, Mapping):
@@ -215,11 +215,11 @@ class ExtractFields(Task):
         return settled
 
     def overlap(self, one: Any, other: Any) -> float:
-        """F1 of the pairs of a field and its value; 1 where both have none."""
+        """F1 of the pairs of a field and its value; 1 if both have none."""
         return field_values.fields_f1(one, other)
 
     def by_heart(self, rows: Sequence[Row], form: FieldForm) -> list[dict[str, Any]]:
-        """The commonest value of each field."""
+        """The most frequent value of each field."""
         return lookup_fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
@@ -239,15 +239,15 @@ class ExtractFields(Task):
 
 
 def _plan(form: FieldForm) -> dict[str, Any]:
-    """How a tagger fills in the fields; see `field_tagging`."""
+    """The plan for a tagger; see `field_tagging`."""
     assert form.tagged is not None
     return form.tagged
 
 
 def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
-    """An object, JSON of one, or the cells of several columns; an empty one where there is nothing. Where a schema is given it must fit.
+    """Parse an object, JSON of one, or the cells of several columns; {} for an empty cell. If a schema is set, the object must fit it.
 
-    Raises ValueError, and RecipeError for a schema that answers cannot be held to.
+    Raises ValueError, and RecipeError for a schema that answers cannot be constrained to.
     """
     filled_in = _object(value)
     file = getattr(settings, "schema_file", None)
@@ -262,7 +262,8 @@ def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
 
 @lru_cache(4)
 def _given(file: str, modified: int) -> FieldValues:
-    """The values of the schema in a file, which is read once for all rows; `modified` says which writing of it."""
+    """The values of the schema in a file, which is read once for all rows; `modified` is its modification time, so a changed file is read
+    again."""
     return FieldValues(field_schema.read(file))
 
 
@@ -280,7 +281,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _checked(row: Row, values: FieldValues, by: str) -> dict[str, Any]:
-    """The object of a row in the schema's types. Raises DataError where it does not fit."""
+    """The object of a row in the schema's types. Raises DataError if it does not fit."""
     try:
         settled = values.settled(_object(row.output))
         fault = values.fault(settled)
@@ -292,7 +293,7 @@ def _checked(row: Row, values: FieldValues, by: str) -> dict[str, Any]:
 
 
 def _read(text: str, finished: bool, values: FieldValues) -> tuple[dict[str, Any] | None, str]:
-    """The object that was written, or why there is none."""
+    """The object in a model's answer, or the reason for none."""
     if not finished:
         return None, "the answer did not come to its end" if text else "the text is too long, or nothing was written"
     try:

@@ -1,8 +1,8 @@
-"""Labels and spans from a larger model: how it is told to answer, and how strictly its answer is read.
+"""Labels and spans from a larger model: the instructions to it, and the strict reading of its answers.
 
-A larger model cannot be trusted to count characters, and can be trusted to copy. So for spans it is asked for words, in the order of the
-text, and where they stand is found here, by the same rule every time: words are taken where they stand first behind the span before them;
-if not there, where they stand first at all; and as words of their own before a part of a longer word.
+A larger model miscounts characters but copies reliably. So the instruction asks for the words of spans, in the order of the text, and
+this module finds their positions, always by one rule: the first occurrence after the previous span, else the first occurrence at all;
+whole words before parts of longer words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST = 500  # characters of an answer that could name a label
 
 
 def label_instructions(labels: Sequence[str], several: bool, unknown: str | None) -> str:
-    """The labels, and how to answer with them."""
+    """The labels, and the form of the answer."""
     listed = "\n".join(labels)
     if several:
         return (
@@ -35,9 +35,9 @@ def label_instructions(labels: Sequence[str], several: bool, unknown: str | None
 
 
 def label_in(answer: str, allowed: Sequence[str]) -> str:
-    """The label that an answer names: itself, or spelt otherwise in case, spaces or a letter. Raises ValueError where there is no such one.
+    """The label that an answer names, exactly or with another case, other spaces or one wrong letter. Raises ValueError if there is none.
 
-    A sentence that mentions a label is not heard: it may say "not card_arrival".
+    A sentence that mentions a label is not accepted: it may say "not card_arrival".
     """
     text = _bare(answer)
     if text in allowed:
@@ -48,10 +48,10 @@ def label_in(answer: str, allowed: Sequence[str]) -> str:
     key = _folded(text)
     found = folded.get(key)
     if found is None:
-        # A letter may be wrong; a word more, or less, may turn the meaning round ("not card_arrival").
+        # A letter may be wrong; one word more or less may reverse the meaning ("not card_arrival").
         alike = [name for name in folded if name.count(" ") == key.count(" ")]
         near = difflib.get_close_matches(key, alike, n=2, cutoff=_CLOSE) if key else []
-        # Two that are as near as each other are no answer.
+        # Two equally near labels are no answer.
         tied = len(near) == 2 and _near(key, near[0]) == _near(key, near[1])
         found = folded[near[0]] if near and not tied else None
     if found is None or len(found) > 1:
@@ -60,7 +60,7 @@ def label_in(answer: str, allowed: Sequence[str]) -> str:
 
 
 def label_list_in(answer: str) -> list[str]:
-    """The labels of an answer that may name several: a JSON list, or labels with commas, bars or line breaks between."""
+    """The labels of an answer that may name several: a JSON list, or labels separated by commas, bars or line breaks."""
     text = answer.strip()
     if text.startswith("["):
         try:
@@ -74,7 +74,7 @@ def label_list_in(answer: str) -> list[str]:
 
 
 def _bare(answer: str) -> str:
-    """The answer without what models put around one: quotes, stars, a full stop, "Label:"."""
+    """The answer without the usual decoration of models: quotes, stars, a full stop, "Label:"."""
     text = answer.strip()[:_LONGEST]
     text = re.sub(r"^(?:label|answer|category)\s*:\s*", "", text, flags=re.IGNORECASE)
     return text.strip().strip("`*\"'“”‘’").strip().rstrip(".").strip()
@@ -97,7 +97,7 @@ _NO_LIST = "it is no list of spans with text and label"
 
 
 def span_instructions(kinds: Sequence[str]) -> str:
-    """The kinds, and how to answer with their spans."""
+    """The kinds, and the form of the answer."""
     listed = "\n".join(kinds)
     return (
         "Find in the text you are shown every span of the kinds below. Answer with a JSON list and nothing else: for each span an object "
@@ -107,14 +107,14 @@ def span_instructions(kinds: Sequence[str]) -> str:
 
 
 def spans_as_answer(spans: Sequence[Mapping[str, Any]], text: str) -> str:
-    """Spans as an answer to that."""
+    """Spans as an answer to that instruction."""
     entries = [{"text": text[span["start"] : span["end"]], "label": span["label"]} for span in spans]
     return json.dumps(entries, ensure_ascii=False)
 
 
 def spans_in(answer: str, kinds: Sequence[str], text: str) -> list[Span]:
-    """The spans that an answer names, with their places. Raises ValueError for one that is no such list, or names what is not there: one
-    span that is made up makes the whole answer doubtful, and one left out would teach to leave out."""
+    """The spans that an answer names, with their positions. Raises ValueError if it is not a list of spans, or if a span is not in the
+    text: one invented span makes the whole answer doubtful, and dropping it would teach the student to miss spans."""
     spans: list[Span] = []
     for entry in _entries(answer):
         words, label = (entry.get(name) if isinstance(entry, Mapping) else None for name in ("text", "label"))
@@ -130,7 +130,7 @@ def spans_in(answer: str, kinds: Sequence[str], text: str) -> list[Span]:
 
 
 def json_in(answer: str) -> Any:
-    """An answer as the JSON value that it is, without the fence that models like to put around one. Raises ValueError where it is none."""
+    """Parse an answer as JSON, without the code fence that models often add. Raises ValueError."""
     text = answer.strip()
     fenced = _FENCE.match(text)
     try:
@@ -147,7 +147,7 @@ def _entries(answer: str) -> list[Any]:
 
 
 def _place(words: str, text: str, taken: Sequence[Span]) -> int:
-    """The place of the words, outside of the taken spans. Raises ValueError where they do not occur."""
+    """The position of the words, outside of the taken spans. Raises ValueError if they do not occur."""
     behind = taken[-1]["end"] if taken else 0
     places = list(_places(words, text))
     free = [start for start in places if not any(start < span["end"] and span["start"] < start + len(words) for span in taken)]
@@ -166,7 +166,7 @@ def _places(words: str, text: str) -> Iterator[int]:
 
 
 def _whole(start: int, words: str, text: str) -> bool:
-    """Whether words stand by themselves, not as a part of a longer word."""
+    """Whether the words are not part of a longer word."""
     end = start + len(words)
     left = start == 0 or not (text[start - 1].isalnum() and words[0].isalnum())
     return left and (end == len(text) or not (text[end].isalnum() and words[-1].isalnum()))

@@ -1,4 +1,4 @@
-"""Write: a text is answered with a text: descriptions from attributes, summaries, replies in the house's own tone."""
+"""Write: answer a text with a text: descriptions from attributes, summaries, replies in the user's own tone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from smidgen.text.repetition import without_repetition
 from smidgen.text.rouge_chrf import chrf, rouge, rouge_l
 
 _KEPT_LEXICONS = 8
-_WORDS = 3.0  # mean words of a cell from which on a column looks like written texts
+_WORDS = 3.0  # from this mean number of words per cell on, a column looks like written texts
 _LONGEST = 100_000  # characters of one answer
 
 
 class WriteSettings(Settings):
-    """Settings of a writer: its instruction, its length, and the check of attributes."""
+    """Settings of a writer: its instruction, the length of answers, and the check of attributes."""
 
     instruction: str = setting(
         "",
@@ -78,7 +78,7 @@ class Write(Task):
         self._read: dict[int, tuple[Any, Lexicon]] = {}
 
     def form_fault(self, form: TextForm, raw: Raw | None = None) -> str:
-        """Why nothing can be decided by a form: a lexicon or a score that cannot be read."""
+        """Why a form cannot decide anything: its lexicon or its score cannot be read."""
         written = {"texts": ["a"], "tokens": [1], "finished": [1.0], "probability": [0.5], "inputs": ["name: a; colour: b"]}
         try:
             (reply,) = self.decode(written, form)
@@ -87,7 +87,7 @@ class Write(Task):
         return "" if math.isfinite(reply.score) else "its score gives numbers that are not finite"
 
     def parse(self, value: Any, settings: Settings) -> str | list[str]:
-        """A text, or a list of references of equal standing (a list, or a JSON list of strings). Raises ValueError with the reason."""
+        """A text, or a list of equally good references (a list, or a JSON list of strings). Raises ValueError with the reason."""
         if isinstance(value, str) and value.lstrip().startswith("["):
             value = _listed(value)
         if not isinstance(value, list):
@@ -98,7 +98,7 @@ class Write(Task):
         return found
 
     def likely(self, cells: Sequence[Any]) -> float:
-        """Texts are of several words, and hardly two are the same. Labels may be, too: it is never quite sure."""
+        """The share of distinct cells, scaled to at most 0.8; 0 for short cells. Labels may look like this, so it is never certain."""
         told = [cell.strip() for cell in cells if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{")]
         if not told or len(told) < len(cells):
             return 0.0
@@ -106,9 +106,9 @@ class Write(Task):
         return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> TextForm:
-        """The form: the instruction, the length of answers, and where inputs are attributes, which words state which attribute.
+        """The form: the instruction, the length of answers, and for attribute inputs the words that state each attribute.
 
-        Raises DataError for data that cannot teach a writer: fewer than two rows, the same answer to every text.
+        Raises DataError for data that cannot teach a writer: fewer than two rows, one and the same answer to every text.
         """
         asked = settings if isinstance(settings, WriteSettings) else WriteSettings()
         _check(rows)
@@ -127,8 +127,8 @@ class Write(Task):
         )
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: TextForm, settings: Settings) -> TextForm:
-        """The form with its score fitted: the ROUGE-L to expect of a text, from its tokens' mean probability, and from the attributes that
-        it states where the rows show that these tell more."""
+        """The form with its score fitted: the expected ROUGE-L of a text, from the mean probability of its tokens, and from the attributes
+        that it states if the rows show that these help."""
         replies = self.decode({**raw, "inputs": [row.input for row in rows]}, form.uncalibrated())
         grades = np.array(self.grades(rows, replies, form), dtype=np.float64)
         whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
@@ -146,10 +146,10 @@ class Write(Task):
         return form.model_copy(update={"score": score})
 
     def decode(self, raw: Raw, form: TextForm) -> list[Reply]:
-        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off. One that was cut
-        because it went round in circles has what it said over and over once.
+        """One reply per text. The score is the expected ROUGE-L, and 0 for an empty or cut text. A text that was cut because it repeated
+        itself keeps one copy of the repeated part.
 
-        Facts: `tokens`, `finished`; and where `raw` has the `inputs`, which are attributes, `missing` and `unsupported` ones.
+        Facts: `tokens`, `finished`; and if `raw` has the `inputs`, and they are attributes, the `missing` and `unsupported` ones.
         """
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
         texts = [text if whole else without_repetition(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
@@ -166,8 +166,8 @@ class Write(Task):
         return replies
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> dict[str, Metric]:
-        """rouge1, rouge2, rougeL, rougeLsum and chrf, each the mean over rows of the best reference's. Where inputs are attributes,
-        coverage (the share of all attributes that the texts state) and unsupported (the share of texts that state one which their input
+        """rouge1, rouge2, rougeL, rougeLsum and chrf, each the mean over rows for the best reference. For attribute inputs also coverage
+        (the share of all attributes that the texts state) and unsupported (the share of texts that state an attribute which their input
         lacks)."""
         texts = [reply.output for reply in replies]
         answers = [references(row) for row in rows]
@@ -181,7 +181,7 @@ class Write(Task):
         return metrics
 
     def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> list[float]:
-        """ROUGE-L of each reply and its best reference."""
+        """ROUGE-L of each reply with its best reference."""
         return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
 
     def states(self, form: TextForm) -> bool:
@@ -190,10 +190,10 @@ class Write(Task):
 
     def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: TextForm) -> list[float | None]:
         """The share of each text's attributes that its output leaves out or makes up: (missing + unsupported) / (all + unsupported). None
-        for a text without attributes, and where none are checked.
+        for a text without attributes, and if no attributes are checked.
 
-        Attributes that the examples mostly left out do not count. Those under a key that no example had count as left out: their wording is
-        unknown.
+        Attributes that the examples mostly left out do not count. Attributes with a key that occurs in no example count as left out: their
+        wording is unknown.
         """
         return [
             None if facts is None else _missed(text, facts, form)
@@ -201,7 +201,7 @@ class Write(Task):
         ]
 
     def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """One row for each input, with the number and the weight of its first, and all its references."""
+        """One row per input, with the number and the weight of its first row, and all its references."""
         first: dict[Text, Row] = {}
         found: dict[Text, list[str]] = {}
         for row in rows:
@@ -210,15 +210,15 @@ class Write(Task):
         return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
 
     def attempts(self, form: TextForm) -> int:
-        """The attempts of the form; none where nothing can be checked."""
+        """The number of attempts in the form; 0 if nothing can be checked."""
         return form.attempts or 0
 
     def checks(self, text: Text, form: TextForm) -> bool:
-        """Whether the text is attributes, and the form knows how they are stated."""
+        """Whether the text is attributes, and the form has the lexicon to check them."""
         return form.attributes and bool(attributes(joined(text)))
 
     def faults(self, raw: Raw, form: TextForm) -> list[int]:
-        """Attributes that a text leaves out or adds, and one more where it was cut off."""
+        """The number of attributes that each text leaves out or adds, plus one if it was cut off."""
         cut = np.asarray(raw["finished"]) < 0.5
         checked = self._facts(raw["inputs"], raw["texts"], form)
         return [
@@ -227,23 +227,23 @@ class Write(Task):
         ]
 
     def stand_in(self, text: Text, form: TextForm) -> attribute_lists.SubstitutedInput | None:
-        """The attributes with known values for those that no example had, where answers repeat them."""
+        """The input with known values in place of values that no example had, if answers repeat them."""
         return attribute_lists.substitute_values(joined(text), form.copied or {})
 
     def lesson(self, form: TextForm) -> str:
-        """The instruction, and that the answer is the text and nothing else."""
+        """The instruction, and that the answer is only the text."""
         told = form.instruction or "Write the text that belongs to the one you are given."
         return f"{told}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
 
     def heard(self, answer: str, form: TextForm, text: Text = "") -> str:
-        """The answer itself. Raises ValueError for an empty one, and for one far longer than any of the user's."""
+        """The answer itself. Raises ValueError if it is empty, or far longer than all of the user's answers."""
         written = _text(answer)
         if len(written.split()) > 20 + 3 * form.max_words:
             raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form.max_words}")
         return written
 
     def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
-        """The facts of its input that each text states; None where the input has no attributes, or none are checked."""
+        """The facts of its input that each text states; None if the input has no attributes, or none are checked."""
         if not form.attributes:
             return [None] * len(texts)
         lexicon = self._lexicon(form.lexicon)
@@ -253,7 +253,7 @@ class Write(Task):
         ]
 
     def _lexicon(self, written: Any) -> Lexicon:
-        """The lexicon of a form, which is read once: forms live as long as the model that they belong to."""
+        """The lexicon of a form, parsed once per form: forms live as long as their model."""
         held = self._read.get(id(written))
         if held is None or held[0] is not written:
             held = written, Lexicon.from_json(written)
@@ -262,7 +262,7 @@ class Write(Task):
 
 
 def references(row: Row) -> list[str]:
-    """The answers of a row, all of equal standing."""
+    """The answers of a row, all equally good."""
     output: str | list[str] = row.output
     return output if isinstance(output, list) else [output]
 
@@ -281,7 +281,7 @@ def _text(value: Any) -> str:
 
 
 def _listed(value: str) -> Any:
-    """A cell that holds a JSON list of strings as that list; any other as it is, for a text may begin with a bracket."""
+    """A cell that holds a JSON list of strings as that list; any other cell unchanged, because a text may begin with a bracket."""
     try:
         read = json.loads(value)
     except (ValueError, RecursionError):
@@ -314,7 +314,7 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _missed(text: Text, facts: StatedFacts, form: TextForm) -> float | None:
-    """The share of a text's attributes that an output misses; None where there are none to be checked."""
+    """The share of a text's attributes that an output misses; None if there are none to check."""
     strange = sum(key not in (form.lexicon or {})["keys"] for key, _ in attributes(joined(text)))
     faults = len(facts.missing) + strange + len(facts.unsupported)
     total = len(facts.covered) + faults
@@ -322,7 +322,7 @@ def _missed(text: Text, facts: StatedFacts, form: TextForm) -> float | None:
 
 
 def _signs(checked: Sequence[StatedFacts | None]) -> Floats:
-    """(n, 2): the share of its attributes that each text states, and 1 where it states none without support."""
+    """(n, 2): the share of its attributes that each text states, and 1 if it states none without support."""
     shares = [
         (len(facts.covered) / max(1, len(facts.covered) + len(facts.missing)), float(not facts.unsupported)) if facts else (1.0, 1.0)
         for facts in checked
@@ -331,7 +331,7 @@ def _signs(checked: Sequence[StatedFacts | None]) -> Floats:
 
 
 def _scores(likely: Floats, checked: Sequence[StatedFacts | None], score: Any) -> Floats:
-    """(n,) expected grades; the probability itself before anything was fitted."""
+    """(n,) expected grades; the probability itself before the score is fitted."""
     if score is None:
         return likely
     plain = quality_estimation.expected_grades(score["plain"], likely[:, None])
@@ -348,7 +348,7 @@ def _mean(values: Sequence[float]) -> Metric:
 
 
 def _coverage(found: Sequence[StatedFacts]) -> Metric:
-    """Attributes stated of all attributes, with the bootstrap's interval over texts; `n` is the number of texts."""
+    """The share of all attributes that the texts state, with a bootstrap interval over texts; `n` is the number of texts."""
     pairs = np.array([(len(facts.covered), len(facts.covered) + len(facts.missing)) for facts in found], dtype=np.int64).reshape(-1, 2)
     covered, wanted = pairs.sum(axis=0).tolist()
     if not wanted:
