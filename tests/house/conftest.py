@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import QUICK_BUILDS
+from tools.reference.tables import trees
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -28,8 +29,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def modules() -> dict[Path, ast.Module]:
     """Every source file of the package, parsed."""
-    files = sorted((ROOT / "src" / "smidgen").rglob("*.py"))
-    found = {file: ast.parse(file.read_text(encoding="utf-8"), str(file)) for file in files}
+    found = {ROOT / "src" / "smidgen" / path: tree for path, tree in trees()}
     assert len(found) > 60, "the house has lost most of its files, or this looks in the wrong place"
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from smidgen.server.service import Service
 
 STORED = ("--capture", "answers", "--capture-redact", "allow")
 GATEWAY = ("--fallback-model", "big", "--cache", "exact", "--cache-scope", "all", "--audit-share", "0.5", "--privacy", "mask")
+
+
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """The collector passes over what was there before, which is much where many tests have run."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("flags", [(), STORED, (*STORED, *GATEWAY)], ids=["plain", "stored", "gateway"])

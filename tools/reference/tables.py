@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import types
@@ -129,7 +130,8 @@ def model_sections(*roots: type[BaseModel], level: int = 3) -> str:
     return "\n".join(sections)
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    """Every module of the package as it is written: its path, and its syntax tree."""
-    for file in sorted(SOURCE.rglob("*.py")):
-        yield file.relative_to(SOURCE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+@functools.cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    """Every module of the package as it is written: its path, and its syntax tree. Read once."""
+    files = sorted(SOURCE.rglob("*.py"))
+    return tuple((file.relative_to(SOURCE).as_posix(), ast.parse(file.read_text(encoding="utf-8"), str(file))) for file in files)
