@@ -157,13 +157,13 @@ def test_a_score_that_knows_is_taken_up_by_the_routers_that_read_it() -> None:
 
 
 def test_a_router_reads_one_request_at_a_time() -> None:
-    routing, agreed = answers(200, 4)
-    test, _ = answers(60, 5)
-    half = Answers(test.vectors[:30], test.said[:30], test.score[:30], test.second[:30], test.doubt[:30], test.middles)  # type: ignore[index]
+    routing, agreed = answers(100, 4)
+    test, _ = answers(20, 5)
+    half = Answers(test.vectors[:10], test.said[:10], test.score[:10], test.second[:10], test.doubt[:10], test.middles)  # type: ignore[index]
     assert len(ROUTERS) == 12
     for name, router in ROUTERS.items():
         if name != "random":
-            assert np.allclose(router(routing, agreed, test, 0)[:30], router(routing, agreed, half, 0), atol=1e-6), name
+            assert np.allclose(router(routing, agreed, test, 0)[:10], router(routing, agreed, half, 0), atol=1e-6), name
 
 
 def test_where_all_rows_agree_nothing_is_learnt() -> None:
@@ -205,7 +205,7 @@ def test_a_large_model_that_errs_teaches_and_is_routed_to_with_its_errors() -> N
 
 
 def test_the_page_says_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routers, "TIMES", 200)
+    monkeypatch.setattr(routers, "TIMES", 60)
     kept = [routers.scored(linear(texts(), seed, routing=150), seed) for seed in range(2)]
     found = routers.measured("clouds", kept)
     assert list(found.rankings) == [*ROUTERS, routers_plot.IDEAL] and len(found.ahead) == len(ROUTERS)

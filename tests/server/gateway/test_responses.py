@@ -135,8 +135,10 @@ def test_where_no_upstream_answers_the_bundle_may(gateway: Any, upstream: Upstre
     assert error(running.post(RESPONSES, asking(SURE, store=True)), 503)["code"] == "upstream_failed"
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 504, 520, 522, 524, 529])
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "stream"),
+    [(408, False), (500, True), (502, False), (504, True), (520, False), (522, True), (524, False), (529, True)],
+)
 def test_where_the_upstream_says_that_it_failed_the_bundle_may_and_nobody_else_is_asked(
     gateway: Any, upstream: UpstreamStub, model: Model, status: int, stream: bool
 ) -> None:
