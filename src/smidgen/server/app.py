@@ -143,7 +143,7 @@ def _layers(
 def _gateway(
     service: Service, settings: ServeSettings, fallback: Fallback, auditor: Auditor | None, sizes: UpstreamSizes | None
 ) -> Gateway:
-    """Who answers at the gateway; its certificates and its money are shown."""
+    """The gateway's answerers; its certificates and budgets are added to the metrics."""
     from smidgen.gateway.allowlist import Allowlist
     from smidgen.server.gateway.budget_guard import BudgetGauge
     from smidgen.server.gateway.certificate_router import CertificateRouter, Savings

@@ -5,8 +5,8 @@ Requests are drawn before anything is known of their answers. Losses are taken i
 otherwise the quick ones would count first. An audit that waits for its turn does not keep others from being asked: otherwise one slow call
 would leave out all requests drawn meanwhile.
 
-What is drawn is written down before it is asked. One that is never answered, after several tries, is taken in as lost, in its turn. While
-too many are under way, or the upstream is left alone for it failed, none is drawn: that is known before the request, and hides none of it.
+Each draw is recorded before the large model is asked. An audit that gets no answer after several tries counts as lost, in its turn. While
+too many audits are under way, or the breaker is open, none is drawn: this is known before the request, so it hides no bad answer.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class Auditor:
 
     Args:
         answer: asks the reference.
-        reference: the upstream that it asks: the first one, for another's model is not the reference.
-        metering: counts audits by what became of them.
-        share: of the answers given under a certificate against the large model, 0..1.
-        seconds: longest that a request to an upstream may take; an audit no longer than `LONGEST_SECONDS`.
+        reference: the upstream that it asks: the first one, because another's model is not the reference.
+        metering: counts audits by their outcome.
+        share: the share of the answers under a certificate against the large model that is audited, 0..1.
+        seconds: the longest time of a request to an upstream; an audit takes at most `LONGEST_SECONDS`.
         chance: draws.
-        account_writer: adds up what audits take; None where no account is kept.
-        keep: is told what the large model answered, to learn from; None where nothing is stored.
+        account_writer: adds up the usage of audits; None without an account.
+        keep: stores the large model's answer, to learn from; None where nothing is stored.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Auditor:
         return True
 
     def _left_alone(self, paper: Certificate, call: UpstreamCall) -> bool:
-        """Whether the upstream is, for it failed again and again."""
+        """Whether the breaker of the upstream is open."""
         return paper.reference.kind == "model" and self._reference.breakers.seconds_left(call.requester) > 0
 
     def consider(
@@ -117,16 +117,16 @@ class Auditor:
         id: str = "",
         drawn: bool = False,
     ) -> None:
-        """Draw, and audit this answer where it is drawn. Returns at once.
+        """Draw, and audit this answer if it is drawn. Returns at once.
 
         Args:
-            model: who answered. It may have been replaced when the audit has its answer.
-            paper: the certificate that it was answered under; None where there was none.
-            replies: what was answered.
+            model: the bundle that answered. It may have been replaced by the time that the audit has its answer.
+            paper: the certificate of the answer; None without one.
+            replies: the answer.
             call: the request as it would have escalated.
-            asked: the text that it is about.
-            id: of the request, where no other can have it; empty where one could: then the answer is not kept.
-            drawn: whether it is, by `draws`.
+            asked: the text of the request.
+            id: the request's id, if it is unique; else empty, and the large model's answer is not kept.
+            drawn: whether it is drawn, by `draws`.
         """
         if len(replies) != 1 or paper is None or not (drawn or self.draws(model.name, paper, call)):
             return
@@ -152,7 +152,7 @@ class Auditor:
         self._last.add_done_callback(self._turns.discard)
 
     async def close(self) -> None:
-        """End what is under way. It is dropped, whatever it would have said."""
+        """End the audits that are under way. They are dropped."""
         waiting = [*self._turns, *self._asking]
         for task in waiting:
             task.cancel()
@@ -164,7 +164,7 @@ class Auditor:
         return await loss()
 
     async def _loss(self, model: ServedBundle, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str) -> _Found:
-        """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
+        """Ask the large model: the loss, or how the audit counts. The request is released afterwards: many may wait."""
         named: object = self._reference.model
         if not call.renamed and isinstance(call.body, RequestBody):  # taken from another model, which is asked under its own name
             named = call.body.model
@@ -216,16 +216,16 @@ class Auditor:
         self._take_in(folder, paper, None, segment)
 
     def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None) -> None:
-        """Take it in. The share was chosen before any request came, so that it can be declared with the first loss; where a server beside
-        this one has another share and said so since, this one fails, and the next declares its own."""
+        """Take a loss in. The share was chosen before any request came, so it is declared with the first loss. If another server has
+        declared another share since, this loss fails, and the next one declares this server's own."""
         if paper.id not in self._declared:
             certificate_status.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
         certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner)
 
     async def _said_of(self, call: UpstreamCall) -> tuple[str | None, str]:
-        """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for
-        then nothing is known of the local answer. It is asked up to three times."""
+        """The large model's text, or None for anything but one whole text; or how the audit counts, if nothing is known about the local
+        answer. It is asked up to three times."""
         for wait in (*WAITS, None):
             said, without, again = await self._tried(call)
             if not again or wait is None:
@@ -269,7 +269,7 @@ class Auditor:
         self._account(bundle, outcome, record)
 
     def _account(self, bundle: str, outcome: str, record: UsageRecord | None) -> None:
-        """Add it to the account, with what the upstream took. `record`: the audit's; None for one that was not begun."""
+        """Add an audit to the account, with the upstream's usage. `record`: the audit's; None for one that was not begun."""
         if self._account_writer is None:
             return
         key, entry = UsageKey(record.day if record is not None else budgets.today(), bundle, "audit", outcome), UsageTotals(requests=1)

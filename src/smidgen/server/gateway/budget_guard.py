@@ -45,7 +45,7 @@ _log = logging.getLogger("smidgen.budget")
 
 @dataclass(frozen=True, slots=True)
 class BudgetRefusal:
-    """A request that may not leave: why in a clause, and of which kind: `budget`, `cost` (it cannot be told), `ledger`."""
+    """A request that may not leave: the reason in a clause, and its kind: `budget`, `cost` (unknown), `ledger`."""
 
     kind: str
     why: str
@@ -100,15 +100,15 @@ def warn_of_old_prices(plan: BudgetPlan, models: Sequence[str], today: datetime.
 
 
 class BudgetGuard:
-    """The budget at work.
+    """Keeps the budget.
 
     Args:
-        plan: see there.
-        models: what the upstreams call their models: those that are accounted by name.
-        metering: counts what was refused.
+        plan: the limits and prices.
+        models: the upstreams' names of their models, which are accounted by name.
+        metering: counts refused requests.
         file: of the ledger; its place by default.
 
-    Raises SmidgenError where the ledger cannot be opened: what was spent is not known.
+    Raises SmidgenError where the ledger cannot be opened, since the spending is then unknown.
     """
 
     def __init__(self, plan: BudgetPlan, models: Sequence[str], metering: ServerMetrics, file: Path | None = None) -> None:
@@ -160,7 +160,7 @@ class BudgetGuard:
         return BudgetHold(self, held, price, call, None if wishing is None else RequestBody(wishing))
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
-        """Set it aside. Where the client goes meanwhile, it is let go again."""
+        """Reserve the money. If the client goes meanwhile, it is released."""
         work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, budgets.today(), limits, nano))
         try:
             return await asyncio.shield(work)
@@ -180,12 +180,12 @@ class BudgetGuard:
             self.book(lambda: self.ledger.release(held))
 
     async def close(self) -> None:
-        """Settle what is over, and close the ledger."""
+        """Settle all requests that have ended, and close the ledger."""
         await asyncio.gather(*self._settling, return_exceptions=True)
         await asyncio.to_thread(self.ledger.close)
 
     def book(self, work: Callable[[], None]) -> None:
-        """Write into the ledger, behind the request's back. Where that fails, what was set aside stays so: the budget is kept."""
+        """Write into the ledger without delaying the request. If that fails, the money stays reserved, so the budget is kept."""
 
         async def booked() -> None:
             try:

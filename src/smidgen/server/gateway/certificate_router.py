@@ -101,7 +101,7 @@ class CertificateRouter:
             await self._escalate(request, send, course)
 
     async def _decided(self, request: HttpRequest, asked: RequestedModel) -> _Course:
-        """Who answers: what is known before the bundle is asked, then what its answer says."""
+        """Decide who answers, by the facts before the bundle is asked and then by its answer."""
         body = request.json or {}
         model = self._service.find(asked.bundle, request)
         reader = certificate_of(self._service, model)
@@ -158,8 +158,8 @@ class CertificateRouter:
             await self._send(request, send, course, course.local, uncertified=error.uncertified)
 
     async def _drawn_all_the_same(self, request: HttpRequest, course: _Course) -> UpstreamCall | None:
-        """The call that audits an answer which is not given here, for no audit has come for too long; None where none is drawn, or it would
-        not have been given."""
+        """The call that audits an answer that is withheld because no audit has come for too long; None where none is drawn, or it would not
+        have been given."""
         if self._auditor is None or course.decision.why != CertificateState.UNAUDITED.value or course.odd is not None:
             return None
         if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
@@ -174,8 +174,8 @@ class CertificateRouter:
         return call if rulings.decision_after(valid, course.asked, course.local.replies, course.body).local else None
 
     async def _ask(self, request: HttpRequest, course: _Course) -> None:
-        """Ask the bundle, to the end of its answer. One that fails gives none, and the log says so: the request escalates. Raises
-        RequestError, 499, where the client goes meanwhile."""
+        """Ask the bundle for its whole answer. If it fails, the log says so and the request escalates. Raises RequestError, 499, where the
+        client has gone."""
         clock = asyncio.get_running_loop().time
         began = clock()
         face = self._faces[request.path]

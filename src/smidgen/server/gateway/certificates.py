@@ -1,4 +1,4 @@
-"""The certificates of the served bundles: of the bundle that answers a request, for each answer by itself, and as metrics."""
+"""The certificates of the served bundles: for a request, for each of several answers, and as metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOTE = "certificate"
 
 
 def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
-    """The certificate of a model. It is kept as long as its model is open, and no model is kept for it."""
+    """The certificate of a model. It is kept as long as the model is open, and does not keep the model open."""
     return service.noted(
         model,
         _NOTE,
@@ -37,15 +37,15 @@ def present_certificates(service: Service) -> dict[str, StandingReader]:
 
 
 def large_model_names(fallback: FallbackSettings) -> frozenset[str] | None:
-    """The names of the large model that audits ask and requests escalate to: the first fallback's, and others that are said to be its; None
-    without a fallback."""
+    """The names of the large model that audits ask and requests escalate to: the first fallback's, and those given by --reference-model;
+    None without a fallback."""
     return frozenset({fallback.models[0], *fallback.reference_models}) if fallback.models else None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCertificates:
-    """The certificates as a face sees them whose reply has several answers, each judged by itself; and the quality that the request asks
-    for, None where it asks for none."""
+    """The certificates for a face whose reply has several answers, each judged by itself; and the quality that the request asks for, or
+    None."""
 
     service: Service
     quality: float | None = None

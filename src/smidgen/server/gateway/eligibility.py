@@ -1,8 +1,8 @@
 """Which requests a bundle may take, and which always go to the large model.
 
-A line takes requests that name another model, where they are of the recurring jobs that it learnt from. Held-out texts always go to the
-large model, so that the rows that compare and certify are like all of the traffic. A request that goes on from a response made here is
-refused, for it is stored nowhere.
+A line takes requests that name another model if they belong to the recurring jobs that it learnt from. Held-out texts always go to the
+large model, so that the rows that compare and certify are like all of the traffic. A request that continues a local response is refused,
+because local responses are not stored.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ _AT = (CHAT, COMPLETIONS)
 
 
 class JobMatcher:
-    """Which line takes a request, if any: only where its words to the system, the form of its answer and what stays in its text are, to the
-    letter, those of one of the line's jobs. A job with neither words to the system nor a frame takes nothing: any request could be of it.
-    Whatever is not sure goes its way.
+    """Finds the line that takes a request, if any: system prompt, answer format and frame must match one of its jobs to the letter. A job
+    with neither system prompt nor frame takes nothing, since any request could belong to it. In doubt, no line takes the request.
 
-    It does not ask whether the line's certificate knows the job: that changes with each champion, and is asked when one is to answer.
+    It does not check whether the line's certificate names the job: that changes with each champion, and is checked when one answers.
 
     Args:
-        jobs: of each line's name, its jobs.
-        hashed: the hash of a template, by the key of the store that the jobs were found in.
+        jobs: each line's jobs, by the line's name.
+        hashed: the hash of a template, with the key of the store that the jobs were found in.
     """
 
     def __init__(self, jobs: Mapping[str, Iterable[LineJob]], hashed: Callable[[str], str]) -> None:
@@ -127,7 +126,7 @@ _PREVIOUS_RESPONSE = "previous_response_id"
 
 
 def check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
-    """Raise RequestError, 400, for a request that goes on from a local response; 404, for a path that names one."""
+    """Raise RequestError, 400, for a request that continues a local response; 404, for a path that names one."""
     before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
     if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
         raise RequestError(

@@ -36,11 +36,11 @@ class Unreachable(RequestError):
     """No upstream answered.
 
     Attributes:
-        after: when to come back, in seconds, where that is known.
-        counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
+        after: seconds after which to try again, if known.
+        counted: the bundle that was asked, who answered, and why it was not the bundle, as the metrics count it.
         marks: headers of the response.
-        short: whether it never left, for want of money or of a way to tell how much it takes.
-        withheld: whether it never left, for what is in it.
+        short: whether it never left because the budget is used up or the cost is unknown.
+        withheld: whether it never left because of its content.
     """
 
     after: float | None = None
@@ -55,7 +55,7 @@ class Unreachable(RequestError):
         return "over budget" if self.short else "upstream failed"
 
     def response(self) -> Response:
-        """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
+        """The response to the client. It tells clients not to try again where the gateway has tried already."""
         headers = {name.decode(): value.decode() for name, value in self.marks}
         if self.status in (_UNAVAILABLE, _BROKE):
             headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
@@ -66,8 +66,8 @@ class Unreachable(RequestError):
 
 @dataclass
 class _FailedTry:
-    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work.
-    `refusal`: what it answered, where it refused this server and others are left to be asked."""
+    """A failed try. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work. `refusal`: its
+    answer, if it refused this server and other upstreams are left."""
 
     kind: str
     why: str
@@ -192,7 +192,7 @@ class Escalation:
         return hold.watched(response, course.taken) if response is not None else None
 
     async def _asked(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
-        """The response of one upstream, with all its tries. The breakers are told once what came of them, whatever that was."""
+        """The response of one upstream, with all its tries. The breakers learn the outcome once, whatever it was."""
         requester = call.requester
         allowed = upstream.breakers.allows(requester)
         if allowed is None:
@@ -308,7 +308,7 @@ def _unreachable(course: _EscalationCourse) -> Unreachable:
 
 
 def _short(course: _EscalationCourse) -> Unreachable:
-    """No money for it, or no way to tell how much it would take."""
+    """The error of a request that no budget allows, or whose cost is unknown."""
     over = "cost" not in course.kinds
     after = until_tomorrow()
     error = Unreachable(

@@ -27,8 +27,8 @@ _WHOLE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class FallbackTarget:
-    """One upstream: its base URL, what it calls its model, the key for it (None: none), whether clients' own keys may go there, and whether
-    all else that they send may, in which other credentials can be."""
+    """One upstream: its base URL, its name for its model, its key or None, whether clients' own keys may go there, and whether all other
+    headers may, which can hold credentials."""
 
     url: str
     model: str
@@ -38,11 +38,10 @@ class FallbackTarget:
 
 
 def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[FallbackTarget]:
-    """The upstreams in order. Raises InputError for what cannot be, and for a secrets file that cannot; no message has a key in it.
+    """The upstreams in order. Raises InputError for invalid settings or an invalid secrets file; no message holds a key.
 
-    A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
-    header is one of them, and goes nowhere. Other credentials of the client's may be in any header and in the query: these go to that host
-    alone, too.
+    A client's own `Authorization` goes only to the host of the first URL. If this server has its own keys, the header holds one of them and
+    goes nowhere. Any header and the query may hold other credentials of the client: these go to that host only, too.
     """
     urls = [upstreams_module.checked_url(url) for url in settings.fallback.urls]
     if not urls:
@@ -97,8 +96,8 @@ class Fallback:
     """The large model, ready to be asked.
 
     Attributes:
-        answer: answers calls: past the privacy border, from the cache or else from the first upstream that answers.
-        audit: answers the calls of audits: past the same border, the first upstream alone, asked once, for the same money.
+        answer: answers calls: through the privacy border, from the cache or else from the first upstream that answers.
+        audit: answers the calls of audits: through the same border, by the first upstream only, once, under the same budget.
         escalation: the upstreams.
         guard: the privacy border.
         cache: None where none is kept.

@@ -20,10 +20,10 @@ _LONGEST_MODEL = 200
 
 
 class FallbackAnswerer:
-    """Answers a request with what the large model says: to a request to a bundle by the upstream's own model, to any other as it is.
+    """Answers a request by the large model. A request to a bundle goes to the upstream's own model, any other goes unchanged.
 
     Args:
-        answer: asks for it.
+        answer: asks the large model.
         metering: counts who answered.
     """
 
@@ -36,12 +36,12 @@ class FallbackAnswerer:
         return self._name in request.header(_VIA).split(b",")
 
     def headers(self, request: HttpRequest) -> Headers:
-        """The client's headers, with this server's name among those that the request came through: it must not go round for ever."""
+        """The client's headers, with this server added to those that the request passed, so that it cannot go round for ever."""
         others = [(name, value) for name, value in request.headers if name != _VIA]
         return [*others, (_VIA, b",".join(filter(None, (request.header(_VIA), self._name))))]
 
     def call(self, request: HttpRequest, asked: RequestedModel | None, replaceable: bool = False) -> UpstreamCall:
-        """A request as it goes upstream. `replaceable`: a bundle answers where no upstream does."""
+        """A request as it goes upstream. `replaceable`: a bundle answers if no upstream does."""
         assert request.body is not None, "it was read"
         named = request.model
         return UpstreamCall(
@@ -99,5 +99,5 @@ class FallbackAnswerer:
 
 
 def _renamed(asked: RequestedModel | None) -> bool:
-    """Whether a request goes upstream under the name of the upstream's own model: the name that it has is no model's there."""
+    """Whether a request goes upstream under the name of the upstream's own model, because its own name is unknown there."""
     return asked is not None and asked.named

@@ -1,9 +1,9 @@
-"""The prices of large models, and what an answer given here saved.
+"""The prices of large models, and the savings of local answers.
 
 A price is the operator's for the fallbacks' own models, else the list price.
 
-An answer given here has no usage of the large model. One token for every four characters leaves out what the large model reads beside
-the text, and what it thinks before it writes. The requests to the same bundle that did go upstream say how much that is.
+A local answer has no usage of the large model. An estimate of one token for every four characters leaves out what the large model reads
+beside the text, and its reasoning. Requests to the same bundle that went upstream show how much that is.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class UpstreamPrice:
     """US dollars for a million tokens, in and out.
 
     Attributes:
-        name: whose.
-        date: the day when that was its price in the list; empty for what the operator said.
+        name: the model.
+        date: the day of the list price; empty for the operator's price.
     """
 
     name: str

@@ -54,7 +54,7 @@ class FairTurns:
 
     @contextmanager
     def turn(self, client: str, until: float) -> Iterator[None]:
-        """Hold one. Raises EngineError where none comes by `until`, in seconds of `time.monotonic`."""
+        """Hold a turn. Raises EngineError where none comes by `until`, in seconds of `time.monotonic`."""
         self._enter(client, until)
         try:
             yield
@@ -94,7 +94,7 @@ class FairTurns:
         return event
 
     def _give_up(self, client: str, event: threading.Event) -> None:
-        """Stand in the queue no more. A turn that was given meanwhile goes back."""
+        """Leave the queue. A turn that was given meanwhile is given back."""
         with self._lock:
             if event.is_set():
                 self._running[client] -= 1
@@ -142,7 +142,7 @@ class FairTurn:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Do the work within this. Raises EngineError where no turn comes in time."""
+        """Hold a turn while the work is done. Raises EngineError where no turn comes in time."""
         with self._turns.turn(self._client, self.until):
             if self.over:
                 raise _late()
@@ -150,11 +150,11 @@ class FairTurn:
 
 
 class WaitingPlaces:
-    """Places for each client's requests, taken in the order in which they come: a client's further requests wait in the event loop, and
-    take no thread from others.
+    """Places for each client's requests, in the order of their arrival. A client's further requests wait in the event loop, and take no
+    thread from others.
 
     Args:
-        each: for each client, at a time.
+        each: places of one client.
     """
 
     def __init__(self, each: int) -> None:
@@ -203,14 +203,13 @@ class WithheldRequest(Unreachable):
 class PrivacyGuard:
     """Masks requests and restores answers.
 
-    Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
-    long, `seconds`.
+    Several requests are read at a time, with the clients in rotation. `--max-concurrent` limits how many wait, and `seconds` how long.
 
     Args:
-        border: what finds and masks.
-        metering: counts what is found, and what is withheld.
-        seconds: the longest that finding may take, with the time that a request waits for its turn.
-        workers: how many are read at a time.
+        border: finds and masks personal data.
+        metering: counts findings and withheld requests.
+        seconds: the longest time to find personal data, waiting included.
+        workers: how many requests are read at a time.
     """
 
     def __init__(self, border: Border, metering: ServerMetrics, seconds: float, workers: int = 3) -> None:
@@ -250,7 +249,7 @@ class PrivacyGuard:
         return OutgoingCall(replace(call, headers=plain, body=body, came=call), partial(_restored, tail, masked))
 
     async def _check_address(self, call: UpstreamCall) -> None:
-        """Raise Withheld where the path or the query names what must not leave: neither can be masked."""
+        """Raise WithheldRequest for personal data in the path or the query, since neither can be masked."""
         told = _path_words(call)
         find = partial(self._border.found, told.texts, coded=told.coded)
         counts = await self._asked(call, find) if told else Counter[str]()
@@ -285,7 +284,7 @@ class PrivacyGuard:
             turn.over = True
 
     def _count(self, counts: Counter[str], action: Action | None = None) -> None:
-        """Count what was found by what becomes of it: of each kind what the policy says, or one action of all."""
+        """Count findings by kind and action: the policy's action of each kind, or one action for all."""
         for kind, times in counts.items():
             self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
 

@@ -1,7 +1,7 @@
-"""The cache before the way out: an answer that was given before, to the same scope, is given again; what is new is asked, and kept.
+"""The cache of responses: an answer that was given before, in the same scope, is given again; a new one is asked for and kept.
 
-With `--cache semantic` an answer to a near text is given again, too. A near text is looked for in a thread of its own, behind a short
-line, and for no longer than a moment.
+With `--cache semantic` an answer to a near text is given again, too. A thread of its own looks for near texts, with a short queue and for
+no longer than a moment.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _CACHE_NAME = "smidgen"
 
 @dataclass(frozen=True, slots=True)
 class _CacheRequest:
-    """A call that the cache looks at: which request it is for, and what it leaves with."""
+    """A call that the cache can answer: the request as the cache knows it, and the body to send."""
 
     question: CacheKey
     body: Mapping[str, Any]
@@ -81,15 +81,15 @@ class _CacheRequest:
 
 
 class ResponseCache:
-    """The cache of responses. Asked in the event loop alone.
+    """The cache of responses. Only the event loop calls it.
 
     Args:
-        answer: who is asked what is not kept.
+        answer: answers requests that are not in the cache.
         first: the upstream whose answers are kept.
-        memory: what is kept.
+        memory: the kept answers.
         metrics: counts.
-        sharing: who shares answers.
-        drawn: whether answers are kept that a request asks to be drawn.
+        sharing: the scope of answers.
+        drawn: whether sampled answers are kept, too.
         similar_texts: finds near texts; None: only the same request gets an answer again.
         clock: seconds, never going back.
         prices: of models; by default those of the list.
@@ -112,7 +112,7 @@ class ResponseCache:
         self._naming, self._prices = CacheKeys(), prices or UpstreamPrices()
 
     def close(self) -> None:
-        """Let go what is under way."""
+        """End the searches that are under way."""
         if self._similar_texts is not None:
             self._similar_texts.close()
 
@@ -149,8 +149,7 @@ class ResponseCache:
         return replace(answer, said=_status("fwd=miss" if asked.wants.reuse else "fwd=request"))
 
     def _looked_at(self, call: UpstreamCall) -> _CacheRequest | str:
-        """The call as the cache knows it; else why it is none of its business, in a word. Whose it is says the call as it came, before
-        anything was masked."""
+        """The call as the cache knows it, or the reason why it is not cached, in a word. Its scope is that of the unmasked call."""
         client = call.came or call
         wants = cache_directives(client.headers)
         if not wants.store:
@@ -321,9 +320,9 @@ class SimilarTexts:
     """Finds cached requests with a similar text.
 
     Args:
-        likeness: gives a text's vector, of length 1; None of a text that it cannot read whole.
-        least: cosine similarity that is near enough.
-        metrics: counts what gave nothing.
+        likeness: gives a text's vector, of length 1; None for a text that it cannot read whole.
+        least: the smallest cosine similarity that counts as near.
+        metrics: counts searches without a result.
     """
 
     def __init__(self, likeness: Likeness, least: float, metrics: CacheMetrics) -> None:
@@ -339,7 +338,7 @@ class SimilarTexts:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def nearest(self, text: str, entries: Sequence[CacheEntry]) -> tuple[CacheEntry, float] | None:
-        """The entry whose text is nearest, and says the same, with its similarity; None where none is near enough, or it takes too long."""
+        """The nearest entry whose text passes the guard, with its similarity; None where none is near enough, or it takes too long."""
         if len(text) > _MOST_CHARACTERS:
             return None
         if self._waiting >= _MOST_WAITING:
@@ -419,8 +418,7 @@ def check_cache(settings: ServeSettings) -> None:
 
 
 def open_cache(settings: ServeSettings, registry: CollectorRegistry, answer: UpstreamAnswerer, first: Upstream) -> ResponseCache:
-    """The cache, empty, before what answers calls. Raises InputError and MissingExtra where near texts are to be found, and what finds them
-    cannot be had."""
+    """An empty cache before an answerer of calls. Raises InputError and MissingExtra where near texts are wanted without an encoder."""
     total = int(settings.cache.mb * 1_000_000)
     memory = AnswerCache(CacheLimits(settings.cache.entries, total, min(total // _SHARE, _LARGEST), settings.cache.hours * 3600))
     metrics = CacheMetrics(registry, memory)

@@ -46,13 +46,13 @@ def read_in_passing(response: httpx.Response, reader: BodyReader, over: Callable
 
 
 def with_cost(response: httpx.Response, cost: Callable[[], int | None]) -> httpx.Response:
-    """The response, of which `cost` knows what it cost, once it is read to its end."""
+    """The response with its cost, which `cost` gives once it is read to its end."""
     response.extensions[_COST] = cost
     return response
 
 
 def tells_cost(response: httpx.Response) -> bool:
-    """Whether it may be known what it cost."""
+    """Whether its cost can be known."""
     return _COST in response.extensions
 
 
@@ -81,7 +81,7 @@ class _ReadStream(httpx.AsyncByteStream):
 
 
 class DecompressingReader:
-    """A reader of packed bytes, for one of plain ones. What cannot be unpacked is read no further: its end does not come."""
+    """A reader of compressed bytes that feeds a reader of plain ones. It stops at bytes that cannot be unpacked, and then never ends."""
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
@@ -108,7 +108,7 @@ class DecompressingReader:
 
 
 def decompressing(reader: BodyReader, encoding: str) -> BodyReader | None:
-    """One that can be fed with bytes of this content encoding; None where it is none that we know."""
+    """A reader for bytes of this content encoding; None for an unknown encoding."""
     named = encoding.strip().lower()
     if named in ("", "identity"):
         return reader
@@ -124,11 +124,10 @@ _log = logging.getLogger("smidgen.server")
 
 
 async def relay(response: httpx.Response, send: Send, marks: Headers, waits: UpstreamLimits) -> None:
-    """Send it on, and close it in the end. A stream of events that breaks off ends with an event with OpenAI's `error`. The head of one
-    that may say what it cost waits for its end, if that is near.
+    """Send the response on, and close it in the end. A stream of events that breaks off ends with an event with OpenAI's `error`. The head
+    of a response whose cost can be known waits for its end, if that is near.
 
-    Raises RuntimeError where any other response breaks off: nothing can be said any more, and the connection must be closed, lest a part
-    look like the whole.
+    Raises RuntimeError where any other response breaks off: the connection must then be closed, or a part would look like the whole.
     """
     try:
         headers = [*reply_headers(response.headers.raw), *marks]
@@ -164,7 +163,7 @@ class _Sending:
         self._begun = False
 
     async def begin(self, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Send the head, with more headers, and what was kept; once."""
+        """Send the head with more headers, and the pieces that were kept; once."""
         if self._begun:
             return
         self._begun = True
@@ -174,7 +173,7 @@ class _Sending:
         self._kept.clear()
 
     async def piece(self, piece: bytes) -> None:
-        """Send a piece, or keep it: a blank one, with which an upstream says that it is still at work, and what is long, wait no longer."""
+        """Send a piece, or keep it. A blank piece, by which an upstream shows that it is at work, and a long one are not kept back."""
         if self._begun:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return

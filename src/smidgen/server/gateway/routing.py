@@ -1,7 +1,7 @@
-"""The gateway's middleware: where a request goes that comes to `/v1/`.
+"""The gateway's middleware: it routes the requests to `/v1/`.
 
-A request to a bundle goes to the certificate router. One that is of this server alone goes to the faces behind. All others go to the
-fallback. The list of models has the bundles served here, then what the upstreams list, if they can be asked.
+A request to a bundle goes to the certificate router. One that only this server can answer goes to the faces behind. All others go to the
+fallback. The list of models has the bundles served here, then the upstreams' models, if they can be asked.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class RoutingRules:
     """The operator's rules for where requests go.
 
     Attributes:
-        origins: whose pages may call, as `--cors` has it.
-        allowed: what may go upstream.
-        quality: the least that certificates must say, whatever a request asks for; None for what it asks for.
-        job_matcher: which bundle takes a request that names none, if any; None where none is to.
-        sized: whether it is noted how much a request to a bundle would have the large model read.
+        origins: the web origins whose pages may call, as in `--cors`.
+        allowed: the requests that may go upstream.
+        quality: the least quality of a certificate, whatever a request asks for; None for no limit.
+        job_matcher: finds the bundle that takes a request that names none; None without `--take`.
+        sized: whether the tokens that a request would have the large model read are recorded.
     """
 
     origins: Sequence[str] = ()
@@ -80,14 +80,14 @@ class RoutingRules:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Who answers what comes to `/v1/`.
+    """The answerers of requests to `/v1/`.
 
     Attributes:
         service: the bundles.
         router: answers requests to bundles.
         answerer: answers all others, by the fallback.
-        fallback: where the list of models asks.
-        rules: what the operator says.
+        fallback: gives the list of models.
+        rules: the operator's rules.
     """
 
     service: Service
@@ -98,12 +98,12 @@ class Gateway:
 
 
 class GatewayMiddleware:
-    """The innermost middleware: it routes requests. Everything that is not under `/v1/` goes through.
+    """The innermost middleware: it routes requests. Everything that is not under `/v1/` passes through.
 
     Args:
         app: the faces.
-        routes: theirs.
-        gateway: who answers.
+        routes: the faces' routes.
+        gateway: the answerers.
     """
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], gateway: Gateway) -> None:
@@ -162,7 +162,7 @@ class GatewayMiddleware:
             await self._pass(request, send, asked)
 
     def _check(self, request: HttpRequest, face: bool) -> None:
-        """Raise RequestError for a request that goes nowhere, before its body is read. `face`: whether a face answers at its path."""
+        """Raise RequestError for a request that may go nowhere, before its body is read. `face`: whether a face answers at its path."""
         path = request.path
         if from_other_origin(request, self._gateway.rules.origins):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
@@ -179,7 +179,7 @@ class GatewayMiddleware:
             raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
 
     def _asked(self, request: HttpRequest, read: Mapping[str, Any] | None) -> RequestedModel | None:
-        """Which bundle a request is to, if any; noted for the account."""
+        """The bundle that a request is for, if any; recorded for the account."""
         rules, usage = self._gateway.rules, request.usage
         asked = requested_model(request.model, self._gateway.service.models)
         if asked is None and read is not None and rules.job_matcher is not None:
@@ -223,7 +223,7 @@ def _marked(send: Send, said: Headers) -> Send:
 
 
 async def send_models(found: dict[str, Any], fallback: Fallback, headers: Headers, query: bytes, send: Send) -> None:
-    """Send a list with the models of all upstreams behind its own. A name that is there already is not listed again."""
+    """Send a list of its own models, then those of all upstreams. No name is listed twice."""
     leaving = (await fallback.guard.leaving(UpstreamCall("GET", b"/models", query, headers, RequestBody(b"")))).call
     asked = await asyncio.gather(*(_upstream_models(upstream, leaving.headers, leaving.query) for upstream in fallback.upstreams))
     names = {card["id"] for card in found["data"]}

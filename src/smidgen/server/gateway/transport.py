@@ -1,4 +1,4 @@
-"""How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
+"""The transport to an upstream: connections of its own, or httpx's client where the machine's settings name a proxy.
 
 httpx's client does more for each response than a gateway needs: it keeps cookies, which are other people's, and looks for redirects. And
 its pool looks at every connection that it has, twice for each request: with 64 of them that takes longer than the rest of the gateway. A
