@@ -4,9 +4,9 @@ httpx's client does more for each response than a gateway needs: it keeps cookie
 its pool looks at every connection that it has, twice for each request: with 64 of them that takes longer than the rest of the gateway. A
 connection here is httpcore's, asked directly, which takes half of that time.
 
-httpcore guards what it has to do when a request is over against anyio's cancelling, and not against that of asyncio, which is how a
-client that hangs up ends a request. Cancelled there, a connection counts as busy for good. So one is used again only where its last
-request came to a whole end; any other is closed, by a task that nobody cancels.
+When a request ends, httpcore protects its cleanup against anyio's cancellation but not against asyncio's, which is how a client that
+disconnects ends a request. A connection that is cancelled there counts as busy for ever. So a connection is used again only if its last
+request ended completely. Any other is closed, in a task that is not cancelled.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.Protocol
 
 
 class UpstreamConnection:
-    """One connection to an upstream. It is for one request after the other.
+    """One connection to an upstream, for one request after the other.
 
     Args:
-        request: what it is made for: it goes to that request's scheme, host and port.
-        trusted: the certificates that it trusts; those that httpcore does where None.
-        seconds: after which without use it is not used again; None for any.
+        request: the first request: the connection goes to its scheme, host and port.
+        trusted: the certificates that it trusts; None for httpcore's.
+        seconds: the idle time after which it is not used again; None for no limit.
     """
 
     def __init__(self, request: httpx.Request, trusted: ssl.SSLContext | None, seconds: float | None) -> None:
@@ -49,8 +49,8 @@ class UpstreamConnection:
         return usable and _url(request).origin == self._origin
 
     async def ask(self, request: httpx.Request, back: Callable[[bool], None]) -> httpx.Response:
-        """The response as soon as its head is there. `back` is called once when it is closed, and told whether it came whole to its end:
-        only then can the connection be used again. Raises as httpx does."""
+        """The response as soon as its head is there. When it is closed, `back` is called once with whether it ended completely: only then
+        can the connection be used again. Raises as httpx does."""
         assert isinstance(request.stream, httpx.AsyncByteStream)
         asked = httpcore.Request(
             request.method, _url(request), headers=request.headers.raw, content=request.stream, extensions=request.extensions
@@ -74,11 +74,11 @@ _BODILESS = (204, 304)
 
 
 class ResponseExtent:
-    """Where a response ends, told by the bytes that come in: what comes behind its end, unasked, httpcore would give to the next request,
-    which may be another person's.
+    """Finds the end of a response in the incoming bytes. httpcore would give bytes behind the end to the next request, which may be another
+    person's.
 
-    It reads what RFC 9112 says of a message's length, and nothing else. What it cannot read ends nowhere, so that the connection is not
-    used again.
+    It reads a message's length by RFC 9112, and nothing else. A response that it cannot read has no end, so the connection is not used
+    again.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class ResponseExtent:
         return self._state == "fresh" or (self._state == "done" and not self._over)
 
     def begin(self, method: str) -> None:
-        """A request is sent: what comes now is its response."""
+        """Note that a request is sent: the next bytes are its response."""
         self._method, self._state, self._held, self._left = method, "head", b"", 0
 
     def took(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ class ResponseExtent:
         return rest
 
     def _wait(self, data: bytes, most: int) -> bytes:
-        """Keep what is not whole until more comes."""
+        """Keep an incomplete piece until more comes."""
         if len(data) > most:
             self._state = "odd"
         self._held = data
@@ -165,7 +165,7 @@ class ResponseExtent:
 
 
 class _MeasuredBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's own way to the network, whose streams tell an extent what they read."""
+    """httpcore's network backend, whose streams pass what they read to an extent."""
 
     def __init__(self, extent: ResponseExtent) -> None:
         self._extent, self._inner = extent, httpcore.AnyIOBackend()
@@ -185,7 +185,7 @@ class _MeasuredBackend(httpcore.AsyncNetworkBackend):
 
 
 class _MeasuredStream(httpcore.AsyncNetworkStream):
-    """A stream that tells an extent what is read from it."""
+    """A stream that passes what is read from it to an extent."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, extent: ResponseExtent) -> None:
         self._inner, self._extent = inner, extent
@@ -211,9 +211,9 @@ class _MeasuredStream(httpcore.AsyncNetworkStream):
 
 
 class _ConnectionBody(httpx.AsyncByteStream):
-    """The body of a response, whose connection is given back once it is closed: whole where it was read to its end and closed undisturbed.
-    What was read in part httpcore closes itself; and a reading that was cancelled has closed it already, by itself, and maybe not to the
-    end, of which closing it once more says nothing."""
+    """The body of a response; closing it gives the connection back. It is `whole` if it was read to its end and closed undisturbed.
+    httpcore closes a body that was read in part. A cancelled read has closed it already, perhaps not completely, and a second close does
+    not tell."""
 
     def __init__(self, response: httpcore.Response, request: httpx.Request, back: Callable[[bool], None]) -> None:
         self._response, self._request = response, request
@@ -295,8 +295,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response as soon as its head is there; its place is free again when it is closed. Raises httpx.PoolTimeout where none becomes
-        free in time, and as httpx does."""
+        """The response as soon as its head is there; closing it frees its place. Raises httpx.PoolTimeout where no place becomes free in
+        time, and as httpx does."""
         await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
         await self._place(request)
         try:
@@ -338,8 +338,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return UpstreamConnection(request, self._trusted, self._kept)
 
     def _back(self, connection: UpstreamConnection, whole: bool) -> None:
-        """Take one back. `whole`: its request came to its end, and it can be used again; else it keeps its place until it is closed, lest
-        there be more than there may be. (One that nobody uses has no place, and none while it is closed.)"""
+        """Take a connection back. `whole`: its request ended completely, and it can be used again. Otherwise it keeps its place until it is
+        closed, so that there are never too many. (An idle connection has no place, also while it is closed.)"""
         if whole:
             self._unused.append((connection, time.monotonic()))
             self._places.release()

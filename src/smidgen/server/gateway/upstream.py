@@ -1,6 +1,6 @@
-"""One upstream: an OpenAI-compatible server that requests are passed on to, and what guards a request on its way there.
+"""One upstream: an OpenAI-compatible server that requests are passed on to, and the guard of a request on its way there.
 
-The key is only ever put into a header. Certificates are verified and redirects are not followed, for the key would go with them.
+The key is only ever put into a header. Certificates are verified, and redirects are not followed, because the key would go with them.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class UpstreamCall:
         method, tail, query: as the client sent them; `tail` is the raw path behind `/v1`.
         headers: of the client.
         body: of the client.
-        renamed: whether the model that the body names is to be the upstream's own.
-        replaceable: whether somebody else answers where no upstream does: then an upstream's own word that it failed is no answer.
+        renamed: whether the model in the body is replaced by the upstream's own.
+        replaceable: whether a bundle can answer if no upstream does: then an upstream's report of its failure is no answer.
         model: the model that the body names, as far as the gateway read it.
-        identity: the request that it is for; None for one of the gateway's own.
-        usage: takes what it costs; None where no account is kept.
-        came: the call as the client sent it, where something has been masked in this one.
+        identity: the client's request that it is for; None for one of the gateway's own.
+        usage: takes its cost; None without an account.
+        came: the call as the client sent it, if something is masked in this one.
     """
 
     method: str
@@ -73,7 +73,7 @@ class UpstreamCall:
 
     @cached_property
     def requester(self) -> Requester:
-        """Who asks for what: what the breakers tell apart."""
+        """The client and the model, by which breakers are kept apart."""
         return Requester(client_id(self.headers), self.model)
 
     @property
@@ -97,13 +97,13 @@ class Upstream:
 
     Args:
         number: its place in the order, from 1.
-        url: its base, checked.
-        model: what it calls the model that requests escalate to.
-        key: the secret; None for none.
-        own_authorization: whether the client's `Authorization` may go to it, where there is no key.
-        waits: bounds.
-        connections: at a time.
-        own_headers: whether whatever headers and query a client sends go to it; else only what surely bears no credential.
+        url: its base URL, checked.
+        model: its name for the model that requests escalate to.
+        key: the secret, or None.
+        own_authorization: whether the client's `Authorization` may go to it, if there is no key.
+        waits: time limits.
+        connections: the most connections at a time.
+        own_headers: whether all headers and the query of a client go to it; else only those that surely hold no credential.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Upstream:
         return self._own and self._key is None
 
     def refuses(self, status: int) -> bool:
-        """Whether it refuses this server, and not what is asked: out of credit, or by a key that is none of the client's."""
+        """Whether it refuses this server rather than the request: out of credit, or a wrong key that is not the client's."""
         return status == UNPAID_STATUS or (status in UNKEYED_STATUSES and (self._key is not None or not self._own_headers))
 
     async def close(self) -> None:
@@ -141,8 +141,8 @@ class Upstream:
         await self._transport.aclose()
 
     async def send(self, call: UpstreamCall) -> httpx.Response:
-        """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where there is none, RequestError, 400,
-        for a path that cannot be one."""
+        """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where none comes; RequestError, 400, for
+        an invalid path."""
         flow, headers = _sent(call.body, self.model if call.renamed else ""), call.headers
         if isinstance(flow, bytes):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
@@ -169,7 +169,7 @@ class Upstream:
         return response
 
     def _made(self, tail: bytes, query: bytes) -> httpx.URL:
-        """Where a request goes. Raises ValueError or httpx.InvalidURL for a path that cannot be one."""
+        """The URL of a request. Raises ValueError or httpx.InvalidURL for an invalid path."""
         query = query if self._own_headers else without_secrets(query)
         return self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + tail + (b"?" + query if query else b""))
 
@@ -186,8 +186,8 @@ class Upstream:
             await response.aclose()
 
     async def kept(self, response: httpx.Response) -> tuple[httpx.Response, str]:
-        """A short response that is all there, its bytes as they came, and what it says of its failure as `said` has it. Raises
-        httpx.RequestError, httpx.StreamError, ValueError or TimeoutError where it is too long, or does not come to its end in time."""
+        """A short response read whole, its bytes unchanged, and the message of its failure as by `said`. Raises httpx.RequestError,
+        httpx.StreamError, ValueError or TimeoutError where it is too long, or does not end in time."""
         async with asyncio.timeout(_LISTED_SECONDS):
             body = await _read(response.aiter_raw(), _MOST_KEPT)
         one, other = (
@@ -211,7 +211,7 @@ class Upstream:
 
 
 def _sent(body: RequestBody | StreamedBody, model: str) -> bytes | AsyncIterable[bytes]:
-    """A body as it is sent: with this model in it, if any."""
+    """The body to send, with this model in it, if one is given."""
     if isinstance(body, StreamedBody):
         return body
     return with_model(body.raw, model) if model else body.raw
@@ -249,12 +249,12 @@ class UpstreamAnswer:
     """The answer to a call.
 
     Attributes:
-        upstream: whose it is.
+        upstream: the upstream that answered.
         response: its head, with the body still to be read. It must be closed.
-        said: headers with what the cache says of it.
-        cached: whether it is from there.
-        saved_usd: what it would have cost; None where that is not known, or it was asked for.
-        took: how much of it there was, where that is known.
+        said: the cache's headers.
+        cached: whether it is from the cache.
+        saved_usd: the cost that it would have had; None where that is unknown, or it was asked for.
+        took: its usage, if known.
     """
 
     upstream: Upstream
@@ -290,7 +290,7 @@ class OutgoingGuard(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go what it holds."""
+        """Close its connections."""
         ...
 
 

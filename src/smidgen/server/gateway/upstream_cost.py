@@ -33,7 +33,7 @@ class UpstreamCosts:
 
     Args:
         prices: of models.
-        models: what the fallbacks call their models.
+        models: the fallbacks' names of their models.
     """
 
     def __init__(self, prices: UpstreamPrices, models: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class UpstreamCosts:
         return round((given * price.given + got * price.got) * 1000) if price is not None else None
 
     def watched(self, response: httpx.Response, call: UpstreamCall, own: str) -> httpx.Response:
-        """The response; what it took goes onto the usage record of the call when it is closed. `own`: what the upstream calls its model."""
+        """The response; closing it adds its usage to the call's usage record. `own`: the upstream's name for its model."""
         record = call.usage
         if record is None or token_bound.is_free(call.method, call.tail):
             return response

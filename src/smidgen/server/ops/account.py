@@ -1,4 +1,4 @@
-"""`/smidgen/account`: what requests took, by day and model: the account that all servers of this machine share."""
+"""`/smidgen/account`: the usage of requests by day and model. All servers of this machine share the account."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def face(service: Service) -> APIRouter:
 
 
 def _told(service: Service, days: int) -> dict[str, Any]:
-    """Up to this moment; where it cannot be written, what was before is read all the same."""
+    """The account up to this moment. If the latest sums cannot be written, the earlier ones are read all the same."""
     if service.account_writer is not None:
         service.account_writer.flush()
     return accounts.read_account(days)

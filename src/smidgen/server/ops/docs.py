@@ -1,4 +1,4 @@
-"""`/docs`: the routes, what they take and a form to try them. One page that loads nothing from anywhere else, so it works offline."""
+"""`/docs`: the routes, their fields and a form to try them. One page that loads nothing from elsewhere, so it works offline."""
 
 from __future__ import annotations
 

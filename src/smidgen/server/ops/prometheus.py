@@ -247,8 +247,8 @@ _MEMORY_HELP = "Resident memory: of the server's own process, and of each that a
 
 
 class MemoryGauge(Collector):
-    """Read anew each time it is asked for; what the system does not say is left out. `models` are gone through each time, too: they may be
-    others by then."""
+    """A gauge of memory, read anew each time; facts that the system does not give are left out. `models` is read each time, too, since the
+    models may change."""
 
     def __init__(self, models: Collection[ServedBundle]) -> None:
         self._models = models
@@ -284,7 +284,7 @@ _DRIFT_AT = ("smidgen_drift_looked_timestamp_seconds", "When the last look was."
 
 
 class DriftGauge(Collector):
-    """Read anew each time it is asked for; what nobody has looked at, or cannot be read, is left out."""
+    """A gauge of drift, read anew each time; models without a drift test, or whose record cannot be read, are left out."""
 
     def __init__(self, models: Collection[ServedBundle]) -> None:
         self._models = models

@@ -1,12 +1,11 @@
 """Usage in the account: a middleware counts what each request took, and a thread adds the sums to the account's file every few seconds.
 
-Requests only add numbers in memory. Whatever fails on the disk, answers go on: the sums are kept and written later, it is counted, and
-told once a minute. A process that is killed loses what it had not written yet, some seconds.
+Requests only add numbers in memory. If the disk fails, answers go on: the sums are kept and written later, and the failure is counted and
+logged once a minute. A process that is killed loses some seconds that were not written.
 
-The energy of a stretch of time is shared out among the requests that were answered in it. Processor time is known by process, and of
-this one by thread. That of the event loop, which reads, routes and passes on, is shared equally by all requests; that of the other
-threads by the requests to small models, by how long these were at them; that of an engine's own process by the requests to the models
-in it. Energy goes with processor time.
+The energy of a stretch of time is divided among the requests that were answered in it, in proportion to processor time. The time of the
+event loop is divided equally among all requests. The time of the other threads is divided among requests to small models, by how long the
+models worked on them. The time of an engine's process is divided among the requests to its models.
 """
 
 from __future__ import annotations
@@ -65,9 +64,9 @@ def share_energy(
     """Microjoules by kind of request: measured, and estimated. They add up to what was consumed, to the microjoule.
 
     Args:
-        consumed: what was taken in that time.
+        consumed: the consumption of that time.
         loop: core-seconds of the event loop in it.
-        work: what was done; at least one request.
+        work: the work that was done; at least one request.
         engines: the names of the models in each process.
     """
     loop = min(max(0.0, loop), consumed.own)
@@ -156,11 +155,11 @@ class AccountWriter:
         """Add up a request. Returns at once, and raises nothing.
 
         Args:
-            key: what it is counted as.
-            entry: what it took.
-            seconds: how long the client waited; None where that is not to be told of.
-            busy: of that, how long a small model was at it.
-            price: what was reckoned with, where it was.
+            key: the key that it is counted under.
+            entry: its usage.
+            seconds: how long the client waited; None to leave it out.
+            busy: the part of that time in which a small model worked on it.
+            price: the price that was used, if any.
         """
         with self._lock:
             sums = self._open.sums
@@ -188,7 +187,7 @@ class AccountWriter:
         self._loop_now = seconds
 
     def flush(self) -> bool:
-        """Write what was added up; whether it is all on the disk."""
+        """Write the sums. Returns whether all is on the disk."""
         with self._writing:
             self._consumption.note(self._engines())
             done = self._written()
@@ -218,8 +217,8 @@ class AccountWriter:
         self._tell(force=True)
 
     def _written(self) -> bool:
-        """Add what waits to the file. What may have been added already is not added twice: its number says so. Old days go by a clock that
-        is believed alone, for what is deleted does not come back."""
+        """Add the waiting sums to the file. Each addition has a number, so none is added twice. Old days are deleted only by a trusted
+        clock, since they do not come back."""
         if self._pending is None:
             return True
         try:
@@ -249,7 +248,7 @@ class AccountWriter:
         self._tell()
 
     def _tell(self, force: bool = False) -> None:
-        """Log what failed, once a minute."""
+        """Log a failure, at most once a minute."""
         now = time.monotonic()
         if not self._untold or (now - self._complained < _COMPLAIN_SECONDS and not force):
             return
@@ -364,7 +363,7 @@ class _SeenAnswer:
         return {name[size:]: value.decode("latin-1") for name, value in self._headers if name.startswith(_MARK)}
 
     def by(self, marks: Mapping[bytes, str]) -> str:
-        """Who answered: as the answer says; where no gateway said so, a bundle that did."""
+        """Who answered: as the answer's headers say, or the bundle if no gateway was asked."""
         said = marks.get(b"answered-by", "")
         if said in _BY:
             return "none" if said == "local" and not 200 <= self._status < 400 else said

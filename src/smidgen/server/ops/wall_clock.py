@@ -27,9 +27,9 @@ class WallClock:
         return self._wall() - self._steady() - self._began
 
     def believed(self) -> bool:
-        """Whether it tells the day where something would be lost for good. This process must have run for an hour, and the clock not be off
-        by more than that from what it was at the start, ahead or back: a machine that begins with a wrong time is mostly put right in the
-        first minutes, and what was wrong before that is still to be seen then."""
+        """Whether the clock may be trusted with a deletion. The process must have run for an hour, and the clock must not have been set by
+        more than that since the start, ahead or back: a machine that starts with a wrong time is mostly corrected in the first minutes, and
+        the correction shows here."""
         return self._steady() - self._started >= TRUSTED_SECONDS and abs(self.ahead()) <= TRUSTED_SECONDS
 
 

@@ -1,7 +1,7 @@
-"""A captured request: collected while it and its answer pass, then queued to be stored, with what people say of it.
+"""A captured request: collected while it and its answer pass, then queued to be stored, with the feedback on it.
 
-The bytes go through as they are, and copies are kept within bounds. Requests are bounded by the bytes that they take, not by their
-number: a burst of small ones is held whole. The queue is filled by any thread and emptied by one.
+The bytes pass unchanged, and copies are kept within limits. The limit is on bytes, not on the number of requests: a burst of small ones is
+held completely. Any thread fills the queue, and one empties it.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ class CapturedRequest:
     Attributes:
         id, path: of the request.
         time: when it came, seconds since 1970.
-        user: as its header says; None where there is none.
-        key: the first digits of the hash of the API key; empty where it has none.
-        asked, answered: the bodies; `answered` as it was sent, with its content encoding. The one is read again when it is stored: what
-            waits is bounded by its bytes, and what was read of them takes more.
+        user: the user of its header, or None.
+        key: the first digits of the hash of the API key; empty without a key.
+        asked, answered: the bodies; `answered` as it was sent, with its content encoding. `asked` is parsed again when it is stored,
+            because the limit of the queue is on bytes, and a parsed body takes more.
         status, headers: of the answer.
         complete: whether the answer was sent to its end.
-        cut: whether there was more of the answer than is kept.
-        lost: why it cannot be stored; empty where it can.
-        replies: the small model's.
-        models: what the bundles are to this request, by their names.
-        seconds: from the request to the end of its answer; `local_seconds`, `upstream_seconds`: of that, where it is known.
-        saved_usd: what an answer from the cache would have cost, where that is known.
-        size: bytes of the room that it has.
+        cut: whether the answer is longer than what is kept.
+        lost: why it cannot be stored; empty if it can.
+        replies: the small model's replies.
+        models: the bundles of this request, by their names.
+        seconds: from the request to the end of its answer; `local_seconds`, `upstream_seconds`: parts of it, if known.
+        saved_usd: the cost that an answer from the cache would have had, if known.
+        size: its bytes in the queue.
     """
 
     id: str
@@ -112,8 +112,8 @@ class RequestCollector:
         self.taken = CapturedRequest(whose.id, request.path, time.time(), user or None, whose.key)
 
     def sending(self, send: Send, ended: Callable[[], None]) -> Send:
-        """A send that keeps what goes, and says when all of it went: at once, for what comes after an answer (its upstream's connection is
-        given back) may take longer than a client takes to say what it thinks of it."""
+        """A send that keeps a copy, and reports at once when all was sent: the cleanup after an answer may take longer than a client takes
+        to send feedback on it."""
 
         async def kept(message: Message) -> None:
             await send(message)
@@ -128,7 +128,7 @@ class RequestCollector:
         return kept
 
     def done(self, models: Mapping[str, BundleIdentity]) -> CapturedRequest:
-        """All of it. `models` are what the bundles are to it."""
+        """The whole captured request. `models`: its bundles, by their names."""
         request, taken = self._request, self.taken
         asked = request.body.raw if isinstance(request.body, RequestBody) else b""
         if request.arrived > MOST_ASKED:
@@ -192,7 +192,7 @@ _GATHER_SECONDS = 0.1
 
 
 class Backlog:
-    """The line. Somebody waits for feedback: it goes before all requests but its own, which is then stored first."""
+    """The queue of captured requests. Feedback goes before all requests but its own, which is then stored first: a client waits for it."""
 
     def __init__(self) -> None:
         self._requests: deque[CapturedRequest | AuditAnswer] = deque()
@@ -201,7 +201,7 @@ class Backlog:
         self._closing = False
 
     def add(self, taken: CapturedRequest | AuditAnswer) -> str:
-        """Put a request at the end, or what was audited of one. Returns why it was not: STOPPED; empty where it was."""
+        """Put a request, or the answer of an audit, at the end. Returns STOPPED if it could not, else an empty text."""
         with self._changed:
             if self._closing:
                 return STOPPED
@@ -221,8 +221,8 @@ class Backlog:
         return done
 
     def next(self, seconds: float) -> Sequence[BacklogEntry] | None:
-        """Some of what waits, in the order in which it is to be stored; nothing where nothing came in time; None where it was closed and
-        is empty. A request waits a moment for others, feedback does not."""
+        """The next batch, in the order of storing; empty if nothing came in time; None once it is closed and empty. A request waits a
+        moment for others, feedback does not."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._said or self._closing, max(0.0, seconds))
             if not (self._requests or self._said):
@@ -238,12 +238,12 @@ class Backlog:
             return [self._requests.popleft() for _ in range(min(_MOST_BATCH, len(self._requests)))]
 
     def rest(self, seconds: float) -> bool:
-        """Wait so long, or until something comes that may not wait: feedback, or the end. Returns whether it did."""
+        """Wait for some time, or until feedback or the end comes, which may not wait. Returns whether one did."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._said) or self._closing, max(0.0, seconds))
 
     def close(self) -> None:
-        """Take nothing on any more; what waits is still given out."""
+        """Accept nothing more; waiting requests are still given out."""
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"\d(?:[^A-Za-z\d]*\d){6,}")
 
 
 def model_name(value: object) -> str:
-    """A model's name as a client wrote it; empty where it is none, or could be an address or a number of somebody."""
+    """A model's name as a client wrote it; empty if it is no name, or could be a person's address or number."""
     return value if isinstance(value, str) and _MODEL.fullmatch(value) and _nobodys(value) else ""
 
 

@@ -1,4 +1,4 @@
-"""`/v1/feedback`: what people say of an answer. It is on the disk when the reply says so."""
+"""`/v1/feedback`: people's feedback on an answer. It is on the disk when the reply says so."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _done(body: FeedbackRequest, stored: bool) -> Response:
 
 
 def _corrected(value: Any) -> str | None:
-    """A correction as it is stored. Raises RequestError, 422, where it is empty or too long."""
+    """The correction to store. Raises RequestError, 422, where it is empty or too long."""
     text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if text is not None and (len(text) > MOST_TEXT or not text.strip()):
         todo = f"Send some text, of at most {MOST_TEXT} characters."

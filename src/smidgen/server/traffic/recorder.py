@@ -1,6 +1,6 @@
 """Capture: the middleware that copies passing requests, and the recorder, one thread that stores them behind a bounded queue.
 
-The middleware only looks. Whatever goes wrong in the recorder, answers go on; and while they need the processor, it waits.
+The middleware only reads. If the recorder fails, answers go on. While answers need the processor, the recorder waits.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class Recorder:
 
     Args:
         traffic: the store. It is closed with the recorder.
-        scrubber: takes personal data out; None where it may stay.
-        reading: what is stored of a request; None of one that cannot be read.
-        days: how long it is kept.
+        scrubber: masks personal data; None where it may stay.
+        reading: reads a request as the exchange to store; None for one that cannot be read.
+        days: how long requests are kept.
         rows: counts by outcome.
-        failures: counts what failed and concerns no request, by what it was.
-        kept_days: how long those in the reservoirs of lines are kept; None for no longer than others.
+        failures: counts failures that concern no single request.
+        kept_days: how long requests in the reservoirs of lines are kept; None for no longer than others.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class Recorder:
             self._drop(refused, "requests come faster than they are stored", taken)
 
     def holds_out(self, input: str) -> bool:
-        """Whether a text is held out, by the key and the share of the store. Any thread may ask; nothing is read for it."""
+        """Whether a text is held out, by the key and the share of the store. Any thread may ask; it does not read the store."""
         return self._traffic.holds_out(input)
 
     def audited(self, found: AuditAnswer) -> None:
-        """Store what the large model answered in an audit, some time after its request; it is let go where too much waits, and where it is
-        too long. Raises nothing."""
+        """Store the large model's answer to an audit, some time after its request. It is dropped if too much waits, or if it is too long.
+        Raises nothing."""
         if len(found.answer) <= MOST_TEXT and self.room.take(_size(found)) and self._backlog.add(found):
             self.room.give(_size(found))
 
@@ -123,10 +123,9 @@ class Recorder:
         return done
 
     def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
-        """Store what waits, for so long at most, and let the rest go. The store is closed.
+        """Store waiting requests for a limited time, drop the rest, and close the store.
 
-        A batch that is under way then has `batch_seconds` more to end: a process that ends while a model still computes in a thread of its
-        own does not end well.
+        A batch that is under way then has `batch_seconds` more: a process must not end while a model still computes in another thread.
         """
         self._backlog.close()
         self._thread.join(seconds)
@@ -148,7 +147,7 @@ class Recorder:
                 self._way.after(0.0, self._backlog.rest)
 
     def _turn(self) -> bool:
-        """Do what there is to do; False where there is no more."""
+        """Do the next piece of work; False where none is left."""
         now = time.monotonic()
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
@@ -216,7 +215,7 @@ class Recorder:
             self.room.give(sum(one.size for one in rows))
 
     def _put_right(self) -> None:
-        """Store the labels that became known, and as what they are what was masked before. What fails is tried again with the next."""
+        """Store the labels that became known, and restore answers that were masked before. A failure is tried again with the next label."""
         recurring = self._scrubber.recurring if self._scrubber is not None else None
         if recurring is None or not (recurring.new or recurring.late):
             return
@@ -270,7 +269,7 @@ class Recorder:
             done.set_exception(error)
 
     def _forget(self) -> None:
-        """Delete what is older than is kept; nothing by a clock that was set ahead, for what is deleted does not come back."""
+        """Delete expired requests; none if the clock was set ahead, since deleted requests do not come back."""
         ahead = self._clock.ahead()
         if ahead > TRUSTED_SECONDS:
             why = f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart"
@@ -287,7 +286,7 @@ class Recorder:
             _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
 
     def _know_labels(self) -> None:
-        """Know the labels that are in the store, and no others: what was deleted there is known no more."""
+        """Load the labels that are in the store, and forget those that were deleted there."""
         if self._scrubber is None:
             return
         try:
@@ -324,12 +323,12 @@ class Recorder:
             self._uncounted[outcome] += count
 
     def _count_due(self) -> float:
-        """When what became of requests is to be written down next."""
+        """The time at which the counts are written next."""
         with self._lock:
             return self._count_at if self._uncounted else float("inf")
 
     def _write_counts(self, force: bool = False) -> None:
-        """Write down what became of requests, so that it outlives this process; where that fails it is tried again."""
+        """Write the counts of outcomes, so that they outlive this process; a failure is tried again."""
         now = time.monotonic()
         with self._lock:
             if not self._uncounted or (now < self._count_at and not force):
@@ -348,7 +347,7 @@ class Recorder:
             self._complaints[f"{outcome}: {why}"] += count
 
     def _told_of(self, force: bool = False) -> None:
-        """Log what was not stored, and why, at most once a minute."""
+        """Log how many requests were not stored, and why, at most once a minute."""
         now = time.monotonic()
         with self._lock:
             if not self._complaints or (now - self._complained < _COMPLAIN_SECONDS and not force):
@@ -372,13 +371,12 @@ def _unavailable(what: str) -> RequestError:
 
 
 class CaptureMiddleware:
-    """Around the gateway: it sees requests to chat, completions and responses as clients send them, and answers as they get them.
+    """The middleware around the gateway that copies requests to chat, completions and responses, and their answers, as clients see them.
 
     Args:
         app: the layers behind it.
-        recorder: stores what it sees.
-        models: the bundles by their names, as they are at each moment. What is stored names those that the request had, which are not those
-            of the moment when it is stored.
+        recorder: stores the copies.
+        models: the present bundles, by their names. A stored request names the bundles of its own time, not those of the time of storing.
     """
 
     def __init__(self, app: ASGIApp, recorder: Recorder, models: Mapping[str, ServedBundle]) -> None:
