@@ -192,14 +192,14 @@ def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) ->
 
 
 def _fallback(service: Service, settings: ServeSettings, patience: RetryPolicy | None) -> Fallback:
-    """The large model. What asks it is only loaded where there is one."""
+    """The large model. Its modules are only loaded if there is one."""
     from smidgen.server.gateway.fallback import open_fallback
 
     return open_fallback(settings, service.metering, patience)
 
 
 def _record(service: Service) -> None:
-    """Open the traffic store, where the owner asked for it. What stores is only loaded then."""
+    """Open the traffic store, if the owner asked for it. Its modules are only loaded then."""
     if service.settings.capture.on:
         from smidgen.server.traffic.capture_setup import open_recorder
 
@@ -207,13 +207,13 @@ def _record(service: Service) -> None:
 
 
 def _keep_account(service: Service) -> None:
-    """Begin to add up what requests take, unless the owner wants no account."""
+    """Begin to add up the usage of requests, unless the owner wants no account."""
     if service.settings.logs.account:
         service.account_writer = AccountWriter(AccountMetrics(service.metering.registry), service.engines)
 
 
 def _auditor(service: Service, settings: ServeSettings, fallback: Fallback) -> Auditor:
-    """Who audits what the bundles answer."""
+    """The auditor of the bundles' answers."""
     from smidgen.server.gateway.auditor import Auditor
 
     return Auditor(

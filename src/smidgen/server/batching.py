@@ -56,10 +56,10 @@ class Batcher:
     """The queue before one model, and the thread that runs it.
 
     Args:
-        model: what answers.
+        model: the model.
         max_batch: most texts in one call.
-        max_queue: most texts taken on at a time, waiting and running.
-        on_batch: told the size of every batch, in the loop's thread.
+        max_queue: most texts at a time, waiting and running.
+        on_batch: called with the size of every batch, in the loop's thread.
     """
 
     def __init__(self, model: BatchModel, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
@@ -103,7 +103,7 @@ class Batcher:
             self._drop(job)
 
     def close(self, seconds: float = 10.0) -> None:
-        """Answer what waits, then stop the thread."""
+        """Answer the waiting texts, then stop the thread."""
         self._closing = True
         if self._thread is not None:
             self._queue.put(None)
@@ -128,14 +128,14 @@ class Batcher:
         return job
 
     def _drop(self, job: BatchJob) -> None:
-        """Give up what a job still has in the queue: the worker passes over it, and its place is free at once."""
+        """Drop the waiting texts of a job: the worker passes over them, and their places are free at once."""
         if not job.dropped:
             job.dropped = True
             self._depth -= job.missing
             job.missing = 0
 
     def _work(self) -> None:
-        """The worker thread: until told to stop, take what waits and run it."""
+        """The worker thread: run waiting texts until it is told to stop."""
         assert self._loop is not None
         stopping = False
         while not stopping:
@@ -177,7 +177,7 @@ class Batcher:
         return [outcome for item in items for outcome in self._run([item])]
 
     def _deliver(self, items: Sequence[BatchItem], outcomes: Sequence[Reply | Exception]) -> None:
-        """Back in the loop: hand out what came of a batch, for each text a reply or the error that it met."""
+        """Hand out the results of a batch in the loop, a reply or an error for each text."""
         self._on_batch(len(items))
         for (job, place), outcome in zip(items, outcomes, strict=True):
             if job.dropped:

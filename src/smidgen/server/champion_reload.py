@@ -1,6 +1,6 @@
 """New champions while serving: a changed champion is loaded and warmed beside the old one, then takes its place.
 
-Each line is watched by itself: a rollback is urgent, whatever another line is busy with.
+Each line is watched separately: a rollback is urgent, even while another line is busy.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class ChampionReload:
             service.metering.refusing.labels(name).set(0)
 
     async def run(self) -> None:
-        """Look until cancelled, at each line by itself."""
+        """Watch each line until cancelled."""
         async with asyncio.TaskGroup() as watching:
             for name, watch in self._watches.items():
                 watching.create_task(self._watched(name, watch))
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        """Look no more; what is being loaded is closed again. The service ends the models that are on their way out."""
+        """Stop watching; a model that is being loaded is closed again. The service ends the models that were replaced."""
         self._stopping = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         running.cancel()
@@ -144,8 +144,8 @@ class ChampionReload:
 
 
 def _memory_returned(old: weakref.ref[ServedBundle] | None) -> None:
-    """In a thread: give back what is free, once nothing holds the old champion, or after a moment: the thread that ended it may do so for
-    longer than it says."""
+    """Return free memory to the system, in a thread, once nothing holds the old champion, or after a moment: the thread that ended it may
+    hold it for longer than it reports."""
     latest = time.monotonic() + _LET_GO_SECONDS
     while old is not None and old() is not None and time.monotonic() < latest:
         time.sleep(0.005)

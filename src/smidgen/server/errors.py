@@ -69,7 +69,7 @@ def as_json(value: Any) -> bytes:
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON response made once: what is sent is not validated or copied again on the way out."""
+    """A JSON response made once: it is not validated or copied again before it is sent."""
     return Response(as_json(value), status, headers, media_type="application/json")
 
 

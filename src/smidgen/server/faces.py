@@ -45,7 +45,7 @@ def face_router(tag: str) -> APIRouter:
 
 
 def takes_body_of(request: HttpRequest) -> bool:
-    """Whether a face reads the body of a request: FastAPI reads what says that it is JSON."""
+    """Whether a face reads the body of a request: FastAPI reads bodies whose type is JSON."""
     kind = request.header(b"content-type")
     if kind == b"application/json":
         return True

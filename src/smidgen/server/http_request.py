@@ -1,4 +1,4 @@
-"""A request: what came, read once, who asks, and what is noted of it while it is answered. One object, handed from layer to layer."""
+"""A request: its body, read once, its client, and its usage. One object, handed from layer to layer."""
 
 from __future__ import annotations
 
@@ -142,17 +142,17 @@ class HttpRequest:
     """One request.
 
     Attributes:
-        method, path, headers: as they came; `sent_path` is the path as the client wrote it, `query` what stands behind it.
-        id: what it is called in the reply, the log and the error.
-        body: what came; None before it was read.
-        arrived: bytes of the body that came, also where not all of it did.
-        receive: what is still to come of the client, behind the body; None before that was read.
-        usage: what is counted of it; None where no account is kept.
-        held: the models that it is answered by, where lines are served.
-        judge: the gateway's view of the certificates, for a face whose reply has several answers; None where there is no gateway.
-        replies: the bundles' final replies, also where it escalated in the end.
-        local_seconds, upstream_seconds: how long each took; None where it was not asked.
-        saved_usd: what an answer from the cache would have cost; None where that is not known, or there was none.
+        method, path, headers: as received; `sent_path` is the path as the client wrote it, `query` the query behind it.
+        id: its id in the reply, the log and errors.
+        body: its body; None before it was read.
+        arrived: bytes of the body that arrived, also if not all did.
+        receive: receives the client's messages after the body; None before the body was read.
+        usage: its usage record; None without an account.
+        held: the models that may answer it, where lines are served.
+        judge: the gateway's view of the certificates, for a face whose reply has several answers; None without a gateway.
+        replies: the bundles' final replies, also if it escalated in the end.
+        local_seconds, upstream_seconds: how long each took; None if it was not asked.
+        saved_usd: the cost that an answer from the cache would have had; None if unknown, or without such an answer.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -187,12 +187,12 @@ class HttpRequest:
 
     @property
     def json(self) -> dict[str, Any] | None:
-        """The object that its body is; None where it is none, or was not read."""
+        """The object in its body; None where the body is no object, or was not read."""
         return self.body.json if isinstance(self.body, RequestBody) else None
 
     @property
     def model(self) -> object:
-        """The model that is named in what was posted, as the client wrote it; None where none is."""
+        """The model that its body names, as the client wrote it; None if it names none."""
         return (self.json or {}).get("model") if self.method == "POST" else None
 
     async def read(self, receive: Receive) -> RequestBody:
@@ -224,7 +224,7 @@ class HttpRequest:
         self.receive = None
 
     def replayed(self) -> Receive:
-        """A receive that gives the body that was read already, then what comes after it."""
+        """A receive that gives the body that was read already, then the messages after it."""
         body, receive = self.body, self.receive
         assert isinstance(body, RequestBody) and receive is not None
         given = False

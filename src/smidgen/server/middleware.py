@@ -92,7 +92,7 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _report(error: Exception, request_id: str) -> None:
-    """Log a failure: what it was and where. The messages of foreign exceptions may quote a text, so they are left out."""
+    """Log the kind and place of a failure. The messages of foreign exceptions may quote a text, so they are left out."""
     cause = error.__cause__ if error.__cause__ is not None else error
     named = f"{type(cause).__name__}: {cause.what}" if isinstance(cause, SmidgenError) else type(cause).__name__
     if os.environ.get("SMIDGEN_DEBUG"):
@@ -189,8 +189,8 @@ with a byte now and then."""
 
 
 class LimitsMiddleware:
-    """Answers 429 past `max_concurrent` requests, 413 past `max_body` bytes, 408 where a body takes longer than `seconds` to arrive, and a
-    second more for each `LEAST_RATE` bytes that have come of it; or where none of it comes for `seconds`.
+    """Answers 429 past `max_concurrent` requests, 413 past `max_body` bytes, and 408 where a body takes too long: over `seconds`, with one
+    more second for each `LEAST_RATE` bytes that have arrived; or where nothing arrives for `seconds`.
 
     Health and docs are always answered.
     """
@@ -219,8 +219,8 @@ class LimitsMiddleware:
                 self._running -= 1
 
     def _bounded(self, receive: Receive) -> Receive:
-        """A receive that counts what arrives, and the time that it is waited for; that in which nobody takes what is there is not the
-        client's. Bodies of unknown length are only caught here."""
+        """A receive that counts the arriving bytes and the time of waiting for them. Time in which bytes lie unread is not the client's.
+        Bodies of unknown length are only checked here."""
         clock = asyncio.get_running_loop().time
         left = self._max_body
         waited = 0.0

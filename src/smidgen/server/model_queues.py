@@ -27,12 +27,12 @@ _log = logging.getLogger("smidgen.server")
 
 
 class GenerationQueue:
-    """The line before one model that takes texts one by one.
+    """The queue before one model that takes texts one by one.
 
     Args:
         name: the model's name, for errors.
-        at_once: texts that it answers side by side; each has a thread of its own meanwhile.
-        max_queue: most texts taken on at a time, waiting and being answered.
+        at_once: texts that it answers side by side; each has its own thread meanwhile.
+        max_queue: most texts at a time, waiting and being answered.
     """
 
     def __init__(self, name: str, at_once: int, max_queue: int) -> None:
@@ -64,7 +64,7 @@ class GenerationQueue:
         return generations
 
     def close(self) -> None:
-        """Stop what is being written, and end the threads: the model must have been closed, or go on writing."""
+        """Stop the generations, and end the threads. The model must have been closed, or go on writing."""
         self._closing = True
         for generation in list(self._open):
             generation.close()
@@ -101,7 +101,7 @@ class Generation:
         self._on_close(self)
 
     async def begun(self) -> None:
-        """Wait for the first reply, and hold it back for who reads. Raises what reading would: there is still time to refuse."""
+        """Wait for the first reply, and keep it for the reader. Raises as reading does, while there is still time to refuse."""
         self._held = await anext(self)
 
     def __aiter__(self) -> Generation:
@@ -166,8 +166,8 @@ async def read_generations(generations: Sequence[Generation]) -> list[list[Reply
 
 
 async def merged_replies(generations: Sequence[Generation]) -> AsyncIterator[tuple[int, Reply]]:
-    """The replies of all generations, whichever has one first, each with the place of its generation. Of each one reply is held at most.
-    What one generation raises ends them all."""
+    """The replies of all generations, in the order of their arrival, each with the place of its generation. At most one reply of each is
+    held. An error of one generation ends them all."""
     if len(generations) == 1:
         async for reply in generations[0]:
             yield 0, reply
@@ -195,7 +195,7 @@ async def _next_reply(generation: Generation) -> Reply | None:
 
 
 def engine_unavailable(error: EngineError) -> RequestError:
-    """A failure of the model's process as the client is told of it; the log has the reason, which may be of no concern to clients."""
+    """The client's error for a failure of the model's process; the reason is only in the log, since it may not concern clients."""
     _log.error("%s", error)
     return RequestError(
         "the model's process could not answer", value=error.what, todo="Try again in a second.", status=503, code="engine_unavailable"
@@ -221,8 +221,8 @@ class HeldModels:
         self.queues.clear()
 
     def release_ended(self) -> None:
-        """Let go of those that have ended: the request waited for something else for longer than a replaced model is kept. Only for a
-        request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is another one."""
+        """Release the models that have ended, because the request waited for something else for longer than a replaced model is kept. Only
+        for a request that no model has answered yet, and that none is to answer under its certificate: another one answers next."""
         for name in [name for name, queues in self.queues.items() if queues.ended]:
             self.queues.pop(name).let_go()
 
@@ -277,7 +277,7 @@ class ModelQueues:
             self.unused.set()
 
     async def drain(self) -> None:
-        """Answer what waits, and take on nothing more."""
+        """Answer the waiting texts, and accept no more."""
         self.ended = True
         await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in (self.batcher, self.embedder)))
 

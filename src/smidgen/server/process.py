@@ -47,7 +47,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come; it must now say what it wants."""
+        """A client has connected; its request must come in time."""
         super().connection_made(transport)
         self._wait_for_head()
 
@@ -72,7 +72,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        """The head is there; what comes now is bounded elsewhere."""
+        """The head is complete; the body is bounded elsewhere."""
         self._head_is_over()
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
@@ -80,7 +80,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Say in the error shape what cannot be a request, and close."""
+        """Answer what is no valid request in the error shape, and close."""
         self._refuse(400, b"Bad Request", msg, "invalid_http")
 
     def _refuse(self, status: int, reason: bytes, message: str, code: str) -> None:

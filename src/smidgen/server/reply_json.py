@@ -76,8 +76,8 @@ def usage(texts: list[Text], contents: list[str]) -> dict[str, int]:
 
 
 def counted_usage(replies: Sequence[Reply], each: int = 1, copies: int = 1) -> dict[str, Any]:
-    """The usage of texts that were written, `each` for every prompt, one after the other. A prompt is counted once, what was written as
-    often as it is given: in `copies`."""
+    """The usage of written texts, `each` for every prompt, one after the other. A prompt counts once, a written text once for each of its
+    `copies`."""
     sizes = [reply.piece.usage for reply in replies]
     prompt, cached = sum(size.prompt for size in sizes[::each]), sum(size.cached for size in sizes[::each])
     written = copies * sum(size.written for size in sizes)

@@ -43,7 +43,7 @@ class ServedBundle(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """The number of the process of its own that its weights lie in; None where it has none, or it does not run now."""
+        """The process that holds its weights; None where it has no process, or it does not run now."""
         ...
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
@@ -76,7 +76,7 @@ class ServedBundle(Protocol):
         ...
 
     def close(self) -> None:
-        """End what it runs in. It answers no more."""
+        """Close the model. It answers no more."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The served bundles behind all faces: finds the one that is meant, checks what it is given, asks it, and counts."""
+"""The served bundles behind all faces: finds the bundle of a request, checks the texts, asks it, and counts."""
 
 from __future__ import annotations
 
@@ -76,8 +76,7 @@ class Service:
         return found
 
     def find(self, name: str | None, request: HttpRequest) -> ServedBundle:
-        """The bundle of a name, as this request has it; without a name, the only bundle there is. Raises RequestError, 404 for a name that
-        nothing has."""
+        """The bundle of a name, as this request holds it; without a name, the only bundle. Raises RequestError, 404 for an unknown name."""
         if name is None:
             if len(self._queues) == 1:
                 return next(iter(self._queues.values())).held(request.held).model
@@ -96,9 +95,9 @@ class Service:
         )
 
     async def ask(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[Reply]:
-        """Replies of a bundle to texts, in their order. `param` is the field of the request that they came in, for errors.
+        """Replies of a bundle to texts, in their order. `param` is the request's field of the texts, for errors.
 
-        Raises RequestError: 422 for texts past the limits, and whatever the batcher raises, or the model's generation queue.
+        Raises RequestError: 422 for texts past the limits, and as the batcher or the model's generation queue does.
         """
         self.check(model, texts, param)
         queues = self._queues_of(model)
@@ -164,13 +163,13 @@ class Service:
         return old
 
     async def retire(self, queues: ModelQueues) -> None:
-        """Close the queues of a model that was replaced, when no request holds it any more. None waits for a model longer than a
-        request may take: what holds it after that waits for something else, and does not keep it."""
+        """Close the queues of a replaced model when no request holds it any more. A request that holds it for longer than a request may
+        take waits for something else, and does not keep it."""
         await queues.retire(self.settings.limits.request_seconds + self.settings.limits.drain_seconds)
         self._open.pop(id(queues.model), None)
 
     async def close(self) -> None:
-        """Answer what waits, then stop, and end the models."""
+        """Answer the waiting texts, then stop, and close the models."""
         open_queues = list(self._open.values())
         await asyncio.gather(*(queues.drain() for queues in open_queues))
         for queues in open_queues:

@@ -54,12 +54,12 @@ class AccessSettings(Settings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that may call; everyone may where there are none."""
+        """The keys that may call; without keys, everyone may."""
         return (*self.api_keys, *self.admin_keys)
 
 
 class LimitSettings(Settings):
-    """How much the server takes on. Every limit has an end: nothing that a client sends can grow without bound."""
+    """The limits of the server: nothing that a client sends can grow without bound."""
 
     title = "Limits"
 

@@ -1,4 +1,4 @@
-"""The usage record of a request: what those who work on it note for the account. Numbers and names, no texts."""
+"""The usage record of a request, for the account: numbers and names, no texts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class UsageRecord:
     """The usage of one request. A response that is closed late, after the request is over, still adds to it.
 
     Attributes:
-        day: when it came, UTC.
+        day: the day of its arrival, UTC.
         bundle: the bundle that it is for; empty for none.
-        request_tokens: tokens of what it would have the large model read, estimated; 0 where nobody needs that.
+        request_tokens: tokens that it would have the large model read, estimated; 0 where that is not needed.
         named: the model that it names, as the client wrote it; never stored.
-        answered: whether a bundle answered it, whatever became of that answer.
+        answered: whether a bundle answered it, also if that answer was not used.
         read, written: the bundle's tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
-        avoided_tokens: tokens that the large model would have read and written, had it been asked in the place of who answered; None where
-            it would not have been asked.
-        paid: what the upstream took, in the fields of an entry that tell of that.
-        late: takes what is noted of the upstream after the end; None before it.
+        avoided_tokens: tokens that the large model would have read and written in place of a local answer; None if it would not have been
+            asked.
+        paid: the upstream's usage and cost, in the fields of an entry.
+        late: takes the upstream's usage that is noted after the end; None before the end.
     """
 
     day: str
@@ -45,7 +45,7 @@ class UsageRecord:
     late: Callable[[UsageTotals], None] | None = None
 
     def meant(self, bundle: str, named: object) -> None:
-        """The gateway knows whom it is for: a bundle, or else the model that it names."""
+        """Note the bundle that it is for, or else the model that it names."""
         self.bundle, self.named = bundle, named if isinstance(named, str) else ""
 
     def answered_texts(self, model: str, read: Sequence[int], written: Sequence[int]) -> None:
@@ -53,7 +53,7 @@ class UsageRecord:
         self._local(model, sum(read), sum(written), counted=False)
 
     def wrote_text(self, model: str, said: int, usage: TextUsage | None) -> None:
-        """A bundle has written a text to its end: its tokens as it counted them (`usage`), else as they are estimated (`said`)."""
+        """Add the tokens of a text that a bundle wrote to its end: as counted (`usage`), else as estimated from the text (`said`)."""
         if usage is not None:
             self._local(model, usage.prompt, usage.written, counted=True)
         else:

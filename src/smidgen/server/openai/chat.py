@@ -1,6 +1,6 @@
-"""`/v1/chat/completions`: what every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
+"""`/v1/chat/completions`, which every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
 
-From a model that writes, a lone message is answered as it was trained, and a conversation by the chat template of its file.
+A model that writes answers a single message as it was trained, and a conversation by the chat template of its file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _SYSTEM = ("system", "developer")
 
 
 def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
-    """Whether a request is of the kind that the model was taught: one message of the user, and no tools. Words to the system change
-    nothing: the model has its own instruction."""
+    """Whether a request is of the kind that the model was taught: one message of the user, and no tools. System prompts do not count, since
+    the model has its own instruction."""
     said = [message.role for message in body.messages if message.role not in _SYSTEM]
     return said == ["user"] and not raw.get("tools")
 

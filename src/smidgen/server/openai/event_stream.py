@@ -23,9 +23,9 @@ def event(value: Mapping[str, Any]) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """A stream of events. However it ends, `on_end` is called: what is still being written for it must stop.
+    """A stream of events. However it ends, `on_end` is called, so that writing for it stops.
 
-    A failure after the first event cannot have a status any more: it is an event with OpenAI's `error`, the last one.
+    A failure after the first event can have no status any more: it is a last event with OpenAI's `error`.
     """
 
     def __init__(self, events: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:

@@ -1,8 +1,7 @@
 """A bundle's answer to a request for text: its replies, and the one response that a face makes of them.
 
-A face is asked for the answer, and does not care who asks. A client who called it directly gets the response, which goes out while a text
-is being written. The gateway reads the answer to its end first: who answers hangs on its replies. Then it adds what it knows to the field
-`smidgen`, and has it sent.
+A face gives the answer to any caller. A client that called it directly gets the response, which is sent while a text is being written. The
+gateway reads the whole answer first, because its replies decide who answers. Then it adds its facts to the field `smidgen` and sends it.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ class LocalAnswer:
         service: counts what is written.
         model: the bundle.
         request: the request.
-        form: how the face tells it.
-        streamed: whether it is asked for as a stream.
-        read: the replies of each text, where they are there already.
-        generations: the texts, where they are still being written. They are closed in any case.
+        form: how the face formats it.
+        streamed: whether a stream is asked for.
+        read: the replies of each text, if they are complete.
+        generations: the texts that are still being written. They are closed in any case.
     """
 
     def __init__(
@@ -86,8 +85,8 @@ class LocalAnswer:
         return self._form.text(self._read)
 
     async def response(self) -> Response:
-        """The response to a client who asked the face. What can be refused is refused before a stream begins. A client that hangs up ends
-        the writing."""
+        """The response to a client that called the face directly. Refusals come before a stream begins. A client that disconnects ends the
+        writing."""
         with ExitStack() as stack:
             await self._begin(stack)
             if self._streamed and self._generations:
@@ -138,7 +137,7 @@ class LocalAnswer:
 
 
 def with_extra(value: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    """An object of a face that has no field `smidgen` of its own, with the facts as one, where there are some."""
+    """An object of a face that has no field `smidgen`, with the facts in that field, if there are any."""
     return {**value, "smidgen": dict(facts)} if facts else value
 
 
@@ -151,11 +150,11 @@ async def _in_turn(read: Sequence[Sequence[Reply]]) -> NumberedReplies:
 
 @dataclass(frozen=True, slots=True)
 class TextFace:
-    """A face that a bundle answers a request for text at.
+    """A face at which a bundle answers requests for text.
 
     Attributes:
-        body: what it takes.
-        ask: begins the answer of a bundle to such a body. Raises RequestError where there can be none.
+        body: the class of its requests.
+        ask: begins the answer of a bundle to a request. Raises RequestError where there can be none.
     """
 
     body: type[BaseModel]

@@ -97,7 +97,7 @@ class ResponseBuilder:
         return self._event(f"response.{self._kind}.delta", **self._place, delta=text, **self._logs)
 
     def end(self, text: str, whole: Mapping[str, Any]) -> bytes:
-        """The events behind the last piece. `text` is all of it, and `whole` the response as it is in the end."""
+        """The events after the last piece. `text` is the whole text, and `whole` the final response."""
         (item,) = whole["output"]
         field = "refusal" if self._kind == "refusal" else "text"
         return b"".join(
@@ -253,7 +253,7 @@ class AnsweredResponse:
         return self._shape.whole(self._content, self._sizes, {**smidgen_field(self._model, read[0][0]), **facts})
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The answer as one piece, and what is around it."""
+        """The events of an answer in one piece."""
         _, reply = await anext(replies)
         yield self._shape.begin()
         yield self._shape.piece(self._content)
@@ -275,7 +275,7 @@ class WrittenResponse:
         return self._whole(self.text(read), read[0][-1], facts)
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The pieces of the text as they are written, and what is around them."""
+        """The events of a text that is being written, piece by piece."""
         said = ""
         yield self._shape.begin()
         async for _, reply in replies:

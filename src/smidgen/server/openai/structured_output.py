@@ -124,7 +124,7 @@ def check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str,
 
 
 def field_refusal(reply: Reply) -> str | None:
-    """Why there is no answer, where there is none."""
+    """The reason why there is no answer."""
     why = reply.facts.get("refused")
     return f"No answer that fits the schema can be given: {why}." if why else None
 

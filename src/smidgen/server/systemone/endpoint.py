@@ -1,7 +1,8 @@
 """`/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
 
-The protocol is TypeSafe AI's, as their OpenAPI document and SDK have it: `state`, `model`, and named `questions` of type `choice`, `noul`
-or `score`. Which questions a bundle can answer is told in `questions`. Errors carry the protocol's `detail` list beside OpenAI's `error`.
+The protocol is TypeSafe AI's, as in their OpenAPI document and SDK: `state`, `model`, and named `questions` of type `choice`, `noul` or
+`score`. The module `questions` decides which questions a bundle can answer. Errors carry the protocol's `detail` list beside OpenAI's
+`error`.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ _HALF = 0.5
 
 
 def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: Mapping[str, Any]) -> str:
-    """Why a certificate of the bundle says nothing of this answer, in a few words; empty where it does.
+    """Why the bundle's certificate does not cover this answer, in a few words; empty if it does.
 
     Args:
         found: how the question is answered.
-        known: what the bundle can be asked about.
+        known: the labels and fields that the bundle can be asked about.
         reply: the bundle's own answer.
         answered: the answer to the question.
     """

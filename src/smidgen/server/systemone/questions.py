@@ -1,6 +1,6 @@
 """System One's typed questions, matched to what bundles can answer: labels, and fields with a fixed set of values.
 
-A tagger knows how likely each value of a field is. A decoder has one score for all that it wrote, so a question about one of its fields
+A tagger has a probability for each value of a field. A decoder has one score for its whole answer, so a question about one of its fields
 is refused.
 """
 
@@ -176,7 +176,7 @@ class QuestionLabels:
         return (label,) if label is not None else tuple(self.under(option))
 
     def leaves_none_out(self, groups: Sequence[Sequence[str]]) -> bool:
-        """Whether every label is in one of these groups."""
+        """Whether these groups hold every label."""
         return set(self.all) <= {label for group in groups for label in group}
 
     def as_yes_or_no(self) -> tuple[str, str] | None:
@@ -222,7 +222,7 @@ def _grouped(question: ChoiceQuestion | ScoreQuestion, options: Sequence[str], k
 
 
 def _total_chance(group: Sequence[str], chances: Mapping[str, float], several: bool) -> float:
-    """How likely one of a group of labels is."""
+    """The probability of a group of labels."""
     if several:
         return 1.0 - math.prod(1.0 - chances[label] for label in group)
     return math.fsum(chances[label] for label in group)
