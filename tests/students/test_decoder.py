@@ -356,7 +356,7 @@ def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch
     found = find(str(base), family="decoder")
     decoder.part.fit(Training(ROWS, ROWS, text_form(), found, settings), Workspace(tmp_path, 1, progress))
     assert [text for text in progress.said if "no step was better" in text] == [
-        "no step was better on the held-out rows than what it began with: that is what stays"
+        "no step was better on the held-out rows than the weights at the start: these are kept"
     ]
 
 

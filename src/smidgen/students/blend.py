@@ -1,4 +1,4 @@
-"""The student `encoder+static`: both answer together. They err on different texts, and together cost hardly more than the encoder alone."""
+"""The student `encoder+static`: a blend of both. They err on different texts, and the static student adds hardly any cost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from smidgen.stats.calibration import blend_probabilities, fit_blend_weight
 
 
 class BlendSettings(Settings):
-    """Nothing: each partner has its own defaults."""
+    """No settings of its own: each partner uses its defaults."""
 
 
 class BlendStudent:
-    """The encoder with the static student beside it."""
+    """The encoder blended with the static student."""
 
     name = "encoder+static"
     summary = "The encoder and the static student together, where the held-out rows say that both know more than one."
@@ -32,7 +32,7 @@ class BlendStudent:
     partners = ("encoder", "static")
 
     def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> dict[str, Any] | None:
-        """A weight and a temperature of each; None where the second gets no weight, or a text may have several labels."""
+        """A weight and a temperature of each; None if the second gets no weight, or if a text may have several labels."""
         labels = form.single_label
         if labels is None:
             return None
@@ -44,11 +44,11 @@ class BlendStudent:
         return {"weights": [1.0, weight], "temperatures": list(temperatures)} if weight else None
 
     def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
-        """`logits` (n, outputs) of both."""
+        """The blended `logits` (n, outputs)."""
         return {"logits": blend_probabilities([raw["logits"] for raw in raws], mix["weights"], mix["temperatures"])}
 
     def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
-        """A model for the engine `blend`, made small as the first is."""
+        """A model for the engine `blend`, in the compressed form of the first partner."""
         members = [
             {"engine": spec.engine, "options": spec.options, "weight": weight, "temperature": temperature}
             for spec, weight, temperature in zip(specs, mix["weights"], mix["temperatures"], strict=True)

@@ -18,9 +18,9 @@ _NAME = "checkpoint.safetensors"
 
 
 def train(trainer: EncoderTrainer, space: Workspace, student: str) -> None:
-    """Train to the end, from the checkpoint in the space's folder where there is one.
+    """Train to the end, from the checkpoint in the space's folder if there is one.
 
-    Raises TrainError where the loss is no longer a number.
+    Raises TrainError if the loss becomes infinite or NaN.
     """
     file = space.folder / _NAME
     if file.is_file():
@@ -52,7 +52,7 @@ def forget(space: Workspace) -> None:
 
 
 def store(state: Mapping[str, Any], file: Path) -> None:
-    """Write tensors and numbers beside the old checkpoint and rename them over it: a kill while writing loses nothing."""
+    """Write tensors and numbers to a new file and rename it over the old checkpoint: a kill while writing loses nothing."""
     tensors = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in state.items()}
     fresh = file.with_suffix(".new")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)

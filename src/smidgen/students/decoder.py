@@ -1,4 +1,4 @@
-"""The decoder student: a small pretrained language model, fine-tuned by adapters or as a whole, served by llama.cpp."""
+"""The decoder student: a small pretrained language model, fine-tuned by adapters or in full, served by llama.cpp."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 _WINDOW = 20
-"""Latest steps whose mean time, work between steps included, estimates the next ones."""
+"""Number of latest steps whose mean time, including pauses between steps, predicts the next ones."""
 
 
 class StepBudget:
-    """The number of steps that fit into `seconds` from now on, at most `most`; estimated before the first and again after each."""
+    """The number of steps that fit into `seconds` from now, at most `most`; estimated before the first step and after each."""
 
     def __init__(self, seconds: float, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._ends, self._most, self._clock = clock() + seconds, most, clock
@@ -40,16 +40,16 @@ class StepBudget:
         self._took: deque[float] = deque(maxlen=_WINDOW)
 
     def stretch(self, factor: float) -> None:
-        """Allow `factor` times as many steps, each that much smaller."""
+        """Allow `factor` times the number of steps, because each is that much smaller."""
         self._most = math.ceil(self._most * factor)
 
     def before(self, seconds_a_step: float) -> int:
-        """The steps that fit, at least one, before any is taken."""
+        """The steps that fit, at least one, estimated before the first."""
         self._at = self._clock()
         return self._bounded((self._ends - self._at) / seconds_a_step)
 
     def after(self, step: int) -> int:
-        """The steps that fit in all, at least `step`, after `step` were taken."""
+        """The total number of steps that fit, at least `step`, after `step` steps."""
         now = self._clock()
         self._took.append(now - self._at)
         self._at = now
@@ -62,19 +62,19 @@ class StepBudget:
 
 _CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
 _WHOLE = 2 / 3
-"""The share of the training time for the whole model, where it is pruned afterwards."""
+"""The share of the training time before pruning, if the model is pruned."""
 _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _BATCH, _LEAST_BATCH = 32, 8
-"""Default examples of a step, and the fewest where there is time for few steps."""
+"""Default number of examples per step, and the least number if the time budget allows few steps."""
 _FEW_STEPS, _ENOUGH_STEPS = 48, 96
-"""Where the time budget allows fewer steps than the first number, steps are made smaller, towards the second."""
+"""If the time budget allows fewer steps than the first number, steps get smaller, to reach the second number."""
 _ROUNDING_COSTS = 0.05
-"""Most nats a token by which rounding the matrices may raise the held-out loss; where it rises more, 4 bits are too few."""
+"""The most by which rounding the matrices may raise the held-out loss (nats per token); beyond it, 4 bits are too few."""
 _UNROUNDED = 2 / 3
 """The share of the steps before matrices are rounded."""
 _ROOM = 1.5
-"""Answers may be half as long again as the longest in training."""
+"""Factor from the longest training answer to the longest allowed answer."""
 _SLOTS = 8
 _LONG = 1024
 
@@ -90,11 +90,11 @@ class DecoderStudent(Student):
     learns = "texts"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Fine-tune. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
+        """Fine-tune. A checkpoint every 20 seconds lets a killed run go on to identical weights.
 
         Raises:
             MissingExtra: torch is not installed.
-            TrainError: examples or settings that cannot be used, or a loss that is no longer a number.
+            TrainError: unusable examples or settings, or a loss that is infinite or NaN.
             BaseError: the base's architecture cannot be trained here, or a GGUF cannot hold its tokenizer.
         """
         need_torch()
@@ -155,7 +155,7 @@ class DecoderStudent(Student):
             file.unlink(missing_ok=True)
 
     def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
-        """The settings, with as many neurons and layers left out as the size needs. Raises GateError where that would be too much."""
+        """The settings, with as many neurons and layers dropped as the size limit needs. Raises GateError if that would be too many."""
         need_torch()
         from smidgen.students.decoder_training.sizing import fitted
 
@@ -163,12 +163,12 @@ class DecoderStudent(Student):
         return fitted(training, settings, forms, most, progress, other)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`texts`, `probability`, `tokens` and `finished`, written greedily by torch; see `tasks.write`."""
+        """`texts`, `probability`, `tokens` and `finished`, generated greedily by torch; see `tasks.write`."""
         return written(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """The trained weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine uses. With the
-        setting `adapter`, two GGUFs: the base's weights, the same bytes for all its adapters, and the adapter."""
+        """The trained weights as one 16-bit GGUF with tokenizer and chat template, and the tokenizer for the engine. With the setting
+        `adapter`, two GGUFs: the base's weights, identical for all its adapters, and the adapter."""
         from smidgen.gguf.weights import write, write_adapter
         from smidgen.students.decoder_training.engine_options import attention_bits
         from smidgen.students.decoder_training.files import adapter, base_weights, open_decoder, taught
@@ -204,7 +204,7 @@ class DecoderStudent(Student):
 
 
 def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
-    """Train to the end, from the checkpoint in `file` where there is one; of a pruned decoder, the end is stored there, too."""
+    """Train to the end, from the checkpoint in `file` if there is one; before pruning, the end is stored there, too."""
     from smidgen.students.checkpoints import store
 
     pace = None
@@ -218,7 +218,7 @@ def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: 
         steps, batch = pace.before(took), teacher.course.batch
         fewer = max(_LEAST_BATCH, batch * steps // _ENOUGH_STEPS)
         if settings.batch_rows is None and steps < min(_FEW_STEPS, teacher.course.steps) and fewer < batch:
-            space.progress.say(f"{fewer} examples a step instead of {batch}, for there is time for {steps} steps of so many")
+            space.progress.say(f"{fewer} examples a step instead of {batch}: there is only time for {steps} of the larger steps")
             teacher.regroup(fewer)
             pace.stretch(batch / fewer)
             steps = pace.before(took * fewer / batch)
@@ -236,17 +236,17 @@ def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: 
 
     def rested() -> None:
         nonlocal last
-        # A checkpoint of all matrices has 1.5 GB, so it is written rarely.
+        # A checkpoint of all matrices takes 1.5 GB, so it is written rarely.
         if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
             store(teacher.state(), file)
             last = time.monotonic()
 
     teacher.run(stepped, rested)
     if teacher.rounding_given_up:
-        space.progress.say("rounded for few bits it would lose too much of the held-out rows: taught without")
+        space.progress.say("rounding to few bits raises the held-out loss too much: trained without rounding")
     if teacher.unmoved:
         rounded = ", rounded as it is stored" if teacher.change.rounded else ""
-        space.progress.say(f"no step was better on the held-out rows than what it began with{rounded}: that is what stays")
+        space.progress.say(f"no step was better on the held-out rows than the weights at the start{rounded}: these are kept")
     if settings.pruned:
         store(teacher.state(), file)
 
@@ -281,7 +281,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         workers.close()
     rows = [found.get(place) for place in range(len(prompts))]
     if drafting := facts.get("drafting"):
-        # The engine gives no probability of drafted tokens, so the reference for scores leaves them out, too.
+        # The engine gives no probability of drafted tokens, so the reference leaves them out of the score, too.
         sizes = DraftSizes(drafting["draft_after"], drafting["draft_most"])
         for prompt, row in zip(prompts, rows, strict=True):
             if row is not None:
@@ -301,7 +301,7 @@ def _text(text: str, finished: bool) -> str:
 
 
 def need_torch() -> None:
-    """Raise MissingExtra where torch or gguf is not installed."""
+    """Raise MissingExtra if torch or gguf is not installed."""
     try:
         import torch  # noqa: F401
 
@@ -311,7 +311,7 @@ def need_torch() -> None:
 
 
 def _possible(base: Path, settings: DecoderSettings) -> None:
-    """Check before training what would fail after it. Raises TrainError for settings, BaseError for a base that could not be served."""
+    """Check before training for failures after it. Raises TrainError for settings, BaseError for a base that could not be served."""
     from smidgen.gguf.architectures import shape_of
     from smidgen.gguf.tokenizer import vocabulary_of
     from smidgen.students.decoder_training.pruning import check_layers_left, neurons_left
@@ -379,7 +379,7 @@ def _teacher(
     batch = min(settings.batch_rows or _BATCH, max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
-        epochs = 4 * epochs  # the time decides, or overfitting
+        epochs = 4 * epochs  # the time limit decides, or overfitting
     course = DecoderTrainConfig(
         steps=max(1, math.ceil(epochs * count / batch)),
         batch=batch,
@@ -387,7 +387,7 @@ def _teacher(
         block_tokens=settings.block_tokens,
         seed=training.seed,
         checks=max(2, min(10, math.ceil(epochs))),
-        # Of a pruned decoder only the rest is rounded, in its second training.
+        # A pruned decoder is rounded only in its second training.
         rounded_from=None if settings.pruned else _rounded_from(settings),
         rounding_costs=_ROUNDING_COSTS if settings.qat == "auto" else None,
     )
@@ -400,7 +400,7 @@ def _teacher(
 def _guide(
     training: Training, settings: DecoderSettings, space: Workspace, kept: list[int] | None, before: list[int], dtype: Any
 ) -> DecoderGuide | None:
-    """The guide, a larger decoder, if there is one."""
+    """The guide, a larger decoder, or None."""
     from smidgen.students.decoder_training.files import guide_model
     from smidgen.students.decoder_training.layers import DecoderGuide
 
@@ -416,12 +416,12 @@ def _most(training: Training, lessons: DecoderExamples) -> int:
 
 
 def _epochs(count: int) -> float:
-    """Passes over a number of examples: about 6,000 examples in all, from one pass to six."""
+    """Passes over a number of examples: about 6,000 examples in total, from one pass to six."""
     return min(6.0, max(1.0, 6000 / count))
 
 
 def _seconds(text: str) -> float:
-    """`90s`, `10m`, `1.5h` or a number of seconds. Raises TrainError for another text."""
+    """Seconds of `90s`, `10m`, `1.5h` or a number. Raises TrainError for any other text."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
     try:

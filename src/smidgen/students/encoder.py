@@ -56,11 +56,11 @@ class EncoderStudent(Student):
     engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.
+        """Fine-tune. A checkpoint after each epoch lets a killed run go on to identical weights.
 
         Raises:
             MissingExtra: torch is not installed.
-            TrainError: the loss is no longer a number.
+            TrainError: the loss becomes infinite or NaN.
         """
         need_torch()
         from smidgen.students.checkpoints import forget, train
@@ -86,7 +86,7 @@ class EncoderStudent(Student):
 
 
 def targets_of(rows: Sequence[Row], names: Sequence[str], multi_label: bool) -> torch.Tensor:
-    """The label's place in `names` of each row, (n,) int64; several labels: (n, outputs) f32 of zeros and ones."""
+    """The index in `names` of each row's label, (n,) int64; for several labels (n, outputs) f32 of zeros and ones."""
     import torch
 
     index = {name: number for number, name in enumerate(names)}
@@ -100,7 +100,7 @@ def targets_of(rows: Sequence[Row], names: Sequence[str], multi_label: bool) -> 
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = False) -> Raw:
-    """`logits` and `embedding` of texts by the trained encoder in `folder`. `quick` computes in bf16 where the processor is fast at it:
+    """`logits` and `embedding` of texts by the trained encoder in `folder`. `quick` computes in bf16 if the processor is fast at it:
     good enough for soft labels, not for evaluation."""
     import torch
     from safetensors.torch import load_file
@@ -120,7 +120,7 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
 def features_of(
     folder: Path, texts: Sequence[Text], max_length: int, threads: int, *, pooling: str | None = None, quick: bool = False
 ) -> torch.Tensor:
-    """Pooled features (n, width) in f32 of texts by the encoder in `folder`; `pooling` None takes its own. `quick`: see `computed`."""
+    """Pooled features (n, width) in f32 of texts by the encoder in `folder`; `pooling` None uses its own. `quick`: see `computed`."""
     import torch
 
     from smidgen.students.encoder_training.features import encode, tokenize
@@ -159,7 +159,7 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
 
 
 def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | TransformersEncoder:
-    """The encoder in a folder: `FastBert` where it covers the architecture, else by transformers."""
+    """The encoder in a folder: `FastBert` if it covers the architecture, else a `TransformersEncoder`."""
     from smidgen.students.encoder_training.bert import FastBert
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | TransformersEnc
 
 
 def need_torch() -> None:
-    """Raise MissingExtra where torch is not installed."""
+    """Raise MissingExtra if torch is not installed."""
     try:
         import torch  # noqa: F401
     except ImportError:
@@ -179,7 +179,7 @@ def need_torch() -> None:
 
 
 def workers_for(model: FastBert | TransformersEncoder, threads: int) -> Any:
-    """One worker a core for `FastBert`; torch's own threads for the others."""
+    """One worker per core for `FastBert`; torch's own threads for the others."""
     import torch
 
     from smidgen.students.encoder_training.bert import FastBert
@@ -211,7 +211,7 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
     names, multi = training.labels.outputs, training.labels.multi_label
     asked = {"epochs": "epochs", "batch_rows": "batch_rows", "lr": "learning_rate", "label_smoothing": "label_smoothing"}
     given = {name: value for name, setting in asked.items() if (value := getattr(settings, setting)) is not None}
-    # The recipe for few rows a class pairs rows by class, which needs one label a text.
+    # The recipe for few rows per class pairs rows by class, which needs one label per text.
     count = len(training.rows) if not multi else max(len(training.rows), (FEW + 1) * len(names))
     file, most = folder / "tokenizer.json", positions(folder)
     asked_length = settings.max_length or tokens_to_read(file, [row.input for row in training.rows], min(MOST, most))
@@ -237,8 +237,8 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
 
 
 def names_as_rows(form: LabelForm) -> list[Row]:
-    """Label names as further rows: `card_arrival` gives "card arrival". Names without words (`3`, `c07`) give none, nor does the
-    out-of-scope label, whose name says nothing of its texts."""
+    """Label names as additional rows: `card_arrival` gives "card arrival". Names without words (`3`, `c07`) give none, nor does the
+    out-of-scope label, whose name does not describe its texts."""
     found = [(label, _in_words(label)) for label in form.labels]
     return [Row(words, label) for label, words in found if words]
 
@@ -249,7 +249,7 @@ def _in_words(name: str) -> str | None:
 
 
 def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Weights (outputs,) that balance labels: n / (classes * count); for several labels a text, negatives per positive."""
+    """Weights (outputs,) that balance labels: n / (classes * count); for several labels per text, negatives per positive."""
     import torch
 
     if targets.ndim == 2:

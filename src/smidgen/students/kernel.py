@@ -1,6 +1,6 @@
 """The kernel student: a frozen pretrained encoder with a kernel head that is fitted in closed form, in seconds.
 
-In place of fine-tuning the encoder, the kernel compares a text with the training rows themselves.
+Instead of fine-tuning the encoder, the kernel compares a text with the training rows themselves.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from smidgen.students.encoder import computed, features_of, load_encoder, names_
 from smidgen.students.settings import FACTS
 
 FEW = 40
-"""Up to so many rows a label count as few, as for the encoder."""
+"""Up to this many rows per label count as few, as for the encoder."""
 
 
 class KernelSettings(Settings):
-    """How the head is fitted."""
+    """Settings of the fit of the head."""
 
     gamma: float = setting(kernel_ridge.GAMMA, "How fast likeness falls off between two texts.", gt=0, le=50)
     ridge: float = setting(kernel_ridge.RIDGE, "Regularisation: larger trusts single rows less.", gt=0, le=1000)
@@ -49,7 +49,7 @@ class KernelStudent(Student):
     engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Fit; takes seconds, so there is no checkpoint.
+        """Fit the head; it takes seconds, so there is no checkpoint.
 
         Raises:
             MissingExtra: torch is not installed.
@@ -92,12 +92,12 @@ class KernelStudent(Student):
 
 
 def _few(training: Training) -> bool:
-    """Whether labels have so few rows that their names help as further rows."""
+    """Whether labels have few enough rows that their names help as additional rows."""
     return not training.labels.multi_label and len(training.rows) <= FEW * len(training.labels.outputs)
 
 
 def _targets(rows: Sequence[Row], form: LabelForm) -> Floats32:
-    """(n, outputs) 1 for each label of a row, else 0; of a row with soft labels, their shares."""
+    """(n, outputs) 1 for each label of a row, else 0; for a row with soft labels, their shares."""
     names = form.outputs
     targets = targets_of(rows, names, form.multi_label).numpy()
     table = np.asarray(targets if targets.ndim == 2 else np.eye(len(names))[targets], np.float32)
@@ -112,7 +112,7 @@ def _targets(rows: Sequence[Row], form: LabelForm) -> Floats32:
 
 
 def _weights(rows: Sequence[Row], form: LabelForm) -> Floats32:
-    """(n,) the weight of each row; with balanced classes, rare labels weigh as much as common ones in all."""
+    """(n,) the weight of each row; with balanced classes, every label has the same total weight."""
     weights = np.array([row.weight for row in rows], np.float32)
     if form.class_weights == "balanced" and not form.multi_label:
         _, places, counts = np.unique([row.output for row in rows], return_inverse=True, return_counts=True)
@@ -123,8 +123,8 @@ def _weights(rows: Sequence[Row], form: LabelForm) -> Floats32:
 def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: bool, folder: Path) -> None:
     """Save the base unchanged, under its Hugging Face names, and the head beside it.
 
-    For single labels the head gives the argument of the arsinh in `kernel_ridge.logits`; for several labels, each output is a yes or no of
-    its own, with probability 0.5 half-way between its targets.
+    For single labels the head gives the argument of the arsinh in `kernel_ridge.logits`; for several labels, each output is a separate yes
+    or no, with probability 0.5 half-way between its targets.
     """
     import torch
     from safetensors.torch import save_file

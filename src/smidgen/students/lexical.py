@@ -1,7 +1,7 @@
 """The baseline of taggers: a linear-chain conditional random field over words.
 
-Its features are the forms of words and the names in the training rows. It was the best method before pretrained models, so the comparison
-is fair.
+Its features are the forms of words and the names in the training rows. It was the best method before pretrained models, so it is a strong
+baseline.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LexicalStudent(Student):
     engine = "lexical"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job that is not to find spans."""
+        """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job without spans."""
         need_torch()
         from safetensors.torch import save_file
 
@@ -73,13 +73,13 @@ class LexicalStudent(Student):
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`spans` by torch, as the tagger's: the reference for the engine."""
+        """`spans` by torch, in the tagger's format: the reference for the engine."""
         from smidgen.students.lexical_training import computed
 
         return computed(folder, texts)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """Copy the trained tables, which the engine reads as they are."""
+        """Copy the trained tables, which the engine reads directly."""
         out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             shutil.copyfile(folder / name, out / name)
@@ -91,7 +91,7 @@ def _spans(row: Row, kinds: Sequence[str]) -> list[tagging.CharacterSpan]:
 
 
 def _names(rows: Sequence[Row], kinds: Sequence[str], level: str) -> tuple[dict[str, int], list[set[str]]]:
-    """The names in the rows, each with its commonest kind; and for each row the names that no other row has."""
+    """The names in the rows, each with its most frequent kind; and for each row the names that no other row has."""
     seen: dict[str, Counter[int]] = {}
     own: list[set[str]] = []
     for row in rows:

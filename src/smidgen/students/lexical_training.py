@@ -28,7 +28,7 @@ Numbered = tuple[list[list[int]], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class LexicalTrainingConfig:
-    """Passes, rows a step, the rate of the first step, and weight decay."""
+    """Passes, rows per step, the rate of the first step, and weight decay."""
 
     epochs: int
     batch_rows: int
@@ -50,7 +50,7 @@ def trained(
     progress.start("train lexical", course.epochs * batches)
     kept = 0
     for epoch in range(course.epochs):
-        # Rows of like length together: a chain is walked as far as its longest row.
+        # Rows of similar length together: a batch takes as many chain steps as its longest row.
         order = sorted(rng.permutation(len(rows)).tolist(), key=lambda place: len(rows[place][1]))
         for part in (np.array_split(order, batches)[place] for place in rng.permutation(batches)):
             batch = [rows[place] for place in part]

@@ -1,6 +1,6 @@
 """The baseline of classifiers: TF-IDF of words and character n-grams, and a linear classifier.
 
-Word 1- and 2-grams beside 3- and 4-grams of characters within words, sublinear counts, and a linear support vector machine, one label
+Word 1- and 2-grams with 3- and 4-grams of characters within words, sublinear counts, and a linear support vector machine, one label
 against the rest (liblinear). On 9,000 rows of BANKING77, tested on 1,003 held-out rows of train: 90.4 % in 1.2 s; words alone 87.7 %.
 """
 
@@ -78,7 +78,7 @@ class LinearStudent(Student):
         return {"logits": np.asarray(features @ tensors["weight"].T.astype(np.float64) + tensors["bias"], dtype=np.float32)}
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """Copy the trained tables, which the engine reads as they are."""
+        """Copy the trained tables, which the engine reads directly."""
         out.mkdir(parents=True, exist_ok=True)
         files = ("terms.json", "linear.safetensors")
         for name in files:
@@ -87,7 +87,7 @@ class LinearStudent(Student):
 
 
 def _targets(rows: Sequence[Row], form: LabelForm) -> list[tuple[int | None, NDArray[Any]]]:
-    """The problems for liblinear: one multi-class problem, or a yes-or-no problem per label where a text may have several."""
+    """The problems for liblinear: one multi-class problem, or a yes-or-no problem per label if a text may have several."""
     index = {label: number for number, label in enumerate(form.outputs)}
     if not form.multi_label:
         return [(None, np.array([index[row.output] for row in rows]))]

@@ -1,4 +1,4 @@
-"""The processor in training: one thread a core, and the fastest precision.
+"""The processor in training: one thread per core, and the fastest precision.
 
 A processor with instructions for bf16 need not be fast at it. An EPYC with AVX512-BF16 multiplies bf16 4.5 times as fast as f32; a Xeon
 with AVX512-BF16 whose AMX is hidden from a virtual machine, half as fast. So both precisions are timed.
@@ -22,8 +22,8 @@ from smidgen.machine.processor import processor
 class Workers:
     """One thread per core, each computing without OpenMP.
 
-    Torch splits each *operation* over the cores, with some 2,000 barriers a step, and any other work on the machine stalls them all.
-    Splitting each *batch* takes four barriers a step, and operations too small for OpenMP run on all cores too.
+    Torch splits each *operation* over the cores, with some 2,000 barriers per step, and any other work on the machine stalls them all.
+    Splitting each *batch* takes four barriers per step, and operations too small for OpenMP run on all cores too.
     """
 
     def __init__(self, count: int, own_threads: int = 1) -> None:
@@ -41,7 +41,7 @@ class Workers:
         torch.set_num_threads(own_threads)
 
     def map(self, work: Callable[[int], Any]) -> list[Any]:
-        """`work(i)` on each worker; their results in order."""
+        """Run `work(i)` on each worker; returns the results in order."""
         futures = [p.submit(work, i) for i, p in enumerate(self._pools)]
         return [f.result() for f in futures]
 
@@ -58,7 +58,7 @@ def shares(size: int, count: int) -> list[tuple[int, int]]:
 
 
 GAIN = 1.1
-"""How many times as fast bf16 must be to be chosen, being less precise."""
+"""The least speed-up of bf16 over f32 for which bf16 is chosen, because it is less precise."""
 _SHAPE = (256, 576, 1536)
 """Rows, inputs and outputs of the timed products: a small model's layer."""
 _TRIES = 7
@@ -66,7 +66,7 @@ _TRIES = 7
 
 @functools.cache
 def best_dtype() -> torch.dtype:
-    """bf16 where the processor has instructions for it and multiplies it faster than f32, else f32. Timed once in a process, in some
+    """bf16 if the processor has instructions for it and multiplies it faster than f32, else f32. Timed once per process, in some
     hundredths of a second."""
     if not processor().bf16:
         return torch.float32

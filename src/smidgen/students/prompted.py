@@ -1,4 +1,4 @@
-"""The baseline of decoders: the base itself, untrained, with a few examples in its prompt."""
+"""The baseline of decoders: the untrained base, with a few examples in its prompt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from smidgen.text.repetition import LEAST_REPETITION
 
 _ROOM = 1.5
 _MOST_PROMPT = 1500
-"""Most tokens of the examples; at most half the base's context."""
+"""Most tokens of the examples; also at most half the base's context."""
 
 
 class PromptedSettings(Settings):
-    """How the base is asked."""
+    """Settings of the prompt."""
 
     shots: int = setting(5, "Examples shown in the prompt.", ge=0, le=50)
 
@@ -36,7 +36,7 @@ class PromptedStudent(Student):
     learns = "texts"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""
+        """Choose the examples and store the prompt. Raises MissingExtra if torch is not installed."""
         need_torch()
         from smidgen.gguf.architectures import shape_of
         from smidgen.students.decoder_training.examples import examples_of
@@ -69,11 +69,11 @@ class PromptedStudent(Student):
         save_taught(space.folder, folder, None, facts, {})
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """As the decoder's."""
+        """Texts written by torch, like the decoder's."""
         return written(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """As the decoder's."""
+        """The base as the decoder's files."""
         return DecoderStudent().export(folder, out)
 
 

@@ -1,4 +1,4 @@
-"""Settings of students: the `[student]` section of a recipe, and how decoders and taggers are trained."""
+"""Settings of students: the `[student]` section of a recipe, and the training of decoders and taggers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smidgen.core.settings import Settings, setting
 
 
 class StudentSettings(Settings):
-    """Which student, or what it must be like; `build` chooses among those that fit and says why."""
+    """The student, or its requirements; `build` chooses among those that fit and says why."""
 
     kind: str = setting(
         "auto",
@@ -51,7 +51,7 @@ SETTINGS = StudentSettings
 
 
 class DecoderSettings(Settings):
-    """How the decoder is taught. Settings left at their default of None follow the number of examples."""
+    """Training of the decoder. Settings left at their default of None follow the number of examples."""
 
     method: Literal["lora", "full"] = setting(
         "lora", "lora: low-rank adapters, quick and frugal. full: every matrix of every layer, for many examples.", flag="--method"
@@ -190,7 +190,7 @@ class DecoderSettings(Settings):
 
 
 class TaggerSettings(Settings):
-    """How the tagger is trained. Settings left at their default of None follow the number of rows."""
+    """Training of the tagger. Settings left at their default of None follow the number of rows."""
 
     epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
     learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)

@@ -1,4 +1,4 @@
-"""The static student: a bag of token and pair vectors with a small head, distilled from the fine-tuned encoder; microseconds a text.
+"""The static student: a bag of token and pair vectors with a small head, distilled from the fine-tuned encoder; microseconds per text.
 
 Token vectors start as in Model2Vec, from the encoder; then vectors and head are trained end to end on the labels and the encoder's soft
 labels.
@@ -37,7 +37,7 @@ Ints = NDArray[np.int64]
 class StaticVocabulary:
     """The tokens of the training texts and their frequent pairs, each with a row of the table of vectors.
 
-    Pairs are looked up, not hashed into buckets: an unseen pair adds nothing, where a bucket would add another pair's vector.
+    Pairs are looked up, not hashed into buckets: an unseen pair adds nothing, while a bucket would add another pair's vector.
 
     Attributes:
         token_ids: tokenizer number of each token row, (tokens,).
@@ -70,8 +70,8 @@ def build_vocabulary(ids: Sequence[Sequence[int]], size: int, least: int, most: 
     Args:
         ids: token numbers of each text.
         size: of the tokenizer's vocabulary.
-        least: in how many texts a pair must occur.
-        most: how many pairs are kept, the most frequent ones.
+        least: the least number of texts in which a pair must occur.
+        most: the number of pairs to keep, the most frequent ones.
     """
     counts = Counter(number for row in ids for number in row)
     token_ids = np.array(sorted(counts), dtype=np.int64)
@@ -88,7 +88,7 @@ def build_vocabulary(ids: Sequence[Sequence[int]], size: int, least: int, most: 
 
 
 def start_vectors(features: Floats, frequencies: Floats, dims: int, zipf: float) -> Floats:
-    """Model2Vec's start (Tulkens & van Dongen 2024): unit features of each token alone, principal components, SIF weights
+    """The start of Model2Vec (Tulkens & van Dongen 2024): unit features of each token alone, principal components, SIF weights
     a / (a + p(token)) (Arora et al. 2017). (tokens, width) in, (tokens, dims) out."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
     centred = unit - unit.mean(0)
@@ -107,7 +107,7 @@ _FLOOR = 1e-6
 
 
 class StaticSettings(Settings):
-    """How the static student is trained."""
+    """Settings of the training of the static student."""
 
     dims: int = setting(256, "Width of the vectors.", ge=16, le=1024)
     hidden: int = setting(512, "Width of the hidden layer.", ge=16, le=4096)
@@ -178,7 +178,7 @@ class StaticStudent(Student):
         return {"logits": logits.numpy(), "embedding": unit.numpy()}
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """int8 vectors with a scale a row, f16 layers, and the tokenizer."""
+        """int8 vectors with one scale per row, f16 layers, and the tokenizer."""
         from safetensors.numpy import load_file, save_file
 
         out.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ def _token_features(source: Path, token_ids: Ints, threads: int) -> Floats:
 
 
 def _flat(bags: Sequence[Ints]) -> tuple[Ints, Ints]:
-    """Bags end to end, and the start of each and end of the last."""
+    """Bags end to end, and the start of each and the end of the last."""
     lengths = np.array([len(bag) for bag in bags], dtype=np.int64)
     return np.concatenate([*bags, np.zeros(0, np.int64)]), np.concatenate(([0], np.cumsum(lengths)))
 
@@ -239,7 +239,7 @@ def _train(
     soft: Any,
     space: Workspace,
 ) -> dict[str, torch.Tensor]:
-    """Train vectors and layers end to end. Torch's global generator is seeded, so that the result depends on the seed alone."""
+    """Train vectors and layers end to end. Torch's global generator is seeded, so that the result depends only on the seed."""
     import torch
     import torch.nn.functional as F
 
@@ -314,7 +314,8 @@ def _drawn(flat: Ints, offsets: Ints, rows: Ints, dropout: float, rng: np.random
 
 
 def _loss(scores: torch.Tensor, targets: torch.Tensor, soft: torch.Tensor | None, settings: StaticSettings, multi: bool) -> torch.Tensor:
-    """Labels and soft labels: cross entropy and KL (Hinton et al. 2015), or their binary forms where a text may have several labels."""
+    """Loss of labels and soft labels: cross entropy and KL (Hinton et al. 2015), or their binary forms if a text may have several
+    labels."""
     import torch
     import torch.nn.functional as F
 

@@ -1,6 +1,6 @@
 """The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear-chain CRF over the tags.
 
-Fields that are not spans of the text are choices: further rows of the same head score their values, on the mean of all tokens.
+Fields that are not spans of the text are choices: additional rows of the head score their values, on the mean of all tokens.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class TaggerStudent(Student):
     learns = "spans"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.
+        """Fine-tune. A checkpoint after each epoch lets a killed run go on to identical weights.
 
         Raises:
             MissingExtra: torch is not installed.
-            TrainError: the loss is no longer a number.
+            TrainError: the loss becomes infinite or NaN.
         """
         need_torch()
         from smidgen.students.checkpoints import forget, train

@@ -36,14 +36,14 @@ from smidgen.text.tagging import CharacterSpan, TagChain, TaggerInput, TaggerRea
 
 @dataclass(frozen=True)
 class TaggingExamples:
-    """The training examples of a tagger, one a window of a text.
+    """The training examples of a tagger, one per window of a text.
 
     Attributes:
         ids: token numbers with special tokens; a token of shape k has k times the vocabulary's size added.
-        pieces: (units, 2) first piece of each unit, and one past its last, not counting special tokens before. Where there are choices,
-            a last unit holds all tokens of the window, special ones too.
+        pieces: (units, 2) the first piece of each unit, and one past its last, not counting the special tokens before. With choices, a
+            last unit holds all tokens of the window, including special ones.
         tags: (units,) the tag of each, without that last unit.
-        choices: (choices,) the value's number of each choice, -1 where it is unknown; empty where there are no choices.
+        choices: (choices,) the index of the value of each choice, -1 if it is unknown; empty without choices.
     """
 
     ids: list[list[int]]
@@ -55,8 +55,8 @@ class TaggingExamples:
 def tagging_examples(
     reader: TaggerReader, examples: Sequence[tuple[str, Sequence[CharacterSpan]]], choices: Sequence[Sequence[int]] | None = None
 ) -> TaggingExamples:
-    """Windows of texts with the tags of their spans. A span that a window cuts is tagged as far as it lies in the window; `choices` of a
-    text are learnt with each of its windows."""
+    """Windows of texts with the tags of their spans. A span that crosses the edge of a window is tagged inside it; `choices` of a text are
+    learnt with each of its windows."""
     made = TaggingExamples([], [], [], [])
     chosen = choices if choices is not None else [()] * len(examples)
     for (_, spans), reading, own in zip(examples, reader.read([text for text, _ in examples]), chosen, strict=True):
@@ -107,8 +107,8 @@ class TagHead(ClassifierHead):
 
 
 class TagTrainer(EncoderTrainer):
-    """Fine-tunes an encoder and a `TagHead` by the likelihood of tags and choices. `choices` are the numbers of values of each choice;
-    where there are any, the last unit of each example is the whole window."""
+    """Fine-tune an encoder and a `TagHead` by the likelihood of tags and choices. `choices` are the numbers of values of each choice; if
+    there are any, the last unit of each example is the whole window."""
 
     def __init__(
         self,
@@ -160,8 +160,8 @@ def choice_loss(logits: Tensor, gold: Tensor, choices: Sequence[int]) -> Tensor:
 
     Args:
         logits: [rows, values] log weights, choice by choice.
-        gold: [rows, choices] numbers of the values; -1 where none is right, which adds no loss.
-        choices: how many values each has.
+        gold: [rows, choices] indices of the values; -1 if none is right, which adds no loss.
+        choices: the number of values of each.
     """
     parts = torch.split(logits, list(choices), dim=1)
     return torch.stack([F.cross_entropy(part, gold[:, place], reduction="sum", ignore_index=-1) for place, part in enumerate(parts)]).sum()
@@ -182,7 +182,7 @@ def chain_loss(logits: Tensor, gold: Tensor, sizes: Tensor, between: Tensor, ope
     path = path + (between[gold[:, :-1], gold[:, 1:]] * there[:, 1:]).sum(1) + opens[gold[:, 0]] + closes[gold[rows, sizes - 1]]
     alpha, weights = opens + logits[:, 0], between.exp()
     for place in range(1, gold.shape[1]):
-        # A matrix product, with each row's maximum taken out before and added after: for fifty tags a tenth of the time of
+        # A matrix product, with each row's maximum subtracted before and added after: for fifty tags it takes a tenth of the time of
         # logsumexp over pairs, which takes longer than the encoder.
         most = alpha.detach().amax(1, keepdim=True)
         stepped = torch.log(((alpha - most).exp() @ weights).clamp_min(_TINY)) + most + logits[:, place]
@@ -194,15 +194,15 @@ _CHAIN = "chain.safetensors"
 _TRIMMED = "base"
 _HEAD_RATE = 1e-3
 _MANY = 2_000
-"""Windows of text from which a batch has 32 of them; below, 16."""
+"""From this many windows of text on, a batch has 32 of them; below, 16."""
 _LARGE = 4_000
-"""Windows of text from which 6 passes suffice; below, 8, or more where those would be fewer than 400 steps."""
+"""From this many windows of text on, 6 passes suffice; below, 8, or more to reach 400 steps."""
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 8, 40, 400
 _BATCH_TOKENS = 4096
 
 
 def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[str, Any]]:
-    """The trainer, and the facts to save beside the model. Raises TrainError where the base cannot learn this."""
+    """The trainer, and the facts to save beside the model. Raises TrainError if the base cannot learn this."""
     settings = training.settings if isinstance(training.settings, TaggerSettings) else TaggerSettings()
     if training.base is None:
         raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
@@ -248,7 +248,7 @@ def _epochs(windows: int, steps: int) -> int:
 
 
 def _base(training: Training, settings: TaggerSettings, space: Workspace) -> Path:
-    """The folder of the base, with its vocabulary trimmed where the settings ask for it."""
+    """The folder of the base, with its vocabulary trimmed if the settings ask for it."""
     assert training.base is not None
     if settings.vocabulary is None:
         return training.base.folder
@@ -321,7 +321,7 @@ def _scores(
 
 
 def _examples(rows: Sequence[Row], kinds: Sequence[str]) -> list[tuple[str, list[CharacterSpan]]]:
-    """Texts with their spans, kinds as numbers."""
+    """Texts with their spans, with the kinds as numbers."""
     number = {kind: place for place, kind in enumerate(kinds)}
     return [
         (joined(row.input), [(span["start"], span["end"], number[span["label"]]) for span in _spans(row) if span["label"] in number])
@@ -336,7 +336,7 @@ def _spans(row: Row) -> list[dict[str, Any]]:
 
 
 def _model(folder: Path, dtype: torch.dtype, shaped: bool) -> FastBert | TransformersEncoder:
-    """The encoder in a folder, with shapes of words where they are asked for and its architecture allows them."""
+    """The encoder in a folder, with word shapes if requested and if its architecture allows them."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return ShapedBert.load(folder, dtype) if shaped and ShapedBert.covers(config) else load_encoder(folder, dtype)
 

@@ -1,12 +1,12 @@
 """Trim a base's vocabulary to the tokens that its job uses: decoders (byte-level BPE, SentencePiece) and encoders (WordPiece).
 
 A small decoder's table of token vectors is a fifth of its weights, and its output layer the largest single cost of a token. Of 49,152
-tokens a narrow job uses some two thousand. Kept are the tokens of the job's texts, every token that those are merged from, special tokens,
-all single bytes, and the most frequent of the rest (byte-pair encoding learns frequent tokens first, so they have low ranks). Of
-SentencePiece's single characters, those are kept that kept tokens are made of; others fall to bytes.
+tokens a narrow job uses some two thousand. The tokens to keep are those of the job's texts, every token that those are merged from, special
+tokens, all single bytes, and the most frequent of the rest (byte-pair encoding learns frequent tokens first, so they have low ranks). Of
+SentencePiece's single characters, only those that kept tokens consist of are kept; others are read as bytes.
 
-A text whose tokens are all kept is tokenised as before: the strongest merge that applies is the same at every step. Any other text falls
-to smaller pieces, at the smallest to bytes, and only gets longer.
+A text whose tokens are all kept is tokenised as before, because the strongest applicable merge stays the same at every step. Any other
+text is read in smaller pieces, at the smallest in bytes, and only gets longer.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder
 
 
 def trimmable(folder: Path) -> bool:
-    """Whether the tokenizer in a folder can be trimmed: byte-pair encoding that falls to bytes."""
+    """Whether the tokenizer in a folder can be trimmed: byte-pair encoding with a fallback to bytes."""
     return falls_to_bytes(read_json(folder / "tokenizer.json"))
 
 
 def falls_to_bytes(told: Mapping[str, Any]) -> bool:
-    """Whether a tokenizer.json is byte-pair encoding that falls to bytes."""
+    """Whether a tokenizer.json is byte-pair encoding with a fallback to bytes."""
     return is_byte_level(told) or is_sentencepiece(told)
 
 
 def trim_decoder(folder: Path, out: Path, kept: Sequence[int]) -> None:
-    """Copy the files that describe a decoder to `out`, with the tokens `kept` alone, renumbered in their order.
+    """Copy the files that describe a decoder to `out`, with only the tokens `kept`, renumbered in their order.
 
-    Raises BaseError where a file cannot be read.
+    Raises BaseError if a file cannot be read.
     """
     new = {old: at for at, old in enumerate(kept)}
     out.mkdir(parents=True, exist_ok=True)
@@ -75,9 +75,9 @@ def trim_decoder(folder: Path, out: Path, kept: Sequence[int]) -> None:
 
 
 def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
-    """tokenizer.json with the kept tokens under their new numbers, and the merges between them."""
+    """The tokenizer.json with the kept tokens under their new numbers, and the merges between them."""
     new = {old: at for at, old in enumerate(kept)}
-    # Tokens and merges are nearly all of it, and are rebuilt: they need no copy.
+    # Tokens and merges are nearly all of it, and are rebuilt, so they need no copy.
     made = {key: dict(value) if key == "model" else copy.deepcopy(value) for key, value in told.items()}
     model = made["model"]
     model["vocab"] = {text: new[at] for text, at in sorted(model["vocab"].items(), key=lambda entry: entry[1]) if at in new}
@@ -122,7 +122,7 @@ def pair(merge: Any) -> tuple[str, str]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a base's file. Raises BaseError where it cannot be read."""
+    """The JSON object in a base's file. Raises BaseError if it cannot be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -134,16 +134,16 @@ def _write(file: Path, told: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
 
 
-_ROUND = 64  # llama.cpp's quick kernels take rows by eights and sixteens
+_ROUND = 64  # llama.cpp's fast kernels process rows in groups of eight and sixteen
 
 
 class MergeTable:
     """The merges of a tokenizer, and the tokens that a job's texts need.
 
     Args:
-        folder: holds tokenizer.json, one that is `trimmable`.
+        folder: holds a tokenizer.json that is `trimmable`.
 
-    Raises BaseError where the tokenizer cannot be trimmed.
+    Raises BaseError if the tokenizer cannot be trimmed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -161,11 +161,11 @@ class MergeTable:
         self._always = special_tokens(told) | self._bytes(told)
 
     def kept(self, used: Iterable[int], frequent: int) -> list[int]:
-        """The token ids to keep, ascending; filled up to a multiple of 64 where there are enough.
+        """The token ids to keep, ascending; filled up to a multiple of 64 if there are enough.
 
         Args:
             used: ids in the job's texts.
-            frequent: how many of the strongest merges are always kept.
+            frequent: the number of strongest merges that are always kept.
         """
         number, wanted = self._number, set(used)
         names = {self._token[at] for at in wanted if at in self._token} | {left + right for left, right in self._merges[:frequent]}
@@ -176,7 +176,7 @@ class MergeTable:
         for left, right in itertools.islice(self._merges, frequent, None):
             if len(kept) % _ROUND == 0:
                 break
-            # Filled up with the next frequent tokens whose parts are kept already.
+            # Filled up with the next frequent tokens whose parts are already kept.
             if {number.get(left), number.get(right)} <= kept and left + right in number:
                 kept.add(number[left + right])
         return sorted(kept)
@@ -202,15 +202,15 @@ def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
 
 
 def tokenizer_hash(folder: Path) -> str:
-    """A hash of the tokenizer in a folder: of every token with its number, special ones too, and of the merges in order.
+    """A hash of the tokenizer in a folder: of every token with its number, special ones included, and of the merges in order.
 
-    Raises BaseError where its tokenizer.json cannot be read.
+    Raises BaseError if its tokenizer.json cannot be read.
     """
     return _hash(read_json(folder / "tokenizer.json"))
 
 
 def ids_kept_of(folder: Path, other: Path) -> list[int] | None:
-    """The ids of the tokens in `folder` that the tokenizer in `other` has kept, where that one is trimmed from this one; else None."""
+    """The ids in `folder` of the tokens of the tokenizer in `other`, if that one is trimmed from this one; else None."""
     whole, part = read_json(folder / "tokenizer.json"), read_json(other / "tokenizer.json")
     if not (falls_to_bytes(whole) and falls_to_bytes(part)):
         return None
@@ -240,9 +240,9 @@ def _tokens(told: Mapping[str, Any]) -> dict[int, str]:
 
 
 FREQUENT = (4096, 8192, 16384)
-"""How many frequent tokens may be kept that no example uses: more are safer, fewer are faster."""
+"""Possible numbers of frequent tokens to keep that no example uses: more are safer, fewer are faster."""
 NEWCOMERS = 0.05
-"""Most trimmed tokens that one new input may be expected to bring: one in twenty inputs."""
+"""The most trimmed tokens to expect per new input: one in twenty inputs."""
 
 
 def kept_tokens(training: Training, settings: DecoderSettings, progress: Progress) -> list[int] | None:
@@ -273,8 +273,8 @@ def kept_tokens(training: Training, settings: DecoderSettings, progress: Progres
 
 
 def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
-    """The number of unseen tokens outside `kept` that one more input is expected to bring, by Good-Turing (Good 1953): tokens outside
-    `kept` that are in exactly one input, divided by the number of inputs. 0 without inputs.
+    """The expected number of unseen tokens outside `kept` in one more input, by Good-Turing (Good 1953): tokens outside `kept` that are in
+    exactly one input, divided by the number of inputs. 0 without inputs.
 
     A trimmed token is read in pieces that the base hardly knows, so this shows whether trimming is safe for new texts.
     """
@@ -288,8 +288,8 @@ def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
 def frequent_for(
     table: MergeTable, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
 ) -> tuple[int | None, float]:
-    """The first of `choices` (numbers of frequent tokens to keep, ascending) with which a new input is expected to bring at most
-    `NEWCOMERS` trimmed tokens; and how many it would bring. None, and that number for the last choice, where none suffices.
+    """The first of `choices` (numbers of frequent tokens to keep, ascending) with which a new input is expected to have at most
+    `NEWCOMERS` trimmed tokens; and that expectation. If none suffices, None and the expectation for the last choice.
 
     Args:
         table: the base's tokens.
@@ -312,19 +312,19 @@ WORDS = "embeddings.word_embeddings.weight"
 def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Path:
     """Write a copy of an encoder's folder with at most `most` tokens; returns the folder to use.
 
-    Kept are special tokens and single characters; then, in turns, the commonest piece of the texts and the next of the base's own order,
-    which begins with common pieces. A base with no more tokens is used as it is. WordPiece reads a word by the longest pieces that it
-    knows, so a text of kept pieces alone is read as before, and its features are identical; a word whose piece is gone is read by shorter
-    ones.
+    It keeps special tokens and single characters; then, alternately, the most frequent piece of the texts and the next of the base's own
+    order, which begins with frequent pieces. A base with no more than `most` tokens is used unchanged. WordPiece reads a word by the
+    longest pieces that it knows, so a text of kept pieces is read as before, and its features are identical; a word whose piece was trimmed
+    is read by shorter ones.
 
     Args:
         base: folder with `config.json`, `model.safetensors` and `tokenizer.json`.
         texts: the training texts.
-        most: tokens to keep, special ones counted.
+        most: tokens to keep, special ones included.
         out: the folder to write; existing files are overwritten.
 
     Raises:
-        TrainError: the tokenizer is not a WordPiece, or so few tokens cannot hold its single characters.
+        TrainError: the tokenizer is not a WordPiece, or `most` is too small for its single characters.
     """
     facts: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
     model = facts["model"]
@@ -352,7 +352,7 @@ def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Pat
 
 
 def kept_by_encoder(vocabulary: dict[str, int], used: Counter[int], always: set[int], most: int, prefix: str) -> list[int]:
-    """The numbers of the tokens to keep, ascending. Raises TrainError where `always` and the single characters are more than `most`."""
+    """The numbers of the tokens to keep, ascending. Raises TrainError if `always` and the single characters are more than `most`."""
     kept = always | {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
     if len(kept) > most:
         raise TrainError(
@@ -382,7 +382,7 @@ def _always(facts: dict[str, Any]) -> set[int]:
 
 
 def _renumbered_wordpiece(facts: dict[str, Any], kept: Sequence[int]) -> dict[str, Any]:
-    """The tokenizer with the kept tokens alone, numbered from 0 in their old order."""
+    """The tokenizer with only the kept tokens, numbered from 0 in their old order."""
     new = {number: place for place, number in enumerate(kept)}
     model = {**facts["model"], "vocab": {piece: new[number] for piece, number in facts["model"]["vocab"].items() if number in new}}
     made = {**facts, "model": model, "added_tokens": [{**entry, "id": new[entry["id"]]} for entry in facts["added_tokens"]]}

@@ -89,7 +89,7 @@ def test_what_would_be_too_large_is_narrowed_and_the_report_says_so(built: tuple
     share = report.student.settings["drop_neurons"]
     assert 0.05 < share <= MOST_NEURONS and report.student.settings["drop_layers"] == 0
     assert f"{share:.0%} of the feed-forward neurons are left out" in report.student.chosen_because
-    assert f"at most {limit:g} MB were asked for" in report.student.chosen_because
+    assert f"the limit is {limit:g} MB" in report.student.chosen_because
     assert json.loads((out / "smidgen.json").read_text(encoding="utf-8"))["settings"]["drop_neurons"] == share
     # The recipe stays what was asked for: with other rows another share may be right.
     assert "drop_neurons = 0.0" in (out / "recipe.toml").read_text(encoding="utf-8")

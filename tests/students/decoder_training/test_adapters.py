@@ -96,7 +96,7 @@ def test_where_rounding_costs_too_much_it_is_given_up(
     decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, RecordedProgress()))
     facts = open_decoder(folder).facts
     assert facts["rounded"] is kept and rounded_loss in facts["held_loss"]
-    assert any("taught without" in text for text in said) is not kept
+    assert any("trained without rounding" in text for text in said) is not kept
 
 
 def _teacher(folder: Path, **course: object) -> DecoderTrainer:

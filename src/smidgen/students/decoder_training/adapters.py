@@ -1,6 +1,6 @@
 """The trained weights of a decoder: low-rank adapters over its matrices (LoRA, Hu et al. 2021), or the matrices themselves.
 
-Both live in the folded form in which `model` computes: norms inside the matrices behind them, queries with keys and values, gate with up.
+Both use the folded form of `model`: norms inside the matrices behind them, queries joined with keys and values, gate joined with up.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _LOW, _HIGH = -8, 7
 
 
 def rounded(matrix: Tensor) -> Tensor:
-    """Round a matrix (rows, columns) as ggml's Q4_0 stores it: blocks of 32 numbers of a row, 16 levels and a 16-bit scale each; the
-    block's extreme falls on -8. A matrix whose columns are not whole blocks stays as it is, for it is stored in 16 bits.
+    """Round a matrix (rows, columns) to the values of ggml's Q4_0: blocks of 32 numbers of a row, 16 levels and a 16-bit scale each; the
+    block's extreme falls on -8. A matrix whose columns are not whole blocks stays unchanged, because it is stored in 16 bits.
 
     Training that ends with rounded matrices (quantisation-aware training with a straight-through estimator; Bengio et al. 2013, Jacob et
-    al. 2018) finds weights that lose next to nothing when they are packed.
+    al. 2018) finds weights that lose almost nothing when they are quantised.
     """
     if matrix.shape[-1] % BLOCK:
         return matrix
@@ -49,8 +49,8 @@ class FrozenWeights:
 
 
 class WeightChange(ABC):
-    """A learnt change of a decoder's matrices. `tensors` are its parameters, by place and layer. `rounded`: the changed matrices are
-    rounded as Q4_0 stores them."""
+    """A trained change of a decoder's matrices. `tensors` are its parameters, by place and layer. `rounded`: the changed matrices are
+    rounded as in Q4_0."""
 
     def __init__(self, shape: DecoderShape, frozen: FrozenWeights) -> None:
         self.shape, self.frozen = shape, frozen
@@ -67,10 +67,10 @@ class WeightChange(ABC):
 
     @abstractmethod
     def fresh(self, shape: DecoderShape, frozen: FrozenWeights) -> WeightChange:
-        """A change of the same kind for another decoder, its parameters still to be set."""
+        """A change of this kind for another decoder, with parameters still to be set."""
 
     def stored(self, place: str, number: int) -> Tensor:
-        """The changed matrix in 32 bits as it is stored: without its norm, and rounded if `rounded`."""
+        """The changed matrix in 32 bits in its stored form: without its norm, and rounded if `rounded`."""
         plain = self.matrix(place, number) / self.frozen.norms[number][place]
         return rounded(plain) if self.rounded else plain
 
@@ -83,16 +83,16 @@ class WeightChange(ABC):
         return {f"{place}.{number}.{at}": t for (place, number), group in self.tensors.items() for at, t in enumerate(group)}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Load the parameters that `state` gave."""
+        """Load the parameters from `state`."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
     def empty_gradients(self) -> WorkerGradients:
-        """Sums of zero."""
+        """Gradient sums of zero."""
         return WorkerGradients({key: tuple(torch.zeros_like(tensor) for tensor in group) for key, group in self.tensors.items()})
 
     def merge(self, model: LlamaModel, workers: Workers) -> None:
-        """Put the changed matrices into the model, in its precision; each worker a share of the layers."""
+        """Put the changed matrices into the model, in its precision; each worker handles a share of the layers."""
 
         def work(worker: int) -> None:
             for number in range(worker, self.shape.layers, workers.count):
@@ -104,7 +104,7 @@ class WeightChange(ABC):
 
 
 class LoraAdapters(WeightChange):
-    """weight + alpha / rank * up @ down: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so that training starts from
+    """weight + alpha / rank * up @ down: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so training starts from
     the base."""
 
     def __init__(
@@ -130,7 +130,7 @@ class LoraAdapters(WeightChange):
     def merge(self, model: LlamaModel, workers: Workers) -> None:
         """See `WeightChange`."""
         super().merge(model, workers)
-        # Copies in the precision of the products, made once a step.
+        # Copies in the precision of the products, made once per step.
         self._quick = {key: tuple(tensor.to(self.dtype) for tensor in group) for key, group in self.tensors.items()}
 
     def collect(self, gradients: WorkerGradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
@@ -181,7 +181,7 @@ def frozen_of(weights: dict[str, Tensor], shape: DecoderShape) -> FrozenWeights:
 
 
 def fused(weights: Mapping[str, Tensor], shape: DecoderShape, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor], UntaughtParts]:
-    """One layer: its matrices by place with their norms folded in, these norms, and what it has beside them."""
+    """One layer: its matrices by place with their norms folded in, these norms, and its other weights."""
     norms = {place: _norm(weights, shape, place, number) for place in PLACES}
     matrices = {place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * norms[place] for place in PLACES}
     at = f"model.layers.{number}."
@@ -197,7 +197,7 @@ def fused(weights: Mapping[str, Tensor], shape: DecoderShape, number: int) -> tu
 
 
 def model_of(weights: dict[str, Tensor], frozen: FrozenWeights, shape: DecoderShape, before: list[int], dtype: torch.dtype) -> LlamaModel:
-    """The decoder to compute with, in `dtype`, as the base is."""
+    """The decoder to compute with, in `dtype`, with the base's weights."""
     layers = [
         DecoderLayer(**{place: matrices[place].to(dtype, copy=True) for place in PLACES}, beside=beside.to(dtype))
         for matrices, beside in zip(frozen.layers, frozen.beside, strict=True)
@@ -207,8 +207,7 @@ def model_of(weights: dict[str, Tensor], frozen: FrozenWeights, shape: DecoderSh
 
 
 def ends(weights: Mapping[str, Tensor], shape: DecoderShape, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The token vectors as they go into the first layer, and the output matrix with the last norm folded in; of these `rows` alone, where
-    they are given."""
+    """The token vectors as input of the first layer, and the output matrix with the last norm folded in; only these `rows`, if given."""
     table = weights["model.embed_tokens.weight"]
     output = weights.get("lm_head.weight", table)
     table, output = (table, output) if rows is None else (table[rows], output[rows])
@@ -216,7 +215,7 @@ def ends(weights: Mapping[str, Tensor], shape: DecoderShape, rows: Tensor | None
 
 
 def unfolded(weights: dict[str, Tensor], change: WeightChange) -> dict[str, Tensor]:
-    """The taught weights by their names in transformers, in 32 bits: the norms taken out of the matrices again."""
+    """The trained weights by their names in transformers, in 32 bits, with the norms divided out of the matrices."""
     taught = dict(weights)
     for number in range(change.shape.layers):
         for place in PLACES:
@@ -231,7 +230,7 @@ def unfolded(weights: dict[str, Tensor], change: WeightChange) -> dict[str, Tens
 
 
 def factors(weights: dict[str, Tensor], adapters: LoraAdapters) -> dict[str, tuple[Tensor, Tensor]]:
-    """(down, up) by the name in transformers of the matrix that each pair is laid over, for an adapter that other programs load."""
+    """(down, up) by the transformers name of the matrix that each pair changes, for an adapter that other programs load."""
     found = {}
     for (place, number), (down, up) in adapters.tensors.items():
         outer = down / _norm(weights, adapters.shape, place, number)
@@ -241,7 +240,7 @@ def factors(weights: dict[str, Tensor], adapters: LoraAdapters) -> dict[str, tup
 
 
 def parts(shape: DecoderShape, place: str, number: int) -> list[tuple[str, slice]]:
-    """The matrices of transformers that one of ours is made of, with their rows in it."""
+    """The transformers matrices that one fused matrix consists of, each with its rows in it."""
     at = f"model.layers.{number}."
     q, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     return {
@@ -257,7 +256,7 @@ def parts(shape: DecoderShape, place: str, number: int) -> list[tuple[str, slice
 
 
 def _norm(weights: Mapping[str, Tensor], shape: DecoderShape, place: str, number: int) -> Tensor:
-    """The weights of the norm before a matrix; 1 where there is none. None is nearer to zero than can be divided by."""
+    """The weights of the norm before a matrix; 1 if there is none. Values near zero are raised to 1e-6, so that division is safe."""
     names = {QKV: "input_layernorm", GATE_UP: "pre_feedforward_layernorm" if shape.gemma else "post_attention_layernorm"}
     if place not in names:
         return torch.ones(1)

@@ -1,7 +1,7 @@
-"""Options that the llama engine gets for a decoder: whether to guess its next tokens (drafting), and in how many bits to keep attention.
+"""Options of the llama engine for a decoder: whether to guess its next tokens (drafting), and the bits of the attention cache.
 
-Guessing pays where answers copy from their inputs (corrections, rewrites) and costs where they do not, for a guess is checked whether it is
-right or wrong. So the examples' own answers are written on paper, token by token as the engine would, with several sizes.
+Drafting pays if answers copy from their inputs (corrections, rewrites) and costs otherwise, because every guess must be checked. So the
+engine's drafting is simulated on the examples' own answers, token by token, with several sizes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.prompts import DecoderPrompt
 
 TRIED = (DraftSizes(6, 16), DraftSizes(4, 8), DraftSizes(3, 8), DraftSizes(2, 4), DraftSizes(2, 3), DraftSizes(1, 2))
-"""From long repeats, which rarely mislead, to short ones, which resume sooner after a corrected word but guess wrong more often. The engine
-guesses no fewer tokens than it has looked up."""
+"""From long repeats, which rarely mislead, to short ones, which resume sooner after a corrected word but guess wrong more often. The
+engine guesses at least as many tokens as it has looked up."""
 GAIN = 1.15
-"""The least estimated speed-up for which drafting is chosen: the estimate is rough, and a drafted token has no probability to score by."""
+"""The least estimated speed-up that selects drafting: the estimate is rough, and a drafted token has no probability for the score."""
 MOST = 200
-"""Most examples on which drafting is simulated, evenly spread."""
+"""Most examples for the simulation of drafting, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def choose_drafting(
     schema: bool,
     cost: float | None = None,
 ) -> DraftingChoice:
-    """Choose whether and how far to draft.
+    """Choose whether to draft, and the sizes.
 
     Args:
         asked: `auto` drafts only with enough gain; `lookup` takes the best sizes, whatever they gain.
@@ -58,7 +58,7 @@ def choose_drafting(
         schema: whether answers follow a schema: their score is the product of all tokens' probabilities.
         cost: of checking a drafted token, as a share of a step; None for the measured default.
 
-    Raises TrainError where `lookup` is asked for with a schema.
+    Raises TrainError for `lookup` with a schema.
     """
     if asked == "lookup" and schema:
         raise TrainError(
@@ -85,7 +85,7 @@ def choose_drafting(
 
 
 def unguessed(prompt: Sequence[int], answer: Sequence[int], chances: Sequence[float], sizes: DraftSizes) -> float:
-    """The mean probability of those of an answer's tokens that the engine would not draft; 0 where there are none."""
+    """The mean probability of the answer's tokens that the engine would not draft; 0 if there are none."""
     seen = [chances[place] for place in simulate_drafting(prompt, answer, sizes).seen]
     return sum(seen) / len(seen) if seen else 0.0
 
@@ -104,7 +104,7 @@ def _share(counted: DraftedSteps) -> str:
 
 
 ROOMY_MB = 256.0
-"""Most megabytes of keys and values of all slots in 16 bits. In 8 bits they take half, and each token takes longer."""
+"""The most megabytes of keys and values of all slots in 16 bits. In 8 bits they take half, and each token takes longer."""
 _PACKED = 32
 """The block size in which llama.cpp quantises keys and values."""
 
@@ -115,6 +115,6 @@ def attention_megabytes(shape: DecoderShape, tokens: int) -> float:
 
 
 def attention_bits(shape: DecoderShape, tokens: int, *, frugal: bool = False) -> Literal["f16", "q8_0"]:
-    """The type of the attention cache for the `tokens` of all slots together; `frugal`: 8 bits wherever possible."""
+    """The type of the attention cache for `tokens`, the total of all slots; `frugal`: 8 bits wherever possible."""
     roomy = not frugal and attention_megabytes(shape, tokens) <= ROOMY_MB
     return "f16" if shape.head % _PACKED or roomy else "q8_0"

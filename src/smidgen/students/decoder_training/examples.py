@@ -21,7 +21,7 @@ from smidgen.text.rouge_chrf import rouge_l
 
 _MOST_LEFT_OUT = 0.05
 _MOST_COMPARED = 100
-"""Most references of one input that are compared with one another."""
+"""Most references of one input to compare with one another."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DecoderExample:
 
 @dataclass(frozen=True)
 class DecoderExamples:
-    """All examples that fit, and how many did not."""
+    """All examples that fit, and the number of those that did not."""
 
     lessons: list[DecoderExample]
     left_out: int
@@ -56,16 +56,16 @@ class DecoderExamples:
 
 
 def answers_of(row: Row) -> list[Any]:
-    """The answers of a row, all equally right."""
+    """The answers of a row, all equally good."""
     return row.output if isinstance(row.output, list) else [row.output]
 
 
 def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
     """Rows as examples, one for each reference of a row.
 
-    An answer is never cut: an example of more than `most` tokens is left out as a whole.
+    An answer is never cut: an example of more than `most` tokens is left out.
 
-    Raises TrainError where more than a twentieth would be left out, or as `check` does.
+    Raises TrainError if more than a twentieth would be left out, or as `check` does.
     """
     lessons = _made(rows, prompt, tokenizer, most)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
@@ -79,7 +79,7 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
 
 
 def held_examples(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples | None:
-    """Held-out rows as examples, without those of more than `most` tokens, however many; None where none is left.
+    """Held-out rows as examples, without any of more than `most` tokens; None if none is left.
 
     Raises TrainError as `check` does.
     """
@@ -105,7 +105,7 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
 
 
 def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
-    """Raise TrainError for examples that teach nothing: none at all, an empty answer, nothing before the answer, no end token."""
+    """Raise TrainError for examples that teach nothing: none at all, an empty answer, no tokens before the answer, no end token."""
     if not lessons:
         raise TrainError("there is no example to train on", value="0 examples", todo="Add rows, or allow longer ones.")
     for number, lesson in enumerate(lessons, start=1):
@@ -123,8 +123,8 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
 def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:
     """Choose the `each` best answers of each input.
 
-    Best are those that state all attributes of the input and no others (where the task has learnt a lexicon), and of these the ones most
-    like the other answers to the same input, by their mean ROUGE-L: an answer unlike all others is a bad example.
+    The best state all attributes of the input and no others (if the task has a learnt lexicon), and among these are most similar to the
+    other answers to the input, by their mean ROUGE-L: an answer unlike all others is a bad example.
     """
     lexicon = Lexicon.from_json(form.writing.lexicon) if form.writing.lexicon else None
     groups: dict[str, list[Row]] = {}
@@ -157,10 +157,10 @@ _MIDDLES, _ENDS = ("a", "e", "i", "o", "u", "ai", "ea", "oo"), ("", "l", "m", "n
 def with_other_values(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
     """Add, for each input whose answers repeat some of its values, copies of its rows with other words for those values.
 
-    A model that has seen twenty names learns those twenty; one that has seen each example again with other words learns to copy.
+    A model trained on twenty names learns those twenty; one trained on each example again with other words learns to copy.
 
     Args:
-        rows: training rows; those of one input are changed alike. Inputs that are not attributes are left as they are.
+        rows: training rows; all rows of one input change in the same way. Inputs that are not attributes stay unchanged.
         words: lower-case words to take values from.
         seed: of the choice.
     """
@@ -190,7 +190,7 @@ def _new_values(
 
 
 def _like(value: str, words: Sequence[str], random: np.random.Generator) -> str:
-    """Other words, as many as the value has and capitalised alike."""
+    """Other words, with the number of words and the capitals of the value."""
 
     def other(match: re.Match[str]) -> str:
         if random.random() < 0.5:

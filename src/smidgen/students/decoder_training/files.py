@@ -1,6 +1,6 @@
 """Decoders on disk: the weights of a base (GGUF or safetensors), a trained decoder, a guide, and the sizes of the served files.
 
-A trained decoder's folder holds the learnt change and the path of its base; here the two are put together.
+A trained decoder's folder holds the trained change and the path of its base; this module joins the two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from smidgen.students.vocabulary import FILES, tokenizer_hash, trim_decoder
 
 
 class LazyWeights(Mapping[str, torch.Tensor]):
-    """Every weight of a decoder as float32 by its name in transformers, read at each access and not kept."""
+    """All weights of a decoder as float32 by their names in transformers, read at each access and not cached."""
 
     def __init__(self, readers: Mapping[str, Callable[[], torch.Tensor]]) -> None:
         self._readers = readers
@@ -63,12 +63,12 @@ class LazyWeights(Mapping[str, torch.Tensor]):
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    """Every weight as float32 by its name in transformers. Raises BaseError where the folder has no weights."""
+    """All weights as float32 by their names in transformers. Raises BaseError if the folder has no weights."""
     return dict(opened_weights(folder))
 
 
 def opened_weights(folder: Path) -> LazyWeights:
-    """The weights of a base, read one by one, from the files that its hash covers. Raises BaseError where the folder has no weights."""
+    """The weights of a base, read one by one, from the files that its hash covers. Raises BaseError if the folder has no weights."""
     files = weight_files(folder)
     if not files:
         raise BaseError(
@@ -118,7 +118,7 @@ class StoredDecoder:
 
 
 def describe_base(folder: Path, base: Path, kept: Sequence[int] | None = None) -> None:
-    """Copy the base's config, tokenizer and chat template into a folder, with the tokens `kept` alone where they are given."""
+    """Copy the base's config, tokenizer and chat template into a folder, with only the tokens `kept`, if given."""
     if kept is not None:
         trim_decoder(base, folder, kept)
         return
@@ -137,10 +137,11 @@ def save_taught(
     layers: Sequence[int] | None = None,
     neurons: Sequence[Sequence[int]] | None = None,
 ) -> None:
-    """Store the learnt change beside the files of `describe_base`. The base's weights are not copied.
+    """Store the trained change beside the files of `describe_base`. The base's weights are not copied.
 
     Args:
-        kept, layers, neurons: the base's tokens, layers, and neurons of each of these layers that are left; None for all.
+        kept, layers, neurons: the remaining tokens and layers of the base, and the remaining neurons of each of these layers; None for
+            all.
     """
     from safetensors.torch import save_file
 
@@ -161,7 +162,7 @@ def save_taught(
 
 
 def open_decoder(folder: Path) -> StoredDecoder:
-    """Open the decoder in a folder. Raises BaseError where its base is gone."""
+    """Open the decoder in a folder. Raises BaseError if its base is gone."""
     told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
@@ -176,8 +177,7 @@ def open_decoder(folder: Path) -> StoredDecoder:
 def base_weights(
     base: Path, kept: Sequence[int] | None, layers: Sequence[int] | None = None, neurons: Sequence[Sequence[int]] | None = None
 ) -> dict[str, Tensor]:
-    """The weights of a base in 32 bits, with the tokens `kept`, the `layers`, and of each of these the `neurons` alone, where they are
-    given."""
+    """The weights of a base in 32 bits, with only the tokens `kept`, the `layers`, and the `neurons` of each of these, if given."""
     weights = weights_of(base)
     if layers is not None:
         number = {old: new for new, old in enumerate(layers)}
@@ -209,7 +209,7 @@ def taught(stored: StoredDecoder) -> dict[str, Tensor]:
 
 
 def adapter(stored: StoredDecoder) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
-    """(down, up) of each matrix by its name in transformers, and alpha; None where no adapter was trained."""
+    """(down, up) of each matrix by its name in transformers, and alpha; None if no adapter was trained."""
     weights = _weights(stored)
     change = _change(stored, weights)
     return (factors(weights, change), change.alpha) if isinstance(change, LoraAdapters) else None
@@ -246,10 +246,9 @@ def _change(stored: StoredDecoder, weights: dict[str, Tensor]) -> WeightChange |
 
 
 def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | None, before: list[int], dtype: torch.dtype) -> LlamaModel:
-    """Load a guide, the larger decoder that a student learns from, as a model over the student's tokens alone: their probabilities add up
-    to 1.
+    """Load a guide, the larger decoder that a student learns from, restricted to the student's tokens: their probabilities add up to 1.
 
-    It is read layer by layer, so that memory holds its weights in `dtype` and, in 32 bits, one layer or three times the table of tokens.
+    Weights are read layer by layer, so that memory holds them in `dtype` and, in 32 bits, one layer or three times the table of tokens.
 
     Args:
         guide, base: folders of decoders; `student`: the folder of the student's tokenizer.
@@ -287,20 +286,20 @@ OTHER_TOKENS = (
 _NEURONS = {"mlp.gate_proj.weight": 0, "mlp.up_proj.weight": 0, "mlp.down_proj.weight": 1}
 """The tensors of a layer that have neurons, and their dimension."""
 _ENTRY, _HEAD = 100, 4096
-"""Bytes in a GGUF for a tensor's header, and for its own header; rounded up."""
+"""Bytes in a GGUF of a tensor's header, and of the file's own header; rounded up."""
 
 
 @dataclass(frozen=True)
 class DecoderSizes:
-    """The tensor shapes of a decoder, from which the sizes of its files follow before training.
+    """The tensor shapes of a decoder, from which the sizes of its files are computed before training.
 
     Attributes:
         layers, inner: the base's layers, and neurons of each.
-        tables: shapes of the tables of token vectors, with the kept rows alone.
+        tables: shapes of the tables of token vectors, with only the kept rows.
         ends: shapes of the other tensors outside of layers.
-        layer: shapes of the tensors of a layer by their names there.
+        layer: shapes of the tensors of a layer by their names in it.
         beside: bytes of the tokenizer, in its file and in the GGUF.
-        most_layers: how many layers can be removed.
+        most_layers: the number of layers that can be removed.
     """
 
     layers: int
@@ -322,8 +321,8 @@ class DecoderSizes:
 
 
 def sizes_of(base: Path, kept: Sequence[int] | None) -> DecoderSizes:
-    """The sizes of the decoder in a folder, with the tokens `kept` alone where they are given. Raises BaseError for a base that cannot be
-    read or trained here."""
+    """The sizes of the decoder in a folder, with only the tokens `kept`, if given. Raises BaseError for a base that cannot be read or
+    trained here."""
     shape, weights = shape_of(base), opened_weights(base)
     rows = shape.vocabulary if kept is None else len(kept)
     tables, ends, layer = [], [], {}
@@ -344,6 +343,6 @@ def sizes_of(base: Path, kept: Sequence[int] | None) -> DecoderSizes:
         each = 4 * (len(told.kinds) + len(told.scores))
         template = len((chat_template(folder) or "").encode("utf-8"))
         beside = (folder / "tokenizer.json").stat().st_size + names + each + template + _HEAD
-    # In a Gemma the layers' numbers decide which of them see all tokens, so none can go.
+    # In a Gemma the number of a layer decides whether it sees all tokens, so no layer can be removed.
     most = 0 if shape.near else max(0, shape.layers - LEAST_LAYERS)
     return DecoderSizes(shape.layers, shape.inner, tuple(tables), tuple(ends), layer, beside, most)

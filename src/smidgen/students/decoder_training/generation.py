@@ -1,4 +1,4 @@
-"""Generate texts with a decoder in torch, many at once.
+"""Generate texts with a decoder in torch, in batches.
 
 Greedy generation is the reference for the served engine. Sampling draws the student's own answers, on which a guide corrects it
 (generalised knowledge distillation, GKD; Agarwal et al. 2024).
@@ -21,7 +21,7 @@ from smidgen.text.repetition import RepetitionWatch, spelt
 
 _ROWS = 32
 _PLACES = 32768
-"""Most places for keys and values of a batch (750 MB of a 135 M model in 16 bits)."""
+"""The most positions for keys and values of a batch (750 MB for a 135 M model in 16 bits)."""
 _LETTERS = 3
 """A low estimate of the mean characters of a token."""
 
@@ -29,7 +29,7 @@ _LETTERS = 3
 @dataclass
 class GeneratedText:
     """A generated text: token ids without the end token, the mean and the product of their probabilities, whether the end token came, and
-    each token's probability."""
+    the probability of each token."""
 
     ids: list[int]
     probability: float
@@ -48,9 +48,9 @@ def write(
     loop: int = 0,
 ) -> list[GeneratedText]:
     """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or by sampling with
-    `seeds`. With `loop` a text is also cut where it repeats itself for about so many characters.
+    `seeds`. With `loop` a text is also cut if it repeats itself for about that number of characters.
 
-    Prompts of similar length go together; each worker takes its own batches.
+    Prompts of similar length share a batch; each worker takes its own batches.
     """
     order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
     batches = _batches(order, [len(prompts[place]) + len(model.before) + most for place in order], workers.count)
@@ -70,7 +70,7 @@ def write(
 
 
 def _batches(order: Sequence[int], places: Sequence[int], count: int) -> list[Sequence[int]]:
-    """`order` in batches for `count` workers, with bounds on rows and on places (rows times the longest, which comes last)."""
+    """`order` cut into batches for `count` workers, with bounds on rows and on positions (rows times the longest, which comes last)."""
     size, found, start = max(1, min(_ROWS, math.ceil(len(order) / count))), [], 0
     while start < len(order):
         stop = min(len(order), start + size)
@@ -134,7 +134,7 @@ class _PromptBatch:
         ]
 
     def _read(self, ids: Tensor, at: int, alive: Tensor) -> Tensor:
-        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which are at places `at` onwards of the rows `alive`."""
+        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which are at positions `at` onwards of the rows `alive`."""
         model, shape = self.model, self.model.shape
         rows, n = ids.shape
         place, seen = torch.arange(at, at + n), torch.arange(at + n)
@@ -142,7 +142,7 @@ class _PromptBatch:
         # The padding is between the shared tokens and the row's own.
         positions = torch.where(place[None] < self.shared, place[None], (place[None] - pad).clamp(min=self.shared))
         hidden = (seen[None, None] > place[None, :, None]) | ((seen >= self.shared) & (seen < self.shared + pad))[:, None]
-        # A padding place sees itself, so that its softmax is defined; no other place sees it.
+        # A padding position attends to itself, so that its softmax is defined; no other position attends to it.
         hidden &= seen[None, None] != place[None, :, None]
         far = self._stand(positions, hidden)
         near = far
@@ -176,7 +176,7 @@ class _PromptBatch:
         return ((last * model.scale_of(last)) @ model.output.T).float()
 
     def _stand(self, positions: Tensor, hidden: Tensor, near: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Cosines and sines of positions (rows, n), and the mask by head of what is `hidden` (rows, n, keys)."""
+        """Cosines and sines of positions (rows, n), and the mask by head for the `hidden` pairs (rows, n, keys)."""
         model, shape, (rows, n) = self.model, self.model.shape, positions.shape
         cos, sin = model.positions.turns(int(positions.max()) + 1, near)
         mask = torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, float("-inf"))
@@ -196,7 +196,7 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 Group = tuple[DecoderExample, ...]
-"""Examples with the same input."""
+"""Examples with one common input."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class OwnAnswers:
         share: share of a step's inputs, 0..1, whose answers are sampled; lambda in GKD.
         most: most tokens of a sampled answer.
         stop: ids that end an answer; the first is appended to it.
-        seed: with the step's number, the seed of all randomness: a repeated step draws the same.
+        seed: seeds all randomness together with the step's number: a repeated step draws identical answers.
     """
 
     share: float

@@ -1,4 +1,4 @@
-"""The records of a decoder's computation: layers, blocks of rows, a guide, activations kept for the backward pass, gradients."""
+"""Data classes of a decoder's computation: layers, blocks of rows, a guide, activations for the backward pass, gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DecoderLayer:
 
 @dataclass(frozen=True)
 class UntaughtParts:
-    """The weights of a layer that are not trained, all but its matrices; None for those that it lacks.
+    """The weights of a layer that are not trained: all but its matrices. None for those that it lacks.
 
     Attributes:
         bias: of queries, keys and values.
@@ -44,18 +44,18 @@ class UntaughtParts:
 class RowBlock:
     """Rows that are computed together.
 
-    A row is an input and an answer; or an input and several answers to it, one after the other, which do not see one another: the input is
-    then computed once for all.
+    A row is an input and an answer; or an input and several answers to it, one after the other, which do not attend to one another, so that
+    the input is computed once for all.
 
     Attributes:
         ids: (rows, length) token ids after the shared ones, padded on the right.
-        answers: places of the tokens that predict an answer's token, in the rows laid end to end.
+        answers: positions of the tokens that predict an answer's token, in the rows laid end to end.
         targets: the tokens after them.
         weights: the weight of each in the loss.
-        parts: (rows, length) 0 for a token of the input, n for one of the n-th answer; None where every row has one answer.
-        positions: (rows, length) of each token after the shared ones; every answer's begin after its input's. None where they are just
-            the places.
-        drawn: (answers,) True for a token that the student sampled itself; None where there is none.
+        parts: (rows, length) 0 for a token of the input, n for one of the n-th answer; None if every row has one answer.
+        positions: (rows, length) of each token after the shared ones; every answer's begin after its input's. None if they are simply
+            0, 1, 2, ...
+        drawn: (answers,) True for a token that the student sampled itself; None if there is none.
     """
 
     ids: Tensor
@@ -69,12 +69,12 @@ class RowBlock:
 
 @dataclass
 class BlockPositions:
-    """The rotary angles and masks of a block's tokens, the same for every layer.
+    """The rotary angles and masks of a block's tokens, shared by all layers.
 
     Attributes:
         rows, length: the block's size.
-        turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) where rows differ.
-        mask: (rows or 1, length, keys) 0 where a token may attend and minus infinity where it may not.
+        turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) if rows differ.
+        mask: (rows or 1, length, keys) 0 if a token may attend to the key, else minus infinity.
         first_turns, first_mask: those of the tokens that all rows begin with.
     """
 
@@ -89,7 +89,7 @@ class BlockPositions:
 @dataclass
 class LayerActivations:
     """The activations of a layer that the backward pass needs. `raw`: queries and keys before their norm by head; `told`: outputs of
-    attention and feed-forward before their norm; None where there is no such norm."""
+    attention and feed-forward before their norm; None without these norms."""
 
     x: Tensor
     x_scale: Tensor
@@ -108,7 +108,7 @@ class LayerActivations:
 
 
 class GuideModel(Protocol):
-    """A model over the same tokens."""
+    """A model over the student's tokens."""
 
     output: Tensor
 
@@ -119,12 +119,12 @@ class GuideModel(Protocol):
 
 @dataclass(frozen=True)
 class DecoderGuide:
-    """Another decoder of the same tokens, whose probabilities are learnt beside the answers.
+    """Another decoder over the student's tokens, whose probabilities are learnt beside the answers.
 
     Attributes:
         model: the other decoder; it gets no gradients.
         share: the weight of its probabilities in the target of each answer token, 0..1; the rest is the answer's own token.
-        temperature: both models' logits are divided by it before they are compared; see `model.divergence`.
+        temperature: both models' logits are divided by it before the comparison; see `model.divergence`.
         beta: 0 the forward divergence, 1 the reverse one, generalised Jensen-Shannon between; see `model.divergence`.
     """
 
@@ -134,7 +134,7 @@ class DecoderGuide:
     beta: float = 0.0
 
     def shares(self, block: RowBlock) -> Tensor:
-        """(answers,) the guide's share at each token; 1 where the student sampled the answer itself."""
+        """(answers,) the guide's share at each token; 1 if the student sampled the answer itself."""
         found = torch.full((len(block.targets),), self.share)
         return found if block.drawn is None else torch.where(block.drawn, torch.ones(()), found)
 

@@ -1,12 +1,13 @@
 """A Llama-like decoder for training on a CPU: forward and backward by hand, in the processor's fastest precision.
 
 It saves work that a plain training loop does. The weights of norms are folded into the matrices behind them, so a norm is one scaling.
-Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are computed once a
-block, not once a row. Only adapters get gradients: they are merged into the weights once a step, so that forward and backward use plain
-matrices, and their gradients are products with a thin side. The output layer, a fifth of the model, is computed at answer tokens only.
+Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are computed once
+per block, not once per row. Only adapters get gradients: they are merged into the weights once per step, so that forward and backward use
+plain matrices, and their gradients are products with a thin side. The output layer, a fifth of the model, is computed only at answer
+tokens.
 
-The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU), and of Qwen2,
-Qwen3 and Gemma 3, which differ from it in what `DecoderShape` names; tests hold each against transformers.
+The mathematics follows transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU), and Qwen2, Qwen3
+and Gemma 3, whose differences `DecoderShape` names; tests compare each with transformers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class RotaryPositions:
 
     Attributes:
         shape: the decoder's sizes.
-        first: how many tokens all rows begin with.
+        first: the number of tokens that all rows begin with.
         dtype: the precision of cosines, sines and masks.
     """
 
@@ -76,8 +77,8 @@ class RotaryPositions:
         return turns[0][part], turns[1][part]
 
     def _mask(self, length: int, first: int, near: bool = False) -> Tensor:
-        """(length, first + length) 0 where a token may attend and minus infinity where it may not: after itself, or too far before. Padding
-        comes after every token that counts."""
+        """(length, first + length) 0 if a token may attend to another, else minus infinity: for tokens after itself, or too far before.
+        Padding comes after every token that counts."""
         near = near and first + length > self.shape.window
         if (length, first, near) not in self._masks:
             if len(self._masks) > _MOST_MASKS:
@@ -91,7 +92,7 @@ class RotaryPositions:
 
 
 def periods(shape: DecoderShape, near: bool = False) -> Tensor:
-    """(head / 2,) the divisor of each rotary pair's angle: powers of theta (Su et al. 2021), stretched where the model's are."""
+    """(head / 2,) the divisor of each rotary pair's angle: powers of theta (Su et al. 2021), stretched if the model stretches them."""
     theta = shape.near_theta if near else shape.theta
     found = theta ** (torch.arange(0, shape.head, 2, dtype=torch.float64) / shape.head)
     return found if near or not shape.stretch else found * torch.tensor(shape.stretch, dtype=torch.float64)
@@ -133,9 +134,9 @@ def divergence(logits: Tensor, seen: Tensor, temperature: float, beta: float) ->
 
 QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
 PLACES = (QKV, OUT, GATE_UP, DOWN)
-"""The matrices of a layer, over which adapters are laid."""
+"""The matrices of a layer that adapters change."""
 _LOSS_ROWS = 256
-"""Answer tokens whose logits are held at once: 25 MB for 49,152 tokens in 16 bits."""
+"""The most answer tokens whose logits are in memory at once: 25 MB for 49,152 tokens in 16 bits."""
 
 
 class LlamaModel:
@@ -165,8 +166,8 @@ class LlamaModel:
     ) -> tuple[float, float]:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights.
 
-        With `gradients`, those of the trained weights, of the sum times `rate`, are added to it. With a `guide` the target mixes the
-        answers with its probabilities.
+        With `gradients`, the gradients of the trained weights, for the sum times `rate`, are added to it. With a `guide` the target mixes
+        the answers with its probabilities.
         """
         x, grounds = self._begun(block)
         keep = gradients is not None
@@ -206,7 +207,7 @@ class LlamaModel:
             dlast[part] = chances @ self.output
         if gradients is not None and taught is not None:
             dx = torch.zeros_like(x)
-            # Answers to one input are all predicted from its last token: their gradients add up.
+            # Several answers to one input are predicted from its last token: their gradients add up.
             dx.index_add_(0, places, self._norm_back(dlast, last, scale))
             for number in range(len(self.layers) - 1, -1, -1):
                 dx = self._backward(dx, kept.pop(), number, grounds[number], gradients, taught)
@@ -248,7 +249,7 @@ class LlamaModel:
         return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), grounds
 
     def heads_normed(self, qkv: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries, keys and values (n, qkv) with queries and keys normed by head, and these before the norm: (n, heads and key heads,
+        """Queries, keys and values (n, qkv) with queries and keys normed by head, and those two before the norm: (n, heads and key heads,
         head)."""
         edge = norms.numel()
         raw = qkv[:, :edge].view(len(qkv), *norms.shape)
@@ -302,15 +303,15 @@ class LlamaModel:
         return y, LayerActivations(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act, raw, told)
 
     def added(self, x: Tensor, inner: Tensor, matrix: Tensor, beside: UntaughtParts, which: int) -> tuple[Tensor, Tensor | None]:
-        """x plus the product of `inner` and a matrix, normed where the layer norms it; and that product where it is normed."""
+        """x plus the product of `inner` and a matrix, normed if the layer norms it; and the product before its norm, or None."""
         if beside.after is None:
             return torch.addmm(x, inner, matrix.T), None
         told = inner @ matrix.T
         return torch.addcmul(x, told * self.scale_of(told), beside.after[which]), told
 
     def _split(self, qkv: Tensor, first: int, ground: BlockPositions) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), rotated: of the shared tokens, as one row, and
-        of the rows."""
+        """Rotated queries (kv, rows, group, length, head) and keys, and values (kv, rows, length, head): first for the shared tokens, as
+        one row, then for the rows."""
         s = self.shape
         edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
         found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
@@ -337,7 +338,8 @@ class LlamaModel:
         return chances
 
     def _attend_back(self, dout: Tensor, q: Tensor, k: Tensor, v: Tensor, chances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of queries (kv, rows, group, length, head), keys and values (kv, rows, keys, head); `dout` as `out` of `_attend`."""
+        """Gradients of queries (kv, rows, group, length, head), keys and values (kv, rows, keys, head); `dout` has the shape of `out` in
+        `_attend`."""
         rows, length, kv, group, head = dout.shape
         d = dout.permute(2, 0, 3, 1, 4).reshape(kv * rows, group * length, head)
         q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
@@ -418,7 +420,7 @@ def _by_group(turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _turned(x: Tensor, turns: tuple[Tensor, Tensor], back: bool = False) -> Tensor:
-    """Rotate by the given cosines and sines of positions (the last but one dimension), or back."""
+    """Rotate by the given cosines and sines of positions (the second-last dimension); `back` reverses the rotation."""
     cos, sin = turns
     half = x.shape[-1] // 2
     a, b = x[..., :half], x[..., half:]

@@ -1,8 +1,8 @@
 """The prompt of a decoder: the token ids around a text, from the base's own chat template.
 
 The template is rendered once, with a mark in place of the text, and the parts before and after the mark are tokenised. Training, the
-reference and the engine all put a text's own ids between these, so they cannot differ; a special token's name inside a text is plain
-characters to all of them.
+reference and the engine all put a text's own ids between these, so they cannot differ. All of them read a special token's name inside a
+text as plain characters.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _COMMON = 6000
 
 
 class _Refused(TemplateError):
-    """A template refused the turns that it was given."""
+    """A template refused the turns."""
 
 
 @dataclass(frozen=True)
 class DecoderPrompt:
-    """Token ids before and after a text, and those that end an answer (the first is used in training)."""
+    """Token ids before and after a text, and the ids that end an answer (the first is used in training)."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
     stop: tuple[int, ...]
 
     def json(self) -> dict[str, list[int]]:
-        """As it is stored beside the trained weights."""
+        """The JSON form stored beside the trained weights."""
         return {"before": list(self.before), "after": list(self.after), "stop": list(self.stop)}
 
     @classmethod
     def of(cls, stored: dict[str, list[int]]) -> DecoderPrompt:
-        """Read the object that `json` gave."""
+        """The prompt from its JSON form."""
         return cls(tuple(stored["before"]), tuple(stored["after"]), tuple(stored["stop"]))
 
 
@@ -51,11 +51,11 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     """The prompt of the base in `folder`.
 
     Args:
-        folder: holds tokenizer.json and tokenizer_config.json; a base without a chat template gets a plain one.
-        instruction: the system message; goes before the text where the template has none.
+        folder: holds tokenizer.json and tokenizer_config.json; a base without a chat template gets a plain prompt.
+        instruction: the system message; it goes before the text if the template has none.
         examples: earlier turns, (text, answer) each.
 
-    Raises BaseError where the template cannot be rendered or loses the text.
+    Raises BaseError if the template cannot be rendered or loses the text.
     """
     config = _config(folder)
     template = chat_template(folder)
@@ -65,7 +65,7 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     if template is None:
         return _plain(tokenizer, config, instruction, examples, folder)
     shown = render(template, config, instruction, [*turns, {"role": "user", "content": _MARK}], folder, answer=True)
-    # The template puts the end token behind an answer.
+    # The template puts the end token after an answer.
     whole = render(template, config, "", [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}], folder, answer=False)
     before, found, after = shown.rpartition(_MARK)
     ending = whole.rpartition(_MARK)[2]
@@ -95,7 +95,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 
 
 def chat_template(folder: Path) -> str | None:
-    """The base's chat template; None where it has none. Raises BaseError for one that is too long."""
+    """The base's chat template, or None. Raises BaseError for one that is too long."""
     file = folder / "chat_template.jinja"
     found = file.read_text(encoding="utf-8") if file.is_file() else _config(folder).get("chat_template")
     if isinstance(found, list):  # several by name, as transformers allows
@@ -114,13 +114,13 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
 
     Args:
         template: the chat template.
-        config: names the special tokens (`bos_token`, ...), as tokenizer_config.json does.
-        instruction: the system message; empty for none. It goes before the first text where the template has none.
-        turns: of user and assistant in turn, `role` and `content` each.
+        config: names the special tokens (`bos_token`, ...), like tokenizer_config.json.
+        instruction: the system message; empty for none. It goes before the first text if the template has none.
+        turns: alternating user and assistant turns, `role` and `content` each.
         folder: the base's, for the error.
-        answer: whether the start of an answer is added.
+        answer: whether to add the start of an answer.
 
-    Raises BaseError where the template cannot be rendered.
+    Raises BaseError if the template cannot be rendered.
     """
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
@@ -128,7 +128,7 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
     def refuse(message: str) -> None:
         raise _Refused(message)
 
-    # A prompt with today's date would differ from the one in training.
+    # A prompt with the current date would differ from the prompt in training.
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _: "1 January 2025"}
     names = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
 
@@ -181,7 +181,7 @@ def _end(tokenizer: Tokenizer, config: dict[str, Any]) -> int | None:
 
 
 def _token(value: Any) -> str:
-    """A token's text, which configs give as a string or an object."""
+    """A token's text, given in configs as a string or an object."""
     return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
 
 
@@ -192,6 +192,6 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def common_words(tokenizer: Tokenizer) -> list[str]:
-    """The first 6,000 lower-case words of four to nine letters that are a token each, by their ids: common ones have low ids."""
+    """The first 6,000 lower-case words of four to nine letters that are one token each, by id: frequent words have low ids."""
     found = (token[1:] for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]) if token[:1] in "Ġ▁")
     return [word for word in found if 4 <= len(word) <= 9 and word.isascii() and word.isalpha() and word.islower()][:_COMMON]

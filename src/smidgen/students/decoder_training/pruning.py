@@ -1,9 +1,9 @@
 """Prune a trained decoder: drop layers, feed-forward neurons, or both, and train the rest again.
 
-Layers with the least influence on answer tokens go (block influence; ShortGPT, Men et al. 2024), but never the first or the last. Of each
-layer, neurons go with the least mean activity on answer tokens, times the norm of their column in the matrix behind. All layers keep
-equally many, so every engine runs the rest. The rest starts from the trained weights, and learns the answers and the whole model's
-probabilities, half and half.
+The layers with the least influence on answer tokens are dropped (block influence; ShortGPT, Men et al. 2024), but never the first or the
+last. In each layer, the neurons with the least score are dropped: the mean activity on answer tokens, times the norm of the neuron's
+column in the matrix behind. All layers keep equally many neurons, so every engine can run the result. The second training starts from the
+trained weights, and learns the answers and the whole model's probabilities, half and half.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from smidgen.students.decoder_training.training import DecoderTrainConfig, Decod
 from smidgen.students.settings import DecoderSettings
 
 NEURON_STEP = 32
-"""The number of kept neurons is a multiple of it: quantised matrices are stored in such blocks."""
+"""The number of kept neurons is a multiple of this, the block size of quantised matrices."""
 
 
 def neurons_left(inner: int, share: float) -> int:
-    """How many of `inner` neurons stay when this share goes. Raises TrainError where none would go, or too few stay."""
+    """The number of neurons that remain of `inner` without this share. Raises TrainError if none would be dropped, or too few remain."""
     left = round(inner * (1 - share) / NEURON_STEP) * NEURON_STEP
     if not NEURON_STEP <= left < inner:
         todo = f"Choose another share; a layer keeps a multiple of {NEURON_STEP} neurons."
@@ -37,10 +37,10 @@ def neurons_left(inner: int, share: float) -> int:
 
 
 def lasting_neurons(activity: Tensor, change: WeightChange, share: float) -> list[list[int]]:
-    """The numbers of the neurons that stay in each layer, ascending.
+    """The numbers of the remaining neurons of each layer, ascending.
 
     Args:
-        activity: (layers, inner) mean activity of each neuron, without its sign.
+        activity: (layers, inner) mean absolute activity of each neuron.
         change: the trained decoder's.
         share: the share of neurons to drop.
     """
@@ -53,7 +53,7 @@ def lasting_neurons(activity: Tensor, change: WeightChange, share: float) -> lis
 
 
 def narrowed(change: WeightChange, neurons: Sequence[Sequence[int]]) -> WeightChange:
-    """The change with these neurons of each layer alone."""
+    """The change with only these neurons of each layer."""
     shape, frozen = replace(change.shape, inner=len(neurons[0])), change.frozen
     layers = [
         {place: _part_of_matrix(place, matrix, kept) for place, matrix in layer.items()}
@@ -63,13 +63,13 @@ def narrowed(change: WeightChange, neurons: Sequence[Sequence[int]]) -> WeightCh
     made = change.fresh(shape, less)
     for (place, number), tensors in change.tensors.items():
         for mine, theirs in zip(made.tensors[place, number], tensors, strict=True):
-            # In an adapter one of the two factors has the neurons.
+            # Of an adapter's two factors only one has neurons.
             mine.copy_(theirs if mine.shape == theirs.shape else _part_of_matrix(place, theirs, neurons[number]))
     return made
 
 
 def _part_of_matrix(place: str, matrix: Tensor, kept: Sequence[int]) -> Tensor:
-    """The rows or columns of a matrix for these neurons; the whole matrix, where it has none."""
+    """The rows or columns of a matrix for these neurons; the whole matrix if it has no neurons."""
     at = torch.tensor(kept)
     if place == GATE_UP:
         return matrix[torch.cat([at, at + len(matrix) // 2])]
@@ -77,13 +77,13 @@ def _part_of_matrix(place: str, matrix: Tensor, kept: Sequence[int]) -> Tensor:
 
 
 LEAST_LAYERS = 3
-"""The fewest layers that stay."""
+"""The least number of remaining layers."""
 GUIDED = 0.5
 """The weight of the whole model's probabilities in the second training."""
 
 
 def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
-    """The numbers of the layers that stay, ascending. Raises TrainError where fewer than three would."""
+    """The numbers of the remaining layers, ascending. Raises TrainError if fewer than three would remain."""
     count = len(influences)
     check_layers_left(count, drop)
     inner = np.argsort(np.asarray(influences)[1:-1], kind="stable") + 1
@@ -92,7 +92,7 @@ def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
 
 
 def check_layers_left(count: int, drop: int) -> None:
-    """Raise TrainError where dropping these of `count` layers leaves fewer than three. Dropping none is always possible."""
+    """Raise TrainError if dropping these of `count` layers leaves fewer than three. Dropping none is always possible."""
     if drop and count - drop < LEAST_LAYERS:
         raise TrainError(
             "too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - LEAST_LAYERS)} at most."
@@ -120,7 +120,7 @@ def healer(teacher: DecoderTrainer, change: WeightChange, course: DecoderTrainCo
 
 
 def shortened(change: WeightChange, layers: Sequence[int]) -> WeightChange:
-    """The change with those layers alone, renumbered."""
+    """The change with only those layers, renumbered."""
     whole = change.frozen
     frozen = FrozenWeights([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.beside[n] for n in layers])
     made = change.fresh(replace(change.shape, layers=len(layers)), frozen)
@@ -134,8 +134,8 @@ def shortened(change: WeightChange, layers: Sequence[int]) -> WeightChange:
 def pruned(
     teacher: DecoderTrainer, settings: DecoderSettings, progress: Progress
 ) -> tuple[WeightChange, list[int] | None, list[list[int]] | None]:
-    """Prune the trained decoder; returns the change of the rest, the layers that stay, and the neurons of each of these, None where all
-    stay. Both are chosen on the whole decoder. Raises TrainError where too little would be left."""
+    """Prune the trained decoder. Returns the change of the rest, the remaining layers, and the remaining neurons of each of these; None if
+    all remain. Both are chosen on the whole decoder. Raises TrainError if too little would remain."""
     change, layers, neurons = teacher.change, None, None
     if settings.drop_neurons:
         neurons = lasting_neurons(teacher.activity(), change, settings.drop_neurons)

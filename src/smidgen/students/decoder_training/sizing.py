@@ -1,4 +1,4 @@
-"""How small a decoder can be: what of it has to go so that it is as small as was asked, found by its sizes before anything is taught."""
+"""Fit a decoder to a size limit: find how many neurons and layers to drop, from the sizes of its tensors, before any training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from smidgen.students.settings import DecoderSettings
 from smidgen.students.vocabulary import kept_tokens
 
 MOST_NEURONS, MOST_LAYERS = 0.6, 1 / 3
-"""What of a decoder may be left out at the most: neurons first, for at one size they lose less than layers."""
+"""The most of a decoder that may be dropped: neurons first, because at equal size they lose less quality than layers."""
 SPARE = 0.01
-"""What is narrowed is to be so much smaller than the limit; a size that is foretold may be wrong by as much."""
+"""A pruned decoder must be smaller than the limit by this share, because the predicted size may be wrong by as much."""
 
 Weigh: TypeAlias = Callable[[int, int], tuple[float, str]]
 """Layers, and neurons of each -> MB in the smallest form that may be shipped, and its name."""
@@ -26,7 +26,7 @@ Weigh: TypeAlias = Callable[[int, int], tuple[float, str]]
 def fitted(
     training: Training, settings: DecoderSettings, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str
 ) -> FittedSettings:
-    """The settings, with as much left out as the size needs. Raises GateError where that would be too much."""
+    """The settings, with as much dropped as the size limit needs. Raises GateError if that would be too much."""
     assert training.base is not None
     kept = kept_tokens(training, settings, Silent())
     sizes = sizes_of(training.base.folder, kept)
@@ -49,16 +49,17 @@ def fitted(
     if not by:
         gone, left = _fewest(sizes)
         small, by = weigh(sizes.layers - gone, left)
-        told = f"{by} would be {small:.1f} MB with {_left_out(sizes, gone, left)} left out, and more is not sensible"
+        told = f"{by} would be {small:.1f} MB with {_left_out(sizes, gone, left)} left out, and dropping more is not sensible"
         raise _too_large(most, told, small / (1 - SPARE), "Ask for more", other)
     share = round(1 - left / sizes.inner, 4)
-    why = f"at most {most:g} MB were asked for, and whole it would be {size:.1f} MB in its smallest form ({form}), so "
+    why = f"the limit is {most:g} MB, and the whole model would be {size:.1f} MB in its smallest form ({form}), so "
     why += f"{_left_out(sizes, gone, left)} are left out, which makes about {small:.1f} MB ({by})"
     return FittedSettings(settings.model_copy(update={"drop_neurons": share, "drop_layers": gone}), why)
 
 
 def _shapes(sizes: DecoderSizes, weigh: Weigh, most: float) -> Iterator[tuple[int, int, float, str]]:
-    """Layers that go and neurons that stay, with MB and form, of all that fit: the fewest layers first, and of these the most neurons."""
+    """Numbers of dropped layers and remaining neurons, with MB and form, of all variants that fit: the fewest dropped layers first, then
+    the most neurons."""
     layers, _ = _fewest(sizes)
     for gone in range(layers + 1):
         for left in _widths(sizes.inner):
@@ -68,13 +69,13 @@ def _shapes(sizes: DecoderSizes, weigh: Weigh, most: float) -> Iterator[tuple[in
 
 
 def _widths(inner: int) -> list[int]:
-    """How many neurons of a layer may stay, from all of them down."""
+    """Possible numbers of neurons per layer, from all of them down."""
     least = max(NEURON_STEP, NEURON_STEP * math.ceil((1 - MOST_NEURONS) * inner / NEURON_STEP))
     return [inner, *range((inner - 1) // NEURON_STEP * NEURON_STEP, least - 1, -NEURON_STEP)]
 
 
 def _fewest(sizes: DecoderSizes) -> tuple[int, int]:
-    """The most layers that may go, and the fewest neurons that may stay."""
+    """The most layers to drop, and the fewest neurons to keep."""
     return min(sizes.most_layers, int(MOST_LAYERS * sizes.layers)), _widths(sizes.inner)[-1]
 
 

@@ -21,7 +21,7 @@ from smidgen.students.decoder_training.model import LlamaModel
 from smidgen.students.processor import Workers
 
 _LEAST = 16
-"""Fewest held-out examples that are kept of many."""
+"""Least number of held-out examples to keep of many."""
 
 
 def tokens_of(groups: Sequence[Group]) -> int:
@@ -30,13 +30,13 @@ def tokens_of(groups: Sequence[Group]) -> int:
 
 
 def spread_evenly(lessons: Sequence[DecoderExample], tokens: float) -> Sequence[DecoderExample]:
-    """Held-out examples with about this many tokens in all, evenly spread; at least a handful."""
+    """Held-out examples with about this many tokens in total, evenly spread; at least a few."""
     every = sum(len(lesson.ids) for lesson in lessons)
     return lessons if every <= tokens else evenly(lessons, max(_LEAST, int(len(lessons) * tokens / every)))
 
 
 def grouped(lessons: Sequence[DecoderExample], most: int) -> list[Group]:
-    """Group examples by input, in the order of the first of each; no group is longer than `most` tokens, unless it is a single example."""
+    """Group examples by input, in the order of the first of each; no group has more than `most` tokens, unless it is a single example."""
     by_input: dict[bytes, list[list[DecoderExample]]] = {}
     for lesson in lessons:
         groups = by_input.setdefault(lesson.ids[: len(lesson.ids) - lesson.answer].tobytes(), [])
@@ -53,7 +53,7 @@ def length_of(group: Sequence[DecoderExample]) -> int:
 
 
 def block_of(groups: Sequence[Group]) -> RowBlock:
-    """Groups as a block of rows, each an input and its answers, padded on the right with token 0, which no token sees."""
+    """Groups as a block of rows, each an input and its answers, padded on the right with token 0, to which no token attends."""
     length = max(length_of(group) for group in groups)
     ids, parts, positions = (np.zeros((len(groups), length), dtype=np.int64) for _ in range(3))
     answers, targets, weights, drawn = [], [], [], []
@@ -67,7 +67,7 @@ def block_of(groups: Sequence[Group]) -> RowBlock:
             ids[row, own] = lesson.ids[source:]
             parts[row, own] = number
             positions[row, own] = np.arange(source, source + lesson.answer)
-            # The input's last token predicts an answer's first, and so on: the end token predicts nothing.
+            # The input's last token predicts the answer's first, and so on: the end token predicts nothing.
             answers.append(np.concatenate([[source - 1], np.arange(at, at + lesson.answer - 1)]) + row * length)
             targets.append(lesson.ids[source:])
             weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
@@ -91,16 +91,16 @@ class DecoderTrainConfig:
     """The plan of a training run.
 
     Attributes:
-        steps: optimiser steps in all.
-        batch: examples a step.
+        steps: total number of optimiser steps.
+        batch: examples per step.
         rate: peak learning rate; it rises over the first `warmup` share of the steps and falls linearly to 0.
-        block_tokens: tokens that one worker computes at once; bounds memory (about 16 kB a token and layer of a 135 M model).
+        block_tokens: tokens that one worker computes at once; bounds memory (about 16 kB per token and layer of a 135 M model).
         seed: of the order.
-        checks: how often the held-out loss is measured, evenly over the steps.
+        checks: the number of held-out measurements, evenly over the steps.
         patience: measurements without a lower loss after which training stops.
         shared: whether an input is computed once for several answers.
-        rounded_from: the share of the steps after which matrices are rounded as they will be stored; None for never.
-        rounding_costs: the most by which rounding may raise the held-out loss (nats a token), else it is undone; None for any.
+        rounded_from: the share of the steps after which matrices are rounded to their stored values; None for never.
+        rounding_costs: the most by which rounding may raise the held-out loss (nats per token), else it is undone; None for no limit.
     """
 
     steps: int
@@ -119,7 +119,7 @@ class DecoderTrainConfig:
 
 @dataclass(frozen=True)
 class DecoderProgress:
-    """Progress after `step` of `steps`: the batch's loss (nats a token), and tokens a second so far in this run."""
+    """Progress after `step` of `steps`: the batch's loss (nats per token), and tokens per second so far in this run."""
 
     step: int
     steps: int
@@ -128,18 +128,18 @@ class DecoderProgress:
 
 
 _LOOKING = 0.15
-"""Most share of the training time for measuring the held-out loss."""
+"""The most of the training time to spend on measuring the held-out loss."""
 _READ = 1 / 3
-"""Time of measuring a token, as a share of training on it; 0.26 in two long runs."""
+"""Time to measure a token, as a share of the time to train on it; 0.26 in two long runs."""
 _HOPELESS = 3
-"""Rounding is undone early where, at the next measurement, it costs so many times what it may."""
+"""Rounding is undone early if, at the next measurement, it costs this many times the limit."""
 _HELD_STEPS = 2
-"""Held-out tokens measured at once, in training steps; more would show little more."""
+"""Held-out tokens to measure at once, in training steps; more would hardly improve the estimate."""
 
 
 class DecoderTrainer:
-    """Trains `change` on `lessons`. The weights with the lowest loss on `held` stay, even those it started from; without `held`, the
-    last."""
+    """Train `change` on `lessons`. The result is the weights with the lowest loss on `held`, even those at the start; without `held`, the
+    last weights."""
 
     def __init__(
         self,
@@ -168,20 +168,20 @@ class DecoderTrainer:
         self.losses: list[float] = []
         self.best: dict[str, Tensor] | None = None
         self.done = False
-        self._first_loss = 0  # of those that count: losses with and without rounding are not compared
+        self._first_loss = 0  # index of the first loss to compare: losses with and without rounding are not comparable
         self._plain: dict[str, Tensor] | None = None  # the best weights before matrices were rounded
         self.rounding_given_up = False
 
     @property
     def unmoved(self) -> bool:
-        """Whether no step beat the start on the held-out examples: the base, or the best weights, rounded."""
+        """Whether no step beat the start on the held-out examples: the base, or the best weights after rounding."""
         counted = self.losses[self._first_loss :]
         return len(counted) > 1 and counted[0] < min(counted[1:])
 
     def run(self, stepped: Callable[[DecoderProgress], None], rested: Callable[[], None] = lambda: None) -> None:
         """Train to the end. `stepped` is called with the progress of every step; `rested` between steps, when the state may be stored.
 
-        Raises TrainError where the loss is no longer a number.
+        Raises TrainError if the loss becomes infinite or NaN.
         """
         began, tokens = time.perf_counter(), 0
         if self.step == 0 and self.held and not self.losses:
@@ -204,7 +204,7 @@ class DecoderTrainer:
             stepped(DecoderProgress(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
             rested()
         if self.held and self._looked < self.step and not self.done:
-            self._look()  # the number of steps was reduced on the way
+            self._look()  # the number of steps was reduced during training
         if self._rounding_costs():
             self._give_rounding_up()
         if self.best is not None:
@@ -212,7 +212,7 @@ class DecoderTrainer:
         self.change.merge(self.model, self.workers)
 
     def seconds_a_step(self, tries: int = 2) -> float:
-        """Seconds of a step, the shortest of some tries; nothing is learnt."""
+        """Seconds of a step, the shortest of some tries, without an update of the weights."""
         self.change.merge(self.model, self.workers)
         took = []
         for number in range(tries + 1):
@@ -227,13 +227,13 @@ class DecoderTrainer:
         self.course = replace(self.course, steps=max(1, steps))
 
     def regroup(self, batch: int) -> None:
-        """Set the number of examples a step, and change the number of steps accordingly."""
+        """Set the number of examples per step, and change the number of steps accordingly."""
         steps = math.ceil(self.course.steps * self.course.batch / batch)
         self.course = replace(self.course, batch=batch, steps=max(1, steps))
         self._groups_a_step = self._groups_of(batch)
 
     def _groups_of(self, batch: int) -> int:
-        """Groups of a step, with its number of examples on average."""
+        """The number of groups of a step that has `batch` examples on average."""
         return min(len(self.groups), max(1, round(batch * len(self.groups) / max(1, self._lessons))))
 
     def held_loss(self) -> float:
@@ -246,7 +246,7 @@ class DecoderTrainer:
         return self._seen(self.model.influences, most)
 
     def activity(self, most: int = 256) -> Tensor:
-        """(layers, inner) the mean activity of each neuron on those answers; see `LlamaModel.activity`."""
+        """(layers, inner) the mean activity of each neuron on the answers of up to `most` groups; see `LlamaModel.activity`."""
         return self._seen(self.model.activity, most)
 
     def _seen(self, of: Callable[[RowBlock], Tensor], most: int) -> Tensor:
@@ -263,7 +263,7 @@ class DecoderTrainer:
         return torch.stack([found for found in self.workers.map(work) if found is not None]).sum(0) / answers
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs, for a file."""
+        """All tensors that a resumed run needs, for a file."""
         state = {f"now.{name}": tensor for name, tensor in self.change.state().items()}
         state |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
         state |= {f"plain.{name}": tensor for name, tensor in (self._plain or {}).items()}
@@ -279,13 +279,13 @@ class DecoderTrainer:
         return state
 
     def resume(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state` gave."""
+        """Resume from a `state`."""
         self.change.load({name.removeprefix("now."): tensor for name, tensor in state.items() if name.startswith("now.")})
         best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
         self.best = best or None
         plain = {name.removeprefix("plain."): tensor for name, tensor in state.items() if name.startswith("plain.")}
         self._plain = plain or None
-        if "batch" in state:  # a checkpoint of before steps could be made smaller has none
+        if "batch" in state:  # checkpoints older than adjustable steps have none
             self.regroup(int(state["batch"]))
         for at, parameter in enumerate(self.parameters):
             prefix = f"optimizer.{at}."
@@ -301,7 +301,7 @@ class DecoderTrainer:
     def _due(self) -> bool:
         affordable = math.ceil(self._look_groups / (_LOOKING * self._groups_a_step))
         every = max(1, self.course.steps // self.course.checks, affordable)
-        # Counted from the last measurement, for the number of steps may change on the way.
+        # Counted from the last measurement, because the number of steps may change during training.
         return self.step - self._looked >= every or self.step == self.course.steps
 
     def _look(self) -> None:
@@ -314,16 +314,16 @@ class DecoderTrainer:
             self._keep()
         if len(counted) > 1 and self._rounding_costs(_HOPELESS):
             self._give_rounding_up()
-            del self.losses[-len(counted) :]  # of a model that is discarded
+            del self.losses[-len(counted) :]  # losses of a discarded model
             return
         over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
         if over and self._rounding_due(self.course.steps):
-            self.step = self._rounding_step()  # nothing more is learnt without rounding
+            self.step = self._rounding_step()  # training without rounding brings nothing more
         else:
             self.done = over
 
     def _keep(self) -> None:
-        """Keep the present weights as the best, in the place of the former: all matrices are too large to be held a third time."""
+        """Store the present weights as the best, over the former best: a third copy of all matrices would be too large."""
         if self.best is None:
             self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
             return
@@ -339,7 +339,7 @@ class DecoderTrainer:
         return due and not self.rounding_given_up
 
     def _round(self) -> None:
-        """Go on from the best weights, with rounded matrices."""
+        """Continue from the best weights, with rounded matrices."""
         if self.best is not None:
             self.change.load(self.best)
             if self.course.rounding_costs is not None:
@@ -349,7 +349,7 @@ class DecoderTrainer:
             self._look()  # the best weights, rounded: further training has to beat these
 
     def _rounding_costs(self, times: float = 1) -> bool:
-        """Whether rounding raised the best held-out loss by more than `times` times what it may."""
+        """Whether rounding raised the best held-out loss by more than `times` times the limit."""
         most, counted = self.course.rounding_costs, self.losses[self._first_loss :]
         if most is None or self._plain is None or not counted:
             return False
@@ -363,7 +363,7 @@ class DecoderTrainer:
         self._first_loss, self.rounding_given_up = 0, True
 
     def batch(self, step: int) -> list[Group]:
-        """The examples of a step: every epoch in its own order; the rest of one and the start of the next may be together."""
+        """The examples of a step: every epoch in its own order; a step may hold the end of one epoch and the start of the next."""
         n, size = len(self.groups), self._groups_a_step
         places = range(step * size, (step + 1) * size)
         orders = {epoch: np.random.default_rng([self.course.seed, 5, epoch]).permutation(n) for epoch in {place // n for place in places}}
@@ -404,8 +404,7 @@ class DecoderTrainer:
         return max(0.0, (steps - self.step) / max(1, steps - warmup))
 
     def _spread(self, groups: Sequence[Group], collected: Sequence[WorkerGradients] | None, rate: float) -> list[tuple[float, float]]:
-        """The summed loss and weight of each worker's share; groups are dealt out by length, so that shares are equal and padding is
-        little."""
+        """The summed loss and weight of each worker's share. Groups are dealt out by length, for equal shares and little padding."""
         order = sorted(range(len(groups)), key=lambda place: -length_of(groups[place]))
         hands = [[groups[place] for place in order[worker :: self.workers.count]] for worker in range(self.workers.count)]
 
@@ -422,7 +421,7 @@ class DecoderTrainer:
         return self.workers.map(work)
 
     def _cut(self, groups: Sequence[Group]) -> list[Sequence[Group]]:
-        """Blocks of at most `block_tokens` tokens, padding counted; groups come longest first."""
+        """Blocks of at most `block_tokens` tokens, padding included; groups come longest first."""
         blocks: list[Sequence[Group]] = []
         at = 0
         while at < len(groups):

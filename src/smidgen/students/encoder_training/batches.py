@@ -1,4 +1,4 @@
-"""Batches with little padding: rows of similar length are laid end to end, and a batch is still a random sample of the rows."""
+"""Batches with little padding: rows of similar length are packed end to end, and a batch is still a random sample of the rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 Rows: TypeAlias = Sequence[Sequence[int]] | dict[int, Sequence[int]]  # token ids by row number
-_BLOCK_COST = 12  # a further block costs about as much time as this many tokens
-_TOKEN_ROUND = 32  # tokens of a batch are filled up to a multiple (see pack)
+_BLOCK_COST = 12  # an additional block takes about as much time as this many tokens
+_TOKEN_ROUND = 32  # the tokens of a batch are filled up to a multiple of this (see pack)
 _MASK_BANK = 1 << 23  # elements of pre-drawn dropout mask (see DropoutBank)
 
 
 @dataclass(frozen=True)
 class PackedBlock:
-    """Rows of about one length, padded to `length`: tokens start..start+rows*length."""
+    """Rows of similar length, padded to `length`: tokens start..start+rows*length."""
 
     start: int
     rows: int
@@ -31,13 +31,13 @@ class PackedBlock:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """One batch: all blocks' tokens end to end, and which data rows they are."""
+    """One batch: the tokens of all blocks end to end, and the data rows that they belong to."""
 
     token_ids: Tensor  # [tokens] int64
     positions: Tensor  # [tokens] int64
     blocks: list[PackedBlock]
     rows: np.ndarray  # data row of each row, in block order
-    units: TokenUnits | None = None  # where features of units are wanted, not of rows
+    units: TokenUnits | None = None  # for features of units instead of rows
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class TokenUnits:
 
 
 def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> TokenUnits:
-    """The units of a batch, in the order of its rows. `pieces` holds for each data row (units, 2): first piece of each unit, and one past
-    its last; `before` is the number of special tokens before a row's first piece."""
+    """The units of a batch, in the order of its rows. `pieces` holds for each data row (units, 2): the first piece of each unit, and one
+    past its last; `before` is the number of special tokens before a row's first piece."""
     tokens, owners, sizes = [], [], []
     count = 0
     for block in batch.blocks:
@@ -68,7 +68,7 @@ def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> T
             own = pieces[batch.rows[block.row_start + place]]
             size = own[:, 1] - own[:, 0]
             ends = np.cumsum(size)
-            # Each unit's first token, then one more for each further entry of the same unit.
+            # Each unit's first token, then one more for each further entry of that unit.
             steps = np.arange(int(size.sum())) - np.repeat(ends - size, size)
             tokens.append(np.repeat(own[:, 0], size) + steps + block.start + place * block.length + before)
             owners.append(np.repeat(np.arange(count, count + len(own)), size))
@@ -81,9 +81,9 @@ def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> T
 
 
 def split_lengths(lengths: Sequence[int], block_cost: int = _BLOCK_COST) -> list[tuple[int, int]]:
-    """Cut ascending `lengths` into runs so that padding plus block overhead is least.
+    """Cut ascending `lengths` into runs with the least sum of padding and block overhead.
 
-    Dynamic programme over the distinct lengths, so quick for any batch size.
+    Dynamic programme over the distinct lengths, so it is quick for any batch size.
     """
     values, counts = np.unique(np.asarray(lengths), return_counts=True)
     ends = np.concatenate([[0], np.cumsum(counts)])
@@ -106,9 +106,8 @@ def split_lengths(lengths: Sequence[int], block_cost: int = _BLOCK_COST) -> list
 def pack(ids: Rows, rows: np.ndarray, pad_id: int = 0) -> PackedBatch:
     """Lay the given rows out as blocks, shortest first.
 
-    Unused tokens fill the batch up to a multiple of `_TOKEN_ROUND`: oneDNN
-    compiles a kernel for each new matrix shape, and with a new token count in every
-    batch that took a quarter of the training time.
+    Unused tokens fill the batch up to a multiple of `_TOKEN_ROUND`: oneDNN compiles a kernel for each new matrix shape, and with a new
+    token count in every batch that took a quarter of the training time.
     """
     order = rows[np.argsort([len(ids[r]) for r in rows], kind="stable")]
     lengths = [len(ids[r]) for r in order]
@@ -149,10 +148,9 @@ def plan_epoch(
 ) -> list[np.ndarray]:
     """The rows of each batch of an epoch: a fresh shuffle, cut by rows and tokens.
 
-    With `bucket` > 1 every run of that many batches is sorted by length before
-    the cut, then all batches are shuffled: fewer blocks a batch and less padding,
-    while a batch still mixes rows of the whole data set. A last batch of under half
-    the rows is dealt out to other batches instead of being a noisy step of its own.
+    With `bucket` > 1 every run of that many batches is sorted by length before the cut, then all batches are shuffled: fewer blocks per
+    batch and less padding, while a batch still mixes rows of the whole data set. A last batch of under half the rows is dealt out to other
+    batches instead of being a noisy step of its own.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
@@ -189,8 +187,8 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_rows: int, batch_tokens: i
 
 
 def plan_pairs(targets: np.ndarray, seed: int, epoch: int, batch_rows: int) -> list[np.ndarray]:
-    """The rows of each batch of an epoch, laid out as pairs of one class (a class's odd row is alone), so that with few rows a class every
-    row still meets another of its own in its batch."""
+    """The rows of each batch of an epoch, laid out as pairs of one class (a class's odd row is alone), so that even with few rows per class
+    every row meets another of its class in its batch."""
     rng = np.random.default_rng([seed, epoch])
     groups: list[np.ndarray] = []
     for target in np.unique(targets):
@@ -203,8 +201,7 @@ def plan_pairs(targets: np.ndarray, seed: int, epoch: int, batch_rows: int) -> l
 def drop_tokens(ids: Sequence[int], p: float, rng: np.random.Generator) -> Sequence[int]:
     """`ids` without a random share `p` of its inner tokens (the ends are special).
 
-    Cheap augmentation: the label must not hang on any one word, and the batch gets
-    shorter rather than dearer. At least one inner token stays.
+    A cheap augmentation: the label must not depend on a single word, and batches get shorter. At least one inner token stays.
     """
     inner = len(ids) - 2
     if inner < 2:

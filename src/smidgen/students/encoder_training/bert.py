@@ -1,7 +1,7 @@
 """A BERT encoder with hand-written forward and backward passes, for training on ordinary processors.
 
 A stock training loop spends most of its time on padding, autocast copies, autograd bookkeeping and optimiser calls per tensor. Here the
-passes run in the compute type, and gradients land in one flat buffer, which the optimiser walks once.
+passes run in the compute type, and gradients go to one flat buffer, over which the optimiser runs once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HF_NAMES = {
 
 @dataclass(frozen=True)
 class BufferSlice:
-    """A range of the flat buffer with one learning rate and decay."""
+    """A range of the flat buffer with one learning rate and weight decay."""
 
     start: int
     end: int
@@ -47,15 +47,13 @@ class BufferSlice:
 class FastBert:
     """A post-norm BERT encoder with hand-written forward and backward.
 
-    The weights of all layers are views into three flat buffers of one layout:
-    `master` (f32, what the optimiser updates), `weights` (the compute type,
-    what the products read) and `grads` (the compute type, what
-    `backward` fills). With f32 compute `weights` *is* `master`.
+    The weights of all layers are views into three flat buffers of one layout: `master` (f32, updated by the optimiser), `weights` (the
+    compute type, read by the products) and `grads` (the compute type, filled by `backward`). With f32 compute `weights` *is* `master`.
+
     Embeddings stay frozen in f32. Query, key and value are one product.
 
-    It covers `model_type: bert` with absolute positions and exact gelu
-    (MiniLM, BERT, BGE, E5, GTE-small ...). `forward` gives the pooled
-    features; while training, it keeps what `backward` needs, once.
+    It covers `model_type: bert` with absolute positions and exact gelu (MiniLM, BERT, BGE, E5, GTE-small ...). `forward` gives the pooled
+    features; in training it also stores the activations that the next `backward` needs.
     """
 
     learns_embeddings = False
@@ -81,7 +79,7 @@ class FastBert:
 
     @staticmethod
     def covers(config: dict[str, Any]) -> bool:
-        """Whether a model with this `config.json` is one that the passes below compute exactly."""
+        """Whether the passes below compute a model with this `config.json` exactly."""
         return (
             config.get("model_type") == "bert"
             and config.get("hidden_act") == "gelu"
@@ -156,7 +154,7 @@ class FastBert:
         return twin
 
     def sync(self) -> None:
-        """Round the updated master weights into the ones the products read."""
+        """Round the updated master weights into the weights that the products read."""
         if self.weights is not self.master:
             self.weights.copy_(self.master)
 
@@ -189,7 +187,7 @@ class FastBert:
 
     @torch.no_grad()
     def forward(self, batch: PackedBatch, train: bool = False, dropout: DropoutBank | None = None) -> Tensor:
-        """Pooled features `[rows, hidden]` in f32, rows in the batch's order; of a batch with units `[units, hidden]`."""
+        """Pooled features `[rows, hidden]` in f32, rows in the batch's order; for a batch with units `[units, hidden]`."""
         x, mask = self.embed(batch), None
         if dropout is not None:
             mask = dropout.draw(*x.shape)
@@ -235,8 +233,7 @@ class FastBert:
     def _attend(self, qkv: Tensor, context: Tensor, b: PackedBlock, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """Plain softmax attention of one block, written into its part of `context`.
 
-        For rows this short two batched products beat torch's CPU flash kernel,
-        whose backward took 16 ms where this takes 1.
+        For rows this short two batched products beat torch's CPU flash kernel, whose backward took 16 ms where this takes 1.
         """
         heads, size = self.heads, self.hidden // self.heads
         part = qkv[b.start : b.start + b.rows * b.length]
@@ -328,7 +325,7 @@ class FastBert:
         for b, (split, probs) in zip(blocks, s["attended"], strict=True):
             self._attend_backward(dcontext, dqkv, b, split, probs)
         _linear_grads(g, "qkv", dqkv, s["x"])
-        # frozen embeddings: nothing below the lowest layer wants a gradient
+        # frozen embeddings: no gradient is needed below the lowest layer
         return None if lowest else torch.addmm(dh1, dqkv, w["qkv.w"])
 
     def _norm_backward(
@@ -364,7 +361,7 @@ class FastBert:
 
 
 def _used(blocks: list[PackedBlock]) -> int:
-    """Tokens that belong to a block; after them comes filler (see `pack`)."""
+    """The number of tokens that belong to a block; filler follows them (see `pack`)."""
     last = blocks[-1]
     return last.start + last.rows * last.length
 
@@ -387,18 +384,17 @@ def _linear_grads(g: dict[str, Tensor], name: str, dy: Tensor, x: Tensor) -> Non
     torch.sum(dy, 0, out=g[name + ".b"])
 
 
-# A BERT that is told how each word is written.
+# A BERT with the shape of each word as an input.
 #
-# Small encoders mostly read without case, and a name is told from a word by its capitals. The table of token types, of which one text
-# uses a single row, holds a row a shape here, and they learn: what serves a BERT serves this one unchanged, with shapes in place of
-# types.
+# Most small encoders ignore case, but capitals help to tell a name from a word. The table of token types, of which one text uses a single
+# row, has one trained row per shape here. All code for a BERT works unchanged, with shapes in place of types.
 
 
 class ShapedBert(FastBert):
-    """`FastBert` with a row of types a shape, which learns. `learn` comes before training, and before the first replica."""
+    """`FastBert` with one trained row of the type table per shape. Call `learn` before training, and before the first replica."""
 
     def learn(self, shapes: int) -> None:
-        """Learn a row for each shape, starting from the first type's. The rows are the end of `master`."""
+        """Train a row for each shape, starting from the first type's. The rows are the end of `master`."""
         size = len(self.master)
         self.master = torch.cat([self.master, self.types[:1].repeat(shapes, 1).reshape(-1)])
         self.grads = torch.zeros(len(self.master), dtype=self.dtype)

@@ -1,4 +1,4 @@
-"""Texts to token numbers, and token numbers to features, with a trained or a fresh encoder; and how many tokens are read."""
+"""From texts to token numbers, and from these to features, with a trained or a fresh encoder; and the number of tokens to read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def tokenize(tokenizer_file: Path, texts: Sequence[Text], max_length: int, vocabulary: int) -> list[list[int]]:
     """Token numbers of each text with the model's own tokenizer, special tokens added, cut to `max_length`, unpadded.
 
-    A token of a pair's second text has `vocabulary` added to its number: one list then carries both number and type.
+    A token of a pair's second text has `vocabulary` added to its number, so one list carries both number and type.
     """
     from tokenizers import Tokenizer
 
@@ -64,22 +64,22 @@ def encode(
 LEAST, MOST = 128, 512
 _STEP = 64
 _WHOLE = 0.95
-"""The share of the texts that are read whole; the longest few must not slow down all."""
+"""The share of the texts to read in full; the longest few must not slow down all."""
 _AT_ONCE = 512
-"""Texts that are tokenised at once, to bound memory."""
+"""Texts to tokenise at once, to bound memory."""
 _CHARACTERS = 16
-"""Most characters of a text per token that could be read of it."""
+"""Most characters to read of a text, per token of the limit."""
 
 
 def positions(folder: Path) -> int:
-    """Tokens that the encoder in a folder can read at once. Some tables begin with rows that are never read: two are left free."""
+    """The most tokens that the encoder in a folder can read at once. Some tables begin with unused rows: two are left free."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     most = int(config.get("max_position_embeddings", MOST))
     return most if FastBert.covers(config) else max(16, most - 2)
 
 
 def tokens_to_read(tokenizer_file: Path, texts: Sequence[Text], most: int = MOST) -> int:
-    """The least number of tokens from 128 to `most`, by 64s, that 95 of 100 texts fit into, special tokens counted."""
+    """The least number of tokens from 128 to `most`, in steps of 64, into which 95 of 100 texts fit, special tokens included."""
     from tokenizers import Tokenizer
 
     if not texts:

@@ -1,7 +1,7 @@
-"""Export a trained encoder to ONNX. A BERT is built node by node, without torch; anything else is traced.
+"""Export a trained encoder to ONNX. A BERT is built node by node, without torch; any other encoder is traced.
 
 The folder of a trained encoder holds `config.json`, `tokenizer.json`, `model.safetensors` (the encoder's tensors under their Hugging
-Face names, no prefix; beside them `head.weight` (k, width), of a kernel head (k, m) and `head.landmarks`, and `head.bias` (k,)) and
+Face names, no prefix; beside them `head.weight` (k, width), for a kernel head (k, m) and `head.landmarks`, and `head.bias` (k,)) and
 `smidgen_student.json`, see `ExportedHead`.
 """
 
@@ -32,14 +32,14 @@ class ExportedHead:
     """The head of an encoder; the content of `smidgen_student.json`.
 
     Attributes:
-        pooling: `mean` over the tokens that are not padding; `cls`, the first token; or `tokens`: none, the head stands on every token.
-        normalize: whether pooled features are brought to length 1.
+        pooling: `mean` over the tokens that are not padding; `cls`, the first token; or `tokens`: none, the head runs on every token.
+        normalize: whether pooled features are scaled to length 1.
         scale: None for a linear head; else a cosine head: logits = scale * cos(pooled, row) (+ bias).
-        max_length: tokens that the encoder reads, special tokens counted.
+        max_length: tokens that the encoder reads, special tokens included.
         hidden: activation of a hidden layer (`hidden.weight`, `hidden.bias`) between pooled features and head, or None.
-        kernel: γ of a kernel head: the head sees exp(γ (⟨pooled, landmark⟩ - 1)) for each of `head.landmarks` (m, width), of length 1 as
-            pooled features are then; None for the features themselves.
-        arsinh: logits are so many times the arsinh of what the head gives; None for what it gives.
+        kernel: γ of a kernel head: the head's input is exp(γ (⟨pooled, landmark⟩ - 1)) for each of `head.landmarks` (m, width); landmarks
+            and pooled features have length 1. None: the head's input is the features themselves.
+        arsinh: logits are this factor times the arsinh of the head's output; None: they are its output.
     """
 
     pooling: str = "mean"
@@ -52,12 +52,12 @@ class ExportedHead:
 
     @property
     def unit(self) -> bool:
-        """Whether pooled features are brought to length 1."""
+        """Whether pooled features are scaled to length 1."""
         return self.normalize or self.scale is not None or self.kernel is not None
 
     @staticmethod
     def read(folder: Path) -> ExportedHead:
-        """The head of the student in `folder`. Raises TrainError where a value is unknown."""
+        """The head of the student in `folder`. Raises TrainError for an unknown value."""
         facts = json.loads((folder / "smidgen_student.json").read_text(encoding="utf-8"))
         head = ExportedHead(**{name: facts[name] for name in ExportedHead.__dataclass_fields__ if name in facts})
         for name, value, known in (("pooling", head.pooling, ("mean", "cls", "tokens")), ("hidden", head.hidden, (None, *ACTIVATIONS))):
@@ -69,7 +69,7 @@ class ExportedHead:
 def trace(folder: Path, head: ExportedHead, file: Path, opset: int) -> None:
     """Trace the student in `folder`, of any architecture that transformers knows, to `file`; inputs and outputs as in `export_encoder`.
 
-    The graph has `token_type_ids` where the architecture has more than one type of token.
+    The graph has `token_type_ids` if the architecture has more than one type of token.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -152,7 +152,7 @@ def _module(torch: Any, encoder: Any, own: dict[str, Any], head: ExportedHead) -
 Tensors = dict[str, NDArray[Any]]
 
 OPSET = 17
-"""Fixed, so that a bundle opens with every ONNX Runtime since 1.14. Version 8 of the file format belongs to it."""
+"""Fixed, so that a bundle opens with every ONNX Runtime since 1.14. It goes with version 8 of the file format."""
 
 IR_VERSION = 8
 _CONTRIB = "com.microsoft"
@@ -163,13 +163,13 @@ _ACTIVATION = {"gelu": "Gelu", "tanh": "Tanh", "relu": "Relu"}
 def export_encoder(folder: Path, out: Path) -> EngineSpec:
     """Write the trained encoder in `folder` as `model.onnx` and `tokenizer.json` into `out`, at full precision.
 
-    Inputs `input_ids`, `attention_mask` and, for a BERT, `token_type_ids`, all int64 (n, tokens). Outputs `logits` (n, k) and
-    `embedding` (n, width), the pooled features that the head (or its hidden layer) sees, both float32; of a head on every token only
-    `logits` (n, tokens, k).
+    Inputs `input_ids`, `attention_mask` and, for a BERT, `token_type_ids`, all int64 (n, tokens). Outputs `logits` (n, k) and `embedding`
+    (n, width), the pooled features that enter the head (or its hidden layer), both float32; for a head on every token only `logits`
+    (n, tokens, k).
 
     Raises:
         MissingExtra: onnx is not installed.
-        TrainError: the folder does not hold what its config says.
+        TrainError: the folder does not match its config.
     """
     try:
         import onnx
@@ -190,13 +190,13 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
 def bert(config: dict[str, Any], tensors: Tensors, head: ExportedHead) -> ModelProto:
     """The graph of a BERT with its head, in the fused operators of ONNX Runtime's CPU provider.
 
-    Query, key and value are one product, so that a quantiser sees four plain `MatMul` a layer, each with a constant weight.
-    Positions past `head.max_length` are left out: the engine never sends longer inputs.
+    Query, key and value are one product, so that a quantiser sees four plain `MatMul` per layer, each with a constant weight. Positions
+    past `head.max_length` are left out: the engine never sends longer inputs.
     """
     graph = _Graph(tensors)
     epsilon = float(config["layer_norm_eps"])
     x = _embed(graph, head.max_length, epsilon)
-    graph.node("Cast", ["attention_mask"], "mask", to=6)  # int32, as the attention operator wants it
+    graph.node("Cast", ["attention_mask"], "mask", to=6)  # int32, the type of the attention operator
     for layer in range(config["num_hidden_layers"]):
         x = _layer(graph, f"encoder.layer.{layer}", x, config, epsilon)
     if head.pooling == "tokens":
@@ -218,7 +218,7 @@ def _is_plain_bert(config: dict[str, Any]) -> bool:
 def _tensors(folder: Path) -> Tensors:
     from safetensors import safe_open
 
-    # Widened here, because numpy has no bfloat16: a student may keep its weights in it.
+    # Converted here, because numpy has no bfloat16: a student may store its weights in it.
     with safe_open(folder / "model.safetensors", framework="np") as file:
         if all(file.get_slice(name).get_dtype() in ("F32", "I64", "I32") for name in file.keys()):  # noqa: SIM118
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -293,7 +293,7 @@ def _pool_and_answer(graph: _Graph, x: str, head: ExportedHead) -> None:
 
 
 def _answer_tokens(graph: _Graph, x: str) -> None:
-    """The head on every token. Its product keeps the name that keeps it at full precision."""
+    """The head on every token. The name of its product excludes it from quantisation."""
     rows = graph.tensor("head.weight")
     graph.outputs = rows.shape[0]
     product = graph.node("MatMul", [x, graph.constant("head.weight", rows.T)], "head.product")
@@ -301,7 +301,7 @@ def _answer_tokens(graph: _Graph, x: str) -> None:
 
 
 class _Graph:
-    """Nodes and constants of a graph as it grows. A name is made once; asking for it again gives the same constant."""
+    """Nodes and constants of a graph under construction. A constant is made once per name."""
 
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors
@@ -338,7 +338,7 @@ class _Graph:
         return output
 
     def product(self, x: str, name: str) -> str:
-        """x times a linear layer's weight, its bias left to the operator that follows."""
+        """x times a linear layer's weight; the following operator adds the bias."""
         return self.node("MatMul", [x, self.constant(f"{name}.weight", self.tensor(f"{name}.weight").T)], f"{name}.product")
 
     def skip_norm(self, x: str, skip: str, norm: str, bias: str | None, epsilon: float, output: str) -> str:

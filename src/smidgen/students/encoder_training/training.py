@@ -1,7 +1,7 @@
 """The training loop of encoders, the head, and the weights of training rows.
 
-Everything random in it is a function of the seed and the epoch, so a run that goes on from an epoch's checkpoint ends with the same
-weights, bit for bit, as one that was never stopped.
+All randomness in it is a function of the seed and the epoch, so a run resumed from an epoch's checkpoint ends with weights bit for bit
+equal to those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class RowBelief:
 
     Attributes:
         weights: (n,) f32, the weight of each row.
-        shares: (n, classes) f32, soft labels that add up to 1; zeros for a row with a hard label; None where all are hard.
-        temperature: at which soft labels and the model's probabilities are compared.
+        shares: (n, classes) f32, soft labels that add up to 1; zeros for a row with a hard label; None if all are hard.
+        temperature: of the comparison of soft labels with the model's probabilities.
     """
 
     weights: Tensor
@@ -43,7 +43,7 @@ class RowBelief:
 
     @classmethod
     def of(cls, rows: Sequence[Row], names: Sequence[str], temperature: float) -> RowBelief | None:
-        """Weights and soft labels of the rows, for outputs in the order of `names`; None where all weigh 1 and have hard labels."""
+        """Weights and soft labels of the rows, for outputs in the order of `names`; None if all weigh 1 and have hard labels."""
         if all(row.weight == 1 and not row.shares for row in rows):
             return None
         index = {name: number for number, name in enumerate(names)}
@@ -74,7 +74,7 @@ class RowBelief:
 
 LossFn: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 FEW = 40
-"""Up to so many rows a class count as few: see `default_config`."""
+"""Up to this many rows per class count as few: see `default_config`."""
 
 _EMA_EVERY = 4  # steps between two updates of the averaged weights
 
@@ -112,10 +112,10 @@ class EncoderTrainConfig:
 def default_config(rows: int, classes: int, **overrides: Any) -> EncoderTrainConfig:
     """The recipe scaled to a data set by its rows and classes.
 
-    Up to `FEW` rows a class: 12 epochs (100 steps at least) of pairs of one class, with a contrastive term, a cosine head of low scale so
-    that a handful of rows never makes the softmax certain, and rates that fall by a third from each layer to the one below it: what a
-    sentence encoder knows already, few rows can only harm. Otherwise 4 epochs of 64 rows a batch from 6,000 rows on, 3 from 20,000; 6
-    epochs of 32 rows below. More passes over middling sets hurt. The numbers are in docs/log.md.
+    Up to `FEW` rows per class: 12 epochs (at least 100 steps) of pairs of one class, with a contrastive term, a cosine head of low scale,
+    so that a few rows never make the softmax certain, and rates that fall by a third from each layer to the one below it, because few rows
+    can only harm the knowledge of a sentence encoder. Otherwise 4 epochs of 64 rows per batch from 6,000 rows on, 3 from 20,000; 6 epochs
+    of 32 rows below. More passes over medium-sized sets hurt. The numbers are in docs/log.md.
     """
     if rows <= FEW * classes:
         batch = 64
@@ -142,8 +142,8 @@ class TrainingProgress:
 class ClassifierHead:
     """Scaled cosine-like classifier: `scale * unit(features) @ w^T + b`, f32; with `cosine` the rows of w have length 1 and b is 0.
 
-    Unit features make the start from class means a nearest-mean classifier,
-    which all-MiniLM already does well, so no step is lost on a random head.
+    Unit features make the start from class means a nearest-mean classifier, which all-MiniLM already does well, so no step is lost on a
+    random head.
     """
 
     def __init__(self, hidden: int, classes: int, scale: float, cosine: bool = False) -> None:
@@ -154,19 +154,19 @@ class ClassifierHead:
         self.scale = scale
 
     def logits(self, features: Tensor, flat: Tensor | None = None) -> Tensor:
-        """Scores [rows, classes] of pooled features; `flat` stands in for the head's own weights."""
+        """Scores [rows, classes] of pooled features; `flat` replaces the head's own weights."""
         flat = self.flat if flat is None else flat
         n = self.w.numel()
         units, rows = F.normalize(features, dim=1) * self.scale, flat[:n].view_as(self.w)
         return units @ F.normalize(rows, dim=1).t() if self.cosine else F.linear(units, rows, flat[n:])
 
     def linear(self) -> tuple[Tensor, Tensor]:
-        """Weight [classes, hidden] and bias [classes] of the same head as one linear map on unit features."""
+        """Weight [classes, hidden] and bias [classes] of this head as one linear map on unit features."""
         rows = F.normalize(self.w, dim=1) if self.cosine else self.w
         return (rows * self.scale).clone(), torch.zeros_like(self.b) if self.cosine else self.b.clone()
 
     def set_means(self, features: Tensor, targets: Tensor) -> None:
-        """Rows become the classes' centred mean directions (classes unseen: 0).
+        """Set the rows to the classes' centred mean directions (0 for classes without rows).
 
         `targets`: class numbers, or `[rows, classes]` weights (soft, multi-label).
         """
@@ -229,8 +229,7 @@ class EncoderTrainer:
     def init_head(self, rows_per_class: int = 16) -> None:
         """Start the head from class means of a few rows each.
 
-        A second of work that saves most of an epoch: the untrained all-MiniLM then
-        already classifies BANKING77 at 75 %.
+        A second of work that saves most of an epoch: with it the untrained all-MiniLM already classifies BANKING77 at 75 %.
         """
         order = np.random.default_rng([self.cfg.seed, 2]).permutation(len(self.ids))
         if self.targets.ndim == 1:
@@ -280,7 +279,7 @@ class EncoderTrainer:
         return pack(ids, rows)
 
     def train_step(self, rows: np.ndarray) -> float:
-        """One optimiser step on the given data rows; gives the loss."""
+        """Take one optimiser step on the given data rows; returns the loss."""
         model = self.model
         # dealing out length-sorted rows in turn gives the workers equal loads
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
@@ -393,14 +392,14 @@ class EncoderTrainer:
                 on_epoch(self)
 
     def use_average(self) -> None:
-        """Put the averaged weights in place of the last ones (does nothing without EMA)."""
+        """Replace the last weights by the averaged ones (does nothing without EMA)."""
         if self._ema is not None:
             self.model.master.copy_(self._ema[0])
             self.head.flat.copy_(self._ema[1])
             self.model.sync()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run resumed at this epoch boundary needs."""
+        """All state that a run resumed at this epoch boundary needs."""
         state = {
             "epoch": self.epoch, "step": self.step, "master": self.model.master,
             "head": self.head.flat, "m": self._moments[0], "v": self._moments[1],
@@ -412,7 +411,7 @@ class EncoderTrainer:
         return {k: t.clone() if isinstance(t, Tensor) else t for k, t in state.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Resume from a `state_dict`."""
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
         self.model.master.copy_(state["master"])
         self.model.sync()

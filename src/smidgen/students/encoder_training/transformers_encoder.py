@@ -1,8 +1,8 @@
-"""Any BERT-like encoder that transformers knows, behind the interface of `FastBert`: slower, but it trains them all.
+"""Any BERT-like encoder that transformers knows, behind the interface of `FastBert`: slower, but it can train all of them.
 
-The model's parameters are views into one flat f32 buffer, so the trainer's optimiser, averaging and checkpoints serve it unchanged.
-Gradients come from autograd, the products run in bf16 by autocast where the processor has it. Its threads are torch's own: the trainer
-runs it with a single worker.
+The model's parameters are views into one flat f32 buffer, so the trainer's optimiser, averaging and checkpoints work unchanged. Gradients
+come from autograd; the products run in bf16 by autocast if the processor has it. It uses torch's own threads: the trainer runs it with a
+single worker.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TransformersEncoder:
         self._pooled: Tensor | None = None
 
     def replica(self) -> TransformersEncoder:
-        """Raise ValueError: autograd keeps its gradients in the parameters, so there can be no replica."""
+        """Raise ValueError: autograd stores gradients in the parameters, so there can be no replica."""
         raise ValueError("TransformersEncoder runs with one worker")
 
     def sync(self) -> None:
