@@ -108,7 +108,7 @@ def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
 
 
 def _judge(settings: CertifySettings) -> TeacherSettings | None:
-    """How a judge is asked for its marks; None if none is asked."""
+    """The settings of the judge that gives marks; None without a judge."""
     from pydantic import ValidationError
 
     from smidgen.data.teacher.settings import TeacherSettings

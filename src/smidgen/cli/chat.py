@@ -56,7 +56,7 @@ def chat(
 
 
 def _print_text(model: Model, text: str) -> None:
-    """A text as it is written, then how sure the model is of it. Ctrl-C ends the text, not the talk; nor does what cannot be asked."""
+    """Print a text as it is written, then its score. Ctrl-C ends the text, not the chat. A refused request does not end the chat either."""
     began = time.perf_counter()
     try:
         with closing(model.write(text)) as replies:

@@ -1,4 +1,4 @@
-"""`smidgen drift`: whether the traffic of a served model is still like what it was made in."""
+"""`smidgen drift`: whether the traffic of a served model is still like the traffic that it was made for."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def drift(
 
 
 def show(done: DriftLook) -> None:
-    """Print what came of a look."""
+    """Print the result of a drift test."""
     facts = done.json()
     earlier, later = facts["reference"], facts["recent"]
     out.print(

@@ -25,11 +25,11 @@ _KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 class VerbCommand(typer.core.TyperCommand):
-    """A verb that ends with what comes next, and whose help cuts nothing off: Typer's own puts an ellipsis where a flag is longer than its
-    column."""
+    """A verb that ends with its next steps, and whose help shows every flag in full: Typer's own puts an ellipsis where a flag is longer
+    than its column."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb, then say what may come next."""
+        """Run the verb, then print its next steps."""
         try:
             result = super().invoke(ctx)
         except typer.Exit as stop:

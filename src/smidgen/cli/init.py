@@ -90,9 +90,9 @@ def _of_task(task: str, folder: Path) -> dict[Path, str]:
 
 
 def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
-    """The files of a recipe that comes with smidgen: the recipe, its data as files of the data folder, and what they are.
+    """The files of a recipe that comes with smidgen: the recipe, its data as files of the data folder, and their description.
 
-    Raises UnknownPart for a name that there is none of.
+    Raises UnknownPart for an unknown name.
     """
     found = _recipes()
     if name not in found:
@@ -115,7 +115,7 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
 
 
 def _recipes() -> dict[str, tuple[Traversable, Traversable]]:
-    """The recipes that come with smidgen and whose data does: by name, the file and the folder that it and its data lie in."""
+    """The recipes that come with smidgen together with their data: by name, the file and its folder."""
     homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
     return {file.name.removesuffix(".toml"): (file, home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")}
 

@@ -32,7 +32,7 @@ def next_step(*commands: str) -> None:
 
 
 def follow(verb: str, given: Flags, done: bool) -> None:
-    """Print what comes after a verb that has ended.
+    """Print the next steps after a verb that has ended.
 
     Args:
         given: its flags and arguments.
@@ -80,7 +80,7 @@ def _models(given: Flags, done: bool) -> list[str]:
 
 
 def _near(folder: Path) -> Path:
-    """A folder as it is named from here, where it lies below."""
+    """A folder's path, relative to the present folder if it lies in it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) and folder != here else folder
 

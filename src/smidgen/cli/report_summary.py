@@ -127,13 +127,13 @@ def _teacher(report: Report) -> None:
 
 
 def _say_if_few(report: Report) -> None:
-    """Warn where the headline rests on few rows, with what would say more."""
+    """Warn where the headline rests on few rows, and say how to measure better."""
     if said := wording.note_on_test(report):
         out.print(f"[yellow]few test rows:[/] {escape(said)}", soft_wrap=True)
 
 
 def _alternatives(report: Report, measure: str = "accuracy") -> None:
-    """The table of what else could have been built, and why this was."""
+    """The table of the alternatives, and why this one was chosen."""
     if not report.alternatives:
         return
     speed = "tokens/s" if report.graded else "texts/s"

@@ -138,7 +138,7 @@ class Screen:
             errors.print(f"[dim]·[/] {escape(text)}")
 
     def _beat(self) -> None:
-        """Say every so often what is at work, for whoever reads a log."""
+        """Print the present work at intervals, for readers of a log."""
         while not self._ended.wait(self._every):
             step, seconds = self._step, time.perf_counter() - self._began
             if not step or seconds < self._every:

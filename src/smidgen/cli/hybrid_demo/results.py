@@ -1,4 +1,4 @@
-"""Requests to the gateway in OpenAI's wire format, and what came of them, stretch by stretch, and of the learning in between."""
+"""Requests to the gateway in OpenAI's wire format, and their results, stretch by stretch, with those of the learning in between."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class GatewayClient:
         self._http.close()
 
     def ask(self, text: str) -> GatewayAnswer:
-        """One message, asked as any program would. Raises StageError where no answer comes."""
+        """Send one message as any program would. Raises DemoError where no answer comes."""
         messages = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
         reply = self._got("POST", "/v1/chat/completions", {"model": self._model, "messages": messages, "temperature": 0})
         body = reply.json()
@@ -67,11 +67,11 @@ class GatewayClient:
         )
 
     def until_stored(self, requests: int) -> None:
-        """Wait until the gateway has dealt with so many captured requests. Raises StageError where it does not."""
+        """Wait until the gateway has dealt with so many captured requests. Raises DemoError where it does not."""
         self._until(lambda: self.counted("smidgen_capture_rows_total") >= requests, "the gateway did not store what it captured", requests)
 
     def until_serving(self, champion: str) -> None:
-        """Wait until a version answers. Raises StageError where it does not."""
+        """Wait until a version answers. Raises DemoError where it does not."""
         self._until(lambda: self.serving() == champion, "the gateway did not take the new champion", champion)
 
     def _until(self, true: Any, what: str, value: object) -> None:
@@ -132,7 +132,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class LearningRun:
-    """One learning: after how many requests, how long it took, and what it printed as JSON."""
+    """One learning: the number of requests before it, how long it took, and its JSON."""
 
     at: int
     seconds: float

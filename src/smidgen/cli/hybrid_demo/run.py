@@ -28,14 +28,14 @@ _CHART = "share.svg"
 
 
 class DemoWatcher(Protocol):
-    """Is told what happens, as it happens."""
+    """A listener to the events of a run."""
 
     def ran(self, command: str) -> None:
         """A command of smidgen's is about to run."""
         ...
 
     def moved(self, tally: DemoTally, now: str) -> None:
-        """The tally has changed; `now` is what is at work, in a few words."""
+        """The tally has changed; `now` names the present work in a few words."""
         ...
 
     def ended(self, stretch: Stretch, tally: DemoTally) -> None:
@@ -86,18 +86,18 @@ def base_of(plan: DemoPlan, progress: Progress) -> Path | None:
 
 
 def run(folder: Path, plan: DemoPlan, watcher: DemoWatcher, base: Path | None, threads: int | None = None) -> DemoOutcome:
-    """Run it.
+    """Run the demo.
 
     Args:
-        folder: where everything goes; see `Sandbox`.
-        plan: what is done.
-        watcher: is told.
-        base: as of `base_of`.
+        folder: the folder of everything; see `Sandbox`.
+        plan: the plan of the run.
+        watcher: listens to the run.
+        base: the base's folder, from `base_of`.
         threads: that each command computes with; None for one a core.
 
     Raises:
-        InputError: a folder that holds something else; a plan that leaves no message.
-        StageError: a command or the gateway failed, or its counts are not those of the replies.
+        InputError: the folder holds something else, or the plan leaves no message.
+        DemoError: a command or the gateway failed, or its counts are not those of the replies.
     """
     began = time.monotonic()
     recorded = recorded_model.read()
@@ -173,7 +173,7 @@ def _played(
 
 
 def _checked(client: GatewayClient, tally: DemoTally) -> tuple[dict[str, int], dict[str, int]]:
-    """The audits, and the captured requests, by what became of them. Raises StageError where the gateway counted otherwise."""
+    """Audits and captured requests by outcome. Raises DemoError where the gateway's counts differ."""
     whole = tally.whole
     name = "smidgen_gateway_requests_total"
     counted = {who: round(client.counted(name, model=LINE, answered_by=who)) for who in ("local", "upstream")}

@@ -34,9 +34,9 @@ class Sandbox:
     """A folder in which the demo works.
 
     Args:
-        folder: made where it is not; one that an earlier demo made is emptied.
+        folder: made if it does not exist; a folder of an earlier demo is emptied.
 
-    Raises InputError where the folder holds what the demo did not make.
+    Raises InputError where the folder holds files that no demo made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Sandbox:
                 shutil.copyfile(file, place / file.name)
 
     def run(self, *words: str) -> dict[str, Any]:
-        """Run a command with `--json`, in the folder; what it prints. Raises StageError where it fails."""
+        """Run a command with `--json`, in the folder, and return its output. Raises DemoError where it fails."""
         command = [sys.executable, "-m", "smidgen", *words, "--json"]
         try:
             done = subprocess.run(
@@ -109,8 +109,8 @@ class Sandbox:
 
     @contextlib.contextmanager
     def serving(self, *words: str) -> Iterator[str]:
-        """Run `smidgen serve` until the block ends; gives its URL. What it logs goes to a file. Raises StageError where it does not start,
-        or does not end well."""
+        """Run `smidgen serve` until the block ends; gives its URL. Its log goes to a file. Raises DemoError where it does not start, or
+        does not end well."""
         command = [sys.executable, "-m", "smidgen", "serve", *words, "--json"]
         log = self.folder / "gateway.log"
         flags = 0

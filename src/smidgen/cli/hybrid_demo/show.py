@@ -22,10 +22,10 @@ _BAR = 20
 
 
 class DemoDisplay:
-    """Shows it. Use it as a context manager, so that the cursor comes back after an error.
+    """Shows the demo. Use it as a context manager, so that the cursor comes back after an error.
 
     Args:
-        plan: what is run.
+        plan: the plan of the run.
         quiet: show nothing but errors.
     """
 
@@ -49,7 +49,7 @@ class DemoDisplay:
             out.print(f"[dim]$[/] {escape(command)}", soft_wrap=True)
 
     def moved(self, tally: DemoTally, now: str) -> None:
-        """Draw the table anew."""
+        """Redraw the table."""
         if self._live is None:
             return
         if not self._drawn:
