@@ -119,7 +119,7 @@ class ChatRequest(SamplingOptions):
     top_logprobs: Logprobs | None = Field(None, description="How many runners-up to give beside each.")
 
     def options(self) -> dict[str, Any]:
-        """See `Drawing`."""
+        """The options as `Model.write` takes them, with `max_completion_tokens` first."""
         most = self.max_completion_tokens
         return {**super().options(), **({"max_tokens": most} if most is not None else {})}
 
