@@ -15,7 +15,7 @@ from bench.replaying import Policy, Taught, Trace, Traffic
 from smidgen.data.splits import assign_side
 from smidgen.judge import report
 from smidgen.stats.risk_coverage_curve import RiskCoveragePoint
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 
 NAME = "replay_encoder"
 LIMIT = 1800.0

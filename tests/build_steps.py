@@ -16,7 +16,7 @@ from smidgen.flows.build.timing import Timing
 from smidgen.flows.build.work import BuildContext, Candidate, PlannedStudent, StudentVariant, Work
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.step_results import StepResults
 
 

@@ -18,8 +18,7 @@ from smidgen.core.rows import Row
 from smidgen.judge import classifier_sections
 from smidgen.judge.report import Report
 from smidgen.judge.sections import DataFacts, Mistake, StudentFacts
-from smidgen.store.hashing import rows_hash
-from smidgen.store.home import home
+from smidgen.store.files import home, rows_hash
 
 WORDS = [f"w{number:02d}" for number in range(100)]
 MARGINS = np.linspace(6.0, 0.05, 100)

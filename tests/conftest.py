@@ -72,7 +72,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Step results and lists of this run go into a folder of its own; the bases and the web runtime, which are large and
     never written to, are shared."""
-    from smidgen.store.home import home
+    from smidgen.store.files import home
 
     shared = home()
     own = tmp_path_factory.mktemp("home")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from smidgen.cli.hybrid_demo.recorded_model import FILE, MARK, sample
-from smidgen.store.hashing import rows_hash
+from smidgen.store.files import rows_hash
 
 SHARE = 0.02
 SEED = "smidgen's recording, first"

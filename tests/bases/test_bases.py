@@ -113,7 +113,7 @@ def test_what_is_hashed_is_what_is_read(tmp_path: Path) -> None:
     from safetensors.torch import save_file
     from tests.students.tiny_decoder import tiny_decoder
 
-    from smidgen.store.hashing import file_hash
+    from smidgen.store.files import file_hash
     from smidgen.store.weight_files import weight_files
     from smidgen.students.decoder_training.files import weights_of
 

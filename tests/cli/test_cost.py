@@ -18,13 +18,13 @@ from smidgen.cli.main import code
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.flows.certify.certification import CertificateTerms, certify, revoke
 from smidgen.flows.cost_report import reckon_cost
-from smidgen.flows.cost_settings import CostSettings
 from smidgen.flows.local_model import load
 from smidgen.judge import cost_estimate
 from smidgen.judge.report import Report
 from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, SpeedFacts, StudentFacts, TeacherFacts, TrainingFacts
 from smidgen.store.line import Line
 from smidgen.usage import price_list
+from smidgen.usage.break_even import CostSettings
 
 PRICES = {
     "as_of": "2026-11-20",

@@ -18,7 +18,7 @@ from smidgen.cli.main import code
 from smidgen.core.errors import InputError
 from smidgen.flows.drift import check
 from smidgen.flows.drift.settings import DriftSettings
-from smidgen.store import bundle_list
+from smidgen.store import files
 from smidgen.store.traffic.store import opened
 
 FEW = ["--recent", "100", "--reference", "300"]
@@ -31,7 +31,7 @@ def bundle(certified_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # 
     with opened() as store:
         capture(store, range(300))
         capture(store, range(300, 400), new_every=3)
-    bundle_list.remember(certified_bundle)
+    files.remember_bundle(certified_bundle)
     return certified_bundle
 
 

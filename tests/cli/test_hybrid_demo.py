@@ -13,13 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from smidgen.cli.hybrid_demo import plan as plans
-from smidgen.cli.hybrid_demo import recorded_model, show
+from smidgen.cli.hybrid_demo import recorded_model, results
 from smidgen.cli.hybrid_demo import run as running
-from smidgen.cli.hybrid_demo.plan import FAST, DemoPlan, dealt
 from smidgen.cli.hybrid_demo.recorded_model import MARK, Recording
-from smidgen.cli.hybrid_demo.results import DemoTally, Stretch
-from smidgen.cli.hybrid_demo.run import DemoOutcome, base_of, run
+from smidgen.cli.hybrid_demo.run import FAST, DemoOutcome, DemoPlan, DemoTally, Stretch, base_of, dealt, run
 from smidgen.cli.hybrid_demo.sandbox import MARKER, DemoError, Sandbox
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, InputError
@@ -61,9 +58,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         for number in range(2):
             folder = tmp_path_factory.mktemp("hybrid") / "demo"
             with contextlib.redirect_stdout(io.StringIO()) as printed:
-                with show.DemoDisplay(SMALL) as shown:
+                with results.DemoDisplay(SMALL) as shown:
                     ran = run(folder, SMALL, shown, base_of(SMALL, Silent()), 1)
-                show.closing(ran)
+                results.closing(ran)
             if number or any(stretch.local for stretch in ran.tally.stretches):
                 break
     yield Seen(ran, printed.getvalue())
@@ -276,10 +273,10 @@ def test_the_chart_has_a_dot_for_each_stretch_and_a_line_for_each_turn() -> None
 
 @pytest.mark.thorough
 def test_the_table_of_a_terminal_has_a_row_for_each_stretch(seen: Seen) -> None:
-    table = show._table(seen.ran.tally, SMALL)
+    table = results._table(seen.ran.tally, SMALL)
     assert table.row_count == 2
     assert "certified" in next(iter(table.columns[-1].cells))
 
 
 def test_the_plan_names_the_samples_own_intents(recorded: Recording) -> None:
-    assert set(plans.INTENTS) <= set(recorded.labels) and len(set(plans.INTENTS)) == len(plans.INTENTS)
+    assert set(running.INTENTS) <= set(recorded.labels) and len(set(running.INTENTS)) == len(running.INTENTS)

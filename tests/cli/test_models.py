@@ -10,7 +10,7 @@ import pytest
 from tests.line_versions import line_of
 
 from smidgen.cli.main import code
-from smidgen.store import bundle_list
+from smidgen.store import files
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_an_empty_machine_says_what_to_do(own_home: Path, capsys: pytest.Capture
 
 
 def test_a_remembered_bundle_is_listed_with_its_headline(own_home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bundle_list.remember(bundle)
+    files.remember_bundle(bundle)
     (entry,) = listed(capsys)["bundles"]
     assert entry["name"] == "tiny" and entry["task"] == "classify" and entry["headline"] == "accuracy"
     metric = entry["metric"]
@@ -52,7 +52,7 @@ def test_a_remembered_bundle_is_listed_with_its_headline(own_home: Path, bundle:
 def test_a_bundle_in_this_folder_is_listed_once(own_home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(bundle, own_home / "copied")
     assert [entry["folder"] for entry in listed(capsys)["bundles"]] == [str((own_home / "copied").resolve())]
-    bundle_list.remember(own_home / "copied")
+    files.remember_bundle(own_home / "copied")
     assert len(listed(capsys)["bundles"]) == 1
 
 
@@ -77,7 +77,7 @@ def test_pull_shows_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_line_is_listed_by_its_champion(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line, ids = line_of(own_home / "support", 2)
-    bundle_list.remember(line.folder)
+    files.remember_bundle(line.folder)
     (found,) = listed(capsys)["bundles"]
     assert (found["id"], found["folder"]) == (ids[1], str(line.folder.resolve()))
     line.point(ids[0], by="rollback", why="back", instead_of=ids[1])

@@ -19,9 +19,8 @@ from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
 from smidgen.cli.serve import with_route
 from smidgen.core.errors import InputError
-from smidgen.server import secrets_file
 from smidgen.server.gateway.fallback import fallback_targets
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import ServeSettings, read_secrets
 
 KEY = "sk-test-1"
 
@@ -110,14 +109,14 @@ def test_the_file_counts_before_the_environment_and_only_where_it_has_the_key(tm
 )
 def test_a_secrets_file_that_is_none_is_refused_without_a_word_of_it(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        secrets_file.read(secrets(tmp_path, text))
+        read_secrets(secrets(tmp_path, text))
     assert said in str(caught.value) and "keys.toml" in str(caught.value) and KEY not in str(caught.value)
 
 
 def test_one_that_is_not_there_or_is_a_folder(tmp_path: Path) -> None:
     for place, said in ((tmp_path / "none.toml", "cannot be read"), (tmp_path, "is no file")):
         with pytest.raises(InputError) as caught:
-            secrets_file.read(place)
+            read_secrets(place)
         assert said in str(caught.value)
 
 

@@ -22,7 +22,7 @@ from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.status_report import read_account
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, Reference
-from smidgen.store import bundle_list, spending_ledger
+from smidgen.store import files, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.spending_ledger import NANO, Reservation, SpendingLedger
 from smidgen.store.usage_records import WAIT_ERROR, DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
@@ -71,7 +71,7 @@ def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys
 
 
 def test_it_is_shown_as_tables(certified_bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    bundle_list.remember(certified_bundle)
+    files.remember_bundle(certified_bundle)
     signed = certified(certified_bundle)
     certificate_status.take_in(certified_bundle, signed, 0.0, 0.02)
     assert code(["status"]) == 0
@@ -80,7 +80,7 @@ def test_it_is_shown_as_tables(certified_bundle: Path, capsys: Any, monkeypatch:
 
 
 def test_what_cannot_be_read_is_said(certified_bundle: Path, capsys: Any) -> None:  # noqa: F811
-    bundle_list.remember(certified_bundle)
+    files.remember_bundle(certified_bundle)
     certified(certified_bundle)
     signed = papers.read(papers.place(certified_bundle))
     certificate_status.take_in(certified_bundle, signed, 0.0, 1.0)
@@ -99,9 +99,9 @@ def test_serving_remembers_where_it_can(certified_bundle: Path, monkeypatch: pyt
     def full(folder: Path) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(bundle_list, "remember", full)
+    monkeypatch.setattr(files, "remember_bundle", full)
     _remember([certified_bundle])
-    assert bundle_list.known() == []
+    assert files.known_bundles() == []
 
 
 def test_of_a_line_its_champion_is_meant(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +110,9 @@ def test_of_a_line_its_champion_is_meant(tmp_path: Path, capsys: Any, monkeypatc
     _remember([line.folder])
     (found,) = told(capsys)["bundles"]
     assert (found["id"], found["folder"]) == (ids[1], str(line.folder.resolve()))
+    assert found["name"] == line.read().name != read_manifest(line.version(ids[1])).name, "requests name the line"
+    assert code(["status"]) == 0
+    assert f"{line.folder.resolve()}, version {ids[1]}: " in capsys.readouterr().out
     line.point(ids[0], by="rollback", why="back", instead_of=ids[1])
     (found,) = told(capsys)["bundles"]
     assert found["id"] == ids[0]
@@ -165,7 +168,7 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
     capsys: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bundle_list.remember(certified_bundle)
+    files.remember_bundle(certified_bundle)
     certified(certified_bundle)
     now = datetime.now(UTC)
     write(0, 9, now, estimated=3_600_000_000)

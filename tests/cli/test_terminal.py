@@ -15,7 +15,7 @@ import pytest
 from smidgen.cli import screen
 from smidgen.cli.main import code
 from smidgen.core.printable import PrintableFormatter, printable
-from smidgen.store import bundle_list, usage_records
+from smidgen.store import files, usage_records
 from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 
@@ -104,7 +104,7 @@ def test_a_bundle_whose_name_is_hostile(place: Path, bundle: Path, capsys: pytes
     damaged = shutil.copytree(bundle, place / "damaged\x1b]0;x\x07[bold]")
     (damaged / "smidgen.json").write_text("{" + ATTACK, encoding="utf-8")
     for folder in (odd, damaged):
-        bundle_list.remember(folder)
+        files.remember_bundle(folder)
     assert "odd[2J[bold]" in shown(capsys, ["models"])
     assert "damaged]0;x[bold]" in shown(capsys, ["status"])
     data = place / "in\x1b[2J[bold].csv"

@@ -33,7 +33,7 @@ from smidgen.gguf.header import read_metadata
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_training.files import weights_of

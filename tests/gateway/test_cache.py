@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from smidgen.gateway import answer_cache as answers
 from smidgen.gateway.answer_cache import AnswerCache, CachedAnswer, CacheEntry, CacheLimits
 from smidgen.gateway.answer_reading import AnswerUsage
-from smidgen.gateway.cache_rules import CacheKey, CacheKeys, Sharing, cache_directives, scope, why_uncacheable
-from smidgen.gateway.near_matches import differ
+from smidgen.gateway.cache_rules import CacheKey, CacheKeys, Sharing, cache_directives, differ, scope, why_uncacheable
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 NAMING = CacheKeys()

@@ -12,7 +12,7 @@ from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, ow
 from smidgen.gateway import certificate_audit as audit_log
 from smidgen.gateway import revocation
 from smidgen.gateway.certificate_status import CertificateState, Decision, check_certificate
-from smidgen.store import atomic_file
+from smidgen.store import files
 
 
 def test_good_audits_keep_it_and_bad_ones_revoke_it_through_restarts(folder: Path) -> None:  # noqa: F811
@@ -150,14 +150,14 @@ def test_a_disk_that_is_full_keeps_no_revocation_back(folder: Path, monkeypatch:
     """The state cannot be written, and the revocation can."""
     paper = given(folder)
     assert not any(audit_log.observe(folder, paper, 1.0, now=NOW) for _ in range(2))
-    write = atomic_file.write
+    write = files.write
 
     def full(file: Path, content: bytes, mode: int = 0o644) -> None:
         if file == audit_log.audit_file(paper.id):
             raise OSError("no space left")
         write(file, content, mode)
 
-    monkeypatch.setattr(atomic_file, "write", full)
+    monkeypatch.setattr(files, "write", full)
     assert check_certificate(folder, SUBJECT, NOW).valid
     with pytest.raises(OSError, match="no space left"):
         audit_log.observe(folder, paper, 1.0, now=NOW)

@@ -16,7 +16,7 @@ from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, certificate_status, certificate_watch, revocation, signing
 from smidgen.gateway.certificate_status import CertificateState, check_certificate
 from smidgen.gateway.certificate_watch import CertificateWatch
-from smidgen.store import atomic_file
+from smidgen.store import files
 
 MINUTE = timedelta(minutes=1)
 
@@ -264,13 +264,13 @@ def test_a_clock_that_is_set_back_while_it_runs_escalates_until_it_is_right(fold
 def test_the_time_is_written_down_once_a_minute(folder: Path, time: Time, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     signed = given(folder)
     written: list[Path] = []
-    write = atomic_file.write
+    write = files.write
 
     def noted(file: Path, content: bytes, mode: int = 0o644) -> None:
         written.append(file)
         write(file, content, mode)
 
-    monkeypatch.setattr(atomic_file, "write", noted)
+    monkeypatch.setattr(files, "write", noted)
     watch = CertificateWatch(folder, SUBJECT, time)
     for second in range(0, 150):
         time.now = NOW + timedelta(seconds=second)
@@ -290,7 +290,7 @@ def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
     def full(file: Path, content: bytes, mode: int = 0o644) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(atomic_file, "write", full)
+    monkeypatch.setattr(files, "write", full)
     watch = CertificateWatch(folder, SUBJECT, time)
     assert watch().valid
     time.now = NOW - DAY

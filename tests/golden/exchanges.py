@@ -1518,7 +1518,7 @@ COMBINED = Group(
             until=spent("key:rich", "counted", "0.00014"),
         ),
         Exchange(
-            "what was streamed did not tell the cache its usage: a whole answer is asked for", chat("big", f"Stream to {EMAIL}.", [KEY_B])
+            "what was streamed told the cache its usage: a whole answer comes from there", chat("big", f"Stream to {EMAIL}.", [KEY_B])
         ),
         Exchange("over budget", chat("big", "something new", [KEY_A])),
         Exchange("over budget, and in the cache", chat("big", PERSONAL, [KEY_A])),
@@ -1551,7 +1551,7 @@ COMBINED = Group(
             until=spent("key:rich", "set aside", "0.0"),
         ),
         Exchange(
-            "the upstream fails: a placeholder in its words is not restored",
+            "the upstream fails: a placeholder in its words is restored",
             chat("big", f"Fail for {EMAIL}.", [KEY_B]),
             [fault("500 Internal Server Error", "about [EMAIL_1]")],
         ),

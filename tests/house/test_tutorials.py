@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.store.home import home
+from smidgen.store.files import home
 
 from .conftest import ROOT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -11,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from uvicorn.server import ServerState
 
 from smidgen.core.errors import SmidgenError
-from smidgen.server.process import BoundedHttpProtocol, take_port
-from smidgen.server.settings import ListenSettings
+from smidgen.server.process import MAX_HEAD, BoundedHttpProtocol, config_of, take_port
+from smidgen.server.settings import ListenSettings, ServeSettings
 
 
 def said(text):
@@ -268,6 +270,42 @@ def test_headers_without_end(serve):
         with pytest.raises(OSError):
             for _ in range(64):
                 connection.sendall(b"x" * 4096)
+
+
+def test_headers_that_come_whole_are_measured_all_the_same():
+    """They may end in the same read in which they begin."""
+    asked = []
+
+    async def app(scope, receive, send):
+        asked.append(scope["path"])
+
+    class Wire(asyncio.Transport):
+        def __init__(self):
+            super().__init__()
+            self.said, self.closed = b"", False
+
+        def write(self, data):
+            self.said += data
+
+        def close(self):
+            self.closed = True
+
+        def is_closing(self):
+            return self.closed
+
+    async def answered(value):
+        config = config_of(app, ServeSettings())
+        config.load()
+        protocol, connection = BoundedHttpProtocol(config, ServerState(), {}), Wire()
+        protocol.connection_made(connection)
+        protocol.data_received(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + value + b"\r\n\r\n")
+        await asyncio.gather(*protocol.tasks)
+        protocol.connection_lost(None)
+        return connection.said.partition(b"\r\n")[0], connection.closed
+
+    assert asyncio.run(answered(b"x" * MAX_HEAD)) == (b"HTTP/1.1 431 Request Header Fields Too Large", True) and asked == []
+    asyncio.run(answered(b"x" * (MAX_HEAD - 1000)))
+    assert asked == ["/healthz"]
 
 
 def test_headers_that_never_come(serve, monkeypatch):

@@ -144,7 +144,7 @@ def test_one_learns_at_a_time(line: Line) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from smidgen.store import atomic_file
+from smidgen.store import files
 from smidgen.store.line import Line
 
 step, real = sys.argv[2], Path.replace
@@ -153,7 +153,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if step == "before the write":
-    atomic_file.write = die
+    files.write = die
 elif step == "before the rename":
     Path.replace = die
 else:

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import InputError, RecipeError
-from smidgen.usage.budgets import daily_budget, today, until_tomorrow
-from smidgen.usage.token_bound import TokenBound, is_free, token_bound
+from smidgen.usage.budgets import TokenBound, daily_budget, is_free, today, token_bound, until_tomorrow
 
 CHAT = b"/chat/completions"
 KEY = b"sk-shop"

@@ -12,8 +12,7 @@ from smidgen.flows.drift.settings import DriftSettings
 from smidgen.stats.drift_statistics import find_presence
 from smidgen.stats.risk_bounds import slow_level_of_look
 from smidgen.watch import drift_test
-from smidgen.watch.comparison import TrafficSample
-from smidgen.watch.drift_test import DriftVerdict, enough, judged
+from smidgen.watch.drift_test import DriftVerdict, TrafficSample, enough, judged, normalised, without_placeholders, words
 
 LABELS = np.array([f"label {number}" for number in range(8)])
 SUBJECTS = ("parcel", "refund", "invoice", "lamp", "voucher", "return", "address", "colour")
@@ -126,3 +125,16 @@ def test_a_level_or_a_size_that_cannot_be_is_refused() -> None:
     for wrong in ({"level": 0.0}, {"least": 1.0}):
         with pytest.raises(ValidationError, match=next(iter(wrong))):
             DriftSettings(**wrong)
+
+
+def test_numbers_case_and_stand_ins_make_no_other_text() -> None:
+    assert normalised("Where is order 4711?") == normalised("where is  order 42") == "where is order 0"
+    assert normalised("[PERSON_1] wants a refund") == normalised("[PERSON_3] wants a REFUND!") == "person wants a refund"
+    assert normalised("Where is my order?") != normalised("Where is my parcel?")
+    assert normalised(("a question", "a passage")) == "a question a passage"
+
+
+def test_words_are_folded_and_are_no_numbers_and_no_stand_ins() -> None:
+    found = words("Don't charge [PERSON_1] 20 € for the Überweisung_x, I pay by e-mail")
+    assert found == {"don't", "charge", "for", "the", "überweisung", "pay", "by", "mail"}
+    assert without_placeholders("hello [EMAIL_2], bye") == "hello  , bye"

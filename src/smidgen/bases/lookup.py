@@ -17,8 +17,7 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.settings import Settings, setting
 from smidgen.gguf import config
 from smidgen.gguf.config import FILES, write_missing_files
-from smidgen.store.hashing import file_hash
-from smidgen.store.home import home
+from smidgen.store.files import file_hash, home
 from smidgen.store.weight_files import safetensors_files, weight_files, weights_hash
 
 AUTO = "auto"

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from smidgen.core.errors import BaseError
 from smidgen.core.parts import Base
-from smidgen.store.hashing import file_hash
-from smidgen.store.home import home
+from smidgen.store.files import file_hash, home
 from smidgen.store.weight_files import weight_files
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from smidgen.core.errors import BaseError
 from smidgen.core.progress import Progress, Silent
-from smidgen.store.hashing import file_hash
-from smidgen.store.home import home
+from smidgen.store.files import file_hash, home
 
 NAME = "onnx-web"
 """Its name for `smidgen pull`."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, files_below, name_fault
 from smidgen.core.errors import BundleError, InputError, shown
 from smidgen.core.printable import HALVES
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 from smidgen.store.line import POINTER, Line, is_line
 from smidgen.store.weight_files import external_tensor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, files_below, name_fault
 from smidgen.core.errors import BundleError
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 
 
 def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:

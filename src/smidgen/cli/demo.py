@@ -82,19 +82,18 @@ def _plain(folder: Path, threads: int | None) -> None:
 
 def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> None:
     """The loop that learns from use."""
-    from smidgen.cli.hybrid_demo import show
-    from smidgen.cli.hybrid_demo.plan import FAST, DemoPlan
-    from smidgen.cli.hybrid_demo.run import base_of, run
+    from smidgen.cli.hybrid_demo import results
+    from smidgen.cli.hybrid_demo.run import FAST, DemoPlan, base_of, run
 
     plan = FAST if fast else DemoPlan()
     with Screen(quiet=as_json) as screen:
         base = base_of(plan, screen)
-    with show.DemoDisplay(plan, quiet=as_json) as shown:
+    with results.DemoDisplay(plan, quiet=as_json) as shown:
         ran = run(folder, plan, shown, base, threads)
     if as_json:
         print_json(ran.json())
     else:
-        show.closing(ran)
+        results.closing(ran)
     if not ran.tally.certified:
         raise GateError(
             "no version could be certified, so every request went to the recording",

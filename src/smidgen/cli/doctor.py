@@ -23,7 +23,7 @@ from smidgen.cli.screen import out, print_json
 from smidgen.core.errors import BaseError, MachineError, install_line
 from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.sqlite_wal import resets_safely
 from smidgen.usage.energy import rapl_readable
 
@@ -62,8 +62,6 @@ def doctor(
 
 part = doctor
 
-
-# Checks: each reports the state of one thing, and the command that fixes it.
 
 State = Literal["ok", "warn", "missing"]
 

@@ -31,13 +31,13 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list 
 def _folders() -> list[Path]:
     """Remembered bundles and lines, then those in the current folder and one level below it that are not remembered; each once."""
     from smidgen.bundles.manifest import MANIFEST
-    from smidgen.store import bundle_list
+    from smidgen.store import files
     from smidgen.store.line import POINTER
 
     kinds = (MANIFEST, POINTER)
     here = [*(Path.cwd() / kind for kind in kinds), *sorted(file for kind in kinds for file in Path.cwd().glob(f"*/{kind}"))]
     near = [file.parent.resolve() for file in here if file.is_file()]
-    remembered = [folder for folder in bundle_list.known() if any((folder / kind).is_file() for kind in kinds)]
+    remembered = [folder for folder in files.known_bundles() if any((folder / kind).is_file() for kind in kinds)]
     return list(dict.fromkeys([*remembered, *near]))
 
 

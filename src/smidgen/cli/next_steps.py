@@ -73,9 +73,9 @@ def _plain(*words: str) -> Callable[[Flags, bool], list[str]]:
 
 
 def _models(given: Flags, done: bool) -> list[str]:
-    from smidgen.store import bundle_list
+    from smidgen.store import files
 
-    there = next((folder for folder in bundle_list.known() if (folder / "smidgen.json").is_file()), None)
+    there = next((folder for folder in files.known_bundles() if (folder / "smidgen.json").is_file()), None)
     return [command_line("demo") if there is None else command_line("chat", _near(there))]
 
 

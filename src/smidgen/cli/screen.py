@@ -156,8 +156,6 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-# Answers: a bar, a score, the runners-up.
-
 _BAR = 24
 
 

@@ -17,14 +17,12 @@ from smidgen.cli.flags import settings_from, with_flags
 from smidgen.cli.screen import errors, out, print_json, print_line
 from smidgen.core.errors import InputError, RecipeError
 from smidgen.parts import recipe as recipes
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import ADMIN_KEY, API_KEY, ServeSettings, read_secrets
 
 if TYPE_CHECKING:
     from smidgen.flows.local_model import Model
     from smidgen.gateway.route_settings import CacheSettings
 
-
-# The `[route]` section of a recipe below the flags of `smidgen serve`.
 
 _OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
 """What a recipe says of its own fallbacks, and of no others: a key must not go to another's host."""
@@ -170,28 +168,26 @@ def _close(there: weakref.ref[Model]) -> None:
 
 def _remember(folders: Iterable[Path]) -> None:
     """Put the bundles on the list of those on this machine, where it can be written: `smidgen status` looks there."""
-    from smidgen.store import bundle_list
+    from smidgen.store import files
 
     with suppress(OSError):
         for folder in folders:
-            bundle_list.remember(folder)
+            files.remember_bundle(folder)
 
 
 def _with_keys(settings: ServeSettings) -> ServeSettings:
     """The settings with the clients' and the admins' keys of the secrets file, or of the environment, added: one, or several with commas
     between."""
-    from smidgen.server import secrets_file
-
     access = settings.access
-    own = secrets_file.read(access.secrets) if access.secrets is not None else {}
+    own = read_secrets(access.secrets) if access.secrets is not None else {}
 
     def more(name: str) -> tuple[str, ...]:
         given = own.get(name) or os.environ.get(name, "")
         return tuple(key.strip() for key in given.split(",") if key.strip())
 
     keys = {
-        "api_keys": (*access.api_keys, *more(secrets_file.API_KEY)),
-        "admin_keys": (*access.admin_keys, *more(secrets_file.ADMIN_KEY)),
+        "api_keys": (*access.api_keys, *more(API_KEY)),
+        "admin_keys": (*access.admin_keys, *more(ADMIN_KEY)),
     }
     return settings.model_copy(update={"access": access.model_copy(update=keys)})
 

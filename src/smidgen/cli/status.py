@@ -11,8 +11,6 @@ from rich.table import Table
 
 from smidgen.cli.screen import out, plain_table, print_json
 
-# The account: a row for each model, by today and the last days.
-
 _COLUMNS = ("requests", "local", "cached", "errors", "spent", "saved", "local ms", "upstream ms", "energy", "certificate, audits")
 _HALF = 6
 """Columns of the first of two tables, where the terminal is too narrow for one."""
@@ -190,7 +188,8 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     out.print()
     for bundle in bundles:
         why = bundle.get("error") or bundle["certificate"]["why"]
-        out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}: {escape(why)}", soft_wrap=True)
+        version = f", version {bundle['id']}" if bundle.get("line") else ""
+        out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}{version}: {escape(why)}", soft_wrap=True)
         if bundle.get("drift") is not None:
             out.print(f"  {_drift(bundle['drift'])}", soft_wrap=True)
 

@@ -13,7 +13,6 @@ from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
 from smidgen.flows.certify.certificate_status import certificate_subject
-from smidgen.flows.cost_settings import CostSettings
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
@@ -22,7 +21,7 @@ from smidgen.judge.charts.months import draw
 from smidgen.judge.report import Report, read
 from smidgen.judge.sections import ModelPrice
 from smidgen.usage import break_even, price_list
-from smidgen.usage.break_even import HOURS_A_MONTH, BreakEven, CostCase, compute_break_even, share_percent
+from smidgen.usage.break_even import HOURS_A_MONTH, BreakEven, CostCase, CostSettings, compute_break_even, share_percent
 
 ASSUMED = 0.8
 

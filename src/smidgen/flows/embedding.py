@@ -19,8 +19,7 @@ from smidgen.core.rows import Text
 from smidgen.engines.model_files import ModelTokenizer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
-from smidgen.store.hashing import code_hash
-from smidgen.store.home import home
+from smidgen.store.files import code_hash, home
 from smidgen.store.step_results import StepResults
 from smidgen.store.weight_files import described_hashes
 

@@ -27,7 +27,7 @@ from smidgen.judge import report, wording
 from smidgen.judge.sections import measured
 from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.classification_metrics import same_labels
-from smidgen.store.hashing import rows_hash
+from smidgen.store.files import rows_hash
 
 _BATCH = 512
 _SINGLES = 200

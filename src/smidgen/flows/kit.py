@@ -23,7 +23,7 @@ from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError, SmidgenError, UnknownPart
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 
 SUMS = "SHA256SUMS"
 _PIP_SECONDS = 3600

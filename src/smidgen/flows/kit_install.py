@@ -52,7 +52,7 @@ def main() -> int:
     if subprocess.run([*command, *(["--no-deps"] if asked.no_deps else []), wanted], check=False).returncode != 0:
         return failed("pip could not install from wheels/")
     if not asked.no_deps:
-        script = "from smidgen.store.home import home; print(home())"
+        script = "from smidgen.store.files import home; print(home())"
         home = Path(subprocess.run([str(python), "-c", script], check=True, capture_output=True, text=True).stdout.strip())
         for kind in ("bases", "web"):
             for place in sorted((KIT / kind).glob("*")):

@@ -13,7 +13,7 @@ from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows.certify import certificate_status
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
-from smidgen.store import bundle_list, spending_ledger
+from smidgen.store import files, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.line import Line, is_line
 from smidgen.store.spending_ledger import NANO
@@ -188,7 +188,7 @@ def read_status(days: int = PERIODS[-1], now: datetime | None = None) -> dict[st
     moment = now or datetime.now(UTC)
     return {
         "as_of": moment.isoformat(timespec="seconds"),
-        "bundles": [_bundle(folder, moment) for folder in bundle_list.known()],
+        "bundles": [_bundle(folder, moment) for folder in files.known_bundles()],
         "account": read_account(days, moment),
         "spending": _spending(today(moment)),
         "traffic": _traffic(moment - timedelta(days=days - 1)),
@@ -200,17 +200,19 @@ def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
     try:
         bundle = folder_of(folder)
         manifest = read_manifest(bundle)
+        line = Line(folder).read().name if is_line(folder) else None
     except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
     found = check_certificate(bundle, certificate_subject(manifest), now)
     return {
-        "name": manifest.name,
+        "name": line or manifest.name,
         "id": manifest.id,
+        "line": line is not None,
         "task": manifest.task,
         "folder": str(folder),
         "certificate": _certificate(found),
         "audits": _audits(found),
-        "drift": _drift(manifest.id, Line(folder).read().name if is_line(folder) else manifest.name),
+        "drift": _drift(manifest.id, line or manifest.name),
     }
 
 

@@ -16,8 +16,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from smidgen.core.errors import CertificateError
 from smidgen.gateway import signing
 from smidgen.gateway.sample_reuse import LONGEST_FINGERPRINTS as MOST_MARKS
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 
 FORMAT_VERSION = 1
 SUFFIX = ".certificate.json"
@@ -276,7 +276,7 @@ def write(certificate: Certificate, bundle: Path) -> Path:
     file = place(bundle)
     content = json.dumps(certificate.facts(), ensure_ascii=False, indent=2) + "\n"
     try:
-        atomic_file.write(file, content.encode("utf-8"))
+        files.write(file, content.encode("utf-8"))
     except OSError as error:
         raise CertificateError(
             "the certificate cannot be written", value=f"{file}: {error.strerror}", todo="Make the folder that holds the bundle writable."
@@ -317,7 +317,7 @@ def register(paper: Certificate) -> None:
     file = _register_folder(paper.bundle.sha256) / f"{paper.id}.json"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.write(file, (json.dumps(paper.facts(), ensure_ascii=False) + "\n").encode("utf-8"))
+        files.write(file, (json.dumps(paper.facts(), ensure_ascii=False) + "\n").encode("utf-8"))
     except OSError as error:
         raise CertificateError(
             "the certificate cannot be entered in the register", value=f"{file}: {error.strerror}", todo="Make room on the disk."

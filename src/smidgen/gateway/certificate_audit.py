@@ -25,8 +25,8 @@ import filelock
 from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Certificate
 from smidgen.stats.sequential_audit import SequentialAudit
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
@@ -257,7 +257,7 @@ def carry_over(before: Certificate, paper: Certificate) -> None:
             content = (json.dumps(facts) + "\n").encode("ascii")
     except ValueError:
         pass
-    atomic_file.write(target, content)
+    files.write(target, content)
 
 
 def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
@@ -329,7 +329,7 @@ def _turn(file: Path) -> filelock.BaseFileLock:
 
 
 def _write(file: Path, kept: AuditState) -> None:
-    atomic_file.write(file, (json.dumps(kept.json()) + "\n").encode("ascii"))
+    files.write(file, (json.dumps(kept.json()) + "\n").encode("ascii"))
 
 
 def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:

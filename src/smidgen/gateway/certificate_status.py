@@ -21,8 +21,8 @@ from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, revocation, signing
 from smidgen.gateway.certificate import Certificate, CertifiedBundle, CertifiedSegment
 from smidgen.gateway.certificate_audit import UnauditedAnswers
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 from smidgen.store.line import line_of
 
 CLOCK_SLACK = timedelta(minutes=5)
@@ -88,7 +88,7 @@ class CertificateClock:
         with contextlib.suppress(OSError, ValueError):
             file.parent.mkdir(exist_ok=True)
             self._seen = max(self._seen, latest_time(self.certificate))
-            atomic_file.write(file, (json.dumps({"seen": self._seen.timestamp()}) + "\n").encode("ascii"))
+            files.write(file, (json.dumps({"seen": self._seen.timestamp()}) + "\n").encode("ascii"))
 
 
 _ANEW = "what it was tested on says nothing of the traffic now. Let the line learn, or certify on a sample drawn since"

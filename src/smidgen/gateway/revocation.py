@@ -18,8 +18,8 @@ import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from smidgen.gateway.sample_reuse import RowFingerprints
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 from smidgen.store.line import line_of
 
 SUFFIX = ".revocations.json"
@@ -153,7 +153,7 @@ def carry(source: Path, target: Path) -> None:
         content = stream.read(_MOST_BYTES + 1)
     with filelock.FileLock(home() / "revocations.lock", timeout=_LOCK_SECONDS):
         if not there.exists() and not there.is_symlink():
-            atomic_file.write(there, content)
+            files.write(there, content)
             return
         try:
             before = _read(there).revoked
@@ -162,7 +162,7 @@ def carry(source: Path, target: Path) -> None:
         try:
             more = _read(given).revoked
         except (OSError, ValueError):
-            atomic_file.write(there, content)
+            files.write(there, content)
             return
         _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
 
@@ -216,7 +216,7 @@ def _write(file: Path, record: Revocations) -> None:
     for entry in facts["revoked"]:
         if not entry["marks"]:
             del entry["marks"]  # an older smidgen does not know the field
-    atomic_file.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+    files.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def _read(file: Path) -> Revocations:

@@ -25,8 +25,8 @@ import filelock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from smidgen.core.errors import CertificateError
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 
 MOST_FINGERPRINTS = 4096
 """Most fingerprints of one sample that are stored."""
@@ -185,7 +185,7 @@ def _place(look: SampleTest) -> Path:
 
 def _write(look: SampleTest) -> None:
     try:
-        atomic_file.write(_place(look), (json.dumps(look.json()) + "\n").encode("ascii"))
+        files.write(_place(look), (json.dumps(look.json()) + "\n").encode("ascii"))
     except OSError as error:
         raise CertificateError(
             "the test on these rows cannot be recorded, and would spend no confidence",

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from smidgen.core.errors import CertificateError
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 
 _LOCK_SECONDS = 10
 
@@ -41,8 +41,8 @@ def key() -> Ed25519PrivateKey:
     with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
         if not file.exists():
             made = Ed25519PrivateKey.generate()
-            atomic_file.write(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-            atomic_file.write(file.with_suffix(".pub"), made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+            files.write(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            files.write(file.with_suffix(".pub"), made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     if os.name != "nt" and file.stat().st_mode & 0o077:
         raise CertificateError("the key can be read by others", value=str(file), todo=f"Run: chmod 600 {file}")
     found = _private(file)

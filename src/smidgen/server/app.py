@@ -149,7 +149,7 @@ def _gateway(
     from smidgen.server.gateway.certificate_router import CertificateRouter, Savings
     from smidgen.server.gateway.certificates import CertificateGauge, present_certificates
     from smidgen.server.gateway.eligibility import held_out_test, job_matcher
-    from smidgen.server.gateway.fallback_answer import FallbackAnswerer
+    from smidgen.server.gateway.fallback import FallbackAnswerer
     from smidgen.server.gateway.prices import upstream_prices
     from smidgen.server.gateway.routing import Gateway, RoutingRules
     from smidgen.server.openai import chat, completions, responses

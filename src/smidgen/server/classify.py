@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from smidgen.core.rows import Text
 from smidgen.server.errors import answer
-from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.reply_json import TOP_K, Alternative, Usage, reply_fields, usage
 from smidgen.server.service import Service
 

@@ -1,15 +1,22 @@
-"""A request: its body, read once, its client, and its usage. One object, handed from layer to layer."""
+"""A request: its body, read once, its client, and its usage. One object, handed from layer to layer.
+
+The routes of faces take a request's body from the one that was read.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import email.message
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Collection, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 
 from smidgen.core.errors import RequestError
@@ -17,14 +24,11 @@ from smidgen.core.replies import Reply
 from smidgen.gateway.headers import Headers, client_key
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.server.errors import RESPONSES
 from smidgen.server.model_queues import HeldModels
+from smidgen.server.ops.prometheus import TextUsage
 from smidgen.server.served_bundle import ServedBundle
-from smidgen.server.usage_record import UsageRecord
-
-# Ids of requests and replies, and whose a request is.
-#
-# An id of ours is random: nobody can guess the next one, so that nobody can take it first or say something about a stranger's answer.
-# An id that a client chose is stored under the client's key, so that two clients may choose the same one.
+from smidgen.store.usage_records import UsageTotals
 
 OWN_ID_PREFIX = "req_"
 """How the ids begin that this server gives to requests. A client's own id that begins so is replaced."""
@@ -33,7 +37,8 @@ _RANDOM_BYTES = 12
 
 
 def fresh_id() -> str:
-    """A random name: 24 hexadecimal digits."""
+    """A random name: 24 hexadecimal digits. Nobody can guess the next one, so nobody can take it first or say something about a stranger's
+    answer."""
     return secrets.token_bytes(_RANDOM_BYTES).hex()
 
 
@@ -44,8 +49,8 @@ def key_hash(headers: Headers) -> str:
 
 
 def stored_id(id: str, key: str) -> str:
-    """The id under which a request is stored: its own where this server gave it, else `KEY/ID` with the hash of the client's key. An id
-    that is written so already stays."""
+    """The id under which a request is stored: its own where this server gave it, else `KEY/ID` with the hash of the client's key, so that
+    two clients may choose the same one. An id that is written so already stays."""
     return id if not key or id.startswith(OWN_ID_PREFIX) or "/" in id else f"{key}/{id}"
 
 
@@ -56,8 +61,6 @@ class RequestIdentity:
     id: str
     key: str
 
-
-# The body of a request on its way upstream: held, so that it can be read and sent again, or flowing, where it is large.
 
 T = TypeVar("T")
 
@@ -124,8 +127,6 @@ async def disconnected(receive: Receive) -> None:
 def _has_gone() -> RequestError:
     return RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=CLIENT_GONE, code="client_gone")
 
-
-# The request itself: made by the outermost layer, and found again by whoever has the scope.
 
 _SCOPE_KEY = "smidgen.request"
 
@@ -247,13 +248,11 @@ def request_of(scope: Scope) -> HttpRequest:
     return found
 
 
-# Where a request comes from: a web page must not spend the owner's money through a gateway on their machine.
-
-
 def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
     """Whether a page of another web origin sent it. Browsers say where a page is from; programs that are none do not.
 
-    A page can send some requests without asking, and needs not see the answer to do harm. `allowed` are origins as `--cors` names them.
+    A page must not spend the owner's money through a gateway on their machine. It can send some requests without asking, and needs not see
+    the answer to do harm. `allowed` are origins as `--cors` names them.
     """
     origin = request.header(b"origin").decode("latin-1").lower()
     if not origin:
@@ -262,3 +261,120 @@ def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
     if "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
         return False
     return origin.partition("://")[2] != request.header(b"host").decode("latin-1").lower()
+
+
+OTHER_MODEL = "(other)"
+"""Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
+MOST_OF_ONE_ANSWER = 10**15
+"""The most that one answer may add to a sum."""
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """The usage of one request. A response that is closed late, after the request is over, still adds to it.
+
+    Attributes:
+        day: the day of its arrival, UTC.
+        bundle: the bundle that it is for; empty for none.
+        request_tokens: tokens that it would have the large model read, estimated; 0 where that is not needed.
+        named: the model that it names, as the client wrote it; never stored.
+        answered: whether a bundle answered it, also if that answer was not used.
+        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
+        avoided_tokens: tokens that the large model would have read and written in place of a local answer; None if it would not have been
+            asked.
+        paid: the upstream's usage and cost, in the fields of an entry.
+        late: takes the upstream's usage that is noted after the end; None before the end.
+    """
+
+    day: str
+    bundle: str = ""
+    request_tokens: int = 0
+    named: str = ""
+    answered: bool = False
+    read: int = 0
+    written: int = 0
+    read_estimated: int = 0
+    written_estimated: int = 0
+    avoided_tokens: tuple[int, int] | None = None
+    paid: UsageTotals = field(default_factory=UsageTotals)
+    late: Callable[[UsageTotals], None] | None = None
+
+    def meant(self, bundle: str, named: object) -> None:
+        """Note the bundle that it is for, or else the model that it names."""
+        self.bundle, self.named = bundle, named if isinstance(named, str) else ""
+
+    def answered_texts(self, model: str, read: Sequence[int], written: Sequence[int]) -> None:
+        """A bundle has answered texts of these sizes, which are estimates."""
+        self._local(model, sum(read), sum(written), counted=False)
+
+    def wrote_text(self, model: str, said: int, usage: TextUsage | None) -> None:
+        """Add the tokens of a text that a bundle wrote to its end: as counted (`usage`), else as estimated from the text (`said`)."""
+        if usage is not None:
+            self._local(model, usage.prompt, usage.written, counted=True)
+        else:
+            self._local(model, 0, said, counted=False)
+
+    def upstream(self, paid: UsageTotals) -> None:
+        """An upstream took this. Of tokens it can say that it took any number."""
+        paid.bound(MOST_OF_ONE_ANSWER)
+        if self.late is not None:
+            self.late(paid)
+        else:
+            self.paid.add(paid)
+
+    def _local(self, model: str, read: int, written: int, *, counted: bool) -> None:
+        self.bundle, self.answered = self.bundle or model, True
+        self.read += read
+        self.written += written
+        if not counted:
+            self.read_estimated += read
+            self.written_estimated += written
+
+
+class _ReadRequest(Request):
+    """A request whose body is read once, by the first that needs it: the gateway, or the face."""
+
+    async def body(self) -> bytes:
+        return (await request_of(self.scope).read(self.receive)).raw
+
+    async def json(self) -> Any:
+        body = await request_of(self.scope).read(self.receive)
+        if body.json is None:  # no object, or in another encoding than UTF-8, which a face takes all the same
+            found = await super().json()
+            body.json = found if isinstance(found, dict) else None
+            return found
+        return body.json
+
+
+class _ReadRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_ReadRequest(request.scope, request.receive))
+
+        return handle
+
+
+def face_router(tag: str) -> APIRouter:
+    """An empty router. `tag` is the heading of its routes in the API's document."""
+    return APIRouter(tags=[tag], responses=RESPONSES, route_class=_ReadRoute)
+
+
+def takes_body_of(request: HttpRequest) -> bool:
+    """Whether a face reads the body of a request: FastAPI reads bodies whose type is JSON."""
+    kind = request.header(b"content-type")
+    if kind == b"application/json":
+        return True
+    said = email.message.Message()
+    said["content-type"] = kind.decode("latin-1")
+    subtype = said.get_content_subtype()
+    return bool(kind) and said.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+def asked_of(request: Request) -> HttpRequest:
+    """The request that a route was called with."""
+    found = request_of(request.scope)
+    if found.receive is None:
+        found.receive = request.receive
+    return found

@@ -21,8 +21,6 @@ from smidgen.server.http_request import OWN_ID_PREFIX, fresh_id, request_of
 from smidgen.server.model_queues import HeldModels
 from smidgen.server.ops.prometheus import ServerMetrics
 
-# Every request gets an id, a line in the access log and its place in the metrics, and nothing escapes unanswered.
-
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _log = logging.getLogger("smidgen.server")
 _access_log = logging.getLogger("smidgen.access")
@@ -103,13 +101,12 @@ def _report(error: Exception, request_id: str) -> None:
     _log.error("%s failed: %s at %s", request_id, named, where or "unknown")
 
 
-# The Host header: a web page must not reach a loopback server through a name that it made point here (DNS rebinding).
-
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 class HostMiddleware:
-    """Lets a request through that was sent to one of these names, with any port."""
+    """Lets a request through that was sent to one of these names, with any port: a web page must not reach a loopback server through a name
+    that it made point here (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
         self._app = app
@@ -134,8 +131,6 @@ class HostMiddleware:
             return host.partition(b"]")[0] + b"]"
         return host.partition(b":")[0]
 
-
-# API keys: who may call.
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """Paths that need no key: they tell whether the server lives and what it takes, and nothing about bundles or traffic."""
@@ -180,8 +175,6 @@ def _is_one_of(scope: Scope, known: Iterable[bytes]) -> bool:
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8")).digest()
 
-
-# How much the server takes on: requests at a time, bytes in a body, time to send it.
 
 LEAST_RATE = 10_000
 """Bytes a second that a body must come at, in the long run, to take longer than the seconds: a slow line, and no client that holds a place
@@ -257,9 +250,6 @@ def _announced(scope: Scope) -> int:
 
 def _too_large(limit: int) -> str:
     return f"The body is larger than {limit / 1_000_000:g} MB"
-
-
-# Which models answer a request, where a model may take another's place.
 
 
 class HeldModelsMiddleware:

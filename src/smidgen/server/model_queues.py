@@ -17,9 +17,6 @@ from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.served_bundle import BundleIdentity, BundleVectors, ServedBundle, bundle_identity
 from smidgen.server.settings import LimitSettings
 
-# Texts being answered by one model, each for itself: as many at a time as it has places, the others wait in line; each is read piece by
-# piece, and called off wherever it is when nobody reads on.
-
 GenerationSource = Callable[[], Iterator[Reply]]
 """Begins a text: its pieces, and the final reply last."""
 
@@ -200,9 +197,6 @@ def engine_unavailable(error: EngineError) -> RequestError:
     return RequestError(
         "the model's process could not answer", value=error.what, todo="Try again in a second.", status=503, code="engine_unavailable"
     )
-
-
-# The queues before a model, and how many requests hold it.
 
 
 class HeldModels:

@@ -23,12 +23,10 @@ from smidgen.core.printable import PrintableFormatter
 from smidgen.server.errors import failure
 from smidgen.server.settings import ListenSettings, ServeSettings
 
-# HTTP on the wire: uvicorn's fast protocol, with an end to what it takes in before a request has even begun.
-#
-# Bodies, texts and requests are bounded further in. Here it is the head: its size, and the time that it may take to arrive.
-
 MAX_HEAD = 64 * 1024
 """Most bytes of request line and headers."""
+_LINE_SIGNS = 4
+"""Bytes of a header besides its name and its value: the colon, a blank and the end of the line."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A name or an address, and a port. Servers differ in which host `127.0.0.1:80@evil` names: it is none."""
@@ -44,6 +42,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     head_seconds = HEAD_SECONDS
     _in_head = True
     _head = 0
+    _too_large = False
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,13 +56,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes have come: at most what the loop reads at a time, so checking after them is soon enough."""
+        """Some bytes have come: at most what the loop reads at a time, so checking after them is soon enough. A head that ends in them is
+        checked when it does."""
+        begun = self._in_head
         super().data_received(data)
-        if self._in_head:
+        if begun and self._in_head:
             self._head += len(data)
             if self._head > MAX_HEAD and not self.transport.is_closing():
-                message = f"The request's headers are larger than {MAX_HEAD // 1024} kB. Send fewer or shorter ones."
-                self._refuse(431, b"Request Header Fields Too Large", message, "headers_too_large")
+                self._refuse_large_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -74,6 +74,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete; the body is bounded elsewhere."""
         self._head_is_over()
+        self._too_large = len(self.url) + sum(len(name) + len(value) + _LINE_SIGNS for name, value in self.headers) > MAX_HEAD
+        if self._too_large:
+            raise ValueError("the head is too large")  # the parser answers it with `send_400_response`
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
             raise ValueError("the request names no host, or two")  # the parser answers it with 400
@@ -81,7 +84,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no valid request in the error shape, and close."""
-        self._refuse(400, b"Bad Request", msg, "invalid_http")
+        if self._too_large:
+            self._refuse_large_head()
+        else:
+            self._refuse(400, b"Bad Request", msg, "invalid_http")
+
+    def _refuse_large_head(self) -> None:
+        message = f"The request's headers are larger than {MAX_HEAD // 1024} kB. Send fewer or shorter ones."
+        self._refuse(431, b"Request Header Fields Too Large", message, "headers_too_large")
 
     def _refuse(self, status: int, reason: bytes, message: str, code: str) -> None:
         self._head_is_over()
@@ -104,8 +114,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._refuse(408, b"Request Timeout", "The request's headers did not arrive in time.", "request_timeout")
 
-
-# The process: takes the port, serves, and on a stop signal finishes what it has begun and leaves with exit code 0.
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30

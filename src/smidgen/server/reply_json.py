@@ -13,8 +13,6 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.server.served_bundle import ServedBundle
 
-# How a reply looks in JSON, the same through every face.
-
 TOP_K = 4
 """Answers shown where the request does not say: the best and its runners-up."""
 
@@ -93,8 +91,6 @@ def token_count(text: str) -> int:
     """A text's size in tokens, as `usage` counts them."""
     return -(-len(text) // _CHARS_PER_TOKEN)
 
-
-# Log probabilities of the tokens of a written text, in the two shapes that OpenAI's faces have for them.
 
 LEAST_LOGPROB = 1e-9
 """The least probability that is told: JSON has no minus infinity."""

@@ -1,18 +1,35 @@
-"""Settings of a serving process: where it listens, who may call, and its limits."""
+"""Settings of a serving process: where it listens, who may call, its limits, and the file that holds its secrets.
+
+The secrets file has keys, for those who do not want them in the environment. It is TOML, `NAME = "value"` a line; names are those of the
+variables that it stands for. A file that others can read is refused.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import sys
+import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import StringConstraints
 
+from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.gateway.route_settings import RouteSettings
 
 LOOPBACK = "127.0.0.1"
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 """An API key: printable ASCII without spaces, as a header takes it."""
+API_KEY = "SMIDGEN_API_KEY"
+"""What clients must have, one key, or several with commas between."""
+ADMIN_KEY = "SMIDGEN_ADMIN_KEY"
+"""The same of admins."""
+_MOST_SECRET_BYTES = 65_536
+_SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ListenSettings(Settings):
@@ -104,3 +121,48 @@ class ServeSettings(RouteSettings):
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     logs: LogSettings = LogSettings()
+
+
+def read_secrets(file: Path) -> dict[str, str]:
+    """Read the values of a secrets file, by name. Raises InputError, which shows no value, for a file that is missing, large, readable by
+    others, or that holds anything else than names and texts."""
+    try:
+        if file.exists() and not file.is_file():  # to open a pipe would wait for whoever writes into it
+            raise _unusable("the secrets file is no file", file, "Name a file of its own.")
+        with file.open("rb") as stream:
+            told = os.fstat(stream.fileno())
+            if told.st_size > _MOST_SECRET_BYTES:
+                raise _unusable("the secrets file is too large", file, 'It has a few lines, such as SMIDGEN_FALLBACK_KEY = "…".')
+            if sys.platform != "win32" and told.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise _unusable("others may read or change the secrets file", file, f"Keep it to yourself: chmod 600 {file}")
+            content = stream.read(_MOST_SECRET_BYTES)
+    except OSError as error:
+        raise _unusable(
+            f"the secrets file cannot be read ({error.strerror})", file, "Check the path after --secrets, and whose file it is."
+        ) from None
+    try:
+        found = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):  # its message may show what stands in the file
+        raise _unusable("the secrets file is not TOML", file, 'Write lines such as SMIDGEN_FALLBACK_KEY = "…", with the quotes.') from None
+    for name, value in found.items():
+        if not _SECRET_NAME.fullmatch(name) or not isinstance(value, str):
+            raise _unusable("the secrets file says something else than names with a text each", file, 'Write NAME = "…" on each line.')
+    return found
+
+
+def known_secrets(file: Path | None, wanted: Collection[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Look names up in the file, then in the environment (of this process, if none is given).
+
+    Raises as `read_secrets` does, and InputError for a file that has none of the wanted names: one of them may be misspelt, and a request
+    would go without a key, or with the client's.
+    """
+    given = os.environ if environment is None else environment
+    own = read_secrets(file) if file is not None else {}
+    if file is not None and not own.keys() & {*wanted, API_KEY, ADMIN_KEY}:
+        todo = f"Put one of these into it: {', '.join([*wanted, API_KEY, ADMIN_KEY])}."
+        raise InputError("the secrets file has none of the wanted keys", value=f"{file}: {', '.join(own) or 'nothing'}", todo=todo)
+    return {**given, **own}
+
+
+def _unusable(what: str, file: Path, todo: str) -> InputError:
+    return InputError(what, value=str(file), todo=todo)

@@ -1,6 +1,6 @@
 """Floor 1: data stored between runs, in one folder: `SMIDGEN_HOME`, or the user's cache folder for smidgen.
 
-Files: every file is written whole and renamed into place (`atomic_file.py`). Databases are SQLite in WAL mode, one writer at a time
+Files: every file is written whole and renamed into place (`files.py`). Databases are SQLite in WAL mode, one writer at a time
 (`sqlite_wal.py`); only their owner can read them.
 
 Steps of a build (`step_results.py`): a result is stored under the hash of its inputs: rows, settings, seed, the base's files, smidgen's

@@ -30,8 +30,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.core.placeholders import PromptFrame
-from smidgen.store import atomic_file
-from smidgen.store.hashing import content_hash
+from smidgen.store import files
+from smidgen.store.files import content_hash
 
 POINTER = "line.json"
 FORMAT_VERSION = 1
@@ -340,7 +340,7 @@ class Line:
                     del job[name]
         content = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
         try:
-            atomic_file.write(self.file, content.encode("utf-8"))
+            files.write(self.file, content.encode("utf-8"))
         except OSError as error:
             raise BundleError(
                 "the line's pointer cannot be written",

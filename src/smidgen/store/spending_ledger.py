@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.sqlite_wal import into_wal, make_private, writing
 
 VERSION = 1

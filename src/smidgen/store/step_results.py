@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 
 from smidgen.core.errors import SmidgenError
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 
 _LIMIT_BYTES = 4_000_000_000
 _LATELY_SECONDS = 86_400.0

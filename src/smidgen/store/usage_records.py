@@ -19,7 +19,7 @@ from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.sqlite_wal import into_wal, make_private, writing
 
 VERSION = 1

@@ -7,7 +7,7 @@ import mmap
 from pathlib import Path
 
 from smidgen.core.errors import BaseError
-from smidgen.store.hashing import content_hash, file_hash
+from smidgen.store.files import content_hash, file_hash
 
 _INDEX = "model.safetensors.index.json"
 _DESCRIBES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

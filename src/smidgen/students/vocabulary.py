@@ -28,7 +28,7 @@ from smidgen.core.parts import Training
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Text, joined
 from smidgen.gguf.tokenizer import SINGLE_BYTE, is_byte_level, is_sentencepiece
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
 from smidgen.students.settings import DecoderSettings
 

@@ -17,8 +17,8 @@ import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import SmidgenError
-from smidgen.store import atomic_file
-from smidgen.store.home import home
+from smidgen.store import files
+from smidgen.store.files import home
 
 _MOST_BYTES = 262_144
 _LOCK_SECONDS = 10
@@ -120,7 +120,7 @@ def change(bundle_id: str, name: str, how: Callable[[DriftRecord], DriftRecord])
         file.parent.mkdir(exist_ok=True)
         with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
             changed = how(read(bundle_id, name))
-            atomic_file.write(file, (json.dumps(changed.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+            files.write(file, (json.dumps(changed.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
             return changed
     except (OSError, ValueError) as error:
         raise DriftError(

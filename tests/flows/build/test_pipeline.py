@@ -214,7 +214,7 @@ build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
 def test_a_killed_build_goes_on_and_ends_with_the_same_weights(
     tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smidgen.store.home import home
+    from smidgen.store.files import home
 
     bases = home() / "bases"
     made = {}

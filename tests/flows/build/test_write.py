@@ -154,7 +154,7 @@ def _as_it_is(spec: EngineSpec, out: Path) -> EngineSpec:
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No step of another build is found again here: what is spoiled must be made."""
-    from smidgen.store.home import home
+    from smidgen.store.files import home
 
     shared = home() / "bases"
     own = tmp_path / "home"

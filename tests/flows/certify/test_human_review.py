@@ -180,7 +180,7 @@ def test_where_either_cannot_be_written_nothing_is_taken_in_and_it_is_asked_agai
     with human_review.open_review(certified_bundle, store, 1.0) as review:
         given = next(review.waiting())
         with monkeypatch.context() as patch:
-            patch.setattr(*((TrafficStore, "feedback") if fails == "correction" else (human_review.atomic_file, "write")), full)
+            patch.setattr(*((TrafficStore, "feedback") if fails == "correction" else (human_review.files, "write")), full)
             with pytest.raises(OSError, match="No space"):
                 review.take_in(given, OTHER[right(given)])
     assert certificate_status.evidence(paper).audits == 0

@@ -15,7 +15,7 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
 from smidgen.flows.local_model import load
 from smidgen.stats.risk_bounds import binomial_upper_bound
-from smidgen.store.home import home
+from smidgen.store.files import home
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROWS = pairs(800, 4, 0.03, 0.2, start=20_000)

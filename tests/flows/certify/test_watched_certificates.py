@@ -17,7 +17,7 @@ SURE, UNSURE = 0.02, 1.0
 @pytest.fixture(autouse=True)
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of audits: none of them waits for the disk."""
-    monkeypatch.setattr("smidgen.store.atomic_file.os.fsync", lambda handle: None)
+    monkeypatch.setattr("smidgen.store.files.os.fsync", lambda handle: None)
 
 
 def revoked(folder: Path, number: int, wrong_sure: float, wrong_unsure: float, requests: int) -> bool:  # noqa: F811

@@ -11,8 +11,7 @@ import pytest
 from smidgen.flows.embedding import embedder
 from smidgen.stats import drift_statistics
 from smidgen.stats.drift_statistics import find_presence
-from smidgen.watch.comparison import TrafficSample, normalised
-from smidgen.watch.drift_test import DriftVerdict, judged
+from smidgen.watch.drift_test import DriftVerdict, TrafficSample, judged, normalised
 
 BANKING = Path(__file__).parents[4] / "shared" / "data" / "banking77" / "test.csv"
 needs_data = pytest.mark.skipif(not BANKING.is_file(), reason="needs the BANKING77 data")

@@ -21,7 +21,7 @@ from smidgen.flows.drift.check import folder_of_name, is_look_due, look_for_drif
 from smidgen.flows.drift.settings import DriftSettings
 from smidgen.flows.learn import line_data
 from smidgen.flows.status_report import read_status
-from smidgen.store import bundle_list
+from smidgen.store import files
 from smidgen.store.line import Line, LineJob
 from smidgen.store.traffic.queries import StoredText
 from smidgen.store.traffic.records import Exchange
@@ -118,7 +118,7 @@ def test_a_look_is_paid_for_before_it_is_made(
 def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(300))
     capture(store, range(300, 400), new_every=3)
-    bundle_list.remember(certified_bundle)
+    files.remember_bundle(certified_bundle)
     assert read_status()["bundles"][0]["drift"] is None
     found = look_for_drift(certified_bundle, SMALL, now=at(500))
     kept = drift_record.place(found.bundle_id, found.name).read_text(encoding="utf-8")
@@ -244,7 +244,7 @@ def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store:
 
 def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'aside.db'}")
-    monkeypatch.setattr("smidgen.store.traffic.tables.secrets.token_hex", lambda count: "5a" * count)
+    monkeypatch.setattr("smidgen.store.traffic.database.secrets.token_hex", lambda count: "5a" * count)
     line.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(2300)}),)}))
     with opened(held_out=0.08) as store:
         capture(store, range(2800))
@@ -304,7 +304,7 @@ def test_moments_to_come_do_not_stop_the_looks(line: Line, store: TrafficStore) 
 
 
 def test_a_name_is_found_on_the_shelf(line: Line, certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
-    bundle_list.remember(line.folder)
+    files.remember_bundle(line.folder)
     assert folder_of_name(str(certified_bundle)) == certified_bundle
     assert folder_of_name("support") == line.folder.resolve()
     with pytest.raises(InputError, match="one of: support"):

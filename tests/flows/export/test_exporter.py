@@ -33,7 +33,7 @@ from smidgen.flows.export.exporter import ExportRefusal, export, is_taken, other
 from smidgen.gguf import weights
 from smidgen.gguf.header import read_metadata
 from smidgen.parts import registry
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 from smidgen.students.decoder_training.files import weights_of
 from smidgen.students.decoder_training.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
 from smidgen.tasks.classify import part as classify

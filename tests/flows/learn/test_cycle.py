@@ -29,7 +29,7 @@ from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
 from smidgen.gateway.certificate_status import CertificateState
 from smidgen.gateway.certificate_watch import CertificateWatch
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.line import Line, LineBusy
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened

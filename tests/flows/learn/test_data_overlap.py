@@ -19,13 +19,13 @@ from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.data.splits import SplitSide, assign_held_side, assign_side
-from smidgen.flows.capture import traffic_export
 from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify, revoke
 from smidgen.flows.learn import holdout, line_data
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow
 from smidgen.flows.learn.promotion import promote
 from smidgen.flows.local_model import load
 from smidgen.store.line import Line, LineBusy
+from smidgen.store.traffic.pairs import export_pairs
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened
 
@@ -138,8 +138,8 @@ def test_of_an_export_of_held_out_requests_the_certifying_side_alone_certifies(l
     id = learnt(line, {"data": 2000}, LearningRows((), (), ()))
     with opened() as store:
         store.add([exchange(number) for number in range(2500)])
-        count = traffic_export.export_traffic(store, tmp_path / "held.jsonl", "support", held_out=True).pairs
-        traffic_export.export_traffic(store, tmp_path / "learnt.jsonl", "support", held_out=False)
+        count = export_pairs(store.pairs("support", held_out=True), tmp_path / "held.jsonl").pairs
+        export_pairs(store.pairs("support", held_out=False), tmp_path / "learnt.jsonl")
         texts = {pair.input for pair in store.pairs("support", True)}
     certifying = [given for given in texts if assign_held_side(given, line.read().key) is SplitSide.CERTIFYING]
     assert count == len(texts) > 350

@@ -21,7 +21,7 @@ from smidgen.flows.local_model import load
 from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_status import CertificateState
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.line import LastLearning, Line
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

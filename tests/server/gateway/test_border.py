@@ -125,6 +125,12 @@ def test_a_stream_that_breaks_off_says_so(gateway: Any, upstream: UpstreamStub) 
     assert f"Dear {NAME}" in found.text and "upstream_broke_off" in found.text
 
 
+def test_an_upstreams_words_about_its_failure_come_back_with_their_values(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.answer = lambda seen: Said(500, body=b'{"error": {"message": "no mail to [EMAIL_1]"}}')
+    error = error_of(gateway().post(CHAT, asking(SAID, "another")), 502)
+    assert f"HTTP 500: no mail to {MAIL}" in error["message"]
+
+
 def test_responses_and_completions_come_back_with_their_values(gateway: Any, upstream: UpstreamStub) -> None:
     running = gateway()
     output = [{"type": "message", "content": [{"type": "output_text", "text": "Dear [PERSON_1]"}]}]

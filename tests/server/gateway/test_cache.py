@@ -420,6 +420,21 @@ def test_a_cached_answer_costs_nothing_and_comes_where_the_budget_is_used_up(
     assert who(running.post(CHAT, body)) == "cache"
 
 
+def test_a_stream_whose_usage_the_budget_asked_for_is_kept_with_it(
+    gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    upstream.answer = lambda seen: streamed("Hel", "lo")
+    running = gateway(fallback_model=("gpt-6-luna",), budget_day=1.0)
+    plain = asking("hello", name="gpt-6-luna", max_tokens=100, stream=True)
+    first, again = running.post(CHAT, plain), running.post(CHAT, plain)
+    counted = running.post(CHAT, {**plain, "stream_options": {"include_usage": True}})
+    assert [who(one) for one in (first, again, counted)] == ["upstream", "cache", "cache"]
+    assert b'"prompt_tokens"' not in first.content + again.content, "the client did not ask for it"
+    assert float(again.headers["x-smidgen-saved"]) > 0
+    assert b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}' in counted.content
+
+
 def test_a_cached_answer_comes_where_no_upstream_does(gateway: Any, upstream: UpstreamStub) -> None:
     running = gateway()
     running.post(CHAT, asking("hello"))

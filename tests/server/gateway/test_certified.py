@@ -402,6 +402,19 @@ def test_a_small_model_that_fails_escalates(gateway: Any, upstream: UpstreamStub
     assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "no local answer (HTTP 500)"
 
 
+def test_a_small_model_that_takes_too_long_escalates_and_says_so(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify(model)
+    running, over = gateway(request_seconds=0.2), threading.Event()
+    monkeypatch.setattr(model, "predict", lambda texts: over.wait(10))
+    try:
+        found = running.post(CHAT, asking(SURE))
+    finally:
+        over.set()
+    assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "no local answer (the model was not done in time)"
+
+
 def test_own_faces_are_asked_directly_and_say_so(gateway: Any, upstream: UpstreamStub) -> None:
     running = gateway()
     found = running.post("/v1/classify", {"model": "support", "input": SURE})

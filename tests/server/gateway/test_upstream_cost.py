@@ -13,10 +13,9 @@ import pytest
 from tests.upstream_stub import WHOLE, chunk
 
 from smidgen.gateway.request_body import RequestBody
-from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
+from smidgen.server.gateway.prices import UpstreamCosts, UpstreamPrice, UpstreamPrices
 from smidgen.server.gateway.upstream import UpstreamCall
-from smidgen.server.gateway.upstream_cost import UpstreamCosts
-from smidgen.server.usage_record import OTHER_MODEL, UsageRecord
+from smidgen.server.http_request import OTHER_MODEL, UsageRecord
 from smidgen.store.usage_records import UsageTotals
 
 OWN = UpstreamCosts(UpstreamPrices([UpstreamPrice("big", 1.0, 2.0)]), ["big"])
@@ -96,7 +95,7 @@ def test_vectors_are_read_and_nothing_is_written() -> None:
 
 def test_names_and_prices() -> None:
     for said in ("gpt-6-luna", "openai/GPT-6 Luna"):
-        assert OWN.name(said) == "GPT-6 Luna" and OWN.price(said) == UpstreamPrice("GPT-6 Luna", 0.1, 0.5, "2026-09-22")
+        assert OWN.name(said) == "gpt-6-luna" and OWN.price(said) == UpstreamPrice("GPT-6 Luna", 0.1, 0.5, "2026-09-22")
     assert OWN.name("vendor/big") == "big" and OWN.price("big") == UpstreamPrice("big", 1.0, 2.0)
     for said in ("", "other", "x" * 10_000, "big" + "x" * 10_000):
         assert (OWN.name(said), OWN.price(said), OWN.cost(said, 1, 1), OWN.noted("2026-03-01", said)) == (OTHER_MODEL, None, None, None)

@@ -12,7 +12,7 @@ FACES = {
     "server.openai": {"chat", "completions", "embeddings", "models", "responses"},
     "server.systemone": {"endpoint"},
     "server.traffic": {"feedback"},
-    "server.ops": {"account", "docs", "health", "home", "metrics"},
+    "server.ops": {"monitoring", "pages"},
 }
 
 

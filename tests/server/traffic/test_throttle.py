@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from smidgen.server.traffic.throttle import LONGEST_SECONDS, SHARE, BackgroundThrottle, ProcessorTime, processor_time_now
+from smidgen.server.traffic.recorder import LONGEST_SECONDS, SHARE, BackgroundThrottle, ProcessorTime, processor_time_now
 
 
 def read(*readings: ProcessorTime) -> Iterator[ProcessorTime]:

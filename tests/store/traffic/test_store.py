@@ -15,7 +15,7 @@ import pytest
 
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.core.replies import NOT_COMPARABLE
-from smidgen.store.traffic import database, tables
+from smidgen.store.traffic import database
 from smidgen.store.traffic import store as stores
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.records import MOST_TEXT, Exchange, Feedback, LateLabel, TrafficError
@@ -445,13 +445,13 @@ def test_a_store_of_an_earlier_smidgen_is_brought_forward_with_all_that_is_in_it
         before.add([asked(1)])
         key = before._sides.hashed("user", "anna")
     more = ("ALTER TABLE requests ADD COLUMN mood VARCHAR", "UPDATE requests SET mood = 'good'")
-    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES, more))
+    monkeypatch.setattr(database, "CHANGES", (*database.CHANGES, more))
     with opened() as after:
         assert [pair.id for pair in after.pairs(held_out=None)] == ["req_1"] and after._sides.hashed("user", "anna") == key
     opened().close()  # and not a second time
     with sqlite3.connect(home / "traffic.db") as raw:
         assert raw.execute("SELECT mood FROM requests").fetchall() == [("good",)]
-        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [(str(1 + len(tables.CHANGES)),)]
+        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [(str(1 + len(database.CHANGES)),)]
 
 
 def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> None:
@@ -595,11 +595,11 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
     from smidgen.store.traffic import pairs
 
     dialect = postgresql.dialect()
-    made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
+    made = [str(CreateTable(table).compile(dialect=dialect)) for table in database.METADATA.sorted_tables]
     assert len(made) == 7 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(pairs.select_page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
-    assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
+    assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(database.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
 
 
 def test_a_pair_is_json_ready(store: TrafficStore) -> None:

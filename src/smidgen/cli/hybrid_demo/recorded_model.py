@@ -20,9 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from smidgen.core.errors import DataError
-from smidgen.store.hashing import rows_hash
-
-# The recorded answers.
+from smidgen.store.files import rows_hash
 
 MARK = "a recording, not a model"
 """What every reply says of itself, and every screen."""
@@ -78,8 +76,6 @@ def read() -> Recording:
         said[int(number)] = label
     return Recording(dict(zip((text for text, _ in rows), said, strict=True)), dict(rows), facts["about"])
 
-
-# The server.
 
 _MOST_BYTES = 1_000_000
 _IDLE_SECONDS = 120.0

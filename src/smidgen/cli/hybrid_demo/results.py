@@ -1,196 +1,154 @@
-"""Requests to the gateway in OpenAI's wire format, and their results, stretch by stretch, with those of the learning in between."""
+"""The results of the demo on the screen: a growing table on a terminal, plain lines elsewhere, and nothing with `--json`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from smidgen.cli.hybrid_demo.sandbox import DemoError
+from smidgen.cli.hybrid_demo.recorded_model import MARK
+from smidgen.cli.hybrid_demo.run import DemoOutcome, DemoPlan, DemoTally, LearningRun, Stretch
+from smidgen.cli.hybrid_demo.sandbox import LINE
+from smidgen.cli.screen import out, print_line
 
-# Requests.
-
-_SECONDS = 60.0
-_WAIT_SECONDS = 120.0
-_PAUSE = 0.05
-
-
-@dataclass(frozen=True)
-class GatewayAnswer:
-    """A reply: the text, whether it came from here, and what that saved, in dollars."""
-
-    text: str
-    local: bool
-    saved_usd: float
+_EVERY_SECOND = 8
+_BAR = 20
 
 
-class GatewayClient:
-    """Asks one gateway. Use it as a context manager."""
+class DemoDisplay:
+    """Shows the demo. Use it as a context manager, so that the cursor comes back after an error.
 
-    def __init__(self, url: str, model: str, system: str) -> None:
-        self._model, self._system = model, system
-        self._http = httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False)
+    Args:
+        plan: the plan of the run.
+        quiet: show nothing but errors.
+    """
 
-    def __enter__(self) -> GatewayClient:
+    def __init__(self, plan: DemoPlan, quiet: bool = False) -> None:
+        self._plan, self._quiet = plan, quiet
+        self._live = Live(console=out, refresh_per_second=_EVERY_SECOND) if out.is_terminal and not quiet else None
+        self._drawn = False
+
+    def __enter__(self) -> DemoDisplay:
+        if not self._quiet:
+            out.print(f"[bold]The large model here is {MARK}[/] of the sample's labels, with some errors. Everything else is real.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._http.close()
+        if self._live is not None and self._drawn:
+            self._live.stop()
 
-    def ask(self, text: str) -> GatewayAnswer:
-        """Send one message as any program would. Raises DemoError where no answer comes."""
-        messages = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
-        reply = self._got("POST", "/v1/chat/completions", {"model": self._model, "messages": messages, "temperature": 0})
-        body = reply.json()
-        saved = (body.get("smidgen") or {}).get("saved") or {}
-        return GatewayAnswer(
-            str(body["choices"][0]["message"]["content"]), reply.headers["x-smidgen-answered-by"] == "local", float(saved.get("usd", 0.0))
+    def ran(self, command: str) -> None:
+        """Print the command, unless the table is on the screen, which a line would break."""
+        if not self._quiet and not self._drawn:
+            out.print(f"[dim]$[/] {escape(command)}", soft_wrap=True)
+
+    def moved(self, tally: DemoTally, now: str) -> None:
+        """Redraw the table."""
+        if self._live is None:
+            return
+        if not self._drawn:
+            self._drawn = True
+            self._live.start()
+        self._live.update(Group(_table(tally, self._plan), Text(now, style="dim")))
+
+    def ended(self, stretch: Stretch, tally: DemoTally) -> None:
+        """Print the numbers of a stretch of requests."""
+        if self._live is not None:
+            self.moved(tally, "")
+        elif not self._quiet:
+            out.print(f"requests {_span(stretch)}: {stretch.share:.0%} answered here, {_disagree(stretch)}, {_money(tally)} saved so far")
+
+    def learnt(self, lesson: LearningRun, tally: DemoTally) -> None:
+        """Print the result of a learning."""
+        if self._live is not None:
+            self.moved(tally, "")
+        elif not self._quiet:
+            rows = lesson.result["rows"]
+            counts = f"{rows['learning']:,} rows to learn from, {rows['choosing']:,} to choose by, {rows['certifying']:,} to certify on"
+            out.print(f"  learnt in {lesson.seconds:.0f} s ({counts}): {escape(_lesson(lesson))}", soft_wrap=True)
+
+
+def closing(ran: DemoOutcome) -> None:
+    """Print the result, and what to do next."""
+    tally, plan = ran.tally, ran.plan
+    whole, audits = tally.whole, ran.audits
+    for lesson in tally.lessons:
+        out.print(f"\nafter {lesson.at:,} requests, {lesson.result['outcome']}: {escape(lesson.result['why'])}", soft_wrap=True)
+    out.print()
+    if tally.certified:
+        last = tally.stretches[-1]
+        out.print(
+            f"[bold]{whole.local:,} of {whole.requests:,} requests were answered here[/], of the last {last.requests} {last.share:.0%}."
         )
-
-    def serving(self) -> str:
-        """The id of the version that answers now."""
-        return str(self._got("GET", f"/v1/models/{self._model}").json()["smidgen"]["bundle"])
-
-    def counted(self, metric: str, **labels: str) -> float:
-        """The sum of a counter over all its series with these labels."""
-        families = text_string_to_metric_families(self._got("GET", "/metrics").text)
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == metric and labels.items() <= sample.labels.items()
+        out.print(
+            f"{whole.disagree} of these {whole.local:,} answers ({_of(whole.disagree, whole.local)}) differ from the recording's. The "
+            f"certificates together promise at most {plan.alpha:.0%}, with confidence {1 - plan.delta:.0%}. The gateway audited "
+            f"{audits['agreed'] + audits['disagreed']} of them against the recording: {audits['disagreed']} disagreed.",
+            soft_wrap=True,
         )
-
-    def until_stored(self, requests: int) -> None:
-        """Wait until the gateway has dealt with so many captured requests. Raises DemoError where it does not."""
-        self._until(lambda: self.counted("smidgen_capture_rows_total") >= requests, "the gateway did not store what it captured", requests)
-
-    def until_serving(self, champion: str) -> None:
-        """Wait until a version answers. Raises DemoError where it does not."""
-        self._until(lambda: self.serving() == champion, "the gateway did not take the new champion", champion)
-
-    def _until(self, true: Any, what: str, value: object) -> None:
-        end = time.monotonic() + _WAIT_SECONDS
-        while not true():
-            if time.monotonic() > end:
-                raise DemoError(what, value=value, todo="Its log, gateway.log in the demo's folder, says why.")
-            time.sleep(_PAUSE)
-
-    def _got(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        try:
-            reply = self._http.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise DemoError(
-                "the gateway cannot be reached", value=f"{path}: {error}", todo="See gateway.log in the demo's folder."
-            ) from None
-        if reply.status_code != 200:
-            raise DemoError(f"the gateway answered {path} with HTTP {reply.status_code}", value=reply.text[:300], todo="See gateway.log.")
-        return reply
+    out.print(
+        f"{_of(whole.requests - whole.wrong, whole.requests)} of all answers are right, by the sample's labels. The recording alone would "
+        f"have {_of(whole.requests - whole.recorded_wrong, whole.requests)} right.",
+        soft_wrap=True,
+    )
+    out.print(
+        f"Saved: ${whole.saved_usd:.4f} at the list price of {escape(plan.price_of)}, by estimated tokens. The recording itself costs "
+        "nothing, and is not that model.",
+        soft_wrap=True,
+    )
+    out.print(f"\nThe chart: {escape(str(ran.chart))}", soft_wrap=True)
+    out.print(f"The gateway's log: {escape(str(ran.stage.folder / 'gateway.log'))}", soft_wrap=True)
+    out.print(f"[bold]Done in {ran.seconds:.0f} s.[/] Next, with your own program and your large model:")
+    large = f"--fallback https://api.openai.com/v1 --fallback-model {plan.price_of} --capture answers"
+    for line in (
+        "export SMIDGEN_FALLBACK_KEY=your-key",
+        f"smidgen serve {large}   # point your client's base_url at it",
+        f"smidgen traffic --jobs   # after some hundreds of answers; then: smidgen learn {LINE} --job ID",
+        f"smidgen serve {LINE} {large}   # and name the model {LINE} in your client",
+    ):
+        print_line(f"  {line}")
 
 
-# Results, stretch by stretch.
+def _table(tally: DemoTally, plan: DemoPlan) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("requests", "here", "", f"disagree (≤ {plan.alpha:.0%})", "saved"):
+        table.add_column(name, justify="left" if name == "" else "right", min_width=0 if name else _BAR)
+    table.add_column("then")
+    saved = 0.0
+    for stretch in tally.stretches:
+        saved += stretch.saved_usd
+        lesson = next((one for one in tally.lessons if one.at == stretch.upto), None)
+        bar = Text("█" * round(_BAR * stretch.share), style="green")
+        table.add_row(_span(stretch), f"{stretch.share:.0%}", bar, _disagree(stretch), f"${saved:.4f}", _lesson(lesson) if lesson else "")
+    return table
 
 
-@dataclass
-class Stretch:
-    """Requests one after the other: the `first`-th to, when it is over, the `upto`-th.
-
-    Attributes:
-        disagree: local answers that the recording has otherwise.
-        wrong: answers, of either, that are not the sample's own label.
-        recorded_wrong: the recording's answers to all of these requests that are not.
-    """
-
-    first: int
-    upto: int
-    requests: int = 0
-    local: int = 0
-    disagree: int = 0
-    wrong: int = 0
-    recorded_wrong: int = 0
-    saved_usd: float = 0.0
-
-    @property
-    def share(self) -> float:
-        """The share of the requests that was answered here."""
-        return self.local / self.requests if self.requests else 0.0
-
-    def add(self, answer: GatewayAnswer, recorded: str, right: str) -> None:
-        """Count one more."""
-        self.requests += 1
-        self.local += answer.local
-        self.disagree += answer.local and answer.text != recorded
-        self.wrong += answer.text != right
-        self.recorded_wrong += recorded != right
-        self.saved_usd += answer.saved_usd
+def _lesson(lesson: LearningRun) -> str:
+    """A learning in a few words."""
+    paper = lesson.certificate
+    if not lesson.promoted:
+        return "learnt: no better version"
+    if paper is None:
+        return f"learnt: version {lesson.result['champion'][:6]}, no certificate"
+    answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
+    return f"learnt: version {lesson.result['champion'][:6]}, certified for {answered} of {n}"
 
 
-@dataclass(frozen=True)
-class LearningRun:
-    """One learning: the number of requests before it, how long it took, and its JSON."""
-
-    at: int
-    seconds: float
-    result: Mapping[str, Any]
-
-    @property
-    def promoted(self) -> bool:
-        """Whether a new version took over."""
-        return bool(self.result["outcome"] == "promoted")
-
-    @property
-    def certificate(self) -> Mapping[str, Any] | None:
-        """The new version's certificate; None where it has none."""
-        found = self.result.get("certificate") or {}
-        return found.get("certificate") if found.get("certified") else None
-
-    def json(self) -> dict[str, Any]:
-        """JSON-ready, without the line's own paths."""
-        kept = ("outcome", "why", "champion", "before", "challenger", "contest", "certificate", "rows")
-        return {"after_requests": self.at, "seconds": round(self.seconds, 1), **{name: self.result.get(name) for name in kept}}
+def _span(stretch: Stretch) -> str:
+    return f"{stretch.first:,}–{stretch.first + stretch.requests - 1:,}" if stretch.requests else f"{stretch.first:,}–"
 
 
-@dataclass
-class DemoTally:
-    """All of it."""
+def _disagree(stretch: Stretch) -> str:
+    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "no local answers"
 
-    stretches: list[Stretch] = field(default_factory=list)
-    lessons: list[LearningRun] = field(default_factory=list)
 
-    @property
-    def whole(self) -> Stretch:
-        """All requests together."""
-        found = Stretch(1, self.stretches[-1].upto if self.stretches else 0)
-        for one in self.stretches:
-            found.requests += one.requests
-            found.local += one.local
-            found.disagree += one.disagree
-            found.wrong += one.wrong
-            found.recorded_wrong += one.recorded_wrong
-            found.saved_usd += one.saved_usd
-        return found
+def _money(tally: DemoTally) -> str:
+    return f"${tally.whole.saved_usd:.4f}"
 
-    @property
-    def certified(self) -> bool:
-        """Whether any version was certified and took over."""
-        return any(lesson.promoted and lesson.certificate is not None for lesson in self.lessons)
 
-    def json(self) -> dict[str, Any]:
-        """JSON-ready."""
-        whole = self.whole
-        return {
-            "requests": whole.requests,
-            "answered_here": whole.local,
-            "share": whole.share,
-            "disagree": whole.disagree,
-            "wrong": whole.wrong,
-            "recorded_wrong": whole.recorded_wrong,
-            "saved_usd": whole.saved_usd,
-            "stretches": [{**asdict(one), "share": one.share} for one in self.stretches],
-            "learnings": [lesson.json() for lesson in self.lessons],
-        }
+def _of(count: int, n: int) -> str:
+    return f"{count / n:.1%}" if n else "none"

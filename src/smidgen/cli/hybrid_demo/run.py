@@ -1,30 +1,205 @@
-"""The order of the demo: a first version, the gateway before the recording, requests, and learning in between."""
+"""The run of the demo: its plan, then a first version, the gateway before the recording, requests, and learning in between."""
 
 from __future__ import annotations
 
 import csv
+import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from smidgen.bases import lookup
-from smidgen.cli.hybrid_demo import plan as plans
 from smidgen.cli.hybrid_demo import recorded_model
-from smidgen.cli.hybrid_demo.plan import DemoPlan
 from smidgen.cli.hybrid_demo.recorded_model import Recording
-from smidgen.cli.hybrid_demo.results import DemoTally, GatewayClient, LearningRun, Stretch
-from smidgen.cli.hybrid_demo.sandbox import LINE, DemoError, Sandbox, shown
+from smidgen.cli.hybrid_demo.sandbox import LINE, DemoError, GatewayAnswer, GatewayClient, Sandbox, shown
+from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress
 from smidgen.judge.charts import lines
 from smidgen.judge.charts.axes import standalone
 from smidgen.parts import registry
 from smidgen.server.traffic.recorder import OUTCOMES
-from smidgen.store import atomic_file
+from smidgen.store import files
 
+INTENTS = (
+    *("account/delete", "account/login", "account/loyalty_points", "account/newsletter"),
+    *("contact/human", "damage/arrived_broken", "delivery/abroad", "delivery/late", "feedback/praise"),
+    *("order/cancel", "order/gift_wrap", "order/invoice"),
+    *("payment/discount_code", "payment/failed", "payment/gift_card", "payment/methods"),
+    *("product/care", "product/material", "return/how_to", "shop/opening_hours", "out_of_scope"),
+)
+"""The intents that the line is about, some of the sample's 41. The sample has about 60 distinct messages of each, which is too few to
+certify much about all 41."""
+MOST_OF_ONE = 62
+"""Most messages of one intent. The sample has five times as many out of scope."""
 _EACH = 100
 _CHART = "share.svg"
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """Settings of a run.
+
+    Attributes:
+        intents: the labels whose messages are sent.
+        own: examples of each label that the shop has sorted itself: the first version learns from them.
+        learn_at: the numbers of requests after which it learns.
+        requests: most requests; None for all messages.
+        student: of the versions after the first.
+        alpha, delta: of the certificates.
+        held_out: share of the captured texts that compares and certifies.
+        audit_share: share of the local answers that is audited against the recording.
+        price_of: the model whose list price counts the savings.
+        seed: of the order of the messages.
+    """
+
+    intents: tuple[str, ...] = INTENTS
+    own: int = 16
+    learn_at: tuple[int, ...] = (500, 800)
+    requests: int | None = None
+    student: str = "kernel"
+    alpha: float = 0.20
+    delta: float = 0.05
+    held_out: float = 0.6
+    audit_share: float = 0.05
+    price_of: str = "gpt-6.1-terra"
+    seed: int = 0
+
+
+FAST = DemoPlan(learn_at=(800,))
+"""One learning in place of two."""
+
+
+def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], list[str]]:
+    """The shop's own examples with their right labels, and the messages to send, in their order. No text is in both, and none comes twice.
+
+    Raises InputError where no message is left to send.
+    """
+    rows = [(text, label) for text, label in recording.right.items() if label in plan.intents]
+    random.Random(plan.seed).shuffle(rows)
+    seen: Counter[str] = Counter()
+    own, rest = [], []
+    for text, label in rows:
+        seen[label] += 1
+        if seen[label] <= plan.own:
+            own.append((text, label))
+        elif seen[label] <= MOST_OF_ONE:
+            rest.append(text)
+    coming = rest[: plan.requests]
+    if not own or not coming:
+        raise InputError(
+            "no message is left to send", value=f"{len(own)} own, {len(coming)} to send", todo="Plan fewer examples of its own."
+        )
+    return own, coming
+
+
+def words_to_the_system(labels: Sequence[str]) -> str:
+    """The system prompt with which a program asks a large model to sort a message."""
+    return (
+        f"You sort the messages that a homeware shop gets. Answer with one of these labels, and nothing else: {', '.join(sorted(labels))}."
+    )
+
+
+@dataclass
+class Stretch:
+    """Requests one after the other: the `first`-th to, when it is over, the `upto`-th.
+
+    Attributes:
+        disagree: local answers that the recording has otherwise.
+        wrong: answers, of either, that are not the sample's own label.
+        recorded_wrong: the recording's answers to all of these requests that are not.
+    """
+
+    first: int
+    upto: int
+    requests: int = 0
+    local: int = 0
+    disagree: int = 0
+    wrong: int = 0
+    recorded_wrong: int = 0
+    saved_usd: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """The share of the requests that was answered here."""
+        return self.local / self.requests if self.requests else 0.0
+
+    def add(self, answer: GatewayAnswer, recorded: str, right: str) -> None:
+        """Count one more."""
+        self.requests += 1
+        self.local += answer.local
+        self.disagree += answer.local and answer.text != recorded
+        self.wrong += answer.text != right
+        self.recorded_wrong += recorded != right
+        self.saved_usd += answer.saved_usd
+
+
+@dataclass(frozen=True)
+class LearningRun:
+    """One learning: the number of requests before it, how long it took, and its JSON."""
+
+    at: int
+    seconds: float
+    result: Mapping[str, Any]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether a new version took over."""
+        return bool(self.result["outcome"] == "promoted")
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The new version's certificate; None where it has none."""
+        found = self.result.get("certificate") or {}
+        return found.get("certificate") if found.get("certified") else None
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready, without the line's own paths."""
+        kept = ("outcome", "why", "champion", "before", "challenger", "contest", "certificate", "rows")
+        return {"after_requests": self.at, "seconds": round(self.seconds, 1), **{name: self.result.get(name) for name in kept}}
+
+
+@dataclass
+class DemoTally:
+    """All of it."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+    lessons: list[LearningRun] = field(default_factory=list)
+
+    @property
+    def whole(self) -> Stretch:
+        """All requests together."""
+        found = Stretch(1, self.stretches[-1].upto if self.stretches else 0)
+        for one in self.stretches:
+            found.requests += one.requests
+            found.local += one.local
+            found.disagree += one.disagree
+            found.wrong += one.wrong
+            found.recorded_wrong += one.recorded_wrong
+            found.saved_usd += one.saved_usd
+        return found
+
+    @property
+    def certified(self) -> bool:
+        """Whether any version was certified and took over."""
+        return any(lesson.promoted and lesson.certificate is not None for lesson in self.lessons)
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        whole = self.whole
+        return {
+            "requests": whole.requests,
+            "answered_here": whole.local,
+            "share": whole.share,
+            "disagree": whole.disagree,
+            "wrong": whole.wrong,
+            "recorded_wrong": whole.recorded_wrong,
+            "saved_usd": whole.saved_usd,
+            "stretches": [{**asdict(one), "share": one.share} for one in self.stretches],
+            "learnings": [lesson.json() for lesson in self.lessons],
+        }
 
 
 class DemoWatcher(Protocol):
@@ -101,7 +276,7 @@ def run(folder: Path, plan: DemoPlan, watcher: DemoWatcher, base: Path | None, t
     """
     began = time.monotonic()
     recorded = recorded_model.read()
-    own, coming = plans.dealt(plan, recorded)
+    own, coming = dealt(plan, recorded)
     stage = Sandbox(folder)
     if base is not None:
         stage.lend(base)
@@ -117,7 +292,7 @@ def run(folder: Path, plan: DemoPlan, watcher: DemoWatcher, base: Path | None, t
             *("--capture-held-out", f"{plan.held_out:g}", "--audit-share", f"{plan.audit_share:g}"),
         )
         watcher.ran(shown(("serve", *gateway)))
-        system = plans.words_to_the_system(plan.intents)
+        system = words_to_the_system(plan.intents)
         with stage.serving(*gateway, *more) as url, GatewayClient(url, LINE, system) as client:
             tally = _played(client, coming, plan, recorded, commands, watcher)
             client.until_stored(len(coming))
@@ -204,4 +379,4 @@ def _draw(file: Path, tally: DemoTally, plan: DemoPlan) -> None:
     below = f"{whole.disagree} of {whole.local:,} local answers disagree with the recording; at most {plan.alpha:.0%} may"
     chart = lines.local_share(points, turns, f"Answered here, in place of {recorded_model.MARK}", below)
     if chart is not None:
-        atomic_file.write(file, standalone(chart).encode("utf-8"))
+        files.write(file, standalone(chart).encode("utf-8"))

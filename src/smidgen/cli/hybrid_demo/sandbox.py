@@ -1,4 +1,4 @@
-"""The sandbox: a folder and a home of the demo's own, and smidgen's own commands, run in it as anyone would run them."""
+"""The demo's sandbox: a folder and a home of its own, smidgen's own commands in it, and a client of the gateway that runs there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from smidgen.core.errors import InputError, SmidgenError
 
@@ -24,6 +30,9 @@ _LONGEST_COMMAND = 7200.0
 _START_SECONDS = 300.0
 _STOP_SECONDS = 150.0
 _TAIL = 2000
+_REQUEST_SECONDS = 60.0
+_WAIT_SECONDS = 120.0
+_PAUSE = 0.05
 
 
 class DemoError(SmidgenError):
@@ -174,3 +183,76 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
     if process.stdout is not None:
         process.stdout.close()
     return code
+
+
+@dataclass(frozen=True)
+class GatewayAnswer:
+    """A reply: the text, whether it came from here, and what that saved, in dollars."""
+
+    text: str
+    local: bool
+    saved_usd: float
+
+
+class GatewayClient:
+    """Asks one gateway. Use it as a context manager."""
+
+    def __init__(self, url: str, model: str, system: str) -> None:
+        self._model, self._system = model, system
+        self._http = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS, trust_env=False)
+
+    def __enter__(self) -> GatewayClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._http.close()
+
+    def ask(self, text: str) -> GatewayAnswer:
+        """Send one message as any program would. Raises DemoError where no answer comes."""
+        messages = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
+        reply = self._got("POST", "/v1/chat/completions", {"model": self._model, "messages": messages, "temperature": 0})
+        body = reply.json()
+        saved = (body.get("smidgen") or {}).get("saved") or {}
+        return GatewayAnswer(
+            str(body["choices"][0]["message"]["content"]), reply.headers["x-smidgen-answered-by"] == "local", float(saved.get("usd", 0.0))
+        )
+
+    def serving(self) -> str:
+        """The id of the version that answers now."""
+        return str(self._got("GET", f"/v1/models/{self._model}").json()["smidgen"]["bundle"])
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """The sum of a counter over all its series with these labels."""
+        families = text_string_to_metric_families(self._got("GET", "/metrics").text)
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == metric and labels.items() <= sample.labels.items()
+        )
+
+    def until_stored(self, requests: int) -> None:
+        """Wait until the gateway has dealt with so many captured requests. Raises DemoError where it does not."""
+        self._until(lambda: self.counted("smidgen_capture_rows_total") >= requests, "the gateway did not store what it captured", requests)
+
+    def until_serving(self, champion: str) -> None:
+        """Wait until a version answers. Raises DemoError where it does not."""
+        self._until(lambda: self.serving() == champion, "the gateway did not take the new champion", champion)
+
+    def _until(self, true: Any, what: str, value: object) -> None:
+        end = time.monotonic() + _WAIT_SECONDS
+        while not true():
+            if time.monotonic() > end:
+                raise DemoError(what, value=value, todo="Its log, gateway.log in the demo's folder, says why.")
+            time.sleep(_PAUSE)
+
+    def _got(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        try:
+            reply = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise DemoError(
+                "the gateway cannot be reached", value=f"{path}: {error}", todo="See gateway.log in the demo's folder."
+            ) from None
+        if reply.status_code != 200:
+            raise DemoError(f"the gateway answered {path} with HTTP {reply.status_code}", value=reply.text[:300], todo="See gateway.log.")
+        return reply

@@ -15,7 +15,7 @@ from smidgen.core.progress import Progress
 from smidgen.data.teacher.chat_completions import ChatCompletions, QuestionRefused, ServerBusy, without_reasoning
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 from smidgen.usage.budgets import RunBudget, TokenCount
 
 

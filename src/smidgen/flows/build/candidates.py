@@ -17,7 +17,7 @@ from smidgen.flows.build.timing import BaselineSample
 from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, TrainedFiles, TrainedStudent, Work
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.wording import plain
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 from smidgen.students.settings import StudentSettings
 from smidgen.usage.energy import Energy
 

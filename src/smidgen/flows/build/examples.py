@@ -31,7 +31,7 @@ from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.embedding import embedder
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
-from smidgen.store.hashing import rows_hash
+from smidgen.store.files import rows_hash
 from smidgen.text import near_duplicates
 
 FEW_ROWS = 2_000

@@ -22,8 +22,7 @@ from smidgen.flows.build.work import BuildContext, GivenTables, Step, Work
 from smidgen.judge.report import Report
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts.recipe import Recipe
-from smidgen.store.bundle_list import remember
-from smidgen.store.home import home
+from smidgen.store.files import home, remember_bundle
 from smidgen.store.step_results import StepResults
 
 
@@ -98,5 +97,5 @@ def build(
     wrong = write_errors(work)
     results.prune()
     if listed:
-        remember(out)
+        remember_bundle(out)
     return BuildResult(out, work.report, time.perf_counter() - began, wrong)

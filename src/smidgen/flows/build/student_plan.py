@@ -36,8 +36,7 @@ from smidgen.flows.build.work import BuildContext, PlannedStudent, Work
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
-from smidgen.store.hashing import file_hash
-from smidgen.store.home import home
+from smidgen.store.files import file_hash, home
 from smidgen.students.settings import StudentSettings
 from smidgen.students.vocabulary import ids_kept_of, tokenizer_hash
 

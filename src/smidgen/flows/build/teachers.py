@@ -30,7 +30,7 @@ from smidgen.flows import redaction_model
 from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.local_model import load
 from smidgen.privacy.redactor import Find, Redactor, nothing
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.tasks import teacher_answers
 from smidgen.usage import price_list
 from smidgen.usage.budgets import RunBudget, TokenCount, TokenPrice

@@ -24,7 +24,7 @@ from smidgen.flows.build.timing import Timing, measure_speed, with_guess_cost
 from smidgen.flows.build.work import BuildContext, StudentVariant, TrainedFiles, Work
 from smidgen.flows.text_generation import improve, is_checked, open_runner, with_inputs
 from smidgen.parts import registry
-from smidgen.store.hashing import code_hash, content_hash, rows_hash
+from smidgen.store.files import code_hash, content_hash, rows_hash
 from smidgen.store.weight_files import described_hashes
 from smidgen.usage.energy import Energy, EnergyMeter
 

@@ -26,7 +26,7 @@ from smidgen.gateway import certificate, revocation, signing
 from smidgen.gateway.certificate import CertificateSample
 from smidgen.gateway.sample_reuse import RowFingerprints
 from smidgen.stats.intervals import Floats
-from smidgen.store.hashing import file_hash, rows_hash
+from smidgen.store.files import file_hash, rows_hash
 from smidgen.text import near_duplicates
 
 BY_LABEL = "label"

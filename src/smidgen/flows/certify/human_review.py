@@ -28,7 +28,7 @@ from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_status import CertificateState, check_certificate
 from smidgen.gateway.routing_decision import segment_of
-from smidgen.store import atomic_file
+from smidgen.store import files
 from smidgen.store.traffic.records import Feedback
 from smidgen.store.traffic.sampling import DrawnAnswer, Place
 from smidgen.store.traffic.store import TrafficStore
@@ -52,7 +52,7 @@ def write_review_file(waiting: Iterable[DrawnAnswer], file: Path) -> int:
         writer.writerow([given.id, f"'{given.input}" if given.input[:1] in "=+-@\t\r" else given.input, ""])
         count += 1
     try:
-        atomic_file.write(file, stream.getvalue().encode("utf-8-sig"), mode=0o600)
+        files.write(file, stream.getvalue().encode("utf-8-sig"), mode=0o600)
     except OSError as error:
         raise DataError(
             "the file cannot be written", value=error.strerror, todo="Name a file in a writable folder.", file=str(file)
@@ -199,7 +199,7 @@ class HumanReview:
         return revoked
 
     def _write(self, state: _ReviewState) -> None:
-        atomic_file.write(self._file, (json.dumps(asdict(state)) + "\n").encode("ascii"))
+        files.write(self._file, (json.dumps(asdict(state)) + "\n").encode("ascii"))
         self._state = state
 
 

@@ -22,13 +22,12 @@ from smidgen.flows.drift.windows import DriftWindows, WindowEntry, WindowRequest
 from smidgen.flows.embedding import embedder
 from smidgen.flows.local_model import Model, load
 from smidgen.stats.drift_statistics import Floats, TextPresence, find_presence
-from smidgen.store import bundle_list
-from smidgen.store.hashing import content_hash
+from smidgen.store import files
+from smidgen.store.files import content_hash
 from smidgen.store.line import Line, is_line
 from smidgen.text.words import languages
 from smidgen.watch import drift_record, drift_test
-from smidgen.watch.comparison import TrafficSample, normalised, without_placeholders
-from smidgen.watch.drift_test import FEWEST, DriftVerdict, enough
+from smidgen.watch.drift_test import FEWEST, DriftVerdict, TrafficSample, enough, normalised, without_placeholders
 
 Mask: TypeAlias = NDArray[np.bool_]
 _BATCH = 256
@@ -189,7 +188,7 @@ def folder_of_name(said: str) -> Path:
     folder = Path(said)
     if folder.is_dir():
         return folder
-    known = {name: place for place in reversed(bundle_list.known()) if (name := _name(place)) is not None}
+    known = {name: place for place in reversed(files.known_bundles()) if (name := _name(place)) is not None}
     if said in known:
         return known[said]
     others = f", or one of: {', '.join(sorted(known)[:10])}" if known else ". No model was served here yet"

@@ -22,8 +22,7 @@ from smidgen.privacy.redactor import BESIDE_PERSON, NOT_SOMEBODY, Redactor
 from smidgen.store.line import Line, LinePointer
 from smidgen.store.traffic.queries import StoredText
 from smidgen.store.traffic.store import TrafficStore
-from smidgen.watch.comparison import normalised
-from smidgen.watch.drift_test import FEWEST
+from smidgen.watch.drift_test import FEWEST, normalised
 
 _GROWS = 4
 _PLACEHOLDER = re.compile(r"\[([A-Z_]+)_\d+\]")

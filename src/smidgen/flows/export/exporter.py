@@ -16,7 +16,7 @@ from smidgen.bundles.open import Bundle, find_bundle
 from smidgen.core.errors import BundleError, InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.parts import registry
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 
 SCHEMA = "schema.json"
 """The file with the schema for answers, if the bundle's answers must fit one."""

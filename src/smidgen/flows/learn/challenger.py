@@ -25,7 +25,7 @@ from smidgen.judge import report
 from smidgen.parts import recipe as recipes
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash
 
 # The recipe of the next version: the champion's own, applied to the rows of the line.
 

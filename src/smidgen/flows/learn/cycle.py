@@ -35,8 +35,7 @@ from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.bundle_list import remember
-from smidgen.store.hashing import content_hash
+from smidgen.store.files import content_hash, remember_bundle
 from smidgen.store.line import LastLearning, Line, LineJob, LinePointer, is_line
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -263,7 +262,7 @@ def _challenge(started: _StartedLearning, material: LearningRows, ask: LearnSett
         promotion.promote(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
         if holdout.was_revoked_since(line, started.revoked, started.now or datetime.now(UTC)):
             progress.say("a certificate was revoked while the new version was put in place: the new version's certificate does not hold")
-        remember(line.folder)
+        remember_bundle(line.folder)
     outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
     last = LastLearning(
         at=began,

@@ -24,7 +24,7 @@ from smidgen.flows.learn.holdout import LineSides, text_name
 from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.flows.local_model import Model
 from smidgen.judge.report import Report
-from smidgen.store.hashing import file_hash
+from smidgen.store.files import file_hash
 from smidgen.store.line import Line, LinePointer, is_version, line_of
 from smidgen.text import near_duplicates
 

@@ -18,7 +18,7 @@ from smidgen.flows.learn.learning_rows import LearningRows
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.revocation import Revocation
-from smidgen.store import atomic_file
+from smidgen.store import files
 from smidgen.store.line import MOST_COUNTED, Line, LinePointer, RowBatch
 from smidgen.text.near_duplicates import fold_text
 
@@ -72,7 +72,7 @@ class TextRecord:
         file = self._place(line)
         try:
             file.parent.mkdir(exist_ok=True)
-            atomic_file.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
+            files.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
         except OSError as error:
             raise BundleError(f"{self.what} cannot be recorded", value=f"{file}: {error.strerror}", todo="Free some disk space.") from error
 

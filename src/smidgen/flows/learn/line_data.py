@@ -31,8 +31,8 @@ from smidgen.flows.learn.learning_rows import RANK, LearningRows, LineRow, split
 from smidgen.flows.learn.settings import TrafficSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
-from smidgen.store import atomic_file
-from smidgen.store.hashing import file_hash, rows_hash
+from smidgen.store import files
+from smidgen.store.files import file_hash, rows_hash
 from smidgen.store.line import MOST_BATCHES, MOST_SOURCES, Line, LinePointer, RowBatch, TrafficSource, is_line
 from smidgen.store.traffic.records import TrafficPair
 from smidgen.store.traffic.store import TrafficStore
@@ -57,7 +57,7 @@ def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "dat
     try:
         folder.mkdir(exist_ok=True)
         part = folder / ".new.jsonl"
-        atomic_file.write(part, content)
+        files.write(part, content)
         sha256 = file_hash(part)
         part.replace(line.rows(sha256))
     except OSError as error:

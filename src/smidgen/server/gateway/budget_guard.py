@@ -15,13 +15,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from smidgen.core.errors import InputError, SmidgenError
-from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, UsageEventFilter, asking_for_usage
+from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, asking_for_usage
 from smidgen.gateway.headers import client_key
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import TAKEN_STATUSES
-from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
+from smidgen.server.gateway.prices import BYTES_A_TOKEN, UpstreamPrice, UpstreamPrices, counted_tokens
 from smidgen.server.gateway.prices import upstream_prices as prices_of
-from smidgen.server.gateway.response_stream import JSON_TYPE, changed_in_passing, read_in_passing, with_cost
+from smidgen.server.gateway.response_stream import JSON_TYPE, read_in_passing, with_cost
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.wall_clock import WallClock
@@ -29,15 +29,10 @@ from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger as ledgers
 from smidgen.store.spending_ledger import NANO, LimitReached, Reservation, SpendingLedger
 from smidgen.store.usage_records import UsageTotals
-from smidgen.usage import budgets as budgets
-from smidgen.usage import price_list, token_bound
+from smidgen.usage import budgets, price_list
 from smidgen.usage.budgets import ALL, DailyBudget, today
 from smidgen.usage.price_list import spelt
 
-# The budget guard: what requests may cost is set aside before they leave, and what they took is settled when their answer is over.
-
-BYTES_A_TOKEN = 3
-"""Of an answer whose upstream does not count: English has about four, Chinese three."""
 _NONE = AnswerUsage(0, 0)
 _STREAM = "text/event-stream"
 _log = logging.getLogger("smidgen.budget")
@@ -133,7 +128,7 @@ class BudgetGuard:
 
     async def hold(self, upstream: Upstream, call: UpstreamCall) -> BudgetHold | BudgetRefusal | None:
         """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
-        if token_bound.is_free(call.method, call.tail):
+        if budgets.is_free(call.method, call.tail):
             return None
         read = call.body.unambiguous if isinstance(call.body, RequestBody) else None
         if read is None or not isinstance(call.body, RequestBody):
@@ -142,7 +137,7 @@ class BudgetGuard:
         price = self._plan.prices.of(model) if isinstance(model, str) else None
         if price is None or not isinstance(model, str):
             return BudgetRefusal("cost", "its model has no price")
-        most = token_bound.token_bound(call.tail, read, len(call.body.raw), self._plan.unsaid)
+        most = budgets.token_bound(call.tail, read, len(call.body.raw), self._plan.unsaid)
         if isinstance(most, str):
             return BudgetRefusal("cost", most)
         scopes = (ALL, self._plan.budget.key_scope(client_key(call.headers)), self._scopes.get(spelt(model), "model:other"))
@@ -232,13 +227,18 @@ class BudgetHold:
         self._settle(None if not taken else self._held.nano * taken, estimated=True)
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
-        """The response as the client asked for it; closing it settles. `taken`: earlier tries that the upstream may have worked on."""
-        kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
+        """The response, which settles when it is closed. `taken`: earlier tries that the upstream may have worked on."""
+        kind = _kind(response)
         reading = AnswerReader(kind)
         if kind.startswith(JSON_TYPE) and not taken:
-            with_cost(response, lambda: self._price.nano(usage.given, usage.got) if (usage := _counted(reading)) is not None else None)
-        seen = read_in_passing(response, reading, lambda: self._read(response, reading, taken))
-        return changed_in_passing(seen, UsageEventFilter()) if self._wishing is not None and kind.startswith(_STREAM) else seen
+            with_cost(
+                response, lambda: self._price.nano(usage.given, usage.got) if (usage := counted_tokens(reading)) is not None else None
+            )
+        return read_in_passing(response, reading, lambda: self._read(response, reading, taken))
+
+    def wished_in(self, response: httpx.Response) -> bool:
+        """Whether a response is a stream that may say its usage, and the client did not ask for that."""
+        return self._wishing is not None and _kind(response).startswith(_STREAM)
 
     def _read(self, response: httpx.Response, reading: AnswerReader, taken: int) -> None:
         """Settle by the usage of a complete answer.
@@ -246,7 +246,7 @@ class BudgetHold:
         An answer that broke off, or that does not state its usage, counts in full: the upstream may have gone on writing, or bill for
         thinking that nobody sees. The visible part is the least that such an answer costs.
         """
-        before, usage = taken * self._held.nano, _counted(reading)
+        before, usage = taken * self._held.nano, counted_tokens(reading)
         if not 200 <= response.status_code < 300 and reading.usage is None:
             before += self._held.nano if response.status_code in TAKEN_STATUSES else 0
             self._settle(before or None, estimated=True)
@@ -283,17 +283,14 @@ class BudgetHold:
             )
 
 
-def _counted(reading: AnswerReader) -> AnswerUsage | None:
-    """The usage that the upstream states in a complete answer. None where it states zero tokens for a text that is not empty."""
-    usage = reading.usage if reading.ended else None
-    return usage if usage is not None and (usage.got or not reading.written) else None
+def _kind(response: httpx.Response) -> str:
+    """The type of a body that can be read as it comes; empty for any other."""
+    return "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
 
 
 def _nano(usd: float | None) -> int | None:
     return None if usd is None else math.floor(usd * NANO)
 
-
-# What was spent today and what may be, for Prometheus, from the ledger that all servers of this machine share.
 
 _SPENT = ("smidgen_budget_spent_usd", "Dollars spent on upstreams today (UTC), by scope and kind: counted, estimated, set aside.")
 _LIMIT = ("smidgen_budget_limit_usd", "Dollars that may be spent in a day, by scope.")

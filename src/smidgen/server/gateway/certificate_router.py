@@ -18,22 +18,21 @@ from smidgen.gateway.certificate_status import CertificateState, CertificateStat
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
-from smidgen.server.faces import takes_body_of
 from smidgen.server.gateway.auditor import Auditor
 from smidgen.server.gateway.certificates import certificate_of
 from smidgen.server.gateway.eligibility import IsHeldOut
 from smidgen.server.gateway.escalation import Unreachable
-from smidgen.server.gateway.fallback_answer import FallbackAnswerer
+from smidgen.server.gateway.fallback import FallbackAnswerer
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
 from smidgen.server.gateway.upstream import UpstreamCall
-from smidgen.server.http_request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest
+from smidgen.server.http_request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
 from smidgen.server.openai.local_answer import LocalAnswer, TextFace
 from smidgen.server.reply_json import token_count
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 _LOOK_AGAIN_SECONDS = 1.0
-_INVALID, _FAILED = 422, 500
+_INVALID, _FAILED = "HTTP 422", "HTTP 500"
 _log = logging.getLogger("smidgen.server")
 
 
@@ -52,8 +51,8 @@ class Savings:
 
 @dataclass(slots=True)
 class _Course:
-    """The state of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: the status of a bundle that failed,
-    0 where it was not asked or answered."""
+    """The state of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: why a bundle failed, in words for
+    the client; empty where it was not asked or answered."""
 
     asked: RequestedModel
     body: Mapping[str, Any]
@@ -63,7 +62,7 @@ class _Course:
     decision: RoutingDecision
     odd: str | None
     local: LocalAnswer | None = None
-    failed: int = 0
+    failed: str = ""
 
 
 class CertificateRouter:
@@ -120,8 +119,7 @@ class CertificateRouter:
         if course.local is not None:
             course.decision = rulings.decision_after(course.standing, asked, course.local.replies, body)
         else:
-            detail = f"HTTP {course.failed}"
-            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=detail, certificate=course.decision.certificate)
+            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
         return course
 
     async def _answer(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer) -> None:
@@ -191,7 +189,7 @@ class CertificateRouter:
         except RequestError as error:
             if error.status == CLIENT_GONE:
                 raise
-            course.failed = error.status
+            course.failed = error.what if error.status >= 500 else f"HTTP {error.status}"
         except Exception as error:  # noqa: BLE001 whatever fails in the small model, the large one is still there
             _log.error("a small model failed, and its request escalates: %s", type(error).__name__)
             request.replies.clear()

@@ -17,8 +17,6 @@ from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
-# The certificate of each model that is open. One that took another's place has its own, beside its own bundle.
-
 _NOTE = "certificate"
 
 
@@ -55,8 +53,6 @@ class RequestCertificates:
         standing = await read_standing(certificate_of(self.service, model))
         return rulings.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
 
-
-# How the certificates of the served bundles stand, and what their audits have come to, for Prometheus.
 
 _STATE = ("smidgen_certificate_state", "1 for how each bundle's certificate stands now, 0 for how it does not.")
 _AUDITS = ("smidgen_certificate_audits", "Audits of the certificate so far, over restarts.")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from smidgen.server.service import Service
 
 
-# Requests that a line takes though they name another model: those of the recurring jobs that it learnt from.
-
 _AT = (CHAT, COMPLETIONS)
 """A response that the client's own model did not give may be referred to later, where nobody knows it: those are not taken."""
 
@@ -84,8 +82,6 @@ def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
         return JobMatcher(jobs, store.template)
 
 
-# Held-out texts set aside: they always go to the large model, so that the rows which compare and certify are like all of the traffic.
-
 IsHeldOut = Callable[[str], bool]
 """Whether a text is set aside."""
 
@@ -118,9 +114,6 @@ def held_out_test(service: Service) -> IsHeldOut | None:
         return None
     return lambda text: len(text) <= MOST_TEXT and recorder.holds_out(text)
 
-
-# Responses that were made here are stored nowhere: a request that goes on from one, or asks for it, is told so: the upstream could only
-# say that it does not know it.
 
 _PREVIOUS_RESPONSE = "previous_response_id"
 

@@ -11,14 +11,14 @@ from functools import partial
 import httpx
 from starlette.responses import Response
 
-from smidgen.core.errors import RequestError, retry_after
+from smidgen.core.errors import RequestError, retry_after, shown
 from smidgen.gateway.headers import Headers
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
 from smidgen.server.errors import failure
 from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
+from smidgen.server.gateway.prices import UpstreamCosts
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
-from smidgen.server.gateway.upstream_cost import UpstreamCosts
 from smidgen.server.http_request import StreamedBody
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.usage.budgets import until_tomorrow
@@ -54,6 +54,11 @@ class Unreachable(RequestError):
         """The mark on a local answer that is given in its place."""
         return "over budget" if self.short else "upstream failed"
 
+    def restore(self, words_back: Callable[[str], str]) -> None:
+        """Put the client's own words in the place of what stood for them when they were sent: upstreams may have quoted that."""
+        self.todo = words_back(self.todo)
+        self.args = (f"{self.what}: {shown(self.value)}. {self.todo}",)
+
     def response(self) -> Response:
         """The response to the client. It tells clients not to try again where the gateway has tried already."""
         headers = {name.decode(): value.decode() for name, value in self.marks}
@@ -80,7 +85,7 @@ class _FailedTry:
 @dataclass
 class _EscalationCourse:
     """The state of a request so far. `done`: an upstream may have done something that must not be done twice. `refusal`: the last answer
-    that refused this server, and its upstream."""
+    that refused this server, and its upstream. `wished`: see `UpstreamAnswer`."""
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
@@ -89,6 +94,7 @@ class _EscalationCourse:
     taken: int = 0
     done: bool = False
     refusal: tuple[Upstream, httpx.Response] | None = None
+    wished: bool = False
 
 
 @dataclass
@@ -153,7 +159,7 @@ class Escalation:
                 self._noted(upstream, call, course) if self.budget_guard is None else self._paid(self.budget_guard, upstream, call, course)
             )
             if response is not None:
-                return UpstreamAnswer(upstream, response)
+                return UpstreamAnswer(upstream, response, wished=course.wished)
         if course.refusal is not None and not (call.replaceable or course.done):
             return UpstreamAnswer(*course.refusal)
         raise _unreachable(course)
@@ -189,7 +195,10 @@ class Escalation:
         finally:
             if response is None:
                 hold.lost(course.taken if ended else course.taken + 1)
-        return hold.watched(response, course.taken) if response is not None else None
+        if response is None:
+            return None
+        course.wished = hold.wished_in(response)
+        return hold.watched(response, course.taken)
 
     async def _asked(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
         """The response of one upstream, with all its tries. The breakers learn the outcome once, whatever it was."""

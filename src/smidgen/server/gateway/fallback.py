@@ -1,25 +1,42 @@
-"""The fallback as it was asked for: checked, with its keys taken from the secrets file or the environment."""
+"""The fallback as it was asked for, its keys taken from the secrets file or the environment; and its answer to a request, passed on."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from starlette.types import Message, Send
 
 from smidgen.core.errors import InputError
 from smidgen.gateway import upstreams as upstreams_module
+from smidgen.gateway.answer_reading import UsageEventFilter
+from smidgen.gateway.headers import Headers, answer_headers
 from smidgen.gateway.route_settings import PrivacySettings
+from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.gateway.upstreams import RetryPolicy
-from smidgen.server import secrets_file
 from smidgen.server.gateway.budget_guard import BudgetGuard, budget_plan, warn_of_old_prices
-from smidgen.server.gateway.escalation import Escalation
-from smidgen.server.gateway.upstream import NoGuard, OutgoingGuard, Upstream, UpstreamAnswerer, UpstreamLimits, guarded
-from smidgen.server.gateway.upstream_cost import upstream_costs
+from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway.prices import upstream_costs
+from smidgen.server.gateway.response_stream import changed_in_passing, relay
+from smidgen.server.gateway.upstream import (
+    FROM_CACHE,
+    NoGuard,
+    OutgoingGuard,
+    Upstream,
+    UpstreamAnswer,
+    UpstreamAnswerer,
+    UpstreamCall,
+    UpstreamLimits,
+)
+from smidgen.server.http_request import HttpRequest, fresh_id, while_there
 from smidgen.server.ops.prometheus import ServerMetrics
-from smidgen.server.settings import ServeSettings
+from smidgen.server.settings import ServeSettings, known_secrets
 
 if TYPE_CHECKING:
     from smidgen.server.gateway.response_cache import ResponseCache
+
 
 KEY_ENV = "SMIDGEN_FALLBACK_KEY"
 _WHOLE_SECONDS = 3600.0
@@ -76,7 +93,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
             todo="Give --fallback-key-env VAR once for each --fallback.",
         )
     names = [*named] or [_default(place) for place in range(len(urls))]
-    given = secrets_file.known(settings.access.secrets, names, environment)
+    given = known_secrets(settings.access.secrets, names, environment)
     keys = [_key(given, name, wanted=bool(named)) for name in names]
     first = upstreams_module.origin(urls[0])
     return [
@@ -129,6 +146,22 @@ def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: Re
     guard = _guard(settings.privacy, metering, settings.limits.request_seconds)
     cache = _cache(settings, metering, escalation)
     return Fallback(guarded(guard, cache or escalation), guarded(guard, escalation.aside()), escalation, guard, cache)
+
+
+def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
+    """Put a guard before an answerer of calls. What the client did not send or ask for is in no answer: no placeholders, no usage."""
+
+    async def answered(call: UpstreamCall) -> UpstreamAnswer:
+        leaving = await guard.leaving(call)
+        try:
+            found = await answer(leaving.call)
+        except Unreachable as error:
+            error.restore(leaving.words_back)
+            raise
+        asked_for = changed_in_passing(found.response, UsageEventFilter()) if found.wished else found.response
+        return replace(found, response=leaving.back(asked_for))
+
+    return answered
 
 
 def _escalation(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None) -> Escalation:
@@ -204,3 +237,92 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
             todo="Copy it anew, without spaces.",
         )
     return key
+
+
+_VIA = b"x-smidgen-via"
+_LONGEST_MODEL = 200
+"""Characters of a model's name that tell it from others."""
+
+
+class FallbackAnswerer:
+    """Answers a request by the large model. A request to a bundle goes to the upstream's own model, any other goes unchanged.
+
+    Args:
+        answer: asks the large model.
+        metering: counts who answered.
+    """
+
+    def __init__(self, answer: UpstreamAnswerer, metering: ServerMetrics) -> None:
+        self._answer, self._metering = answer, metering
+        self._name = fresh_id().encode("ascii")
+
+    def has_seen(self, request: HttpRequest) -> bool:
+        """Whether it sent this request itself: its fallback leads back here."""
+        return self._name in request.header(_VIA).split(b",")
+
+    def headers(self, request: HttpRequest) -> Headers:
+        """The client's headers, with this server added to those that the request passed, so that it cannot go round for ever."""
+        others = [(name, value) for name, value in request.headers if name != _VIA]
+        return [*others, (_VIA, b",".join(filter(None, (request.header(_VIA), self._name))))]
+
+    def call(self, request: HttpRequest, asked: RequestedModel | None, replaceable: bool = False) -> UpstreamCall:
+        """A request as it goes upstream. `replaceable`: a bundle answers if no upstream does."""
+        assert request.body is not None, "it was read"
+        named = request.model
+        return UpstreamCall(
+            request.method,
+            request.sent_path.removeprefix(b"/v1"),
+            request.query,
+            self.headers(request),
+            request.body,
+            _renamed(asked),
+            replaceable,
+            named[:_LONGEST_MODEL] if isinstance(named, str) else "",
+            request.identity,
+            request.usage,
+        )
+
+    async def __call__(
+        self,
+        request: HttpRequest,
+        send: Send,
+        asked: RequestedModel | None = None,
+        decision: RoutingDecision | None = None,
+        replaceable: bool = False,
+    ) -> None:
+        """Send the answer. Raises Unreachable where no upstream answers; RequestError, 499, where the client has gone."""
+        assert request.receive is not None, "its body was read"
+        await while_there(request.receive, request.body, self._pass(request, send, asked, decision, replaceable))
+
+    async def _pass(
+        self, request: HttpRequest, send: Send, asked: RequestedModel | None, decision: RoutingDecision | None, replaceable: bool
+    ) -> None:
+        bundle, why = (asked.bundle if asked else ""), (decision.why if decision else "passed")
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            given = await self._answer(self.call(request, asked, replaceable))
+        except Unreachable as error:
+            error.counted, error.marks = (bundle, "none", why), answer_headers("none", "", decision)
+            raise
+        by = "cache" if given.cached else "upstream"
+        self._metering.routed.labels(bundle, by, why).inc()
+        named = given.upstream.model if _renamed(asked) else request.model
+        cost = 0.0 if given.cached else None
+        said = answer_headers(by, named if isinstance(named, str) else "", decision, FROM_CACHE if given.cached else "", cost=cost)
+        # The account knows the price of the upstream's own model alone.
+        if given.took is not None and named == given.upstream.model and request.usage is not None:
+            request.usage.avoided_tokens = given.took.given, given.took.got
+        request.saved_usd = given.saved_usd
+
+        async def timed(message: Message) -> None:
+            if not given.cached:
+                request.upstream_seconds = clock() - began
+            await send(message)
+
+        await relay(given.response, timed, [*said, *given.said], given.upstream.waits)
+
+
+def _renamed(asked: RequestedModel | None) -> bool:
+    """Whether a request goes upstream under the name of the upstream's own model, because its own name is unknown there."""
+    return asked is not None and asked.named

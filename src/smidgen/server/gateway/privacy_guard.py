@@ -33,14 +33,12 @@ from smidgen.server.gateway.response_stream import changed_in_passing
 from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
 
-# Turns at slow work, shared fairly: clients take turns in rotation, however much each of them has asked for.
-#
-# A client's requests wait in a queue of their own. Long work is done in short pieces, and before each piece it passes its turn on to
-# whoever waits. One client never holds all turns, so that another's short request is done beside its long ones.
-
 
 class FairTurns:
     """Lets clients take turns. Threads take them.
+
+    A client's requests wait in a queue of their own. Long work is done in short pieces, and before each piece it passes its turn on to
+    whoever waits. One client never holds all turns, so that another's short request is done beside its long ones.
 
     Args:
         at_once: turns at a time; half of them for any single client, one at least.
@@ -179,11 +177,6 @@ def _late() -> EngineError:
     return EngineError("personal data was not found in time", value="the request", todo="Send less at a time, or give it more seconds.")
 
 
-# The border of the gateway: before a request leaves, its personal data is masked, or it does not leave; in the answer the values go
-# back.
-#
-# Whatever fails here keeps the request: nothing leaves unchecked.
-
 T = TypeVar("T")
 _READING_THREADS = 64
 """Requests that are being read or wait for their next turn: each has a thread."""
@@ -246,7 +239,9 @@ class PrivacyGuard:
             return OutgoingCall(replace(call, headers=headers, came=call))
         plain = [*((name, value) for name, value in headers if name != b"accept-encoding"), (b"accept-encoding", b"identity")]
         body = RequestBody(json_bytes(masked.body))
-        return OutgoingCall(replace(call, headers=plain, body=body, came=call), partial(_restored, tail, masked))
+        return OutgoingCall(
+            replace(call, headers=plain, body=body, came=call), partial(_restored, tail, masked), masked.placeholders.restored
+        )
 
     async def _check_address(self, call: UpstreamCall) -> None:
         """Raise WithheldRequest for personal data in the path or the query, since neither can be masked."""

@@ -1,5 +1,8 @@
 """The cache of responses: an answer that was given before, in the same scope, is given again; a new one is asked for and kept.
 
+It stands behind the privacy border: a request that may not leave is not answered from here either, and what was masked is masked in all
+that is kept. Whatever fails here, the request goes upstream as it would have without.
+
 With `--cache semantic` an answer to a near text is given again, too. A thread of its own looks for near texts, with a short queue and for
 no longer than a moment.
 """
@@ -31,16 +34,16 @@ from smidgen.gateway.cache_rules import (
     CacheKeys,
     Sharing,
     cache_directives,
+    differ,
     scope,
     why_uncacheable,
 )
 from smidgen.gateway.headers import Headers, header_text
-from smidgen.gateway.near_matches import differ
 from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.prices import UpstreamPrices, upstream_prices
 from smidgen.server.gateway.upstream import FROM_CACHE, Upstream, UpstreamAnswer, UpstreamAnswerer, UpstreamCall
 from smidgen.server.http_request import RequestIdentity
-from smidgen.server.openai.event_stream import HEADERS
+from smidgen.server.openai.local_answer import HEADERS
 from smidgen.server.ops import prometheus
 from smidgen.server.ops.prometheus import CacheMetrics
 from smidgen.server.settings import ServeSettings
@@ -50,11 +53,6 @@ if TYPE_CHECKING:
 
     Likeness = Callable[[str], Vector | None]
 
-
-# The cache before the way out: an answer that was given before, to the same scope, is given again; what is new is asked, and kept.
-#
-# It stands behind the privacy border: a request that may not leave is not answered from here either, and what was masked is
-# masked in all that is kept. Whatever fails here, the request goes upstream as it would have without.
 
 _CACHE_NAME = "smidgen"
 """This cache in the header `Cache-Status` (RFC 9211)."""
@@ -209,7 +207,7 @@ class ResponseCache:
         else:
             body, kind = answers.whole_answer(kept, facts), "application/json"
         sent = {"content-type": kind, **(HEADERS if asked.streamed else {"content-length": str(len(body))})}
-        response = httpx.Response(200, headers=sent, stream=_HeldBody(body))
+        response = httpx.Response(200, headers=sent, stream=httpx.ByteStream(body))
         return UpstreamAnswer(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _CacheRequest, call: UpstreamCall, usage: AnswerUsage | None) -> dict[str, Any] | None:
@@ -258,16 +256,6 @@ class ResponseCache:
             self._metrics.placed.inc()
 
 
-class _HeldBody(httpx.AsyncByteStream):
-    """A body that is there."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-
 class _KeptBody(httpx.AsyncByteStream):
     """Pass a response's bytes on. At their end, `over` is called with all of them, or with None where they are more than `most`. It is not
     called for a response that breaks off."""
@@ -299,8 +287,6 @@ def _serves(asked: _CacheRequest, entry: CacheEntry) -> bool:
 def _status(said: str) -> Headers:
     return [(b"cache-status", header_text(f"{_CACHE_NAME}; {said}"))]
 
-
-# Finding a near text: in a thread of its own, behind a short line, and for no longer than a moment. Nobody waits for it who need not.
 
 T = TypeVar("T")
 
@@ -398,8 +384,6 @@ class SimilarTexts:
             self._said = time.monotonic()
             _log.error("near texts cannot be found in the cache, and requests go upstream: %s", type(error).__name__)
 
-
-# The cache as it was asked for on the command line: its bounds, and what finds near texts, or the server does not start.
 
 _SHARE = 16
 """One answer has no more than this part of the memory."""

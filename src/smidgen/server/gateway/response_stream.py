@@ -17,8 +17,6 @@ from smidgen.server.errors import as_json
 from smidgen.server.gateway.upstream import UpstreamLimits
 from smidgen.store.spending_ledger import NANO
 
-# A response whose bytes are read while they pass, as they are: by whom, and what happens when it is closed, others say.
-
 JSON_TYPE = "application/json"
 """Of such answers alone it may be known what they cost before their head goes out."""
 _COST = "smidgen.cost"
@@ -115,8 +113,6 @@ def decompressing(reader: BodyReader, encoding: str) -> BodyReader | None:
     return DecompressingReader(reader) if named in ZLIB_ENCODINGS else None
 
 
-# Passing on: an upstream's response goes to the client as it comes, byte for byte, within bounds of size and time.
-
 _BODILESS = (204, 304)
 _MOST_KEPT = 500_000
 """Bytes of a body that its head waits for."""
@@ -134,6 +130,10 @@ async def relay(response: httpx.Response, send: Send, marks: Headers, waits: Ups
         if response.status_code in _BODILESS:
             # What a 304 says there is the length of a body that does not come, which this server would wait for and break off.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
+        if isinstance(response.stream, httpx.ByteStream):  # all of it is there
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            await send({"type": "http.response.body", "body": b"".join(response.stream), "more_body": False})
+            return
         sending = _Sending(send, response.status_code, headers)
         if not tells_cost(response):
             await sending.begin()
@@ -200,9 +200,6 @@ async def _send_body(response: httpx.Response, sending: _Sending, waits: Upstrea
     except httpx.RequestError as error:
         return type(error).__name__
     return ""
-
-
-# A response whose body is changed while it passes.
 
 
 class BodyChange(Protocol):

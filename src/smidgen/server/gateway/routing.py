@@ -30,8 +30,7 @@ from smidgen.server.gateway.certificate_router import CertificateRouter
 from smidgen.server.gateway.certificates import RequestCertificates
 from smidgen.server.gateway.eligibility import JobMatcher
 from smidgen.server.gateway.escalation import Unreachable
-from smidgen.server.gateway.fallback import Fallback
-from smidgen.server.gateway.fallback_answer import FallbackAnswerer
+from smidgen.server.gateway.fallback import Fallback, FallbackAnswerer
 from smidgen.server.gateway.prices import texts_to_read
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
 from smidgen.server.http_request import CLIENT_GONE, HttpRequest, from_other_origin, request_of
@@ -217,9 +216,6 @@ def _marked(send: Send, said: Headers) -> Send:
         await send(message)
 
     return marked
-
-
-# `/v1/models` with a fallback.
 
 
 async def send_models(found: dict[str, Any], fallback: Fallback, headers: Headers, query: bytes, send: Send) -> None:

@@ -24,8 +24,6 @@ from urllib.request import getproxies
 import httpcore
 import httpx
 
-# One connection to an upstream: httpcore's, asked directly, which takes half of the time that httpx's transport around it takes.
-
 _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol)
 
 
@@ -253,16 +251,6 @@ def _httpx_errors(request: httpx.Request) -> Iterator[None]:
         kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
         raise kind(str(error), request=request) from error
 
-
-# How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
-#
-# httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what
-# is to be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of
-# them that takes more than all the rest of the gateway.
-#
-# httpcore guards what it has to do when a request is over against anyio's cancelling, and not against that of asyncio, which is how a
-# client that hangs up ends a request. Cancelled there, a connection counts as busy for good. So one is used again only where its last
-# request came to a whole end; any other is closed, by a task that nobody cancels.
 
 _SCHEMES = ("http", "https", "all")
 _MOST = 100

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import httpx
 
@@ -21,12 +21,7 @@ from smidgen.gateway.headers import Headers, client_id, upstream_headers, withou
 from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.upstreams import UNKEYED_STATUSES, UNPAID_STATUS, Breakers, Requester
 from smidgen.server.gateway import transport
-from smidgen.server.http_request import RequestIdentity, StreamedBody
-from smidgen.server.usage_record import UsageRecord
-
-# One upstream: an OpenAI-compatible server that requests are passed on to, with a key that is only ever put into a header.
-#
-# Certificates are verified and redirects are not followed, for the key would go with them.
+from smidgen.server.http_request import RequestIdentity, StreamedBody, UsageRecord
 
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """Posts that leave nothing behind."""
@@ -241,8 +236,6 @@ async def _read(body: AsyncIterator[bytes], most: int) -> bytes:
 FROM_CACHE = "from the cache"
 """The mark of such an answer."""
 
-# How a call is answered. Whoever answers calls has one shape: the upstreams, and what stands before them, each holding the next.
-
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAnswer:
@@ -255,6 +248,7 @@ class UpstreamAnswer:
         cached: whether it is from the cache.
         saved_usd: the cost that it would have had; None where that is unknown, or it was asked for.
         took: its usage, if known.
+        wished: whether it is a stream with a usage that the gateway asked for and the client did not: it is to be taken out.
     """
 
     upstream: Upstream
@@ -263,23 +257,28 @@ class UpstreamAnswer:
     cached: bool = False
     saved_usd: float | None = None
     took: AnswerUsage | None = None
+    wished: bool = False
 
 
 UpstreamAnswerer: TypeAlias = Callable[[UpstreamCall], Awaitable[UpstreamAnswer]]
 """Answers a call. Raises Unreachable where nobody does."""
 
 
-def unchanged(response: httpx.Response) -> httpx.Response:
-    """The response itself."""
-    return response
+T = TypeVar("T")
+
+
+def unchanged(value: T) -> T:
+    """The value itself."""
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """A call as it leaves, and how its answer comes back."""
+    """A call as it leaves, how its answer comes back, and how words of an upstream about its failure do."""
 
     call: UpstreamCall
     back: Callable[[httpx.Response], httpx.Response] = unchanged
+    words_back: Callable[[str], str] = unchanged
 
 
 class OutgoingGuard(Protocol):
@@ -303,14 +302,3 @@ class NoGuard:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
-    """Put a guard before an answerer of calls."""
-
-    async def answered(call: UpstreamCall) -> UpstreamAnswer:
-        leaving = await guard.leaving(call)
-        found = await answer(leaving.call)
-        return replace(found, response=leaving.back(found.response))
-
-    return answered

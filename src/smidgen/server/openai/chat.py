@@ -17,19 +17,15 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
-from smidgen.server.faces import asked_of, face_router
-from smidgen.server.http_request import HttpRequest, fresh_id
+from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.model_queues import GenerationSource
 from smidgen.server.openai import structured_output
-from smidgen.server.openai.event_stream import DONE, event
-from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
+from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
 from smidgen.server.openai.structured_output import WantedField, as_wanted, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
-
-# Chat completions of a model that writes: a lone message is answered as it was taught, a conversation by the chat template of its file.
 
 _SYSTEM = ("system", "developer")
 
@@ -164,9 +160,6 @@ def _check_all(service: Service, raw: Mapping[str, Any]) -> None:
         raise RequestError(
             "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param="messages"
         ) from None
-
-
-# `/v1/chat/completions`: what every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
 
 
 class AssistantMessage(BaseModel):

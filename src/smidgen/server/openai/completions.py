@@ -12,17 +12,13 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from smidgen.core.replies import Reply
-from smidgen.server.faces import asked_of, face_router
-from smidgen.server.http_request import HttpRequest, fresh_id
+from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.model_queues import GenerationSource
-from smidgen.server.openai.event_stream import DONE, event
-from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace, with_extra
+from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event, with_extra
 from smidgen.server.openai.request_bodies import CompletionRequest
 from smidgen.server.reply_json import Extra, Usage, completion_logprobs, counted_usage, require_logprobs, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
-
-# Completions of a model that writes: each prompt is answered as it was taught.
 
 
 class WrittenCompletions:
@@ -87,9 +83,6 @@ def _write(
 
 def _wants_usage(body: CompletionRequest) -> bool:
     return body.stream_options is not None and bool(body.stream_options.include_usage)
-
-
-# `/v1/completions`: OpenAI's older face. Each prompt is an input; the answer is the choice's text.
 
 
 class CompletionChoice(BaseModel):

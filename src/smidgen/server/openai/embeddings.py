@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import answer
-from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.reply_json import usage
 from smidgen.server.service import Service
 

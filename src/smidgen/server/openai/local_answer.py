@@ -1,4 +1,4 @@
-"""A bundle's answer to a request for text: its replies, and the one response that a face makes of them.
+"""A bundle's answer to a request for text: its replies, and the one response that a face makes of them, whole or as a stream of events.
 
 A face gives the answer to any caller. A client that called it directly gets the response, which is sent while a text is being written. The
 gateway reads the whole answer first, because its replies decide who answers. Then it adds its facts to the field `smidgen` and sends it.
@@ -13,16 +13,53 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
+from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import Headers
-from smidgen.server.errors import answer, as_json
+from smidgen.server.errors import answer, as_json, told
 from smidgen.server.http_request import HttpRequest
 from smidgen.server.model_queues import Generation, merged_replies, read_generations
-from smidgen.server.openai.event_stream import EVENT_STREAM, HEADERS, EventStream
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
+
+DONE = b"data: [DONE]\n\n"
+EVENT_STREAM = "text/event-stream"
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""Nothing on the way may keep pieces back."""
+
+
+def event(value: Mapping[str, Any]) -> bytes:
+    """One event."""
+    return b"data: " + as_json(value) + b"\n\n"
+
+
+class EventStream(StreamingResponse):
+    """A stream of events. However it ends, `on_end` is called, so that writing for it stops.
+
+    A failure after the first event can have no status any more: it is a last event with OpenAI's `error`.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
+        super().__init__(_with_failure(events), media_type=EVENT_STREAM, headers=HEADERS)
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
+
+
+async def _with_failure(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for one in events:
+            yield one
+    except RequestError as error:
+        yield event(told(error))
+
 
 Facts: TypeAlias = Mapping[str, Any]
 """What the gateway adds to the field `smidgen`: who answered, under which certificate, what it cost."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from smidgen.server.errors import answer
-from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 

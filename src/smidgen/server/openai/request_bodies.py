@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from smidgen.core.errors import RequestError
 from smidgen.gateway.eligibility import response_format
 
-# How a text is to be written: the fields that OpenAI's requests share, as a model that writes takes them.
-
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
@@ -75,8 +73,6 @@ def schema_of(response_format: Mapping[str, Any] | None) -> dict[str, Any] | Non
 Logprobs = Annotated[int, Field(ge=0, le=20)]
 """How many of the likeliest tokens are given beside each."""
 
-
-# What OpenAI's faces for text are sent.
 
 _MAX_CHOICES = 16
 

@@ -1,6 +1,7 @@
 """`/v1/responses`: OpenAI's Responses API, for one text of a user.
 
 The answer is one message of the assistant, as an object or as the events of a stream. It is stored nowhere.
+What asks for more (several turns, tools, an earlier response, work in the background) is refused here. At a gateway it escalates.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.gateway.eligibility import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
 from smidgen.server.errors import as_json
-from smidgen.server.faces import asked_of, face_router
-from smidgen.server.http_request import HttpRequest, fresh_id
+from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.openai import structured_output
 from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
@@ -28,8 +28,6 @@ from smidgen.server.openai.structured_output import as_wanted, wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
-
-# A response in the shape of OpenAI's Responses API: one message of the assistant, as an object or as the events of a stream.
 
 
 class ResponseBuilder:
@@ -142,12 +140,6 @@ def _response_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage["total_tokens"],
     }
-
-
-# `/v1/responses`: OpenAI's Responses API, for one text of a user. The answer is one message; it is stored nowhere.
-#
-# What asks for more than that (several turns, tools, an earlier response, work in the background) is refused here. At a gateway it
-# escalates.
 
 
 class ResponsesUsage(BaseModel):

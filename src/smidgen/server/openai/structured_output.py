@@ -16,12 +16,6 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.tasks import field_schema
 
-# Structured output: an answer as the one field of an object, for clients that classify through a JSON schema.
-#
-# `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}` is how a large model is commonly
-# asked to classify. Such a client goes on working: the answer comes as `{"category": "refund"}`. A schema that the answer does not fit
-# is refused.
-
 _MAX_REFERENCES = 8
 
 
@@ -96,9 +90,6 @@ def _unfit_label(value: str) -> RequestError:
         code="unsupported_response_format",
         param="response_format",
     )
-
-
-# Fields over OpenAI's chat: an answer is the JSON text of an object that fits the bundle's schema, or a refusal, never half an object.
 
 
 def check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> None:

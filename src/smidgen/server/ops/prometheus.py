@@ -22,8 +22,6 @@ from smidgen.store.spending_ledger import NANO
 from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.watch import drift_record
 
-# What the server counts, for Prometheus. Names of labels come from bundles and routes, never from what a client sent.
-
 _REQUEST_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 4, 8, 16, 32)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -140,8 +138,6 @@ class ServerMetrics:
         self.tokens.labels(model, "written").inc(usage.written)
 
 
-# What the account adds up, for Prometheus: the same numbers, from the start of the server on.
-
 _ANSWER_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 4, 8, 16, 32, 64)
 _MICRO = 1e6
 
@@ -197,8 +193,6 @@ class AccountMetrics:
                 self._energy.labels(key.model, key.by, method).inc(amount / _MICRO)
 
 
-# What a cache counts, for Prometheus; a server without one has none of it.
-
 EXACT, SIMILAR, MISS = "exact", "similar", "miss"
 UNNAMED, REFUSED, RENEWED = "unnamed", "no-store", "no-cache"
 CACHE_OUTCOMES = (EXACT, SIMILAR, MISS, UNNAMED, DRAWN, UNSUITED, REFUSED, RENEWED)
@@ -208,7 +202,7 @@ _SEARCHES = ("late", "failed")
 
 
 class CacheMetrics:
-    """The metrics of the answer cache."""
+    """The metrics of the answer cache. A server without one has none of them."""
 
     def __init__(self, registry: CollectorRegistry, memory: AnswerCache) -> None:
         self.requests = Counter(
@@ -239,8 +233,6 @@ class CacheMetrics:
         Gauge("smidgen_cache_entries", "Answers in the cache.", registry=registry).set_function(lambda: len(memory))
         Gauge("smidgen_cache_bytes", "Memory of the cache, about.", registry=registry).set_function(lambda: memory.size)
 
-
-# What the served bundles hold of the machine, for Prometheus: memory of the server, and of each engine in a process of its own.
 
 _MEMORY_NAME = "smidgen_resident_memory_bytes"
 _MEMORY_HELP = "Resident memory: of the server's own process, and of each that an engine runs in, with the models whose weights lie there."
@@ -274,8 +266,6 @@ class MemoryGauge(Collector):
     def _family() -> GaugeMetricFamily:
         return GaugeMetricFamily(_MEMORY_NAME, _MEMORY_HELP, labels=("process", "model"))
 
-
-# What the last look at the traffic of each served bundle found, for Prometheus. Looks are made elsewhere: here a small file is read.
 
 _DRIFT_ALARM = ("smidgen_drift_alarm", "1 where the last look at the traffic found that it is not like what the model was made in.")
 _DRIFT_SIZE = ("smidgen_drift_size", "The share of the texts that must have come from elsewhere, by what was tested, as of the last look.")

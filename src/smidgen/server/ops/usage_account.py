@@ -23,24 +23,17 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.server.gateway.prices import UpstreamSizes
-from smidgen.server.http_request import HttpRequest, request_of
+from smidgen.server.http_request import MOST_OF_ONE_ANSWER, OTHER_MODEL, HttpRequest, UsageRecord, request_of
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.wall_clock import WallClock
-from smidgen.server.usage_record import MOST_OF_ONE_ANSWER, OTHER_MODEL, UsageRecord
 from smidgen.store import usage_records
 from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
 from smidgen.usage import budgets as budgets
 from smidgen.usage.energy import Consumed, Consumption
 
 if TYPE_CHECKING:
-    from smidgen.server.gateway.upstream_cost import UpstreamCosts
+    from smidgen.server.gateway.prices import UpstreamCosts
 
-
-# The energy of a stretch of time, shared out among the requests that were answered in it.
-#
-# Processor time is known by process, and of this one by thread. That of the event loop, which reads, routes and passes on, is shared
-# equally by all requests; that of the other threads by the requests to small models, by how long these were at them; that of an
-# engine's own process by the requests to the models in it. Energy goes with processor time.
 
 _MICRO = 1_000_000
 
@@ -98,11 +91,6 @@ def _whole(joules: float, seconds: Mapping[UsageKey, float]) -> dict[UsageKey, i
     found[largest] += amount - sum(found.values())
     return found
 
-
-# The account writer: adds up what requests took, and every few seconds adds the sums to the account's file, in a thread of its own.
-#
-# Requests only add numbers in memory. Whatever fails on the disk, answers go on: the sums are kept and written later, it is counted,
-# and told once a minute. A process that is killed loses what it had not written yet, some seconds.
 
 EVERY_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
@@ -256,8 +244,6 @@ class AccountWriter:
         _log.warning("the account could not be written, %d times: %s; %s", self._untold, self.fault, kept)
         self._untold, self._complained = 0, now
 
-
-# The middleware that counts requests for the account: it looks at what goes in and out, and changes nothing.
 
 _UNDER = "/v1/"
 _FEEDBACK = "/v1/feedback"

@@ -21,7 +21,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RoutingDecision
 from smidgen.server.errors import DetailedRefusal, answer
-from smidgen.server.faces import asked_of, face_router
+from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.openai import structured_output
 from smidgen.server.reply_json import token_count
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
@@ -38,17 +38,15 @@ from smidgen.server.systemone.questions import (
     match_question,
 )
 
-# What a certificate says of the answer to a typed question: something where the answer follows from the bundle's own, else nothing.
-#
-# A certificate is of the bundle's own answer: the one label that it gives of all its labels. Where that label is right, so is the
-# option that holds it, and so is the yes or no to it. Where a question leaves labels out, those texts that it answers are others than
-# the certificate speaks of; an expected level, a probability by itself, a field out of an object are no answers of the bundle's at all.
-
 _HALF = 0.5
 
 
 def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: Mapping[str, Any]) -> str:
     """Why the bundle's certificate does not cover this answer, in a few words; empty if it does.
+
+    A certificate is of the bundle's own answer: the one label that it gives of all its labels. Where that label is right, so is the option
+    that holds it, and so is the yes or no to it. Where a question leaves labels out, those texts that it answers are others than the
+    certificate speaks of. An expected level, a probability by itself, a field out of an object are no answers of the bundle's at all.
 
     Args:
         found: how the question is answered.
@@ -74,12 +72,6 @@ def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: M
     chosen = found.groups[list(found.question.criteria).index(answered["choice"])]
     return "" if reply.output in chosen else "another answer than the bundle's own"
 
-
-# `/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
-#
-# The protocol is TypeSafe AI's, as their OpenAPI document and SDK have it: `state`, `model`, and named `questions` of type `choice`,
-# `noul` or `score`. Which questions a bundle can answer is told in `questions`. Errors carry the protocol's `detail` list beside
-# OpenAI's `error`.
 
 Known = QuestionLabels | QuestionFields
 """What a bundle can be asked about."""

@@ -1,5 +1,10 @@
 """System One's typed questions, matched to what bundles can answer: labels, and fields with a fixed set of values.
 
+A System One model reads the instructions of a question. A bundle does not: it was trained for one job. So a question is answered where its
+options *are* labels of the bundle, and refused where they are not. An option matches the label of that name (`billing/refund`), or the one
+that differs in case, spaces, `_` and `-` only, or all labels below it where labels are hierarchical (`billing`). Probabilities are the
+bundle's own; over a choice of some of its labels they are shared out among those, and `option_mass` says how much of the whole they had.
+
 A tagger has a probability for each value of a field. A decoder has one score for its whole answer, so a question about one of its fields
 is refused.
 """
@@ -15,18 +20,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from smidgen.server.served_bundle import ServedBundle
-
-# System One's typed questions, matched to what bundles can answer.
-#
-# A System One model reads the instructions of a question. A bundle does not: it was trained for one job, and knows its own labels and
-# nothing else. So a question is answered where its options *are* labels of the bundle, and refused where they are not. For a bundle
-# that fills in fields, `field_questions` takes the values of each field as labels. An option matches
-#
-# - the label of that name (`billing/refund`), or the one that differs in case, spaces, `_` and `-` only; - all labels below it where
-# labels are hierarchical (`billing`: `billing/refund`, `billing/charge`).
-#
-# How each kind is matched is told at `match`. Probabilities are the bundle's own, calibrated when it was built; over a choice of only
-# some of its labels they are shared out among those, and `option_mass` says how much of the whole they had.
 
 Content = str | dict[str, Any] | list[Any]
 """Text or structured data, as the protocol lets it be wherever a model would read it."""
@@ -238,12 +231,6 @@ def plain_words(text: str) -> str:
     """A name without its case, and with spaces and dashes as underscores; slashes, which make the hierarchy, stay."""
     return re.sub(r"[\s_-]+", "_", text.strip().casefold())
 
-
-# System One's typed questions about fields: one is answered where a field's values are its options.
-#
-# A tagger knows how likely each value of a field is, where the field has a fixed set of values. A decoder does not: it has one score
-# for all that it wrote, and would answer a question about one field with the doubts about all others in it. So its questions are
-# refused.
 
 _TRUE, _FALSE = "true", "false"
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from smidgen.server.service import Service
 
 
-# The file of labels: answers of the large model that are nobody's data though they may look like it, one a line. They are stored as
-# they are.
-
 MOST_LABELS = 10_000
 """Labels in a file."""
 _MOST_LABELS_BYTES = 4_000_000
@@ -95,8 +92,6 @@ def read_labels(file: Path) -> tuple[str, ...]:
 def _unreadable_labels(what: str, value: str, todo: str) -> InputError:
     return InputError(what, value=value, todo=todo)
 
-
-# Capture as it was asked for on the command line: the store is opened and the redaction model is loaded, or the server does not start.
 
 DRAIN_SECONDS = 20.0
 """Longest that a server which stops goes on storing: some thousands of requests, where nothing else needs the processor."""

@@ -23,8 +23,6 @@ from smidgen.server.http_request import HttpRequest
 from smidgen.server.served_bundle import BundleIdentity
 from smidgen.store.traffic.records import AuditAnswer, Feedback
 
-# Collecting a request and its answer while they pass: the bytes go through as they are, copies are kept within bounds.
-
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
 """Bytes: of a stream, some 250 for every token."""
@@ -168,10 +166,6 @@ class RequestCollector:
         self.taken.asked = b""
         self.taken.answered.clear()
 
-
-# What waits to be stored: requests, and what people say of them, within bounds. Filled by any thread, emptied by one.
-#
-# Requests are bounded by the bytes that they take (`CaptureMemory`), and not by their number: a burst of small ones is held whole.
 
 QueuedFeedback: TypeAlias = tuple[Feedback, "Future[bool]"]
 """Feedback, and what tells the one who waits for it whether its request is known."""

@@ -26,8 +26,6 @@ from smidgen.server.traffic.captured_request import MOST_ANSWERED, CapturedReque
 from smidgen.store.traffic.records import MOST_TEXT, AnsweredBy, Exchange
 from smidgen.text.prompt_patterns import prompt_kind
 
-# Names that clients make up, of models and of fields: what of them may be stored. They are not read by the redaction model.
-
 _MODEL = re.compile(r"[\w./:@+-]{1,200}", re.ASCII)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _OF_FIELDS = re.compile(r"(the field|the message's field) (.*)", re.DOTALL)
@@ -53,8 +51,6 @@ def oddity(what: str | None) -> str:
 def _nobodys(name: str) -> bool:
     return next(identifier_spans(name), None) is None and _NUMBER.search(_DATE.sub("-", name)) is None
 
-
-# What is stored of a request: its bytes, read as the store has them.
 
 _MOST_CHOICES, _LONGEST_CHOICE, _DEEPEST_SCHEMA = 10_000, 200, 64
 

@@ -13,8 +13,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import answer
-from smidgen.server.faces import asked_of, face_router
-from smidgen.server.http_request import from_other_origin, stored_id
+from smidgen.server.http_request import asked_of, face_router, from_other_origin, stored_id
 from smidgen.server.middleware import bears_key
 from smidgen.server.service import Service
 from smidgen.store.traffic.records import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback

@@ -1,19 +1,48 @@
-"""The database of the traffic store: a SQLite file in smidgen's home, or PostgreSQL by URL."""
+"""The database of the traffic store: where it lies, its tables, and how a store of an older smidgen is changed.
+
+It is a SQLite file in smidgen's home, or PostgreSQL by URL.
+
+A few tables and a version: changes are a few lines of SQL each, run in one transaction when the store is opened. Alembic would bring a
+second package to every server, and scripts that are run by their path.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import sqlalchemy as sql
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from smidgen.core.errors import InputError, MissingExtra
-from smidgen.store.home import home
+from smidgen.store.files import home
 from smidgen.store.sqlite_wal import into_wal, make_private, writing
 from smidgen.store.traffic.records import TrafficError
 
@@ -72,13 +101,13 @@ class Database:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 make_private(self.file)
                 self._opened = _identity(self.file)
-                engine = sql.create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-                sql.event.listen(engine, "connect", _prepared)
-                sql.event.listen(engine, "begin", _begun)
+                engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+                event.listen(engine, "connect", _prepared)
+                event.listen(engine, "begin", _begun)
             else:
                 try:
                     waits = {"connect_timeout": int(_BUSY_SECONDS), "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
-                    engine = sql.create_engine(self.url, hide_parameters=True, pool_pre_ping=True, connect_args=waits)
+                    engine = create_engine(self.url, hide_parameters=True, pool_pre_ping=True, connect_args=waits)
                 except ModuleNotFoundError:
                     raise MissingExtra("psycopg", "postgres") from None
         self._engine = engine
@@ -167,3 +196,186 @@ def _told(shown: str) -> Iterator[None]:
         return
     todo = "See that the disk has room, that it may be written to, and that nobody holds it."
     raise TrafficError(f"the traffic store cannot be used ({reason[0] if reason else 'no reason'})", value=shown, todo=todo)
+
+
+METADATA = MetaData()
+
+META = Table("smidgen_meta", METADATA, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+"""The version of the tables, the key of the hashes, and the held-out share."""
+
+REQUESTS = Table(
+    "requests",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("asked", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("input", Text),
+    Column("answered_by", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("odd", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("bundle_id", String, nullable=False),
+    Column("local_output", Text),
+    Column("local_score", Double),
+    Column("certificate", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("answer", Text),
+    Column("tokens_in", Integer, nullable=False),
+    Column("tokens_out", Integer, nullable=False),
+    Column("tokens_estimated", Boolean, nullable=False),
+    Column("cost_usd", Double),
+    Column("saved_usd", Double),
+    Column("local_ms", Double),
+    Column("upstream_ms", Double),
+    Column("user_hash", String, nullable=False),
+    Column("system_hash", String, nullable=False),
+    Column("template_hash", String, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("held_out", Boolean, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Column("altered", Boolean, nullable=False),
+    Column("answer_state", String, nullable=False),
+    Column("audit_answer", Text),
+    Column("audit_model", String, nullable=False),
+    Column("kind_hash", String, nullable=False),
+    Index("requests_time", "time", "id"),
+    Index("requests_asked", "asked", "time", "id"),
+    Index("requests_user", "user_hash"),
+    Index("requests_template", "template_hash"),
+)
+
+ALIASES = Table(
+    "aliases",
+    METADATA,
+    Column("request_id", String, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_hash", String, primary_key=True),
+    Index("aliases_user", "user_hash"),
+)
+"""The further user ids of requests that name several, each hashed. A user's data can be deleted by any of them."""
+
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("request_id", String, ForeignKey("requests.id"), nullable=False),
+    Column("time", Double, nullable=False),
+    Column("verdict", String),
+    Column("corrected", Text),
+    Column("comment", Text),
+    Column("user_hash", String, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("altered", Boolean, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Index("feedback_request", "request_id", "number"),
+    Index("feedback_user", "user_hash"),
+)
+
+KEPT = Table(
+    "kept",
+    METADATA,
+    Column("line", String, primary_key=True),
+    Column("request_id", String, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
+    Index("kept_request", "request_id"),
+)
+"""The reservoirs of lines: requests that a line, named by a hash, learnt from and needs again. Retention may keep them longer than
+others; every other deletion removes them like any request."""
+
+OUTCOMES = Table(
+    "outcomes",
+    METADATA,
+    Column("day", String, primary_key=True),
+    Column("outcome", String, primary_key=True),
+    Column("requests", Integer, nullable=False),
+)
+"""The outcomes of a day's requests (UTC) that were to be stored: numbers alone."""
+
+LABELS = Table(
+    "labels",
+    METADATA,
+    Column("key_hash", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("time", Float, nullable=False),
+)
+"""Recurring answers, by the key that asked: labels, which are stored unmasked. With the time when each became known."""
+
+CHANGES: tuple[tuple[str, ...], ...] = (
+    (
+        "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
+        "ALTER TABLE requests ADD COLUMN answer_state VARCHAR DEFAULT '' NOT NULL",
+        # A placeholder is `[PERSON_1]`: the first of its kind in a request has this number.
+        "UPDATE requests SET altered = TRUE WHERE input LIKE '%[%!_1]%' ESCAPE '!'",
+        "UPDATE requests SET answer_state = 'whole' WHERE answered_by = 'upstream' AND answer IS NOT NULL",
+        "CREATE TABLE aliases (request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
+        "user_hash VARCHAR NOT NULL, PRIMARY KEY (request_id, user_hash))",
+        "CREATE INDEX aliases_user ON aliases (user_hash)",
+    ),
+    (
+        "ALTER TABLE requests ADD COLUMN audit_answer TEXT",
+        "ALTER TABLE requests ADD COLUMN audit_model VARCHAR DEFAULT '' NOT NULL",
+    ),
+    (
+        "ALTER TABLE requests ADD COLUMN kind_hash VARCHAR DEFAULT '' NOT NULL",
+        # The variable words of the system messages are not known any more: each template is a kind, until it comes again.
+        "UPDATE requests SET kind_hash = template_hash",
+        "CREATE INDEX requests_template ON requests (template_hash)",
+    ),
+    (
+        "CREATE TABLE kept (line VARCHAR NOT NULL, request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
+        "PRIMARY KEY (line, request_id))",
+        "CREATE INDEX kept_request ON kept (request_id)",
+    ),
+    ("CREATE TABLE outcomes (day VARCHAR NOT NULL, outcome VARCHAR NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (day, outcome))",),
+    ("CREATE TABLE labels (key_hash VARCHAR NOT NULL, label VARCHAR NOT NULL, time FLOAT NOT NULL, PRIMARY KEY (key_hash, label))",),
+)
+"""The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
+
+_LOCK = 7_361_001
+"""PostgreSQL's lock for setting a store up; the number is arbitrary."""
+
+
+def of_template(hash: str) -> ColumnElement[bool]:
+    """The condition of every request of a template, or of a kind: lines store their jobs by either."""
+    return or_(REQUESTS.c.template_hash == hash, REQUESTS.c.kind_hash == hash)
+
+
+def current(connection: Connection) -> dict[str, str] | None:
+    """The content of `smidgen_meta` if the store is of this version; None if it must be prepared. Takes no lock."""
+    if not inspect(connection).has_table(META.name):
+        return None
+    meta = _meta(connection)
+    return meta if meta.get("version") == str(1 + len(CHANGES)) and {"key", "held_out"} <= meta.keys() else None
+
+
+def prepare(connection: Connection, held_out: float) -> dict[str, str]:
+    """Create the tables, or migrate them to this version, within the transaction of `connection`; returns the content of `smidgen_meta`.
+
+    `held_out`: the share of a new store. Raises TrafficError for a store of a later smidgen, or of something else.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    newest = 1 + len(CHANGES)
+    METADATA.create_all(connection, tables=[META])
+    meta = _meta(connection)
+    if not meta:
+        METADATA.create_all(connection)
+        meta = {"version": str(newest), "key": secrets.token_hex(32), "held_out": repr(held_out)}
+        connection.execute(insert(META), [{"name": name, "value": value} for name, value in meta.items()])
+        return meta
+    version = int(meta["version"]) if meta.get("version", "").isdecimal() and {"key", "held_out"} <= meta.keys() else 0
+    if version < 1 or version > newest:
+        raise TrafficError(
+            "this was made by a later smidgen, or is not a traffic store",
+            value=f"version {meta.get('version')}",
+            todo="Use a newer smidgen, or name another store.",
+        )
+    for number in range(version, newest):
+        for statement in CHANGES[number - 1]:
+            connection.execute(text(statement))
+    if version < newest:
+        connection.execute(update(META).where(META.c.name == "version").values(value=str(newest)))
+    return _meta(connection)
+
+
+def _meta(connection: Connection) -> dict[str, str]:
+    return {row.name: row.value for row in connection.execute(select(META))}

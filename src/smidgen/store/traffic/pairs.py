@@ -1,19 +1,23 @@
-"""Pairs from stored requests: which can be trained or measured on, whose answer counts, and how many there are."""
+"""Pairs from stored requests: which can be trained or measured on, whose answer counts, how many there are, and a file of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.placeholders import PromptFrame
+from smidgen.core.errors import DataError
+from smidgen.core.placeholders import PromptFrame, is_masked
 from smidgen.core.replies import NOT_COMPARABLE, AnswerState
+from smidgen.store.traffic.database import FEEDBACK, REQUESTS, of_template
 from smidgen.store.traffic.records import MOST_TEXT, TrafficPair, Whose, from_timestamp
-from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
 
 # For training, the best answer of each request is used: a correction before an answer, and no answer that a person called wrong. Held-out
 # requests are for measuring, and keep their answers: without the bad ones they would be an easier sample than the traffic.
@@ -214,3 +218,50 @@ def _newest(what: Any, where: sql.ColumnElement[bool]) -> sql.ScalarSelect[Any]:
     said = FEEDBACK.c
     mine = sql.select(what).where(said.request_id == REQUESTS.c.id, where).order_by(said.number.desc()).limit(1)
     return mine.correlate(REQUESTS).scalar_subquery()
+
+
+@dataclass(frozen=True)
+class TrafficExport:
+    """Number of pairs written, and number of answers left out because they were masked as personal data."""
+
+    pairs: int
+    masked: int
+
+
+def export_pairs(pairs: Iterable[TrafficPair], file: Path) -> TrafficExport:
+    """Write pairs as a file for `smidgen build` and `smidgen certify`, one JSON object a line.
+
+    It has `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and where it comes from.
+
+    A masked answer is not written: the label `[PLACE_1]` would stand for many. A pair to learn from is then left out; a held-out one gets
+    the output null.
+
+    The file appears when it is complete, and only its owner may read it. Raises DataError if it cannot be written.
+    """
+    draft = file.with_name(f".{file.name}.{os.getpid()}.part")
+    count = masked = 0
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="\n") as stream:
+            for pair in pairs:
+                facts = pair.json()
+                said = facts.pop("reference") or None
+                if is_masked(pair.reference, pair.input):
+                    masked += 1
+                    if not pair.held_out:
+                        continue
+                    said = None
+                row = {"input": facts.pop("input"), "output": said, **facts}
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+        draft.replace(file)
+    except OSError as error:
+        raise DataError(
+            "the file cannot be written",
+            value=error.strerror or type(error).__name__,
+            todo="Name a file in a writable folder.",
+            file=str(file),
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return TrafficExport(count, masked)

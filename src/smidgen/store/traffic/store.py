@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from smidgen.core.errors import InputError
 from smidgen.core.placeholders import UNFRAMED, PromptFrame
 from smidgen.store.traffic import pairs, queries, sampling
-from smidgen.store.traffic.database import Database, url_of
+from smidgen.store.traffic.database import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, Database, current, prepare, url_of
 from smidgen.store.traffic.queries import KindTotals, PromptKind, StoredText, join_kinds, select_stretch
 from smidgen.store.traffic.records import (
     LOST,
@@ -40,7 +40,6 @@ from smidgen.store.traffic.records import (
     to_timestamp,
 )
 from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
-from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """Default held-out share of a new store."""

@@ -1,12 +1,17 @@
-"""`/`: one plain page for people who open the server's address in a browser. It lists the bundles and the state of their certificates, and
-has a form to try them. It loads nothing from elsewhere. If the server asks for a key, the page tells nothing of the bundles without one.
+"""The pages for browsers: `/` lists the bundles and the state of their certificates, `/docs` the routes, each with a form to try them.
+
+They load nothing from elsewhere, so they work offline. If the server asks for a key, `/` tells nothing of the bundles without one.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,21 +22,21 @@ from smidgen.core import quantities
 from smidgen.flows.certify.certificate_status import read_standing
 from smidgen.judge import wording
 from smidgen.server.gateway.certificates import certificate_of
-from smidgen.server.ops.docs import policy
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.service import Service
 
 _LABELS = 60
 _LONGEST = 300
 """Characters of a name or a sentence that the page shows."""
-_PAGE = "home.html"
+_HOME, _DOCS = "home.html", "docs.html"
 _CHAT, _CLASSIFY = "/v1/chat/completions", "/v1/classify"
 
 
 def face(service: Service) -> APIRouter:
-    """The route. It is not in the OpenAPI document."""
+    """The routes. They are not in the OpenAPI document."""
     router = APIRouter()
     settings = service.settings
+    described = files("smidgen.server.ops").joinpath(_DOCS).read_bytes()
 
     @router.get("/", include_in_schema=False)
     async def home() -> Response:
@@ -44,8 +49,12 @@ def face(service: Service) -> APIRouter:
             taken=_taken(models, settings.fallback.models if not keyed else ()),
             longest=settings.limits.max_chars,
         )
-        headers = {"Content-Security-Policy": policy(_PAGE), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        headers = {"Content-Security-Policy": policy(_HOME), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return HTMLResponse(html, headers=headers)
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(described, headers={"Content-Security-Policy": policy(_DOCS)})
 
     return router
 
@@ -113,7 +122,24 @@ def _template() -> Any:
         loader=PackageLoader("smidgen.server.ops", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters["data"] = lambda value: json.dumps(value, ensure_ascii=True)
-    return made.get_template(_PAGE)
+    return made.get_template(_HOME)
+
+
+@functools.cache
+def policy(page: str) -> str:
+    """The content security policy of a page of this package: its own style and script, by their hashes, and calls of this server. Nothing
+    that data brings into the page can run or load anything."""
+    text = files("smidgen.server.ops").joinpath(page).read_text(encoding="utf-8")
+    style, script = (_hashed(text, name) for name in ("style", "script"))
+    return (
+        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _hashed(text: str, name: str) -> str:
+    (inner,) = re.findall(f"<{name}>(.*?)</{name}>", text, re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inner.encode('utf-8')).digest()).decode('ascii')}'"
 
 
 part = face

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.store import bundle_list
+from smidgen.store import files
 
 
 @pytest.fixture(autouse=True)
@@ -25,29 +25,29 @@ def folders(tmp_path: Path, count: int) -> list[Path]:
 def test_the_last_remembered_comes_first_and_once(tmp_path: Path) -> None:
     one, two = folders(tmp_path, 2)
     for folder in (one, two, one):
-        bundle_list.remember(folder)
-    assert bundle_list.known() == [one.resolve(), two.resolve()]
+        files.remember_bundle(folder)
+    assert files.known_bundles() == [one.resolve(), two.resolve()]
 
 
 def test_what_is_gone_is_not_listed(tmp_path: Path) -> None:
     one, two = folders(tmp_path, 2)
-    bundle_list.remember(one)
-    bundle_list.remember(two)
+    files.remember_bundle(one)
+    files.remember_bundle(two)
     one.rmdir()
-    assert bundle_list.known() == [two.resolve()]
+    assert files.known_bundles() == [two.resolve()]
 
 
 def test_a_damaged_list_is_an_empty_one(tmp_path: Path) -> None:
     (one,) = folders(tmp_path, 1)
-    bundle_list.remember(one)
+    files.remember_bundle(one)
     (tmp_path / "home" / "shelf.json").write_text('{"not": "a list"}', encoding="utf-8")
-    assert bundle_list.known() == []
-    bundle_list.remember(one)
-    assert bundle_list.known() == [one.resolve()]
+    assert files.known_bundles() == []
+    files.remember_bundle(one)
+    assert files.known_bundles() == [one.resolve()]
 
 
 def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
     made = folders(tmp_path, 20)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(bundle_list.remember, made))
-    assert sorted(bundle_list.known()) == sorted(folder.resolve() for folder in made)
+        list(pool.map(files.remember_bundle, made))
+    assert sorted(files.known_bundles()) == sorted(folder.resolve() for folder in made)
