@@ -81,9 +81,14 @@ class _Vectorizer:
         self._places = {term: place for place, term in enumerate(terms)}
         self._idf, self._start, self._grams = idf.astype(np.float64), start, grams
 
+    def __len__(self) -> int:
+        """The number of its terms."""
+        return len(self._places)
+
     def features(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows of the weights, and the text's values there: (1 + ln count) * idf, scaled to length 1."""
-        counts = Counter(place for gram in self._grams(text) if (place := self._places.get(gram)) is not None)
+        counts = Counter(map(self._places.get, self._grams(text)))
+        del counts[None]  # what is no term
         places = np.fromiter(counts.keys(), np.int64, len(counts))
         values = (np.log(np.fromiter(counts.values(), np.float64, len(counts))) + 1.0) * self._idf[places]
         length = float(np.sqrt(values @ values))
@@ -94,7 +99,8 @@ class LinearRunner:
     """A loaded linear classifier."""
 
     def __init__(self, kinds: Sequence[_Vectorizer], rows: NDArray[Any], bias: NDArray[np.float32], most: int) -> None:
-        self._kinds, self._rows, self._bias, self._most = kinds, rows, bias, most
+        # What has no terms finds nothing in a text.
+        self._kinds, self._rows, self._bias, self._most = [kind for kind in kinds if len(kind)], rows, bias, most
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """`logits` (n, outputs), float32: the margins. A pair is read as one text, its halves joined by a line break."""
@@ -120,7 +126,7 @@ def letters_of(text: str, least: int, most: int) -> list[str]:
     for word in _SPACES.sub(" ", text).split():
         edged = f" {word} "
         for size in range(least, most + 1):
-            grams.extend(edged[at : at + size] for at in range(max(1, len(edged) - size + 1)))
+            grams += [edged[at : at + size] for at in range(max(1, len(edged) - size + 1))]
             if len(edged) <= size:  # a short word counts once
                 break
     return grams
