@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -243,7 +244,9 @@ def _rows(report: Report) -> int:
     return found.n if found else report.data.test or 0
 
 
+@functools.cache
 def _environment() -> Environment:
+    """Where the templates are found, each compiled once."""
     environment = Environment(
         loader=PackageLoader("smidgen.judge", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
