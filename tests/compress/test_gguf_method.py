@@ -107,31 +107,42 @@ def stored(file: Path) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the starter in 16 bits, its matrices moved off the 4-bit grid that they came on, as training does."""
+def written(out: Path, layers: int) -> Path:
+    """A folder with the starter's first layers in 16 bits, its matrices moved off the 4-bit grid that they came on, as training does."""
     torch = pytest.importorskip("torch")
-    from smidgen.gguf.weights import read, write
+    from smidgen.gguf.weights import readers, write
 
-    base, out = find("smollm2").folder, tmp_path_factory.mktemp("source")
+    base = find("smollm2").folder
     (file,) = base.glob("*.gguf")
     torch.manual_seed(0)
-    weights = {name: tensor + torch.randn_like(tensor) * tensor.std() * 0.02 * (tensor.dim() > 1) for name, tensor in read(file).items()}
-    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    weights = {name: read() for name, read in readers(file).items() if ".layers." not in name or int(name.split(".")[2]) < layers}
+    weights = {name: tensor + torch.randn_like(tensor) * tensor.std() * 0.02 * (tensor.dim() > 1) for name, tensor in weights.items()}
+    config = json.loads((base / "config.json").read_text(encoding="utf-8")) | {"num_hidden_layers": layers}
     write(out / "model.gguf", weights, config, base, template="{{ messages }}", eos_id=2, name="shop-writer")
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     return out
 
 
 @pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers, which are packed in a moment."""
+    return written(tmp_path_factory.mktemp("source"), 2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the starter, which knows something."""
+    return written(tmp_path_factory.mktemp("whole"), 30)
+
+
+@pytest.fixture(scope="module")
 def before(source: Path) -> dict[str, np.ndarray]:
     """The tensors of one layer before they are packed."""
-    return {name: data for name, (_, data) in stored(source / "model.gguf").items() if "blk.7." in name}
+    return {name: data for name, (_, data) in stored(source / "model.gguf").items() if "blk.1." in name}
 
 
 @pytest.mark.parametrize("method", [pytest.param(each, marks=[pytest.mark.thorough] if each != "q4-1" else []) for each in METHODS])
 def test_a_packed_model_is_the_same_but_smaller(method: str, source: Path, before: dict[str, np.ndarray], tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp")
     made = registry.find("compress", method).apply(SPEC, source, tmp_path, ())
     assert made == EngineSpec("llama", SPEC.files, SPEC.options, method)
     assert (tmp_path / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
@@ -145,18 +156,24 @@ def test_a_packed_model_is_the_same_but_smaller(method: str, source: Path, befor
     for name, (found, data) in stored(file).items():
         wanted = "F32" if "norm" in name else "Q8_0" if name == "token_embd.weight" else named
         assert found == wanted
-        if "blk.7." in name:
+        if "blk.1." in name:
             kind = None if wanted == "F32" else getattr(quantisation, wanted)
             original = before[name]
             assert np.array_equal(data, original) if kind is None else error(data, kind, original) < BOUNDS[kind][0] * 1.3
         seen += 1
-    assert seen == 272
+    assert seen == 20
 
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("method", METHODS)
+def test_a_packed_model_still_makes_sense(method: str, whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
     from tokenizers import Tokenizer
 
+    registry.find("compress", method).apply(SPEC, whole, tmp_path, ())
     question = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
-    asked = Tokenizer.from_file(str(source / "tokenizer.json")).encode(question).ids
-    assert "Paris" in told(file, [asked], count=12).written[0][2]
+    asked = Tokenizer.from_file(str(whole / "tokenizer.json")).encode(question).ids
+    assert "Paris" in told(tmp_path / "model.gguf", [asked], count=12).written[0][2]
 
 
 def small(file: Path, **tensors: np.ndarray) -> Path:

@@ -223,29 +223,29 @@ def test_the_example_of_the_documentation_runs():
 
 def test_a_breach_whose_audits_get_lost_is_revoked():
     """A true risk of 7 % under a promise of 5 %, and a tenth of the audits lost. Where lost ones are dropped it is the others alone."""
-    found = [lossy(0.07, 0.10, 400, seed, RiskClaim(ALPHA, DELTA), drops=True) for seed in range(300)]
-    assert len(found) == 300
-    assert sum(at is not None for at, _ in found) >= 297 and sum(bool(without) for _, without in found) < 100
+    found = [lossy(0.07, 0.10, 400, seed, RiskClaim(ALPHA, DELTA), drops=True) for seed in range(100)]
+    assert len(found) == 100
+    assert sum(at is not None for at, _ in found) >= 99 and sum(bool(without) for _, without in found) < 34
 
 
 def test_a_breach_of_which_the_wrong_answers_get_lost_is_revoked():
     """Of the audits that come back none is wrong."""
-    found = [lossy(0.12, 0.12, 1500, seed, RiskClaim(ALPHA, DELTA), "wrong")[0] for seed in range(60)]
-    assert len(found) == 60 and sum(at is not None for at in found) >= 55
+    found = [lossy(0.12, 0.12, 1500, seed, RiskClaim(ALPHA, DELTA), "wrong")[0] for seed in range(30)]
+    assert len(found) == 30 and sum(at is not None for at in found) >= 28
 
 
 @pytest.mark.parametrize(
-    ("risk", "lost", "where"),
+    ("risk", "lost", "where", "seeds"),
     [
-        (0.03, 0.02, "any"),
-        pytest.param(0.05, 0.01, "any", marks=pytest.mark.thorough),
-        pytest.param(0.03, 0.05, "together", marks=pytest.mark.thorough),
+        (0.03, 0.02, "any", 100),
+        pytest.param(0.05, 0.01, "any", 300, marks=pytest.mark.thorough),
+        pytest.param(0.03, 0.05, "together", 300, marks=pytest.mark.thorough),
     ],
 )
-def test_a_promise_that_is_kept_with_few_lost_audits_is_revoked_at_most_delta_of_the_time(risk, lost, where):
-    found = [lossy(risk, lost, 1000, seed, RiskClaim(ALPHA, DELTA), where)[0] for seed in range(300)]
-    assert len(found) == 300
-    assert sum(at is not None for at in found) <= DELTA * 300
+def test_a_promise_that_is_kept_with_few_lost_audits_is_revoked_at_most_delta_of_the_time(risk, lost, where, seeds):
+    found = [lossy(risk, lost, 1000, seed, RiskClaim(ALPHA, DELTA), where)[0] for seed in range(seeds)]
+    assert len(found) == seeds
+    assert sum(at is not None for at in found) <= DELTA * seeds
 
 
 def test_audits_that_are_lost_one_after_the_other_count_once_and_all_are_told():

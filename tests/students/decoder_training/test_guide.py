@@ -36,13 +36,14 @@ ROWS = [
     for n, (c, t) in enumerate([(c, t) for c in ("red", "blue") for t in ("vase", "rug")], 1)
 ]
 STOP = (2,)
+TOKENS = 3328
 SHARP = 4
 """By what the last norm is more than a random model's, so that there is something to learn of its chances."""
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_decoder(tmp_path_factory.mktemp("small"), whole=True)
+    return tiny_decoder(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +51,16 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A guide of the same tokens: of more layers, and of other weights."""
     from safetensors.torch import save_file
 
-    folder = tiny_decoder(tmp_path_factory.mktemp("large"), layers=3, whole=True)
+    folder = tiny_decoder(tmp_path_factory.mktemp("large"), layers=3)
     # Its table is the small one's, so that the small one can say the same.
-    table, norm = (weights()[name] for name in ("model.embed_tokens.weight", "model.norm.weight"))
-    own = {**weights(seed=7, layers=3), "model.embed_tokens.weight": table, "model.norm.weight": norm * SHARP}
+    table, norm = (weights(rows=TOKENS)[name] for name in ("model.embed_tokens.weight", "model.norm.weight"))
+    own = {**weights(seed=7, layers=3, rows=TOKENS), "model.embed_tokens.weight": table, "model.norm.weight": norm * SHARP}
     save_file(own, folder / "model.safetensors")
     return folder
 
 
 def small(folder: Path) -> tuple[LlamaModel, FrozenWeights]:
-    found, shape = weights(), shape_of(folder)
+    found, shape = weights(rows=TOKENS), shape_of(folder)
     found["model.norm.weight"] = found["model.norm.weight"] * SHARP
     frozen = frozen_of(found, shape)
     return model_of(found, frozen, shape, [4, 5], torch.float32), frozen
@@ -67,7 +68,7 @@ def small(folder: Path) -> tuple[LlamaModel, FrozenWeights]:
 
 def lessons(count: int = 6) -> list[DecoderExample]:
     random = np.random.default_rng(3)
-    return [DecoderExample(np.append(random.integers(3, 49152, 7), 2), 3) for _ in range(count)]
+    return [DecoderExample(np.append(random.integers(3, TOKENS, 7), 2), 3) for _ in range(count)]
 
 
 def distance(model: LlamaModel, guide: LlamaModel, some: list[DecoderExample]) -> float:
