@@ -1,4 +1,4 @@
-"""`smidgen audit`: people check a random share of the local answers, and the certificate stands or falls by it."""
+"""`smidgen audit`: have people check a random share of the local answers; the certificate is revoked if they contradict it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def audit(
 
 
 def _asked(review: HumanReview) -> bool:
-    """Ask about each text, until none is left, the reviewer stops, or the certificate is revoked. Returns whether it is."""
+    """Ask about each text until none is left, the reviewer stops, or the certificate is revoked. Returns whether it is revoked."""
     labels = review.labels
     if labels:
         out.print(", ".join(f"[bold]{number}[/] {escape(label)}" for number, label in enumerate(labels, 1)), soft_wrap=True)
@@ -101,7 +101,7 @@ def _exported(review: HumanReview, file: Path, as_json: bool) -> None:
 
 
 def _taken(review: HumanReview, file: Path) -> bool:
-    """Read a filled-in file, up to its first empty row. Returns whether the certificate is revoked."""
+    """Read a filled-in file up to its first empty row. Returns whether the certificate is revoked."""
     from smidgen.flows.certify.human_review import read_review_file
 
     answers = read_review_file(file)
@@ -119,7 +119,7 @@ def _taken(review: HumanReview, file: Path) -> bool:
     for given in waiting:
         said = answers.get(given.id, "")
         if not said:
-            return False  # in order, or the hard ones would be left for ever
+            return False  # the answers must come in order: otherwise the hard texts would never be answered
         if review.take_in(given, None if said == _UNKNOWN else said):
             return True
     return False

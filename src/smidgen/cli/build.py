@@ -1,4 +1,4 @@
-"""`smidgen build`: from a recipe, or from flags alone, to a bundle."""
+"""`smidgen build`: build a bundle from a recipe, or from flags alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _TASKS = registry.names("tasks")
 
 
 def _sections() -> Iterator[tuple[str, type[Settings]]]:
-    """The sections of every task's recipes, with each of its students; where a flag could be drawn twice, the first has it."""
+    """Yield the recipe sections of every task, with each of its students.
+
+    If two sections would give the same flag, the first one gets it.
+    """
     for task in _TASKS:
         for student in registry.find("tasks", task).students:
             yield from owners_of(task, student).items()
@@ -30,7 +33,7 @@ def _sections() -> Iterator[tuple[str, type[Settings]]]:
 
 _FLAGS = flags(_sections())
 _FIRST = ("data", "test", "input", "label", "student", "quality", "min_quality")
-"""The settings that stand in the first panel of help, besides --task, --out and --set."""
+"""Settings shown in the first panel of help, besides --task, --out and --set."""
 _RUN = "Run"
 
 
@@ -90,7 +93,7 @@ def build(
 def _recipe(
     file: Path | None, task: str | None, to: Path | None, name: str | None, seed: int | None, overrides: list[str], given: dict[str, Any]
 ) -> Recipe:
-    """The recipe file, or one made of the flags; flags given beside a file are laid over it."""
+    """Read the recipe file, or make a recipe from the flags. Flags given with a file override its settings."""
     if file is None and task is None:
         raise InputError(
             "neither a recipe nor a task is given",
@@ -111,7 +114,7 @@ def _recipe(
     elif file is None and to is not None:
         tree["name"] = to.resolve().name
     for section, values in given_tree(_FLAGS, given).items():
-        # Paths on the command line start from where the user stands, not from the recipe's folder.
+        # Paths on the command line are relative to the current folder, not to the recipe's folder.
         files = ("train", "test", "unlabelled") if section == "data" else _files(section)
         values = {key: str(Path(value).resolve()) if key in files and value != "-" else value for key, value in values.items()}
         if section == "data.teacher" and "source" in values and "://" not in values["source"]:
@@ -121,7 +124,7 @@ def _recipe(
 
 
 def _files(section: str) -> list[str]:
-    """The settings of a section that name files."""
+    """Return the settings of a section that are files."""
     return [setting for owner, setting, field in _FLAGS.values() if owner == section and is_file(field)]
 
 

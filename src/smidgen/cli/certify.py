@@ -1,4 +1,4 @@
-"""`smidgen certify`: which requests a bundle may answer alone, tested on fresh pairs and signed."""
+"""`smidgen certify`: find out on fresh pairs which requests a bundle may answer alone, and sign the result."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def certify(
 
 
 def _certify(bundle: Path, settings: CertifySettings, as_json: bool) -> None:
-    """Certify on the pairs of a file."""
+    """Certify a bundle on the pairs of a file."""
     from smidgen.flows.certify.certification import certify, terms_of
     from smidgen.flows.certify.llm_judge import open_judge
     from smidgen.flows.local_model import load
@@ -79,7 +79,7 @@ def _certify(bundle: Path, settings: CertifySettings, as_json: bool) -> None:
 
 
 def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
-    """Certify a line's champion on the rows that the line holds out."""
+    """Certify a line's champion on the rows held out by the line."""
     from smidgen.flows.learn.line_certificate import recertify
     from smidgen.flows.learn.settings import LineCertificateSettings
     from smidgen.flows.local_model import load
@@ -108,7 +108,7 @@ def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
 
 
 def _judge(settings: CertifySettings) -> TeacherSettings | None:
-    """The settings of the judge that gives marks; None without a judge."""
+    """Return the settings of the judge; None if no judge is used."""
     from pydantic import ValidationError
 
     from smidgen.data.teacher.settings import TeacherSettings

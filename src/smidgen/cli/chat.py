@@ -56,7 +56,7 @@ def chat(
 
 
 def _print_text(model: Model, text: str) -> None:
-    """Print a text as it is written, then its score. Ctrl-C ends the text, not the chat. A refused request does not end the chat either."""
+    """Print a text while it is written, then the model's score for it. Ctrl-C and request errors end the text, but not the chat."""
     began = time.perf_counter()
     try:
         with closing(model.write(text)) as replies:
@@ -73,7 +73,7 @@ def _print_text(model: Model, text: str) -> None:
 
 
 def _messages() -> Iterator[str]:
-    """Lines from the terminal until an empty one; from a pipe all that are not empty."""
+    """Yield lines from the terminal until an empty one, or all lines of a pipe that are not empty."""
     if not sys.stdin.isatty():
         for line in sys.stdin:
             if line.strip():
@@ -90,7 +90,7 @@ def _messages() -> Iterator[str]:
 
 
 def _as_object(text: str, reply: Reply) -> dict[str, Any]:
-    """The answer as `predict` writes it, with the input."""
+    """Return the reply as `predict` writes it, with the input."""
     return {
         "input": text,
         "output": reply.output,

@@ -1,4 +1,4 @@
-"""`smidgen check`: find what is wrong with a data file before training on it."""
+"""`smidgen check`: find problems in a data file before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _LABELS_SHOWN = 12
 _MENDED = ("unusable", "label_names", "leakage", "conflicts", "duplicates")
-"""Findings of which --fix mends some or all."""
+"""Findings that --fix corrects fully or partly."""
 _PROPOSALS_SHOWN = 15
 
 
@@ -73,7 +73,7 @@ def check(
 
 
 def _command(file: str, table: Opened, test: Path | None, task: str) -> str:
-    """The command that writes a cleaned copy beside the file."""
+    """Return the command that writes a cleaned copy beside the file."""
     place = Path(file) if file != "-" else Path("data.csv")
     flags = ["--input", table.input.name, *(["--label", table.label.name] if table.label else [])]
     flags += ["--task", task] if task != "classify" else []

@@ -1,4 +1,4 @@
-"""`smidgen cost`: when a small model of your own has paid for itself, compared with a large one."""
+"""`smidgen cost`: when your own small model has paid for itself, compared with a large one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def cost(
 
 
 def _show(found: CostReport) -> None:
-    """The answer first, then the months, the other large models, and the assumptions."""
+    """Print the answer first, then the months, the other large models, and the assumptions."""
     first, *others = found.against
     answer, *more = found.answers
     pays = first.found.slm.payback_month is not None and first.found.slm.payback_month <= found.asked.months
@@ -83,7 +83,7 @@ def _show(found: CostReport) -> None:
 
 
 def _months(found: CostReport, first: LargeModelCost) -> Table:
-    """The cost of each month, and what the small model alone has saved by its end."""
+    """Return a table with the cost of each month, and the savings of the small model alone by its end."""
     share = found.asked.share_local or 0.0
     both = 0 < share < 1
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -112,7 +112,7 @@ def _months(found: CostReport, first: LargeModelCost) -> Table:
 
 
 def _others(found: CostReport, others: list[LargeModelCost]) -> Table:
-    """The savings against each other large model, and when the small one pays back."""
+    """Return a table with the savings against each other large model, and when the small model pays for itself."""
     months, share = found.asked.months, found.asked.share_local or 0.0
     both = 0 < share < 1
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -127,7 +127,7 @@ def _others(found: CostReport, others: list[LargeModelCost]) -> Table:
 
 
 def _signed(amount: float) -> str:
-    """An amount that may be below zero: "-$62.05"; "$0.00" for less than half a cent on either side."""
+    """Return an amount that may be below zero: "-$62.05"; "$0.00" for less than half a cent on either side."""
     if abs(amount) < 0.005:
         return "$0.00"
     return f"-{dollars(-amount)}" if amount < 0 else dollars(amount)

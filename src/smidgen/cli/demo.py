@@ -1,4 +1,4 @@
-"""`smidgen demo`: the whole path on the sample shop, from its inbox to a model that answers; with --hybrid, the loop that learns."""
+"""`smidgen demo`: build a classifier on the sample shop's messages and let it answer new ones; with --hybrid, let it learn from traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smidgen.cli.screen import Screen, out, print_answer, print_json, print_line
 from smidgen.core.errors import GateError, InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
-"""Files that are copied out of the package."""
+"""Files copied from the package."""
 
 MESSAGES = (
     "tracking has been stuck on the same depot since friday, any news?",
@@ -24,7 +24,7 @@ MESSAGES = (
     "do you lot charge extra for wrapping it as a present",
     "can you recommend a good dentist in Leeds?",
 )
-"""Messages that are in no sample file; the last one is not for a homeware shop."""
+"""Messages that are in none of the sample files. The last one has nothing to do with a homeware shop."""
 
 
 def demo(
@@ -60,7 +60,7 @@ def demo(
 
 
 def _plain(folder: Path, threads: int | None) -> None:
-    """From the inbox to a model that answers."""
+    """Build the sample classifier and let it answer messages."""
     from smidgen.flows.build.pipeline import build
     from smidgen.flows.local_model import load
     from smidgen.parts.recipe import read
@@ -81,7 +81,7 @@ def _plain(folder: Path, threads: int | None) -> None:
 
 
 def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> None:
-    """The loop that learns from use."""
+    """Run the hybrid demo: a model behind the gateway that learns from traffic."""
     from smidgen.cli.hybrid_demo import results
     from smidgen.cli.hybrid_demo.run import FAST, DemoPlan, base_of, run
 
@@ -103,7 +103,7 @@ def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> Non
 
 
 def _copy(folder: Path) -> None:
-    """Put the sample files into the folder. A file of the same name that is not ours is left alone, and reported."""
+    """Copy the sample files into the folder. A different file with the same name is left alone and reported."""
     folder.mkdir(parents=True, exist_ok=True)
     sample = importlib.resources.files("smidgen") / "samples" / "homeware"
     for name in FILES:

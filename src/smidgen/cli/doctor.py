@@ -1,4 +1,4 @@
-"""`smidgen doctor`: what this machine can do, what is missing, and the command that fixes it."""
+"""`smidgen doctor`: check this machine, and show how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _HUB_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The state of one thing. `mend` is the command or the step that fixes it; `required`: nothing works without it."""
+    """The result of one check. `mend`: the command or step that fixes it; `required`: smidgen does not work without it."""
 
     name: str
     state: State
@@ -88,7 +88,7 @@ class Check:
 
 
 def checks(online: bool = False) -> Iterator[Check]:
-    """Every check, in the order in which they are shown. `online` also asks the model hub, for at most two seconds."""
+    """Run every check, in the order shown. `online` also asks the model hub, for at most two seconds."""
     yield _python()
     yield from _processor()
     yield _memory()
@@ -155,7 +155,7 @@ def _disk() -> Iterator[Check]:
 
 
 def _sqlite() -> Check:
-    """Whether Python's SQLite has the bug that can corrupt a database in WAL mode; smidgen's own writers avoid it
+    """Check whether Python's SQLite has the bug that can corrupt a database in WAL mode. smidgen's own writers avoid it
     (`store/sqlite_wal.py`)."""
     version = sqlite3.sqlite_version
     if resets_safely():
@@ -165,7 +165,7 @@ def _sqlite() -> Check:
 
 
 def _serving(package: str) -> Check:
-    """A package that serving needs. It must load: a wheel for another system is installed and does not."""
+    """Check a package that serving needs: it must be installed and load (a wheel of the wrong kind does not load)."""
     try:
         version = importlib.metadata.version(package)
         importlib.import_module(package)
@@ -175,7 +175,7 @@ def _serving(package: str) -> Check:
 
 
 def _training(package: str) -> Check:
-    """A package of the extra `train`. Only its version is read, since loading it takes seconds."""
+    """Check a package of the extra `train`. Only its version is looked up, because loading it takes seconds."""
     try:
         return Check(package, "ok", importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
@@ -207,7 +207,7 @@ def _energy() -> Check:
 
 
 def _thread_variables() -> Iterator[Check]:
-    """Variables that start more threads than there are cores: the commonest reason why a model is ten times slower than it should be."""
+    """Check variables that make thread pools compete for the cores: the most common reason for a model that is ten times too slow."""
     cores, found = processor().cores, False
     for name in _POOLS:
         value = os.environ.get(name, "")
@@ -223,7 +223,7 @@ def _thread_variables() -> Iterator[Check]:
 
 def _port() -> Check:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":  # as the server binds: a port in TIME_WAIT is free to it
+        if os.name == "posix":  # as the server binds: it can use a port in TIME_WAIT
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", PORT))

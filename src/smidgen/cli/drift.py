@@ -1,4 +1,4 @@
-"""`smidgen drift`: whether the traffic of a served model is still like the traffic that it was made for."""
+"""`smidgen drift`: test whether the traffic of a served model is still like the examples that it was made from."""
 
 from __future__ import annotations
 

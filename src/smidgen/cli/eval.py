@@ -1,4 +1,4 @@
-"""`smidgen eval`: a bundle on examples that it has not seen."""
+"""`smidgen eval`: measure a bundle on examples that it has not seen."""
 
 from __future__ import annotations
 

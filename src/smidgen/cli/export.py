@@ -1,4 +1,4 @@
-"""`smidgen export`: a bundle as the files of another program."""
+"""`smidgen export`: write a bundle as files for another program."""
 
 from __future__ import annotations
 

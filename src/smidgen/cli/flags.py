@@ -1,4 +1,4 @@
-"""Command-line flags drawn from the settings of the parts that own them: each setting is written once."""
+"""Make command-line flags from settings, so that each setting is written once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str, str, FieldInfo]]:
-    """Every setting with a flag of its own: parameter name -> (section, setting, field). A flag that two tasks share is one flag."""
+    """Return every setting with its own flag: parameter name -> (section, setting, field). A flag shared by two tasks is one flag."""
     found: dict[str, tuple[str, str, FieldInfo]] = {}
     for section, owner in sections:
         for name, field in settings_of(owner).items():
@@ -40,9 +40,9 @@ def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str
 def with_recipe_flags(
     function: Callable[..., None], drawn: Mapping[str, tuple[str, str, FieldInfo]], first: Collection[str] = ()
 ) -> Callable[..., None]:
-    """The function with the drawn flags added to its signature in place of its `**given`. Flags that are not given are None.
+    """Return the function with the flags in its signature in place of its `**given`. Flags that are not given are None.
 
-    In help, the flags named in `first` stand among the function's own; each other one stands in a panel of its recipe section.
+    In help, the flags named in `first` are shown with the function's own flags; each other one is in a panel for its recipe section.
     """
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -57,11 +57,10 @@ def with_recipe_flags(
 def with_flags(
     owner: type[Settings], first: Sequence[str] = (), without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a verb whose first parameter is a settings object: each of its settings becomes a flag (`--name`, or its own flag), but
-    those in `without`.
+    """Decorate a verb whose first parameter is a settings object: each setting not in `without` becomes a flag (`--name`, or its own flag).
 
-    In help, the settings named in `first` stand among the verb's own flags, those of a section under its title, and the rest under
-    "More options". A value out of the settings' limits raises RecipeError with every mistake.
+    In help, the settings named in `first` are shown with the verb's own flags, those of a section under its title, and the rest under
+    "More options". A value outside the limits of its setting raises RecipeError with every mistake.
     """
     titles: dict[str, str] = {}
     for field in owner.model_fields.values():
@@ -87,7 +86,7 @@ def with_flags(
 
 
 def settings_from(owner: type[S], given: Mapping[str, Any]) -> S:
-    """Settings from values by their names. Raises RecipeError with every mistake, in the words of the flags."""
+    """Make settings from values by name. Raises RecipeError with every mistake, naming the flags."""
     try:
         return owner.model_validate(given)
     except pydantic.ValidationError as error:
@@ -113,7 +112,7 @@ def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parame
 
 
 def _sign(target: Callable[..., None], source: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
-    """Give `target` the parameters that Typer is to see."""
+    """Give `target` the parameters that Typer shows."""
     hints = typing.get_type_hints(source, include_extras=True)
     told = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in parameters]
     target.__signature__ = inspect.Signature(told)  # type: ignore[attr-defined]
@@ -121,7 +120,7 @@ def _sign(target: Callable[..., None], source: Callable[..., None], parameters: 
 
 
 def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The flags that were given, as sections of a recipe."""
+    """Return the given flags as recipe sections."""
     tree: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         if value is not None:
@@ -157,14 +156,14 @@ def _annotation(name: str, field: FieldInfo, panel: str | None) -> Any:
 
 
 def flag_of(name: str, field: FieldInfo) -> str:
-    """The flag of a setting: its own, or its name."""
+    """Return the flag of a setting: its own, or its name."""
     extra = field.json_schema_extra
     own = (extra.get("flag") or extra.get("option")) if isinstance(extra, dict) else None
     return str(own) if own else f"--{name.replace('_', '-')}"
 
 
 def _kind(annotation: Any) -> tuple[Any, list[str]]:
-    """The plain type that Typer is to read, and the choices where there are some. Limits are checked by the settings themselves."""
+    """Return the plain type for Typer, and the choices if there are any. The settings themselves check limits."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return _kind(typing.get_args(annotation)[0])

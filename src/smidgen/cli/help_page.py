@@ -25,11 +25,13 @@ _KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 class VerbCommand(typer.core.TyperCommand):
-    """A verb that ends with its next steps, and whose help shows every flag in full: Typer's own puts an ellipsis where a flag is longer
-    than its column."""
+    """A verb that prints next steps when it ends, and whose help shortens nothing.
+
+    Typer's own help puts an ellipsis in a flag that is longer than its column.
+    """
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb, then print its next steps."""
+        """Run the verb, then print next steps."""
         try:
             result = super().invoke(ctx)
         except typer.Exit as stop:
@@ -43,7 +45,7 @@ class VerbCommand(typer.core.TyperCommand):
         print_lines(_page(self, str(ctx.command_path), _width()))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Flags that begin so, as a shell shows them."""
+        """Return flags that begin like this, as a shell shows them."""
         return completions(super().shell_complete(ctx, incomplete))
 
 
@@ -54,7 +56,7 @@ def print_lines(lines: Iterable[Text]) -> None:
 
 
 def completions(items: list[Any]) -> list[Any]:
-    """Completions with a help text of one line. Typer reads it as Rich markup, which would swallow `[data]`; so it is escaped."""
+    """Return completions with a one-line help text. Typer reads it as Rich markup, which would swallow `[data]`, so it is escaped."""
     for item in items:
         if item.help:
             item.help = escape(textwrap.shorten(item.help, _SHOWN, placeholder=" ..."))
@@ -62,12 +64,12 @@ def completions(items: list[Any]) -> list[Any]:
 
 
 def first_line(command: Any) -> str:
-    """The first paragraph of a verb's help: one line that says what it does."""
+    """Return one line about a verb: the first paragraph of its help."""
     return " ".join((command.help or "").split("\n\n")[0].partition("Example:")[0].split())
 
 
 def group_page(group: Any, path: str, verbs: Mapping[str, Mapping[str, Any]]) -> Iterator[Text]:
-    """The help of the whole command line: the verbs by group, one line each, then the flags."""
+    """Yield the help of the whole command line: the verbs by group, one line each, then the flags."""
     width = _width()
     column = max((len(verb) for members in verbs.values() for verb in members), default=0)
     yield from _wrapped(f"Usage: {path} VERB [OPTIONS]", width, "bold")
@@ -81,12 +83,12 @@ def group_page(group: Any, path: str, verbs: Mapping[str, Mapping[str, Any]]) ->
 
 
 def arguments_of(command: Any) -> list[Any]:
-    """The positional arguments of a verb."""
+    """Return the positional arguments of a verb."""
     return [param for param in command.params if "Argument" in type(param).__name__]
 
 
 def options_of(command: Any) -> dict[str, list[Any]]:
-    """The flags of a verb that are shown, by the title that they stand under."""
+    """Return the visible flags of a verb, by the title of their panel."""
     panels: dict[str, list[Any]] = {}
     for param in command.params:
         if "Argument" not in type(param).__name__ and not getattr(param, "hidden", False):
@@ -95,20 +97,20 @@ def options_of(command: Any) -> dict[str, list[Any]]:
 
 
 def usage_of(argument: Any) -> str:
-    """An argument as the usage line has it: `FILE`, `[DIR]`, `[DIR]...`."""
+    """Return an argument as the usage line shows it: `FILE`, `[DIR]`, `[DIR]...`."""
     name = (argument.metavar or argument.name.upper()).strip("[]").removesuffix("...")
     several = "..." if argument.nargs == -1 else ""
     return f"{name}{several}" if argument.required else f"[{name}{several}]"
 
 
 def names_of(option: Any) -> str:
-    """A flag with the value it takes: `--out PATH`, `--relabel`, `--dedupe, --no-dedupe`."""
+    """Return a flag with its value: `--out PATH`, `--relabel`, `--dedupe, --no-dedupe`."""
     value = "" if getattr(option, "is_flag", False) else f" {_kind(option)}"
     return ", ".join([*option.opts, *option.secondary_opts]) + value
 
 
 def default_of(option: Any) -> str:
-    """The default, where it says something that the description does not; else nothing."""
+    """Return the default if it adds something to the description; else nothing."""
     default = getattr(option, "default", None)
     plain = isinstance(default, str | int | float | Path) and not isinstance(default, bool)
     return str(default) if plain and "default" not in (option.help or "") else ""
@@ -150,7 +152,7 @@ def _width() -> int:
 
 
 def _listed(title: str, rows: Sequence[tuple[str, str]], width: int, column: int = _FLAGS_WIDTH) -> Iterator[Text]:
-    """Names with their descriptions in a column; a name that is wider than its column stands on a line of its own."""
+    """Yield names with their descriptions in a column. A name that is wider than its column gets its own line."""
     yield Text()
     yield Text(f"{title}:", "bold")
     indent = " " * (column + 4)
@@ -166,5 +168,5 @@ def _wrapped(text: str, width: int, style: str = "") -> Iterator[Text]:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    """Lines of a text. A word that is longer than a line is left whole."""
+    """Wrap a text. A word longer than a line is not split."""
     return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""`smidgen init`: a recipe with every setting explained, or one that comes with smidgen, and a data folder with an example."""
+"""`smidgen init`: write a recipe with every setting explained, or one that comes with smidgen, and a data folder with an example."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smidgen.parts.recipe import template
 
 _RECIPE = "smidgen.toml"
 _FILES = ("train", "test", "unlabelled")
-"""Settings of `[data]` that name a file."""
+"""Settings of `[data]` that are files."""
 _README = """# Data
 
 Put your own examples here, as CSV, TSV, JSONL, Parquet or XLSX: one row an example, one column with the text, one with the
@@ -70,7 +70,7 @@ def init(
 
 
 def _of_task(task: str, folder: Path) -> dict[Path, str]:
-    """The files of a recipe with every setting of a task."""
+    """Return the files of a recipe with every setting of a task."""
     registry.find("tasks", task)
     example = _example(task)
     columns = _columns(example)
@@ -90,7 +90,7 @@ def _of_task(task: str, folder: Path) -> dict[Path, str]:
 
 
 def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
-    """The files of a recipe that comes with smidgen: the recipe, its data as files of the data folder, and their description.
+    """Return the files of a recipe that comes with smidgen: the recipe, its data files, and their descriptions.
 
     Raises UnknownPart for an unknown name.
     """
@@ -115,13 +115,13 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
 
 
 def _recipes() -> dict[str, tuple[Traversable, Traversable]]:
-    """The recipes that come with smidgen together with their data: by name, the file and its folder."""
+    """Return the recipes that come with smidgen together with their data: by name, the file and the folder of the recipe and its data."""
     homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
     return {file.name.removesuffix(".toml"): (file, home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")}
 
 
 def _example(task: str) -> Traversable | None:
-    """The small example file of a task, where smidgen brings one."""
+    """Return the small example file of a task, if smidgen has one."""
     file = importlib.resources.files("smidgen") / "samples" / "init" / f"{task}.csv"
     return file if file.is_file() else None
 
@@ -133,7 +133,7 @@ def _columns(example: Traversable | None) -> list[str]:
 
 
 def _name(folder: Path) -> str:
-    """The model's name: the folder's, in letters that are safe as a folder and as a model name."""
+    """Return the model's name: the folder's name, in letters that are safe in a folder and a model name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.") or "my-model"
 
 

@@ -1,4 +1,4 @@
-"""`smidgen kit`: all that a machine without a network needs, in one folder to carry in."""
+"""`smidgen kit`: write one folder with everything that a machine without a network needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`smidgen learn`: a line's next version, and whether it takes over."""
+"""`smidgen learn`: build a line's next version and decide whether to promote it."""
 
 from __future__ import annotations
 
@@ -107,8 +107,10 @@ def _show(done: LearnResult, as_json: bool, again: bool) -> None:
 
 
 def _show_serving(line: Line) -> None:
-    """How requests of its jobs reach a line with a champion. Without a change in the client they do only if the champion's certificate
-    covers the job."""
+    """Print how requests of its jobs reach a line with a champion.
+
+    Without a change in the client, they reach it only if the champion's certificate covers the job.
+    """
     from smidgen.flows.certify.certification import certificate_standing
 
     pointer = line.read()
@@ -125,14 +127,14 @@ def _show_serving(line: Line) -> None:
 
 
 class _DriftLooks:
-    """Looks at a line's traffic when enough of it is new, also if the last time there was too little to tell anything."""
+    """Test a line's traffic for drift when enough of it is new, even if the last test had too little traffic."""
 
     def __init__(self, line: Path, settings: DriftSettings) -> None:
         self._line, self._settings = line, settings
         self._after: datetime | None = None
 
     def __call__(self) -> bool:
-        """Whether there is an alarm."""
+        """Return whether there is an alarm."""
         from smidgen.flows.drift import check
 
         if not check.is_look_due(self._line, self._settings, self._after):
@@ -141,7 +143,7 @@ class _DriftLooks:
         self._after = found.windows.last
         if found.judgement is None:
             return False
-        # What may live on alone: of words these are words of texts, and a log outlives what is deleted from the store.
+        # What may be kept alone: words come from texts, and a log outlives what is deleted from the store.
         tests = [test for test in found.judgement.json(examples=False)["tests"] if test["alarm"]]
         moved = "; ".join(f"{test['what']} moved by {test['size']:.1%}" + (f": {test['says']}" if "says" in test else "") for test in tests)
         errors.print(f"drift, look {found.judgement.look}: {escape(moved) or 'no alarm'}")
@@ -154,7 +156,7 @@ def _say(error: SmidgenError | OSError) -> None:
 
 @contextmanager
 def _until_stopped() -> Iterator[threading.Event]:
-    """An event that is set by SIGTERM or Ctrl-C; a second one ends at once."""
+    """Yield an event that SIGTERM or Ctrl-C sets. A second signal ends the program at once."""
     stop = threading.Event()
 
     def stopped(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The entry point of the command line: it finds the verbs, runs one, and turns errors into messages and exit codes.
+"""The entry point: finds the verbs, runs one, and turns errors into a message and an exit code.
 
 Exit codes: 0 done, 1 the work failed or a gate was not met, 2 wrong usage or bad input, 130 stopped by the user.
 """
@@ -31,7 +31,7 @@ GROUPS = {
     "Run it on traffic": ("traffic", "learn", "rollback", "drift", "status"),
     "Share it": ("pull", "models", "kit"),
 }
-"""The verbs as `smidgen --help` and the reference group them. A verb that is in no group stands under "More"."""
+"""Groups of verbs in `smidgen --help` and in the reference. A verb in no group is under "More"."""
 
 
 _KEPT = {
@@ -40,19 +40,21 @@ _KEPT = {
     "learn": " The line is as it was. Finished steps are kept: run the same command to go on.",
     "predict": " Answers that were written are kept: run the same command to go on.",
 }
-"""What Ctrl-C leaves behind, by verb."""
+"""The message after Ctrl-C about kept work, by verb."""
 
 
 class Verbs(typer.core.TyperGroup):
-    """A group whose commands are the files of `cli/`; a verb is imported when it is asked for, or when help lists it."""
+    """A group whose commands are the files of `cli/`. A verb is imported when it is run or when help lists it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the verbs, group by group."""
+        """Return the names of the verbs, group by group."""
         return [verb for verbs in groups().values() for verb in verbs]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a verb. Raises UnknownPart, with what was likely meant, where there is no such verb; a shell that completes
-        gets None."""
+        """Return the command of a verb.
+
+        For an unknown verb it raises UnknownPart with a suggestion; during shell completion it returns None.
+        """
         if ctx is not None and ctx.resilient_parsing and cmd_name not in registry.names("cli"):
             return None
         return command(cmd_name)
@@ -63,12 +65,12 @@ class Verbs(typer.core.TyperGroup):
         print_lines(group_page(self, str(ctx.command_path), listed))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Verbs and flags that begin so, as a shell shows them."""
+        """Return verbs and flags that begin like this, as a shell shows them."""
         return completions(super().shell_complete(ctx, incomplete))
 
 
 def groups() -> dict[str, list[str]]:
-    """The verbs that are there, by the title of their group."""
+    """Return the existing verbs by the title of their group."""
     there = registry.names("cli")
     named = {title: [verb for verb in verbs if verb in there] for title, verbs in GROUPS.items()}
     more = sorted(set(there) - {verb for verbs in named.values() for verb in verbs})
@@ -76,7 +78,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def command(verb: str) -> Any:
-    """One verb as Typer's command object. A verb's `part` is a function that Typer understands."""
+    """Return one verb as a Typer command object. A verb's `part` is a function that Typer understands."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(name=verb, cls=VerbCommand)(registry.find("cli", verb))
     return typer.main.get_command(app)
@@ -101,7 +103,7 @@ def smidgen(
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code."""
+    """Run the command line and exit the process with its exit code."""
     sys.exit(code(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -122,12 +124,12 @@ def code(arguments: list[str]) -> int:
         errors.print("\nStopped." + (_KEPT.get(arguments[0], "") if arguments else ""))
         return 130
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone; Python would complain about it once more at exit.
+        # The reader of our output (`| head`) has gone; Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (SystemExit, GeneratorExit):
         raise
-    except BaseException as bug:  # the one broad except of the command line: a traceback helps no user, and a panic of Rust is no Exception
+    except BaseException as bug:  # the only broad except of the command line: a traceback helps no user, and a Rust panic is no Exception
         if os.environ.get("SMIDGEN_DEBUG"):
             raise
         if isinstance(bug, ModuleNotFoundError) and (bug.name or "").partition(".")[0] in _OF_TRAINING:
@@ -144,7 +146,7 @@ def code(arguments: list[str]) -> int:
 
 
 _OF_TRAINING = frozenset({"torch", "transformers", "onnx", "sklearn", "scipy", "huggingface_hub", "py3langid", "gguf"})
-"""Packages that come with the extra `train` alone. A build that goes on from steps of an earlier run may meet one anywhere."""
+"""Packages that only the extra `train` installs. A build that continues earlier steps may need one anywhere."""
 
 
 def _tell(error: SmidgenError) -> None:
@@ -152,22 +154,22 @@ def _tell(error: SmidgenError) -> None:
 
 
 _SAID = {"No space left on device": errno.ENOSPC, "Read-only file system": errno.EROFS, "Too many open files": errno.EMFILE}
-"""How libraries that are not Python's tell faults of the machine."""
+"""Words with which libraries not written in Python report errors of the machine."""
 
 
 def _fault_of_the_machine(error: BaseException) -> MachineError | None:
-    """A full disk and the like, which are no defect; also where a library says it in words of its own."""
+    """Return errors such as a full disk, which are no bugs, as MachineError, also when a library reports them in its own words."""
     if isinstance(error, (OSError, MemoryError)):
         return MachineError.told_by(error)
-    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # what pathlib makes of ELOOP before Python 3.13
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # how pathlib reports ELOOP before Python 3.13
         return MachineError.told_by(OSError(errno.ELOOP, str(error), str(error).removeprefix("Symlink loop from ").strip("'")))
     code = next((code for words, code in _SAID.items() if words in str(error)), None)
     return MachineError.told_by(OSError(code, os.strerror(code))) if code is not None else None
 
 
 def _show(usage: Any) -> None:
-    """A mistake in the call, as Typer shows it: with the verb's usage line."""
-    usage.message = printable(usage.message)  # an argument may be the name of a file that a stranger gave
+    """Print a usage error as Typer does, with the verb's usage line."""
+    usage.message = printable(usage.message)  # an argument may be a file name that a stranger chose
     if hasattr(usage, "show"):
         usage.show()
     else:

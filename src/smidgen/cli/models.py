@@ -1,4 +1,4 @@
-"""`smidgen models`: the bundles and the bases on this machine."""
+"""`smidgen models`: list the bundles and bases on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list 
 
 
 def _folders() -> list[Path]:
-    """Remembered bundles and lines, then those in the current folder and one level below it that are not remembered; each once."""
+    """Return remembered bundles and lines, then others in the current folder and one level below it; each once."""
     from smidgen.bundles.manifest import MANIFEST
     from smidgen.store import files
     from smidgen.store.line import POINTER
@@ -42,8 +42,10 @@ def _folders() -> list[Path]:
 
 
 def _bundle(folder: Path) -> dict[str, Any]:
-    """One bundle, or a line's champion, as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, and not
-    when it is listed."""
+    """Return a bundle, or a line's champion, as JSON.
+
+    One that must not be opened has the reason. Hashes are not checked here, only when serving.
+    """
     from smidgen.bundles.open import folder_of, open_bundle
 
     try:
@@ -105,7 +107,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
         name = f"[bold]{escape(bundle['name'])}[/]"
         table.add_row(name, escape(bundle["task"]), escape(model), escape(headline), f"{bundle['size_mb']:.1f}", _age(bundle["created"]))
     out.print(table)
-    # Below the table, where a path has the whole line: two bundles may differ in nothing but their folder.
+    # Below the table, so that a path has a whole line: two bundles may differ only in their folder.
     out.print()
     for bundle in bundles:
         out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}", soft_wrap=True)
@@ -127,7 +129,7 @@ def _show_bases(bases: list[dict[str, Any]]) -> None:
 
 
 def _age(moment: str) -> str:
-    """How long ago a moment (ISO 8601) was, in the largest unit that fits."""
+    """Return how long ago a moment (ISO 8601) was, in the largest unit that fits."""
     try:
         then = datetime.fromisoformat(moment)
     except ValueError:

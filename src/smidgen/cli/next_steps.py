@@ -1,7 +1,7 @@
-"""Next steps: each command ends with the one that a user is likely to want after it, ready to paste.
+"""Next steps: each command ends with commands that a user is likely to want next, ready to paste.
 
-They go to stderr, so that results stay clean, and are left out with `--json` and `--quiet`. Verbs that know more than their flags print
-theirs with `next_step`. For the others, the table here makes one from the flags that were given.
+They are written to stderr, so that stdout has only results, and are left out with `--json` and `--quiet`. Some verbs print their own with
+`next_step`; the table here has those of the others, which depend on the given flags.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Flags = Mapping[str, Any]
 
 
 def command_line(*words: object) -> str:
-    """A command of smidgen as this system's shell reads it."""
+    """Return a smidgen command, quoted for this system's shell."""
     told = ["smidgen", *(str(word) for word in words)]
     return subprocess.list2cmdline(told) if os.name == "nt" else shlex.join(told)
 
 
 def next_step(*commands: str) -> None:
-    """Print what may come next, one command a line."""
+    """Print next steps, one command per line."""
     for place, command in enumerate(commands):
         errors.print(f"[dim]{'next:' if place == 0 else '     '}[/] ", end="")
         errors.print(command, markup=False, soft_wrap=True)
 
 
 def follow(verb: str, given: Flags, done: bool) -> None:
-    """Print the next steps after a verb that has ended.
+    """Print the next steps after a verb has ended.
 
     Args:
         given: its flags and arguments.
@@ -80,7 +80,7 @@ def _models(given: Flags, done: bool) -> list[str]:
 
 
 def _near(folder: Path) -> Path:
-    """A folder's path, relative to the present folder if it lies in it."""
+    """Return a folder relative to the current folder if it is below it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) and folder != here else folder
 

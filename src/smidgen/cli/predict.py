@@ -1,4 +1,4 @@
-"""`smidgen predict`: a file through a bundle."""
+"""`smidgen predict`: answer every row of a file with a bundle."""
 
 from __future__ import annotations
 

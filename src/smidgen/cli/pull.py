@@ -1,4 +1,4 @@
-"""`smidgen pull`: fetch pretrained weights, once; after that nothing needs a network."""
+"""`smidgen pull`: fetch pretrained weights once; after that nothing needs a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`smidgen redact`: a copy of a file without its personal data."""
+"""`smidgen redact`: write a copy of a file without its personal data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report in the terminal, in one screen and a half. The page `report.html` tells the whole."""
+"""A summary of a report for the terminal, at most one and a half screens long. The whole report is `report.html`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGER = 240
 
 
 def print_report(report: Report) -> None:
-    """Print a report's summary on stdout; sections that were not measured are left out."""
+    """Print a report's summary on stdout. Sections that were not measured are left out."""
     if report.graded:
         _print_texts(report)
         _teacher(report)
@@ -34,7 +34,7 @@ def print_report(report: Report) -> None:
 
 
 def _print_texts(report: Report) -> None:
-    """Print the summary of a model that writes."""
+    """Print the summary of a model that writes texts."""
     metric, measure = report.metrics.get(report.headline), wording.name(report.headline)
     out.print()
     if metric is not None:
@@ -127,13 +127,13 @@ def _teacher(report: Report) -> None:
 
 
 def _say_if_few(report: Report) -> None:
-    """Warn where the headline rests on few rows, and say how to measure better."""
+    """Warn if the headline metric is based on few rows, and say how to get a better one."""
     if said := wording.note_on_test(report):
         out.print(f"[yellow]few test rows:[/] {escape(said)}", soft_wrap=True)
 
 
 def _alternatives(report: Report, measure: str = "accuracy") -> None:
-    """The table of the alternatives, and why this one was chosen."""
+    """Print the table of models that could have been built instead, and the reason for this one."""
     if not report.alternatives:
         return
     speed = "tokens/s" if report.graded else "texts/s"
@@ -184,7 +184,7 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
-        if report.confusion is not None and not report.closed:  # one label a text: a model that gives several may give none
+        if report.confusion is not None and not report.closed:  # with several labels per text there may be none
             label = "out_of_scope"
             _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return
@@ -202,7 +202,7 @@ def _confusions(report: Report) -> None:
 
 
 def _fields(report: Report) -> None:
-    """Print the F1 of each field of a model that fills in fields, and a few texts side by side."""
+    """For a model that fills in fields, print the F1 of each field, and a few texts side by side."""
     if not report.fillings:
         return
     scores = [f"{row.label}: {row.f1.value:.1%} ({_interval(row.f1)}), {row.support} values" for row in report.per_class if row.f1]
@@ -229,7 +229,7 @@ def _mistakes(report: Report) -> None:
 
 
 def _section(title: str, lines: list[str]) -> None:
-    """A title and its lines; nothing where there are none."""
+    """Print a title and its lines; nothing without lines."""
     if lines:
         out.print(f"\n[bold]{escape(title)}[/]")
         for line in lines:

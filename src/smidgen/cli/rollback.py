@@ -1,4 +1,4 @@
-"""`smidgen rollback`: a line's earlier champion serves again."""
+"""`smidgen rollback`: serve an earlier champion of a line again."""
 
 from __future__ import annotations
 

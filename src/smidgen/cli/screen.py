@@ -1,10 +1,10 @@
-"""The terminal: where results and errors go, the progress bars, and how an answer is shown.
+"""The terminal: where results and errors are written, the progress bars, and how an answer is shown.
 
-Results go to stdout, everything else to stderr, so `--json` and pipes stay clean. Bars are drawn on a terminal only.
+Results are written to stdout, everything else to stderr, so that `--json` and pipes work. Bars are drawn only on a terminal.
 
-Everything that smidgen prints passes here, and may hold text that a stranger wrote: a captured request, a label, the name of a file.
-Both consoles drop control characters (see `core/printable.py`), and JSON has them as escapes. Text from data must still pass
-`rich.markup.escape` before it is put into a line with markup.
+Everything printed here may hold text that a stranger wrote: a captured request, a label, a file name. Both consoles drop control
+characters (see `core/printable.py`), and JSON escapes them. Text from data must still pass `rich.markup.escape` before it is put into
+a line with markup.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from smidgen.core.replies import Reply
 
 
 class Terminal(Console):
-    """A console that sends no control characters but its own to the terminal, and prints broken markup as it stands."""
+    """A console that sends no control characters but its own to the terminal, and prints broken markup unchanged."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of a renderable. Those that are not Rich's own control codes lose their control characters."""
+        """Return the segments of a renderable. All but Rich's own control codes lose their control characters."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string as text. Brackets that are no markup stay brackets."""
+        """Return a string as text. Brackets that are not markup stay unchanged."""
         try:
             return super().render_str(text, **options)
         except MarkupError:
@@ -48,17 +48,17 @@ errors = Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
-    """A result as JSON on stdout: one document, nothing else; without `indent` on one line."""
+    """Print a result as one JSON document on stdout; without `indent` on one line."""
     print(printable_json(value, indent), flush=True)  # noqa: T201
 
 
 def print_line(text: str) -> None:
-    """A text on stdout as it stands: no markup, no wrapping."""
+    """Print a text unchanged on stdout: no markup, no wrapping."""
     out.print(text, markup=False, soft_wrap=True)
 
 
 def plain_table(*columns: str, right: Collection[int] = ()) -> Table:
-    """An empty table without lines; the columns at the places `right` are aligned to the right."""
+    """Return an empty table without lines. The columns at the positions in `right` are aligned to the right."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
         table.add_column(name, justify="right" if place in right else "left")
@@ -66,14 +66,14 @@ def plain_table(*columns: str, right: Collection[int] = ()) -> Table:
 
 
 EVERY_SECONDS = 30.0
-"""Where there is no terminal, a step that takes longer than this says so often that it is still at work."""
+"""Without a terminal, a running step prints a line this often."""
 
 
 class Screen:
-    """Progress on the terminal: one bar for the step at work, one line for each that is done.
+    """Progress on the terminal: a bar for the running step, and a line for each finished one.
 
-    Without a terminal it prints the finished steps, and a line every `EVERY_SECONDS` while one is at work. Use as a context manager, so
-    that the cursor comes back after an error.
+    Without a terminal it prints the finished steps, and a line every `EVERY_SECONDS` while one runs. Use it as a context manager, so that
+    the cursor comes back after an error.
     """
 
     def __init__(self, quiet: bool = False, every: float | None = None) -> None:
@@ -110,7 +110,7 @@ class Screen:
             self._bars.stop()
 
     def start(self, step: str, total: int | None = None) -> None:
-        """Draw a bar for a step; without a total it only spins."""
+        """Draw a bar for a step, or a spinner without a total."""
         self._step, self._began = step, time.perf_counter()
         self._done, self._total, self._facts = 0, total, ""
         if self._live:
@@ -133,12 +133,12 @@ class Screen:
         self._step = ""
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         if not self._quiet:
             errors.print(f"[dim]·[/] {escape(text)}")
 
     def _beat(self) -> None:
-        """Print the present work at intervals, for readers of a log."""
+        """Print regularly which step is running, for readers of a log."""
         while not self._ended.wait(self._every):
             step, seconds = self._step, time.perf_counter() - self._began
             if not step or seconds < self._every:
@@ -160,7 +160,7 @@ _BAR = 24
 
 
 def print_answer(content: str, reply: Reply) -> None:
-    """One answer on stdout. `content` is the reply as text, as its task writes it."""
+    """Print one answer on stdout. `content` is the reply as text, as its task writes it."""
     out.print(f"{bar(reply.score)}  [bold]{escape(content)}[/]", soft_wrap=True)
     if why := reply.facts.get("refused"):
         out.print(f"[yellow]no answer: {escape(str(why))}[/]")
@@ -169,7 +169,7 @@ def print_answer(content: str, reply: Reply) -> None:
 
 
 def print_sureness(reply: Reply, seconds: float) -> None:
-    """Print the score of a text that was just written, what it leaves out or makes up, and how long it took."""
+    """Print facts about a text that was just written: its score, missing or invented facts, and the time it took."""
     tokens = int(reply.facts.get("tokens", 0))
     speed = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
     out.print(f"[dim]{bar(reply.score)}  {speed}[/]")
@@ -181,6 +181,6 @@ def print_sureness(reply: Reply, seconds: float) -> None:
 
 
 def bar(score: float) -> str:
-    """A score in 0..1 as a bar and a number."""
+    """Return a score in 0..1 as a bar and a number."""
     full = round(max(0.0, min(1.0, float(score))) * _BAR)
     return f"{'█' * full}{'·' * (_BAR - full)} {float(score):6.1%}"

@@ -1,4 +1,4 @@
-"""`smidgen serve`: bundles behind HTTP."""
+"""`smidgen serve`: serve bundles over HTTP."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 _OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
-"""What a recipe says of its own fallbacks, and of no others: a key must not go to another's host."""
+"""Settings of a recipe that belong to its own fallbacks only: a key must not be sent to another host."""
 
 
 def with_route(settings: ServeSettings, file: Path) -> ServeSettings:
-    """The settings with those of the recipe's `[route]` where no flag gives them.
+    """Return the settings with those of the recipe's `[route]` that no flag gives.
 
-    Where flags name fallbacks, models, keys and prices of the recipe's are not theirs. Raises RecipeError for a recipe that cannot be read,
-    or has no such section.
+    If flags name other fallbacks, the recipe's models, keys and prices are not used. Raises RecipeError for a recipe that cannot be read or
+    has no such section.
     """
     flags = settings.given()
     left_out = _OF_FALLBACKS if "fallback" in flags else frozenset()
@@ -42,11 +42,11 @@ def with_route(settings: ServeSettings, file: Path) -> ServeSettings:
 
 @contextmanager
 def told_of(file: Path | None) -> Iterator[None]:
-    """Name the recipe, where there is one, in each error of the block: the mistake may be in it."""
+    """Add the name of the recipe, if there is one, to errors within the block, because the mistake may be in it."""
     try:
         yield
     except InputError as error:
-        if file is None or type(error) is not InputError:  # another kind names its own file
+        if file is None or type(error) is not InputError:  # other kinds name their own file
             raise
         todo = f"{error.todo} Where {file} says it: --fallback-model is fallback_model under [route], and so are the others."
         raise InputError(error.what, value=error.value, todo=todo) from None
@@ -101,12 +101,12 @@ def serve(
             else:
                 _welcome(url, names, watched, chosen, shared_key)
 
-        models.clear()  # the server alone holds them: what an old champion took is free once it has ended
+        models.clear()  # only the server holds them now: the memory of an old champion is free when it has ended
         run(app, bound, chosen, ready)
 
 
 def _check(settings: ServeSettings) -> bool:
-    """Whether a fallback's key is shared by the clients. Raises InputError with every setting that cannot be, or does not fit another."""
+    """Return whether the clients share a fallback's key. Raises InputError with every setting that is impossible or contradicts another."""
     from smidgen.gateway.allowlist import Allowlist
     from smidgen.server.gateway.budget_guard import budget_plan
     from smidgen.server.gateway.eligibility import check_held_out
@@ -146,7 +146,7 @@ def _check(settings: ServeSettings) -> bool:
 
 
 def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[Model]:
-    """The bundles, warm. Those that are still there when the stack is left are closed."""
+    """Return the loaded bundles after a first request. Those still in use are closed with the stack."""
     from smidgen.flows.learn import promotion
     from smidgen.flows.local_model import load_all
     from smidgen.server.served_bundle import warm
@@ -167,7 +167,7 @@ def _close(there: weakref.ref[Model]) -> None:
 
 
 def _remember(folders: Iterable[Path]) -> None:
-    """Put the bundles on the list of those on this machine, where it can be written: `smidgen status` looks there."""
+    """Remember the bundles as those of this machine, if the list can be written: `smidgen status` reads it."""
     from smidgen.store import files
 
     with suppress(OSError):
@@ -176,8 +176,7 @@ def _remember(folders: Iterable[Path]) -> None:
 
 
 def _with_keys(settings: ServeSettings) -> ServeSettings:
-    """The settings with the clients' and the admins' keys of the secrets file, or of the environment, added: one, or several with commas
-    between."""
+    """Return the settings with the keys of clients and admins from the secrets file or the environment added (several with commas)."""
     access = settings.access
     own = read_secrets(access.secrets) if access.secrets is not None else {}
 
@@ -193,7 +192,7 @@ def _with_keys(settings: ServeSettings) -> ServeSettings:
 
 
 def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
-    """Which certificates are valid now, and how each is monitored, in lines."""
+    """Yield lines that say which certificates are valid now, and how each is monitored."""
     from smidgen.flows.certify.certificate_status import standing_reader
     from smidgen.gateway.certificate_status import CertificateState
     from smidgen.server.gateway.certificates import large_model_names
@@ -244,7 +243,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
 
 
 def _routes(names: Sequence[str], settings: ServeSettings, shared_key: bool) -> Iterator[str]:
-    """Lines that say which requests go to the fallback, and what happens to them on the way."""
+    """Yield lines that say which requests the fallback gets, and how they are changed first."""
     from smidgen.gateway.allowlist import describe_open_paths
 
     privacy = settings.privacy
@@ -264,7 +263,7 @@ def _routes(names: Sequence[str], settings: ServeSettings, shared_key: bool) -> 
 
 
 def _cached(cache: CacheSettings) -> str:
-    """Who gets a cached answer, and for how long, in a line."""
+    """Return a line that says who gets a cached answer, and for how long."""
     whose = {
         "user": "for the same user; requests that name no user are not cached (--cache-scope)",
         "key": "for the same API key; requests without one are not cached (--cache-scope)",

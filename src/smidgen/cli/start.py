@@ -1,4 +1,4 @@
-"""`smidgen start`: from a file to a model and its report, with questions about what only the owner of the file knows."""
+"""`smidgen start`: make a model and its report from a file, asking only what the owner alone knows."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def start(
 
 
 def _name(file: Path) -> str:
-    """The model's name: the file's, in letters that are safe as a folder and as a model name."""
+    """Return the model's name: the file's name, in letters that are safe in a folder and a model name."""
     return re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "my-model"
 
 
@@ -117,7 +117,7 @@ def _tell(found: TaskGuess, file: Path) -> None:
 
 
 def _confirmed(found: TaskGuess) -> TaskGuess:
-    """Ask the owner whether the guess is right; if not, or in doubt, ask for each part."""
+    """Return the guess after its owner has accepted it as a whole or changed parts of it."""
     if not found.doubts and typer.confirm("Is that right?", default=True, err=True):
         return found
     columns = ", ".join(found.columns)
@@ -132,7 +132,7 @@ def _confirmed(found: TaskGuess) -> TaskGuess:
 
 
 def _asked(what: str, default: str, known: Any) -> str:
-    """Ask until the answer is one of the known values, or several joined by commas."""
+    """Ask until the answer is a known value, or several joined by commas."""
     while True:
         said = str(typer.prompt(what, default=default, err=True)).strip()
         if said == default or all(name.strip() in known for name in said.split(",")):
@@ -149,7 +149,7 @@ def _checked(found: TaskGuess, file: Path, test: Path | None, override: list[str
 
 
 def _findings(checked: DataCheck) -> None:
-    """Print the reasons not to build from the file as it is."""
+    """Print the problems of the file."""
     told = [finding for finding in checked.inspection.findings if finding.severity != "note"]
     out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " No problem was found in them."))
     for finding in told[:_SHOWN]:
@@ -160,9 +160,9 @@ def _findings(checked: DataCheck) -> None:
 
 
 def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: bool) -> tuple[Path, dict[str, Any] | None]:
-    """The file to build from: a cleaned copy where there is something to fix and its owner agrees, else the file itself.
+    """Return the file to build from: a cleaned copy if there is something to fix and the owner agrees, else the file itself.
 
-    Raises DataError where no model can be built from it.
+    Raises DataError if no model can be built from it.
     """
     reasons = checked.fixes(lone=True)
     copy = Path(f"{target.name}.clean{file.suffix}")
@@ -185,7 +185,7 @@ def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: boo
 
 
 def _browser() -> bool:
-    """Whether a browser with a window can be opened here: a text browser would take the terminal."""
+    """Return whether a browser with a window can be opened here. A text browser would take over the terminal."""
     if not sys.stdout.isatty():
         return False
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""`smidgen status`: the certificates of the bundles on this machine, and the usage and cost of requests."""
+"""`smidgen status`: the certificates of the bundles on this machine, and the time and cost of requests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from smidgen.cli.screen import out, plain_table, print_json
 
 _COLUMNS = ("requests", "local", "cached", "errors", "spent", "saved", "local ms", "upstream ms", "energy", "certificate, audits")
 _HALF = 6
-"""Columns of the first of two tables, where the terminal is too narrow for one."""
+"""Columns of the first of two tables, if the terminal is too narrow for one."""
 _WIDE = 128
 _CACHED = "cached"
-"""A column that is shown only where a cache answered."""
+"""A column that is shown only if a cache answered."""
 _COLOURS = {"valid": "green", "none": "dim"}
 _DISAGREE = ("disagreed", "graded")
 
 
 def show_account(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]]) -> None:
-    """Print the account. `bundles`: those of this machine, whose certificates are shown beside their names."""
+    """Print the usage. `bundles`: the bundles of this machine, whose certificates are shown beside their names."""
     if "error" in account:
         out.print(f"[red]The account cannot be read:[/] {escape(account['error'])} ({escape(account['file'])})", soft_wrap=True)
         return
@@ -48,7 +48,7 @@ def show_account(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]
 
 
 def _table(period: Mapping[str, Any], papers: Mapping[str, str], columns: Sequence[str]) -> Table:
-    """A row for each model, and one for all, with some of the columns."""
+    """Return a table with some of the columns, a row for each model, and one for the total."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("  model", overflow="fold", min_width=18)
     for column in columns:
@@ -69,7 +69,7 @@ def _title(period: Mapping[str, Any], day: str) -> str:
 
 
 def _cells(one: Mapping[str, Any], paper: str) -> dict[str, str]:
-    """The cells of a model, by the names of the columns."""
+    """Return the cells of a row by column name."""
     spent, saved, energy = one["spent"], one["saved"], one["energy"]
     requests = one["requests"]
     told = (
@@ -88,7 +88,7 @@ def _cells(one: Mapping[str, Any], paper: str) -> dict[str, str]:
 
 
 def _money(usd: float, estimated: bool, unpriced: int) -> str:
-    """An amount: with ~ where some of it is estimated, and + where some requests have no price."""
+    """Return an amount: with ~ if some of it is estimated, and + if some requests have no price."""
     if not usd and unpriced:
         return "no price"
     digits = 2 if usd >= 100 or not usd else 4 if usd >= 0.01 else 6
@@ -96,7 +96,7 @@ def _money(usd: float, estimated: bool, unpriced: int) -> str:
 
 
 def _times(latency: Mapping[str, Any] | None) -> str:
-    """The median and the 95th percentile."""
+    """Return the median and the 95th percentile."""
     return "" if latency is None else f"{_short(latency['p50'])} / {_short(latency['p95'])}"
 
 
@@ -110,7 +110,7 @@ def _wh(amount: float, estimated: bool) -> str:
 
 
 def _certificate_cell(state: str | None, audits: Mapping[str, int]) -> str:
-    """The state of a bundle's certificate now, and how many audits of these days agreed."""
+    """Return the state of a bundle's certificate now, and how many audits of these days agreed."""
     shown = "" if state is None else f"[{_COLOURS.get(state, 'red')}]{state}[/]"
     judged = audits.get("agreed", 0) + sum(audits.get(name, 0) for name in _DISAGREE)
     told = f"{audits.get('agreed', 0):,} of {judged:,} agreed" if judged else ""
@@ -118,7 +118,7 @@ def _certificate_cell(state: str | None, audits: Mapping[str, int]) -> str:
 
 
 def _legend(account: Mapping[str, Any]) -> list[str]:
-    """Explain the signs that the table contains."""
+    """Explain the signs that the table uses."""
     notes, whole = account["notes"], account["periods"][-1]["total"]
     cached = "cached: share answered by the cache. " if whole["cache"] else ""
     lines = [f"local: share answered by the model itself. {cached}ms: median / 95th percentile, {notes['latency']}."]
@@ -225,7 +225,7 @@ def _show_spending(spending: dict[str, Any]) -> None:
 
 
 def _show_traffic(traffic: dict[str, Any] | None) -> None:
-    """Print how many requests of these days could not be stored. Print nothing where all were."""
+    """Print how much traffic of these days could not be stored; nothing if all was stored."""
     if traffic is None or not traffic.get("says", True):
         return
     out.print()

@@ -1,1 +1,1 @@
-"""Floor 4: the HTTP faces."""
+"""Floor 4: the HTTP server and its faces."""

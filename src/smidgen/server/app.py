@@ -1,7 +1,7 @@
 """The application: the served bundles, behind the APIs, behind the middleware.
 
-`_layers` has the middleware in its order, from the outside in. Then a face answers. A face is a file here, or in a folder that
-`FACE_ROOMS` names, with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
+`_layers` lists the middleware, from the outside in. Behind it, a face answers. A face is a file here, or in a folder in `FACE_ROOMS`, with
+a line `part = ...`: a function that takes the service and returns its routes. To add one, add a file.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 
 FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops")
-"""Folders that faces are found in."""
+"""Folders with faces."""
 _OFTEN = (("server", "classify"), ("server.openai", "chat"))
-"""Faces that come first: a request is held against one after the other until one takes it, which took a fifth of the time of an answer."""
+"""Frequent faces come first. Routes are tried in order, which took a fifth of the time of an answer."""
 _MARKS = ("answered-by", "model", "score", "certificate", "escalated", "uncertified", "cost", "saved")
 _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
-"""Headers of replies that a page of another origin may read: feedback needs the first."""
+"""Response headers that a page of another origin may read. Feedback needs the first."""
 _SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
 
 
 def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = None, patience: RetryPolicy | None = None) -> FastAPI:
-    """The application for loaded bundles, behind the gateway where the settings name a fallback; `patience` is with that.
+    """Create the application for loaded bundles, behind the gateway if the settings name a fallback. `patience`: its retries.
 
-    Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be; where
-    traffic is to be stored, TrafficError for a store that cannot be opened, BundleError where there is no redaction model.
+    Raises InputError without bundle and fallback, for two bundles with one name, and for an invalid fallback; with capture, TrafficError if
+    the store cannot be opened, BundleError if there is no redaction model.
     """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
@@ -68,7 +68,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
         watching = asyncio.create_task(succession.run()) if succession is not None else None
         if service.account_writer is not None:
             service.account_writer.begin(time.thread_time())
-        memory.trim()  # what loading left behind
+        memory.trim()  # free memory used for loading
         yield
         if succession is not None and watching is not None:
             await succession.stop(watching)
@@ -81,7 +81,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
             from smidgen.server.traffic.capture_setup import BATCH_SECONDS, DRAIN_SECONDS
 
             await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS, BATCH_SECONDS)
-        if service.account_writer is not None:  # the last: what the others close is in it
+        if service.account_writer is not None:  # last, because closing the others adds to it
             await asyncio.to_thread(service.account_writer.close)
 
     app = FastAPI(
@@ -108,7 +108,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
 def _layers(
     app: FastAPI, service: Service, settings: ServeSettings, fallback: Fallback | None, auditor: Auditor | None
 ) -> list[Middleware]:
-    """The layers that a request passes on its way to a face, from the outside in."""
+    """Return the layers that a request passes on its way to a face, from the outside in."""
     layers = []
     if settings.access.cors:
         seen = [*_SEEN, *_SEEN_OF_CACHE] if settings.cache.on else _SEEN
@@ -143,7 +143,7 @@ def _layers(
 def _gateway(
     service: Service, settings: ServeSettings, fallback: Fallback, auditor: Auditor | None, sizes: UpstreamSizes | None
 ) -> Gateway:
-    """The gateway's answerers; its certificates and budgets are added to the metrics."""
+    """Build the gateway, and register the metrics of its certificates and budget."""
     from smidgen.gateway.allowlist import Allowlist
     from smidgen.server.gateway.budget_guard import BudgetGauge
     from smidgen.server.gateway.certificate_router import CertificateRouter, Savings
@@ -173,8 +173,10 @@ def _gateway(
 
 
 def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) -> None:
-    """Let the OpenAPI document's examples name a model that is served, and ask it for labels that it has, so that they can be sent as they
-    stand. Only where no key is needed: the document is open, and names of bundles are not."""
+    """Let examples in the OpenAPI document name a served model and its labels, so that they work as they are.
+
+    Only without keys: the document is public, and bundle names are not.
+    """
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -192,14 +194,14 @@ def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) ->
 
 
 def _fallback(service: Service, settings: ServeSettings, patience: RetryPolicy | None) -> Fallback:
-    """The large model. Its modules are only loaded if there is one."""
+    """Open the fallback. Its code is loaded only if there is one."""
     from smidgen.server.gateway.fallback import open_fallback
 
     return open_fallback(settings, service.metering, patience)
 
 
 def _record(service: Service) -> None:
-    """Open the traffic store, if the owner asked for it. Its modules are only loaded then."""
+    """Open the recorder, if capture is on. Its code is loaded only then."""
     if service.settings.capture.on:
         from smidgen.server.traffic.capture_setup import open_recorder
 
@@ -207,13 +209,13 @@ def _record(service: Service) -> None:
 
 
 def _keep_account(service: Service) -> None:
-    """Begin to add up the usage of requests, unless the owner wants no account."""
+    """Start the account of usage, unless it is switched off."""
     if service.settings.logs.account:
         service.account_writer = AccountWriter(AccountMetrics(service.metering.registry), service.engines)
 
 
 def _auditor(service: Service, settings: ServeSettings, fallback: Fallback) -> Auditor:
-    """The auditor of the bundles' answers."""
+    """Create the auditor of the bundles' answers."""
     from smidgen.server.gateway.auditor import Auditor
 
     return Auditor(
@@ -228,7 +230,7 @@ def _auditor(service: Service, settings: ServeSettings, fallback: Fallback) -> A
 
 
 def _succession(service: Service) -> ChampionReload | None:
-    """The task that watches for new champions, where lines are served."""
+    """Create the watcher for new champions, if lines are served."""
     lines = {name: line for name, model in service.models.items() if (line := getattr(model, "line", None)) is not None}
     if not lines:
         return None

@@ -1,9 +1,9 @@
-"""Micro-batches: texts that wait for the same model at the same time are answered together.
+"""Micro-batches: texts that wait for the same model are answered together.
 
-Nothing ever waits for a batch to fill. A lone text goes to the model at once; while the model is at work others gather, and all that have
-gathered, up to `max_batch`, go next. So batches form by themselves under load and cost nothing without it.
+Nothing waits for a batch to fill. A lone text goes to the model at once. While the model works, others gather, and up to `max_batch` of
+them go next. So batches form under load and cost nothing without it.
 
-Everything but the model runs in the event loop's thread; one worker thread runs the model. The two share a queue and nothing else.
+Everything but the model runs in the event loop's thread. One worker thread runs the model. They share only a queue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 
 _WATCH_AFTER = 0.05
-"""Seconds after which a waiting request's client is watched for having gone. Most requests are answered before that."""
+"""Seconds before a waiting request's client is watched for a disconnect. Most requests are answered sooner."""
 
 
 class BatchModel(Protocol):
@@ -32,13 +32,13 @@ class BatchModel(Protocol):
         ...
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in their order. Called from one thread at a time."""
+        """Return one reply per text, in order. Called from one thread at a time."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class BatchJob:
-    """The texts of one request. The loop sets `dropped` when the client no longer waits for the answer."""
+    """The texts of one request. The event loop sets `dropped` when nobody waits for the answer any more."""
 
     texts: Sequence[Text]
     future: asyncio.Future[list[Reply]]
@@ -49,17 +49,17 @@ class BatchJob:
 
 
 BatchItem = tuple[BatchJob, int]
-"""One text of a job: the job, and the text's place in it."""
+"""One text of a job: the job, and the text's index."""
 
 
 class Batcher:
-    """The queue before one model, and the thread that runs it.
+    """The queue in front of one model, and the thread that runs it.
 
     Args:
         model: the model.
         max_batch: most texts in one call.
-        max_queue: most texts at a time, waiting and running.
-        on_batch: called with the size of every batch, in the loop's thread.
+        max_queue: most texts waiting and running.
+        on_batch: gets the size of every batch, in the loop's thread.
     """
 
     def __init__(self, model: BatchModel, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
@@ -75,19 +75,19 @@ class Batcher:
 
     @property
     def depth(self) -> int:
-        """Texts taken on and not yet answered."""
+        """Number of accepted texts without an answer."""
         return self._depth
 
     @property
     def alive(self) -> bool:
-        """Whether a text that came now would be answered."""
+        """True if a new text would be answered."""
         return not self._closing and (self._thread is None or self._thread.is_alive())
 
     async def ask(self, texts: Sequence[Text], seconds: float, gone: Callable[[], Awaitable[None]] | None = None) -> list[Reply]:
-        """Replies to texts, in their order.
+        """Return replies to texts, in order.
 
-        `gone` returns when the client has hung up; its texts then give up their place. Raises RequestError: 503 for a full queue or where
-        the model did not get to the texts in `seconds`, 504 where it did but was not done, 499 where the client has gone.
+        `gone` returns when the client disconnects; its texts then leave the queue. Raises RequestError: 503 for a full queue or if the
+        model did not start in `seconds`, 504 if it started but did not finish, 499 if the client disconnected.
         """
         job = self._take_on(texts)
         assert self._loop is not None
@@ -103,7 +103,7 @@ class Batcher:
             self._drop(job)
 
     def close(self, seconds: float = 10.0) -> None:
-        """Answer the waiting texts, then stop the thread."""
+        """Answer waiting texts, then stop the thread."""
         self._closing = True
         if self._thread is not None:
             self._queue.put(None)
@@ -128,14 +128,14 @@ class Batcher:
         return job
 
     def _drop(self, job: BatchJob) -> None:
-        """Drop the waiting texts of a job: the worker passes over them, and their places are free at once."""
+        """Remove a job's remaining texts from the queue: the worker skips them, and their places are free at once."""
         if not job.dropped:
             job.dropped = True
             self._depth -= job.missing
             job.missing = 0
 
     def _work(self) -> None:
-        """The worker thread: run waiting texts until it is told to stop."""
+        """Take waiting texts and run them, until told to stop. Runs in the worker thread."""
         assert self._loop is not None
         stopping = False
         while not stopping:
@@ -158,7 +158,7 @@ class Batcher:
                 outcomes = self._run(items)
                 try:
                     self._loop.call_soon_threadsafe(self._deliver, items, outcomes)
-                except RuntimeError:  # the loop has closed: nobody is left to answer
+                except RuntimeError:  # the loop has closed, so nobody waits for an answer
                     return
 
     def _run(self, items: Sequence[BatchItem]) -> list[Reply | Exception]:
@@ -170,14 +170,14 @@ class Batcher:
                     "the model did not answer every text", value=f"{len(replies)} of {len(texts)}", todo="Rebuild the bundle."
                 )
             return list(replies)
-        except Exception as error:  # noqa: BLE001 whatever a model raises belongs to the requests in the batch; the thread must live on
+        except Exception as error:  # noqa: BLE001 any error of a model belongs to the batch's requests; the thread must survive
             if len(items) == 1:
                 return [error]
-        # One text that the model cannot take must not cost its neighbours their answers.
+        # A text that the model cannot take must not cost others their answers.
         return [outcome for item in items for outcome in self._run([item])]
 
     def _deliver(self, items: Sequence[BatchItem], outcomes: Sequence[Reply | Exception]) -> None:
-        """Hand out the results of a batch in the loop, a reply or an error for each text."""
+        """Deliver the results of a batch in the event loop: a reply or an error for each text."""
         self._on_batch(len(items))
         for (job, place), outcome in zip(items, outcomes, strict=True):
             if job.dropped:
@@ -195,7 +195,7 @@ class Batcher:
 
 
 class _Unexpected(Exception):
-    """Something that a model should not have raised; the outermost layer logs its cause and says 500."""
+    """An unexpected error of a model. The outermost layer logs its cause and answers 500."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(type(cause).__name__)
@@ -203,7 +203,7 @@ class _Unexpected(Exception):
 
 
 def _watch(job: BatchJob, gone: Callable[[], Awaitable[None]]) -> None:
-    """Stop waiting for a job when its client hangs up."""
+    """Stop waiting for a job when its client disconnects."""
 
     async def until_gone() -> None:
         await gone()

@@ -1,6 +1,6 @@
-"""New champions while serving: a changed champion is loaded and warmed beside the old one, then takes its place.
+"""Replace champions while serving: load and warm a new one beside the old one, then switch.
 
-Each line is watched separately: a rollback is urgent, even while another line is busy.
+Each line is watched separately, because a rollback is urgent even while another line loads.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from smidgen.server.service import Service
 from smidgen.store.line import Line
 
 EVERY_SECONDS = 1.0
-"""How often pointers are looked at. A look is one `stat`."""
+"""Seconds between two checks of a pointer. A check is one `stat`."""
 AGAIN_SECONDS = 60.0
-"""After how long a champion is tried once more that could not be opened for what may pass: want of memory, of files, of a process."""
+"""Seconds before a champion is tried again that failed to open for a temporary reason: no memory, file handles or processes."""
 _MOST_RETIRING = 3
-"""Champions of a line that may still be answering their last requests; then the next one waits."""
+"""Most champions of a line that may still finish their last requests. After that, the next one waits."""
 _LET_GO_SECONDS = 0.5
-"""How long is waited for the last that holds a champion which has ended; then what is free by then is given back."""
+"""Seconds to wait for the last reference to a closed champion before memory is returned to the system."""
 _LASTING = (BundleError, InputError)
-"""What is wrong with a champion, or with its pointer, and stays so until somebody writes anew."""
+"""Faults of a champion or its pointer that persist until one of them is written again."""
 _log = logging.getLogger("smidgen.server")
 
 PointerStamp = tuple[int, ...]
@@ -40,8 +40,13 @@ PointerStamp = tuple[int, ...]
 
 @dataclass
 class _WatchedLine:
-    """A line, its pointer as it was when it was last read, when to read it again though it has not changed, and the champions that are on
-    their way out."""
+    """A served line.
+
+    Attributes:
+        stamp: the pointer's file stamp when it was last read.
+        again: when to read it again although it is unchanged.
+        retiring: champions that finish their last requests.
+    """
 
     line: Line
     stamp: PointerStamp | None = None
@@ -53,27 +58,27 @@ class ChampionReload:
     """Watches the pointers of the served lines.
 
     Args:
-        service: where the models are.
-        lines: by the name that they are served under.
+        service: has the models.
+        lines: by the name under which they are served.
     """
 
     def __init__(self, service: Service, lines: Mapping[str, Line]) -> None:
         self._service = service
         self._watches = {name: _WatchedLine(line) for name, line in lines.items()}
-        # A thread for each line, and not those that all share: while champions load, requests need these for their certificates.
+        # Own threads, one per line: the shared ones are needed for requests' certificates while champions load.
         self._threads = ThreadPoolExecutor(max(1, len(lines)), "succession")
         self._stopping = False
         for name in lines:
             service.metering.refusing.labels(name).set(0)
 
     async def run(self) -> None:
-        """Watch each line until cancelled."""
+        """Watch each line separately, until cancelled."""
         async with asyncio.TaskGroup() as watching:
             for name, watch in self._watches.items():
                 watching.create_task(self._watched(name, watch))
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        """Stop watching; a model that is being loaded is closed again. The service ends the models that were replaced."""
+        """Stop watching, and close a champion that is being loaded. The service ends retiring models."""
         self._stopping = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         running.cancel()
@@ -93,19 +98,19 @@ class ChampionReload:
         due = watch.again is not None and time.monotonic() >= watch.again
         if stamp == watch.stamp and not due:
             return
-        # Before it is read: what is written meanwhile is seen at the next look.
+        # Recorded before reading, so that a write during the read is seen at the next check.
         watch.stamp, watch.again = stamp, None
         while len(watch.retiring) >= _MOST_RETIRING:
             await asyncio.wait(watch.retiring, return_when=asyncio.FIRST_COMPLETED)
         old = self._service.models[name]
         try:
             model = await loop.run_in_executor(self._threads, self._opened, watch.line, name, old.id)
-        except Exception as error:  # noqa: BLE001 whatever a new champion cannot do, the old one can: it must go on, and so must the watch
+        except Exception as error:  # noqa: BLE001 whatever fails in a new champion, the old one and the watch must go on
             why = str(error) if isinstance(error, SmidgenError) else type(error).__name__
             _log.error("%s: the new champion is refused, and %s goes on answering: %s", name, old.id, why)
             self._service.metering.swaps.labels(name, "refused").inc()
             self._service.metering.refusing.labels(name).set(1)
-            loop.call_soon(self._give)  # once nothing of the error holds what was opened
+            loop.call_soon(self._give)  # after the error no longer references the opened model
             if not isinstance(error, _LASTING) or isinstance(error.__cause__, OSError):
                 watch.again = time.monotonic() + AGAIN_SECONDS
             return
@@ -123,12 +128,12 @@ class ChampionReload:
         self._give(old)
 
     def _give(self, old: weakref.ref[ServedBundle] | None = None) -> None:
-        """Give the memory of a champion back to the system. The heap alone would keep most of it, in pieces."""
+        """Return a champion's memory to the system. The heap would keep most of it, fragmented."""
         if not self._stopping:
             asyncio.get_running_loop().run_in_executor(self._threads, _memory_returned, old)
 
     def _opened(self, line: Line, name: str, present: str) -> ServedBundle | None:
-        """In a thread: the champion that the pointer names, loaded and warm; None where it is the present one."""
+        """Load and warm the champion that the pointer names; None if it is the present one. Runs in a thread."""
         pointer = line.read()
         if pointer.champion == present:
             return None
@@ -144,8 +149,10 @@ class ChampionReload:
 
 
 def _memory_returned(old: weakref.ref[ServedBundle] | None) -> None:
-    """Return free memory to the system, in a thread, once nothing holds the old champion, or after a moment: the thread that ended it may
-    hold it for longer than it reports."""
+    """Return free memory once nothing references the old champion, or after a moment, because its thread may hold it longer.
+
+    Runs in a thread.
+    """
     latest = time.monotonic() + _LET_GO_SECONDS
     while old is not None and old() is not None and time.monotonic() < latest:
         time.sleep(0.005)
@@ -153,7 +160,7 @@ def _memory_returned(old: weakref.ref[ServedBundle] | None) -> None:
 
 
 def _stamp(file: Path) -> PointerStamp:
-    """A stamp of the pointer file, which changes when it is written; empty where the file cannot be read."""
+    """Return a value that changes when the pointer is written; empty if the file cannot be read."""
     try:
         found = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""`/v1/classify`: many texts, or pairs of texts, at once; smidgen's own plain face."""
+"""`/v1/classify`: answer many texts, or pairs of texts, at once; smidgen's own plain face."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Verdicts(BaseModel):
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("smidgen")
 
     @router.post("/v1/classify", response_model=Verdicts, summary="Answer many texts at once")

@@ -1,4 +1,4 @@
-"""Every failure in OpenAI's error shape: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.types import Scope
 from smidgen.core.errors import RequestError, shown
 
 RETRY_AFTER = "1"
-"""Seconds after which a refused client may try again. A queue of short texts empties within one."""
+"""Seconds after which a refused client may retry. A queue of short texts empties within one."""
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -53,7 +53,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class DetailedRefusal(RequestError):
-    """A refused request whose reply carries more than the error: fields beside it in the body."""
+    """A refused request whose reply has more fields than the error."""
 
     def __init__(self, what: str, *, value: object, todo: str, beside: Mapping[str, Any], code: str, param: str | None = None) -> None:
         self.beside = dict(beside)
@@ -61,7 +61,7 @@ class DetailedRefusal(RequestError):
 
 
 def as_json(value: Any) -> bytes:
-    """A value as JSON bytes. Text that is not valid Unicode, which JSON can smuggle in, goes out escaped; numpy scalars as numbers."""
+    """Return a value as JSON bytes. Invalid Unicode, which JSON can contain, is escaped; numpy scalars become numbers."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_plain_json).encode("utf-8")
     except UnicodeEncodeError:
@@ -69,7 +69,7 @@ def as_json(value: Any) -> bytes:
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON response made once: it is not validated or copied again before it is sent."""
+    """Return a JSON response directly, without validating or copying the value."""
     return Response(as_json(value), status, headers, media_type="application/json")
 
 
@@ -81,7 +81,7 @@ def failure(
     beside: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A response in the error shape. 429 and 503 say when to come back."""
+    """Return a response in the error shape. 429 and 503 say when to retry."""
     sent = dict(headers or {})
     if status in (429, 503):
         sent.setdefault("Retry-After", RETRY_AFTER)
@@ -91,17 +91,17 @@ def failure(
 
 
 def told(error: RequestError) -> dict[str, Any]:
-    """A refusal as the body of its response, for a stream that has begun."""
+    """Return the body of a refusal, for a stream that has begun."""
     return _shape(error.status, str(error), error.code, error.param)
 
 
 def refused(error: RequestError) -> Response:
-    """The response to a request that was refused on purpose."""
+    """Return the response to a refused request."""
     return failure(error.status, str(error), error.code, error.param, error.beside if isinstance(error, DetailedRefusal) else None)
 
 
 def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
-    """The response to a body that is not of the route's shape; tells the first mistake and where it is, never the value itself."""
+    """Return the response to a body of the wrong shape. It names the first mistake and its place, never the value."""
     if any(mistake["type"] == "json_invalid" for mistake in mistakes):
         return failure(400, f"The body is not JSON. {REMEDY[400]}", _CODES[400])
     first = mistakes[0]
@@ -114,7 +114,7 @@ def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
 
 
 def unrouted(scope: Scope, error: HTTPException) -> Response:
-    """The response to a request that no route takes, or whose body did not come as it should."""
+    """Return the response to a request without a route, or with an incomplete body."""
     status = error.status_code
     asked = shown(f"{scope['method']} {scope['path']}", 120)
     message = f"{error.detail}: {asked}. {REMEDY.get(status, '')}".strip()
@@ -122,7 +122,7 @@ def unrouted(scope: Scope, error: HTTPException) -> Response:
 
 
 def handle_in(app: FastAPI) -> None:
-    """Give the app its error handlers."""
+    """Register the error handlers."""
 
     async def on_refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
@@ -147,7 +147,7 @@ def _shape(status: int, message: str, code: str, param: str | None) -> dict[str,
 
 
 def _as_plain_json(value: Any) -> Any:
-    """A numpy scalar or array as JSON takes it."""
+    """Return a numpy scalar or array as a JSON value."""
     for method in ("item", "tolist"):
         if hasattr(value, method):
             try:

@@ -1,6 +1,6 @@
-"""A request: its body, read once, its client, and its usage. One object, handed from layer to layer.
+"""A request: its parts, read once, its identity, and what is recorded while it is answered.
 
-The routes of faces take a request's body from the one that was read.
+One object passes from layer to layer. Routes of faces use the body that was read already.
 """
 
 from __future__ import annotations
@@ -31,32 +31,33 @@ from smidgen.server.served_bundle import ServedBundle
 from smidgen.store.usage_records import UsageTotals
 
 OWN_ID_PREFIX = "req_"
-"""How the ids begin that this server gives to requests. A client's own id that begins so is replaced."""
+"""Prefix of ids that this server assigns. A client's own id with this prefix is replaced."""
 _KEY_DIGITS = 12
 _RANDOM_BYTES = 12
 
 
 def fresh_id() -> str:
-    """A random name: 24 hexadecimal digits. Nobody can guess the next one, so nobody can take it first or say something about a stranger's
-    answer."""
+    """Return a random name of 24 hexadecimal digits. Nobody can guess the next one, and so use it first or give feedback on it."""
     return secrets.token_bytes(_RANDOM_BYTES).hex()
 
 
 def key_hash(headers: Headers) -> str:
-    """The first digits of the SHA-256 of a request's key; empty without one. The key cannot be found from them."""
+    """Return the first digits of the SHA-256 of a request's key; empty without one. The key cannot be found from them."""
     key = client_key(headers)
     return hashlib.sha256(key).hexdigest()[:_KEY_DIGITS] if key else ""
 
 
 def stored_id(id: str, key: str) -> str:
-    """The id under which a request is stored: its own where this server gave it, else `KEY/ID` with the hash of the client's key, so that
-    two clients may choose the same one. An id that is written so already stays."""
+    """Return the id under which a request is stored: its own if this server assigned it, else `KEY/ID` with the hash of the client's key.
+
+    So two clients may choose the same id. An id in that form stays unchanged.
+    """
     return id if not key or id.startswith(OWN_ID_PREFIX) or "/" in id else f"{key}/{id}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
-    """A request by the id that it is stored under, and the hash of the key that asked."""
+    """The id under which a request is stored, and the hash of its key."""
 
     id: str
     key: str
@@ -65,14 +66,14 @@ class RequestIdentity:
 T = TypeVar("T")
 
 CLIENT_GONE = 499
-"""The status of a request whose client has gone."""
+"""Status of a request whose client disconnected."""
 
 MOST_HELD_BYTES = 1_000_000
-"""Bodies announced as no larger are held; JSON is held whatever its size, which `--max-body-mb` bounds."""
+"""Bodies announced as at most this large are buffered. JSON is buffered at any size, up to `--max-body-mb`."""
 
 
 class StreamedBody:
-    """A body that is sent on as it comes. It can be sent once."""
+    """A body that is passed on as it comes. It can be sent only once."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -92,7 +93,7 @@ class StreamedBody:
 
 
 async def while_there(receive: Receive, body: RequestBody | StreamedBody | None, work: Coroutine[Any, Any, T]) -> T:
-    """The result of some work. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
+    """Return the result of some work. Raises RequestError, 499, and cancels the work, as soon as the client disconnects."""
     working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive, body))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,14 +113,14 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
 
 
 async def _gone(receive: Receive, body: RequestBody | StreamedBody | None) -> None:
-    """Returns when the client has hung up, after its whole body came."""
+    """Wait until the client disconnects, after its whole body came."""
     if isinstance(body, StreamedBody):
         await body.over.wait()
     await disconnected(receive)
 
 
 async def disconnected(receive: Receive) -> None:
-    """Returns when the client has hung up."""
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -132,28 +133,28 @@ _SCOPE_KEY = "smidgen.request"
 
 
 class ReplyJudge(Protocol):
-    """Says of a bundle's reply whether its certificate covers it."""
+    """Decides whether a bundle's certificate covers a reply."""
 
     async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
-        """Whether it does."""
+        """Return the decision."""
         ...
 
 
 class HttpRequest:
-    """One request.
+    """One HTTP request.
 
     Attributes:
-        method, path, headers: as received; `sent_path` is the path as the client wrote it, `query` the query behind it.
-        id: its id in the reply, the log and errors.
-        body: its body; None before it was read.
-        arrived: bytes of the body that arrived, also if not all did.
-        receive: receives the client's messages after the body; None before the body was read.
+        method, path, headers: as received; `sent_path` is the path as the client wrote it, `query` the part after it.
+        id: its name in the reply, the log and the error.
+        body: the body; None before it was read.
+        arrived: bytes of the body that came, even if it is incomplete.
+        receive: further messages of the client after the body; None before the body was read.
         usage: its usage record; None without an account.
-        held: the models that may answer it, where lines are served.
-        judge: the gateway's view of the certificates, for a face whose reply has several answers; None without a gateway.
-        replies: the bundles' final replies, also if it escalated in the end.
-        local_seconds, upstream_seconds: how long each took; None if it was not asked.
-        saved_usd: the cost that an answer from the cache would have had; None if unknown, or without such an answer.
+        held: the models that answer it, if lines are served.
+        judge: the gateway's certificates, for a face whose reply has several answers; None without a gateway.
+        replies: the bundles' final replies, even if it escalated in the end.
+        local_seconds, upstream_seconds: time that each took; None if it was not asked.
+        saved_usd: what a cached answer would have cost; None if unknown or not cached.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -173,12 +174,12 @@ class HttpRequest:
 
     @cached_property
     def identity(self) -> RequestIdentity:
-        """The id that it is stored under, and the hash of the key that asked."""
+        """The id under which it is stored, and the hash of its key."""
         key = key_hash(self.headers)
         return RequestIdentity(stored_id(self.id, key), key)
 
     def header(self, name: bytes) -> bytes:
-        """The value of a header; empty where there is none."""
+        """Return the value of a header; empty if missing."""
         return next((bytes(value) for key, value in self.headers if key == name), b"")
 
     @property
@@ -188,16 +189,16 @@ class HttpRequest:
 
     @property
     def json(self) -> dict[str, Any] | None:
-        """The object in its body; None where the body is no object, or was not read."""
+        """The body as a JSON object; None if it is none, or was not read."""
         return self.body.json if isinstance(self.body, RequestBody) else None
 
     @property
     def model(self) -> object:
-        """The model that its body names, as the client wrote it; None if it names none."""
+        """The model that a POST names, as the client wrote it; None without one."""
         return (self.json or {}).get("model") if self.method == "POST" else None
 
     async def read(self, receive: Receive) -> RequestBody:
-        """Its whole body, which is read by the first who asks. Raises RequestError, 499, where the client goes while it is read."""
+        """Return the whole body, reading it on the first call. Raises RequestError, 499, if the client disconnects meanwhile."""
         if not isinstance(self.body, RequestBody):
             pieces = []
             more = True
@@ -209,8 +210,10 @@ class HttpRequest:
         return self.body
 
     async def begin(self, receive: Receive, hold: bool) -> RequestBody | StreamedBody:
-        """Its body, on its way upstream: whole, so that it can be read and sent again, or, where it is large, to be sent on as it comes.
-        `hold` says that it is read in any case. Raises as `read` does."""
+        """Return the body for passing upstream: buffered, so that it can be read and sent again, or, if it is large, streamed.
+
+        `hold`: buffer it in any case. Raises as `read` does.
+        """
         announced = self.header(b"content-length")
         small = not self.header(b"transfer-encoding") and (
             not announced or (announced.isdigit() and int(announced[:20]) <= MOST_HELD_BYTES)
@@ -221,11 +224,11 @@ class HttpRequest:
         return self.body
 
     def end(self) -> None:
-        """It is over: let the client's connection go, which holds the scope that holds this."""
+        """End the request: drop the reference to the client's connection, which refers back to this object."""
         self.receive = None
 
     def replayed(self) -> Receive:
-        """A receive that gives the body that was read already, then the messages after it."""
+        """Return a receive function that repeats the body that was read, and then continues."""
         body, receive = self.body, self.receive
         assert isinstance(body, RequestBody) and receive is not None
         given = False
@@ -241,7 +244,7 @@ class HttpRequest:
 
 
 def request_of(scope: Scope) -> HttpRequest:
-    """The request of a scope: one and the same for all who ask."""
+    """Return the request of a scope: always the same object."""
     found = scope.get(_SCOPE_KEY)
     if not isinstance(found, HttpRequest):
         found = scope[_SCOPE_KEY] = HttpRequest(scope)
@@ -249,14 +252,14 @@ def request_of(scope: Scope) -> HttpRequest:
 
 
 def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
-    """Whether a page of another web origin sent it. Browsers say where a page is from; programs that are none do not.
+    """Return True if a page of another web origin sent the request. Browsers say where a page is from; other programs do not.
 
-    A page must not spend the owner's money through a gateway on their machine. It can send some requests without asking, and needs not see
-    the answer to do harm. `allowed` are origins as `--cors` names them.
+    A page must not spend the owner's money through a gateway on their machine. It can send some requests without permission, and does harm
+    even if it cannot read the answer. `allowed`: origins as in `--cors`.
     """
     origin = request.header(b"origin").decode("latin-1").lower()
     if not origin:
-        # An image or a script of a page asks without an origin. Browsers say so in this header, which no page can set.
+        # A page's image or script is requested without an origin. Browsers then set this header, which a page cannot.
         return "*" not in allowed and request.header(b"sec-fetch-site").strip().lower() in (b"cross-site", b"same-site")
     if "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
         return False
@@ -266,24 +269,24 @@ def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
 OTHER_MODEL = "(other)"
 """Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
 MOST_OF_ONE_ANSWER = 10**15
-"""The most that one answer may add to a sum."""
+"""Largest value that one answer may add to a sum."""
 
 
 @dataclass(slots=True)
 class UsageRecord:
-    """The usage of one request. A response that is closed late, after the request is over, still adds to it.
+    """The usage of one request. A response that closes late may add to it after the request has ended.
 
     Attributes:
-        day: the day of its arrival, UTC.
+        day: day of arrival, UTC.
         bundle: the bundle that it is for; empty for none.
-        request_tokens: tokens that it would have the large model read, estimated; 0 where that is not needed.
+        request_tokens: estimated tokens that the large model would read; 0 if not needed.
         named: the model that it names, as the client wrote it; never stored.
-        answered: whether a bundle answered it, also if that answer was not used.
-        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: those of them that are estimated.
-        avoided_tokens: tokens that the large model would have read and written in place of a local answer; None if it would not have been
-            asked.
-        paid: the upstream's usage and cost, in the fields of an entry.
-        late: takes the upstream's usage that is noted after the end; None before the end.
+        answered: whether a bundle answered it, even if that answer was not used.
+        read, written: the bundle's tokens; `read_estimated`, `written_estimated`: the part of them that is estimated.
+        avoided_tokens: tokens that the large model would have read and written if it had been asked instead; None if it would not have
+            been.
+        paid: the upstream's usage, in the matching fields of an account entry.
+        late: receives upstream usage after the end; None before it.
     """
 
     day: str
@@ -300,22 +303,22 @@ class UsageRecord:
     late: Callable[[UsageTotals], None] | None = None
 
     def meant(self, bundle: str, named: object) -> None:
-        """Note the bundle that it is for, or else the model that it names."""
+        """Record whom the request is for: a bundle, or else the model that it names."""
         self.bundle, self.named = bundle, named if isinstance(named, str) else ""
 
     def answered_texts(self, model: str, read: Sequence[int], written: Sequence[int]) -> None:
-        """A bundle has answered texts of these sizes, which are estimates."""
+        """Record a bundle's answers to texts, with estimated sizes."""
         self._local(model, sum(read), sum(written), counted=False)
 
     def wrote_text(self, model: str, said: int, usage: TextUsage | None) -> None:
-        """Add the tokens of a text that a bundle wrote to its end: as counted (`usage`), else as estimated from the text (`said`)."""
+        """Record a text that a bundle wrote: `usage` as the bundle counted it, else an estimate, `said`."""
         if usage is not None:
             self._local(model, usage.prompt, usage.written, counted=True)
         else:
             self._local(model, 0, said, counted=False)
 
     def upstream(self, paid: UsageTotals) -> None:
-        """An upstream took this. Of tokens it can say that it took any number."""
+        """Record an upstream's usage. It is bounded, because an upstream may report any number."""
         paid.bound(MOST_OF_ONE_ANSWER)
         if self.late is not None:
             self.late(paid)
@@ -332,14 +335,14 @@ class UsageRecord:
 
 
 class _ReadRequest(Request):
-    """A request whose body is read once, by the first that needs it: the gateway, or the face."""
+    """A request whose body is read once, by the gateway or the face."""
 
     async def body(self) -> bytes:
         return (await request_of(self.scope).read(self.receive)).raw
 
     async def json(self) -> Any:
         body = await request_of(self.scope).read(self.receive)
-        if body.json is None:  # no object, or in another encoding than UTF-8, which a face takes all the same
+        if body.json is None:  # not an object, or not UTF-8, which a face accepts
             found = await super().json()
             body.json = found if isinstance(found, dict) else None
             return found
@@ -357,12 +360,12 @@ class _ReadRoute(APIRoute):
 
 
 def face_router(tag: str) -> APIRouter:
-    """An empty router. `tag` is the heading of its routes in the API's document."""
+    """Return an empty router. `tag`: heading of its routes in the API document."""
     return APIRouter(tags=[tag], responses=RESPONSES, route_class=_ReadRoute)
 
 
 def takes_body_of(request: HttpRequest) -> bool:
-    """Whether a face reads the body of a request: FastAPI reads bodies whose type is JSON."""
+    """Return True if a face reads the body of a request: FastAPI reads bodies declared as JSON."""
     kind = request.header(b"content-type")
     if kind == b"application/json":
         return True
@@ -373,7 +376,7 @@ def takes_body_of(request: HttpRequest) -> bool:
 
 
 def asked_of(request: Request) -> HttpRequest:
-    """The request that a route was called with."""
+    """Return the request that a route was called with."""
     found = request_of(request.scope)
     if found.receive is None:
         found.receive = request.receive

@@ -1,4 +1,4 @@
-"""The middleware of every request: its id and access log, the allowed Host headers, API keys, and limits on size, time and number."""
+"""The middleware for every request: its id, access log, allowed Host headers, API keys, and limits on size, time and number."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ _access_log = logging.getLogger("smidgen.access")
 
 
 class RequestMiddleware:
-    """Outermost of the server's own layers.
+    """The outermost of the server's own layers.
 
-    The request id is the client's `x-request-id` where it sent a plain one that does not begin like ours, else a fresh one; it is in the
-    reply, the log and the error.
-    The log has the route, never a query, a header or a body.
+    The request id is the client's `x-request-id` if that is plain and has no prefix of ours, else a new one. It is in the reply, the log
+    and the error. The log has the route, never a query, a header or a body.
     """
 
     def __init__(self, app: ASGIApp, metering: ServerMetrics, access_log: bool = True) -> None:
@@ -64,7 +63,7 @@ class RequestMiddleware:
             if not status:
                 await failure(503, "The server is stopping. Try again.", "stopping")(scope, receive, tagged)
             raise
-        except Exception as error:  # noqa: BLE001 the one broad except of the server: no client is left without an answer
+        except Exception as error:  # noqa: BLE001 the outermost layer: every client gets an answer
             _report(error, request_id.decode())
             if not status:
                 message = f"The server failed. Its log has the reason, under the request id {request_id.decode()}."
@@ -90,7 +89,7 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _report(error: Exception, request_id: str) -> None:
-    """Log the kind and place of a failure. The messages of foreign exceptions may quote a text, so they are left out."""
+    """Log a failure and its place. Messages of foreign exceptions are left out, because they may quote a text."""
     cause = error.__cause__ if error.__cause__ is not None else error
     named = f"{type(cause).__name__}: {cause.what}" if isinstance(cause, SmidgenError) else type(cause).__name__
     if os.environ.get("SMIDGEN_DEBUG"):
@@ -105,15 +104,17 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 class HostMiddleware:
-    """Lets a request through that was sent to one of these names, with any port: a web page must not reach a loopback server through a name
-    that it made point here (DNS rebinding)."""
+    """Admits requests to these host names, with any port.
+
+    A web page must not reach a loopback server through a host name that it points here (DNS rebinding).
+    """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
         self._app = app
         self._names = frozenset(name.lower().encode("ascii", "replace") for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 where the Host header is another name, or is missing."""
+        """Answer 403 if the Host header is missing or has another name."""
         if scope["type"] == "http" and self._name(scope) not in self._names:
             response = failure(
                 403,
@@ -133,13 +134,13 @@ class HostMiddleware:
 
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
-"""Paths that need no key: they tell whether the server lives and what it takes, and nothing about bundles or traffic."""
+"""Paths without a key: they show whether the server runs and its API, and nothing about bundles or traffic."""
 
 
 class KeyMiddleware:
-    """Lets a request through that bears one of the keys (`Authorization: Bearer KEY`).
+    """Admits requests with one of the keys (`Authorization: Bearer KEY`).
 
-    Every key is compared, in constant time, so that the time taken tells nothing about any of them.
+    Every key is compared, in constant time, so the time reveals nothing about any of them.
     """
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
@@ -147,7 +148,7 @@ class KeyMiddleware:
         self._hashes = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 without a key or with a wrong one."""
+        """Answer 401 if the key is missing or wrong."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._knows(scope):
             response = failure(401, "The API key is missing or wrong. Send it as: Authorization: Bearer KEY.", "invalid_api_key")
             await response(scope, receive, send)
@@ -159,7 +160,7 @@ class KeyMiddleware:
 
 
 def bears_key(scope: Scope, keys: Iterable[str]) -> bool:
-    """Whether a request bears one of these keys as its bearer token."""
+    """Return True if a request has one of these keys as its bearer token."""
     return _is_one_of(scope, [_digest(key) for key in keys])
 
 
@@ -177,15 +178,15 @@ def _digest(key: str) -> bytes:
 
 
 LEAST_RATE = 10_000
-"""Bytes a second that a body must come at, in the long run, to take longer than the seconds: a slow line, and no client that holds a place
-with a byte now and then."""
+"""Bytes per second that allow a body to take longer than the time limit: a slow line may, but not a client that holds a place with single
+bytes."""
 
 
 class LimitsMiddleware:
-    """Answers 429 past `max_concurrent` requests, 413 past `max_body` bytes, and 408 where a body takes too long: over `seconds`, with one
-    more second for each `LEAST_RATE` bytes that have arrived; or where nothing arrives for `seconds`.
+    """Limits requests: 429 above `max_concurrent` requests, 413 above `max_body` bytes, 408 if a body is too slow.
 
-    Health and docs are always answered.
+    A body may take `seconds`, and one second more for each `LEAST_RATE` bytes received, but may not pause for `seconds`. Health and docs
+    are always answered.
     """
 
     def __init__(self, app: ASGIApp, max_concurrent: int, max_body: int, seconds: float) -> None:
@@ -196,7 +197,7 @@ class LimitsMiddleware:
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer why not."""
+        """Pass the request on, or refuse it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
         elif self._running >= self._max_concurrent:
@@ -212,8 +213,10 @@ class LimitsMiddleware:
                 self._running -= 1
 
     def _bounded(self, receive: Receive) -> Receive:
-        """A receive that counts the arriving bytes and the time of waiting for them. Time in which bytes lie unread is not the client's.
-        Bodies of unknown length are only checked here."""
+        """Return a receive function that counts the bytes and the waiting time. Time in which the server does not read does not count.
+
+        Bodies of unknown length are limited only here.
+        """
         clock = asyncio.get_running_loop().time
         left = self._max_body
         waited = 0.0
@@ -241,7 +244,7 @@ class LimitsMiddleware:
 
 
 def _announced(scope: Scope) -> int:
-    """The Content-Length; 0 where there is none or it is no number (then the server before us has refused the request already)."""
+    """Return the Content-Length; 0 if missing or invalid (uvicorn has then refused the request already)."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value) if value.isdigit() and len(value) < 20 else 0
@@ -253,13 +256,13 @@ def _too_large(limit: int) -> str:
 
 
 class HeldModelsMiddleware:
-    """Has a request answered by one model from its beginning to the last byte, and that model stay until then."""
+    """Makes one model answer a request from beginning to end, and keeps that model open until then."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, and note which models it meets."""
+        """Pass the request on, and record its models."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The queues before each model: batches, texts that are written one by one, and which requests still hold the model."""
+"""The queues in front of each model: batches, generated texts, and a count of the requests that hold the model."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from smidgen.server.served_bundle import BundleIdentity, BundleVectors, ServedBu
 from smidgen.server.settings import LimitSettings
 
 GenerationSource = Callable[[], Iterator[Reply]]
-"""Begins a text: its pieces, and the final reply last."""
+"""Starts a text. Yields its pieces, and the final reply last."""
 
 _log = logging.getLogger("smidgen.server")
 
 
 class GenerationQueue:
-    """The queue before one model that takes texts one by one.
+    """The queue in front of a model that takes texts one by one.
 
     Args:
         name: the model's name, for errors.
-        at_once: texts that it answers side by side; each has its own thread meanwhile.
-        max_queue: most texts at a time, waiting and being answered.
+        at_once: texts answered side by side, each in its own thread.
+        max_queue: most texts waiting and in progress.
     """
 
     def __init__(self, name: str, at_once: int, max_queue: int) -> None:
@@ -40,13 +40,13 @@ class GenerationQueue:
 
     @property
     def depth(self) -> int:
-        """Texts taken on that somebody waits for."""
+        """Number of accepted texts that somebody waits for."""
         return len(self._open)
 
     def begin(self, sources: Sequence[GenerationSource], seconds: float) -> list[Generation]:
-        """Take on texts. Called in the event loop; each generation must be closed in the end, in the loop too.
+        """Accept texts. Call it in the event loop, and close each generation there in the end.
 
-        Raises RequestError, 503, where too many wait.
+        Raises RequestError, 503, if too many wait.
         """
         if self._closing:
             raise RequestError("the server is stopping", value=self._name, todo="Try again.", status=503, code="stopping")
@@ -61,7 +61,7 @@ class GenerationQueue:
         return generations
 
     def close(self) -> None:
-        """Stop the generations, and end the threads. The model must have been closed, or go on writing."""
+        """Stop all generations and end the threads. Close the model first, or it goes on writing."""
         self._closing = True
         for generation in list(self._open):
             generation.close()
@@ -71,8 +71,8 @@ class GenerationQueue:
 class Generation:
     """One text: an async iterator of its replies, the last of which is final.
 
-    Raises RequestError from its iteration: 503 where the model did not get to it in time or its process died, 504 where it was not done in
-    time; and whatever the source raises.
+    Iterating raises RequestError: 503 if the model did not start in time or its process died, 504 if it did not finish in time; and any
+    error of the source.
     """
 
     def __init__(self, source: GenerationSource, seconds: float, on_close: Callable[[Generation], None]) -> None:
@@ -86,26 +86,26 @@ class Generation:
         self._held: Reply | None = None
 
     def start(self, pool: ThreadPoolExecutor) -> None:
-        """Get in line."""
+        """Join the queue."""
         self._future = pool.submit(self._write)
         self._future.add_done_callback(self._over)
 
     def close(self) -> None:
-        """End it now, because its reader has gone; or do not begin it. May be called twice."""
+        """Stop, because nobody reads on; a waiting generation does not start. May be called twice."""
         self._cancellation.call_off()
         if self._future is not None:
             self._future.cancel()
         self._on_close(self)
 
     async def begun(self) -> None:
-        """Wait for the first reply, and keep it for the reader. Raises as reading does, while there is still time to refuse."""
+        """Wait for the first reply, and keep it for the reader. Raises reading's errors while the request can still be refused."""
         self._held = await anext(self)
 
     def __aiter__(self) -> Generation:
         return self
 
     async def __anext__(self) -> Reply:
-        """The next reply."""
+        """Return the next reply."""
         if (held := self._held) is not None:
             self._held = None
             return held
@@ -127,7 +127,7 @@ class Generation:
         raise found
 
     def _write(self) -> None:
-        """Read the source to its end, or until its reader has gone. Runs in a thread of the pool."""
+        """Read the source to its end, or until cancelled. Runs in a thread of the pool."""
         self._begun = True
         with contextlib.suppress(Cancelled), self._cancellation.bound():
             replies = self._source()
@@ -146,7 +146,7 @@ class Generation:
             self._say(error)
 
     def _say(self, what: Reply | BaseException) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
+        with contextlib.suppress(RuntimeError):  # the loop has closed, so nobody reads it
             self._loop.call_soon_threadsafe(self._queue.put_nowait, what)
 
     def _late(self) -> RequestError:
@@ -158,13 +158,15 @@ class Generation:
 
 
 async def read_generations(generations: Sequence[Generation]) -> list[list[Reply]]:
-    """The replies of each generation, to its end. They are being written side by side, whichever is read first."""
+    """Return all replies of each generation. The generations run side by side, whatever the reading order."""
     return [[reply async for reply in generation] for generation in generations]
 
 
 async def merged_replies(generations: Sequence[Generation]) -> AsyncIterator[tuple[int, Reply]]:
-    """The replies of all generations, in the order of their arrival, each with the place of its generation. At most one reply of each is
-    held. An error of one generation ends them all."""
+    """Yield replies of all generations as they come, with the generation's index. At most one reply of each is buffered.
+
+    An error in one generation ends all of them.
+    """
     if len(generations) == 1:
         async for reply in generations[0]:
             yield 0, reply
@@ -192,7 +194,7 @@ async def _next_reply(generation: Generation) -> Reply | None:
 
 
 def engine_unavailable(error: EngineError) -> RequestError:
-    """The client's error for a failure of the model's process; the reason is only in the log, since it may not concern clients."""
+    """Return the client's error for a failure of the model's process. The log has the reason, which clients need not see."""
     _log.error("%s", error)
     return RequestError(
         "the model's process could not answer", value=error.what, todo="Try again in a second.", status=503, code="engine_unavailable"
@@ -200,39 +202,40 @@ def engine_unavailable(error: EngineError) -> RequestError:
 
 
 class HeldModels:
-    """The queues of the models that one request holds, by the models' names. It is empty once the request is over, also for work that the
-    request left behind."""
+    """The queues of the models that one request holds, by model name. Empty once it is over, even for work it left behind."""
 
     def __init__(self) -> None:
         self.queues: dict[str, ModelQueues] = {}
         self.over = False
 
     def end(self) -> None:
-        """The request is over."""
+        """End the request and release its models."""
         self.over = True
         for queues in self.queues.values():
             queues.let_go()
         self.queues.clear()
 
     def release_ended(self) -> None:
-        """Release the models that have ended, because the request waited for something else for longer than a replaced model is kept. Only
-        for a request that no model has answered yet, and that none is to answer under its certificate: another one answers next."""
+        """Release models that have ended while the request waited for something else.
+
+        Only for a request without any answer so far, and with none to come under a certificate: another model answers next.
+        """
         for name in [name for name, queues in self.queues.items() if queues.ended]:
             self.queues.pop(name).let_go()
 
 
 class ModelQueues:
-    """The queues before one model.
+    """The queues in front of one model.
 
     Attributes:
         model: the model.
-        batcher: the queue of its texts.
-        embedder: the queue of its vectors; its thread starts with the first one that is asked for.
-        generation_queue: the queue of a model that takes each text by itself, in place of the batcher; None for any other.
-        labels: all that it can answer with, where those are labels.
-        notes: values that others keep about this model, by their own names. They are dropped with its queues.
-        unused: set while no request holds it.
-        ended: whether it takes on nothing more.
+        batcher: the queue of texts.
+        embedder: the queue of texts to embed; its thread starts with the first one.
+        generation_queue: the queue of a model that takes texts one by one, instead of the batcher; else None.
+        labels: all labels of the model; empty if it has none.
+        notes: data that other parts keep about this model, by their own names. Dropped with the queues.
+        unused: set while no request holds the model.
+        ended: whether it accepts nothing more.
     """
 
     def __init__(self, model: ServedBundle, limits: LimitSettings, metering: ServerMetrics) -> None:
@@ -249,12 +252,14 @@ class ModelQueues:
 
     @property
     def depth(self) -> int:
-        """Texts taken on and not yet answered."""
+        """Number of accepted texts without an answer."""
         return self.batcher.depth + (self.generation_queue.depth if self.generation_queue else 0)
 
     def held(self, holds: HeldModels | None) -> ModelQueues:
-        """The queues that answer the request with these to the model's name: the first that it met, however often the model is replaced
-        meanwhile. Called in the event loop."""
+        """Return the queues for this model's name in a request: the first ones that it met, even if the model is replaced meanwhile.
+
+        Call it in the event loop.
+        """
         if holds is None or holds.over:
             return self
         name = self.model.name
@@ -265,24 +270,24 @@ class ModelQueues:
         return holds.queues[name]
 
     def let_go(self) -> None:
-        """A request that held it is over."""
+        """Release the model when a request that held it is over."""
         self._users -= 1
         if not self._users:
             self.unused.set()
 
     async def drain(self) -> None:
-        """Answer the waiting texts, and accept no more."""
+        """Answer waiting texts, and accept nothing more."""
         self.ended = True
         await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in (self.batcher, self.embedder)))
 
     async def end(self) -> None:
-        """End the model, and the threads that it answered in."""
+        """Close the model and its threads."""
         await asyncio.to_thread(self.model.close)
         if self.generation_queue is not None:
             self.generation_queue.close()
 
     async def retire(self, seconds: float) -> None:
-        """Drain and end when no request holds it any more, or after so long."""
+        """Drain and end when no request holds the model any more, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.unused.wait()
@@ -291,6 +296,6 @@ class ModelQueues:
 
 
 def models_of_request(holds: HeldModels | None, models: Mapping[str, ServedBundle]) -> dict[str, BundleIdentity]:
-    """The models as a request has them, by their names: those that it holds, and of the others those of now."""
+    """Return the models as a request sees them, by name: those that it holds, and the current ones for the rest."""
     held = holds.queues if holds is not None else {}
     return {name: bundle_identity(held[name].model if name in held else model) for name, model in models.items()}

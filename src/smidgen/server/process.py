@@ -1,4 +1,4 @@
-"""The server's process and its HTTP protocol: takes the port, serves, bounds what it reads of a connection, and stops on a signal."""
+"""The server's process and HTTP protocol: bind the port, serve, limit what is read of a connection, and stop on a signal."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ from smidgen.server.settings import ListenSettings, ServeSettings
 MAX_HEAD = 64 * 1024
 """Most bytes of request line and headers."""
 _LINE_SIGNS = 4
-"""Bytes of a header besides its name and its value: the colon, a blank and the end of the line."""
+"""Bytes of a header besides name and value: the colon, a blank and the line end."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-"""A name or an address, and a port. Servers differ in which host `127.0.0.1:80@evil` names: it is none."""
+"""A name or an address, and a port. Servers disagree about the host of `127.0.0.1:80@evil`, so that is invalid."""
 
 HEAD_SECONDS = 20.0
-"""Longest that a head may take, counted from the connection or from the request's first byte."""
+"""Longest time for a head, counted from the connection or from the request's first byte."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. A head that is too large gets 431, and one that is too slow 408. What is not HTTP, or names no host or two, gets 400.
-    All are in the error shape, and the connection is closed."""
+    """One connection, which refuses invalid requests in the error shape and then closes.
+
+    A head that is too large gets 431, one that is too slow 408. A request that is not HTTP, or names no single host, gets 400.
+    """
 
     head_seconds = HEAD_SECONDS
     _in_head = True
@@ -46,18 +48,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected; its request must come in time."""
+        """Start the time limit for the first head."""
         super().connection_made(transport)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
+        """Stop the time limit."""
         self._head_is_over()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes have come: at most what the loop reads at a time, so checking after them is soon enough. A head that ends in them is
-        checked when it does."""
+        """Handle received bytes, and limit an unfinished head. The loop reads limited pieces, so checking afterwards suffices.
+
+        A head that ends within them is checked in `on_headers_complete`.
+        """
         begun = self._in_head
         super().data_received(data)
         if begun and self._in_head:
@@ -66,13 +70,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._refuse_large_head()
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Start the time limit at the first byte of a request."""
         super().on_message_begin()
         self._head_is_over()
         self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        """The head is complete; the body is bounded elsewhere."""
+        """Check the complete head. The body is limited elsewhere."""
         self._head_is_over()
         self._too_large = len(self.url) + sum(len(name) + len(value) + _LINE_SIGNS for name, value in self.headers) > MAX_HEAD
         if self._too_large:
@@ -83,7 +87,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no valid request in the error shape, and close."""
+        """Refuse an invalid request in the error shape, and close the connection."""
         if self._too_large:
             self._refuse_large_head()
         else:
@@ -121,7 +125,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") 
 
 
 def take_port(listen: ListenSettings) -> socket.socket:
-    """A socket bound to the address; nothing connects before the server listens on it.
+    """Return a socket bound to the address. Nothing can connect before the server listens on it.
 
     Raises SmidgenError for a port that is taken or not allowed, InputError for an address that this machine does not have.
     """
@@ -132,7 +136,7 @@ def take_port(listen: ListenSettings) -> socket.socket:
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
-        if sys.platform != "win32":  # there it would let two servers share a port
+        if sys.platform != "win32":  # on Windows this would let two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
@@ -143,7 +147,7 @@ def take_port(listen: ListenSettings) -> socket.socket:
 
 
 def url_of(bound: socket.socket) -> str:
-    """The address of a bound socket, as a client on this machine would call it."""
+    """Return the URL of a bound socket for a client on this machine."""
     host, port = bound.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -156,13 +160,13 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
     """
     _log_to_stderr()
     gc.collect()
-    gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
-    gc.collect()  # or it would wait with its next full round until a quarter as much as that has come
+    gc.freeze()  # loaded objects stay, so the collector need not scan them between requests
+    gc.collect()  # resets the count of objects, which would otherwise delay the next full collection
     _UvicornServer(config_of(app, settings), on_ready).run(sockets=[bound])
 
 
 def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
-    """How uvicorn is to run the application."""
+    """Return the configuration of uvicorn."""
     return uvicorn.Config(
         app,
         http=BoundedHttpProtocol,
@@ -178,21 +182,21 @@ def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
 
 
 class _UvicornServer(uvicorn.Server):
-    """uvicorn's server, but a stop signal is a normal end: uvicorn itself would die of it again after draining."""
+    """uvicorn's server, but a stop signal is a normal end: uvicorn would raise it again after draining."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then call `on_ready`."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at the first signal, at once at the second."""
+        """Stop gracefully at the first signal, at once at the second."""
         before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
         try:
             yield

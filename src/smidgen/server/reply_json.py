@@ -14,7 +14,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.server.served_bundle import ServedBundle
 
 TOP_K = 4
-"""Answers shown where the request does not say: the best and its runners-up."""
+"""Default number of answers to show: the best and its runners-up."""
 
 _DIGITS = 6
 _CHARS_PER_TOKEN = 4
@@ -43,8 +43,7 @@ class Extra(BaseModel):
 
 
 class Usage(BaseModel):
-    """Sizes, as OpenAI reports them. The model's own tokens where it writes; elsewhere one for every four characters: bundles do not
-    bill by the token."""
+    """Sizes, as OpenAI reports them: the model's own tokens if it writes, else one for every four characters."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -53,7 +52,7 @@ class Usage(BaseModel):
 
 
 def reply_fields(reply: Reply, top_k: int = TOP_K) -> dict[str, Any]:
-    """Output, score, runners-up and facts of a reply. `top_k` counts the answer itself."""
+    """Return output, score, runners-up and facts of a reply. `top_k` includes the answer itself."""
     return {
         "output": reply.output,
         "score": None if "unscored" in reply.facts else round(float(reply.score), _DIGITS),
@@ -63,19 +62,21 @@ def reply_fields(reply: Reply, top_k: int = TOP_K) -> dict[str, Any]:
 
 
 def smidgen_field(model: ServedBundle, reply: Reply) -> dict[str, Any]:
-    """The field `smidgen`."""
+    """Return the field `smidgen`."""
     return {"bundle": model.id, "task": model.task.name, **reply_fields(reply)}
 
 
 def usage(texts: list[Text], contents: list[str]) -> dict[str, int]:
-    """See `Usage`."""
+    """Return estimated sizes; see `Usage`."""
     prompt, completion = sum(token_count(joined(text)) for text in texts), sum(token_count(content) for content in contents)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def counted_usage(replies: Sequence[Reply], each: int = 1, copies: int = 1) -> dict[str, Any]:
-    """The usage of written texts, `each` for every prompt, one after the other. A prompt counts once, a written text once for each of its
-    `copies`."""
+    """Return the usage of written texts, `each` for every prompt, in sequence.
+
+    A prompt is counted once, written tokens once per copy.
+    """
     sizes = [reply.piece.usage for reply in replies]
     prompt, cached = sum(size.prompt for size in sizes[::each]), sum(size.cached for size in sizes[::each])
     written = copies * sum(size.written for size in sizes)
@@ -88,16 +89,16 @@ def counted_usage(replies: Sequence[Reply], each: int = 1, copies: int = 1) -> d
 
 
 def token_count(text: str) -> int:
-    """A text's size in tokens, as `usage` counts them."""
+    """Estimate a text's size in tokens."""
     return -(-len(text) // _CHARS_PER_TOKEN)
 
 
 LEAST_LOGPROB = 1e-9
-"""The least probability that is told: JSON has no minus infinity."""
+"""Smallest probability to report: JSON has no minus infinity."""
 
 
 def require_logprobs(model: ServedBundle, wanted: bool) -> None:
-    """Raise RequestError where they are asked for and the model guesses tokens ahead: it has none of those."""
+    """Raise RequestError if log probabilities are wanted and the model drafts tokens, for which it has none."""
     if wanted and model.manifest.engine.options.get("draft", "none") != "none":
         raise RequestError(
             "the model guesses tokens ahead, and has no probabilities of those",
@@ -110,17 +111,17 @@ def require_logprobs(model: ServedBundle, wanted: bool) -> None:
 
 
 def token_logprob(text: str, probability: float) -> dict[str, Any]:
-    """A token in a chat completion."""
+    """Return a token as in a chat completion."""
     return {"token": text, "logprob": logged_tokens(probability), "bytes": list(text.encode("utf-8"))}
 
 
 def logged_tokens(probability: float) -> float:
-    """A probability's natural logarithm."""
+    """Return a probability's natural logarithm."""
     return math.log(max(float(probability), LEAST_LOGPROB))
 
 
 def chat_logprobs(replies: Iterable[Reply]) -> dict[str, Any]:
-    """The field `logprobs` of a chat completion, of the pieces of one text. A character of several tokens has one entry, for the last."""
+    """Return the field `logprobs` of a chat completion, from the pieces of one text. A character of several tokens has one entry."""
     content = [
         {**token_logprob(one.text, one.probability), "top_logprobs": [token_logprob(text, chance) for text, chance in one.top]}
         for reply in replies
@@ -130,7 +131,7 @@ def chat_logprobs(replies: Iterable[Reply]) -> dict[str, Any]:
 
 
 def completion_logprobs(replies: Iterable[Reply], start: int = 0) -> dict[str, Any]:
-    """The field `logprobs` of a completion; `start` is where its text begins in the whole, in characters."""
+    """Return the field `logprobs` of a completion. `start`: offset of its text in the whole, in characters."""
     found = [one for reply in replies for one in reply.piece.tokens]
     offsets = []
     for one in found:

@@ -1,4 +1,4 @@
-"""The served bundles behind all faces: finds the bundle of a request, checks the texts, asks it, and counts."""
+"""The served bundles behind all faces: find a bundle, check its input, ask it, and count."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 
 class Service:
-    """The service that every face calls.
+    """The bundles that the faces serve.
 
     Args:
-        models: the loaded bundles. Raises InputError where two have the same name, or there is none.
+        models: the loaded bundles. Raises InputError if two have the same name, or there is neither a bundle nor a fallback.
         settings: limits.
     """
 
@@ -46,12 +46,14 @@ class Service:
         self.metering = ServerMetrics()
         self.started = int(time.time())
         self.recorder: Recorder | None = None
-        """Stores what is captured; None where nothing is."""
+        """Stores captured requests; None without capture."""
         self.account_writer: AccountWriter | None = None
-        """Adds up what requests take; None where no account is kept."""
+        """Records usage; None without an account."""
         self.refuse: Callable[[str, str | None], bool] | None = None
-        """Told the id of a request whose answer somebody says is wrong, and the key that says so (None: an admin's); says whether it would
-        have been given again. None where none is."""
+        """Drops a wrong answer from the cache, by its request's id and the key that reports it (None: an admin's). True if it was there.
+
+        None without a cache.
+        """
         self.models: dict[str, ServedBundle] = {}
         self._queues: dict[str, ModelQueues] = {}
         self._open: dict[int, ModelQueues] = {}
@@ -64,11 +66,11 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether every bundle would answer now."""
+        """True if every bundle would answer now."""
         return all(queues.batcher.alive for queues in self._queues.values())
 
     def engines(self) -> dict[int, tuple[str, ...]]:
-        """The processes that engines run in, by their numbers, each with the names of the bundles whose weights lie there."""
+        """Return the engines' process ids, each with the names of the bundles whose weights it holds."""
         found: dict[int, tuple[str, ...]] = {}
         for model in list(self.models.values()):
             if (pid := model.pid) is not None:
@@ -76,7 +78,10 @@ class Service:
         return found
 
     def find(self, name: str | None, request: HttpRequest) -> ServedBundle:
-        """The bundle of a name, as this request holds it; without a name, the only bundle. Raises RequestError, 404 for an unknown name."""
+        """Return the bundle of a name, as this request sees it; without a name, the only bundle.
+
+        Raises RequestError; 404 for an unknown name.
+        """
         if name is None:
             if len(self._queues) == 1:
                 return next(iter(self._queues.values())).held(request.held).model
@@ -95,9 +100,9 @@ class Service:
         )
 
     async def ask(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[Reply]:
-        """Replies of a bundle to texts, in their order. `param` is the request's field of the texts, for errors.
+        """Return a bundle's replies to texts, in order. `param`: the request's field with the texts, for errors.
 
-        Raises RequestError: 422 for texts past the limits, and as the batcher or the model's generation queue does.
+        Raises RequestError: 422 for texts beyond the limits; and the errors of the batcher or the generation queue.
         """
         self.check(model, texts, param)
         queues = self._queues_of(model)
@@ -113,7 +118,7 @@ class Service:
         return replies
 
     async def embed(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[list[float]]:
-        """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
+        """Return vectors of texts, in order. Raises as `ask` does, and RequestError, 422, if the model has no vectors."""
         self.check(model, texts, param)
         replies = await self._run(self._queues_of(model).embedder, texts, request)
         if request.usage is not None:
@@ -121,13 +126,13 @@ class Service:
         return [reply.output for reply in replies]
 
     def write(self, model: ServedBundle, sources: list[GenerationSource]) -> list[Generation]:
-        """Texts that a model writes, each to be read piece by piece and closed. Raises RequestError, 503, where too many wait."""
+        """Start texts that a model writes, each to be read piece by piece and closed. Raises RequestError, 503, if too many wait."""
         generation_queue = self._queues_of(model).generation_queue
         assert generation_queue is not None
         return generation_queue.begin(sources, self.settings.limits.request_seconds)
 
     def wrote(self, model: ServedBundle, reply: Reply, request: HttpRequest) -> None:
-        """Count a text that was written to its end."""
+        """Count a completely written text."""
         self.metering.answered(model.name, frozenset(), [reply])
         request.replies.append(reply)
         if request.usage is not None:
@@ -137,7 +142,7 @@ class Service:
             self.metering.wrote(model.name, reply.piece.usage)
 
     async def while_there(self, request: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
-        """The result of some work. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
+        """Return the result of some work. Raises RequestError, 499, and cancels the work, as soon as the client disconnects."""
         return await while_there(_receive(request), None, work)
 
     async def _run(self, batcher: Batcher, texts: Sequence[Text], request: HttpRequest) -> list[Reply]:
@@ -155,29 +160,35 @@ class Service:
                 generation.close()
 
     def replace(self, model: ServedBundle) -> ModelQueues:
-        """Put a model in the place of the one with its name, for all requests from now on. Returns the old one's queues: it goes on
-        answering the requests that hold it, until `retire`. Called in the event loop."""
+        """Replace the model with the same name, for all new requests. Returns the old one's queues.
+
+        The old one still answers the requests that hold it, until `retire`. Call it in the event loop.
+        """
         old = self._queues[model.name]
         self.metering.loaded.remove(model.name, old.model.id, old.model.task.name)
         self._take(model)
         return old
 
     async def retire(self, queues: ModelQueues) -> None:
-        """Close the queues of a replaced model when no request holds it any more. A request that holds it for longer than a request may
-        take waits for something else, and does not keep it."""
+        """Close the queues of a replaced model when no request holds it any more, or after the longest request time.
+
+        A request that holds it longer waits for something else, and does not keep it open.
+        """
         await queues.retire(self.settings.limits.request_seconds + self.settings.limits.drain_seconds)
         self._open.pop(id(queues.model), None)
 
     async def close(self) -> None:
-        """Answer the waiting texts, then stop, and close the models."""
+        """Answer waiting texts, then stop and close the models."""
         open_queues = list(self._open.values())
         await asyncio.gather(*(queues.drain() for queues in open_queues))
         for queues in open_queues:
             await queues.end()
 
     def noted(self, model: ServedBundle, name: str, make: Callable[[ServedBundle], T]) -> T:
-        """A value that a caller keeps about a model under its own name, made once and kept while the model is open. It is made anew for a
-        model that is not open. Any thread may ask; where two ask at once, one of the two values is kept."""
+        """Return a note about a model, made on the first call and kept while the model is open; for a closed one, made each time.
+
+        `name`: the note's. Thread-safe; of two simultaneous calls, one note is kept.
+        """
         queues = self._open.get(id(model))
         if queues is None or queues.model is not model:
             return make(model)
@@ -198,7 +209,7 @@ class Service:
         return queues
 
     def check(self, model: ServedBundle, texts: Sequence[Text], param: str) -> None:
-        """Raise RequestError, 422, for texts past the limits, or that the model cannot take."""
+        """Raise RequestError, 422, for texts beyond the limits, or of a kind that the model does not take."""
         pairs = takes_pairs(model)
         if not texts:
             raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
@@ -215,7 +226,7 @@ class Service:
                 self.check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
 
     def check_text(self, text: str, param: str) -> None:
-        """Raise RequestError for a text that is empty, too long or broken."""
+        """Raise RequestError, 422, for a text that is too long, empty or invalid."""
         if len(text) > self.settings.limits.max_chars:
             todo = f"Send at most {self.settings.limits.max_chars} characters."
             raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)
@@ -231,7 +242,7 @@ class Service:
 
 
 def _answered(model: ServedBundle, text: Text) -> Iterator[Reply]:
-    """A whole answer, in one piece."""
+    """Yield a whole answer in one piece."""
     yield from model.predict([text])
 
 
@@ -241,7 +252,7 @@ def _receive(request: HttpRequest) -> Receive:
 
 
 def _broken(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which JSON escapes can spell and no tokenizer takes."""
+    """Return True if a text has a lone surrogate, which JSON escapes can produce and no tokenizer accepts."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

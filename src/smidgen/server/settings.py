@@ -1,7 +1,7 @@
-"""Settings of a serving process: where it listens, who may call, its limits, and the file that holds its secrets.
+"""Settings of the server: address, access, limits and logs; and its secrets file.
 
-The secrets file has keys, for those who do not want them in the environment. It is TOML, `NAME = "value"` a line; names are those of the
-variables that it stands for. A file that others can read is refused.
+The secrets file holds keys, as an alternative to environment variables. It is TOML with one `NAME = "value"` per line; names are those of
+the variables. A file that others can read is refused.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from smidgen.gateway.route_settings import RouteSettings
 
 LOOPBACK = "127.0.0.1"
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
-"""An API key: printable ASCII without spaces, as a header takes it."""
+"""An API key: printable ASCII without spaces, as in a header."""
 API_KEY = "SMIDGEN_API_KEY"
-"""What clients must have, one key, or several with commas between."""
+"""Variable with the clients' keys, separated by commas."""
 ADMIN_KEY = "SMIDGEN_ADMIN_KEY"
-"""The same of admins."""
+"""Variable with the admins' keys."""
 _MOST_SECRET_BYTES = 65_536
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -42,7 +42,7 @@ class ListenSettings(Settings):
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True if only this machine can reach the server."""
         return self.host in (LOOPBACK, "localhost", "::1") or self.host.startswith("127.")
 
 
@@ -71,12 +71,12 @@ class AccessSettings(Settings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that may call; without keys, everyone may."""
+        """The keys that may call. Without any, everyone may."""
         return (*self.api_keys, *self.admin_keys)
 
 
 class LimitSettings(Settings):
-    """The limits of the server: nothing that a client sends can grow without bound."""
+    """Limits of the server. Everything that a client sends is bounded."""
 
     title = "Limits"
 
@@ -124,10 +124,12 @@ class ServeSettings(RouteSettings):
 
 
 def read_secrets(file: Path) -> dict[str, str]:
-    """Read the values of a secrets file, by name. Raises InputError, which shows no value, for a file that is missing, large, readable by
-    others, or that holds anything else than names and texts."""
+    """Read the secrets file, by name.
+
+    Raises InputError, which shows no value, if it is missing, too large, readable by others or invalid.
+    """
     try:
-        if file.exists() and not file.is_file():  # to open a pipe would wait for whoever writes into it
+        if file.exists() and not file.is_file():  # opening a pipe would wait for its writer
             raise _unusable("the secrets file is no file", file, "Name a file of its own.")
         with file.open("rb") as stream:
             told = os.fstat(stream.fileno())
@@ -142,7 +144,7 @@ def read_secrets(file: Path) -> dict[str, str]:
         ) from None
     try:
         found = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):  # its message may show what stands in the file
+    except (ValueError, RecursionError):  # its message may quote the file
         raise _unusable("the secrets file is not TOML", file, 'Write lines such as SMIDGEN_FALLBACK_KEY = "…", with the quotes.') from None
     for name, value in found.items():
         if not _SECRET_NAME.fullmatch(name) or not isinstance(value, str):
@@ -151,10 +153,10 @@ def read_secrets(file: Path) -> dict[str, str]:
 
 
 def known_secrets(file: Path | None, wanted: Collection[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Look names up in the file, then in the environment (of this process, if none is given).
+    """Return secrets by name: the file's before the environment's (by default, of this process).
 
-    Raises as `read_secrets` does, and InputError for a file that has none of the wanted names: one of them may be misspelt, and a request
-    would go without a key, or with the client's.
+    Raises as `read_secrets` does, and InputError for a file with none of the wanted names: one may be misspelt, and requests would go
+    without a key, or with the client's.
     """
     given = os.environ if environment is None else environment
     own = read_secrets(file) if file is not None else {}

@@ -1,1 +1,1 @@
-"""The hybrid demo: a shop's line behind the gateway, with a recording in place of the large model."""
+"""The hybrid demo: a shop's model behind the gateway, with a recording in place of the large model."""

@@ -1,7 +1,7 @@
-"""A recording in place of the large model: its answers, and a server on this machine that gives them as a large model's does.
+"""A recording in place of the large model: its answers, and a server on this machine that returns them like a large model's API.
 
 The answers are the sample's own labels, with some errors that a file lists and explains. Every reply says that it is a recording. A text
-that was not recorded is refused: nothing is ever made up.
+that was not recorded is refused: no answer is made up.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from smidgen.core.errors import DataError
 from smidgen.store.files import rows_hash
 
 MARK = "a recording, not a model"
-"""What every reply says of itself, and every screen."""
+"""The note in every reply and on every screen."""
 FILE = "support_recording.json"
 SAMPLES = ("support_train.csv", "support_test.csv")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Answers by their texts.
+    """Recorded answers by their texts.
 
     Attributes:
-        answers: the label that was given to each text, in the order of the sample's files.
+        answers: the recorded label of each text, in the order of the sample's files.
         right: the sample's own label of each text.
         about: how the recording was made, in words.
     """
@@ -44,17 +44,17 @@ class Recording:
 
     @property
     def labels(self) -> list[str]:
-        """All labels that it gives, sorted."""
+        """All labels in the answers, sorted."""
         return sorted(set(self.answers.values()))
 
     @property
     def wrong(self) -> int:
-        """How many of its answers are not the sample's own."""
+        """How many answers differ from the sample's own labels."""
         return sum(self.answers[text] != label for text, label in self.right.items())
 
 
 def sample() -> list[tuple[str, str]]:
-    """(text, label) of every message of the sample shop, each text once, as it comes first."""
+    """Return (text, label) of every message of the sample shop in order, each text once."""
     found: dict[str, str] = {}
     for name in SAMPLES:
         content = (importlib.resources.files("smidgen") / "samples" / "homeware" / name).read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def sample() -> list[tuple[str, str]]:
 
 
 def read() -> Recording:
-    """The recording that comes with smidgen. Raises DataError where it was made from other messages than the sample has."""
+    """Read the recording that comes with smidgen. Raises DataError if the sample's messages have changed since it was made."""
     rows = sample()
     facts = json.loads((importlib.resources.files("smidgen") / "samples" / "homeware" / FILE).read_text(encoding="utf-8"))
     if facts["sample_sha256"] != rows_hash(rows):
@@ -89,7 +89,7 @@ class _RecordedServer(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def served(recording: Recording) -> Iterator[str]:
-    """Serve it on a free port of the loopback until the block ends; gives the base URL."""
+    """Serve the recording on a free port of the loopback until the block ends; yields the base URL."""
     server = _RecordedServer(("127.0.0.1", 0), _handler(recording))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="recording", daemon=True)
     thread.start()
@@ -110,17 +110,17 @@ def _handler(recording: Recording) -> type[BaseHTTPRequestHandler]:
         timeout = _IDLE_SECONDS
 
         def do_GET(self) -> None:
-            """The list of models, which has one entry."""
+            """Send the list of models, which has one entry."""
             if self.path != _MODELS:
                 self._refuse(404, "not_found", f"there is nothing at {self.path[:80]}")
                 return
             self._send(200, {"object": "list", "data": [{"id": MARK, "object": "model", "created": 0, "owned_by": "smidgen's sample"}]})
 
         def do_POST(self) -> None:
-            """The recorded answer."""
+            """Send the recorded answer."""
             length = self.headers.get("content-length", "")
             if not length.isdigit() or int(length) > _MOST_BYTES:
-                self.close_connection = True  # what it did not read would be taken for the next request
+                self.close_connection = True  # the unread rest would be taken for the next request
                 self._refuse(413, "too_large", f"a body of at most {_MOST_BYTES:,} bytes, with its length, is taken")
                 return
             content = self.rfile.read(int(length))
@@ -147,7 +147,7 @@ def _handler(recording: Recording) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, status: int, value: Any) -> None:
             content = json.dumps(value, ensure_ascii=False).encode("utf-8")
-            with contextlib.suppress(OSError):  # a client that has gone
+            with contextlib.suppress(OSError):  # the client may have gone
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
@@ -157,13 +157,13 @@ def _handler(recording: Recording) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Nothing is printed: the screen is the demo's."""
+            """Print nothing: the demo uses the screen."""
 
     return Handler
 
 
 def _text(body: Any) -> str:
-    """The one message of the user; empty where there is another number of them, or no text in it."""
+    """Return the only user message; empty if there are none or several, or it has no text."""
     messages = body.get("messages") if isinstance(body, dict) else None
     said = (
         [one.get("content") for one in messages if isinstance(one, dict) and one.get("role") == "user"]
@@ -174,7 +174,7 @@ def _text(body: Any) -> str:
 
 
 def _reply(number: int, said: str) -> dict[str, Any]:
-    """A chat completion. It tells no `usage`: a recording reads and writes no tokens."""
+    """Return a chat completion. It has no `usage`: a recording reads and writes no tokens."""
     return {
         "id": f"recording-{number}",
         "object": "chat.completion",

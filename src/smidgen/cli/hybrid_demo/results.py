@@ -1,4 +1,4 @@
-"""The results of the demo on the screen: a growing table on a terminal, plain lines elsewhere, and nothing with `--json`."""
+"""The demo's results, and how they are shown: a growing table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BAR = 20
 
 
 class DemoDisplay:
-    """Shows the demo. Use it as a context manager, so that the cursor comes back after an error.
+    """Shows the results. Use it as a context manager, so that the cursor comes back after an error.
 
     Args:
         plan: the plan of the run.
-        quiet: show nothing but errors.
+        quiet: show only errors.
     """
 
     def __init__(self, plan: DemoPlan, quiet: bool = False) -> None:
@@ -42,7 +42,7 @@ class DemoDisplay:
             self._live.stop()
 
     def ran(self, command: str) -> None:
-        """Print the command, unless the table is on the screen, which a line would break."""
+        """Print the command, unless the table is already drawn and would be broken by it."""
         if not self._quiet and not self._drawn:
             out.print(f"[dim]$[/] {escape(command)}", soft_wrap=True)
 
@@ -56,14 +56,14 @@ class DemoDisplay:
         self._live.update(Group(_table(tally, self._plan), Text(now, style="dim")))
 
     def ended(self, stretch: Stretch, tally: DemoTally) -> None:
-        """Print the numbers of a stretch of requests."""
+        """Print the result of a stretch."""
         if self._live is not None:
             self.moved(tally, "")
         elif not self._quiet:
             out.print(f"requests {_span(stretch)}: {stretch.share:.0%} answered here, {_disagree(stretch)}, {_money(tally)} saved so far")
 
     def learnt(self, lesson: LearningRun, tally: DemoTally) -> None:
-        """Print the result of a learning."""
+        """Print the result of a learning run."""
         if self._live is not None:
             self.moved(tally, "")
         elif not self._quiet:
@@ -73,7 +73,7 @@ class DemoDisplay:
 
 
 def closing(ran: DemoOutcome) -> None:
-    """Print the result, and what to do next."""
+    """Print the final results and next steps."""
     tally, plan = ran.tally, ran.plan
     whole, audits = tally.whole, ran.audits
     for lesson in tally.lessons:
@@ -128,7 +128,7 @@ def _table(tally: DemoTally, plan: DemoPlan) -> Table:
 
 
 def _lesson(lesson: LearningRun) -> str:
-    """A learning in a few words."""
+    """Return a short text about a learning run."""
     paper = lesson.certificate
     if not lesson.promoted:
         return "learnt: no better version"

@@ -30,10 +30,9 @@ INTENTS = (
     *("payment/discount_code", "payment/failed", "payment/gift_card", "payment/methods"),
     *("product/care", "product/material", "return/how_to", "shop/opening_hours", "out_of_scope"),
 )
-"""The intents that the line is about, some of the sample's 41. The sample has about 60 distinct messages of each, which is too few to
-certify much about all 41."""
+"""The demo's intents, of the sample's 41. There are about 60 different messages of each, too few to certify much with all 41."""
 MOST_OF_ONE = 62
-"""Most messages of one intent. The sample has five times as many out of scope."""
+"""Most messages of one intent. Of messages that belong nowhere, the sample has five times as many."""
 _EACH = 100
 _CHART = "share.svg"
 
@@ -43,16 +42,16 @@ class DemoPlan:
     """Settings of a run.
 
     Attributes:
-        intents: the labels whose messages are sent.
-        own: examples of each label that the shop has sorted itself: the first version learns from them.
-        learn_at: the numbers of requests after which it learns.
+        intents: labels whose messages are sent.
+        own: examples per label that the shop has sorted itself, from which the first version learns.
+        learn_at: numbers of requests after which it learns.
         requests: most requests; None for all messages.
-        student: of the versions after the first.
-        alpha, delta: of the certificates.
-        held_out: share of the captured texts that compares and certifies.
-        audit_share: share of the local answers that is audited against the recording.
-        price_of: the model whose list price counts the savings.
-        seed: of the order of the messages.
+        student: the student of the versions after the first.
+        alpha, delta: those of the certificates.
+        held_out: share of the captured texts used to compare and certify.
+        audit_share: share of the local answers that are also asked of the recording.
+        price_of: large model whose list price is used to count savings.
+        seed: seed of the order of the messages.
     """
 
     intents: tuple[str, ...] = INTENTS
@@ -69,13 +68,13 @@ class DemoPlan:
 
 
 FAST = DemoPlan(learn_at=(800,))
-"""One learning in place of two."""
+"""A shorter plan, with one learning run instead of two."""
 
 
 def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], list[str]]:
-    """The shop's own examples with their right labels, and the messages to send, in their order. No text is in both, and none comes twice.
+    """Return the shop's own examples with their right labels, and the messages to send, in order. No text is in both, and none comes twice.
 
-    Raises InputError where no message is left to send.
+    Raises InputError if no message is left to send.
     """
     rows = [(text, label) for text, label in recording.right.items() if label in plan.intents]
     random.Random(plan.seed).shuffle(rows)
@@ -96,7 +95,7 @@ def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], 
 
 
 def words_to_the_system(labels: Sequence[str]) -> str:
-    """The system prompt with which a program asks a large model to sort a message."""
+    """Return a system prompt with which a large model sorts a message."""
     return (
         f"You sort the messages that a homeware shop gets. Answer with one of these labels, and nothing else: {', '.join(sorted(labels))}."
     )
@@ -104,12 +103,12 @@ def words_to_the_system(labels: Sequence[str]) -> str:
 
 @dataclass
 class Stretch:
-    """Requests one after the other: the `first`-th to, when it is over, the `upto`-th.
+    """A stretch of consecutive requests, from number `first` to, when it is over, number `upto`.
 
     Attributes:
-        disagree: local answers that the recording has otherwise.
-        wrong: answers, of either, that are not the sample's own label.
-        recorded_wrong: the recording's answers to all of these requests that are not.
+        disagree: local answers that differ from the recording.
+        wrong: local and recorded answers that differ from the sample's own label.
+        recorded_wrong: of all these requests, those that the recording answers wrongly.
     """
 
     first: int
@@ -123,11 +122,11 @@ class Stretch:
 
     @property
     def share(self) -> float:
-        """The share of the requests that was answered here."""
+        """Share of the requests that were answered locally."""
         return self.local / self.requests if self.requests else 0.0
 
     def add(self, answer: GatewayAnswer, recorded: str, right: str) -> None:
-        """Count one more."""
+        """Count one more request."""
         self.requests += 1
         self.local += answer.local
         self.disagree += answer.local and answer.text != recorded
@@ -138,7 +137,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class LearningRun:
-    """One learning: the number of requests before it, how long it took, and its JSON."""
+    """One learning run: the number of requests before it, its seconds, and its JSON output."""
 
     at: int
     seconds: float
@@ -146,31 +145,31 @@ class LearningRun:
 
     @property
     def promoted(self) -> bool:
-        """Whether a new version took over."""
+        """Whether a new version was promoted."""
         return bool(self.result["outcome"] == "promoted")
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """The new version's certificate; None where it has none."""
+        """The new version's certificate; None if it has none."""
         found = self.result.get("certificate") or {}
         return found.get("certificate") if found.get("certified") else None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready, without the line's own paths."""
+        """Return facts for JSON, without the line's own paths."""
         kept = ("outcome", "why", "champion", "before", "challenger", "contest", "certificate", "rows")
         return {"after_requests": self.at, "seconds": round(self.seconds, 1), **{name: self.result.get(name) for name in kept}}
 
 
 @dataclass
 class DemoTally:
-    """All of it."""
+    """Counts of the whole demo."""
 
     stretches: list[Stretch] = field(default_factory=list)
     lessons: list[LearningRun] = field(default_factory=list)
 
     @property
     def whole(self) -> Stretch:
-        """All requests together."""
+        """All requests as one stretch."""
         found = Stretch(1, self.stretches[-1].upto if self.stretches else 0)
         for one in self.stretches:
             found.requests += one.requests
@@ -183,11 +182,11 @@ class DemoTally:
 
     @property
     def certified(self) -> bool:
-        """Whether any version was certified and took over."""
+        """Whether any version was certified and promoted."""
         return any(lesson.promoted and lesson.certificate is not None for lesson in self.lessons)
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the facts for JSON."""
         whole = self.whole
         return {
             "requests": whole.requests,
@@ -203,14 +202,14 @@ class DemoTally:
 
 
 class DemoWatcher(Protocol):
-    """A listener to the events of a run."""
+    """Is told about the events of the run as they happen."""
 
     def ran(self, command: str) -> None:
-        """A command of smidgen's is about to run."""
+        """A smidgen command is about to run."""
         ...
 
     def moved(self, tally: DemoTally, now: str) -> None:
-        """The tally has changed; `now` names the present work in a few words."""
+        """The tally has changed; `now` says in a few words what is running."""
         ...
 
     def ended(self, stretch: Stretch, tally: DemoTally) -> None:
@@ -218,13 +217,13 @@ class DemoWatcher(Protocol):
         ...
 
     def learnt(self, lesson: LearningRun, tally: DemoTally) -> None:
-        """A learning is over."""
+        """A learning run is over."""
         ...
 
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """The result of a run: its tally, the gateway's audits and captures, the folders, and how long it took."""
+    """The results of a run: its tally, the outcomes of the gateway's audits and captured requests, the paths, and how long it took."""
 
     tally: DemoTally
     audits: dict[str, int]
@@ -236,7 +235,7 @@ class DemoOutcome:
     plan: DemoPlan
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the facts for JSON."""
         return {
             "large_model": recorded_model.MARK,
             "about_the_recording": self.recording.about,
@@ -255,7 +254,7 @@ class DemoOutcome:
 
 
 def base_of(plan: DemoPlan, progress: Progress) -> Path | None:
-    """The folder of the base of the plan's student, fetched if it is not here; None where it needs no base. Raises BaseError."""
+    """Return the path of the base for the plan's student, fetched if needed; None if the student needs none. Raises BaseError."""
     family = registry.find("students", plan.student).base_family
     return lookup.find("auto", progress, family).folder if family else None
 
@@ -264,15 +263,15 @@ def run(folder: Path, plan: DemoPlan, watcher: DemoWatcher, base: Path | None, t
     """Run the demo.
 
     Args:
-        folder: the folder of everything; see `Sandbox`.
-        plan: the plan of the run.
-        watcher: listens to the run.
-        base: the base's folder, from `base_of`.
-        threads: that each command computes with; None for one a core.
+        folder: where everything is written; see `Sandbox`.
+        plan: the settings of the run.
+        watcher: is told about its events.
+        base: the result of `base_of`.
+        threads: threads per command; None for one per core.
 
     Raises:
         InputError: the folder holds something else, or the plan leaves no message.
-        DemoError: a command or the gateway failed, or its counts are not those of the replies.
+        DemoError: a command or the gateway failed, or its counts differ from those of the replies.
     """
     began = time.monotonic()
     recorded = recorded_model.read()
@@ -303,7 +302,7 @@ def run(folder: Path, plan: DemoPlan, watcher: DemoWatcher, base: Path | None, t
 
 
 class _Commands:
-    """Runs smidgen's commands on the stage, and says so."""
+    """Runs smidgen's commands in the sandbox, and tells the watcher."""
 
     def __init__(self, stage: Sandbox, watcher: DemoWatcher, more: Sequence[str]) -> None:
         self._stage, self._watcher, self._more = stage, watcher, more
@@ -321,7 +320,7 @@ class _Commands:
 def _played(
     client: GatewayClient, coming: Sequence[str], plan: DemoPlan, recorded: Recording, commands: _Commands, watcher: DemoWatcher
 ) -> DemoTally:
-    """All requests, one after the other, and the learnings between them."""
+    """Send all requests one after the other, with the learning runs between them."""
     tally = DemoTally()
     ends = sorted({*range(_EACH, len(coming), _EACH), *(at for at in plan.learn_at if at < len(coming)), len(coming)})
     start = 0
@@ -348,7 +347,7 @@ def _played(
 
 
 def _checked(client: GatewayClient, tally: DemoTally) -> tuple[dict[str, int], dict[str, int]]:
-    """Audits and captured requests by outcome. Raises DemoError where the gateway's counts differ."""
+    """Return the audits and the captured requests by outcome. Raises DemoError if the gateway's counts differ."""
     whole = tally.whole
     name = "smidgen_gateway_requests_total"
     counted = {who: round(client.counted(name, model=LINE, answered_by=who)) for who in ("local", "upstream")}

@@ -1,4 +1,4 @@
-"""The demo's sandbox: a folder and a home of its own, smidgen's own commands in it, and a client of the gateway that runs there."""
+"""The demo's sandbox: its own folder and home, smidgen's own commands in it, and a client of the gateway that runs there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from smidgen.core.errors import InputError, SmidgenError
 
 MARKER = "hybrid-demo.json"
-"""Says that the demo made the folder, and may empty it."""
+"""A file that marks a folder made by the demo, which it may empty."""
 LINE = "support"
 _OWN = ("first", "first.csv", "gateway.log", "home", "share.svg", LINE, MARKER)
 _LONGEST_COMMAND = 7200.0
@@ -40,12 +40,12 @@ class DemoError(SmidgenError):
 
 
 class Sandbox:
-    """A folder in which the demo works.
+    """The demo's working folder.
 
     Args:
-        folder: made if it does not exist; a folder of an earlier demo is emptied.
+        folder: created if missing; emptied if an earlier demo made it.
 
-    Raises InputError where the folder holds files that no demo made.
+    Raises InputError if the folder holds anything that the demo did not make.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,21 +74,21 @@ class Sandbox:
 
     @property
     def line(self) -> Path:
-        """Where the line lies."""
+        """The line's folder."""
         return self.folder / LINE
 
     def lend(self, base: Path) -> None:
-        """Give the home a base that lies elsewhere on this machine: by links where the system has them, else copied."""
+        """Make a base of this machine available in the sandbox's home: with links if the system has them, else copied."""
         place = self.home / "bases" / base.name
         place.mkdir(parents=True)
         for file in base.iterdir():
             try:
                 os.link(file, place / file.name)
-            except OSError:  # another disk, or no such links here
+            except OSError:  # another disk, or no links here
                 shutil.copyfile(file, place / file.name)
 
     def run(self, *words: str) -> dict[str, Any]:
-        """Run a command with `--json`, in the folder, and return its output. Raises DemoError where it fails."""
+        """Run a command with `--json` in the folder and return its output. Raises DemoError if it fails."""
         command = [sys.executable, "-m", "smidgen", *words, "--json"]
         try:
             done = subprocess.run(
@@ -118,12 +118,14 @@ class Sandbox:
 
     @contextlib.contextmanager
     def serving(self, *words: str) -> Iterator[str]:
-        """Run `smidgen serve` until the block ends; gives its URL. Its log goes to a file. Raises DemoError where it does not start, or
-        does not end well."""
+        """Run `smidgen serve` until the block ends; yields its URL and logs to a file.
+
+        Raises DemoError if it does not start, or does not end well.
+        """
         command = [sys.executable, "-m", "smidgen", "serve", *words, "--json"]
         log = self.folder / "gateway.log"
         flags = 0
-        if sys.platform == "win32":  # only a process of a group of its own can be asked to stop there
+        if sys.platform == "win32":  # only a process in its own group can be asked to stop there
             flags = subprocess.CREATE_NEW_PROCESS_GROUP
         with log.open("ab") as sink:
             process = subprocess.Popen(
@@ -137,18 +139,18 @@ class Sandbox:
             raise DemoError("the gateway did not end well", value=f"exit code {code}", todo=f"See its log: {log}")
 
     def _environment(self) -> dict[str, str]:
-        """The environment without the user's settings and keys of smidgen: none may reach the recording."""
+        """Return this process's environment without the user's own smidgen settings and keys: no key may reach the recording."""
         plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SMIDGEN_")}
         return {**plain, "SMIDGEN_HOME": str(self.home), "PYTHONUTF8": "1"}
 
 
 def shown(words: Sequence[str]) -> str:
-    """A command as one would type it."""
+    """Return a command as a user would type it."""
     return " ".join(["smidgen", *(f'"{word}"' if " " in word else word for word in words)])
 
 
 def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The URL that the server says when it answers."""
+    """Wait until the server prints its URL, and return it."""
     assert process.stdout is not None
     late = threading.Timer(_START_SECONDS, process.kill)
     late.start()
@@ -169,7 +171,7 @@ def _line(stream: IO[bytes]) -> bytes:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
-    """Ask it to finish, and end it where it does not; its exit code."""
+    """Ask the process to stop, and kill it if it does not. Returns its exit code."""
     if process.poll() is None:
         if sys.platform == "win32":
             process.send_signal(signal.CTRL_BREAK_EVENT)
@@ -187,7 +189,7 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
 
 @dataclass(frozen=True)
 class GatewayAnswer:
-    """A reply: the text, whether it came from here, and what that saved, in dollars."""
+    """A reply: the text, whether it was answered locally, and the dollars that this saved."""
 
     text: str
     local: bool
@@ -208,7 +210,7 @@ class GatewayClient:
         self._http.close()
 
     def ask(self, text: str) -> GatewayAnswer:
-        """Send one message as any program would. Raises DemoError where no answer comes."""
+        """Send one message as any program would. Raises DemoError if no answer comes."""
         messages = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
         reply = self._got("POST", "/v1/chat/completions", {"model": self._model, "messages": messages, "temperature": 0})
         body = reply.json()
@@ -218,11 +220,11 @@ class GatewayClient:
         )
 
     def serving(self) -> str:
-        """The id of the version that answers now."""
+        """Return the id of the version that answers now."""
         return str(self._got("GET", f"/v1/models/{self._model}").json()["smidgen"]["bundle"])
 
     def counted(self, metric: str, **labels: str) -> float:
-        """The sum of a counter over all its series with these labels."""
+        """Return the sum of a counter over all its series with these labels."""
         families = text_string_to_metric_families(self._got("GET", "/metrics").text)
         return sum(
             sample.value
@@ -232,11 +234,11 @@ class GatewayClient:
         )
 
     def until_stored(self, requests: int) -> None:
-        """Wait until the gateway has dealt with so many captured requests. Raises DemoError where it does not."""
+        """Wait until the gateway has processed this many captured requests. Raises DemoError if it does not."""
         self._until(lambda: self.counted("smidgen_capture_rows_total") >= requests, "the gateway did not store what it captured", requests)
 
     def until_serving(self, champion: str) -> None:
-        """Wait until a version answers. Raises DemoError where it does not."""
+        """Wait until a version answers. Raises DemoError if it does not."""
         self._until(lambda: self.serving() == champion, "the gateway did not take the new champion", champion)
 
     def _until(self, true: Any, what: str, value: object) -> None:

@@ -1,1 +1,1 @@
-"""The gateway: certificates decide which requests are answered here; the others go to the fallback, within budget and privacy policy."""
+"""The gateway: certificates decide which requests are answered locally. The others go to the fallback, within budget and privacy policy."""

@@ -1,12 +1,14 @@
-"""The auditor: it also asks the large model about a random share of the bundles' answers, after the client has its answer. Where the
-request itself is the certificate's reference, it compares the answer with the request and asks nobody.
+"""The auditor: ask the large model about a random share of the bundles' answers, after the client has its answer.
 
-Requests are drawn before anything is known of their answers. Losses are taken in the order of the draws, not of the upstream's answers:
-otherwise the quick ones would count first. An audit that waits for its turn does not keep others from being asked: otherwise one slow call
-would leave out all requests drawn meanwhile.
+If the request itself is the certificate's reference, nobody is asked: the answer is checked against it.
 
-Each draw is recorded before the large model is asked. An audit that gets no answer after several tries counts as lost, in its turn. While
-too many audits are under way, or the breaker is open, none is drawn: this is known before the request, so it hides no bad answer.
+Requests are drawn before anything is known of their outcome. Losses enter the test in the order in which the requests were drawn, not in
+that of the upstream's answers, which would favour quick ones. An audit that waits for its turn does not keep others from being sent;
+otherwise one slow call would leave out everything drawn meanwhile.
+
+A drawn audit is recorded before it is sent. One that stays unanswered after several tries counts as lost, in its turn. Nothing is drawn
+while too many audits are under way, or while the upstream's breaker is open: both are known before the request, so they do not depend on
+it.
 """
 
 from __future__ import annotations
@@ -42,18 +44,18 @@ from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.usage import budgets as budgets
 
 MOST_IN_FLIGHT = 8
-"""Audits whose upstream is being asked."""
+"""Most audits being asked at a time."""
 MOST_WAITING = 256
-"""Audits that have their answer, and wait for the one drawn before them."""
+"""Most answered audits that wait for an earlier one."""
 LONGEST_SECONDS = 60.0
-"""Nobody waits for an audit but those that were drawn after it: one that takes longer is lost."""
+"""Longest time for an audit, after which it is lost. Only audits drawn after it wait for it."""
 WAITS = (1.0, 10.0)
-"""Seconds before the second try and before the third."""
+"""Seconds before the second and the third try."""
 _AGAINST = ("model", "request")
 _EACH_SECONDS = 60.0
 _DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
 _BARRED = frozenset({_DROPPED, _WITHHELD})
-"""What never leaves by a rule that knows the request alone: the privacy policy, or a budget."""
+"""Outcomes of audits that may not be sent by a rule that depends on the request alone: the privacy policy, or a budget."""
 _Found: TypeAlias = tuple[float, str]
 _log = logging.getLogger("smidgen.audit")
 
@@ -63,13 +65,13 @@ class Auditor:
 
     Args:
         answer: asks the reference.
-        reference: the upstream that it asks: the first one, because another's model is not the reference.
-        metering: counts audits by their outcome.
-        share: the share of the answers under a certificate against the large model that is audited, 0..1.
-        seconds: the longest time of a request to an upstream; an audit takes at most `LONGEST_SECONDS`.
-        chance: draws.
-        account_writer: adds up the usage of audits; None without an account.
-        keep: stores the large model's answer, to learn from; None where nothing is stored.
+        reference: the first upstream. The others' models are not the reference.
+        metering: counts audits by outcome.
+        share: share of the answers under a certificate to audit, 0..1.
+        seconds: longest time for a request to an upstream; for an audit, at most `LONGEST_SECONDS`.
+        chance: source of the draws.
+        account_writer: records what audits use; None without an account.
+        keep: receives the large model's answer, to learn from; None if nothing is stored.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Auditor:
         self._owner = uuid.uuid4().hex
 
     def draws(self, bundle: str, paper: Certificate | None, call: UpstreamCall) -> bool:
-        """Draw: whether this bundle's answer is audited, to a request that would escalate as `call`."""
+        """Draw whether this bundle's answer is audited. `call`: the request as it would escalate."""
         if paper is None or paper.reference.kind not in _AGAINST or self._chance.random() >= self._share:
             return False
         if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING or self._left_alone(paper, call):
@@ -104,7 +106,7 @@ class Auditor:
         return True
 
     def _left_alone(self, paper: Certificate, call: UpstreamCall) -> bool:
-        """Whether the breaker of the upstream is open."""
+        """Return True if the upstream's breaker is open after repeated failures."""
         return paper.reference.kind == "model" and self._reference.breakers.seconds_left(call.requester) > 0
 
     def consider(
@@ -120,20 +122,20 @@ class Auditor:
         """Draw, and audit this answer if it is drawn. Returns at once.
 
         Args:
-            model: the bundle that answered. It may have been replaced by the time that the audit has its answer.
-            paper: the certificate of the answer; None without one.
-            replies: the answer.
+            model: the bundle that answered. It may be replaced before the audit ends.
+            paper: the certificate that it was answered under; None if there was none.
+            replies: the bundle's answer.
             call: the request as it would have escalated.
-            asked: the text of the request.
-            id: the request's id, if it is unique; else empty, and the large model's answer is not kept.
-            drawn: whether it is drawn, by `draws`.
+            asked: the request's text.
+            id: of the request, if it is unique; empty if a client could reuse it: the answer is then not kept.
+            drawn: whether `draws` has drawn it already.
         """
         if len(replies) != 1 or paper is None or not (drawn or self.draws(model.name, paper, call)):
             return
         folder = getattr(model, "folder", None)
         if folder is None:
             return
-        record = UsageRecord(budgets.today())  # of its own: the client's request is counted by now
+        record = UsageRecord(budgets.today())  # a separate record: the client's request is counted already
         loop = asyncio.get_running_loop()
         alone = paper.reference.kind == "request"
         asking = loop.create_task(
@@ -152,19 +154,22 @@ class Auditor:
         self._last.add_done_callback(self._turns.discard)
 
     async def close(self) -> None:
-        """End the audits that are under way. They are dropped."""
+        """Cancel running audits. They are dropped, whatever their result would be."""
         waiting = [*self._turns, *self._asking]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _asked(self, folder: Path, paper: Certificate, loss: Callable[[], Coroutine[Any, Any, _Found]]) -> _Found:
-        """Compute the loss, after recording that the answer was drawn for an audit."""
+        """Record that the audit was drawn, then get its loss."""
         await asyncio.to_thread(certificate_status.drawn, folder, paper, self._owner)
         return await loss()
 
     async def _loss(self, model: ServedBundle, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str) -> _Found:
-        """Ask the large model: the loss, or how the audit counts. The request is released afterwards: many may wait."""
+        """Ask the large model. Returns the loss, or the outcome of an audit without one.
+
+        The request is not kept afterwards, because many audits may wait for their turn.
+        """
         named: object = self._reference.model
         if not call.renamed and isinstance(call.body, RequestBody):  # taken from another model, which is asked under its own name
             named = call.body.model
@@ -186,7 +191,7 @@ class Auditor:
         record: UsageRecord,
         before: asyncio.Task[None] | None,
     ) -> None:
-        """Take it in when it is its turn: after the one drawn before it, however that ended."""
+        """Add the audit to the test in its turn: after the one drawn before it, however that ended."""
         try:
             await asyncio.wait({asking})
             if before is not None and not before.done():
@@ -202,7 +207,7 @@ class Auditor:
         except asyncio.CancelledError:
             self._account(bundle, _STOPPED, record)
             raise
-        except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
+        except Exception as error:  # noqa: BLE001 nobody awaits this task: count and log the failure, or it would be lost
             self._declared.discard(paper.id)
             self._count(bundle, "failed", record)
             if time.monotonic() - self._said >= _EACH_SECONDS:
@@ -216,16 +221,20 @@ class Auditor:
         self._take_in(folder, paper, None, segment)
 
     def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None) -> None:
-        """Take a loss in. The share was chosen before any request came, so it is declared with the first loss. If another server has
-        declared another share since, this loss fails, and the next one declares this server's own."""
+        """Add a loss to the test. The share was fixed before any request came, so it can be declared with the first loss.
+
+        If another server has since declared another share, this audit fails, and the next one declares this server's share.
+        """
         if paper.id not in self._declared:
             certificate_status.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
         certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner)
 
     async def _said_of(self, call: UpstreamCall) -> tuple[str | None, str]:
-        """The large model's text, or None for anything but one whole text; or how the audit counts, if nothing is known about the local
-        answer. It is asked up to three times."""
+        """Ask up to three times. Returns the large model's text, or the outcome of an audit without a loss.
+
+        The text is None if the answer is not one complete text.
+        """
         for wait in (*WAITS, None):
             said, without, again = await self._tried(call)
             if not again or wait is None:
@@ -234,8 +243,8 @@ class Auditor:
         return said, without
 
     async def _tried(self, call: UpstreamCall) -> tuple[str | None, str, bool]:
-        """One try of it, and whether another may go better."""
-        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
+        """Ask once. Also returns True if a retry may succeed."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # may be unknown here
         try:
             async with asyncio.timeout(self._seconds):
                 response = (await self._answer(replace(call, headers=plain))).response
@@ -269,7 +278,7 @@ class Auditor:
         self._account(bundle, outcome, record)
 
     def _account(self, bundle: str, outcome: str, record: UsageRecord | None) -> None:
-        """Add an audit to the account, with the upstream's usage. `record`: the audit's; None for one that was not begun."""
+        """Add the audit to the account, with the upstream's usage. `record`: the audit's; None for one that did not start."""
         if self._account_writer is None:
             return
         key, entry = UsageKey(record.day if record is not None else budgets.today(), bundle, "audit", outcome), UsageTotals(requests=1)
@@ -279,5 +288,5 @@ class Auditor:
 
 
 async def _alone(model: ServedBundle, reply: Reply, asked: str) -> _Found:
-    """The loss by the request itself."""
+    """Return the loss of an answer against the request itself."""
     return await asyncio.to_thread(losses.missed_attributes, model.task, model.form, asked, reply), ""

@@ -1,4 +1,4 @@
-"""The budget guard: the most that a request may cost is held before it leaves, and settled when its answer is over; and its metrics."""
+"""The budget guard: reserve the most that a request may cost before it is sent, and settle when its answer ends. Also its metrics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _log = logging.getLogger("smidgen.budget")
 
 @dataclass(frozen=True, slots=True)
 class BudgetRefusal:
-    """A request that may not leave: the reason in a clause, and its kind: `budget`, `cost` (unknown), `ledger`."""
+    """Why a request may not be sent. `kind`: "budget" (spent), "cost" (unknown) or "ledger" (not writable). `why`: a clause."""
 
     kind: str
     why: str
@@ -48,12 +48,12 @@ class BudgetRefusal:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """The limits of spending, and the prices.
+    """The budget and the prices.
 
     Attributes:
         budget: the limits.
-        prices: of models; one that has none may not be asked.
-        unsaid: the most tokens of an answer where the request does not say.
+        prices: of models. A model without a price may not be asked.
+        unsaid: most tokens of an answer if the request sets no limit.
     """
 
     budget: DailyBudget
@@ -62,7 +62,7 @@ class BudgetPlan:
 
 
 def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
-    """The plan of the settings; None without a budget. Raises InputError where a budget cannot be kept, for a model without a price."""
+    """Return the plan from the settings; None without a budget. Raises InputError if it cannot be enforced: a model has no price."""
     prices = prices_of(settings.fallback.models, settings.budget)
     budget = budgets.daily_budget(settings.budget.day, Path(settings.budget.file).expanduser() if settings.budget.file else None)
     if budget is None:
@@ -74,7 +74,7 @@ def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
     unpriced = [model for model in settings.fallback.models if prices.of(model) is None]
     if unpriced:
         raise InputError(
-            "the budget cannot be kept, for the price list does not have this model",
+            "the budget cannot be enforced, because the price list does not have this model",
             value=unpriced[0],
             todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
         )
@@ -82,7 +82,7 @@ def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
 
 
 def warn_of_old_prices(plan: BudgetPlan, models: Sequence[str], today: datetime.date | None = None) -> None:
-    """Log a warning where a price of these models that the budget is kept by was in the list long ago."""
+    """Log a warning if the list price of one of these models is old."""
     dated = [found for model in models if (found := plan.prices.of(model)) is not None and found.date]
     oldest = max(dated, key=lambda found: price_list.age(found.date, today), default=None)
     if oldest is not None and price_list.age(oldest.date, today) > price_list.OLD_DAYS:
@@ -95,15 +95,15 @@ def warn_of_old_prices(plan: BudgetPlan, models: Sequence[str], today: datetime.
 
 
 class BudgetGuard:
-    """Keeps the budget.
+    """Enforces the budget.
 
     Args:
-        plan: the limits and prices.
-        models: the upstreams' names of their models, which are accounted by name.
-        metering: counts refused requests.
-        file: of the ledger; its place by default.
+        plan: limits and prices.
+        models: the upstreams' names of their models, which have accounts of their own.
+        metering: counts refusals.
+        file: of the ledger; by default in smidgen's home.
 
-    Raises SmidgenError where the ledger cannot be opened, since the spending is then unknown.
+    Raises SmidgenError if the ledger cannot be opened, because past spending is then unknown.
     """
 
     def __init__(self, plan: BudgetPlan, models: Sequence[str], metering: ServerMetrics, file: Path | None = None) -> None:
@@ -123,11 +123,11 @@ class BudgetGuard:
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """Dollars a day, by scope."""
+        """Dollars per day, by scope."""
         return self._plan.budget.usd
 
     async def hold(self, upstream: Upstream, call: UpstreamCall) -> BudgetHold | BudgetRefusal | None:
-        """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
+        """Reserve the most that a request can cost at an upstream; None for a free request."""
         if budgets.is_free(call.method, call.tail):
             return None
         read = call.body.unambiguous if isinstance(call.body, RequestBody) else None
@@ -155,7 +155,7 @@ class BudgetGuard:
         return BudgetHold(self, held, price, call, None if wishing is None else RequestBody(wishing))
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
-        """Reserve the money. If the client goes meanwhile, it is released."""
+        """Reserve the amount. If the client disconnects meanwhile, release it."""
         work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, budgets.today(), limits, nano))
         try:
             return await asyncio.shield(work)
@@ -164,7 +164,7 @@ class BudgetGuard:
             raise
 
     def _set_aside(self, day: str, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
-        """In a thread. Old days go once a day, and by a clock that is believed alone."""
+        """Reserve in a thread. Old days are deleted once a day, and only if the clock is plausible."""
         if day != self._forgotten and self._clock.believed():
             self._forgotten = day
             self.ledger.forget(day)
@@ -175,17 +175,17 @@ class BudgetGuard:
             self.book(lambda: self.ledger.release(held))
 
     async def close(self) -> None:
-        """Settle all requests that have ended, and close the ledger."""
+        """Finish settling, and close the ledger."""
         await asyncio.gather(*self._settling, return_exceptions=True)
         await asyncio.to_thread(self.ledger.close)
 
     def book(self, work: Callable[[], None]) -> None:
-        """Write into the ledger without delaying the request. If that fails, the money stays reserved, so the budget is kept."""
+        """Write to the ledger in the background. If that fails, the reservation stays, so that the budget still holds."""
 
         async def booked() -> None:
             try:
                 await asyncio.to_thread(work)
-            except (OSError, OverflowError) as error:  # a full disk; tokens by the quintillion
+            except (OSError, OverflowError) as error:  # a full disk, or an absurd number of tokens
                 _log.error("a request is not settled, and counts in full: %s", error)
 
         task = asyncio.get_running_loop().create_task(booked())
@@ -194,14 +194,14 @@ class BudgetGuard:
 
 
 class BudgetHold:
-    """The money reserved for one request at one upstream. It must end: by `lost`, or with the response that it watches.
+    """The reservation for one request at one upstream. It ends with `lost`, or with the response that it watches.
 
     Args:
-        budget_guard: the guard that reserved it.
-        held: the reservation.
-        price: of the model that is asked.
+        budget_guard: the guard that made it.
+        held: the reserved amount.
+        price: of the model.
         call: the request.
-        wishing: its body with `stream_options.include_usage` added, where a stream is asked for without it.
+        wishing: its body with a request for the stream's usage, if the client did not ask for that.
     """
 
     def __init__(
@@ -213,21 +213,21 @@ class BudgetHold:
         self._over = False
 
     def leaving(self, call: UpstreamCall) -> UpstreamCall:
-        """The request as it is sent, so that its usage can be read: uncompressed answers, and a stream with its usage."""
+        """Return the request to send, so that its usage can be read: without compression, and with the stream's usage."""
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
         return replace(call, headers=plain, body=call.body if self._wishing is None else self._wishing)
 
     def unwished(self) -> bool:
-        """Do not ask for the usage from now on, since the upstream may not know the field. Returns whether it was asked for."""
+        """Stop asking for the usage, because the upstream may not know that option. Returns True if it was asked for."""
         wished, self._wishing = self._wishing is not None, None
         return wished
 
     def lost(self, taken: int) -> None:
-        """Settle where no answer came. `taken`: tries that the upstream may have worked on all the same; each counts in full."""
+        """Settle without an answer. `taken`: number of tries that the upstream may have processed; each counts in full."""
         self._settle(None if not taken else self._held.nano * taken, estimated=True)
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
-        """The response, which settles when it is closed. `taken`: earlier tries that the upstream may have worked on."""
+        """Return the response, which settles when it is closed. `taken`: earlier tries that the upstream may have processed."""
         kind = _kind(response)
         reading = AnswerReader(kind)
         if kind.startswith(JSON_TYPE) and not taken:
@@ -237,14 +237,14 @@ class BudgetHold:
         return read_in_passing(response, reading, lambda: self._read(response, reading, taken))
 
     def wished_in(self, response: httpx.Response) -> bool:
-        """Whether a response is a stream that may say its usage, and the client did not ask for that."""
+        """Return True if a response is a stream whose usage only the gateway asked for."""
         return self._wishing is not None and _kind(response).startswith(_STREAM)
 
     def _read(self, response: httpx.Response, reading: AnswerReader, taken: int) -> None:
-        """Settle by the usage of a complete answer.
+        """Settle by the usage in the answer, if it ended.
 
-        An answer that broke off, or that does not state its usage, counts in full: the upstream may have gone on writing, or bill for
-        thinking that nobody sees. The visible part is the least that such an answer costs.
+        An answer that broke off may have been continued, and one without usage may include hidden reasoning that the upstream bills. Both
+        count in full, or by their visible size if that is larger.
         """
         before, usage = taken * self._held.nano, counted_tokens(reading)
         if not 200 <= response.status_code < 300 and reading.usage is None:
@@ -261,7 +261,7 @@ class BudgetHold:
             self._settle(before + self._held.nano, estimated=True)
 
     def _settle(self, nano: int | None, estimated: bool, counted: AnswerUsage = _NONE, guessed: AnswerUsage = _NONE) -> None:
-        """Settle at this cost (None: nothing), and record the tokens, as the upstream counted them or as guessed."""
+        """Record the cost (None: nothing), and the tokens: as counted by the upstream, or as estimated."""
         if self._over:
             return
         self._over = True
@@ -284,7 +284,7 @@ class BudgetHold:
 
 
 def _kind(response: httpx.Response) -> str:
-    """The type of a body that can be read as it comes; empty for any other."""
+    """Return the type of a body that can be read as it comes; empty if it is compressed."""
     return "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
 
 
@@ -297,18 +297,18 @@ _LIMIT = ("smidgen_budget_limit_usd", "Dollars that may be spent in a day, by sc
 
 
 class BudgetGauge(Collector):
-    """Read anew each time it is asked for; what cannot be read is left out."""
+    """Budget metrics, read at each scrape. Unreadable values are left out."""
 
     def __init__(self, budget_guard: BudgetGuard) -> None:
         self._budget_guard = budget_guard
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The names: nothing is read for that."""
+        """Yield the metrics' names without reading anything."""
         yield GaugeMetricFamily(*_SPENT, labels=("scope", "kind"))
         yield GaugeMetricFamily(*_LIMIT, labels=("scope",))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges."""
+        """Yield the metrics."""
         spent, limit = self.describe()
         try:
             found = self._budget_guard.ledger.spent(today())

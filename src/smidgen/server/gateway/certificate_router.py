@@ -1,4 +1,4 @@
-"""The certificate router: a request to a bundle is answered by it where its certificate lets it, else by the fallback."""
+"""The certificate router: a bundle answers a request to it if its certificate allows, else the fallback does."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _log = logging.getLogger("smidgen.server")
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """The basis for what a local answer saves.
+    """Data to compute the savings of local answers.
 
     Attributes:
-        price: of the first upstream's model; None where it is unknown.
-        sizes: the tokens of requests to a bundle that the large model answered; None where that is not measured.
+        price: of the first upstream's model; None if unknown.
+        sizes: usage of requests to a bundle that the large model answered; None if not measured.
     """
 
     price: UpstreamPrice | None = None
@@ -51,8 +51,12 @@ class Savings:
 
 @dataclass(slots=True)
 class _Course:
-    """The state of a request so far. `odd`: why a bundle may not take it, None where one may; `failed`: why a bundle failed, in words for
-    the client; empty where it was not asked or answered."""
+    """State of a request.
+
+    Attributes:
+        odd: why a bundle may not answer this kind of request; None if it may.
+        failed: why the bundle gave no answer, in words that a client may read; empty if it gave one or was not asked.
+    """
 
     asked: RequestedModel
     body: Mapping[str, Any]
@@ -70,12 +74,12 @@ class CertificateRouter:
 
     Args:
         service: the bundles.
-        faces: the faces that a bundle is asked at, by their paths.
-        fallback: answers what no bundle may.
-        savings: what local answers save.
-        auditor: asks the large model about some of the local answers; None without audits.
-        is_held_out: tells whether a text always escalates because it is held out; None where none does.
-        local_at_last: whether a bundle gives an uncertified answer, marked so, where no upstream answers.
+        faces: the faces of a bundle, by path.
+        fallback: answers requests that no bundle may answer.
+        savings: computes the savings of local answers.
+        auditor: audits some of the local answers; None for no audits.
+        is_held_out: tells whether a text is held out and therefore always escalates; None if none does.
+        local_at_last: whether a bundle answers without its certificate, marked as such, if no upstream answers.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class CertificateRouter:
         self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last
 
     async def __call__(self, request: HttpRequest, send: Send, asked: RequestedModel) -> None:
-        """Send the bundle's answer where its certificate lets it, else the fallback's."""
+        """Send the bundle's answer if its certificate allows, else the fallback's."""
         course = await self._decided(request, asked)
         if course.decision.local and course.local is not None:
             await self._answer(request, send, course, course.local)
@@ -100,7 +104,7 @@ class CertificateRouter:
             await self._escalate(request, send, course)
 
     async def _decided(self, request: HttpRequest, asked: RequestedModel) -> _Course:
-        """Decide who answers, by the facts before the bundle is asked and then by its answer."""
+        """Decide who answers: first by what is known before the bundle is asked, then by its answer."""
         body = request.json or {}
         model = self._service.find(asked.bundle, request)
         reader = certificate_of(self._service, model)
@@ -123,23 +127,23 @@ class CertificateRouter:
         return course
 
     async def _answer(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer) -> None:
-        """The bundle's answer under its certificate; the auditor may ask about it."""
+        """Send the bundle's answer under its certificate. The auditor may audit it."""
         note_answer(course.reader, course.standing)
         self._service.metering.routed.labels(course.asked.bundle, "local", "").inc()
         await self._send(request, send, course, local)
         if self._auditor is not None:
-            own = request.identity.id if request.identity.id.startswith(OWN_ID_PREFIX) else ""  # a client may choose one twice
+            own = request.identity.id if request.identity.id.startswith(OWN_ID_PREFIX) else ""  # a client may reuse an id
             call, said = self._fallback.call(request, course.asked), text_of(request.path, course.body)
             self._auditor.consider(course.model, course.standing.certificate, local.replies, call, said, own)
 
     async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
-        """The fallback's answer; where it has none, the bundle's, if that may stand in its place."""
+        """Send the fallback's answer; if there is none, the bundle's, if that may replace it."""
         audited = await self._drawn_all_the_same(request, course)
         replaceable = self._local_at_last and course.odd is None and course.asked.named and not course.failed
         try:
             await self._fallback(request, send, course.asked, course.decision, replaceable)
             if audited is not None and course.local is not None and self._auditor is not None:
-                # What would have been answered here is audited all the same: once an audit is answered, the certificate holds again.
+                # Audit the answer that the bundle would have given: once an audit is answered, the certificate holds again.
                 said = text_of(request.path, course.body)
                 self._auditor.consider(course.model, course.standing.certificate, course.local.replies, audited, said, drawn=True)
         except Unreachable as error:
@@ -147,7 +151,7 @@ class CertificateRouter:
                 raise
             if course.local is None:
                 if request.held is not None:
-                    request.held.release_ended()  # the model may have been replaced, and ended, while the upstream was waited for
+                    request.held.release_ended()  # the model may have been replaced and closed while waiting for the upstream
                 course.model = self._service.find(course.asked.bundle, request)
                 await self._ask(request, course)
             if course.local is None:
@@ -156,8 +160,10 @@ class CertificateRouter:
             await self._send(request, send, course, course.local, uncertified=error.uncertified)
 
     async def _drawn_all_the_same(self, request: HttpRequest, course: _Course) -> UpstreamCall | None:
-        """The call that audits an answer that is withheld because no audit has come for too long; None where none is drawn, or it would not
-        have been given."""
+        """Return a call that audits the bundle's answer although it is not sent, because audits are overdue.
+
+        None if none is drawn, or if the bundle's answer would not have been sent even under a valid certificate.
+        """
         if self._auditor is None or course.decision.why != CertificateState.UNAUDITED.value or course.odd is not None:
             return None
         if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
@@ -172,8 +178,10 @@ class CertificateRouter:
         return call if rulings.decision_after(valid, course.asked, course.local.replies, course.body).local else None
 
     async def _ask(self, request: HttpRequest, course: _Course) -> None:
-        """Ask the bundle for its whole answer. If it fails, the log says so and the request escalates. Raises RequestError, 499, where the
-        client has gone."""
+        """Ask the bundle and wait for its whole answer. If it fails, log that and let the request escalate.
+
+        Raises RequestError, 499, if the client disconnects meanwhile.
+        """
         clock = asyncio.get_running_loop().time
         began = clock()
         face = self._faces[request.path]
@@ -190,7 +198,7 @@ class CertificateRouter:
             if error.status == CLIENT_GONE:
                 raise
             course.failed = error.what if error.status >= 500 else f"HTTP {error.status}"
-        except Exception as error:  # noqa: BLE001 whatever fails in the small model, the large one is still there
+        except Exception as error:  # noqa: BLE001 whatever fails in the small model, the large one can answer
             _log.error("a small model failed, and its request escalates: %s", type(error).__name__)
             request.replies.clear()
             course.failed = _FAILED
@@ -198,7 +206,7 @@ class CertificateRouter:
             request.local_seconds = clock() - began
 
     async def _send(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "") -> None:
-        """The bundle's answer, with who it is from."""
+        """Send the bundle's answer, with headers that name its origin."""
         bundle, decision, price, sizes = course.asked.bundle, course.decision, self._savings.price, self._savings.sizes
         asks, says = texts_to_read(course.body), local.text
         measured = sizes.of(bundle, token_count(asks)) if sizes is not None else None

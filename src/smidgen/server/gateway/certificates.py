@@ -1,4 +1,4 @@
-"""The certificates of the served bundles: for a request, for each of several answers, and as metrics."""
+"""The certificates of the served bundles: of the bundle that answers a request, for each of several answers, and as metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTE = "certificate"
 
 
 def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
-    """The certificate of a model. It is kept as long as the model is open, and does not keep the model open."""
+    """Return the certificate reader of a model. It lives as long as the model is open, and does not keep the model open."""
     return service.noted(
         model,
         _NOTE,
@@ -30,26 +30,30 @@ def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
 
 
 def present_certificates(service: Service) -> dict[str, StandingReader]:
-    """The certificates of the models that answer new requests now, by the models' names. Any thread may ask."""
+    """Return the certificate readers of the models that answer new requests, by name. Thread-safe."""
     return {name: certificate_of(service, model) for name, model in list(service.models.items())}
 
 
 def large_model_names(fallback: FallbackSettings) -> frozenset[str] | None:
-    """The names of the large model that audits ask and requests escalate to: the first fallback's, and those given by --reference-model;
-    None without a fallback."""
+    """Return the names of the large model that audits ask and requests escalate to; None without a fallback.
+
+    These are the first fallback's model and its declared other names.
+    """
     return frozenset({fallback.models[0], *fallback.reference_models}) if fallback.models else None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCertificates:
-    """The certificates for a face whose reply has several answers, each judged by itself; and the quality that the request asks for, or
-    None."""
+    """The certificates for a face whose reply has several answers, each decided separately.
+
+    `quality`: the quality that the request asks for; None if it asks for none.
+    """
 
     service: Service
     quality: float | None = None
 
     async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
-        """Whether a bundle's certificate holds now and covers this reply. A request that tells no segment has none."""
+        """Decide whether a bundle's certificate holds now and covers this reply. The request has no segment."""
         standing = await read_standing(certificate_of(self.service, model))
         return rulings.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
 
@@ -65,19 +69,19 @@ _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is
 
 
 class CertificateGauge(Collector):
-    """Read anew each time it is asked for; what cannot be read is left out. `present` gives those of now, in any thread."""
+    """Certificate metrics, read at each scrape. Unreadable values are left out. `present`: returns the readers, in any thread."""
 
     def __init__(self, present: Callable[[], Mapping[str, StandingReader]]) -> None:
         self._present = present
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The names: nothing is read for that."""
+        """Yield the metrics' names without reading anything."""
         yield GaugeMetricFamily(*_STATE, labels=("model", "state"))
         for name, help in (_AUDITS, _LOSSES, _EVIDENCE, _NEEDED, _LOST, _BARRED, _ANSWERS):
             yield GaugeMetricFamily(name, help, labels=("model",))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges."""
+        """Yield the metrics."""
         states, *numbers = families = list(self.describe())
         for name, look in self._present().items():
             found = look()

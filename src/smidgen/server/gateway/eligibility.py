@@ -1,8 +1,8 @@
-"""Which requests a bundle may take, and which always go to the large model.
+"""Eligibility: which requests a bundle may take, and which always go to the large model.
 
 A line takes requests that name another model if they belong to the recurring jobs that it learnt from. Held-out texts always go to the
-large model, so that the rows that compare and certify are like all of the traffic. A request that continues a local response is refused,
-because local responses are not stored.
+large model, so that the rows that compare and certify are like all of the traffic. A request that continues a response made here is
+refused, because local responses are not stored.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
 
 _AT = (CHAT, COMPLETIONS)
-"""A response that the client's own model did not give may be referred to later, where nobody knows it: those are not taken."""
+"""Paths where jobs are taken. Not /responses: a client may refer to a response later, and the upstream does not know one made here."""
 
 
 class JobMatcher:
-    """Finds the line that takes a request, if any: system prompt, answer format and frame must match one of its jobs to the letter. A job
-    with neither system prompt nor frame takes nothing, since any request could belong to it. In doubt, no line takes the request.
+    """Finds the line that takes a request by its recurring jobs.
 
-    It does not check whether the line's certificate names the job: that changes with each champion, and is checked when one answers.
+    The system prompt, the form of the answer and the fixed part of the text must match one of the line's jobs exactly. A job with neither a
+    system prompt nor a frame takes nothing, because any request could match it. In doubt, no line takes the request.
+
+    This does not check whether the line's certificate covers the job: that changes with each champion, and is checked before it answers.
 
     Args:
-        jobs: each line's jobs, by the line's name.
-        hashed: the hash of a template, with the key of the store that the jobs were found in.
+        jobs: the jobs of each line, by the line's name.
+        hashed: hashes a template with the key of the store that the jobs were found in.
     """
 
     def __init__(self, jobs: Mapping[str, Iterable[LineJob]], hashed: Callable[[str], str]) -> None:
@@ -48,7 +50,7 @@ class JobMatcher:
                 self._of.setdefault(job.letter, []).append((job.frame, name, job.scope))
 
     def __call__(self, path: str, body: Mapping[str, Any]) -> RequestedModel | None:
-        """The line that takes it; None where none does, or several would."""
+        """Return the line that takes a request; None if no line or more than one matches."""
         if path not in _AT or not isinstance(body.get("model"), str) or why_ineligible(path, body) is not None:
             return None
         known = self._of.get(self._hashed(template_of(path, body)))
@@ -66,9 +68,9 @@ class JobMatcher:
 
 
 def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
-    """The matcher of the served lines, with their jobs as they are now.
+    """Return a matcher for the served lines, with their current jobs.
 
-    Raises InputError where no line has a job; TrafficError where the traffic store, whose key tells jobs apart, cannot be read.
+    Raises InputError if no line has a job; TrafficError if the store of traffic, whose key identifies jobs, cannot be read.
     """
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
     jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
@@ -83,11 +85,11 @@ def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
 
 
 IsHeldOut = Callable[[str], bool]
-"""Whether a text is set aside."""
+"""Tells whether a text is held out."""
 
 
 def check_held_out(settings: ServeSettings) -> None:
-    """Raise InputError where held-out texts are to be set aside and none are held out."""
+    """Raise InputError if held-out texts shall always escalate, but none are held out or captured."""
     if not settings.local.held_out_aside:
         return
     if not settings.capture.on or not settings.fallback.urls:
@@ -106,8 +108,10 @@ def check_held_out(settings: ServeSettings) -> None:
 
 
 def held_out_test(service: Service) -> IsHeldOut | None:
-    """The server's test of whether a text is held out; None where nothing is set aside. The text as it came decides, as it does for the
-    recorder. Raises as `check_held_out` does."""
+    """Return a test for held-out texts; None if they do not always escalate.
+
+    The text as received decides, as in the recorder. Raises as `check_held_out` does.
+    """
     check_held_out(service.settings)
     recorder = service.recorder
     if not service.settings.local.held_out_aside or recorder is None:
@@ -119,7 +123,7 @@ _PREVIOUS_RESPONSE = "previous_response_id"
 
 
 def check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
-    """Raise RequestError, 400, for a request that continues a local response; 404, for a path that names one."""
+    """Raise RequestError for a request that continues a local response (400), or a path that names one (404)."""
     before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
     if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
         raise RequestError(

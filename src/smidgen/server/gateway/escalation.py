@@ -1,4 +1,4 @@
-"""Escalation: a request is passed on to the first upstream that answers it, with patience, and no longer than is bearable."""
+"""Escalation: pass a request to the first upstream that answers, with retries, within a deadline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from smidgen.usage.budgets import until_tomorrow
 _UNAVAILABLE = 503
 _BROKE = 429
 _MISREAD = frozenset({400, 422})
-"""What is wrong in a request may be what was asked for beside it."""
+"""Statuses that our own additions to the request may have caused."""
 _LONGEST_AFTER = 86_400.0
 _OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -36,11 +36,11 @@ class Unreachable(RequestError):
     """No upstream answered.
 
     Attributes:
-        after: seconds after which to try again, if known.
-        counted: the bundle that was asked, who answered, and why it was not the bundle, as the metrics count it.
+        after: seconds after which a retry makes sense, if known.
+        counted: for the metrics: the bundle that was asked, who answered, and why it was not the bundle.
         marks: headers of the response.
-        short: whether it never left because the budget is used up or the cost is unknown.
-        withheld: whether it never left because of its content.
+        short: True if the request was not sent because the budget is spent or its cost cannot be bounded.
+        withheld: True if the request was not sent because of its content.
     """
 
     after: float | None = None
@@ -51,16 +51,16 @@ class Unreachable(RequestError):
 
     @property
     def uncertified(self) -> str:
-        """The mark on a local answer that is given in its place."""
+        """The mark of a local answer in its place."""
         return "over budget" if self.short else "upstream failed"
 
     def restore(self, words_back: Callable[[str], str]) -> None:
-        """Put the client's own words in the place of what stood for them when they were sent: upstreams may have quoted that."""
+        """Restore the client's own words where the message quotes an upstream that saw placeholders."""
         self.todo = words_back(self.todo)
         self.args = (f"{self.what}: {shown(self.value)}. {self.todo}",)
 
     def response(self) -> Response:
-        """The response to the client. It tells clients not to try again where the gateway has tried already."""
+        """Return the error response. It tells clients not to retry by themselves if this server has retried already."""
         headers = {name.decode(): value.decode() for name, value in self.marks}
         if self.status in (_UNAVAILABLE, _BROKE):
             headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
@@ -71,8 +71,13 @@ class Unreachable(RequestError):
 
 @dataclass
 class _FailedTry:
-    """A failed try. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work. `refusal`: its
-    answer, if it refused this server and other upstreams are left."""
+    """A failed attempt at one upstream.
+
+    Attributes:
+        again: a retry at the same upstream may succeed.
+        taken: the upstream may have processed the request.
+        refusal: its response, if it refused this server and other upstreams are left.
+    """
 
     kind: str
     why: str
@@ -84,8 +89,13 @@ class _FailedTry:
 
 @dataclass
 class _EscalationCourse:
-    """The state of a request so far. `done`: an upstream may have done something that must not be done twice. `refusal`: the last answer
-    that refused this server, and its upstream. `wished`: see `UpstreamAnswer`."""
+    """State of an escalation.
+
+    Attributes:
+        done: an upstream may have done something that must not be done twice.
+        refusal: the last response that refused this server, with its upstream.
+        wished: see `UpstreamAnswer`.
+    """
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
@@ -99,8 +109,12 @@ class _EscalationCourse:
 
 @dataclass
 class _UpstreamHealth:
-    """The health of an upstream by the tries of a request. `answered`: it answered one of them. `failed`: whether the last try failed after
-    the upstream was reached; None where no try tells."""
+    """The state of an upstream, as the tries of a request show it.
+
+    Attributes:
+        answered: it answered one of them.
+        failed: True if the last one failed after the upstream was reached, False if before; None if no try shows anything.
+    """
 
     answered: bool = False
     failed: bool | None = None
@@ -111,11 +125,11 @@ class Escalation:
 
     Args:
         upstreams: at least one.
-        patience: how often and how long.
+        patience: number of retries and waits between them.
         metering: counts errors and retries, and shows the breakers.
-        sleep: waits for some seconds.
-        budget_guard: limits spending; None for no limit.
-        costs: records the usage of answers for the account; None without an account. With a budget, the guard does so.
+        sleep: waits for a number of seconds.
+        budget_guard: the budget; None for no limit.
+        costs: costs of answers, for the account; None without an account. With a budget, the guard records them.
     """
 
     def __init__(
@@ -134,20 +148,19 @@ class Escalation:
             metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breakers.all))
 
     async def close(self) -> None:
-        """Let all connections go."""
+        """Close all connections."""
         for upstream in self.upstreams:
             await upstream.close()
         if self.budget_guard is not None:
             await self.budget_guard.close()
 
     def aside(self) -> Escalation:
-        """An escalation for the gateway's own requests, which no client waits for: it asks the first upstream only, once, under the same
-        budget."""
+        """Return an escalation for the gateway's own background requests: the first upstream only, without retries, same budget."""
         once = RetryPolicy(tries=1)
         return Escalation(self.upstreams[:1], once, self._metering, self._sleep, self.budget_guard, self.costs)
 
     async def __call__(self, call: UpstreamCall) -> UpstreamAnswer:
-        """The answer of the first that gives one. Raises Unreachable."""
+        """Return the answer of the first upstream that gives one. Raises Unreachable."""
         course = _EscalationCourse()
         for upstream in self.upstreams:
             if course.done:
@@ -165,14 +178,14 @@ class Escalation:
         raise _unreachable(course)
 
     async def _noted(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
-        """Ask an upstream, and record the answer's usage."""
+        """Ask one upstream, and record the cost of its answer."""
         response = await self._asked(upstream, call, course)
         return response if response is None or self.costs is None else self.costs.watched(response, call, upstream.model)
 
     async def _paid(
         self, budget_guard: BudgetGuard, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse
     ) -> httpx.Response | None:
-        """Ask an upstream with money that is reserved before and settled in the end."""
+        """Ask one upstream, with its cost reserved before and settled at the end."""
         hold = await budget_guard.hold(upstream, call)
         if hold is None:
             return await self._asked(upstream, call, course)
@@ -189,7 +202,7 @@ class Escalation:
                 response = None
                 response = await self._asked(upstream, hold.leaving(call), course)
             ended = True
-        except RequestError:  # it cannot be sent
+        except RequestError:  # the request is invalid and was not sent
             ended = True
             raise
         finally:
@@ -201,7 +214,7 @@ class Escalation:
         return hold.watched(response, course.taken)
 
     async def _asked(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
-        """The response of one upstream, with all its tries. The breakers learn the outcome once, whatever it was."""
+        """Ask one upstream, with retries. Its breakers learn the outcome once, whatever it is."""
         requester = call.requester
         allowed = upstream.breakers.allows(requester)
         if allowed is None:
@@ -233,7 +246,7 @@ class Escalation:
             course.taken += found.taken
             if found.refusal is not None:
                 course.refusal = upstream, found.refusal
-            # One that says that it failed may have failed after it was done.
+            # An upstream that reports a failure may have failed after doing the work.
             course.done = course.done or (not call.repeatable and (found.taken or found.kind == "status"))
             self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
             wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
@@ -248,7 +261,7 @@ class Escalation:
             await self._sleep(wait)
 
     async def _tried(self, upstream: Upstream, call: UpstreamCall, health: _UpstreamHealth) -> httpx.Response | _FailedTry:
-        """One try."""
+        """Try once."""
         try:
             response = await upstream.send(call)
             status = response.status_code
@@ -271,13 +284,13 @@ class Escalation:
                 kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN_STATUSES
             )
         except httpx.RequestError as error:
-            # That all connections are taken, or that the request is none, says nothing of the upstream.
+            # Connections in use here, or an invalid request, show nothing about the upstream.
             if not isinstance(error, _OWN):
                 health.failed = not isinstance(error, _UNSENT)
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, StreamedBody) and call.body.begun)
             again = unsent or (call.repeatable and isinstance(call.body, RequestBody))
             if isinstance(error, httpx.TimeoutException):
-                # One that took it and is silent would be waited for as long again: the next is asked at once.
+                # An upstream that accepted the request and stays silent would take as long again, so ask the next one at once.
                 seconds = upstream.waits.connect if unsent else upstream.waits.read
                 return _FailedTry("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, unsent, not unsent)
             what = "no connection" if unsent else "the connection broke"
@@ -285,7 +298,7 @@ class Escalation:
 
 
 async def _refused(upstream: Upstream, response: httpx.Response) -> _FailedTry:
-    """The answer of one that refused this server, which is closed."""
+    """Read and close the response of an upstream that refused this server."""
     why = f"HTTP {response.status_code}"
     try:
         kept, said = await upstream.kept(response)
@@ -317,7 +330,7 @@ def _unreachable(course: _EscalationCourse) -> Unreachable:
 
 
 def _short(course: _EscalationCourse) -> Unreachable:
-    """The error of a request that no budget allows, or whose cost is unknown."""
+    """Return the error for a spent budget or an unknown cost."""
     over = "cost" not in course.kinds
     after = until_tomorrow()
     error = Unreachable(

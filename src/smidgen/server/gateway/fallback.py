@@ -1,4 +1,4 @@
-"""The fallback as it was asked for, its keys taken from the secrets file or the environment; and its answer to a request, passed on."""
+"""The fallback: upstreams from the settings, with keys from the secrets file or the environment; and its answers to requests."""
 
 from __future__ import annotations
 
@@ -44,8 +44,15 @@ _WHOLE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class FallbackTarget:
-    """One upstream: its base URL, its name for its model, its key or None, whether clients' own keys may go there, and whether all other
-    headers may, which can hold credentials."""
+    """One upstream from the settings.
+
+    Attributes:
+        url: base URL.
+        model: its name for the model.
+        key: its key; None for none.
+        own_authorization: whether clients' own keys may go there.
+        own_headers: whether clients' other headers and queries, which may hold credentials, may go there.
+    """
 
     url: str
     model: str
@@ -55,10 +62,10 @@ class FallbackTarget:
 
 
 def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[FallbackTarget]:
-    """The upstreams in order. Raises InputError for invalid settings or an invalid secrets file; no message holds a key.
+    """Return the upstreams in order. Raises InputError for invalid settings or an invalid secrets file. No message contains a key.
 
-    A client's own `Authorization` goes only to the host of the first URL. If this server has its own keys, the header holds one of them and
-    goes nowhere. Any header and the query may hold other credentials of the client: these go to that host only, too.
+    A client's own `Authorization` goes only to the host of the first URL. If this server has keys of its own, that header is one of them
+    and is not sent. Any other header, and the query, may hold credentials of the client, so these go only to that host, too.
     """
     urls = [upstreams_module.checked_url(url) for url in settings.fallback.urls]
     if not urls:
@@ -113,11 +120,11 @@ class Fallback:
     """The large model, ready to be asked.
 
     Attributes:
-        answer: answers calls: through the privacy border, from the cache or else from the first upstream that answers.
-        audit: answers the calls of audits: through the same border, by the first upstream only, once, under the same budget.
+        answer: answers calls: through the privacy border, from the cache or from the first upstream that answers.
+        audit: answers audits: through the same border, from the first upstream only, without retries, with the same budget.
         escalation: the upstreams.
         guard: the privacy border.
-        cache: None where none is kept.
+        cache: None without a cache.
     """
 
     answer: UpstreamAnswerer
@@ -128,11 +135,11 @@ class Fallback:
 
     @property
     def upstreams(self) -> tuple[Upstream, ...]:
-        """In the order in which they are asked."""
+        """The upstreams, in the order in which they are asked."""
         return self.escalation.upstreams
 
     async def close(self) -> None:
-        """Let go all that is held."""
+        """Release all resources."""
         if self.cache is not None:
             self.cache.close()
         self.guard.close()
@@ -140,8 +147,10 @@ class Fallback:
 
 
 def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None = None) -> Fallback:
-    """The fallback as it was asked for. Nothing reaches an upstream but past the privacy border: who else is to answer calls is put
-    between here. Raises as `fallback_targets`, `budget_plan`, `BudgetGuard` and `open_cache` do."""
+    """Open the fallback from the settings. The privacy border is the outermost layer, so nothing reaches an upstream around it.
+
+    A new layer that answers calls belongs inside it. Raises as `fallback_targets`, `budget_plan`, `BudgetGuard` and `open_cache` do.
+    """
     escalation = _escalation(settings, metering, patience)
     guard = _guard(settings.privacy, metering, settings.limits.request_seconds)
     cache = _cache(settings, metering, escalation)
@@ -149,7 +158,7 @@ def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: Re
 
 
 def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
-    """Put a guard before an answerer of calls. What the client did not send or ask for is in no answer: no placeholders, no usage."""
+    """Put a guard in front of an answerer. Answers then contain no placeholders, and no usage that the client did not ask for."""
 
     async def answered(call: UpstreamCall) -> UpstreamAnswer:
         leaving = await guard.leaving(call)
@@ -165,7 +174,7 @@ def guarded(guard: OutgoingGuard, answer: UpstreamAnswerer) -> UpstreamAnswerer:
 
 
 def _escalation(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None) -> Escalation:
-    """The upstreams, and the budget for them."""
+    """Open the upstreams, and the budget for them."""
     planned = budget_plan(settings)
     waits = UpstreamLimits(
         connect=settings.fallback.connect_seconds,
@@ -199,7 +208,7 @@ def _escalation(settings: ServeSettings, metering: ServerMetrics, patience: Retr
 
 
 def _cache(settings: ServeSettings, metering: ServerMetrics, escalation: Escalation) -> ResponseCache | None:
-    """The cache of upstreams' answers. It is only loaded where the owner asked for it."""
+    """Open the cache of upstreams' answers. Its code is loaded only if it is switched on."""
     if not settings.cache.on:
         return None
     from smidgen.server.gateway.response_cache import open_cache
@@ -208,13 +217,13 @@ def _cache(settings: ServeSettings, metering: ServerMetrics, escalation: Escalat
 
 
 def _guard(privacy: PrivacySettings, metering: ServerMetrics, seconds: float) -> OutgoingGuard:
-    """The guard of requests that leave; its model is only loaded where there is a policy."""
+    """Open the guard at the border. Its model is loaded only if there is a policy."""
     if not privacy.on:
         return NoGuard()
     from smidgen.flows import redaction_model
     from smidgen.server.gateway.privacy_guard import PrivacyGuard
 
-    # One thread a request: with more, one client's long text would take all cores.
+    # One thread per request: with more, one client's long text would take all cores.
     made = redaction_model.open_border(privacy.policy, privacy.kinds, privacy.bundle, 1, privacy.max_chars)
     return PrivacyGuard(made, metering, seconds, privacy.workers)
 
@@ -241,11 +250,11 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
 
 _VIA = b"x-smidgen-via"
 _LONGEST_MODEL = 200
-"""Characters of a model's name that tell it from others."""
+"""Characters of a model's name that count."""
 
 
 class FallbackAnswerer:
-    """Answers a request by the large model. A request to a bundle goes to the upstream's own model, any other goes unchanged.
+    """Answers a request with the large model's answer: for a request to a bundle with the upstream's own model, else with the named one.
 
     Args:
         answer: asks the large model.
@@ -257,16 +266,16 @@ class FallbackAnswerer:
         self._name = fresh_id().encode("ascii")
 
     def has_seen(self, request: HttpRequest) -> bool:
-        """Whether it sent this request itself: its fallback leads back here."""
+        """Return True if this server sent this request itself: its fallback leads back here."""
         return self._name in request.header(_VIA).split(b",")
 
     def headers(self, request: HttpRequest) -> Headers:
-        """The client's headers, with this server added to those that the request passed, so that it cannot go round for ever."""
+        """Return the client's headers, plus this server's name in the list of gateways passed, which detects loops."""
         others = [(name, value) for name, value in request.headers if name != _VIA]
         return [*others, (_VIA, b",".join(filter(None, (request.header(_VIA), self._name))))]
 
     def call(self, request: HttpRequest, asked: RequestedModel | None, replaceable: bool = False) -> UpstreamCall:
-        """A request as it goes upstream. `replaceable`: a bundle answers if no upstream does."""
+        """Return a request as it goes upstream. `replaceable`: a bundle answers if no upstream does."""
         assert request.body is not None, "it was read"
         named = request.model
         return UpstreamCall(
@@ -290,7 +299,7 @@ class FallbackAnswerer:
         decision: RoutingDecision | None = None,
         replaceable: bool = False,
     ) -> None:
-        """Send the answer. Raises Unreachable where no upstream answers; RequestError, 499, where the client has gone."""
+        """Send the answer. Raises Unreachable if no upstream answers; RequestError, 499, if the client disconnects meanwhile."""
         assert request.receive is not None, "its body was read"
         await while_there(request.receive, request.body, self._pass(request, send, asked, decision, replaceable))
 
@@ -310,7 +319,7 @@ class FallbackAnswerer:
         named = given.upstream.model if _renamed(asked) else request.model
         cost = 0.0 if given.cached else None
         said = answer_headers(by, named if isinstance(named, str) else "", decision, FROM_CACHE if given.cached else "", cost=cost)
-        # The account knows the price of the upstream's own model alone.
+        # The account knows only the price of the upstream's own model.
         if given.took is not None and named == given.upstream.model and request.usage is not None:
             request.usage.avoided_tokens = given.took.given, given.took.got
         request.saved_usd = given.saved_usd
@@ -324,5 +333,5 @@ class FallbackAnswerer:
 
 
 def _renamed(asked: RequestedModel | None) -> bool:
-    """Whether a request goes upstream under the name of the upstream's own model, because its own name is unknown there."""
+    """Return True if the upstream's own model name replaces the request's, which names a bundle."""
     return asked is not None and asked.named

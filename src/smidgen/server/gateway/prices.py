@@ -1,9 +1,9 @@
-"""The prices of large models, the cost of their answers, and the savings of local answers.
+"""Prices of large models, costs of their answers, and savings of local answers.
 
 A price is the operator's for the fallbacks' own models, else the list price.
 
-A local answer has no usage of the large model. An estimate of one token for every four characters leaves out what the large model reads
-beside the text, and its reasoning. Requests to the same bundle that went upstream show how much that is.
+A local answer has no usage from the large model. An estimate of one token per four characters leaves out what the large model reads besides
+the text, and its reasoning. Requests to the same bundle that went upstream show how much that is.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from smidgen.usage.price_list import spelt
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPrice:
-    """US dollars for a million tokens, in and out.
+    """US dollars per million tokens, in and out.
 
     Attributes:
         name: the model.
-        date: the day of the list price; empty for the operator's price.
+        date: day of the list price; empty for an operator's price.
     """
 
     name: str
@@ -48,23 +48,23 @@ class UpstreamPrice:
 
     @property
     def source(self) -> str:
-        """Where it is from."""
+        """Where the price comes from."""
         return f"list price of {self.name} on {self.date}" if self.date else "as given: --price-in, --price-out"
 
     def nano(self, given: int, got: int) -> int:
-        """The cost of tokens in nanodollars, rounded up."""
+        """Return the cost of these tokens, in nanodollars, rounded up."""
         return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
 
     def saved(self, read: str, written: str) -> dict[str, Any]:
-        """The cost that a request with these texts would have had. Its tokens are estimated, since no upstream counted them."""
+        """Return what a request with these texts would have cost. Its tokens are estimated."""
         return self._cost(token_count(read), token_count(written), {"estimated": "one for every four characters"})
 
     def measured(self, given: int, got: int, requests: int) -> dict[str, Any]:
-        """The cost that a request would have had, by the mean usage of other requests to the same bundle, as their upstream stated it."""
+        """Return what a request would have cost, by the measured usage of other requests to the same bundle."""
         return self._cost(given, got, {"measured_on": requests})
 
     def counted(self, usage: AnswerUsage) -> dict[str, Any]:
-        """The cost that a request would have had, by the usage that its upstream stated."""
+        """Return what a request with this usage would have cost."""
         return self._cost(usage.given, usage.got, {})
 
     def _cost(self, given: int, got: int, how: Mapping[str, str | int]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class UpstreamPrices:
     """Prices by model.
 
     Args:
-        own: the prices of the fallbacks' own models, as the operator gives them.
+        own: prices of the fallbacks' own models, from the operator.
     """
 
     def __init__(self, own: Sequence[UpstreamPrice] = ()) -> None:
@@ -85,15 +85,17 @@ class UpstreamPrices:
         self._spelt = {spelt(price.name): price for price in own}
 
     def of(self, model: str) -> UpstreamPrice | None:
-        """The price of a model; None where it is unknown. The operator's prices are of the fallbacks' own models only, also under another
-        spelling that the list has for one."""
+        """Return the price of a model; None if unknown.
+
+        The operator's prices apply to the fallbacks' own models, also under another spelling that the list has, and to no other.
+        """
         own = self._own.get(model)
         found = list_price(model) if own is None else None
         return own if found is None else self._spelt.get(spelt(model), found)
 
 
 def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPrices:
-    """The prices of the settings. Raises InputError for half a price, and where it is not clear whose a price is."""
+    """Return the prices from the settings. Raises InputError for half a price, or a price that cannot be assigned to a model."""
     given, got = budget.price_in, budget.price_out
     if bool(given) != bool(got):
         raise InputError(
@@ -104,7 +106,7 @@ def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPr
         value = f"{len(models)} models, {len(given)} --price-in, {len(got)} --price-out"
         raise InputError("the prices do not match the models", value=value, todo=todo)
     if len(given) == len(got) == 1 and len({list_price(model) is None for model in models}) > 1:
-        # Before there was a price for each, it was that of the models which the list does not have: now it would be that of all.
+        # A single price once applied only to models outside the list. Now it would apply to all, so it is refused here.
         raise InputError("one price is given for several models, and the price list has some of them", value=", ".join(models), todo=todo)
     own: dict[str, UpstreamPrice] = {}
     for place, model in enumerate(models if given else ()):
@@ -115,14 +117,16 @@ def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPr
 
 
 def list_price(model: str) -> UpstreamPrice | None:
-    """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
-    the list: another model's price would be a guess."""
+    """Return the list price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without `provider/`).
+
+    None if it is not in the list, because another model's price would be a guess.
+    """
     return _listed().get(spelt(model))
 
 
 @functools.cache
 def _listed() -> dict[str, UpstreamPrice]:
-    """The price list by name. It is read once, since it comes with smidgen and does not change while a process runs."""
+    """Return list prices by name. Cached: the list comes with smidgen and does not change while a process runs."""
     found: dict[str, UpstreamPrice] = {}
     for entry in price_list.read()["models"]:
         price = UpstreamPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
@@ -131,7 +135,7 @@ def _listed() -> dict[str, UpstreamPrice]:
 
 
 def texts_to_read(body: Mapping[str, Any]) -> str:
-    """All texts that a request would have the large model read."""
+    """Return all texts of a request that the large model would read."""
     prompt = body.get("prompt")
     if isinstance(prompt, str):
         return prompt
@@ -150,9 +154,9 @@ def texts_to_read(body: Mapping[str, Any]) -> str:
 
 
 LEAST_MEASURED = 5
-"""Measured requests of a bundle from which on they are reckoned by."""
+"""Fewest measured requests of a bundle to estimate by."""
 _MOST_MEASURED = 2000
-"""Of so many the sums are halved, so that what is new counts."""
+"""At this number of requests, the sums are halved, so that new requests count."""
 
 
 @dataclass(slots=True)
@@ -164,18 +168,18 @@ class _SizeSums:
 
 
 class UpstreamSizes:
-    """The sizes of requests and answers, by bundle. Any thread may note and ask."""
+    """Measured usage by bundle. Thread-safe."""
 
     def __init__(self) -> None:
         self._sums: dict[str, _SizeSums] = {}
         self._lock = threading.Lock()
 
     def note(self, bundle: str, asked: int, given: int, got: int) -> None:
-        """A request to a bundle went upstream.
+        """Add a request to a bundle that went upstream.
 
         Args:
-            asked: tokens of its texts, estimated as they are of a local answer.
-            given, got: tokens that the upstream says it read and wrote.
+            asked: tokens of its texts, estimated as for a local answer.
+            given, got: tokens that the upstream reports as read and written.
         """
         if asked <= 0 or given <= 0:
             return
@@ -189,8 +193,10 @@ class UpstreamSizes:
             sums.got += got
 
     def of(self, bundle: str, asked: int) -> tuple[int, int, int] | None:
-        """Tokens that the large model would have read and written for a request with texts of this size, and on how many requests that
-        rests; None where too few were measured."""
+        """Estimate the tokens that the large model would read and write for texts of this size.
+
+        Also returns the number of requests behind the estimate. None if too few were measured.
+        """
         with self._lock:
             sums = self._sums.get(bundle)
             if sums is None or sums.requests < LEAST_MEASURED:
@@ -199,17 +205,17 @@ class UpstreamSizes:
 
 
 BYTES_A_TOKEN = 3
-"""Of an answer whose upstream does not count: English has about four, Chinese three."""
+"""Estimated bytes per token if the upstream does not count: English has about four, Chinese three."""
 _READ = (JSON_TYPE, "text/event-stream")
 _MOST_READ = 500_000
-"""Bytes of a body that is read at its end, while others wait: a longer one has its tokens estimated."""
+"""Most bytes of a body to parse at its end, which blocks others. The tokens of a longer one are estimated."""
 _NAMES = 256
 _LONGEST = 200
-"""Signs of a model's name that count. No model has one that long."""
+"""Most characters of a model's name. No model has a longer one."""
 
 
 class UpstreamCosts:
-    """Prices and names of large models.
+    """Prices and account names of large models.
 
     Args:
         prices: of models.
@@ -221,30 +227,30 @@ class UpstreamCosts:
         self._entry = functools.lru_cache(_NAMES)(self._made)
 
     def name(self, model: str) -> str:
-        """The account's name for a model that a client names, or that an upstream was asked for."""
+        """Return the account's name for a model that a client or the gateway asked for."""
         return self._entry(model[:_LONGEST])[0]
 
     def price(self, model: str) -> UpstreamPrice | None:
-        """The price of a model; None where it is unknown."""
+        """Return the price of a model; None if unknown."""
         return self._entry(model[:_LONGEST])[1]
 
     def noted(self, day: str, model: str) -> usage_records.DayPrice | None:
-        """The price for the account: with the day, and where it is from."""
+        """Return the price of a model for the account, with its day and source."""
         name, price = self._entry(model[:_LONGEST])
         return usage_records.DayPrice(day, name, price.given, price.got, price.source) if price is not None else None
 
     def _made(self, model: str) -> tuple[str, UpstreamPrice | None]:
-        """The name, which is the fallback's own or else the id that clients use, and the price."""
+        """Return the name, which is the fallback's own or else the id that clients use, and the price."""
         known, found = self._models.get(spelt(model)), self._prices.of(model)
         return known or (spelt(model) if found is not None else OTHER_MODEL), found
 
     def cost(self, model: str, given: int, got: int) -> int | None:
-        """The cost of tokens in nanodollars; None where the price is unknown."""
+        """Return the cost of these tokens, in nanodollars; None if unknown."""
         price = self.price(model)
         return round((given * price.given + got * price.got) * 1000) if price is not None else None
 
     def watched(self, response: httpx.Response, call: UpstreamCall, own: str) -> httpx.Response:
-        """The response; closing it adds its usage to the call's usage record. `own`: the upstream's name for its model."""
+        """Return the response. When it is closed, its usage goes to the usage record of the call. `own`: the upstream's model."""
         record = call.usage
         if record is None or budgets.is_free(call.method, call.tail):
             return response
@@ -267,7 +273,7 @@ class UpstreamCosts:
         return read_in_passing(response, reader or _CountingReader(), over)
 
     def _taken(self, status: int, tail: bytes, size: int, model: str, reading: AnswerReader) -> UsageTotals:
-        """The usage of an answer, by what was read of it. A refusal takes nothing, and neither does an answer that states its failure."""
+        """Return the usage of an answer. Refusals, and answers that report a failure without usage, count nothing."""
         usage = reading.usage
         if usage is None and (not 200 <= status < 300 or reading.failed):
             return UsageTotals()
@@ -293,25 +299,25 @@ class UpstreamCosts:
 
 
 def counted_tokens(reading: AnswerReader) -> AnswerUsage | None:
-    """The usage that the upstream states in a complete answer. None where it states zero tokens for a text that is not empty."""
+    """Return an answer's usage as its upstream counted it, once it has ended; None if unknown."""
     return reading.usage if reading.ended and _believed(reading) else None
 
 
 def _believed(reading: AnswerReader) -> bool:
-    """Whether its stated usage is possible: a text that is not empty takes more than zero tokens."""
+    """Return True if an answer's usage is plausible: written text takes more than zero tokens."""
     return reading.usage is not None and (reading.usage.got > 0 or not reading.written)
 
 
 class _CountingReader:
-    """Reads nothing."""
+    """Ignores all bytes."""
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes."""
+        """Ignore the next bytes."""
 
     def end(self) -> None:
-        """There is no more."""
+        """Ignore the end."""
 
 
 def upstream_costs(models: Sequence[str], budget: BudgetSettings) -> UpstreamCosts:
-    """The costs of the settings."""
+    """Return prices and names from the settings."""
     return UpstreamCosts(upstream_prices(models, budget), tuple(models))

@@ -1,7 +1,7 @@
-"""The privacy guard: before a request leaves, its personal data is masked, or it does not leave; in the answer the values go back.
+"""The privacy guard: mask a request's personal data before it is sent, or refuse to send it; restore the values in the answer.
 
-Whatever fails here keeps the request: nothing leaves unchecked. Finding personal data is slow, so clients take turns at it, in
-rotation, however much each of them has asked for.
+If anything fails here, the request is not sent. Finding personal data is slow, so clients take turns, in rotation, however many requests
+each of them has.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from smidgen.server.ops.prometheus import ServerMetrics
 
 
 class FairTurns:
-    """Lets clients take turns. Threads take them.
+    """Lets clients take turns. Used by threads.
 
-    A client's requests wait in a queue of their own. Long work is done in short pieces, and before each piece it passes its turn on to
-    whoever waits. One client never holds all turns, so that another's short request is done beside its long ones.
+    Each client's requests wait in a queue of their own. Long work runs in short pieces, and passes its turn to a waiting request before
+    each piece. One client never holds all turns, so that another's short request is done beside its long ones.
 
     Args:
-        at_once: turns at a time; half of them for any single client, one at least.
+        at_once: number of turns; a single client gets at most half of them, but at least one.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -52,7 +52,7 @@ class FairTurns:
 
     @contextmanager
     def turn(self, client: str, until: float) -> Iterator[None]:
-        """Hold a turn. Raises EngineError where none comes by `until`, in seconds of `time.monotonic`."""
+        """Hold a turn. Raises EngineError if none comes by `until`, in seconds of `time.monotonic`."""
         self._enter(client, until)
         try:
             yield
@@ -60,7 +60,7 @@ class FairTurns:
             self._leave(client)
 
     def pass_on(self, client: str, until: float) -> None:
-        """Let those who wait go first, where anybody does. Raises as `turn` does, and holds a turn all the same."""
+        """Let waiting requests go first, if there are any. Raises as `turn` does; the caller holds a turn in any case."""
         with self._lock:
             if not self._waiting:
                 return
@@ -70,7 +70,7 @@ class FairTurns:
         if not event.wait(max(0.0, until - time.monotonic())):
             self._give_up(client, event)
             with self._lock:
-                self._running[client] += 1  # for `turn` to give back
+                self._running[client] += 1  # `turn` gives it back
             raise _late()
 
     def _enter(self, client: str, until: float) -> None:
@@ -92,7 +92,7 @@ class FairTurns:
         return event
 
     def _give_up(self, client: str, event: threading.Event) -> None:
-        """Leave the queue. A turn that was given meanwhile is given back."""
+        """Leave the queue. A turn that was granted meanwhile is returned."""
         with self._lock:
             if event.is_set():
                 self._running[client] -= 1
@@ -104,8 +104,8 @@ class FairTurns:
                 del self._waiting[client]
 
     def _grant(self) -> None:
-        """Give free turns to the clients that wait, one each and in rotation."""
-        self._running += Counter()  # drops those that run nothing
+        """Grant free turns to waiting clients, one each in rotation."""
+        self._running += Counter()  # drops clients that run nothing
         while self._running.total() < self._at_once:
             client = next((one for one in self._waiting if self._running[one] < self._each), None)
             if client is None:
@@ -113,34 +113,34 @@ class FairTurns:
             queue = self._waiting.pop(client)
             event = queue.popleft()
             if queue:
-                self._waiting[client] = queue  # behind all others
+                self._waiting[client] = queue  # to the end of the rotation
             self._running[client] += 1
             event.set()
 
 
 class FairTurn:
-    """The turns of one piece of work; called before each short part of it.
+    """The turns of one piece of work. Call it before each short part.
 
     Args:
         turns: the turns.
-        client: the client whose work it is.
-        until: the time after which no client waits for it, in seconds of `time.monotonic`.
+        client: whose work it is.
+        until: deadline of the work, in seconds of `time.monotonic`.
     """
 
     def __init__(self, turns: FairTurns, client: str, until: float) -> None:
         self._turns, self._client, self.until = turns, client, until
         self.over = False
-        """Whether nobody waits for it any more already."""
+        """True if nobody waits for the work any more."""
 
     def __call__(self) -> None:
-        """Let others go first. Raises EngineError where no client waits for this any more."""
+        """Let others go first. Raises EngineError if nobody waits for the work any more."""
         if self.over:
             raise _late()
         self._turns.pass_on(self._client, self.until)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold a turn while the work is done. Raises EngineError where no turn comes in time."""
+        """Run the work in a turn. Raises EngineError if none comes in time."""
         with self._turns.turn(self._client, self.until):
             if self.over:
                 raise _late()
@@ -148,11 +148,10 @@ class FairTurn:
 
 
 class WaitingPlaces:
-    """Places for each client's requests, in the order of their arrival. A client's further requests wait in the event loop, and take no
-    thread from others.
+    """Places for each client's requests, in order of arrival. Further requests wait in the event loop and block no thread.
 
     Args:
-        each: places of one client.
+        each: places per client.
     """
 
     def __init__(self, each: int) -> None:
@@ -161,7 +160,7 @@ class WaitingPlaces:
 
     @asynccontextmanager
     async def place(self, client: str) -> AsyncIterator[None]:
-        """Hold one."""
+        """Hold a place."""
         semaphore, users = self._semaphores.get(client, (asyncio.Semaphore(self._each), 0))
         self._semaphores[client] = semaphore, users + 1
         try:
@@ -179,30 +178,31 @@ def _late() -> EngineError:
 
 T = TypeVar("T")
 _READING_THREADS = 64
-"""Requests that are being read or wait for their next turn: each has a thread."""
+"""Most requests that are being read or wait for their next turn. Each has a thread."""
 
 
 class WithheldRequest(Unreachable):
-    """A request that must not leave."""
+    """A request that must not be sent."""
 
     withheld = True
 
     @property
     def uncertified(self) -> str:
-        """The mark on a local answer that is given in its place."""
+        """The mark of a local answer in its place."""
         return "not sent"
 
 
 class PrivacyGuard:
     """Masks requests and restores answers.
 
-    Several requests are read at a time, with the clients in rotation. `--max-concurrent` limits how many wait, and `seconds` how long.
+    Several requests are read at a time, those of different clients in rotation. `--max-concurrent` limits the number of waiting requests,
+    `seconds` their time.
 
     Args:
         border: finds and masks personal data.
         metering: counts findings and withheld requests.
-        seconds: the longest time to find personal data, waiting included.
-        workers: how many requests are read at a time.
+        seconds: longest time for a request, including the wait for its turn.
+        workers: requests read at a time.
     """
 
     def __init__(self, border: Border, metering: ServerMetrics, seconds: float, workers: int = 3) -> None:
@@ -211,11 +211,11 @@ class PrivacyGuard:
         self._threads = ThreadPoolExecutor(max(_READING_THREADS, workers), "privacy")
 
     def close(self) -> None:
-        """Give up what waits."""
+        """Cancel waiting work."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
-        """The request as it may leave, and its answer with the values back. Raises Withheld."""
+        """Return the request to send, and how to restore its answer. Raises WithheldRequest."""
         headers = impersonal_headers(call.headers)
         await self._check_address(call)
         if isinstance(call.body, RequestBody) and not call.body.raw:
@@ -244,7 +244,7 @@ class PrivacyGuard:
         )
 
     async def _check_address(self, call: UpstreamCall) -> None:
-        """Raise WithheldRequest for personal data in the path or the query, since neither can be masked."""
+        """Raise WithheldRequest if the path or the query has data that must not be sent: neither can be masked."""
         told = _path_words(call)
         find = partial(self._border.found, told.texts, coded=told.coded)
         counts = await self._asked(call, find) if told else Counter[str]()
@@ -253,8 +253,7 @@ class PrivacyGuard:
             raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
 
     async def _asked(self, call: UpstreamCall, work: Callable[..., T]) -> T:
-        """Run work of the border in a thread and return its result. `work` takes `seconds`, and `between`, called between its parts. Raises
-        WithheldRequest for any error of the work, and where it is not done in time."""
+        """Run work of the border in a thread and in turns. Every failure, and a timeout, raises WithheldRequest."""
         client = call.requester.client
         turn = FairTurn(self._turns, client, time.monotonic() + self._seconds)
 
@@ -273,13 +272,13 @@ class PrivacyGuard:
             raise self._withheld("failed", f"it took longer than {self._seconds:g} s", "Try again, or send less at a time.", 503) from None
         except EngineError as error:
             raise self._withheld("failed", error.what, error.todo, 503) from None
-        except Exception as error:  # noqa: BLE001 whatever breaks while personal data is looked for, the request must not leave
+        except Exception as error:  # noqa: BLE001 whatever fails here, the request must not be sent
             raise self._withheld("failed", type(error).__name__, "Try again; the server's operator can look into it.", 503) from None
         finally:
             turn.over = True
 
     def _count(self, counts: Counter[str], action: Action | None = None) -> None:
-        """Count findings by kind and action: the policy's action of each kind, or one action for all."""
+        """Count findings by kind and action: the policy's, or one action for all."""
         for kind, times in counts.items():
             self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
 
@@ -300,7 +299,7 @@ class PrivacyGuard:
 
 
 def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> httpx.Response:
-    """The response with the values back, where it is understood; else itself."""
+    """Return the response with the values restored, if its format is known; else unchanged."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return response
     change = restorer(tail, response.headers.get("content-type", ""), masked.placeholders, masked.body or {})
@@ -310,7 +309,7 @@ def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> htt
 
 
 def _path_words(call: UpstreamCall) -> UnknownParts:
-    """The readable words of its path and its query."""
+    """Return the parts of a call's path and query to read."""
     steps = unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
     return unknown_parts(steps, parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"))
 

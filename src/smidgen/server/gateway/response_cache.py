@@ -1,10 +1,10 @@
-"""The cache of responses: an answer that was given before, in the same scope, is given again; a new one is asked for and kept.
+"""The response cache: repeat an earlier answer for the same scope, or ask and keep the new answer.
 
-It stands behind the privacy border: a request that may not leave is not answered from here either, and what was masked is masked in all
-that is kept. Whatever fails here, the request goes upstream as it would have without.
+It is behind the privacy border: a request that may not be sent gets no cached answer either, and everything in the cache is masked. If
+anything fails here, the request goes upstream.
 
-With `--cache semantic` an answer to a near text is given again, too. A thread of its own looks for near texts, with a short queue and for
-no longer than a moment.
+With `--cache semantic`, a similar text also gets an earlier answer. The search runs in a separate thread, with a short queue and a short
+timeout.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
 
 
 _CACHE_NAME = "smidgen"
-"""This cache in the header `Cache-Status` (RFC 9211)."""
+"""Name of this cache in the header `Cache-Status` (RFC 9211)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CacheRequest:
-    """A call that the cache can answer: the request as the cache knows it, and the body to send."""
+    """A call that the cache handles: its key, the body that is sent, and the cache directives."""
 
     question: CacheKey
     body: Mapping[str, Any]
@@ -73,24 +73,24 @@ class _CacheRequest:
 
     @property
     def counted(self) -> bool:
-        """Whether the client is to be told what the answer took."""
+        """True if the client wants to know the answer's usage."""
         options = self.body.get("stream_options")
         return not self.streamed or (isinstance(options, Mapping) and bool(options.get("include_usage")))
 
 
 class ResponseCache:
-    """The cache of responses. Only the event loop calls it.
+    """The cache of responses. For use in the event loop only.
 
     Args:
         answer: answers requests that are not in the cache.
         first: the upstream whose answers are kept.
         memory: the kept answers.
-        metrics: counts.
-        sharing: the scope of answers.
-        drawn: whether sampled answers are kept, too.
-        similar_texts: finds near texts; None: only the same request gets an answer again.
-        clock: seconds, never going back.
-        prices: of models; by default those of the list.
+        metrics: counters.
+        sharing: which clients share answers.
+        drawn: whether answers to requests with random sampling are kept.
+        similar_texts: finds similar texts; None: only equal requests get an earlier answer.
+        clock: monotonic seconds.
+        prices: of models; default: the price list.
     """
 
     def __init__(
@@ -110,20 +110,22 @@ class ResponseCache:
         self._naming, self._prices = CacheKeys(), prices or UpstreamPrices()
 
     def close(self) -> None:
-        """End the searches that are under way."""
+        """Cancel running searches."""
         if self._similar_texts is not None:
             self._similar_texts.close()
 
     def refuse(self, request: str, key: str | None) -> bool:
-        """Drop the answer of the request with this id, because feedback says that it is wrong. Returns whether it was kept and the request
-        is of this key; with a key of None, any key will do."""
+        """Drop the answer that a request got, because a client says that it is wrong. Returns True if it was in the cache.
+
+        The request must be of this key; None for any.
+        """
         known = self._memory.refuse(request, key)
         if known:
             self._metrics.refused.inc()
         return known
 
     async def __call__(self, call: UpstreamCall) -> UpstreamAnswer:
-        """The answer, from here or from an upstream. Raises Unreachable."""
+        """Return the answer, from the cache or from an upstream. Raises Unreachable."""
         if call.method != "POST" or call.path not in CACHED_PATHS:
             return await self._answer(call)
         asked = self._looked_at(call)
@@ -136,18 +138,18 @@ class ResponseCache:
             self._memory.given(asked.identity.id, entry, asked.identity.key)
             return self._again(asked, call, entry, likeness)
         self._metrics.requests.labels(prometheus.MISS if asked.wants.reuse else prometheus.RENEWED).inc()
-        # What comes encoded cannot be read here, and so not be kept.
+        # A compressed answer cannot be read here, and so not be kept.
         others = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
         answer = await self._answer(replace(call, headers=[*others, (b"accept-encoding", b"identity")]))
         if answer.upstream is self._first:
             self._watch(asked, call, answer.response)
         else:
-            # It would outlive the failure of the first, which answers better, or it would not be the first.
+            # An answer of a later upstream would outlive the failure of the first, which is preferred.
             self._metrics.answers.labels(prometheus.SECOND).inc()
         return replace(answer, said=_status("fwd=miss" if asked.wants.reuse else "fwd=request"))
 
     def _looked_at(self, call: UpstreamCall) -> _CacheRequest | str:
-        """The call as the cache knows it, or the reason why it is not cached, in a word. Its scope is that of the unmasked call."""
+        """Return the call's cache request, or a word for why the cache ignores it. The scope comes from the unmasked call."""
         client = call.came or call
         wants = cache_directives(client.headers)
         if not wants.store:
@@ -166,12 +168,12 @@ class ResponseCache:
             return prometheus.UNNAMED
         try:
             question = self._naming.question(whose, call.path, call.query, call.headers, leaves, model)
-        except RecursionError:  # it could just be read, and is nested too deeply to be written again
+        except RecursionError:  # nested too deeply to be serialised
             return UNSUITED
         return _CacheRequest(question, leaves, wants, call.identity)
 
     async def _found(self, asked: _CacheRequest) -> tuple[CacheEntry, float | None] | None:
-        """A kept answer, and how near its text is; None for the very same request."""
+        """Return a kept answer and the similarity of its text; None for an equal request."""
         entry = self._memory.exact(asked.question, self._clock(), asked.wants.fresh)
         if entry is not None:
             return (entry, None) if _serves(asked, entry) else None
@@ -185,7 +187,7 @@ class ResponseCache:
         return near
 
     def _again(self, asked: _CacheRequest, call: UpstreamCall, entry: CacheEntry, likeness: float | None) -> UpstreamAnswer:
-        """A kept answer as a response: an object or a stream, as it is asked for now."""
+        """Return a kept answer as a response: an object or a stream, as asked for now."""
         kept, age = entry.answer, max(0, int(self._clock() - entry.born))
         how = prometheus.EXACT if likeness is None else f"{prometheus.SIMILAR} {likeness:.3f}"
         self._metrics.requests.labels(how.partition(" ")[0]).inc()
@@ -211,12 +213,12 @@ class ResponseCache:
         return UpstreamAnswer(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _CacheRequest, call: UpstreamCall, usage: AnswerUsage | None) -> dict[str, Any] | None:
-        """The cost that it would have had; None where the model has no price, or the usage of the answer is unknown."""
+        """Return what it would have cost; None if the price or the usage is unknown."""
         price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 
     def _watch(self, asked: _CacheRequest, call: UpstreamCall, response: httpx.Response) -> None:
-        """Keep the answer, if it turns out to be one, when it has passed to its end."""
+        """Keep the response's answer when it has passed completely, if it is suitable."""
         if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._metrics.answers.labels(prometheus.ODD).inc()
             return
@@ -235,13 +237,13 @@ class ResponseCache:
         try:
             kept = answers.cacheable_answer(path, kind, body) if body is not None else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-            kept = None  # an answer may have any shape; that which is not understood is passed on all the same
+            kept = None  # an answer may have any shape; an unknown one is only passed on
         if kept is None:
             self._metrics.answers.labels(prometheus.LARGE if body is None else prometheus.ODD).inc()
             return
         question = asked.question
         if self._similar_texts is None:
-            question = replace(question, template=None, text="")  # what was asked is not needed any more
+            question = replace(question, template=None, text="")  # the request's text is no longer needed
         entry = CacheEntry(question, kept, self._clock())
         self._memory.forget(entry.born)
         fits = self._memory.put(entry)
@@ -257,8 +259,7 @@ class ResponseCache:
 
 
 class _KeptBody(httpx.AsyncByteStream):
-    """Pass a response's bytes on. At their end, `over` is called with all of them, or with None where they are more than `most`. It is not
-    called for a response that breaks off."""
+    """Passes a response's bytes on. At the end, `over` gets all of them, or None if they exceed `most`. Not called if it breaks off."""
 
     def __init__(self, stream: httpx.AsyncByteStream, most: int, over: Callable[[bytes | None], None]) -> None:
         self._stream, self._most, self._over = stream, most, over
@@ -280,7 +281,7 @@ class _KeptBody(httpx.AsyncByteStream):
 
 
 def _serves(asked: _CacheRequest, entry: CacheEntry) -> bool:
-    """Whether the answer has all that the request asks for: a usage that is missing cannot be made up."""
+    """Return True if a kept answer has everything asked for: its usage cannot be made up."""
     return entry.answer.sized or not asked.counted
 
 
@@ -291,13 +292,13 @@ def _status(said: str) -> Headers:
 T = TypeVar("T")
 
 _SEARCH_SECONDS = 1.0
-"""Longest that a request waits for it; past it, the upstream is asked."""
+"""Longest search for a similar text. After that, the upstream is asked."""
 _MOST_WAITING = 64
 _REMEMBERED = 256
 _MOST_CHARACTERS = 2_000
-"""Longer texts are not looked at: the encoder hardly ever reads one whole."""
+"""Longest text for a search: the encoder rarely reads a longer one completely."""
 _MOST_READ = 64
-"""Of the texts that are near enough so many are read, the nearest first: reading takes the interpreter's lock, and others wait for that."""
+"""Most candidates to compare word by word, the nearest first: comparing holds the interpreter's lock."""
 _COMPLAIN_SECONDS = 60.0
 _log = logging.getLogger("smidgen.server")
 
@@ -306,9 +307,9 @@ class SimilarTexts:
     """Finds cached requests with a similar text.
 
     Args:
-        likeness: gives a text's vector, of length 1; None for a text that it cannot read whole.
-        least: the smallest cosine similarity that counts as near.
-        metrics: counts searches without a result.
+        likeness: returns a text's unit vector; None for a text that it cannot read completely.
+        least: lowest cosine similarity that counts.
+        metrics: counts failed and late searches.
     """
 
     def __init__(self, likeness: Likeness, least: float, metrics: CacheMetrics) -> None:
@@ -320,11 +321,11 @@ class SimilarTexts:
         self._said = -_COMPLAIN_SECONDS
 
     def close(self) -> None:
-        """Give up what waits."""
+        """Cancel waiting searches."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def nearest(self, text: str, entries: Sequence[CacheEntry]) -> tuple[CacheEntry, float] | None:
-        """The nearest entry whose text passes the guard, with its similarity; None where none is near enough, or it takes too long."""
+        """Return the most similar entry that says the same, with its similarity; None if there is none, or the search takes too long."""
         if len(text) > _MOST_CHARACTERS:
             return None
         if self._waiting >= _MOST_WAITING:
@@ -335,12 +336,12 @@ class SimilarTexts:
                 return await self._done(lambda: self._nearest(text, entries))
         except TimeoutError:
             self._metrics.searches.labels("late").inc()
-        except Exception as error:  # noqa: BLE001 whatever fails in it, there is the upstream
+        except Exception as error:  # noqa: BLE001 whatever fails here, the upstream can answer
             self._failed(error)
         return None
 
     def place(self, text: str, then: Callable[[Vector], None]) -> None:
-        """Hand on the vector of a text some time soon, in the event loop; never where too much waits, or it has none."""
+        """Compute a text's vector later and pass it to `then`, in the event loop. Skipped if too many wait, or there is no vector."""
         if len(text) > _MOST_CHARACTERS or self._waiting >= _MOST_WAITING:
             return
         task = asyncio.get_running_loop().create_task(self._done(lambda: self._vector(text)))
@@ -386,12 +387,12 @@ class SimilarTexts:
 
 
 _SHARE = 16
-"""One answer has no more than this part of the memory."""
+"""Largest share of the memory for one answer: one in this many."""
 _LARGEST = 1_000_000
 
 
 def check_cache(settings: ServeSettings) -> None:
-    """Raise InputError for a cache that cannot be."""
+    """Raise InputError for invalid cache settings."""
     said = sorted(name for name in settings.cache.given() if name != "cache")
     if not settings.cache.on and said:
         todo = "Add --cache exact or --cache semantic, or leave it out."
@@ -402,7 +403,7 @@ def check_cache(settings: ServeSettings) -> None:
 
 
 def open_cache(settings: ServeSettings, registry: CollectorRegistry, answer: UpstreamAnswerer, first: Upstream) -> ResponseCache:
-    """An empty cache before an answerer of calls. Raises InputError and MissingExtra where near texts are wanted without an encoder."""
+    """Open an empty cache in front of `answer`. Raises InputError and MissingExtra if it needs the encoder, and that is not available."""
     total = int(settings.cache.mb * 1_000_000)
     memory = AnswerCache(CacheLimits(settings.cache.entries, total, min(total // _SHARE, _LARGEST), settings.cache.hours * 3600))
     metrics = CacheMetrics(registry, memory)

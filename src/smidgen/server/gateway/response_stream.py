@@ -1,4 +1,4 @@
-"""An upstream's response on its way to the client: passed on byte for byte within bounds, and read or changed on the way."""
+"""Pass an upstream's response to the client byte for byte, within limits, and read or change it on the way."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from smidgen.server.gateway.upstream import UpstreamLimits
 from smidgen.store.spending_ledger import NANO
 
 JSON_TYPE = "application/json"
-"""Of such answers alone it may be known what they cost before their head goes out."""
+"""Only for this type can the cost be known before the head is sent."""
 _COST = "smidgen.cost"
 _MOST_PLAIN = 1_000_000
-"""Bytes that one piece may be unpacked to: one that becomes more is not read on."""
+"""Most bytes that one piece may decompress to. Reading stops if one exceeds that."""
 
 
 class BodyReader(Protocol):
-    """A reader of a body."""
+    """Reads a body in pieces."""
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes."""
+        """Read the next bytes."""
         ...
 
     def end(self) -> None:
-        """There is no more."""
+        """Handle the end of the body."""
         ...
 
 
 def read_in_passing(response: httpx.Response, reader: BodyReader, over: Callable[[], None]) -> httpx.Response:
-    """The response, read by `reader`; `over` is called when it is closed."""
+    """Let `reader` read the response in passing. `over` is called when it is closed."""
     assert isinstance(response.stream, httpx.AsyncByteStream)
     response.stream = _ReadStream(response.stream, reader, over)
     return response
 
 
 def with_cost(response: httpx.Response, cost: Callable[[], int | None]) -> httpx.Response:
-    """The response with its cost, which `cost` gives once it is read to its end."""
+    """Attach a function that returns the response's cost once it is read completely."""
     response.extensions[_COST] = cost
     return response
 
 
 def tells_cost(response: httpx.Response) -> bool:
-    """Whether its cost can be known."""
+    """Return True if the response has such a function."""
     return _COST in response.extensions
 
 
 def cost_of(response: httpx.Response) -> float | None:
-    """The cost in US dollars of a response that was read to its end; None where its usage or the price is unknown."""
+    """Return the cost of a completely read response in US dollars; None if usage or price is unknown."""
     cost = response.extensions.get(_COST)
     nano = cost() if cost is not None else None
     return None if nano is None else nano / NANO
@@ -79,7 +79,7 @@ class _ReadStream(httpx.AsyncByteStream):
 
 
 class DecompressingReader:
-    """A reader of compressed bytes that feeds a reader of plain ones. It stops at bytes that cannot be unpacked, and then never ends."""
+    """Decompresses bytes for another reader. If they cannot be decompressed, it stops, and the reader gets no end."""
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
@@ -87,7 +87,7 @@ class DecompressingReader:
         self._lost = False
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes."""
+        """Read the next bytes."""
         if self._lost:
             return
         try:
@@ -100,13 +100,13 @@ class DecompressingReader:
             self._reader.feed(plain)
 
     def end(self) -> None:
-        """There is no more."""
+        """Handle the end of the body."""
         if self._zlib.eof and not self._lost:
             self._reader.end()
 
 
 def decompressing(reader: BodyReader, encoding: str) -> BodyReader | None:
-    """A reader for bytes of this content encoding; None for an unknown encoding."""
+    """Return a reader for bytes of this content encoding; None for an unknown one."""
     named = encoding.strip().lower()
     if named in ("", "identity"):
         return reader
@@ -115,22 +115,24 @@ def decompressing(reader: BodyReader, encoding: str) -> BodyReader | None:
 
 _BODILESS = (204, 304)
 _MOST_KEPT = 500_000
-"""Bytes of a body that its head waits for."""
+"""Most bytes of a body to hold back until its cost is known."""
 _log = logging.getLogger("smidgen.server")
 
 
 async def relay(response: httpx.Response, send: Send, marks: Headers, waits: UpstreamLimits) -> None:
-    """Send the response on, and close it in the end. A stream of events that breaks off ends with an event with OpenAI's `error`. The head
-    of a response whose cost can be known waits for its end, if that is near.
+    """Send a response on, and close it at the end.
 
-    Raises RuntimeError where any other response breaks off: the connection must then be closed, or a part would look like the whole.
+    An event stream that breaks off ends with an event with OpenAI's `error`. The head of a response that may tell its cost waits for a
+    short body.
+
+    Raises RuntimeError if any other response breaks off: the connection must then be closed, so that a part does not look complete.
     """
     try:
         headers = [*reply_headers(response.headers.raw), *marks]
         if response.status_code in _BODILESS:
-            # What a 304 says there is the length of a body that does not come, which this server would wait for and break off.
+            # The content-length of a 304 describes a body that does not follow. This server would wait for it and fail.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
-        if isinstance(response.stream, httpx.ByteStream):  # all of it is there
+        if isinstance(response.stream, httpx.ByteStream):  # the body is complete
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
             await send({"type": "http.response.body", "body": b"".join(response.stream), "more_body": False})
             return
@@ -147,14 +149,14 @@ async def relay(response: httpx.Response, send: Send, marks: Headers, waits: Ups
             message = f"The upstream's answer broke off: {fault}. What came before is not the whole of it. Send the request again."
             told = {"error": {"message": message, "type": "server_error", "param": None, "code": "upstream_broke_off"}}
             await sending.piece(b"\n\ndata: " + as_json(told) + b"\n\n")
-        await response.aclose()  # before the last word: with it the client may be gone, and this be cancelled
+        await response.aclose()  # before the last message, after which the client may leave and cancel this
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         await response.aclose()
 
 
 class _Sending:
-    """A response on its way out: its pieces are kept back until its head has gone."""
+    """A response being sent. Its pieces wait until the head has gone out."""
 
     def __init__(self, send: Send, status: int, headers: Headers) -> None:
         self._send, self._status, self._headers = send, status, headers
@@ -163,7 +165,7 @@ class _Sending:
         self._begun = False
 
     async def begin(self, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Send the head with more headers, and the pieces that were kept; once."""
+        """Send the head, with further headers, and the waiting pieces; once."""
         if self._begun:
             return
         self._begun = True
@@ -173,7 +175,7 @@ class _Sending:
         self._kept.clear()
 
     async def piece(self, piece: bytes) -> None:
-        """Send a piece, or keep it. A blank piece, by which an upstream shows that it is at work, and a long one are not kept back."""
+        """Send a piece, or keep it until the head is sent. A blank piece (a keep-alive) or too many bytes send the head at once."""
         if self._begun:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return
@@ -184,7 +186,7 @@ class _Sending:
 
 
 async def _send_body(response: httpx.Response, sending: _Sending, waits: UpstreamLimits) -> str:
-    """Send the body's pieces; why it ended too early, empty where it did not."""
+    """Send the body's pieces. Returns why it ended too early, or an empty string."""
     size = 0
     try:
         async with asyncio.timeout(waits.whole):
@@ -203,19 +205,19 @@ async def _send_body(response: httpx.Response, sending: _Sending, waits: Upstrea
 
 
 class BodyChange(Protocol):
-    """A change of a body, piece by piece."""
+    """Changes a body in pieces."""
 
     def take(self, piece: bytes) -> bytes:
-        """Take a piece, and return the part that can be sent now."""
+        """Add a piece and return the part that can be sent."""
         ...
 
     def rest(self) -> bytes:
-        """The rest, at the end of the body."""
+        """Return the rest, at the end of the body."""
         ...
 
 
 def changed_in_passing(response: httpx.Response, change: BodyChange) -> httpx.Response:
-    """The response with a changed body, whose length is known only at its end. Closing it closes the given one."""
+    """Return the response with a changed body of unknown length. Closing it closes the original."""
     return httpx.Response(
         response.status_code,
         headers=[(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"],

@@ -1,7 +1,7 @@
-"""The gateway's middleware: it routes the requests to `/v1/`.
+"""The gateway's middleware: route requests to `/v1/`.
 
-A request to a bundle goes to the certificate router. One that only this server can answer goes to the faces behind. All others go to the
-fallback. The list of models has the bundles served here, then the upstreams' models, if they can be asked.
+Requests to a bundle go to the certificate router, requests for this server itself to the faces behind, and all others to the fallback. The
+list of models has the local bundles, then the models of upstreams that can be asked.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from smidgen.server.service import Service
 _UNDER = "/v1/"
 _MODELS = "/v1/models"
 _FEEDBACK = "/v1/feedback"
-"""Of this server alone, with bundles or without."""
+"""Always answered by this server, with or without bundles."""
 _SYSTEMONE = "/v1/systemone"
 _ANY = (None, "auto")
-"""What `model` may be where a bundle that fits is to be found for each typed question."""
+"""Values of `model` that let smidgen find a fitting bundle for each typed question."""
 _BY_MODEL = (*CERTIFIED_PATHS, "/v1/embeddings", _SYSTEMONE)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _DIRECT = "asked directly"
@@ -53,21 +53,21 @@ _LIST_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RoutedPath:
-    """The name of a path in logs and counters; one that is not ours has none of its own, for a client could make up any number."""
+    """The name of a path in logs and metrics. Unknown paths share one, because clients could make up any number."""
 
     path: str = "/v1/*"
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingRules:
-    """The operator's rules for where requests go.
+    """The operator's rules for routing.
 
     Attributes:
-        origins: the web origins whose pages may call, as in `--cors`.
-        allowed: the requests that may go upstream.
-        quality: the least quality of a certificate, whatever a request asks for; None for no limit.
-        job_matcher: finds the bundle that takes a request that names none; None without `--take`.
-        sized: whether the tokens that a request would have the large model read are recorded.
+        origins: web origins whose pages may call (`--cors`).
+        allowed: paths that may go upstream.
+        quality: least quality that certificates must have, whatever a request asks for; None: as it asks.
+        job_matcher: finds the bundle for a request that names none; None to find none.
+        sized: whether to record how much the large model would read for a request to a bundle.
     """
 
     origins: Sequence[str] = ()
@@ -79,14 +79,14 @@ class RoutingRules:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The answerers of requests to `/v1/`.
+    """The parts that answer requests to `/v1/`.
 
     Attributes:
         service: the bundles.
         router: answers requests to bundles.
-        answerer: answers all others, by the fallback.
-        fallback: gives the list of models.
-        rules: the operator's rules.
+        answerer: answers all others from the fallback.
+        fallback: for the list of models.
+        rules: the operator's.
     """
 
     service: Service
@@ -97,19 +97,19 @@ class Gateway:
 
 
 class GatewayMiddleware:
-    """The innermost middleware: it routes requests. Everything that is not under `/v1/` passes through.
+    """The innermost middleware: routes requests to `/v1/`, and passes all others through.
 
     Args:
         app: the faces.
-        routes: the faces' routes.
-        gateway: the answerers.
+        routes: of the faces.
+        gateway: the parts that answer.
     """
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], gateway: Gateway) -> None:
         self._app, self._routes, self._gateway = app, routes, gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer it, or have it answered."""
+        """Answer a request, or pass it on."""
         if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["method"] not in _METHODS or scope["path"] == _FEEDBACK:
             await self._app(scope, receive, send)
             return
@@ -124,7 +124,7 @@ class GatewayMiddleware:
             await self._through(scope, receive, noted)
         except (RequestError, HTTPException) as error:
             if begun and isinstance(error, RequestError) and error.status == CLIENT_GONE:
-                return  # nobody listens any more
+                return  # the client is gone
             if begun:
                 raise
             if isinstance(error, Unreachable):
@@ -161,7 +161,7 @@ class GatewayMiddleware:
             await self._pass(request, send, asked)
 
     def _check(self, request: HttpRequest, face: bool) -> None:
-        """Raise RequestError for a request that may go nowhere, before its body is read. `face`: whether a face answers at its path."""
+        """Raise RequestError for a request that is not allowed, before its body is read. `face`: whether a face answers at its path."""
         path = request.path
         if from_other_origin(request, self._gateway.rules.origins):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
@@ -178,7 +178,7 @@ class GatewayMiddleware:
             raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
 
     def _asked(self, request: HttpRequest, read: Mapping[str, Any] | None) -> RequestedModel | None:
-        """The bundle that a request is for, if any; recorded for the account."""
+        """Return the bundle that a request is for, if any, and record it for the account."""
         rules, usage = self._gateway.rules, request.usage
         asked = requested_model(request.model, self._gateway.service.models)
         if asked is None and read is not None and rules.job_matcher is not None:
@@ -194,13 +194,13 @@ class GatewayMiddleware:
         await self._gateway.answerer(request, send, asked, no_face)
 
     def _is_ours(self, path: str, asked: RequestedModel | None) -> bool:
-        """Whether a face answers at its own path; one that is shared with the upstream does so to a bundle's name."""
+        """Return True if the request is for a face. On a path shared with the upstream, it must name a bundle."""
         if path.startswith(f"{_MODELS}/"):
             return path.removeprefix(f"{_MODELS}/") in self._gateway.service.models
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
 
     def _direct(self, request: HttpRequest) -> Headers:
-        """The headers of an answer by a face that was asked directly: which bundle answered, and that no upstream was asked."""
+        """Return the headers of a face's direct answer: which bundle gave it, and that nobody else was asked."""
         models, named = self._gateway.service.models, request.model
         alone = next(iter(models)) if len(models) == 1 and named is None else ""
         bundle = named if isinstance(named, str) and named in models else alone
@@ -208,7 +208,7 @@ class GatewayMiddleware:
 
 
 def _marked(send: Send, said: Headers) -> Send:
-    """A send that adds these headers."""
+    """Return a send function that adds these headers."""
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -219,7 +219,7 @@ def _marked(send: Send, said: Headers) -> Send:
 
 
 async def send_models(found: dict[str, Any], fallback: Fallback, headers: Headers, query: bytes, send: Send) -> None:
-    """Send a list of its own models, then those of all upstreams. No name is listed twice."""
+    """Send the list of models, with the upstreams' models after the local ones. Repeated names are left out."""
     leaving = (await fallback.guard.leaving(UpstreamCall("GET", b"/models", query, headers, RequestBody(b"")))).call
     asked = await asyncio.gather(*(_upstream_models(upstream, leaving.headers, leaving.query) for upstream in fallback.upstreams))
     names = {card["id"] for card in found["data"]}
@@ -236,7 +236,7 @@ async def send_models(found: dict[str, Any], fallback: Fallback, headers: Header
 
 
 async def _upstream_models(upstream: Upstream, headers: Headers, query: bytes) -> list[Any] | None:
-    """Its cards; None where it cannot be asked now."""
+    """Return an upstream's list of models; None if it cannot be asked now."""
     try:
         async with asyncio.timeout(_LIST_SECONDS):
             found = json.loads(await upstream.models(headers, query))

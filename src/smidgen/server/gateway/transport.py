@@ -1,12 +1,12 @@
-"""The transport to an upstream: connections of its own, or httpx's client where the machine's settings name a proxy.
+"""Connections to an upstream: our own, or httpx's client if the machine's settings name a proxy.
 
-httpx's client does more for each response than a gateway needs: it keeps cookies, which are other people's, and looks for redirects. And
-its pool looks at every connection that it has, twice for each request: with 64 of them that takes longer than the rest of the gateway. A
-connection here is httpcore's, asked directly, which takes half of that time.
+httpx's client does work for each response that a gateway does not want, such as cookies, which belong to other people, and redirects. Its
+pool checks every connection twice for each request: with 64 connections, that takes longer than the rest of the gateway. Using one httpcore
+connection directly takes half of that time.
 
-When a request ends, httpcore protects its cleanup against anyio's cancellation but not against asyncio's, which is how a client that
-disconnects ends a request. A connection that is cancelled there counts as busy for ever. So a connection is used again only if its last
-request ended completely. Any other is closed, in a task that is not cancelled.
+httpcore protects its clean-up after a request against cancellation by anyio, but not by asyncio, which is how a client that disconnects
+ends a request. A connection cancelled there counts as busy for ever. So a connection is reused only if its last request ended completely.
+Any other is closed by a task that nobody cancels.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class UpstreamConnection:
     """One connection to an upstream, for one request after the other.
 
     Args:
-        request: the first request: the connection goes to its scheme, host and port.
-        trusted: the certificates that it trusts; None for httpcore's.
-        seconds: the idle time after which it is not used again; None for no limit.
+        request: its scheme, host and port are the connection's.
+        trusted: trusted certificates; None for httpcore's default.
+        seconds: idle seconds after which it is not reused; None for no limit.
     """
 
     def __init__(self, request: httpx.Request, trusted: ssl.SSLContext | None, seconds: float | None) -> None:
@@ -42,13 +42,15 @@ class UpstreamConnection:
         self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds, network_backend=_MeasuredBackend(self._extent))
 
     def takes(self, request: httpx.Request) -> bool:
-        """Whether this request can use it: it leads to the right place, is still open, and holds no bytes that were not asked for."""
+        """Return True if this request can use it: same origin, still open, and no unexpected bytes have come."""
         usable = self._line.is_available() and not self._line.has_expired() and self._extent.exact
         return usable and _url(request).origin == self._origin
 
     async def ask(self, request: httpx.Request, back: Callable[[bool], None]) -> httpx.Response:
-        """The response as soon as its head is there. When it is closed, `back` is called once with whether it ended completely: only then
-        can the connection be used again. Raises as httpx does."""
+        """Return the response as soon as its head is there. Raises as httpx does.
+
+        `back` is called once when the response is closed, with True if it was read completely: only then can the connection be reused.
+        """
         assert isinstance(request.stream, httpx.AsyncByteStream)
         asked = httpcore.Request(
             request.method, _url(request), headers=request.headers.raw, content=request.stream, extensions=request.extensions
@@ -61,7 +63,7 @@ class UpstreamConnection:
         )
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the connection."""
         await self._line.aclose()
 
 
@@ -72,11 +74,10 @@ _BODILESS = (204, 304)
 
 
 class ResponseExtent:
-    """Finds the end of a response in the incoming bytes. httpcore would give bytes behind the end to the next request, which may be another
-    person's.
+    """Finds the end of a response in the incoming bytes. httpcore would give unexpected bytes after it to the next request.
 
-    It reads a message's length by RFC 9112, and nothing else. A response that it cannot read has no end, so the connection is not used
-    again.
+    That request may be another person's. The parser implements RFC 9112's rules for a message's length and nothing else. A response that it
+    cannot parse has no known end, so the connection is not reused.
     """
 
     def __init__(self) -> None:
@@ -84,15 +85,15 @@ class ResponseExtent:
 
     @property
     def exact(self) -> bool:
-        """Whether the last response is complete with nothing after it, or nothing was asked yet."""
+        """True if the last response ended and nothing came after it; or nothing was asked yet."""
         return self._state == "fresh" or (self._state == "done" and not self._over)
 
     def begin(self, method: str) -> None:
-        """Note that a request is sent: the next bytes are its response."""
+        """Start a request: the next bytes are its response."""
         self._method, self._state, self._held, self._left = method, "head", b"", 0
 
     def took(self, data: bytes) -> None:
-        """Bytes that were read."""
+        """Parse bytes that were read."""
         data = self._held + data
         self._held = b""
         while data:
@@ -105,7 +106,7 @@ class ResponseExtent:
             data = step(data)
 
     def _head(self, data: bytes) -> bytes:
-        """Read a head; those of interim responses are followed by another."""
+        """Read a head. After the head of an interim response comes another one."""
         end = _HEAD_END.search(data)
         if end is None:
             return self._wait(data, _LONGEST_HEAD)
@@ -131,7 +132,7 @@ class ResponseExtent:
         return data[end.end() :]
 
     def _body(self, data: bytes) -> bytes:
-        """Pass over a body of a known length, or a chunk with its line break."""
+        """Skip a body of known length, or a chunk with its line break."""
         taken = min(self._left, len(data))
         self._left -= taken
         if not self._left:
@@ -139,7 +140,7 @@ class ResponseExtent:
         return data[taken:]
 
     def _line(self, data: bytes) -> bytes:
-        """Read the size of a chunk, or a trailer behind the last one."""
+        """Read the size of a chunk, or a trailer after the last one."""
         line, found, rest = data.partition(b"\n")
         if not found:
             return self._wait(data, _LONGEST_LINE)
@@ -155,7 +156,7 @@ class ResponseExtent:
         return rest
 
     def _wait(self, data: bytes, most: int) -> bytes:
-        """Keep an incomplete piece until more comes."""
+        """Keep an incomplete part until more bytes come."""
         if len(data) > most:
             self._state = "odd"
         self._held = data
@@ -163,7 +164,7 @@ class ResponseExtent:
 
 
 class _MeasuredBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's network backend, whose streams pass what they read to an extent."""
+    """httpcore's own network backend, whose streams report the bytes they read to a `ResponseExtent`."""
 
     def __init__(self, extent: ResponseExtent) -> None:
         self._extent, self._inner = extent, httpcore.AnyIOBackend()
@@ -183,7 +184,7 @@ class _MeasuredBackend(httpcore.AsyncNetworkBackend):
 
 
 class _MeasuredStream(httpcore.AsyncNetworkStream):
-    """A stream that passes what is read from it to an extent."""
+    """A stream that reports the bytes read from it."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, extent: ResponseExtent) -> None:
         self._inner, self._extent = inner, extent
@@ -209,9 +210,11 @@ class _MeasuredStream(httpcore.AsyncNetworkStream):
 
 
 class _ConnectionBody(httpx.AsyncByteStream):
-    """The body of a response; closing it gives the connection back. It is `whole` if it was read to its end and closed undisturbed.
-    httpcore closes a body that was read in part. A cancelled read has closed it already, perhaps not completely, and a second close does
-    not tell."""
+    """The body of a response. Its connection is reusable if the body was read to the end and closed without interruption.
+
+    httpcore closes a partly read body itself. A cancelled read has also closed it, perhaps incompletely, and closing it once more does not
+    show that.
+    """
 
     def __init__(self, response: httpcore.Response, request: httpx.Request, back: Callable[[bool], None]) -> None:
         self._response, self._request = response, request
@@ -244,7 +247,7 @@ def _url(request: httpx.Request) -> httpcore.URL:
 
 @contextmanager
 def _httpx_errors(request: httpx.Request) -> Iterator[None]:
-    """Failures of httpcore's as httpx's, which have the same names."""
+    """Translate httpcore's errors to httpx's, which have the same names."""
     try:
         yield
     except _FAILURES as error:
@@ -254,13 +257,13 @@ def _httpx_errors(request: httpx.Request) -> Iterator[None]:
 
 _SCHEMES = ("http", "https", "all")
 _MOST = 100
-"""Connections, where nothing is said."""
+"""Most connections, by default."""
 _CLOSING_SECONDS = 5.0
-"""How long closing a connection may take; then it is let go as it is."""
+"""Longest time to close a connection, after which it is abandoned."""
 
 
 def open_transport(limits: httpx.Limits, local: bool, secure: bool = True) -> httpx.AsyncBaseTransport:
-    """One for one upstream. `local`: it is this machine, which no proxy is asked for. `secure`: it is asked over TLS."""
+    """Open the transport for one upstream. `local`: it is on this machine, so no proxy is used. `secure`: it uses TLS."""
     proxies = {} if local else getproxies()
     if not any(proxies.get(scheme) for scheme in _SCHEMES):
         return DirectTransport(limits, httpx.create_ssl_context(trust_env=not local) if secure else None)
@@ -268,12 +271,11 @@ def open_transport(limits: httpx.Limits, local: bool, secure: bool = True) -> ht
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
-    """Connections to one upstream, as many as are needed at a time. The last one used is used next. A connection is closed when it is not
-    needed any more, or when its request did not end.
+    """Connections to one upstream, opened as needed. The one used last is used next. Idle and interrupted ones are closed.
 
     Args:
-        limits: how many there may be, and after how many seconds without use one is closed.
-        trusted: the certificates to trust; None where no request is for https.
+        limits: most connections, and idle seconds after which one is closed.
+        trusted: trusted certificates; None without https.
     """
 
     def __init__(self, limits: httpx.Limits, trusted: ssl.SSLContext | None = None) -> None:
@@ -283,9 +285,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response as soon as its head is there; closing it frees its place. Raises httpx.PoolTimeout where no place becomes free in
-        time, and as httpx does."""
-        await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
+        """Return the response as soon as its head is there. Its place is free again when it is closed.
+
+        Raises httpx.PoolTimeout if no place becomes free in time, and as httpx does.
+        """
+        await self._tidy()  # first, because a cancellation here must not lose a place
         await self._place(request)
         try:
             connection = self._found(request)
@@ -295,20 +299,20 @@ class DirectTransport(httpx.AsyncBaseTransport):
         try:
             return await connection.ask(request, lambda whole: self._back(connection, whole))
         except BaseException:
-            self._back(connection, whole=False)  # whatever it was: httpcore keeps no connection of a request that failed
+            self._back(connection, whole=False)  # httpcore keeps no connection of a failed request
             raise
 
     async def aclose(self) -> None:
-        """Close the unused ones."""
+        """Close the idle connections."""
         while self._unused:
             await self._unused.pop()[0].aclose()
         if self._closing:
             await asyncio.wait(self._closing)
 
     async def _place(self, request: httpx.Request) -> None:
-        """A place for one more request. Raises httpx.PoolTimeout where none becomes free in time."""
+        """Take a place for one more request. Raises httpx.PoolTimeout if none becomes free in time."""
         if not self._places.locked():
-            await self._places.acquire()  # at once: nothing need watch the time
+            await self._places.acquire()  # a place is free, so no timeout is needed
             return
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
@@ -317,7 +321,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             raise httpx.PoolTimeout("all connections are taken", request=request) from None
 
     def _found(self, request: httpx.Request) -> UpstreamConnection:
-        """The one that was used last and can be used again, or a new one."""
+        """Return the reusable connection that was used last, or a new one."""
         while self._unused:
             connection, _ = self._unused.pop()
             if connection.takes(request):
@@ -326,8 +330,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return UpstreamConnection(request, self._trusted, self._kept)
 
     def _back(self, connection: UpstreamConnection, whole: bool) -> None:
-        """Take a connection back. `whole`: its request ended completely, and it can be used again. Otherwise it keeps its place until it is
-        closed, so that there are never too many. (An idle connection has no place, also while it is closed.)"""
+        """Take a connection back. `whole`: its request ended completely, and it can be reused.
+
+        Otherwise it keeps its place until it is closed, so that there are never too many. Idle connections have no place, also while they
+        are closed.
+        """
         if whole:
             self._unused.append((connection, time.monotonic()))
             self._places.release()
@@ -335,7 +342,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._close(connection).add_done_callback(lambda _: self._places.release())
 
     def _close(self, connection: UpstreamConnection) -> asyncio.Task[None]:
-        """Close one, in a task that is not cancelled."""
+        """Close a connection in a task that nobody cancels."""
         closing = asyncio.get_running_loop().create_task(_close_quietly(connection))
         self._closing.add(closing)
         closing.add_done_callback(self._done)
@@ -344,22 +351,22 @@ class DirectTransport(httpx.AsyncBaseTransport):
     def _done(self, closing: asyncio.Task[None]) -> None:
         self._closing.discard(closing)
         if not closing.cancelled():
-            closing.exception()  # one that fails at being closed is as gone as any other
+            closing.exception()  # a connection that fails to close is gone as well
 
     async def _tidy(self) -> None:
-        """Close the one that was not used for longest, where that is long enough."""
+        """Close the connection that was idle for longest, if it expired."""
         if self._unused and self._kept is not None and time.monotonic() - self._unused[0][1] > self._kept:
             await self._unused.popleft()[0].aclose()
 
 
 async def _close_quietly(connection: UpstreamConnection) -> None:
-    """Close one, in a time that ends. Raises TimeoutError where it does not."""
+    """Close a connection. Raises TimeoutError if that takes too long."""
     async with asyncio.timeout(_CLOSING_SECONDS):
         await connection.aclose()
 
 
 class _ProxyTransport(httpx.AsyncBaseTransport):
-    """httpx's client, which knows `HTTPS_PROXY`, `NO_PROXY` and the rest of it."""
+    """httpx's client, which respects `HTTPS_PROXY`, `NO_PROXY` and related settings."""
 
     def __init__(self, limits: httpx.Limits) -> None:
         self._client = httpx.AsyncClient(limits=limits, follow_redirects=False, trust_env=True)

@@ -1,4 +1,4 @@
-"""One upstream: an OpenAI-compatible server that requests are passed on to, and the guard of a request on its way there.
+"""One upstream: an OpenAI-compatible server behind the gateway, and the interface of guards on the way to it.
 
 The key is only ever put into a header. Certificates are verified, and redirects are not followed, because the key would go with them.
 """
@@ -24,29 +24,29 @@ from smidgen.server.gateway import transport
 from smidgen.server.http_request import RequestIdentity, StreamedBody, UsageRecord
 
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
-"""Posts that leave nothing behind."""
+"""POST requests without side effects."""
 _MOST_READ = 4096
 _MOST_KEPT = 1_000_000
 _TARGETS = 64
-"""URLs that are kept: most requests go to one of a few, and taking one apart takes long."""
+"""URLs to cache: most requests go to one of a few, and parsing one is slow."""
 _LISTED_BYTES = 5_000_000
 _LISTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class UpstreamCall:
-    """A request to be passed on.
+    """A request to pass on.
 
     Attributes:
-        method, tail, query: as the client sent them; `tail` is the raw path behind `/v1`.
+        method, tail, query: as the client sent them; `tail` is the raw path after `/v1`.
         headers: of the client.
         body: of the client.
-        renamed: whether the model in the body is replaced by the upstream's own.
-        replaceable: whether a bundle can answer if no upstream does: then an upstream's report of its failure is no answer.
-        model: the model that the body names, as far as the gateway read it.
-        identity: the client's request that it is for; None for one of the gateway's own.
-        usage: takes its cost; None without an account.
-        came: the call as the client sent it, if something is masked in this one.
+        renamed: whether the upstream's own model replaces the one in the body.
+        replaceable: whether a local bundle answers if no upstream does. An upstream's error response then does not count as an answer.
+        model: the model that the body names, as far as the gateway has read it.
+        identity: the client's request; None for a request of the gateway's own.
+        usage: records the cost; None without an account.
+        came: the call as the client sent it, if this one is masked.
     """
 
     method: str
@@ -63,23 +63,23 @@ class UpstreamCall:
 
     @property
     def path(self) -> str:
-        """The path as it was sent."""
+        """The path as the client sent it."""
         return "/v1" + self.tail.decode("latin-1")
 
     @cached_property
     def requester(self) -> Requester:
-        """The client and the model, by which breakers are kept apart."""
+        """The client and the model, which the breakers distinguish."""
         return Requester(client_id(self.headers), self.model)
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
+        """True if sending it twice has no further effect."""
         return self.method in ("GET", "HEAD", "PUT", "DELETE") or self.tail in _ANSWERS
 
 
 @dataclass(frozen=True)
 class UpstreamLimits:
-    """Seconds: to connect, to the next byte, to the end of an answer; and the most bytes that an answer has."""
+    """Limits in seconds: to connect, to the next byte, to the end of an answer; and the most bytes of an answer."""
 
     connect: float
     read: float
@@ -92,13 +92,13 @@ class Upstream:
 
     Args:
         number: its place in the order, from 1.
-        url: its base URL, checked.
+        url: its checked base URL.
         model: its name for the model that requests escalate to.
-        key: the secret, or None.
+        key: the secret; None for none.
         own_authorization: whether the client's `Authorization` may go to it, if there is no key.
-        waits: time limits.
-        connections: the most connections at a time.
-        own_headers: whether all headers and the query of a client go to it; else only those that surely hold no credential.
+        waits: limits.
+        connections: most at a time.
+        own_headers: whether all of a client's headers and query go to it; else only those that cannot be credentials.
     """
 
     def __init__(
@@ -124,20 +124,22 @@ class Upstream:
 
     @property
     def takes_others_keys(self) -> bool:
-        """Whether clients' own keys go to it."""
+        """True if clients' own keys go to it."""
         return self._own and self._key is None
 
     def refuses(self, status: int) -> bool:
-        """Whether it refuses this server rather than the request: out of credit, or a wrong key that is not the client's."""
+        """Return True if a status refuses this server rather than the request: no credit left, or a key that is not the client's."""
         return status == UNPAID_STATUS or (status in UNKEYED_STATUSES and (self._key is not None or not self._own_headers))
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         await self._transport.aclose()
 
     async def send(self, call: UpstreamCall) -> httpx.Response:
-        """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where none comes; RequestError, 400, for
-        an invalid path."""
+        """Return the response as soon as its head is there. The caller must close it.
+
+        Raises httpx.RequestError if there is none, RequestError, 400, for an invalid path.
+        """
         flow, headers = _sent(call.body, self.model if call.renamed else ""), call.headers
         if isinstance(flow, bytes):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
@@ -150,7 +152,7 @@ class Upstream:
         crossing = upstream_headers(headers, self._key, own_authorization=self._own, own_headers=self._own_headers)
         request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout
-        # A head that comes a byte at a time is never late for the next byte. A body that flows takes its own time.
+        # A head that comes byte by byte never exceeds the read timeout, so limit it as a whole. A streamed body has no such limit.
         most = 2 * self.waits.connect + 2 * self.waits.read if isinstance(flow, bytes) else None
         try:
             async with asyncio.timeout(most):
@@ -164,12 +166,12 @@ class Upstream:
         return response
 
     def _made(self, tail: bytes, query: bytes) -> httpx.URL:
-        """The URL of a request. Raises ValueError or httpx.InvalidURL for an invalid path."""
+        """Return the URL of a request. Raises ValueError or httpx.InvalidURL for an invalid path."""
         query = query if self._own_headers else without_secrets(query)
         return self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + tail + (b"?" + query if query else b""))
 
     async def models(self, headers: Headers, query: bytes) -> bytes:
-        """The upstream's list of models. Raises httpx.RequestError, or ValueError where it refuses or the list is too long."""
+        """Return the body of its list of models. Raises httpx.RequestError; ValueError if it refuses or the list is too long."""
         wanted = [(name, value) for name, value in headers if name != b"accept-encoding"]
         call = UpstreamCall("GET", b"/models", query, wanted, RequestBody(b""))
         response = await self.send(call)
@@ -181,8 +183,10 @@ class Upstream:
             await response.aclose()
 
     async def kept(self, response: httpx.Response) -> tuple[httpx.Response, str]:
-        """A short response read whole, its bytes unchanged, and the message of its failure as by `said`. Raises httpx.RequestError,
-        httpx.StreamError, ValueError or TimeoutError where it is too long, or does not end in time."""
+        """Read a short response completely. Returns it unchanged, and the reason of its failure as `said` returns it.
+
+        Raises httpx.RequestError, httpx.StreamError, ValueError or TimeoutError if it is too long, or does not end in time.
+        """
         async with asyncio.timeout(_LISTED_SECONDS):
             body = await _read(response.aiter_raw(), _MOST_KEPT)
         one, other = (
@@ -192,7 +196,7 @@ class Upstream:
         return one, await self.said(other)
 
     async def said(self, response: httpx.Response) -> str:
-        """The message of a failing response, short, and without the key in case it repeats it."""
+        """Return the reason that a failing response gives, shortened, and without the key if it repeats it."""
         try:
             async with asyncio.timeout(_LISTED_SECONDS):
                 read = await _read(response.aiter_bytes(), _MOST_READ)
@@ -201,19 +205,19 @@ class Upstream:
         return failure_reason(read, self._key)
 
     def plain(self, text: str) -> str:
-        """A text of this upstream as a message may show it."""
+        """Return a text of this upstream so that a message may show it."""
         return one_line(text, self._key)
 
 
 def _sent(body: RequestBody | StreamedBody, model: str) -> bytes | AsyncIterable[bytes]:
-    """The body to send, with this model in it, if one is given."""
+    """Return a body to send, with this model in it, if any."""
     if isinstance(body, StreamedBody):
         return body
     return with_model(body.raw, model) if model else body.raw
 
 
 def _fault(response: httpx.Response) -> str:
-    """The fault in the head of a response that two servers may read differently; empty without one."""
+    """Return the fault in a response's head that two servers may read differently; empty if there is none."""
     if not 200 <= response.status_code <= 599:
         return f"its status is {response.status_code}"
     names = [name.lower() for name, _ in response.headers.raw]
@@ -223,7 +227,7 @@ def _fault(response: httpx.Response) -> str:
 
 
 async def _read(body: AsyncIterator[bytes], most: int) -> bytes:
-    """All of a body. Raises ValueError where it is larger."""
+    """Read a whole body. Raises ValueError if it is larger than `most`."""
     pieces, size = [], 0
     async for piece in body:
         size += len(piece)
@@ -234,7 +238,7 @@ async def _read(body: AsyncIterator[bytes], most: int) -> bytes:
 
 
 FROM_CACHE = "from the cache"
-"""The mark of such an answer."""
+"""The mark of a cached answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +246,13 @@ class UpstreamAnswer:
     """The answer to a call.
 
     Attributes:
-        upstream: the upstream that answered.
+        upstream: the upstream that gave it.
         response: its head, with the body still to be read. It must be closed.
-        said: the cache's headers.
+        said: headers about the cache.
         cached: whether it is from the cache.
-        saved_usd: the cost that it would have had; None where that is unknown, or it was asked for.
+        saved_usd: the cost that the cache saved; None if unknown or nothing was saved.
         took: its usage, if known.
-        wished: whether it is a stream with a usage that the gateway asked for and the client did not: it is to be taken out.
+        wished: whether it is a stream with a usage that only the gateway asked for, which must be removed.
     """
 
     upstream: Upstream
@@ -261,20 +265,20 @@ class UpstreamAnswer:
 
 
 UpstreamAnswerer: TypeAlias = Callable[[UpstreamCall], Awaitable[UpstreamAnswer]]
-"""Answers a call. Raises Unreachable where nobody does."""
+"""Answers a call. Raises Unreachable if nobody does."""
 
 
 T = TypeVar("T")
 
 
 def unchanged(value: T) -> T:
-    """The value itself."""
+    """Return the value itself."""
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """A call as it leaves, how its answer comes back, and how words of an upstream about its failure do."""
+    """A call to send. `back` restores its answer, `words_back` an upstream's error message."""
 
     call: UpstreamCall
     back: Callable[[httpx.Response], httpx.Response] = unchanged
@@ -282,23 +286,23 @@ class OutgoingCall:
 
 
 class OutgoingGuard(Protocol):
-    """Decides how a call leaves."""
+    """Decides how a call is sent."""
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
-        """The call as it may leave. Raises Unreachable where it may not."""
+        """Return the call to send. Raises Unreachable if it must not be sent."""
         ...
 
     def close(self) -> None:
-        """Close its connections."""
+        """Release resources."""
         ...
 
 
 class NoGuard:
-    """No guard: every request leaves unchanged."""
+    """No guard: every call is sent unchanged."""
 
     async def leaving(self, call: UpstreamCall) -> OutgoingCall:
-        """The call itself."""
+        """Return the call unchanged."""
         return OutgoingCall(call)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""

@@ -1,6 +1,6 @@
-"""`/v1/chat/completions`, which every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
+"""`/v1/chat/completions`: answer the last user message, in the API that every OpenAI client speaks.
 
-A model that writes answers a single message as it was trained, and a conversation by the chat template of its file.
+A model that writes answers a lone message as it was trained, and a conversation by the chat template in its file.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ _SYSTEM = ("system", "developer")
 
 
 def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
-    """Whether a request is of the kind that the model was taught: one message of the user, and no tools. System prompts do not count, since
-    the model has its own instruction."""
+    """Return True if a request is of the kind that the model was trained on: one user message, and no tools.
+
+    A system prompt changes nothing, because the model has its own instruction.
+    """
     said = [message.role for message in body.messages if message.role not in _SYSTEM]
     return said == ["user"] and not raw.get("tools")
 
@@ -46,15 +48,15 @@ class WrittenChat:
         self._places = [[number] for number in range(own)] if own == count else [list(range(count))]
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """One object with all choices."""
+        """Return one object with all choices."""
         finals = [replies[-1] for replies in read]
         said = [choice for places, replies in zip(self._places, read, strict=True) for choice in self._choices(places, replies)]
         extra = {**smidgen_field(self._model, finals[0]), **facts}
         return {**self._head, "object": "chat.completion", "choices": said, "usage": self._usage(finals), "smidgen": extra}
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The role of each choice, the pieces of all as they are written, of each the end with the field `smidgen`; then the usage where
-        asked, `[DONE]`."""
+        """Yield the role of each choice, the pieces as they are written, each end with the field `smidgen`, usage if asked for,
+        `[DONE]`."""
         wants_usage = _wants_usage(self._body)
         common = {**self._head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
         finals: list[Reply] = []
@@ -79,11 +81,11 @@ class WrittenChat:
         yield DONE
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """The contents of all messages."""
+        """Return the contents of all messages."""
         return "".join(_message(replies)["content"] or "" for replies in read)
 
     def _choices(self, places: Sequence[int], replies: Sequence[Reply]) -> list[dict[str, Any]]:
-        """The choices that one text is."""
+        """Return one text as choices."""
         said = {
             "message": _message(replies),
             "logprobs": chat_logprobs(replies) if self._body.logprobs else None,
@@ -97,12 +99,12 @@ class WrittenChat:
 
 
 def _write(service: Service, model: ServedBundle, body: ChatRequest, head: dict[str, Any], request: HttpRequest) -> LocalAnswer:
-    """The answer of a model that writes."""
+    """Start the answer of a model that writes."""
     raw = request.json or {}
     text = input_of(model, _last_said(body.messages)) if is_single_message(body, raw) else None
     require_logprobs(model, bool(body.logprobs))
     count = body.n or 1
-    own = count if body.drawn() else 1  # the likeliest text is the same each time: it is written once
+    own = count if body.drawn() else 1  # without sampling all texts are equal, so one is written
     if text is not None:
         service.check(model, [text], "messages")
         options = {**body.options(), "logprobs": (body.top_logprobs or 0) if body.logprobs else 0}
@@ -119,14 +121,14 @@ def _wants_usage(body: ChatRequest) -> bool:
 
 
 def _delta(reply: Reply) -> dict[str, Any]:
-    """The change that a piece makes in the message, as in OpenAI's chunk."""
+    """Return the change of the message by a piece, as in OpenAI's chunk."""
     if reply.piece.delta is None:
         return {"content": reply.piece.text} if reply.piece.text else {}
     return {name: value for name, value in reply.piece.delta.items() if name != "role" and value}
 
 
 def _message(replies: Sequence[Reply]) -> dict[str, Any]:
-    """The whole message of a text's pieces."""
+    """Return the whole message from a text's pieces."""
     content, thought = [], []
     calls: dict[int, dict[str, Any]] = {}
     for delta in map(_delta, replies):
@@ -147,12 +149,12 @@ def _message(replies: Sequence[Reply]) -> dict[str, Any]:
 
 
 def _check_all(service: Service, raw: Mapping[str, Any]) -> None:
-    """Raise RequestError for a conversation with a text that is past the limits, or that cannot be read."""
+    """Raise RequestError for a conversation with a text beyond the limits or with invalid Unicode."""
     for message in raw["messages"]:
         content = message.get("content")
         parts = [content] if isinstance(content, str) else [part.get("text") or "" for part in content or ()]
         for text in parts:
-            if text.strip():  # an assistant's message may be empty: it called a tool
+            if text.strip():  # an assistant's message with a tool call may be empty
                 service.check_text(text, "messages")
     try:
         json.dumps(raw, ensure_ascii=False).encode("utf-8")
@@ -172,7 +174,7 @@ class AssistantMessage(BaseModel):
 
 
 class ChatChoice(BaseModel):
-    """One choice; that of a model that writes has the field `smidgen`, too."""
+    """One choice. For a model that writes, it has the field `smidgen`, too."""
 
     index: int
     message: AssistantMessage
@@ -195,7 +197,7 @@ class ChatCompletion(BaseModel):
 
 
 async def ask(service: Service, model: ServedBundle, body: ChatRequest, request: HttpRequest) -> LocalAnswer:
-    """A bundle's answer to a chat completion request."""
+    """Return a bundle's answer to a chat completion request."""
     head = {
         "id": f"chatcmpl-{fresh_id()}",
         "created": int(time.time()),
@@ -217,7 +219,7 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("OpenAI")
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
@@ -229,7 +231,7 @@ def face(service: Service) -> APIRouter:
 
 
 class AnsweredChat:
-    """A chat completion of a bundle that does not write: one answer, given as often as it is asked for."""
+    """A chat completion of a bundle that does not write: one answer, repeated for each choice."""
 
     def __init__(
         self, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], content: str, sizes: dict[str, int], logs: Any
@@ -238,7 +240,7 @@ class AnsweredChat:
         self._content, self._sizes, self._logs = content, sizes, logs
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """One object with all choices."""
+        """Return one object with all choices."""
         ((reply,),) = read
         refusal = structured_output.field_refusal(reply)
         message = {"role": "assistant", "content": None if refusal else self._content, "refusal": refusal}
@@ -249,7 +251,7 @@ class AnsweredChat:
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._sizes, "smidgen": extra}
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """Role, content, end with the field `smidgen`, usage where asked, `[DONE]`."""
+        """Yield role, content, end with the field `smidgen`, usage if asked for, `[DONE]`."""
         _, reply = await anext(replies)
         wants_usage = _wants_usage(self._body)
         common = {**self._head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
@@ -268,12 +270,12 @@ class AnsweredChat:
         yield DONE
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """The content."""
+        """Return the content."""
         return "" if structured_output.field_refusal(read[0][0]) else self._content
 
 
 def _last_said(messages: list[ChatMessage]) -> list[str]:
-    """The pieces of text of the user's last message. Raises RequestError where there is none, or where it is more than text."""
+    """Return the text pieces of the user's last message. Raises RequestError if there is none, or it has other parts."""
     said = next((message for message in reversed(messages) if message.role == "user"), None)
     if said is None:
         raise RequestError(
@@ -290,7 +292,7 @@ def _last_said(messages: list[ChatMessage]) -> list[str]:
 
 
 def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str, wanted: WantedField | None) -> dict[str, Any] | None:
-    """The score in the place where OpenAI's clients look for it: the whole answer is one token."""
+    """Return the score where OpenAI's clients look for it: as the log probability of the whole answer, as one token."""
     if not body.logprobs or wanted is not None:
         return None
     others = [(model.task.content(Reply(output, score)), score) for output, score in reply.alternatives]

@@ -1,4 +1,4 @@
-"""`/v1/completions`: OpenAI's older API. Each prompt is an input; the answer is the choice's text."""
+"""`/v1/completions`: OpenAI's older API. Each prompt is an input, and each choice's text an answer."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class WrittenCompletions:
         self._copies = (body.n or 1) // own
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """One object with all choices."""
+        """Return one object with all choices."""
         choices = [choice for at, replies in enumerate(read) for choice in self._choices(at, replies)]
         return with_extra({**self._head, "choices": choices, "usage": self._usage([replies[-1] for replies in read])}, facts)
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The pieces of all texts as they are written, usage where asked, `[DONE]`."""
+        """Yield the pieces of all texts as they are written, usage if asked for, `[DONE]`."""
         finals: dict[int, Reply] = {}
         begun: dict[int, int] = {}
         async for at, reply in replies:
@@ -48,11 +48,11 @@ class WrittenCompletions:
         yield DONE
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """All texts."""
+        """Return all texts."""
         return "".join(reply.piece.text for replies in read for reply in replies)
 
     def _choices(self, at: int, replies: Sequence[Reply], begun: int = 0, opens: bool = True) -> list[dict[str, Any]]:
-        """Text number `at` as choices; or pieces of it, where `begun` characters were given before, and `opens` says if it is the start."""
+        """Return text number `at`, or pieces of it, as choices. `begun`: characters given before. `opens`: whether this is the start."""
         text = "".join(reply.piece.text for reply in replies)
         if opens and self._body.echo:
             prompt = self._prompts[at // self._own]
@@ -71,7 +71,7 @@ class WrittenCompletions:
 def _write(
     service: Service, model: ServedBundle, body: CompletionRequest, head: dict[str, Any], prompts: Sequence[str], request: HttpRequest
 ) -> LocalAnswer:
-    """The answer of a model that writes."""
+    """Start the answer of a model that writes."""
     service.check(model, list(prompts), "prompt")
     require_logprobs(model, body.logprobs is not None)
     own = (body.n or 1) if body.drawn() else 1
@@ -108,7 +108,7 @@ class Completion(BaseModel):
 
 
 async def ask(service: Service, model: ServedBundle, body: CompletionRequest, request: HttpRequest) -> LocalAnswer:
-    """A bundle's answer to a completion request."""
+    """Return a bundle's answer to a completion request."""
     prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
     head = {
         "id": f"cmpl-{fresh_id()}",
@@ -125,7 +125,7 @@ async def ask(service: Service, model: ServedBundle, body: CompletionRequest, re
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("OpenAI")
 
     @router.post("/v1/completions", response_model=Completion, summary="Answer one or more prompts")
@@ -137,18 +137,18 @@ def face(service: Service) -> APIRouter:
 
 
 class AnsweredCompletions:
-    """Completions of a bundle that does not write: one answer for each prompt, given as often as it is asked for."""
+    """Completions of a bundle that does not write: one answer for each prompt, repeated for each choice."""
 
     def __init__(self, model: ServedBundle, body: CompletionRequest, head: Mapping[str, Any], prompts: Sequence[str]) -> None:
         self._model, self._body, self._head, self._prompts = model, body, head, prompts
         self._copies = body.n or 1
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """One object with all choices."""
+        """Return one object with all choices."""
         return with_extra({**self._head, "choices": self._choices(read), "usage": self._usage(read)}, facts)
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """One chunk a choice, usage where asked, `[DONE]`."""
+        """Yield one chunk per choice, usage if asked for, `[DONE]`."""
         read = [[reply] async for _, reply in replies]
         *choices, last = self._choices(read)
         for choice in choices:
@@ -159,7 +159,7 @@ class AnsweredCompletions:
         yield DONE
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """All answers."""
+        """Return all answers."""
         return "".join(self._contents(read))
 
     def _contents(self, read: Sequence[Sequence[Reply]]) -> list[str]:

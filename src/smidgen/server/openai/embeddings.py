@@ -1,4 +1,4 @@
-"""`/v1/embeddings`: OpenAI's face for vectors: those of a text in the model's last layer, after it was trained for its job."""
+"""`/v1/embeddings`: OpenAI's API for vectors of texts, from the last layer of the trained model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smidgen.server.service import Service
 
 
 class EmbeddingRequest(BaseModel):
-    """An embedding request. Fields that are not listed here are accepted and have no effect."""
+    """An embedding request. Unknown fields are accepted and ignored."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"input": ["Where is my parcel?", "I want my money back"]}})
 
@@ -57,7 +57,7 @@ class Embeddings(BaseModel):
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("OpenAI")
 
     @router.post("/v1/embeddings", response_model=Embeddings, summary="Vectors of one or more texts")

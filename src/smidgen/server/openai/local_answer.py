@@ -1,7 +1,7 @@
-"""A bundle's answer to a request for text: its replies, and the one response that a face makes of them, whole or as a stream of events.
+"""A bundle's answer to a request for text: its replies, and the response that a face makes of them, whole or as an event stream.
 
-A face gives the answer to any caller. A client that called it directly gets the response, which is sent while a text is being written. The
-gateway reads the whole answer first, because its replies decide who answers. Then it adds its facts to the field `smidgen` and sends it.
+A face does not depend on who asks. A client that calls it directly gets the response while a text is being written. The gateway reads the
+answer to its end first, because the replies decide who answers. Then it adds facts to the field `smidgen`, and sends it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from smidgen.server.service import Service
 DONE = b"data: [DONE]\n\n"
 EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-"""Nothing on the way may keep pieces back."""
+"""Headers that keep proxies from buffering pieces."""
 
 
 def event(value: Mapping[str, Any]) -> bytes:
-    """One event."""
+    """Return one event."""
     return b"data: " + as_json(value) + b"\n\n"
 
 
 class EventStream(StreamingResponse):
-    """A stream of events. However it ends, `on_end` is called, so that writing for it stops.
+    """A stream of events. `on_end` is called however it ends, to stop the writing for it.
 
-    A failure after the first event can have no status any more: it is a last event with OpenAI's `error`.
+    A failure after the first event cannot change the status. It becomes the last event, with OpenAI's `error`.
     """
 
     def __init__(self, events: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class EventStream(StreamingResponse):
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the stream."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -62,24 +62,24 @@ async def _with_failure(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 Facts: TypeAlias = Mapping[str, Any]
-"""What the gateway adds to the field `smidgen`: who answered, under which certificate, what it cost."""
+"""Facts that the gateway adds to the field `smidgen`: who answered, under which certificate, at which cost."""
 NumberedReplies: TypeAlias = AsyncIterator[tuple[int, Reply]]
-"""The replies of several texts as they come, each with the number of its text."""
+"""Replies of several texts as they come, each with the number of its text."""
 
 
 class AnswerFormat(Protocol):
-    """How a face tells an answer."""
+    """The form of an answer in one face."""
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """The answer as one object. `read` has the replies of each text."""
+        """Return the answer as one object. `read` has the replies of each text."""
         ...
 
     def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The answer as the events of a stream, with the facts in the one that ends the text."""
+        """Yield the answer as the events of a stream, with the facts in the event that ends the text."""
         ...
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """The text that a client reads; empty for a refusal."""
+        """Return the text of the answer; empty for a refusal."""
         ...
 
 
@@ -87,13 +87,13 @@ class LocalAnswer:
     """A bundle's answer to one request.
 
     Args:
-        service: counts what is written.
+        service: counts written texts.
         model: the bundle.
         request: the request.
-        form: how the face formats it.
+        form: the face's form of the answer.
         streamed: whether a stream is asked for.
         read: the replies of each text, if they are complete.
-        generations: the texts that are still being written. They are closed in any case.
+        generations: texts that are still being written. They are closed in any case.
     """
 
     def __init__(
@@ -122,8 +122,10 @@ class LocalAnswer:
         return self._form.text(self._read)
 
     async def response(self) -> Response:
-        """The response to a client that called the face directly. Refusals come before a stream begins. A client that disconnects ends the
-        writing."""
+        """Return the response for a client that asked the face. Errors are raised before a stream begins if possible.
+
+        A client that disconnects stops the writing.
+        """
         with ExitStack() as stack:
             await self._begin(stack)
             if self._streamed and self._generations:
@@ -135,13 +137,13 @@ class LocalAnswer:
         return answer(self._form.whole(self._read, {}))
 
     async def complete(self) -> None:
-        """Read the whole answer. Raises RequestError where it does not end, or the client has gone."""
+        """Read the answer to its end. Raises RequestError if it fails, or the client disconnects meanwhile."""
         with ExitStack() as stack:
             await self._begin(stack)
             await self._complete()
 
     async def send(self, send: Send, facts: Facts, marks: Headers) -> None:
-        """Send it, with these facts and headers, once it was read."""
+        """Send the complete answer with these facts and headers."""
         if self._streamed:
             body = b"".join([event async for event in self._form.events(_in_turn(self._read), facts)])
             own = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
@@ -166,7 +168,7 @@ class LocalAnswer:
             self._service.wrote(self.model, reply, self._request)
 
     async def _counted(self, replies: NumberedReplies) -> NumberedReplies:
-        """Pass replies on, and count each text when it has come to its end."""
+        """Yield the replies, and count each text when it ends."""
         async for number, reply in replies:
             if reply.final:
                 self._service.wrote(self.model, reply, self._request)
@@ -174,12 +176,12 @@ class LocalAnswer:
 
 
 def with_extra(value: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    """An object of a face that has no field `smidgen`, with the facts in that field, if there are any."""
+    """Add the facts, if there are any, as the field `smidgen` of an object without one."""
     return {**value, "smidgen": dict(facts)} if facts else value
 
 
 async def _in_turn(read: Sequence[Sequence[Reply]]) -> NumberedReplies:
-    """The replies that were read before, text after text."""
+    """Yield complete replies, text after text."""
     for number, replies in enumerate(read):
         for reply in replies:
             yield number, reply
@@ -187,11 +189,11 @@ async def _in_turn(read: Sequence[Sequence[Reply]]) -> NumberedReplies:
 
 @dataclass(frozen=True, slots=True)
 class TextFace:
-    """A face at which a bundle answers requests for text.
+    """A face at which a bundle answers a request for text.
 
     Attributes:
-        body: the class of its requests.
-        ask: begins the answer of a bundle to a request. Raises RequestError where there can be none.
+        body: the type of its request bodies.
+        ask: starts a bundle's answer to a body. Raises RequestError if that is not possible.
     """
 
     body: type[BaseModel]

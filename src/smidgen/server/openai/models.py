@@ -16,7 +16,7 @@ from smidgen.server.service import Service
 
 
 class BundleFacts(BaseModel):
-    """The facts of a bundle."""
+    """Facts about a bundle."""
 
     bundle: str
     task: str
@@ -53,13 +53,13 @@ class ModelList(BaseModel):
 
 
 def listing(service: Service) -> dict[str, Any]:
-    """The list of all bundles."""
+    """Return the list of all bundles."""
     models, created = service.models.values(), service.started
     return {"object": "list", "data": [_card(model, created) for model in models], "models": [_short(model, created) for model in models]}
 
 
 def face(service: Service) -> APIRouter:
-    """The routes."""
+    """Return the routes."""
     router = face_router("OpenAI")
 
     @router.get("/v1/models", response_model=ModelList, summary="The bundles served here")

@@ -1,4 +1,4 @@
-"""The bodies of OpenAI's requests for text: chat, completions and responses, and the sampling options that they share."""
+"""Bodies of OpenAI's requests for text: chat, completions and responses, and the sampling options that they share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
 class SamplingOptions(BaseModel):
-    """Fields of a request that say how a text is written. Models that do not write take no notice of them."""
+    """Options for writing a text. Models that do not write ignore them."""
 
     max_tokens: int | None = Field(None, ge=1, description="Most tokens of the answer, for a model that writes; default: the bundle's own.")
     temperature: float | None = Field(
@@ -30,11 +30,11 @@ class SamplingOptions(BaseModel):
     )
 
     def drawn(self) -> bool:
-        """Whether one request can have several answers."""
+        """Return True if repeating a request can give different answers."""
         return bool(self.temperature)
 
     def options(self) -> dict[str, Any]:
-        """The options as `Model.write` takes them. Raises RequestError for a response_format that cannot be kept."""
+        """Return the options for `Model.write`. Raises RequestError for an unsupported response_format."""
         schema = schema_of(self.response_format)
         given = {
             "max_tokens": self.max_tokens,
@@ -46,12 +46,12 @@ class SamplingOptions(BaseModel):
         return {name: value for name, value in given.items() if value is not None}
 
     def seeds(self, count: int) -> list[int | None]:
-        """A seed for each of several texts, all different; None where none was given."""
+        """Return a different seed for each of several texts; None for each without a seed."""
         return [None if self.seed is None else self.seed + number for number in range(count)]
 
 
 def schema_of(response_format: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The JSON schema that an answer must fit; None for plain text."""
+    """Return the JSON schema for the answer; None for plain text."""
     kind = (response_format or {}).get("type", "text")
     if response_format is None or kind == "text":
         return None
@@ -71,7 +71,7 @@ def schema_of(response_format: Mapping[str, Any] | None) -> dict[str, Any] | Non
 
 
 Logprobs = Annotated[int, Field(ge=0, le=20)]
-"""How many of the likeliest tokens are given beside each."""
+"""Number of likeliest tokens given beside each."""
 
 
 _MAX_CHOICES = 16
@@ -98,8 +98,11 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(SamplingOptions):
-    """A chat completion request. Fields that are not listed here have no effect, but for those that a model that writes reads in a
-    conversation: `tools`, `tool_choice`, `parallel_tool_calls`, `presence_penalty`, `frequency_penalty`, `logit_bias`."""
+    """A chat completion request. Unknown fields are ignored.
+
+    In a conversation, a model that writes also reads `tools`, `tool_choice`, `parallel_tool_calls`, `presence_penalty`,
+    `frequency_penalty`, `logit_bias`.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": {"messages": [{"role": "user", "content": "Where is my parcel?"}]}})
 
@@ -115,13 +118,13 @@ class ChatRequest(SamplingOptions):
     top_logprobs: Logprobs | None = Field(None, description="How many runners-up to give beside each.")
 
     def options(self) -> dict[str, Any]:
-        """The options as `Model.write` takes them, with `max_completion_tokens` first."""
+        """See `SamplingOptions`."""
         most = self.max_completion_tokens
         return {**super().options(), **({"max_tokens": most} if most is not None else {})}
 
 
 class CompletionRequest(SamplingOptions):
-    """A completion request. Fields that are not listed here are accepted and have no effect."""
+    """A completion request. Unknown fields are accepted and ignored."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"prompt": "Where is my parcel?"}})
 
@@ -139,14 +142,14 @@ class CompletionRequest(SamplingOptions):
 
 
 class TextOptions(BaseModel):
-    """The wanted kind of text."""
+    """The form of a text."""
 
     format: dict[str, Any] | None = Field(None, description="text, json_object, or json_schema with its name and schema beside it.")
     verbosity: str | None = Field(None, description="Not read.")
 
 
 class ResponsesRequest(BaseModel):
-    """A request to `/v1/responses` with one text of a user. A field that is not known is refused: it may ask for what is not done here."""
+    """A request to `/v1/responses` with one text of a user. Unknown fields are refused, because they may ask for unsupported features."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"input": "Where is my parcel?"}})
 
@@ -165,15 +168,15 @@ class ResponsesRequest(BaseModel):
 
     @property
     def wanted(self) -> dict[str, Any] | None:
-        """The format that is asked for."""
+        """The requested format."""
         return self.text.format if self.text is not None else None
 
     @property
     def response_format(self) -> dict[str, Any] | None:
-        """The format as the `response_format` of a chat completion."""
+        """The requested format as in a chat completion request."""
         return response_format({"text": {"format": self.wanted}})
 
     def drawing(self) -> SamplingOptions:
-        """How its text is to be written."""
+        """Return the options for writing its text."""
         drawn = {"max_tokens": self.max_output_tokens, "temperature": self.temperature, "top_p": self.top_p}
         return SamplingOptions.model_validate({**drawn, "response_format": self.response_format})

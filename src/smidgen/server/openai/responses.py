@@ -1,7 +1,7 @@
 """`/v1/responses`: OpenAI's Responses API, for one text of a user.
 
-The answer is one message of the assistant, as an object or as the events of a stream. It is stored nowhere.
-What asks for more (several turns, tools, an earlier response, work in the background) is refused here. At a gateway it escalates.
+The answer is one message of the assistant, as an object or as the events of a stream. It is not stored. A request for more (several turns,
+tools, an earlier response, background work) is refused here. At a gateway it escalates.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from smidgen.server.service import Service
 
 
 class ResponseBuilder:
-    """The one answer to one request. It is stored nowhere, and says so: `store` is false whatever the request leaves open.
+    """Builds the answer to one request. It is not stored, so `store` is always false.
 
     Args:
         model: the bundle.
         body: the request.
-        refuses: whether the answer is a refusal; known before a stream of one begins.
+        refuses: whether the answer is a refusal, which must be known before a stream begins.
     """
 
     def __init__(self, model: ServedBundle, body: ResponsesRequest, refuses: bool = False) -> None:
@@ -50,7 +50,7 @@ class ResponseBuilder:
             "created_at": int(time.time()),
             "background": False,
             "error": None,
-            "instructions": None,  # they were not read: a bundle has its own
+            "instructions": None,  # not read, because a bundle has its own
             "max_output_tokens": body.max_output_tokens,
             "metadata": body.metadata or {},
             "model": model.name,
@@ -66,7 +66,7 @@ class ResponseBuilder:
         }
 
     def whole(self, text: str, usage: Mapping[str, Any], extra: Mapping[str, Any], cut: bool = False) -> dict[str, Any]:
-        """The response as it is in the end. `usage` is that of a chat completion; `cut`: the text reached its longest."""
+        """Return the final response. `usage` is that of a chat completion. `cut`: the text reached its length limit."""
         status = "incomplete" if cut else "completed"
         return {
             **self._head,
@@ -79,7 +79,7 @@ class ResponseBuilder:
         }
 
     def begin(self) -> bytes:
-        """The events before the first piece."""
+        """Return the events before the first piece."""
         started = {**self._head, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
         return b"".join(
             [
@@ -91,11 +91,11 @@ class ResponseBuilder:
         )
 
     def piece(self, text: str) -> bytes:
-        """The event with a piece of the text."""
+        """Return the event with a piece of the text."""
         return self._event(f"response.{self._kind}.delta", **self._place, delta=text, **self._logs)
 
     def end(self, text: str, whole: Mapping[str, Any]) -> bytes:
-        """The events after the last piece. `text` is the whole text, and `whole` the final response."""
+        """Return the events after the last piece. `text` is the whole text, and `whole` the final response."""
         (item,) = whole["output"]
         field = "refusal" if self._kind == "refusal" else "text"
         return b"".join(
@@ -124,14 +124,14 @@ class ResponseBuilder:
         return {"id": self._message, "type": "message", "role": "assistant", "status": status, "content": content}
 
     def _event(self, kind: str, **said: Any) -> bytes:
-        """One event, numbered."""
+        """Return one event, numbered."""
         self._number += 1
         body = as_json({"type": kind, "sequence_number": self._number, **said})
         return f"event: {kind}\n".encode("ascii") + b"data: " + body + b"\n\n"
 
 
 def _response_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
-    """A chat completion's usage by its names here."""
+    """Return a chat completion's usage under the names of this API."""
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     return {
         "input_tokens": usage["prompt_tokens"],
@@ -182,7 +182,7 @@ class ResponseObject(BaseModel):
 
 
 async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
-    """A bundle's answer to a request for a response."""
+    """Return a bundle's answer to a request for a response."""
     raw = request.json or {}
     if (strange := odd_response_request(raw)) is not None:
         raise RequestError(
@@ -196,7 +196,7 @@ async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, req
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("OpenAI")
 
     @router.post("/v1/responses", response_model=ResponseObject, summary="Answer one text of a user")
@@ -206,14 +206,14 @@ def face(service: Service) -> APIRouter:
             return await (await ask(service, service.find(body.model, asked), body, asked)).response()
         except RequestError as error:
             if error.param == "response_format":
-                error.param = "text.format"  # what it is called here
+                error.param = "text.format"  # its name in this API
             raise
 
     return router
 
 
 async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
-    """Answer with a bundle that does not write."""
+    """Return the answer of a bundle that does not write."""
     wanted = None
     if model.form.answer_schema is not None:
         structured_output.check_schema(body.response_format, model.form.answer_schema)
@@ -227,7 +227,7 @@ async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest,
 
 
 def _write(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
-    """Answer with a bundle that writes: its text is sent while it is written."""
+    """Start the answer of a bundle that writes. Its text is sent while it is written."""
     service.check(model, [text], "input")
     generations = service.write(model, [partial(model.write, text, **body.drawing().options())])
     return LocalAnswer(service, model, request, WrittenResponse(model, body), streamed=bool(body.stream), generations=generations)
@@ -241,18 +241,18 @@ class AnsweredResponse:
         self._shape = ResponseBuilder(model, body, refuses)
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """The response."""
+        """Return the response."""
         return self._shape.whole(self._content, self._sizes, {**smidgen_field(self._model, read[0][0]), **facts})
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The events of an answer in one piece."""
+        """Yield the answer as one piece, with the events around it."""
         _, reply = await anext(replies)
         yield self._shape.begin()
         yield self._shape.piece(self._content)
         yield self._shape.end(self._content, self.whole([[reply]], facts))
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """The content."""
+        """Return the content."""
         return "" if self._refuses else self._content
 
 
@@ -263,11 +263,11 @@ class WrittenResponse:
         self._model, self._shape = model, ResponseBuilder(model, body)
 
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
-        """The response."""
+        """Return the response."""
         return self._whole(self.text(read), read[0][-1], facts)
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
-        """The events of a text that is being written, piece by piece."""
+        """Yield the pieces of the text as they are written, with the events around them."""
         said = ""
         yield self._shape.begin()
         async for _, reply in replies:
@@ -278,7 +278,7 @@ class WrittenResponse:
                 yield self._shape.end(said, self._whole(said, reply, facts))
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
-        """All of its text."""
+        """Return the whole text."""
         return "".join(reply.piece.text for reply in read[0])
 
     def _whole(self, said: str, final: Reply, facts: Facts) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Structured output: answers in the `response_format` that a client asks for.
 
-Clients that classify ask for `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}`; the
-answer comes as `{"category": "refund"}`. A bundle that fills fields answers with the JSON text of an object that fits its schema, or
-with a refusal. A schema that the answer does not fit is refused.
+Clients that classify ask for `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}` and get
+`{"category": "refund"}`. A bundle that fills fields answers with the JSON text of an object that fits its schema, or with a refusal. A
+schema that the answer does not fit is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_REFERENCES = 8
 
 @dataclass(frozen=True, slots=True)
 class WantedField:
-    """An object with one field: its name, whether it is a list, and the values that it may have (None: any)."""
+    """A requested object with one field: its name, whether it is a list, and the allowed values (None: any)."""
 
     field: str
     listed: bool
@@ -29,7 +29,7 @@ class WantedField:
 
 
 def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
-    """The field that a `response_format` asks for; None for plain text. Raises RequestError for a format that no answer could fit."""
+    """Return the field that a `response_format` asks for; None for plain text. Raises RequestError if no answer could fit."""
     kind = (response_format or {}).get("type", "text")
     if response_format is None or kind == "text":
         return None
@@ -54,8 +54,7 @@ def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
 
 
 def as_wanted(wanted: WantedField, output: Any) -> str:
-    """A label, or a list of labels, as the text of the wanted object. Raises RequestError where it is not one of the values that it may
-    have."""
+    """Return a label, or a list of labels, as the text of the requested object. Raises RequestError if a value is not allowed."""
     if wanted.listed and isinstance(output, str):
         output = [output]
     labels = output if isinstance(output, list) else [output]
@@ -67,7 +66,7 @@ def as_wanted(wanted: WantedField, output: Any) -> str:
 
 
 def _resolved(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
-    """A schema behind its references (`#/$defs/Label`)."""
+    """Resolve the references of a schema (`#/$defs/Label`)."""
     for _ in range(_MAX_REFERENCES):
         if not isinstance(schema, dict):
             raise _unfit_label("something that is not a schema")
@@ -93,10 +92,10 @@ def _unfit_label(value: str) -> RequestError:
 
 
 def check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> None:
-    """Raise RequestError, 422, for a `response_format` that the answers of a bundle with this schema may not fit.
+    """Raise RequestError, 422, for a `response_format` that answers with this schema may not fit.
 
-    Plain text and `json_object` always do. A `json_schema` must describe the same fields with the same types; their order, titles,
-    descriptions and the way in which null is written do not count.
+    Plain text and `json_object` always fit. A `json_schema` must describe the same fields with the same types. Their order, titles,
+    descriptions and the notation for null do not matter.
     """
     kind = (response_format or {}).get("type", "text")
     if response_format is None or kind in ("text", "json_object"):
@@ -115,13 +114,13 @@ def check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str,
 
 
 def field_refusal(reply: Reply) -> str | None:
-    """The reason why there is no answer."""
+    """Return why there is no answer; None if there is one."""
     why = reply.facts.get("refused")
     return f"No answer that fits the schema can be given: {why}." if why else None
 
 
 def _unordered(schema: Any) -> Any:
-    """A schema in which the order of fields, of required ones and of choices does not count."""
+    """Return a schema in which the order of fields, required fields and choices does not matter."""
     if isinstance(schema, Mapping):
         return {name: _unordered(sorted(value, key=repr) if name in ("required", "enum") else value) for name, value in schema.items()}
     return [_unordered(one) for one in schema] if isinstance(schema, list) else schema

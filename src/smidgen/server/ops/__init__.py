@@ -1,1 +1,1 @@
-"""Running the server: health, metrics, the usage account, and the pages for a browser."""
+"""Operation of the server: health, metrics, the usage account, and pages for a browser."""

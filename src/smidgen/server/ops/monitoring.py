@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics` and `/smidgen/account`: for what restarts the process, sends it traffic, or watches what it takes."""
+"""`/healthz`, `/readyz`, `/metrics` and `/smidgen/account`, for process managers, load balancers and monitoring."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Health(BaseModel):
 
 
 def face(service: Service) -> APIRouter:
-    """The routes."""
+    """Return the routes."""
     router = APIRouter(responses=RESPONSES)
-    thread = ThreadPoolExecutor(1, "account")  # its own: a disk that hangs takes no thread from those who answer
+    thread = ThreadPoolExecutor(1, "account")  # a separate thread: a hanging disk must not block threads that answer
 
     @router.get(ACCOUNT_PATH, tags=["smidgen"], response_model=dict[str, Any], summary="Requests, money, time and energy by day and model")
     async def account(
@@ -40,7 +40,7 @@ def face(service: Service) -> APIRouter:
             todo = "The server's operator can mend it, or move the file away: requests are answered all the same."
             raise RequestError("the account cannot be read", value="its file", todo=todo, status=503, code="account_unreadable")
         unwritten = service.account_writer.fault if service.account_writer is not None else ""
-        found.pop("file")  # where it lies is the operator's concern
+        found.pop("file")  # its path is only for the operator
         return answer({**found, "kept": service.account_writer is not None, "unwritten": bool(unwritten)})
 
     @router.get("/healthz", tags=["operations"], response_model=Health, summary="Whether the process lives")
@@ -55,14 +55,14 @@ def face(service: Service) -> APIRouter:
 
     @router.get("/metrics", tags=["operations"], response_class=PlainTextResponse, summary="Counters, as Prometheus reads them")
     async def metrics() -> Response:
-        shown = await asyncio.to_thread(generate_latest, service.metering.registry)  # some of it is read from the disk
+        shown = await asyncio.to_thread(generate_latest, service.metering.registry)  # some metrics are read from disk
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
 def _account(service: Service, days: int) -> dict[str, Any]:
-    """The account up to this moment. If the latest sums cannot be written, the earlier ones are read all the same."""
+    """Read the account up to now. If it cannot be written, read the older state."""
     if service.account_writer is not None:
         service.account_writer.flush()
     return accounts.read_account(days)

@@ -1,6 +1,6 @@
-"""The pages for browsers: `/` lists the bundles and the state of their certificates, `/docs` the routes, each with a form to try them.
+"""The pages for browsers: `/` lists the bundles with their certificates and a form to try them, `/docs` the routes with a form for each.
 
-They load nothing from elsewhere, so they work offline. If the server asks for a key, `/` tells nothing of the bundles without one.
+They load nothing from elsewhere, so they work offline. If the server requires a key, `/` shows nothing about bundles without one.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from smidgen.server.service import Service
 
 _LABELS = 60
 _LONGEST = 300
-"""Characters of a name or a sentence that the page shows."""
+"""Most characters of a name or a sentence on the page."""
 _HOME, _DOCS = "home.html", "docs.html"
 _CHAT, _CLASSIFY = "/v1/chat/completions", "/v1/classify"
 
 
 def face(service: Service) -> APIRouter:
-    """The routes. They are not in the OpenAPI document."""
+    """Return the routes. They are not in the OpenAPI document."""
     router = APIRouter()
     settings = service.settings
     described = files("smidgen.server.ops").joinpath(_DOCS).read_bytes()
@@ -60,13 +60,13 @@ def face(service: Service) -> APIRouter:
 
 
 def _taken(models: Sequence[Mapping[str, Any]], large: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The models that the form can ask: the bundles, and where there is none the large model behind them."""
+    """Return the models for the form: the bundles, or without bundles the large model."""
     asked = [{"name": model["name"], "path": model["path"], "pairs": model["pairs"]} for model in models]
     return asked or [{"name": name, "path": _CHAT, "pairs": False} for name in large[:1]]
 
 
 async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
-    """The page's facts of a bundle."""
+    """Describe a bundle for the page."""
     found = await read_standing(certificate_of(service, model))
     manifest, form = model.manifest, model.form
     labels = [label[:_LONGEST] for label in form.names]
@@ -92,7 +92,7 @@ async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
 
 
 def _measured(manifest: Any) -> tuple[str, str] | None:
-    """The headline metric in words, and how sure it is; None where it was not measured."""
+    """Return the headline metric and its confidence interval in words; None if not measured."""
     name = getattr(manifest, "headline", "")
     found = getattr(manifest, "metrics", {}).get(name)
     if found is None:
@@ -108,7 +108,7 @@ def _measured(manifest: Any) -> tuple[str, str] | None:
 
 
 def _facts(manifest: Any) -> str:
-    """How it was made, in a few words."""
+    """Describe in a few words how the bundle was made."""
     if manifest is None:
         return ""
     made = [f"{manifest.student} model"] if manifest.student else []
@@ -127,8 +127,10 @@ def _template() -> Any:
 
 @functools.cache
 def policy(page: str) -> str:
-    """The content security policy of a page of this package: its own style and script, by their hashes, and calls of this server. Nothing
-    that data brings into the page can run or load anything."""
+    """Return the content security policy of a page: its own style and script, by hash, and calls to this server.
+
+    Data on the page can neither run nor load anything.
+    """
     text = files("smidgen.server.ops").joinpath(page).read_text(encoding="utf-8")
     style, script = (_hashed(text, name) for name in ("style", "script"))
     return (

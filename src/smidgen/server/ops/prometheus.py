@@ -1,6 +1,6 @@
 """Metrics for Prometheus: requests, answers, the usage account, the cache, memory and drift.
 
-Names of labels come from bundles and routes, never from what a client sent.
+Label values come from bundles and routes, never from clients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REQUEST_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _MOST_LABELS = 1000
-"""Answers are counted by label up to this many labels a bundle; a series for each of more would burden the one who scrapes."""
+"""Most labels of a bundle for which answers are counted by label: more series would burden the scraper."""
 
 
 class TextUsage(Protocol):
@@ -44,7 +44,7 @@ class TextUsage(Protocol):
 
 
 class ServerMetrics:
-    """The counters of one server; each server has its own."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -121,7 +121,7 @@ class ServerMetrics:
         )
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:
-        """Count answers. `labels` are all that the bundle can give; an answer that is not one of them is counted without its text."""
+        """Count answers. `labels`: all labels of the bundle. An answer that is not one of them is counted without its text."""
         known = labels if len(labels) <= _MOST_LABELS else frozenset()
         scores = self.scores.labels(model)
         for reply in replies:
@@ -133,7 +133,7 @@ class ServerMetrics:
                 scores.observe(reply.score)
 
     def wrote(self, model: str, usage: TextUsage) -> None:
-        """Count the tokens of a text that was written."""
+        """Count the tokens of a written text."""
         self.tokens.labels(model, "read").inc(usage.prompt)
         self.tokens.labels(model, "written").inc(usage.written)
 
@@ -143,7 +143,7 @@ _MICRO = 1e6
 
 
 class AccountMetrics:
-    """The counters. Their models are those of the account: no client can make a new one up."""
+    """The metrics of the account. Their model names are the account's, so clients cannot add new ones."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         names = ("model", "answered_by")
@@ -170,7 +170,7 @@ class AccountMetrics:
             (*names, "method"),
             registry=registry,
         )
-        # Looking one up by its names takes longer than counting.
+        # Cache the children, because looking one up takes longer than counting.
         self._waits, self._costs = functools.cache(self._seconds.labels), functools.cache(self._spent.labels)
         self.failures = Counter("smidgen_account_failures", "Times that the account could not be written.", registry=registry)
 
@@ -202,7 +202,7 @@ _SEARCHES = ("late", "failed")
 
 
 class CacheMetrics:
-    """The metrics of the answer cache. A server without one has none of them."""
+    """The metrics of the answer cache. A server without a cache has none of them."""
 
     def __init__(self, registry: CollectorRegistry, memory: AnswerCache) -> None:
         self.requests = Counter(
@@ -239,18 +239,17 @@ _MEMORY_HELP = "Resident memory: of the server's own process, and of each that a
 
 
 class MemoryGauge(Collector):
-    """A gauge of memory, read anew each time; facts that the system does not give are left out. `models` is read each time, too, since the
-    models may change."""
+    """Memory metrics, read at each scrape. Unknown values are left out. `models` may change between scrapes."""
 
     def __init__(self, models: Collection[ServedBundle]) -> None:
         self._models = models
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Its name: nothing is read for that."""
+        """Yield the metric's name without reading anything."""
         yield self._family()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauge. Bundles that share a process are one series: their memory counts once."""
+        """Yield the metric. Bundles that share a process are one series, because their memory counts once."""
         family = self._family()
         names: dict[int, list[str]] = {}
         for model in self._models:
@@ -274,20 +273,20 @@ _DRIFT_AT = ("smidgen_drift_looked_timestamp_seconds", "When the last look was."
 
 
 class DriftGauge(Collector):
-    """A gauge of drift, read anew each time; models without a drift test, or whose record cannot be read, are left out."""
+    """Drift metrics, read at each scrape. Bundles without a test, or with an unreadable one, are left out."""
 
     def __init__(self, models: Collection[ServedBundle]) -> None:
         self._models = models
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The names: nothing is read for that."""
+        """Yield the metrics' names without reading anything."""
         yield GaugeMetricFamily(*_DRIFT_ALARM, labels=("model",))
         yield GaugeMetricFamily(*_DRIFT_SIZE, labels=("model", "what"))
         yield GaugeMetricFamily(*_DRIFT_LOOKS, labels=("model",))
         yield GaugeMetricFamily(*_DRIFT_AT, labels=("model",))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges."""
+        """Yield the metrics."""
         alarm, size, looks, when = families = list(self.describe())
         for model in list(self._models):
             try:

@@ -1,11 +1,12 @@
-"""Usage in the account: a middleware counts what each request took, and a thread adds the sums to the account's file every few seconds.
+"""Usage in the account: a middleware counts each request's usage, and a thread adds the sums to the account's file every few seconds.
 
-Requests only add numbers in memory. If the disk fails, answers go on: the sums are kept and written later, and the failure is counted and
-logged once a minute. A process that is killed loses some seconds that were not written.
+Requests only add numbers in memory. If writing fails, answers continue: the sums are kept and written later, and the failure is counted,
+and logged once a minute. A killed process loses the last few seconds.
 
-The energy of a stretch of time is divided among the requests that were answered in it, in proportion to processor time. The time of the
-event loop is divided equally among all requests. The time of the other threads is divided among requests to small models, by how long the
-models worked on them. The time of an engine's process is divided among the requests to its models.
+The energy of a period is shared among the requests answered in it, in proportion to processor time. Processor time is known per process,
+and for this process per thread. The time of the event loop, which reads, routes and passes on, is shared equally by all requests. The time
+of the other threads is shared by requests to small models, by their duration. The time of an engine's own process is shared by the requests
+to its models.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ _MICRO = 1_000_000
 
 @dataclass(slots=True)
 class RequestWork:
-    """The work on one kind of request: how many there were, and the seconds that small models spent on them."""
+    """For one kind of request: their number, and the seconds that small models worked on them."""
 
     requests: int = 0
     busy: float = 0.0
 
     def add(self, requests: int, busy: float) -> None:
-        """One more."""
+        """Add requests."""
         self.requests += requests
         self.busy += busy
 
@@ -54,12 +55,12 @@ class RequestWork:
 def share_energy(
     consumed: Consumed, loop: float, work: Mapping[UsageKey, RequestWork], engines: Mapping[int, Sequence[str]]
 ) -> dict[UsageKey, tuple[int, int]]:
-    """Microjoules by kind of request: measured, and estimated. They add up to what was consumed, to the microjoule.
+    """Return measured and estimated microjoules for each kind of request. They add up exactly to the energy consumed.
 
     Args:
-        consumed: the consumption of that time.
-        loop: core-seconds of the event loop in it.
-        work: the work that was done; at least one request.
+        consumed: consumption of the period.
+        loop: core-seconds of the event loop.
+        work: the requests; at least one.
         engines: the names of the models in each process.
     """
     loop = min(max(0.0, loop), consumed.own)
@@ -84,7 +85,7 @@ def _spread(seconds: dict[UsageKey, float], amount: float, weights: Mapping[Usag
 
 
 def _whole(joules: float, seconds: Mapping[UsageKey, float]) -> dict[UsageKey, int]:
-    """Microjoules by share, whole ones; what rounding leaves goes to the largest share."""
+    """Return whole microjoules by share. The rounding error goes to the largest share."""
     total, amount = sum(seconds.values()), round(joules * _MICRO)
     found = {key: int(amount * share / total) if total > 0 else 0 for key, share in seconds.items()}
     largest = max(seconds, key=lambda key: seconds[key])
@@ -94,30 +95,30 @@ def _whole(joules: float, seconds: Mapping[UsageKey, float]) -> dict[UsageKey, i
 
 EVERY_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
-"""Longest that a server which stops waits for the last addition."""
+"""Longest time that a stopping server waits for the last write."""
 _COMPLAIN_SECONDS = 60.0
 _MOST_KEYS = 2000
 _log = logging.getLogger("smidgen.account")
 EngineProcesses = Callable[[], Mapping[int, tuple[str, ...]]]
-"""Processes that engines run in, by their numbers, each with the names of the models in it."""
+"""Returns the engines' process ids, each with the names of the models in it."""
 
 
 @dataclass(slots=True)
 class _OpenSums:
-    """The sums that are not written yet, and the work of each model, by which the energy of that time is shared out."""
+    """The current sums, and the requests that will share the energy of the period."""
 
     sums: UsageSums = field(default_factory=UsageSums)
     work: dict[UsageKey, RequestWork] = field(default_factory=dict)
 
 
 class AccountWriter:
-    """Writes the account in a thread of its own. `close` ends it.
+    """Writes the account in a separate thread. `close` ends it.
 
     Args:
-        metrics: the same for Prometheus.
-        engines: see there.
-        file: of the account; its place by default.
-        every: seconds between two additions.
+        metrics: receives the same numbers for Prometheus.
+        engines: see `EngineProcesses`.
+        file: of the account; by default in smidgen's home.
+        every: seconds between two writes.
     """
 
     def __init__(self, metrics: AccountMetrics, engines: EngineProcesses, file: Path | None = None, every: float | None = None) -> None:
@@ -133,21 +134,21 @@ class AccountWriter:
         self._complained = -_COMPLAIN_SECONDS
         self._untold = 0
         self.fault = ""
-        """Why the last addition failed; empty where it did not."""
+        """Why the last write failed; empty if it did not."""
         self._thread = threading.Thread(target=self._run, name="account_writer", daemon=True)
         self._thread.start()
 
     def take(
         self, key: UsageKey, entry: UsageTotals, seconds: float | None = None, busy: float = 0.0, price: DayPrice | None = None
     ) -> None:
-        """Add up a request. Returns at once, and raises nothing.
+        """Add a request. Returns at once and raises nothing.
 
         Args:
-            key: the key that it is counted under.
+            key: the kind of request.
             entry: its usage.
-            seconds: how long the client waited; None to leave it out.
-            busy: the part of that time in which a small model worked on it.
-            price: the price that was used, if any.
+            seconds: time that the client waited; None to leave it out.
+            busy: seconds of that in which a small model worked on it.
+            price: the price used, if any.
         """
         with self._lock:
             sums = self._open.sums
@@ -163,26 +164,25 @@ class AccountWriter:
         self._metrics.took(key, entry, seconds)
 
     def begin(self, seconds: float) -> None:
-        """Note the processor time at the start of the event loop: the time to load models, here and in the engines' processes, does not
-        count."""
+        """Start with the event loop. Processor time before, such as for loading models, does not count. `seconds`: of the loop's thread."""
         with self._writing:
             self._loop_before = self._loop_now = seconds
             self._consumption.note(self._engines())
             self._consumption.take()
 
     def looped(self, seconds: float) -> None:
-        """Processor time that the event loop's thread has had so far."""
+        """Update the processor time of the event loop's thread."""
         self._loop_now = seconds
 
     def flush(self) -> bool:
-        """Write the sums. Returns whether all is on the disk."""
+        """Write the sums. Returns True if everything is on disk."""
         with self._writing:
             self._consumption.note(self._engines())
             done = self._written()
-            if done:  # then also what has gathered behind it
+            if done:  # then write the newer sums, too
                 with self._lock:
                     taken, self._open = self._open, _OpenSums()
-                if taken.sums:  # before anything can fail: what was taken would be lost
+                if taken.sums:  # before anything can fail and lose the sums
                     self._pending, self._number = taken.sums, self._number + 1
                 self._charge(taken)
                 if self._pending is not None:
@@ -190,7 +190,7 @@ class AccountWriter:
             return done
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Write the last of it, for so long at most."""
+        """Write the last sums, for at most `seconds`."""
         self._stop.set()
         self._thread.join(seconds)
 
@@ -200,13 +200,15 @@ class AccountWriter:
             stopping = self._stop.wait(self._every)
             try:
                 self.flush()
-            except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be written again
+            except Exception as error:  # noqa: BLE001 the thread must survive any failure, or nothing would be written any more
                 self._failed(type(error).__name__)
         self._tell(force=True)
 
     def _written(self) -> bool:
-        """Add the waiting sums to the file. Each addition has a number, so none is added twice. Old days are deleted only by a trusted
-        clock, since they do not come back."""
+        """Add pending sums to the file. Their number keeps them from being added twice.
+
+        Old days are deleted only if the clock is plausible, because deletion is final.
+        """
         if self._pending is None:
             return True
         try:
@@ -218,7 +220,7 @@ class AccountWriter:
         return True
 
     def _charge(self, taken: _OpenSums) -> None:
-        """Share out the energy of the time among the requests that ended in it. Where none did, it is shared out with the next."""
+        """Share the energy of the period among the requests that ended in it. Without any, it goes to the next period."""
         if not taken.work:
             return
         consumed = self._consumption.take()
@@ -236,7 +238,7 @@ class AccountWriter:
         self._tell()
 
     def _tell(self, force: bool = False) -> None:
-        """Log a failure, at most once a minute."""
+        """Log failures, once a minute."""
         now = time.monotonic()
         if not self._untold or (now - self._complained < _COMPLAIN_SECONDS and not force):
             return
@@ -251,18 +253,18 @@ _BY = ("local", "upstream", "cache")
 _GONE = 499
 _MARK = b"x-smidgen-"
 _COUNTS = re.compile(r"\d+ of \d+")
-"""Of the questions of a request, so many: a reason each, if they were kept."""
+"""A number of questions in a reason: kept, each number would be a reason of its own."""
 
 
 class UsageMiddleware:
-    """Counts what is posted under `/v1/`, and all other requests that an upstream answers.
+    """Counts POST requests under `/v1/`, and everything else that an upstream answers.
 
     Args:
         app: the layers behind it.
-        account_writer: adds up.
+        account_writer: adds up the usage.
         costs: prices and names of large models; None without a fallback.
-        instead: the first fallback's name for its model, whose price local answers are compared to. Empty without a fallback.
-        sizes: collects the upstream's usage for requests to each bundle; None where it is not needed.
+        instead: the first fallback's model, with which local answers are compared; empty without a fallback.
+        sizes: receives the upstream's usage of requests to a bundle; None if not needed.
     """
 
     def __init__(
@@ -271,7 +273,7 @@ class UsageMiddleware:
         self._app, self._account_writer, self._costs, self._instead, self._sizes = app, account_writer, costs, instead, sizes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, and count it when it is done, however it ended."""
+        """Pass a request on, and count it when it ends, in any way."""
         if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["path"] == _FEEDBACK:
             await self._app(scope, receive, send)
             return
@@ -323,7 +325,7 @@ class UsageMiddleware:
 
 
 class _SeenAnswer:
-    """The observed part of an answer."""
+    """The observed parts of an answer."""
 
     def __init__(self, record: UsageRecord) -> None:
         self.record = record
@@ -332,7 +334,7 @@ class _SeenAnswer:
         self._complete = False
 
     def sent(self, message: Message) -> None:
-        """A piece of it has gone."""
+        """Record a message of the answer."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], message.get("headers", [])
         elif message["type"] == "http.response.body":
@@ -340,23 +342,23 @@ class _SeenAnswer:
 
     @property
     def failed(self) -> bool:
-        """Whether it is an error, or not the whole of an answer."""
+        """True if it is an error or incomplete."""
         return not (200 <= self._status < 400 and self._complete)
 
     def marks(self) -> dict[bytes, str]:
-        """Its `x-smidgen-` headers, by the rest of their names."""
+        """Return the values of its `x-smidgen-` headers, by the rest of their names."""
         size = len(_MARK)
         return {name[size:]: value.decode("latin-1") for name, value in self._headers if name.startswith(_MARK)}
 
     def by(self, marks: Mapping[bytes, str]) -> str:
-        """Who answered: as the answer's headers say, or the bundle if no gateway was asked."""
+        """Return who answered: as its headers say; without a gateway, the bundle if it did."""
         said = marks.get(b"answered-by", "")
         if said in _BY:
             return "none" if said == "local" and not 200 <= self._status < 400 else said
         return "local" if not said and self.record.answered and self._status == 200 else "none"
 
     def why(self, by: str, marks: Mapping[bytes, str]) -> str:
-        """Why it was not answered under a certificate, one of a few words; empty where it was."""
+        """Return a short reason why it was not answered under a certificate; empty if it was."""
         escalated = marks.get(b"escalated", "").partition(" (")[0]
         if self._status == _GONE:
             return "client gone"
@@ -369,7 +371,7 @@ class _SeenAnswer:
 
 
 def _bundle_tokens(record: UsageRecord) -> UsageTotals:
-    """A bundle's."""
+    """Return the bundle's tokens."""
     return UsageTotals(
         read=record.read, written=record.written, read_estimated=record.read_estimated, written_estimated=record.written_estimated
     )

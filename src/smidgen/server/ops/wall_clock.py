@@ -1,4 +1,4 @@
-"""The wall clock, compared with the monotonic one: whether it was set ahead while this process ran."""
+"""The wall clock, compared with a steady clock: was it set ahead while this process ran?"""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 
 TRUSTED_SECONDS = 3600.0
-"""A clock that was set ahead by more is not believed where something would be lost for good."""
+"""Largest jump of the clock, in seconds, before it is distrusted for deleting data."""
 
 
 class WallClock:
-    """Remembers both clocks as they stood at the start.
+    """Remembers both clocks at the start.
 
     Args:
         wall: seconds since 1970.
-        steady: seconds since some moment, sleep of the machine included where the system counts it.
+        steady: seconds since some moment, including sleep of the machine if the system counts it.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] | None = None) -> None:
@@ -23,17 +23,18 @@ class WallClock:
         self._began = self._wall() - self._started
 
     def ahead(self) -> float:
-        """Seconds by which the clock was set ahead since the start; negative where it was set back."""
+        """Return by how many seconds the clock was set ahead since the start; negative if it was set back."""
         return self._wall() - self._steady() - self._began
 
     def believed(self) -> bool:
-        """Whether the clock may be trusted with a deletion. The process must have run for an hour, and the clock must not have been set by
-        more than that since the start, ahead or back: a machine that starts with a wrong time is mostly corrected in the first minutes, and
-        the correction shows here."""
+        """Return True if the date is reliable enough to delete data.
+
+        The process must have run for an hour, and the clock must be within an hour of its course since the start. A machine that starts
+        with a wrong time is mostly corrected in the first minutes, and the jump is then visible.
+        """
         return self._steady() - self._started >= TRUSTED_SECONDS and abs(self.ahead()) <= TRUSTED_SECONDS
 
 
 def since_boot() -> float:
-    """Seconds since the machine started, those that it slept included; where the system does not count these, sleep looks like a clock that
-    was set ahead."""
+    """Return seconds since the machine started, including sleep. If the system does not count sleep, sleep looks like a clock set ahead."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

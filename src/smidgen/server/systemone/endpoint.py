@@ -1,7 +1,7 @@
 """`/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
 
 The protocol is TypeSafe AI's, as in their OpenAPI document and SDK: `state`, `model`, and named `questions` of type `choice`, `noul` or
-`score`. The module `questions` decides which questions a bundle can answer. Errors carry the protocol's `detail` list beside OpenAI's
+`score`. The module `questions` decides which questions a bundle can answer. Errors have the protocol's `detail` list beside OpenAI's
 `error`.
 """
 
@@ -42,15 +42,15 @@ _HALF = 0.5
 
 
 def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: Mapping[str, Any]) -> str:
-    """Why the bundle's certificate does not cover this answer, in a few words; empty if it does.
+    """Return in a few words why the bundle's certificate does not cover this answer; empty if it does.
 
-    A certificate is of the bundle's own answer: the one label that it gives of all its labels. Where that label is right, so is the option
-    that holds it, and so is the yes or no to it. Where a question leaves labels out, those texts that it answers are others than the
-    certificate speaks of. An expected level, a probability by itself, a field out of an object are no answers of the bundle's at all.
+    A certificate is about the bundle's own answer: its one label out of all its labels. If that label is right, so are the option that
+    contains it, and the yes or no to it. If a question leaves out labels, its texts differ from those that the certificate is about. An
+    expected level, a single probability, and a field of an object are not answers of the bundle.
 
     Args:
         found: how the question is answered.
-        known: the labels and fields that the bundle can be asked about.
+        known: the labels or fields of the bundle.
         reply: the bundle's own answer.
         answered: the answer to the question.
     """
@@ -74,10 +74,10 @@ def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: M
 
 
 Known = QuestionLabels | QuestionFields
-"""What a bundle can be asked about."""
+"""The labels or fields of a bundle that questions can be about."""
 
 AUTO = "auto"
-"""The model name that lets the questions choose the bundle, for clients that must send one."""
+"""The model name that lets the questions choose the bundle, for clients that must send a name."""
 
 _MAX_QUESTIONS = 64
 _MAX_DEPTH = 50
@@ -108,21 +108,21 @@ class SystemOneRequest(BaseModel):
 
 
 class Covered(BaseModel):
-    """Whether the bundle's certificate covers an answer; only at a gateway."""
+    """Whether the bundle's certificate covers an answer. Only at a gateway."""
 
     certificate: str | None = Field(None, description="The id of the certificate that covers this answer; null where none does.")
     uncertified: str | None = Field(None, description="Why none does; null where one does.")
 
 
 class NoulAnswer(Covered):
-    """How likely it is."""
+    """The probability of yes."""
 
     type: Literal["noul"]
     noul: float
 
 
 class ChoiceAnswer(Covered):
-    """Which it is, and how likely each was."""
+    """The chosen option, and the probability of each."""
 
     type: Literal["choice"]
     choice: str
@@ -132,7 +132,7 @@ class ChoiceAnswer(Covered):
 
 
 class ScoreAnswer(Covered):
-    """The expected level, and how likely each was."""
+    """The expected level, and the probability of each level."""
 
     type: Literal["score"]
     score: float
@@ -159,11 +159,11 @@ class SystemOneReply(BaseModel):
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("System One")
 
     def labels_of(model: ServedBundle) -> Known:
-        """A bundle's labels, read once; another bundle may have its name later."""
+        """Return a bundle's labels or fields, computed once per bundle; another bundle may have its name later."""
         return service.noted(model, "labels", _known)
 
     @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
@@ -205,7 +205,7 @@ def _known(model: ServedBundle) -> Known:
 
 
 def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[ServedBundle, QuestionMatch]]:
-    """Match each question with the bundle that answers it. Raises Refusal with every question that none answers, or more than one."""
+    """Find the bundle for each question, and how it answers. Raises DetailedRefusal with every question without exactly one bundle."""
     matches: dict[str, tuple[ServedBundle, QuestionMatch]] = {}
     detail: list[dict[str, Any]] = []
     for name, question in body.questions.items():
@@ -246,14 +246,14 @@ def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any
 
 
 def _covered(ruling: RoutingDecision, why: str) -> dict[str, str | None]:
-    """See `Covered`."""
+    """Return the fields of `Covered`."""
     if ruling.local and not why:
         return {"certificate": ruling.certificate, "uncertified": None}
     return {"certificate": None, "uncertified": ruling.told or why}
 
 
 def _said(bundles: Sequence[str], answers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The headers: under which certificates all answers were given, or that some were given under none."""
+    """Return the headers: the certificates of all answers, or that some have none."""
     without = sum(found["certificate"] is None for found in answers.values())
     papers = dict.fromkeys(str(found["certificate"]) for found in answers.values())
     whole = RoutingDecision(certificate=",".join(papers)) if not without else None
@@ -262,7 +262,7 @@ def _said(bundles: Sequence[str], answers: Mapping[str, Mapping[str, Any]]) -> d
 
 
 def _text(state: Content, pair: bool) -> Text:
-    """A state as a bundle reads it: the text, or the texts in the data, one a line; for a bundle of pairs, the two texts in it."""
+    """Return a state as a bundle's input: the text, or the texts in the data, one per line; for a bundle of pairs, its two texts."""
     texts = [state] if isinstance(state, str) else list(_texts(state, 0))
     if pair and len(texts) == 2:
         return texts[0], texts[1]

@@ -1,11 +1,11 @@
-"""System One's typed questions, matched to what bundles can answer: labels, and fields with a fixed set of values.
+"""Match System One's typed questions to the labels of bundles, and to fields with a fixed set of values.
 
-A System One model reads the instructions of a question. A bundle does not: it was trained for one job. So a question is answered where its
-options *are* labels of the bundle, and refused where they are not. An option matches the label of that name (`billing/refund`), or the one
-that differs in case, spaces, `_` and `-` only, or all labels below it where labels are hierarchical (`billing`). Probabilities are the
-bundle's own; over a choice of some of its labels they are shared out among those, and `option_mass` says how much of the whole they had.
+A System One model reads the instructions of a question. A bundle does not, because it was trained for one job. So a question is answered if
+its options *are* labels of the bundle, and refused otherwise. An option matches the label of that name (`billing/refund`), the only one
+that differs in case, spaces, `_` and `-`, or, for hierarchical labels, all labels below it (`billing`). Probabilities are the bundle's own.
+In a choice of some of its labels, they are normalised over those, and `option_mass` is their share of the whole.
 
-A tagger has a probability for each value of a field. A decoder has one score for its whole answer, so a question about one of its fields
+A tagger knows the probability of each value of a field. A decoder has one score for its whole text, so a question about one of its fields
 is refused.
 """
 
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from smidgen.server.served_bundle import ServedBundle
 
 Content = str | dict[str, Any] | list[Any]
-"""Text or structured data, as the protocol lets it be wherever a model would read it."""
+"""Text or structured data, which the protocol allows wherever a model would read."""
 
 _YES, _NO = ("yes", "true", "y", "1"), ("no", "false", "n", "0")
 QUOTED = re.compile(r"`([^`]{1,200})`")
@@ -35,7 +35,7 @@ class _Question(BaseModel):
 
 
 class NoulCriteria(BaseModel):
-    """The criteria of yes and no."""
+    """Labels for yes and for no."""
 
     true: Content | None = Field(default=None, description="A label: yes is this label.")
     false: Content | None = Field(default=None, description="A label: no is this label, and others do not count.")
@@ -49,7 +49,7 @@ class NoulQuestion(_Question):
 
 
 class ChoiceQuestion(_Question):
-    """One of several: which of these labels?"""
+    """A choice: which of these labels?"""
 
     type: Literal["choice"]
     criteria: dict[str, Content | None] = Field(min_length=1, max_length=1000, description="Labels, with descriptions that are not read.")
@@ -67,10 +67,10 @@ Question = Annotated[NoulQuestion | ChoiceQuestion | ScoreQuestion, Field(discri
 
 @dataclass(frozen=True, slots=True)
 class QuestionMatch:
-    """A question that a bundle can answer: for each option, in the question's order, the labels that make it up.
+    """A question that a bundle can answer: for each option, in the question's order, its labels.
 
-    A noul question has two options, yes and no; no labels for `no` means everything else. `field` is the path of the field whose values the
-    labels are, of a bundle that fills in fields.
+    A noul question has two options, yes and no. No labels for `no` means everything else. `field`: the path of the field whose values are
+    the labels, for a bundle that fills in fields.
     """
 
     question: NoulQuestion | ChoiceQuestion | ScoreQuestion
@@ -81,11 +81,11 @@ class QuestionMatch:
 def match_question(
     name: str, question: NoulQuestion | ChoiceQuestion | ScoreQuestion, known: QuestionLabels, named: bool
 ) -> QuestionMatch | str:
-    """How a bundle answers a question, or the reason why it cannot. `named` says that the request names this bundle.
+    """Return how a bundle answers a question, or the reason why it cannot. `named`: the request names this bundle.
 
-    choice: every option is a label. score: every level is a label; or the request names a bundle whose labels are as many numbers.
-    noul: `criteria.true` is a label; or the instructions are one, or have just one between backticks; or the question's name is one; or
-    the bundle's labels are yes and no, and the request names the bundle, or the question bears the bundle's name.
+    choice: every option is a label. score: every level is a label; or the request names a bundle whose labels are numbers, one for each
+    level. noul: `criteria.true` is a label; or the instructions are one, or contain exactly one between backticks; or the question's name
+    is one; or the bundle's labels are yes and no, and the request names the bundle or the question has its name.
     """
     model = known.model
     if not known.all:
@@ -104,7 +104,7 @@ def match_question(
 
 
 def answer_to(found: QuestionMatch, chances: Mapping[str, float], several: bool) -> dict[str, Any]:
-    """The typed answer, from the probability of every label. `several`: labels are independent of one another."""
+    """Return the typed answer, from the probability of every label. `several`: labels are independent."""
     masses = [_total_chance(group, chances, several) for group in found.groups]
     question = found.question
     if isinstance(question, NoulQuestion):
@@ -129,11 +129,11 @@ def answer_to(found: QuestionMatch, chances: Mapping[str, float], several: bool)
 
 
 class QuestionLabels:
-    """The labels of a bundle, found by an option's name. Made once a bundle: looking up is quick however many there are.
+    """The labels of a bundle, indexed by name. Made once per bundle.
 
     Args:
         model: the bundle.
-        values: the labels, where they are the values of one of its fields.
+        values: the labels, if they are the values of one of its fields.
     """
 
     def __init__(self, model: ServedBundle, values: Sequence[str] | None = None) -> None:
@@ -153,27 +153,27 @@ class QuestionLabels:
         self.numbers: list[str] = sorted(self.all, key=int) if numerals else []
 
     def one(self, option: str) -> str | None:
-        """The label that an option names."""
+        """Return the label that an option names; None if there is no single one."""
         if option in self._exact:
             return option
         alike = self._alike.get(plain_words(option), [])
         return alike[0] if len(alike) == 1 else None
 
     def under(self, option: str) -> list[str]:
-        """The labels below an option in the hierarchy."""
+        """Return the labels below an option in the hierarchy."""
         return self._under.get(plain_words(option), [])
 
     def group(self, option: str) -> tuple[str, ...]:
-        """The label that an option names, else those below it."""
+        """Return the label that an option names, else those below it."""
         label = self.one(option)
         return (label,) if label is not None else tuple(self.under(option))
 
     def leaves_none_out(self, groups: Sequence[Sequence[str]]) -> bool:
-        """Whether these groups hold every label."""
+        """Return True if every label is in one of these groups."""
         return set(self.all) <= {label for group in groups for label in group}
 
     def as_yes_or_no(self) -> tuple[str, str] | None:
-        """The labels for yes and for no, where the bundle has just these."""
+        """Return the labels for yes and for no, if the bundle has exactly these two."""
         named = {plain_words(label): label for label in self.all}
         return next(((named[yes], named[no]) for yes, no in zip(_YES, _NO, strict=True) if set(named) == {yes, no}), None)
 
@@ -198,7 +198,7 @@ def _noul(name: str, question: NoulQuestion, known: QuestionLabels, named: bool)
 
 
 def _grouped(question: ChoiceQuestion | ScoreQuestion, options: Sequence[str], known: QuestionLabels) -> QuestionMatch | str:
-    """Every label goes to the one option that fits it best: the one that names it, else the nearest above it."""
+    """Assign every label to the option that fits best: the one that names it, else the nearest above it."""
     exact = [known.one(option) for option in options]
     taken = {label for label in exact if label is not None}
     groups: list[list[str]] = [[label] if label is not None else [] for label in exact]
@@ -215,20 +215,20 @@ def _grouped(question: ChoiceQuestion | ScoreQuestion, options: Sequence[str], k
 
 
 def _total_chance(group: Sequence[str], chances: Mapping[str, float], several: bool) -> float:
-    """The probability of a group of labels."""
+    """Return the probability that one of a group of labels holds."""
     if several:
         return 1.0 - math.prod(1.0 - chances[label] for label in group)
     return math.fsum(chances[label] for label in group)
 
 
 def _confidence(shares: Sequence[float]) -> float:
-    """How peaked a distribution is, 0 (flat) to 1: `(n * peak - 1) / (n - 1)`, as the protocol documents it; 1 for a single option."""
+    """Return how peaked a distribution is, 0 (flat) to 1: `(n * peak - 1) / (n - 1)`, as the protocol defines it; 1 for a single option."""
     n = len(shares)
     return 1.0 if n == 1 else max(0.0, (n * max(shares) - 1) / (n - 1))
 
 
 def plain_words(text: str) -> str:
-    """A name without its case, and with spaces and dashes as underscores; slashes, which make the hierarchy, stay."""
+    """Return a name in lower case, with spaces and dashes as underscores. Slashes, which make the hierarchy, stay."""
     return re.sub(r"[\s_-]+", "_", text.strip().casefold())
 
 
@@ -236,7 +236,7 @@ _TRUE, _FALSE = "true", "false"
 
 
 class QuestionFields:
-    """The fields of a bundle that questions can be asked about, each with its values."""
+    """The fields of a bundle that questions can be about, each with its values."""
 
     def __init__(self, model: ServedBundle) -> None:
         self.model = model
@@ -244,10 +244,10 @@ class QuestionFields:
         self._fields = {path: QuestionLabels(model, labels) for path, labels in (model.task.field_options(model.form) or {}).items()}
 
     def match(self, name: str, question: Question, named: bool) -> QuestionMatch | str:
-        """How a question is answered, or why it is not. `named` says that the request names this bundle.
+        """Return how a question is answered, or why it is not. `named`: the request names this bundle.
 
-        A question that names a field (its own name, its instructions, or what they have between backticks) is about that field; else it is
-        about the one field whose values its options are. noul: a named field that is a yes or no; or one value of a field, as of labels.
+        A question that names a field (by its own name, its instructions, or text in them between backticks) is about that field. Otherwise,
+        it is about the one field whose values are its options. noul: a named yes/no field; or one value of a field, as for labels.
         """
         model = self.model.name
         if not self._tagged:
@@ -266,7 +266,7 @@ class QuestionFields:
         return f"no field of {model} has these values; fields with a fixed set of values: {fields or 'none'}"
 
     def chances(self, path: str, chances: Mapping[str, float]) -> dict[str, float]:
-        """How likely each value of a field is."""
+        """Return the probability of each value of a field."""
         return {label: chances[f"{path}={label}"] for label in self._fields[path].all}
 
     def _one(self, name: str, question: Question, path: str, labels: QuestionLabels, named: bool, meant: bool) -> QuestionMatch | str:
@@ -279,7 +279,7 @@ class QuestionFields:
         return replace(found, field=path) if isinstance(found, QuestionMatch) else found
 
     def _named(self, name: str, question: Question) -> set[str]:
-        """The fields that a question names, by path or, where no other field ends so, by the last part of it."""
+        """Return the fields that a question names, by path or by the last part of the path if that is unique."""
         said = [name]
         if isinstance(question.instructions, str):
             said += [question.instructions, *QUOTED.findall(question.instructions)]

@@ -1,1 +1,1 @@
-"""Captured traffic: requests and answers are collected, redacted and stored, and feedback on them is taken."""
+"""Captured traffic: collect, redact and store requests and answers, and accept feedback on them."""

@@ -1,6 +1,6 @@
-"""Capture as the command line asks for it: the store is opened and the redaction model is loaded, or the server does not start.
+"""Set up capture from the settings: open the store and load the redaction model. If either fails, the server does not start.
 
-The file of labels lists answers of the large model, one a line, that look like personal data and are none. They are stored as they are.
+The file of labels has answers of the large model that are not personal although they look like it, one per line. They are stored unchanged.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 MOST_LABELS = 10_000
-"""Labels in a file."""
+"""Most labels in a file."""
 _MOST_LABELS_BYTES = 4_000_000
 
 
 def check_labels(capture: CaptureSettings) -> None:
-    """Raise InputError for labels that nothing is captured for, and as `read` does."""
+    """Raise InputError for labels without capture, and as `read_labels` does."""
     if capture.labels is not None and not capture.on:
         raise InputError(
             "labels are given for captured answers, but nothing is captured",
@@ -44,17 +44,17 @@ def check_labels(capture: CaptureSettings) -> None:
 
 
 def labels_of(capture: CaptureSettings) -> tuple[str, ...]:
-    """The labels that the settings name; none where they name no file. Raises as `read` does."""
+    """Return the labels in the file that the settings name; none without a file. Raises as `read_labels` does."""
     return () if capture.labels is None else read_labels(capture.labels.expanduser())
 
 
 def read_labels(file: Path) -> tuple[str, ...]:
-    """The labels in a file in UTF-8, in its order; blanks around them and empty lines count nowhere.
+    """Read the labels in a UTF-8 file, in order. Surrounding blanks and empty lines are ignored.
 
-    Raises InputError for a file that cannot be read, is too large or has no label, and for a line that no label could be.
+    Raises InputError for a file that cannot be read, is too large or has no label, and for a line that cannot be a label.
     """
     try:
-        if file.exists() and not file.is_file():  # to open a pipe would wait for whoever writes into it
+        if file.exists() and not file.is_file():  # opening a pipe would wait for its writer
             raise _unreadable_labels("the file of labels is no file", str(file), "Name a file with one label a line.")
         with file.open("rb") as stream:
             content = stream.read(_MOST_LABELS_BYTES + 1)
@@ -94,18 +94,18 @@ def _unreadable_labels(what: str, value: str, todo: str) -> InputError:
 
 
 DRAIN_SECONDS = 20.0
-"""Longest that a server which stops goes on storing: some thousands of requests, where nothing else needs the processor."""
+"""Longest time that a stopping server goes on storing: some thousands of requests on an idle machine."""
 BATCH_SECONDS = 60.0
-"""Longest that it waits, after that, for the batch under way: on a busy machine redaction takes seconds."""
+"""Longest time that it then waits for the current batch: on a busy machine, redaction takes seconds."""
 _MOST_BEFORE = 8
-"""Versions of one bundle whose names are known at a time."""
+"""Versions of one bundle whose names are remembered."""
 
 
 def open_recorder(service: Service) -> Recorder:
-    """The recorder of a server.
+    """Open the recorder of a server.
 
-    Raises InputError for a URL, a share, labels or a policy that cannot be, TrafficError where the store cannot be opened, BundleError
-    where there is no redaction model.
+    Raises InputError for an invalid URL, share, labels or policy, TrafficError if the store cannot be opened, BundleError if there is no
+    redaction model.
     """
     settings, capture = service.settings, service.settings.capture
     traffic = store.opened(held_out=capture.held_out)
@@ -124,14 +124,14 @@ def open_recorder(service: Service) -> Recorder:
         found = read_exchange(taken, saved_at, priced)
         if found is None or found.input is None or not settings.local.held_out_aside:
             return found
-        return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway has it
+        return replace(found, held_out=traffic.holds_out(found.input))  # by the unmasked text, as in the gateway
 
     counted = service.metering.captured, service.metering.capture_failures
     return Recorder(traffic, scrubber, reading, capture.days, *counted, kept_days=capture.keep_days)
 
 
 def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNames) -> CaptureRedactor:
-    """The redactor of captured texts: it masks its own kinds, and those that this server's privacy policy does not let out."""
+    """Return the redactor: its own kinds, plus the kinds that this server's border masks or blocks, which must not be stored either."""
     labels = labels_of(capture)
     if not privacy.on:
         return CaptureRedactor(names, labels=labels, label_texts=capture.label_texts)
@@ -140,20 +140,20 @@ def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNa
 
 
 class KnownNames:
-    """Labels and names of fields that bundles answer with, by the bundles' names. Only one thread calls it.
+    """Labels and field names that bundles answer with, by bundle name. For use by one thread.
 
-    A bundle may have been replaced by the time that its answer is stored or gets feedback. So the names of earlier ones stay, too.
+    A bundle may be replaced before an answer is stored or gets feedback, so names of earlier versions stay.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, frozenset[str]]] = {}
 
     def __call__(self, asked: str) -> Collection[str]:
-        """The known names of the bundle with this name; none for another."""
+        """Return the names of a bundle; none for an unknown one."""
         return frozenset().union(*self._known.get(asked, {}).values())
 
     def note(self, one: BundleIdentity) -> None:
-        """Know these, too."""
+        """Remember the names of a bundle's version."""
         known = self._known.setdefault(one.name, {})
         if one.id not in known:
             known[one.id] = frozenset((*one.form.options, *(one.form.answer_schema or {}).get("properties", {})))

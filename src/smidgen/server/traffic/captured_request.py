@@ -1,7 +1,7 @@
-"""A captured request: collected while it and its answer pass, then queued to be stored, with the feedback on it.
+"""A captured request: collected while it and its answer pass, then queued for storing, together with feedback.
 
-The bytes pass unchanged, and copies are kept within limits. The limit is on bytes, not on the number of requests: a burst of small ones is
-held completely. Any thread fills the queue, and one empties it.
+The bytes pass unchanged, and copies are kept within a limit. The limit counts bytes, not requests, so a burst of small requests is kept
+whole. Any thread may add to the queue; one thread empties it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from smidgen.store.traffic.records import AuditAnswer, Feedback
 
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
-"""Bytes: of a stream, some 250 for every token."""
+"""Bytes. A stream has about 250 per token."""
 OVERHEAD_BYTES = 4_000
-"""Bytes that a request takes besides its bodies, about: headers, replies, the objects that hold them."""
+"""Approximate bytes of a request besides its bodies: headers, replies, and the objects around them."""
 
 
 class CaptureMemory:
-    """The bytes that all requests together may have in memory until they are stored."""
+    """The memory, in bytes, for all requests until they are stored."""
 
     def __init__(self, size: int) -> None:
         self._left = size
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Take a number of bytes; False, and nothing is taken, where fewer are free."""
+        """Reserve bytes. Returns False, and reserves nothing, if too few are left."""
         with self._lock:
             if size > self._left:
                 return False
@@ -46,31 +46,31 @@ class CaptureMemory:
             return True
 
     def give(self, size: int) -> None:
-        """Give them back."""
+        """Release bytes."""
         with self._lock:
             self._left += size
 
 
 @dataclass(slots=True)
 class CapturedRequest:
-    """A request with its answer as bytes.
+    """A request with its answer, as bytes.
 
     Attributes:
         id, path: of the request.
-        time: when it came, seconds since 1970.
-        user: the user of its header, or None.
-        key: the first digits of the hash of the API key; empty without a key.
-        asked, answered: the bodies; `answered` as it was sent, with its content encoding. `asked` is parsed again when it is stored,
-            because the limit of the queue is on bytes, and a parsed body takes more.
+        time: arrival, in seconds since 1970.
+        user: from its header; None without one.
+        key: first digits of the hash of the API key; empty without one.
+        asked, answered: the bodies, `answered` as sent, with its content encoding. They are parsed when stored, because parsed bodies take
+            more memory while they wait.
         status, headers: of the answer.
-        complete: whether the answer was sent to its end.
-        cut: whether the answer is longer than what is kept.
+        complete: whether the answer was sent completely.
+        cut: whether the answer was longer than the limit.
         lost: why it cannot be stored; empty if it can.
-        replies: the small model's replies.
-        models: the bundles of this request, by their names.
-        seconds: from the request to the end of its answer; `local_seconds`, `upstream_seconds`: parts of it, if known.
-        saved_usd: the cost that an answer from the cache would have had, if known.
-        size: its bytes in the queue.
+        replies: the bundle's.
+        models: the bundles at the time of this request, by name.
+        seconds: from the request to the end of its answer; `local_seconds` and `upstream_seconds`: parts of that, if known.
+        saved_usd: what a cached answer would have cost, if known.
+        size: reserved bytes.
     """
 
     id: str
@@ -94,12 +94,12 @@ class CapturedRequest:
     size: int = 0
 
     def header(self, name: bytes) -> str:
-        """A header of the answer; empty where there is none."""
+        """Return a header of the answer; empty if missing."""
         return next((value.decode("latin-1") for key, value in self.headers if key.lower() == name), "")
 
 
 class RequestCollector:
-    """Collects one request. Where it must give up, the request goes on unchanged."""
+    """Collects one request. If it has to give up, the request continues undisturbed."""
 
     def __init__(self, request: HttpRequest, room: CaptureMemory) -> None:
         self._request, self._room = request, room
@@ -110,8 +110,10 @@ class RequestCollector:
         self.taken = CapturedRequest(whose.id, request.path, time.time(), user or None, whose.key)
 
     def sending(self, send: Send, ended: Callable[[], None]) -> Send:
-        """A send that keeps a copy, and reports at once when all was sent: the cleanup after an answer may take longer than a client takes
-        to send feedback on it."""
+        """Wrap a send function to keep the answer. `ended` is called as soon as the last byte is sent.
+
+        It must not wait for the clean-up after an answer, which may take longer than a client takes to send feedback.
+        """
 
         async def kept(message: Message) -> None:
             await send(message)
@@ -126,7 +128,7 @@ class RequestCollector:
         return kept
 
     def done(self, models: Mapping[str, BundleIdentity]) -> CapturedRequest:
-        """The whole captured request. `models`: its bundles, by their names."""
+        """Return the collected request. `models`: the bundles at the time of the request."""
         request, taken = self._request, self.taken
         asked = request.body.raw if isinstance(request.body, RequestBody) else b""
         if request.arrived > MOST_ASKED:
@@ -168,25 +170,24 @@ class RequestCollector:
 
 
 QueuedFeedback: TypeAlias = tuple[Feedback, "Future[bool]"]
-"""Feedback, and what tells the one who waits for it whether its request is known."""
+"""Feedback, and a future that tells whether its request is known."""
 BacklogEntry: TypeAlias = CapturedRequest | AuditAnswer | QueuedFeedback
 
 FULL, STOPPED = "queue_full", "stopped"
-"""Why a request is not taken on."""
+"""Reasons for not accepting a request."""
 
 _MOST_FEEDBACK = 1024
-"""Pieces of feedback."""
+"""Most queued feedback."""
 _BATCH = 16
-"""Requests that are waited for a moment, to be stored together."""
+"""Requests to wait for briefly, to store them together."""
 _MOST_BATCH = 64
-"""Requests that are taken out at a time where more wait: to read so many for personal data takes 0.2 s. Feedback and requests that come
-meanwhile share the cores with that work."""
+"""Most requests per batch: redacting this many takes 0.2 s. Feedback and new requests share the cores with that work."""
 _GATHER_SECONDS = 0.1
-"""How long a request waits for others: to store several together costs little more than to store one."""
+"""Seconds that a request waits for others: storing several together costs little more than storing one."""
 
 
 class Backlog:
-    """The queue of captured requests. Feedback goes before all requests but its own, which is then stored first: a client waits for it."""
+    """The queue. Feedback, for which a client waits, goes before all requests except its own, which is stored first."""
 
     def __init__(self) -> None:
         self._requests: deque[CapturedRequest | AuditAnswer] = deque()
@@ -195,17 +196,17 @@ class Backlog:
         self._closing = False
 
     def add(self, taken: CapturedRequest | AuditAnswer) -> str:
-        """Put a request, or the answer of an audit, at the end. Returns STOPPED if it could not, else an empty text."""
+        """Append a request, or an audit's answer. Returns STOPPED if the queue is closed, else an empty string."""
         with self._changed:
             if self._closing:
                 return STOPPED
             self._requests.append(taken)
-            if len(self._requests) in (1, _BATCH):  # what waits for either; to wake it for each request would cost more than to queue it
+            if len(self._requests) in (1, _BATCH):  # the two sizes that the reader waits for: waking it for each request costs too much
                 self._changed.notify()
             return ""
 
     def say(self, said: Feedback) -> Future[bool] | None:
-        """Put feedback into the line, however many requests wait; None where too much feedback does, or nothing is taken on any more."""
+        """Queue feedback, however many requests wait. None if too much feedback waits, or the queue is closed."""
         done: Future[bool] = Future()
         with self._changed:
             if self._closing or len(self._said) >= _MOST_FEEDBACK:
@@ -215,8 +216,10 @@ class Backlog:
         return done
 
     def next(self, seconds: float) -> Sequence[BacklogEntry] | None:
-        """The next batch, in the order of storing; empty if nothing came in time; None once it is closed and empty. A request waits a
-        moment for others, feedback does not."""
+        """Return the next entries, in the order to store them; empty after a timeout; None if the queue is closed and empty.
+
+        A request waits briefly for others. Feedback does not.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._said or self._closing, max(0.0, seconds))
             if not (self._requests or self._said):
@@ -232,18 +235,18 @@ class Backlog:
             return [self._requests.popleft() for _ in range(min(_MOST_BATCH, len(self._requests)))]
 
     def rest(self, seconds: float) -> bool:
-        """Wait for some time, or until feedback or the end comes, which may not wait. Returns whether one did."""
+        """Wait for some seconds, or until feedback comes or the queue closes. Returns True in the latter cases."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._said) or self._closing, max(0.0, seconds))
 
     def close(self) -> None:
-        """Accept nothing more; waiting requests are still given out."""
+        """Accept nothing more. Queued entries can still be read."""
         with self._changed:
             self._closing = True
             self._changed.notify()
 
     def left(self) -> list[BacklogEntry]:
-        """All that still waits, taken out."""
+        """Remove and return all queued entries."""
         with self._changed:
             found: list[BacklogEntry] = [*self._requests, *self._said]
             self._requests.clear()

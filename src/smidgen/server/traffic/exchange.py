@@ -1,6 +1,7 @@
-"""A captured request as the store has it, read from its bytes.
+"""Read a captured request from its bytes, in the form that the store has.
 
-Clients make up names of models and fields, and the redaction model does not read them. So only names without personal data are stored.
+Clients choose names of models and fields freely, and the redaction model does not read them. So only names that cannot be personal are
+stored.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ _MODEL = re.compile(r"[\w./:@+-]{1,200}", re.ASCII)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _OF_FIELDS = re.compile(r"(the field|the message's field) (.*)", re.DOTALL)
 _DATE = re.compile(r"(?<!\d)20[2-9]\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?!\d)")
-"""That of a model's version: `2025-04-14`, `20250414`."""
+"""The date of a model's version: `2025-04-14`, `20250414`."""
 _NUMBER = re.compile(r"\d(?:[^A-Za-z\d]*\d){6,}")
-"""Seven digits and more, whatever signs are between them: somebody's number."""
+"""Seven or more digits, with any separators: possibly a personal number."""
 
 
 def model_name(value: object) -> str:
-    """A model's name as a client wrote it; empty if it is no name, or could be a person's address or number."""
+    """Return a model's name as a client wrote it; empty if it is not a name, or could be a personal address or number."""
     return value if isinstance(value, str) and _MODEL.fullmatch(value) and _nobodys(value) else ""
 
 
 def oddity(what: str | None) -> str:
-    """Why a request does not suit, as `gateway.suited` says it. A field may have any text for its name: only a plain one is kept."""
+    """Return why a request is not eligible, as `why_ineligible` says it. Of field names, only harmless ones are kept."""
     named = _OF_FIELDS.fullmatch(what or "")
     if named is None:
         return what or ""
@@ -56,8 +57,10 @@ _MOST_CHOICES, _LONGEST_CHOICE, _DEEPEST_SCHEMA = 10_000, 200, 64
 
 
 def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices: UpstreamPrices) -> Exchange | None:
-    """Read a captured request as the exchange to store; None where its body is no request. `saved_at` is the price that local answers are
-    compared to; `prices` are those of upstreams' models."""
+    """Return the exchange to store; None if the body is not a request.
+
+    `saved_at`: the price for the savings of local answers. `prices`: of upstreams' models.
+    """
     models = taken.models
     body = parsed(taken.asked)
     if body is None:
@@ -66,7 +69,7 @@ def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices
     odd = oddity(why_ineligible(taken.path, body))
     input = text_of(taken.path, body) if not odd else None
     by = _answered_by(taken)
-    # Without a gateway a request need not name the only bundle; with one, that which names none goes upstream.
+    # Without a gateway, a request need not name the only bundle. With one, a request that names none goes upstream.
     served = next(iter(models.values())) if by == "local" and not asked and len(models) == 1 else models.get(asked)
     # A line may take a request that names another model.
     taker = served if served is not None or by != "local" else models.get(taken.header(b"x-smidgen-model"))
@@ -117,7 +120,7 @@ def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices
 
 
 def _asked(name: object, models: Mapping[str, BundleIdentity]) -> str:
-    """The bundle that a request names, without a quality behind it; else the name as it stands there."""
+    """Return the bundle that a request names, without its quality suffix; else the name as written."""
     try:
         found = requested_model(name, models)
     except RequestError:
@@ -126,7 +129,7 @@ def _asked(name: object, models: Mapping[str, BundleIdentity]) -> str:
 
 
 def _saved(taken: CapturedRequest, price: UpstreamPrice | None, read: str, written: str) -> float | None:
-    """The saving of a local answer: as the reply states it, else estimated by its texts."""
+    """Return the savings of a local answer: from the reply's header, else from its texts."""
     told = taken.header(b"x-smidgen-saved")
     with contextlib.suppress(ValueError):
         return float(told)
@@ -135,7 +138,7 @@ def _saved(taken: CapturedRequest, price: UpstreamPrice | None, read: str, writt
 
 def _answered_by(taken: CapturedRequest) -> AnsweredBy:
     marked = taken.header(b"x-smidgen-answered-by")
-    if marked == "cache":  # no answer of the upstream to this request: it is neither a pair nor a measure
+    if marked == "cache":  # not an upstream answer to this request: neither a pair nor a measurement
         return "cache"
     if marked == "upstream":
         return "upstream"
@@ -143,7 +146,7 @@ def _answered_by(taken: CapturedRequest) -> AnsweredBy:
 
 
 def _answer(taken: CapturedRequest) -> ReadAnswer:
-    """The upstream's answer. One that was not sent to its end is empty, and so is a failure."""
+    """Return the upstream's answer. An incomplete one, or a failure, has no text."""
     if taken.status != 200:
         return ReadAnswer()
     if not taken.complete:
@@ -155,7 +158,7 @@ def _answer(taken: CapturedRequest) -> ReadAnswer:
 
 
 def _content(served: BundleIdentity | None, replies: tuple[Reply, ...]) -> str:
-    """The content of a local answer, as in a message."""
+    """Return a local answer as the content of a message."""
     return "".join(served.task.content(reply) for reply in replies) if served is not None else ""
 
 
@@ -164,14 +167,14 @@ def _output(reply: Reply | None) -> str | None:
 
 
 def _users(taken: CapturedRequest, body: Mapping[str, Any]) -> list[str]:
-    """Who asks, by each id that the client gives: OpenAI's field, the one that takes its place, and this server's header."""
+    """Return the ids of the user that the client gives: OpenAI's `user` field, its successor, and this server's header."""
     given = [body.get("user"), body.get("safety_identifier"), taken.user]
     names = [value.strip() for value in given if isinstance(value, str)]
     return list(dict.fromkeys(name for name in names if name))
 
 
 def _system(path: str, body: Mapping[str, Any]) -> str:
-    """The words to the system, as they stand there."""
+    """Return the system prompt, as written."""
     messages = body.get("messages")
     given = messages if isinstance(messages, list) else []
     found = [one.get("content") for one in given if isinstance(one, Mapping) and one.get("role") in SYSTEM_ROLES]
@@ -181,14 +184,16 @@ def _system(path: str, body: Mapping[str, Any]) -> str:
 
 
 def template_of(path: str, body: Mapping[str, Any]) -> str:
-    """The exact text that requests of one kind share: the face, the words to the system, the tools, the form of the answer. It is
-    JSON: the face, the words as JSON, the rest."""
+    """Return the part that requests of one kind share exactly: path, system prompt, tools and answer format.
+
+    It is JSON: the path, the system prompt as JSON, the rest.
+    """
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)
 
 
 def choices_of(path: str, body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values, and the names of fields, that the schema of a request's answer knows; at most 10,000."""
+    """Return the values and field names in the schema of a request's answer; at most 10,000."""
     form = body.get("text") if path == RESPONSES else body.get("response_format")
     found: dict[str, None] = {}
     left: list[tuple[Any, int]] = [(form, 0)]

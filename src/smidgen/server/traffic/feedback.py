@@ -1,4 +1,4 @@
-"""`/v1/feedback`: people's feedback on an answer. It is on the disk when the reply says so."""
+"""`/v1/feedback`: feedback on an answer. It is on disk when the reply says so."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackReply(BaseModel):
-    """The result of a feedback request."""
+    """Whether the feedback was stored."""
 
     object: Literal["feedback"]
     request_id: str
@@ -50,7 +50,7 @@ class FeedbackReply(BaseModel):
 
 
 def face(service: Service) -> APIRouter:
-    """The route."""
+    """Return the route."""
     router = face_router("smidgen")
 
     @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
@@ -114,7 +114,7 @@ def _done(body: FeedbackRequest, stored: bool) -> Response:
 
 
 def _corrected(value: Any) -> str | None:
-    """The correction to store. Raises RequestError, 422, where it is empty or too long."""
+    """Return a correction as stored. Raises RequestError, 422, if it is empty or too long."""
     text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if text is not None and (len(text) > MOST_TEXT or not text.strip()):
         todo = f"Send some text, of at most {MOST_TEXT} characters."

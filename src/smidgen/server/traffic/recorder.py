@@ -1,6 +1,6 @@
-"""Capture: the middleware that copies passing requests, and the recorder, one thread that stores them behind a bounded queue.
+"""Capture: a middleware that copies passing requests, and a recorder that stores them in one thread, from a bounded queue.
 
-The middleware only reads. If the recorder fails, answers go on. While answers need the processor, the recorder waits.
+The middleware changes nothing. If the recorder fails, answers continue. While answers need the processor, the recorder waits.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from smidgen.store.traffic.records import MOST_TEXT, STORED, AuditAnswer, Exchan
 from smidgen.store.traffic.store import TrafficStore
 
 SHARE = 0.1
-"""Of a core, which work that gives way takes at least."""
+"""Share of a core that background work always gets."""
 LONGEST_SECONDS = 2.0
-"""Longest that it waits at a time."""
+"""Longest pause, in seconds."""
 LOOK_SECONDS = 0.02
-"""Between two looks at how busy the others are."""
+"""Seconds between two checks of the load."""
 _TAKER_BUSY = 0.6
-"""Share of its time that the thread that takes requests works for, from which on it lacks whatever another thread of Python takes."""
+"""If the thread that takes requests works for more than this share of its time, it needs what other Python threads take."""
 
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Seconds: of the clock, and of processors that the whole process, this thread, and the one that takes requests have used."""
+    """Seconds of the clock, and of processor time: of the whole process, this thread, and the thread that takes requests."""
 
     clock: float
     process: float
@@ -59,14 +59,14 @@ class ProcessorTime:
 
 
 class BackgroundThrottle:
-    """A throttle for one thread whose work can wait: it gives way while answers need the processor, but never for ever.
+    """Lets one background thread give way while answers need the processor, but not for ever.
 
-    A lower priority would not do: the threads share the interpreter's lock, and one that the system keeps waiting while it holds that would
-    keep all others waiting.
+    A lower priority would not help: the threads share the interpreter's lock, and a thread that the system pauses while it holds the lock
+    stops all others.
 
     Args:
-        spent: the processor time used so far, asked in that thread; it is given the clock of the taker, None where none is known.
-        cores: the cores that the process may use.
+        spent: returns the processor time so far; called in the background thread, with the clock of the request thread, or None.
+        cores: cores that the process may use.
         clock: seconds.
     """
 
@@ -82,22 +82,24 @@ class BackgroundThrottle:
         self._last: ProcessorTime | None = None
 
     def taken_here(self) -> None:
-        """Say, once, in the thread that takes requests, that it is the one."""
+        """Mark the current thread as the one that takes requests. Only the first call counts."""
         if self._taker is None and sys.platform == "linux":
             self._taker = time.pthread_getcpuclockid(threading.get_ident())
 
     def after(self, worked: float, rest: Callable[[float], bool]) -> None:
-        """Rest after some seconds of work: a moment, or while others are busy so long that this thread has `SHARE` of a core.
+        """Pause after some seconds of work: briefly, and while others are busy so long that this thread gets `SHARE` of a core.
 
-        `rest` waits for some seconds, and says whether there is something that may not wait.
+        `rest` waits for some seconds, and returns True if urgent work has come.
         """
         until = self._clock() + min(worked * (1 / SHARE - 1), LONGEST_SECONDS)
         while not rest(LOOK_SECONDS) and self.busy() and self._clock() < until:
             pass
 
     def busy(self) -> bool:
-        """Whether, since this was asked last, the other threads left no core free, or the one that takes requests was at work for most of
-        the time. False the first time."""
+        """Return True if, since the last call, other threads left no core free, or the request thread worked most of the time.
+
+        False on the first call.
+        """
         now, last = self._spent(self._taker), self._last
         self._last = now
         if last is None or now.clock <= last.clock:
@@ -109,25 +111,24 @@ class BackgroundThrottle:
 
 
 def processor_time_now(taker: int | None) -> ProcessorTime:
-    """The processor time used so far."""
+    """Return the processor time so far."""
     try:
         taken = time.clock_gettime(taker) if taker is not None else 0.0
-    except OSError:  # that thread has ended: nobody asks for anything any more
+    except OSError:  # that thread has ended, so no requests come
         taken = 0.0
     return ProcessorTime(time.monotonic(), time.process_time(), time.thread_time(), taken)
 
 
 OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
-"""What becomes of a request that was to be stored; of all but the first nothing is kept."""
+"""Outcomes of storing a request. Only with the first one it is stored."""
 FAILURES = ("retention", "feedback", "audit", "labels", "thread")
-"""What can fail that is about no request: deleting what is old, storing feedback, an audit's answer, or labels that became known, whatever
-else the thread does."""
+"""Failures that concern no single request: deleting old data, storing feedback, an audit's answer or new labels, and any other."""
 
 _MOST_BYTES = 64_000_000
-"""Of all requests that are under way or wait to be stored: some 12,000 of the usual size."""
+"""Bytes of all requests in progress or in the queue: about 12,000 of usual size."""
 _FORGET_SECONDS = 3600.0
 _COUNT_SECONDS = 5.0
-"""Between two writings of what became of requests. A process that is killed loses the count of no more."""
+"""Seconds between two writes of the outcome counts. A killed process loses no more than that."""
 _COMPLAIN_SECONDS = 60.0
 _log = logging.getLogger("smidgen.server")
 
@@ -136,13 +137,13 @@ class Recorder:
     """Stores captured requests.
 
     Args:
-        traffic: the store. It is closed with the recorder.
-        scrubber: masks personal data; None where it may stay.
-        reading: reads a request as the exchange to store; None for one that cannot be read.
-        days: how long requests are kept.
+        traffic: the store, which is closed with the recorder.
+        scrubber: removes personal data; None if it may stay.
+        reading: returns the exchange to store; None for an unreadable request.
+        days: days to keep requests.
         rows: counts by outcome.
-        failures: counts failures that concern no single request.
-        kept_days: how long requests in the reservoirs of lines are kept; None for no longer than others.
+        failures: counts failures that concern no single request, by kind.
+        kept_days: days to keep the requests in the lines' reservoirs; None: as the others.
     """
 
     def __init__(
@@ -175,7 +176,7 @@ class Recorder:
         self._thread.start()
 
     def offer(self, taken: CapturedRequest) -> None:
-        """Store a request some time soon. Called by the thread that takes requests; returns at once, and raises nothing."""
+        """Queue a request for storing. Called by the thread that takes requests. Returns at once and raises nothing."""
         self._way.taken_here()
         if taken.lost:
             self._drop(taken.lost, "it is larger than is kept, or memory for the queue is used up", taken)
@@ -183,27 +184,31 @@ class Recorder:
             self._drop(refused, "requests come faster than they are stored", taken)
 
     def holds_out(self, input: str) -> bool:
-        """Whether a text is held out, by the key and the share of the store. Any thread may ask; it does not read the store."""
+        """Return True if a text is held out, by the store's key and share. Thread-safe, without reading the store."""
         return self._traffic.holds_out(input)
 
     def audited(self, found: AuditAnswer) -> None:
-        """Store the large model's answer to an audit, some time after its request. It is dropped if too much waits, or if it is too long.
-        Raises nothing."""
+        """Queue the large model's answer in an audit for storing.
+
+        It is dropped if it is too long or the memory is used up. Raises nothing.
+        """
         if len(found.answer) <= MOST_TEXT and self.room.take(_size(found)) and self._backlog.add(found):
             self.room.give(_size(found))
 
     def told(self, said: Feedback) -> Future[bool]:
-        """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
-        RequestError, 503, where too much waits."""
+        """Queue feedback, to be stored after its request. The future tells whether that request is stored; the result is then on disk.
+
+        Raises RequestError, 503, if too much waits.
+        """
         done = self._backlog.say(said)
         if done is None:
             raise _unavailable("too much waits to be stored")
         return done
 
     def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
-        """Store waiting requests for a limited time, drop the rest, and close the store.
+        """Store queued entries for at most `seconds`, drop the rest, and close the store.
 
-        A batch that is under way then has `batch_seconds` more: a process must not end while a model still computes in another thread.
+        The current batch then gets `batch_seconds` more, because a process should not end while a model computes in a thread.
         """
         self._backlog.close()
         self._thread.join(seconds)
@@ -220,15 +225,15 @@ class Recorder:
             try:
                 if not self._turn():
                     return
-            except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be stored again
+            except Exception as error:  # noqa: BLE001 the thread must survive any failure, or nothing would be stored any more
                 self._failed("thread", type(error).__name__)
                 self._way.after(0.0, self._backlog.rest)
 
     def _turn(self) -> bool:
-        """Do the next piece of work; False where none is left."""
+        """Do the next piece of work. False at the end."""
         now = time.monotonic()
         if now >= self._forget_at:
-            self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
+            self._forget_at = now + _FORGET_SECONDS  # set first, so that a failure is not retried sooner
             self._forget()
         found = self._backlog.next(min(self._forget_at, self._count_due()) - now)
         if found is None:
@@ -238,15 +243,15 @@ class Recorder:
         try:
             self._take_in(batch)
         finally:
-            for one in batch:  # none, but where a failure left some
+            for one in batch:  # empty unless something failed
                 self._let_go(one, "unwritten", "a failure came before it was stored")
         self._told_of()
-        # More come together meanwhile, and others who write to the store have their turn.
+        # Meanwhile more requests gather, and other writers get access to the store.
         self._way.after(time.monotonic() - began if found else 0.0, self._backlog.rest)
         return True
 
     def _take_in(self, batch: list[BacklogEntry]) -> None:
-        """Store a batch, in its order. What is dealt with is taken out of it."""
+        """Store a batch, in order. Entries are removed from it when done."""
         rows: list[CapturedRequest] = []
         while batch:
             one = batch.pop(0)
@@ -265,7 +270,7 @@ class Recorder:
         self._store(rows)
 
     def _keep(self, found: AuditAnswer) -> None:
-        """Keep an audit's answer with its request; without it there is a row less to learn from, and no more than that."""
+        """Store an audit's answer with its request. A failure only costs one row to learn from."""
         try:
             row = self._traffic.find(found.id)
             safe = found if self._scrubber is None or row is None else self._scrubber.audited(found, row["asked"], row["key_hash"])
@@ -287,13 +292,16 @@ class Recorder:
                 self._put_right()
         except TrafficError as error:
             self._note("unwritten", str(error), len(safe))
-        except Exception as error:  # noqa: BLE001 the thread outlives whatever one batch holds, or nothing would ever be stored again
+        except Exception as error:  # noqa: BLE001 the thread must survive any batch, or nothing would be stored any more
             self._note("unwritten", type(error).__name__, len(rows))
         finally:
             self.room.give(sum(one.size for one in rows))
 
     def _put_right(self) -> None:
-        """Store the labels that became known, and restore answers that were masked before. A failure is tried again with the next label."""
+        """Store the labels that became known, and unmask the rows that were stored masked for want of them.
+
+        Retried with the next batch on failure.
+        """
         recurring = self._scrubber.recurring if self._scrubber is not None else None
         if recurring is None or not (recurring.new or recurring.late):
             return
@@ -308,7 +316,7 @@ class Recorder:
         try:
             found = self._reading(taken)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-            # A body may have any shape; that which no face understands is not stored.
+            # A body may have any shape. One that no face understands is not stored.
             self._note("unreadable", type(error).__name__)
             return None
         if found is None:
@@ -316,7 +324,7 @@ class Recorder:
         return found
 
     def _safe(self, read: list[Exchange]) -> list[Exchange]:
-        """The exchanges that may be stored; none where the model cannot run."""
+        """Return the exchanges that may be stored; none if the model cannot run."""
         if self._scrubber is None:
             return read
         try:
@@ -329,7 +337,7 @@ class Recorder:
 
     def _answer(self, said: Feedback, done: Future[bool]) -> None:
         if not done.set_running_or_notify_cancel():
-            return  # nobody waits for it any more, and nobody was told that it is stored
+            return  # the client is gone, and was not told that it is stored
         try:
             row = self._traffic.find(said.request_id)
             if row is None or not (said.by_admin or row["key_hash"] == said.key):
@@ -343,11 +351,11 @@ class Recorder:
             done.set_exception(_unavailable("feedback cannot be stored now"))
         except RedactionError as error:
             done.set_exception(RequestError(error.what, value=error.value, todo=error.todo, code="redaction_failed"))
-        except Exception as error:  # noqa: BLE001 who waits for this future must hear of whatever happened
+        except Exception as error:  # noqa: BLE001 the waiting client must learn of any failure
             done.set_exception(error)
 
     def _forget(self) -> None:
-        """Delete expired requests; none if the clock was set ahead, since deleted requests do not come back."""
+        """Delete old requests. Nothing is deleted while the clock was set ahead, because deletion is final."""
         ahead = self._clock.ahead()
         if ahead > TRUSTED_SECONDS:
             why = f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart"
@@ -364,7 +372,7 @@ class Recorder:
             _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
 
     def _know_labels(self) -> None:
-        """Load the labels that are in the store, and forget those that were deleted there."""
+        """Load the labels from the store. Labels deleted there are no longer known."""
         if self._scrubber is None:
             return
         try:
@@ -401,12 +409,12 @@ class Recorder:
             self._uncounted[outcome] += count
 
     def _count_due(self) -> float:
-        """The time at which the counts are written next."""
+        """Return when outcome counts are to be written next."""
         with self._lock:
             return self._count_at if self._uncounted else float("inf")
 
     def _write_counts(self, force: bool = False) -> None:
-        """Write the counts of outcomes, so that they outlive this process; a failure is tried again."""
+        """Write the outcome counts to the store, so that they survive this process. Retried on failure."""
         now = time.monotonic()
         with self._lock:
             if not self._uncounted or (now < self._count_at and not force):
@@ -437,7 +445,7 @@ class Recorder:
 
 
 def _size(found: AuditAnswer) -> int:
-    """Bytes that an audit's answer takes while it waits, about."""
+    """Return the approximate bytes of a waiting audit's answer."""
     return OVERHEAD_BYTES + len(found.answer)
 
 
@@ -446,19 +454,19 @@ def _unavailable(what: str) -> RequestError:
 
 
 class CaptureMiddleware:
-    """The middleware around the gateway that copies requests to chat, completions and responses, and their answers, as clients see them.
+    """A layer around the gateway: sees requests to chat, completions and responses as clients send them, and answers as clients get them.
 
     Args:
         app: the layers behind it.
-        recorder: stores the copies.
-        models: the present bundles, by their names. A stored request names the bundles of its own time, not those of the time of storing.
+        recorder: stores requests.
+        models: the current bundles, by name. The stored ones are those at the time of the request.
     """
 
     def __init__(self, app: ASGIApp, recorder: Recorder, models: Mapping[str, ServedBundle]) -> None:
         self._app, self._recorder, self._models = app, recorder, models
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, and hand it on when it is done, however it ended."""
+        """Pass a request on, and give it to the recorder when it ends, in any way."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in CERTIFIED_PATHS:
             await self._app(scope, receive, send)
             return

@@ -229,9 +229,9 @@ class TrafficExport:
 
 
 def export_pairs(pairs: Iterable[TrafficPair], file: Path) -> TrafficExport:
-    """Write pairs as a file for `smidgen build` and `smidgen certify`, one JSON object a line.
+    """Write pairs as a file for `smidgen build` and `smidgen certify`.
 
-    It has `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and where it comes from.
+    Each line is a JSON object with `input`, `output` (the reference; null if it is incomplete), `whose` output it is, and its origin.
 
     A masked answer is not written: the label `[PLACE_1]` would stand for many. A pair to learn from is then left out; a held-out one gets
     the output null.
