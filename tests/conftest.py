@@ -17,6 +17,7 @@ from typing import Any
 
 import certifi
 import pytest
+from tests import examples
 from tests.made_once import made_once
 
 LABELS = (
@@ -47,6 +48,11 @@ def _cpu_seconds() -> float:
     """The processor time of this process, and of those that it started and that have ended."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try properties with fewer examples in the gate; before the tests are imported."""
+    examples.in_gate = "not thorough" in config.getoption("markexpr")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

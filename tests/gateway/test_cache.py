@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from smidgen.gateway import answer_cache as answers
 from smidgen.gateway.answer_cache import AnswerCache, CachedAnswer, CacheEntry, CacheLimits
@@ -39,7 +40,7 @@ def named(given: list[tuple[bytes, bytes]], fields: dict[str, Any], sharing: Sha
     return (keys, users) if sharing == "user" else keys
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(headers, ids, headers, ids, st.sampled_from(["user", "key"]))
 def test_two_requests_share_a_key_only_where_they_are_the_same_persons(
     one: list[tuple[bytes, bytes]], mine: dict[str, Any], other: list[tuple[bytes, bytes]], theirs: dict[str, Any], sharing: Sharing
@@ -54,7 +55,7 @@ def test_two_requests_share_a_key_only_where_they_are_the_same_persons(
     assert (keys[0].template == keys[1].template) is same
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(headers, ids)
 def test_who_names_nobody_has_no_scope(given: list[tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
     keys, users = named(given, fields, "user")
@@ -84,7 +85,7 @@ bodies = st.builds(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(bodies, bodies)
 def test_a_key_stands_for_one_body_and_a_template_for_one_but_for_its_last_text(one: dict[str, Any], other: dict[str, Any]) -> None:
     def written(body: dict[str, Any]) -> str:
@@ -188,7 +189,7 @@ TELLING = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.sampled_from(["where", "is", "my", "card", "please", "order", "the"]), min_size=1, max_size=6), st.data())
 def test_a_telling_word_put_in_anywhere_is_seen(said: list[str], data: st.DataObject) -> None:
     word, other = (data.draw(st.sampled_from(TELLING)) for _ in range(2))
@@ -244,7 +245,7 @@ def test_a_memory_is_bounded_in_number_bytes_and_age() -> None:
     assert (len(memory), memory.size) == (0, 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 4_000), st.sampled_from([b"t", b"u", None]), st.booleans()), max_size=30)
 )
@@ -295,7 +296,7 @@ def test_an_answer_of_the_other_face_is_not_kept(path: str, choice: dict[str, An
     assert answers.cacheable_answer(path, "application/json", json.dumps(whole).encode()) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from([CHAT, COMPLETIONS]), st.sampled_from(["application/json", answers.EVENTS]), values, values, values)
 def test_an_answer_of_any_shape_is_kept_whole_or_not_at_all(path: str, kind: str, choices: Any, message: Any, more: Any) -> None:
     for found in ({"choices": choices}, {"choices": [{"message": message, "delta": message, "text": more, "finish_reason": "stop"}]}, more):

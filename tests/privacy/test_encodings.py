@@ -112,6 +112,6 @@ def test_other_percents_stay(text: str) -> None:
 
 def test_a_long_text_of_escapes_takes_no_more_than_its_time() -> None:
     began = time.process_time()
-    for text in (r"\n" * 200_000, "C:" * 200_000 + "\\", r"\\a" * 100_000, r"\u00fc" * 60_000, "%41" * 100_000):
+    for text in (r"\n" * 100_000, "C:" * 100_000 + "\\", r"\\a" * 50_000, r"\u00fc" * 30_000, "%41" * 50_000):
         Redactor().mask(text)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -112,6 +113,25 @@ def running(*models: Any, patience: RetryPolicy | None = None, **settings: Any) 
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()
+
+
+class _Hasty:
+    """asyncio as uvicorn's server sees it in the tests: what it sleeps between two looks is a tenth of a second otherwise."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 10)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hasty_servers() -> Iterator[None]:
+    """A server stops as soon as it is told to: there are hundreds of them."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("uvicorn.server.asyncio", _Hasty())
+    yield
+    patch.undo()
 
 
 @pytest.fixture

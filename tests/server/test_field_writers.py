@@ -74,8 +74,9 @@ def test_one_that_comes_while_another_is_written_is_written_beside_it(server: Ru
 
 
 def test_the_answers_are_those_of_the_bundle_by_itself(server: Running) -> None:
-    wanted = [server.model.predict([text])[0] for text in TEXTS]
-    results = server.post("/v1/classify", {"input": TEXTS}).json()["results"]
+    texts = TEXTS[:3]  # one more than there are slots
+    wanted = [server.model.predict([text])[0] for text in texts]
+    results = server.post("/v1/classify", {"input": texts}).json()["results"]
     assert [one["output"] for one in results] == [reply.output for reply in wanted]
     assert [one["score"] for one in results] == pytest.approx([reply.score for reply in wanted], abs=0.05)
     assert [one["facts"] for one in results] == [dict(reply.facts) for reply in wanted]

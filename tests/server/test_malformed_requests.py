@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/classify", "/v1/systemone", "/v1/embeddings")
 KEYS = [
@@ -92,13 +93,13 @@ def server(serve, word_model):
     return serve(word_model(), word_model("tags", ("late", "shipping"), multi_label=True))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=st.sampled_from(PATHS), sent=body)
 def test_json_garbage(server, path, sent):
     check(server.client.post(path, content=json.dumps(sent).encode(), headers={"Content-Type": "application/json"}))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(PATHS),
     sent=st.binary(max_size=40),

@@ -106,7 +106,7 @@ def test_each_look_spends_its_share_and_a_late_one_says_that_it_is_blind() -> No
 def test_whose_score_is_known_may_go_with_where_it_stands() -> None:
     """Of texts that another version answered no score is known: nearly all of the recent ones have one, and few of the earlier."""
     raised = 0
-    for seed in range(100):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         where = find_presence([f"earlier {number}" for number in range(600)], [f"later {number}" for number in range(200)])
         assert where is not None
@@ -114,7 +114,7 @@ def test_whose_score_is_known_may_go_with_where_it_stands() -> None:
         given = TrafficSample(where, ["a text"] * where.n, None, None, scores, None)
         (found,) = (test for test in judged(given, 1).tests if test.what == "scores")
         raised += found.p <= 0.05
-    assert raised <= 12  # 5 are expected; permuted among all texts it were about 30
+    assert raised <= 7  # 2 or 3 are expected; permuted among all texts it were about 15
 
 
 def test_too_few_texts_are_no_look() -> None:

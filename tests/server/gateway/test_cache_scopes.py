@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from tests.examples import examples
 from tests.server.gateway.test_cache_semantic import letters
 
 from smidgen.gateway.answer_cache import AnswerCache, CacheLimits
@@ -129,7 +130,7 @@ async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semant
 
 
 @pytest.mark.parametrize("semantic", [False, True], ids=["exact", "semantic"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(requests, min_size=10, max_size=40), st.sampled_from(["user", "key", "all"]), st.booleans())
 def test_nobody_reads_what_was_answered_to_somebody_else(
     semantic: bool, asked: list[dict[str, Any]], sharing: Sharing, apart: bool

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +18,6 @@ from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
 
 
 def filled(store: TrafficStore, count: int = 600) -> None:
@@ -63,11 +57,15 @@ def filled(store: TrafficStore, count: int = 600) -> None:
         store.audited(AuditAnswer(f"r{number}", "audited", "big"))
 
 
-@pytest.fixture
-def store(_home: None) -> Any:
-    with opened(held_out=0.4) as found:
-        filled(found)
-        yield found
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrafficStore]:
+    """Filled once; it is only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMIDGEN_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+        with opened(held_out=0.4) as found:
+            filled(found)
+            yield found
 
 
 @pytest.mark.parametrize("asked", [None, "support", "nobody"])
