@@ -104,7 +104,7 @@ class LineCertificateSettings(PromiseSettings):
     reference: Literal["gold", "model", "reviews"] | None = setting(
         None,
         "Whose outputs certify. gold: your own labels. model: the large model. reviews: people who corrected answers (default: as in the "
-        "last certificate, else whoever gave most of the rows).",
+        "last certificate, else the source of most rows).",
     )
     loss: Literal["likeness", "attributes"] | None = setting(
         None,
