@@ -34,7 +34,7 @@ class DemoDisplay:
 
     def __enter__(self) -> DemoDisplay:
         if not self._quiet:
-            out.print(f"[bold]The large model here is {MARK}[/] of the sample's labels, with some errors. Everything else is real.")
+            out.print(f"[bold]The large model here is {MARK}.[/] It gives the sample's labels, with some errors. Everything else is real.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
