@@ -45,6 +45,7 @@ from bench import (
     static,
     teacher,
     tenants,
+    turns,
     writing,
 )
 from bench.context import HERE, OUT, RESULTS, Context
@@ -66,6 +67,7 @@ BENCHES = {
         shrinking,
         serving,
         overhead,
+        turns,
         bursts,
         soak,
         tenants,
