@@ -237,7 +237,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_character
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8),
     name=st.sampled_from(["h.csv", "h.tsv", "h.jsonl", "h.parquet", "h.xlsx"]),

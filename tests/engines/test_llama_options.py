@@ -29,11 +29,11 @@ def several(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> LlamaRun
         (folder / name).symlink_to(decoder / name)
     for seed, (name, strength) in enumerate({"terse": 0.5, "warm": 0.5, "still": 0.0}.items()):
         write_lora(folder / f"{name}.gguf", seed, strength)
-    return part.open(folder, options(adapters={name: f"{name}.gguf" for name in ("terse", "warm", "still")}), 1)
+    return part.open(folder, options(adapters={name: f"{name}.gguf" for name in ("terse", "warm", "still")}, max_tokens=8), 1)
 
 
 def said(runner: LlamaRunner, adapter: str | None) -> str:
-    return "".join(piece.text for piece in runner.write(ASKED, adapter=adapter))
+    return "".join(piece.text for piece in runner.write(ASKED, adapter=adapter, max_tokens=8))
 
 
 def test_each_request_has_its_own(several: LlamaRunner, writer: LlamaRunner) -> None:
@@ -57,7 +57,7 @@ def test_each_request_has_its_own(several: LlamaRunner, writer: LlamaRunner) -> 
 
 
 def test_in_a_conversation_too(several: LlamaRunner) -> None:
-    body = {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 12}
+    body = {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 8}
     plain, still, warm = ("".join(piece.text for piece in several.chat(body, adapter=name)) for name in (None, "still", "warm"))
     assert plain == still != warm
 
@@ -82,18 +82,18 @@ def crowd(babbler: Path, tmp_path: Path) -> Iterator[LlamaRunner]:
 
 @pytest.fixture
 def pair(decoder: Path, tmp_path: Path) -> Iterator[LlamaRunner]:
-    """Two adapters of a model that writes whole characters."""
+    """Two adapters of a model that writes whole characters, and little room."""
     for seed in range(2):
         write_lora(tmp_path / f"shop-{seed}.gguf", seed, 0.5)
-    yield from together(decoder, tmp_path)
+    yield from together(decoder, tmp_path, context=64)
 
 
 def together(model: Path, folder: Path, **more: Any) -> Iterator[LlamaRunner]:
-    """A model and the adapters in a folder, which share two slots of 128 tokens."""
+    """A model and the adapters in a folder, which share two slots, of 128 tokens where nothing else is said."""
     adapters = {file.stem: file.name for file in sorted(folder.glob("*.gguf"))}
     for name in ("model.gguf", "tokenizer.json"):
         (folder / name).symlink_to(model / name)
-    runner = part.open(folder, options(adapters=adapters, slots=2, context=128, **more), 1)
+    runner = part.open(folder, options(adapters=adapters, **{"slots": 2, "context": 128, **more}), 1)
     yield runner
     runner.close()
 
@@ -143,9 +143,9 @@ def test_a_conversation_takes_no_more_than_its_own_context(pair: LlamaRunner) ->
     pieces = list(pair.chat(body, adapter="shop-1"))
     usage = pieces[-1].usage
     assert usage is not None and pieces[-1].finish == "length"
-    assert usage.prompt + usage.written == pair.options.context == 128
+    assert usage.prompt + usage.written == pair.options.context == 64
     long = {"messages": [{"role": "user", "content": "One two three four five six seven eight nine ten. " * 20}]}
-    with pytest.raises(RequestError, match="over 128 tokens"):
+    with pytest.raises(RequestError, match="over 64 tokens"):
         list(pair.chat(long, adapter="shop-1"))
 
 

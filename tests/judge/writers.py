@@ -89,9 +89,9 @@ def report(**changes: Any) -> Report:
 
 
 @functools.cache
-def whole(n: int = 300, skill: float = 0.8, base: float = 0.45) -> Report:
+def whole(n: int = 150, skill: float = 0.8, base: float = 0.45) -> Report:
     """A whole report."""
-    train, held, test = shop(600, 1), shop(120, 2), shop(n, 3)
+    train, held, test = shop(300, 1), shop(120, 2), shop(n, 3)
     form = part.form(train, WriteSettings())
     form = part.calibrate(raw(held, skill, 5), held, form, WriteSettings())
     replies, weaker = part.decode(raw(test, skill, 6), form), part.decode(raw(test, base, 7), form)

@@ -191,8 +191,8 @@ def test_the_engine_holds_answers_to_every_keyword(held: Any) -> None:
     used = {word for node in _nodes(made(EVERYTHING)) for word in node}
     known = {word for words in field_schema._OF.values() for word in words} | {"type", "enum"}
     assert used - {"description"} == known - (set() if "exclusiveMinimum" in used else {"exclusiveMinimum"})
-    raw = held.run(["Write me a poem about {}.", "a b", "]]]", "Order FH-20417 of 3 March 2026"])
-    assert len(raw["texts"]) == 4
+    raw = held.run(["Write me a poem about {}.", "]]]"])
+    assert len(raw["texts"]) == 2
     for text, finished in zip(raw["texts"], raw["finished"], strict=True):
         assert finished == 1
         read = json.loads(text)

@@ -46,7 +46,7 @@ def recipe(place: Path, most: float | None = None, method: str = "auto", **train
             "task": "write",
             "data": {"train": str(place / "train.csv"), "input": "product", "label": "text", "holdout": 0.15, "test_share": 0.25},
             "base": {"name": str(place / "base")},
-            "student": {} if most is None else {"max_size_mb": most},
+            "student": {"baseline": "none", **({} if most is None else {"max_size_mb": most})},
             "train": {"epochs": 1, "precision": "f32", "vocabulary": "trimmed", "frequent_tokens": 1024, **train},
             "compress": {"method": method},
             "gate": {"max_loss": 1.0},

@@ -281,7 +281,7 @@ def test_a_build_chooses_by_what_was_measured_and_is_not_taught_anew_for_it(tmp_
 
 def test_on_the_starter_it_is_a_number_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     # Beside other work it takes longer, and comes out anyhow.
-    for name, bound in {"GUESS_SECONDS": 600.0, "GUESS_LEAST_COST": -1e9, "GUESS_MOST_COST": 1e9}.items():
+    for name, bound in {"GUESS_SECONDS": 600.0, "GUESS_LEAST_COST": -1e9, "GUESS_MOST_COST": 1e9, "GUESS_ROUNDS": 2}.items():
         monkeypatch.setattr(timing, name, bound)
     monkeypatch.setattr(timing, "measure_guess_cost", timing.measure_guess_cost.__wrapped__)
     settings = with_guess_cost(DecoderSettings(), find("smollm2", family="decoder"), 1)
