@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 
 # Two files of tests at a time, one core each: thread pools that spin on the same cores slow one another down.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+# In their order: the last rooms are small, and else a file of one long test would come last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # The theme announces its successor at every build.
 DOCS_ENV := NO_MKDOCS_2_WARNING=1
 BASES := minilm smollm2

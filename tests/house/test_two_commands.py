@@ -60,6 +60,6 @@ def test_make_leaves_no_check_out(root: Path, target: str, chosen: str) -> None:
     for step in CHECKS:
         assert step in plan, step
     assert plan.count("lint-imports") == 1
-    assert plan.rstrip().endswith(f"-m pytest -n 2 --dist loadfile --max-worker-restart 0{chosen}"), (
+    assert plan.rstrip().endswith(f"-m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0{chosen}"), (
         "the tests come last, so that their result is what one sees"
     )
