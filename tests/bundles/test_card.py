@@ -108,7 +108,7 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
     assert list(sections) == SECTIONS
     measured = [title for title in SECTIONS if "not measured" not in sections[title]]
     assert measured == ["What it is for", "What it is not for", "Base and licences", "How to use it"]
-    assert "not taught to say so" in sections["What it is not for"]
+    assert "not trained to recognise them" in sections["What it is not for"]
     assert "None" not in card and "nan" not in card
 
 

@@ -101,7 +101,7 @@ def test_the_least_probability_is_declared_once(folder: Path) -> None:  # noqa: 
     audit_log.observe(folder, paper, 1.0, 0.05)
     audit_log.declare(paper, 0.05)
     before = audit_log.read_audit(paper).json()
-    with pytest.raises(ValueError, match=r"was declared as 0\.05, and is not 0\.5\. Keep to it"):
+    with pytest.raises(ValueError, match=r"was declared as 0\.05, not 0\.5\. Keep it"):
         audit_log.declare(paper, 0.5)
     assert audit_log.read_audit(paper).json() == before
     audit_log.declare(paper, 0.5, anew=True)

@@ -77,7 +77,7 @@ def test_words_are_found_in_the_text() -> None:
         ([{"text": "o", "label": "date"}], "more than once"),
         ([span(6, 99)], "ends at 99, and the text has 28 characters"),
         ([span(5, 6)], "blank"),
-        ([{**span(6, 10), "text": "FH-2"}], "stands 'FH-1', not 'FH-2'"),
+        ([{**span(6, 10), "text": "FH-2"}], "is 'FH-1', not 'FH-2'"),
         ([{"text": "3 May", "label": "date"}, span(17, 19)], "overlap"),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_form_names_the_kinds() -> None:
         ([Row("a", [])], PLAIN, "no row has a span"),
         (ROWS[:2], PLAIN, "seen once"),
         ([*ROWS, Row("short", [span(0, 9)], 7)], PLAIN, r"row 7: .* ends at 9"),
-        (ROWS, ExtractSettings(kinds=("amount",)), "asked for"),
+        (ROWS, ExtractSettings(kinds=("amount",)), "a requested kind"),
     ],
 )
 def test_what_cannot_be_learnt_is_refused(rows: list[Row], settings: ExtractSettings, reason: str) -> None:

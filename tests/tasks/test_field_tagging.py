@@ -176,10 +176,10 @@ def test_what_a_tagger_cannot_fill_in_is_told_with_its_field() -> None:
     assert plan_of(schema_of(grid=grid), ("x", {"grid": [["x"]]})) == {"against": ["grid is a list of lists"]}
     title = schema_of(title={"type": "string"}, name={"type": "string"})
     rows = [(f"from n{n}", {"title": "An order", "name": f"n{n}"}) for n in range(10)]
-    assert plan_of(title, *rows) == {"against": ["title: 0% of its values stand in their texts, 95% are needed"]}
+    assert plan_of(title, *rows) == {"against": ["title: the texts state 0% of its values, 95% are needed"]}
     mood = schema_of(mood={"enum": ["good", "bad"]})
     assert plan_of(mood, ("hurray", {"mood": "good"}), ("ouch", {"mood": "bad"})) == {
-        "against": ["no field has values that stand in the texts"]
+        "against": ["no field has values that the texts state"]
     }
     # The same words cannot be marked for two fields.
     twice = schema_of(buyer={"type": "string"}, payer={"type": "string"})

@@ -51,7 +51,7 @@ def test_a_given_schema_is_what_rows_are_held_to(tmp_path: Path) -> None:
     settings = ExtractSettings(schema_file=str(file))
     assert part.parse('{"name": "x", "count": "2"}', settings) == {"count": 2, "name": "x"}
     for cell, reason in (
-        ('{"name": "x", "colour": "red"}', "colour is no field of the schema; it has count, name"),
+        ('{"name": "x", "colour": "red"}', "colour is not a field of the schema, which has count, name"),
         ('{"name": "x", "count": 0}', "count: 0 is less than the minimum of 1"),
         ('{"count": 2}', "name has no value"),
         ("[1]", "an object with fields"),
@@ -103,7 +103,7 @@ def test_a_row_that_a_derived_schema_does_not_know_counts_and_one_of_a_given_sch
     lenient, strict = part.formed(form), part.formed(form.model_copy(update={"derived": False}))
     strange = {"name": "x", "count": 1, "gone": True, "more": 5}
     assert lenient.placed("t", strange) == strange
-    with pytest.raises(ValueError, match="more is no field"):
+    with pytest.raises(ValueError, match="more is not a field"):
         strict.placed("t", strange)
 
 

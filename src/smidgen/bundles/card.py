@@ -138,7 +138,7 @@ def _not_for(manifest: Manifest, report: Report) -> str:
     if length:
         lines.append(f"Long texts: only the first {int(length):,} tokens are read.")
     if manifest.form.get("labels") and not (manifest.form.get("unknown") or _part(report, "unknown")):
-        lines.append("Texts that none of its labels fits: it was not taught to say so, and answers with a label all the same.")
+        lines.append("Texts outside all of its labels: it was not trained to recognise them, and always answers with a label.")
     if manifest.data is None or manifest.data.licence == "unknown":
         lines.append("Passing it on before the licence of its data is known.")
     return "\n".join(f"- {line}" for line in lines)

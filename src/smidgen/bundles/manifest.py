@@ -162,7 +162,7 @@ class Manifest(_ManifestPart):
         student: name of the student part.
         settings: of the student.
         metrics: the headline metrics, measured on the packed files through the engine.
-        headline: name of the metric that stands for the bundle in tables.
+        headline: name of the bundle's main metric, for tables.
         lineage: the origin of a line's version; written only if set, so that other bundles keep their bytes.
         seal: SHA-256 of the rest of the manifest, hex; see `sealed`.
     """

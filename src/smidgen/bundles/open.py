@@ -66,7 +66,7 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
         raise BundleError("there is a file that the manifest does not name", value=name, todo=f"Remove it. {_AGAIN}", file=name)
     for name in manifest.engine.files:
         if name not in manifest.files:
-            raise BundleError("the engine needs a file that the manifest does not hold", value=name, todo=_AGAIN, file=name)
+            raise BundleError("the engine needs a file that the manifest does not list", value=name, todo=_AGAIN, file=name)
     for name, entry in manifest.files.items():
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):

@@ -171,8 +171,8 @@ class CertificateError(SmidgenError):
 
 
 class MachineError(SmidgenError, OSError):
-    """The machine cannot do what it was asked: a full disk, a folder that may not be written to, too many open files. `told_by` makes one
-    from what the system said. Whoever catches OSError catches it, too."""
+    """A limit of the machine or its system: a full disk, a folder without write permission, too many open files. `told_by` converts an
+    error of the system. Code that catches OSError also catches this error."""
 
     def __init__(self, what: str, *, value: object, todo: str, errno: int | None = None) -> None:
         super().__init__(what, value=value, todo=todo)

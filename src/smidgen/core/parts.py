@@ -1,6 +1,6 @@
-"""The protocols of parts: what a part of each kind must be able to do. A part is a file in its room, whose `part` is such an object.
+"""The interface of each kind of part. A part is a file in its room; the file's `part` is an object of one of these classes.
 
-Rooms do not know each other. They exchange rows, forms, raw outputs, bases, engine specs and replies.
+Rooms do not import one another. They exchange rows, forms, raw outputs, bases, engine specs and replies.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Task(ABC):
         settings: its settings class.
         students: the students that can learn it, the one that `[train]` belongs to first.
         baseline: the student that the others are compared with.
-        headline: the metric that stands for a model, in 0..1; more is better.
+        headline: the main metric of a model, in 0..1; more is better.
         units: for metrics that are not shares in 0..1, their units by name.
         form_type: the class of its forms.
         most_columns: the most columns of an output.
@@ -81,7 +81,7 @@ class Task(ABC):
             reasons that its `heard` raises are few and contain nothing of the answer: they are counted and shown.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teachable: a larger model can do it; such a task overrides `lesson` and `heard`.
-        writes: its students write texts, a hundred times as slow as giving a label: then fewer rows are held out, no student is taught
+        writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
         loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
@@ -197,7 +197,7 @@ class Task(ABC):
         answers are not objects."""
         return None
 
-    # How students of each kind are taught it.
+    # Training of each kind of student.
 
     def labelled(self, output: Any, form: Any) -> Any:
         """Convert an output to the label, or the labels, for training a model of `Form.labelling`."""
@@ -213,7 +213,7 @@ class Task(ABC):
         return rows
 
     def barred(self, form: Any) -> Mapping[str, str]:
-        """The students that could learn such a task, but not from these rows, by name, each with the reason, a clause."""
+        """The students that can learn the task in general, but not from these rows: by name, the reason as a clause."""
         return {}
 
     def replanned(self, rows: Sequence[Row], form: Any) -> Form:
@@ -247,10 +247,10 @@ class Task(ABC):
         """For each row the output of a baseline that only memorises the other rows: a teacher must do better."""
         return [None] * len(rows)
 
-    # Faults that can be seen without knowing the right answer. What has one is written anew.
+    # Faults that can be seen without knowing the right answer. An answer with a fault is written again.
 
     def attempts(self, form: Any) -> int:
-        """How often an answer with a fault is written anew; 0 for never."""
+        """How often an answer with a fault is written again; 0 for never."""
         return 0
 
     def checks(self, text: Text, form: Any) -> bool:

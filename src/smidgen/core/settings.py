@@ -63,7 +63,7 @@ _MISTAKES = {
     "bool_type": "must be true or false",
     "string_type": "must be a text",
 }
-"""What is wrong with a value, by the types of pydantic's errors; of the others pydantic's own words are used."""
+"""Plain words for pydantic's errors, by their type; other types keep pydantic's own words."""
 
 
 def section_of(field: FieldInfo) -> type[Settings] | None:
@@ -115,7 +115,7 @@ def setting(
 
 
 def mistake_in(entry: Mapping[str, Any]) -> str:
-    """Say in plain words what is wrong with a value, from one of pydantic's errors."""
+    """Describe the mistake in a value in plain words, from one of pydantic's errors."""
     said = _MISTAKES.get(entry["type"]) or entry["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"{said[0].lower()}{said[1:]}"
 

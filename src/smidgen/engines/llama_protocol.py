@@ -102,7 +102,7 @@ class ChosenToken:
         id: its number in the vocabulary.
         text: its addition to the text; for the last of several tokens that make one character, the whole character.
         probability: the model's probability, 0..1, before temperature, `top_p` and grammar.
-        top: the likeliest tokens at its place with their probabilities, likeliest first; as many as were asked for.
+        top: the likeliest tokens at its place with their probabilities, likeliest first; the requested number.
     """
 
     id: int

@@ -359,7 +359,7 @@ def params(opening: Message, key: str) -> CommonParams:
     made.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(file, 1.0) for file in opening["adapters"]]
     made.lora_init_without_apply = True
     made.use_jinja = True
-    # Only the machine's CPU, as measured; no network access; no more memory than was asked for.
+    # Only the machine's CPU, as measured; no network access; no more memory than requested.
     made.n_gpu_layers, made.offline, made.fit_params, made.cache_ram_mib = 0, True, False, 0
     # The library always starts its own web server, on a port of this machine. The key keeps others out.
     made.api_keys = [key]

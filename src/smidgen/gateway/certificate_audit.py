@@ -135,8 +135,8 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
             return
         if audit.declared and not anew:
             raise ValueError(
-                f"the least probability of an audit under this certificate was declared as {audit.least_probability}, and is not "
-                f"{least_probability}. Keep to it; or take in the audits drawn so far, and then declare it anew."
+                f"the least probability of an audit under this certificate was declared as {audit.least_probability}, not "
+                f"{least_probability}. Keep it; or record the audits drawn so far, then declare it again."
             )
         audit.declare(least_probability)
         _write(file, kept)

@@ -50,7 +50,7 @@ def latest_time(certificate: str) -> datetime:
     found = json.loads(content)
     seconds = found.get("seen") if isinstance(found, dict) else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise ValueError("it holds no time")
+        raise ValueError("it has no valid time")
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:

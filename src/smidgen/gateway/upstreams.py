@@ -23,7 +23,9 @@ def checked_url(url: str) -> str:
     """The base URL without a slash at its end. Raises InputError if it is not plain http or https; the error never repeats a secret."""
     todo = "Give the base URL that an OpenAI client would be given: https://api.example.com/v1."
     if any(not 32 < ord(sign) < 127 for sign in url):
-        raise InputError("the fallback URL holds a space or another character that no URL has", value=f"{len(url)} characters", todo=todo)
+        raise InputError(
+            "the fallback URL holds a space or another character that a URL cannot have", value=f"{len(url)} characters", todo=todo
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -67,7 +67,7 @@ def shape_of(folder: Path) -> DecoderShape:
     config, name = config_of(folder), str(folder)
     shape, kind = shape_in(config, name), config.get("model_type")
     if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
-        raise BaseError(f"a {kind} with biases in its layers cannot be taught here", value=name, todo=_TODO)
+        raise BaseError(f"a {kind} with biases in its layers cannot be trained here", value=name, todo=_TODO)
     return shape
 
 
@@ -76,16 +76,16 @@ def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
     kind = str(config.get("model_type"))
     if kind not in _ACTS:
         raise BaseError(
-            f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_ACTS)}", value=name, todo=_TODO
+            f"a decoder of the architecture {kind!r} cannot be trained here; those that can: {', '.join(_ACTS)}", value=name, todo=_TODO
         )
     act = config.get("hidden_act") or config.get("hidden_activation") or _ACTS[kind]
     if act != _ACTS[kind]:
-        raise BaseError(f"a {kind} with the activation {act!r} cannot be taught here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
+        raise BaseError(f"a {kind} with the activation {act!r} cannot be trained here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
     heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
     head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
     # Qwen's config states a window that it does not use.
     if not gemma and config.get("use_sliding_window"):
-        raise BaseError(f"a {kind} that attends in windows cannot be taught here", value=name, todo=_TODO)
+        raise BaseError(f"a {kind} that attends in windows cannot be trained here", value=name, todo=_TODO)
     if gemma:
         _plain_gemma(config, head, name)
     rope = rope_of(config)
@@ -125,7 +125,7 @@ def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
         "no window": not config.get("sliding_window"),
     }
     if found := [what for what, there in odd.items() if there]:
-        raise BaseError(f"a gemma3_text with {found[0]} cannot be taught here", value=name, todo=_TODO)
+        raise BaseError(f"a gemma3_text with {found[0]} cannot be trained here", value=name, todo=_TODO)
 
 
 def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
@@ -147,7 +147,7 @@ def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, 
     if kind == "default":
         return ()
     if kind != "llama3":
-        raise BaseError(f"a decoder that stretches its positions as {kind!r} does cannot be taught here", value=name, todo=_TODO)
+        raise BaseError(f"a decoder that stretches its positions as {kind!r} does cannot be trained here", value=name, todo=_TODO)
     factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
     theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
     found = []

@@ -218,7 +218,7 @@ class ChangedText(ReportPart):
 class ParityFacts(ReportPart):
     """The served bundle compared with the trained model, on the same held-out texts.
 
-    Where the engine enforces a schema and the trained model writes freely, `unpacked` is the metric of the unpacked weights in that engine,
+    If the engine enforces a schema and the trained model writes freely, `unpacked` is the metric of the unpacked weights in that engine,
     and `packing` the change from there: then neither change may be a loss beyond `max_loss`.
     """
 

@@ -60,7 +60,7 @@ class _PointerPart(BaseModel):
 
 
 class ChampionChange(_PointerPart):
-    """A change of the champion: when, from which version to which, by whom, and why. `before` is None for the first one."""
+    """A change of the champion: time, old and new version, author, and reason. `before` is None for the first one."""
 
     at: AwareDatetime
     by: Who
@@ -366,7 +366,7 @@ def line_of(version: Path) -> Line | None:
 
 
 def is_version(folder: Path) -> bool:
-    """Whether a folder lies where a line has its versions, even if there is no line."""
+    """Whether a path has the form of a line's version, `versions/<id>`, even if there is no line."""
     place = folder.resolve()
     return place.parent.name == "versions" and _is_id(place.name)
 

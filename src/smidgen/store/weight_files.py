@@ -56,7 +56,7 @@ def described_hashes(folder: Path) -> dict[str, str]:
     return {name: file_hash(folder / name) for name in _DESCRIBES if (folder / name).is_file()}
 
 
-# A graph may name files from which a runtime reads tensors (`data_location: EXTERNAL`). Runtimes before 1.24 follow such a name out of
+# A graph may name files from which a runtime reads tensors (`data_location: EXTERNAL`). Runtimes before 1.24 follow it out of
 # the folder. A bundle holds all its weights in the graph, so a graph that names a file is refused before a runtime sees it.
 #
 # The file is protobuf, read here without its library. Only the messages that can hold a tensor are entered, by their field numbers in

@@ -1,4 +1,4 @@
-"""Train an encoder with a checkpoint after each epoch, from which a killed run goes on to the same weights."""
+"""Train an encoder with a checkpoint after each epoch, from which a killed run goes on to identical weights."""
 
 from __future__ import annotations
 

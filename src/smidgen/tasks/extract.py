@@ -307,7 +307,7 @@ def _place(span: Span, text: str) -> Span:
     if not text[start:end].strip():
         raise ValueError(f"the span from {start} to {end} is blank")
     if "text" in span and span["text"] != text[start:end]:
-        raise ValueError(f"from {start} to {end} stands {text[start:end]!r}, not {span['text']!r}")
+        raise ValueError(f"the text from {start} to {end} is {text[start:end]!r}, not {span['text']!r}")
     return {"start": start, "end": end, "label": span["label"]}
 
 
@@ -329,13 +329,11 @@ def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> N
         raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their spans.")
     missing = [kind for kind in asked if kind not in counts]
     if missing:
-        raise DataError(
-            "no row has a span of a kind that is asked for", value=missing[0], todo="Add such rows, or leave it out of extract.kinds."
-        )
+        raise DataError("no row has a span of a requested kind", value=missing[0], todo="Add such rows, or leave it out of extract.kinds.")
     if not counts:
         raise DataError("no row has a span", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
     if len(counts) > _MOST_KINDS:
-        raise DataError("there are too many kinds of span", value=len(counts), todo=f"{_MOST_KINDS} are the most; merge some.")
+        raise DataError("there are too many kinds of span", value=len(counts), todo=f"At most {_MOST_KINDS} are possible; merge some.")
     once = [kind for kind in sorted(counts) if counts[kind] < 2]
     if once:
         row = next(row for row in rows if any(span["label"] == once[0] for span in row.output))

@@ -93,7 +93,7 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
 def fault(way: Any) -> str:
     """Why a way from a bundle cannot be followed; empty if it can."""
     if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "words"):
-        return "a way of tagged is of no kind that is known"
+        return "a way of tagged has an unknown kind"
     if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
         return "a way of tagged does not say whether it is a list, and of distinct values"
     if way["kind"] == "number":
@@ -109,7 +109,7 @@ def fault(way: Any) -> str:
     if not isinstance(ways, list) or not ways or not isinstance(shapes, dict) or not all(map(_is_turn, ways)):
         return "a way of texts cannot be followed"
     places = [place for place in shapes.values() if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(ways)]
-    return "a way of texts names a turn that is not there" if places else ""
+    return "a way of texts names a missing way" if places else ""
 
 
 def _is_turn(way: Any) -> bool:

@@ -131,7 +131,7 @@ class _SchemaReader:
     def _object(self, known: Mapping[str, Any], made: Schema, place: str, depth: int) -> Schema:
         called = place or "the schema"
         if known.get("additionalProperties", False) is not False:
-            self._fault(called, "additionalProperties must be false, or left out: what a field is called must be known")
+            self._fault(called, "additionalProperties must be false, or left out: the names of all fields must be known")
         fields = known.get("properties", {})
         self._fields += len(fields)
         if self._fields > _MOST_FIELDS:
@@ -141,7 +141,7 @@ class _SchemaReader:
                 self._fault(called, f"a field cannot be called {name[:40]!r}: 1 to {_LONGEST_NAME} characters, no dot")
         unknown = [name for name in known.get("required", ()) if name not in fields]
         for name in unknown:
-            self._fault(called, f"required names {name!r}, which is no property")
+            self._fault(called, f"required names {name!r}, which is not a property")
         made["properties"] = {name: self.node(field, f"{place}.{name}" if place else name, depth + 1) for name, field in fields.items()}
         made["required"] = [name for name in fields if name in known.get("required", ())]
         made["additionalProperties"] = False

@@ -162,12 +162,12 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
             break
         choices += told
     against = [
-        f"{path}: {math.floor(100 * shares[path])}% of its values stand in their texts, {LEAST:.0%} are needed"
+        f"{path}: the texts state {math.floor(100 * shares[path])}% of its values, {LEAST:.0%} are needed"
         for path in copied_too_seldom
         if path not in choices
     ]
     if not kinds and not against:
-        against = ["no field has values that stand in the texts"]
+        against = ["no field has values that the texts state"]
     if against:
         return {"against": against}
     plan["choices"] = [{"path": path, "values": _choices(rows, path, nodes[path])} for path in nodes if path in choices]
@@ -177,7 +177,7 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
 def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> str:
     """Why a plan from a bundle cannot be followed for a schema, or for the model's output; empty if it can."""
     if not isinstance(plan, dict):
-        return "tagged is no object"
+        return "tagged is not an object"
     if "kinds" not in plan:
         return "" if isinstance(plan.get("against"), list) else "tagged has neither kinds nor reasons against them"
     nodes = dict(field_values.schema_paths(schema))
@@ -186,7 +186,7 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
         return "tagged must have kinds and ways, as many of each, and choices"
     told = [*kinds, *(choice.get("path") if isinstance(choice, dict) else None for choice in choices)]
     if odd := [path for path in told if not isinstance(path, str) or path not in nodes]:
-        return f"tagged names {str(odd[0])[:80]!r}, which is no field of the schema"
+        return f"tagged names {str(odd[0])[:80]!r}, which is not a field of the schema"
     if len(set(told)) != len(told):
         return "tagged names a field twice"
     for choice in choices:
@@ -198,7 +198,7 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
         return f"tagged: {why}"
     heat = plan.get("temperatures", {})
     if not isinstance(heat, dict):
-        return "tagged: temperatures is no object"
+        return "tagged: temperatures is not an object"
     if why := next(filter(None, (form_bounds.temperature(heat, path) for path in heat)), ""):
         return f"tagged: temperatures: {why}"
     if raw is not None and "spans" in raw:

@@ -58,7 +58,7 @@ def settles(value: Any, node: Schema) -> bool:
 def _object(given: Mapping[str, Any], node: Schema, place: str) -> dict[str, Any]:
     strange = [name for name in given if name not in node["properties"] and not _blank(given[name])]
     if strange:
-        raise ValueError(f"{_in(place, strange[0])} is no field of the schema; it has {', '.join(node['properties'])}")
+        raise ValueError(f"{_in(place, strange[0])} is not a field of the schema, which has {', '.join(node['properties'])}")
     made: dict[str, Any] = {}
     for name, field in node["properties"].items():
         value = given.get(name)

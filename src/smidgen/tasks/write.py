@@ -274,7 +274,7 @@ def _text(value: Any) -> str:
     if not text:
         raise ValueError("it is empty")
     if len(text) > _LONGEST:
-        raise ValueError(f"it has {len(text):,} characters, and {_LONGEST:,} are the most")
+        raise ValueError(f"it has {len(text):,} characters, at most {_LONGEST:,} are possible")
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("it holds a NUL or half a character")
     return text

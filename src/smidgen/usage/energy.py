@@ -72,7 +72,7 @@ def rapl_counters() -> list[Path]:
 
 
 def read_joules(counter: Path) -> float | None:
-    """Read a counter, in joules; None where it cannot be read."""
+    """Read a counter, in joules; None if it cannot be read."""
     try:
         return int((counter / "energy_uj").read_text(encoding="ascii")) / 1e6
     except (OSError, ValueError):

@@ -125,8 +125,8 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
     said = RecordedProgress()
     assert students_to_train(work, said) == ["decoder", "prompted"]
     assert len(said.said) == 1 and said.said[0].startswith("tagger is not tried: ")
-    assert "name: 0% of its values stand in their texts, 95% are needed" in said.said[0]
-    with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
+    assert "name: the texts state 0% of its values, 95% are needed" in said.said[0]
+    with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: the texts state 0%.*--student decoder"):
         students_to_train(Work(recipe(tmp_path, student={"kind": "tagger"}), form=form), Silent())
     told = form.model_copy(update={"tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}})
     assert students_to_train(Work(plain, form=told), said) == ["tagger", "decoder", "prompted"]

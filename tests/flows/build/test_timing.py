@@ -98,8 +98,8 @@ def test_the_build_says_what_it_takes_before_it_asks() -> None:
         32, 64, True
     )
     assert "is not measured: it writes a text in 22" in heard.said[0] and "--baseline full" in heard.said[0]
-    assert "is asked for 10 texts" in heard.said[1] and "gate.must_beat_baseline needs them" in heard.said[1]
-    assert "is asked for 160 texts, about 80" in heard.said[2] and "10% of the training time is 2" in heard.said[2]
+    assert "writes 10 texts" in heard.said[1] and "gate.must_beat_baseline needs them" in heard.said[1]
+    assert "writes 160 texts, about 80" in heard.said[2] and "10% of the training time is 2" in heard.said[2]
     full = wanted(student={"baseline": "full"})
     assert timing.baseline_seconds(full, 60.0) == math.inf and timing.baseline_seconds(wanted(), 60.0) == pytest.approx(6.0)
 

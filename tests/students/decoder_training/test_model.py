@@ -213,7 +213,7 @@ def test_a_base_that_would_be_computed_wrongly_is_refused(base: Path, tmp_path: 
         odd += [{"use_sliding_window": True}, {"hidden_act": "gelu"}]
     for change in odd:
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
-        with pytest.raises(BaseError, match="cannot be taught"):
+        with pytest.raises(BaseError, match="cannot be trained"):
             shape_of(tmp_path)
 
 

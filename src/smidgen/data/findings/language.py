@@ -14,7 +14,7 @@ _SHARE = 0.005
 
 
 def look(survey: Survey) -> list[DataFinding]:
-    """Report the languages of a sample of the texts. Short texts, and those where the identifier is unsure, are left out.
+    """Report the languages of a sample of the texts. Short texts, and texts with an unsure result, are left out.
 
     Raises MissingExtra if the identifier is not installed.
     """

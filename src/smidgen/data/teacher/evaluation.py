@@ -254,5 +254,5 @@ def read_mark(answer: str) -> float:
     """The mark of an answer as 0..1. Raises ValueError for an answer that is not a number from 0 to 10."""
     found = _MARK.match(answer.strip())
     if not found or float(found[1]) > 10:
-        raise ValueError(f"{answer[:40]!r} is no mark from 0 to 10")
+        raise ValueError(f"{answer[:40]!r} is not a mark from 0 to 10")
     return float(found[1]) / 10

@@ -1,8 +1,8 @@
 """Generate examples with a teacher: plan the requests, read its answers, and filter them.
 
-Requests go to labels with few rows and to labels where a stand-in for the student errs (a kernel head, on rows it has not seen), and name
-the labels that it confuses with them. If outputs are not labels, more rows are asked for where the user's texts lie far apart. Every
-generated row must pass `ExampleFilter`.
+Requests go to labels with few rows and to labels where a substitute for the student errs (a kernel head, on rows it has not seen), and name
+the labels that it confuses with them. If outputs are not labels, more rows are requested in regions where the user's texts are far apart.
+Every generated row must pass `ExampleFilter`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
 
 
 PER_ANSWER = 8
-"""New rows asked for at once: more would repeat one another."""
+"""New rows per request: more would repeat one another."""
 SEEDS = 6
 _RIVALS = 3
 _MOST_REGIONS, _SEEN = 32, 4_000

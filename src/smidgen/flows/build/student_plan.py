@@ -177,7 +177,7 @@ def fit_students(work: Work, context: BuildContext) -> dict[str, PlannedStudent]
     """The plan of each student, by its name.
 
     Raises:
-        GateError: a student cannot be as small as requested, and no other one is to be trained.
+        GateError: a student cannot be as small as requested, and there is no other one to train.
         RecipeError: as `settings_of`. TrainError, BaseError: a decoder that could not be trained.
     """
     found: dict[str, PlannedStudent] = {}
@@ -268,13 +268,13 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
         raise RecipeError("this bundle does not write, and cannot guide a model that does", value=str(place), todo="Name one that writes.")
     if len(weights) > 1:
         raise RecipeError(
-            "this bundle keeps what it was taught in an adapter apart, and a guide is one model",
+            "this bundle stores its training as a separate adapter, and a guide must be one model",
             value=str(place),
             todo="Build it without --adapter, or name its base as the guide.",
         )
     told, own = str(manifest.form.get("instruction", "")), form.writing.instruction
     if told != own:
-        progress.say(f"the guide was taught with another instruction ({told[:80]!r}), and will be told this one")
+        progress.say(f"the guide was trained with another instruction ({told[:80]!r}), and now gets this one")
     opened = lookup.find_in_folder(_linked(bundle, weights[0]))
     licence = next((entry.licence for entry in manifest.licences if entry.what == "data"), "unknown")
     licence = " and ".join(dict.fromkeys([manifest.base.licence, licence] if manifest.base else [licence]))

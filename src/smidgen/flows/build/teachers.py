@@ -118,7 +118,7 @@ class RemoteTeacher:
         if not redactor.found:
             return self._task.heard(answer, self._form, text)
         if redactor.unknown(answer):  # otherwise it would be learnt as words
-            raise ValueError("it holds a stand-in that stands for nothing")
+            raise ValueError("it has a placeholder without a value")
         plain = redactor.unmask(answer)
         if self._form.json_answers:
             with contextlib.suppress(ValueError):  # text that is not JSON is reported where it is parsed
@@ -219,7 +219,9 @@ def open_remote(
     """The model over HTTP that the settings name, for a teachable task. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise RecipeError("the key holds characters that no key has", value=settings.key_env, todo="Set the variable to the key alone.")
+        raise RecipeError(
+            "the key has characters that a key cannot have", value=settings.key_env, todo="Set the variable to the key alone."
+        )
     budget = _budget(settings)
     answers = [_answer(task, _first(row.output) if task.graded else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))

@@ -68,7 +68,7 @@ def teach(work: Work, context: BuildContext) -> Work:
     _require_use(settings, work.recipe.settings(DataSettings))
     if not settings.local and not uses_redaction_model(settings):
         context.progress.say(
-            "what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are"
+            "texts for the teacher are redacted only by patterns: names, addresses and the like are not found, and are sent"
         )
     embed = _embed(work, context)
     with closing(open_teacher(work, context, embed)) as teacher:
@@ -362,7 +362,7 @@ def _scored(
 
 
 def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildContext, embed: Embed | None, tally: _LabelTally) -> list[Row]:
-    """The taught rows after checking their labels by the other rows."""
+    """The teacher's rows after a check of their labels against the other rows."""
     context.progress.start("look for wrong labels of the teacher", None)
     unknown = {labels.unknown} if labels.unknown is not None else set()
     judged, tally.not_judged = review_labels(work.fit, taught, unknown, embed)
@@ -374,11 +374,11 @@ def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildCon
 
 
 def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
-    """The work with the taught rows added to the training rows."""
+    """The work with the teacher's rows added to the training rows."""
     if not taught:
         return replace(work, teacher=facts)
     fit, task = [*work.fit, *taught], work.task
-    # With the taught rows there may be so many that the held-out ones can stay held out.
+    # With the teacher's rows there may be enough rows that the held-out ones need not join the training.
     refit = work.refit and are_few(len(fit), task.strata(fit))
     by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
     source = f"{work.source}, and {len(taught)} rows taught by {by}"

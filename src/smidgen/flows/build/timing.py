@@ -208,7 +208,7 @@ def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_count
 # The sample of a slow baseline.
 #
 # A base with examples in its prompt writes seconds for each text, on a busy machine half a minute: measuring it took as long as training
-# the model that it is compared with. So it is timed first, and asked for as many texts as it writes in a tenth of the training time. If
+# the model that it is compared with. So it is timed first, and writes only as many texts as fit into a tenth of the training time. If
 # these are too few to show anything, it is not asked at all, and the build says so.
 
 BASELINE_SHARE = 0.1
@@ -299,5 +299,5 @@ def plan_baseline(
         )
         return None
     why = " (gate.must_beat_baseline needs them)" if needed and seconds != math.inf and found.texts * each > seconds else ""
-    progress.say(f"the baseline {name} is asked for {found.texts} texts, about {duration(found.texts * each)}{a_tenth}{why}")
+    progress.say(f"the baseline {name} writes {found.texts} texts, about {duration(found.texts * each)}{a_tenth}{why}")
     return found

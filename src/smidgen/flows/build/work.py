@@ -234,7 +234,7 @@ class Work:
 
     @property
     def baseline(self) -> str:
-        """The student that the others are compared with; empty if it was requested itself, and is to be shipped."""
+        """The student that the others are compared with; empty if the user requested it as the student to ship."""
         return self.task.baseline if self.recipe.settings(StudentSettings).kind != self.task.baseline else ""
 
     def base(self, student: str) -> Base | None:

@@ -56,7 +56,7 @@ class HuggingFace:
         _save(weights_of(decoder), out / "model.safetensors")
         notes = [*write_schema(manifest, out, _FORMAT), _rounded(manifest.engine.method)]
         if decoder.adapter is not None:
-            notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
+            notes.append("The trained adapter, a separate file in the bundle, is merged into the base's weights here.")
         notes += single_attempt_note(manifest)
         if not decoder.template:
             notes.append("The model has no chat template: put the prompt together as README.md shows.")

@@ -76,7 +76,7 @@ class OnnxWeb:
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
-            raise ExportRefusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)), todo=SERVE)
+            raise ExportRefusal("the page's own script runs only BERT's WordPiece tokenizers", value=" ".join(map(str, kinds)), todo=SERVE)
         if "schema" in manifest.form:
             browser_schema(manifest.form["schema"])
 

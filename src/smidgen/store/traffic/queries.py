@@ -169,7 +169,7 @@ def select_stretch(
 
     Args:
         reading: opens a connection to read by.
-        asked: the name that they asked for; None for any.
+        asked: the requested model name; None for any.
         since, until: only requests from this time on, and before that one.
         kinds: templates or kinds, each with frames of which a text must have one; None for any.
     """

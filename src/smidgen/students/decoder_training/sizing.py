@@ -87,7 +87,7 @@ def _left_out(sizes: DecoderSizes, gone: int, left: int) -> str:
 
 def _too_large(most: float, told: str, size: float, todo: str, other: str) -> GateError:
     return GateError(
-        "no form of the decoder can be as small as was asked for",
+        "no form of the decoder fits the size limit",
         value=f"at most {most:g} MB; {told}",
         todo=f"{todo} (--max-size-mb {math.ceil(size * 10) / 10:g}), name a smaller base (--base){other}.",
     )
