@@ -22,11 +22,11 @@ from smidgen.stats.risk_bounds import average_and_level, fewest_rows
 
 ALPHA = DELTA = 0.05
 CLAIM = RiskClaim(ALPHA, DELTA)
-FEW, MANY = 120, 500
+FEW, SOME, MANY = 120, 300, 500
 
 
 def allowance(seeds):
-    """What so many seeds may show over a true 5 %, once in a hundred such tests: 4.6 points of 120, 2.3 of 500."""
+    """What so many seeds may show over a true 5 %, once in a hundred such tests: 4.6 points of 120, 2.9 of 300, 2.3 of 500."""
     return 2.33 * math.sqrt(DELTA * (1 - DELTA) / seeds)
 
 
@@ -43,7 +43,7 @@ def long(*values):
     ("model", "n", "seeds"),
     [
         ("strong", 1000, FEW),
-        ("hopeless", 300, FEW),
+        ("hopeless", 300, SOME),
         *(long(*case, MANY) for case in (("strong", 1000), ("weak", 1000), ("oversure", 600), ("hopeless", 300))),
     ],
 )
@@ -55,7 +55,7 @@ def test_certificates_that_do_not_hold_stay_under_delta(model, n, seeds):
 
 def test_the_level_is_used():
     """Where no threshold is good and all are nearly so, a certificate is given nearly as often as it may be."""
-    assert sum(one.share > 0 for one in outcomes("hopeless", 300, FEW)) / FEW >= 0.4 * DELTA
+    assert sum(one.share > 0 for one in outcomes("hopeless", 300, SOME)) / SOME >= 0.4 * DELTA
 
 
 def test_it_is_not_absurdly_careful():
