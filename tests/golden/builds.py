@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,26 +71,46 @@ class Broken(Exception):
 
 def build(case: Case, folder: Path, sources: Path, threads: int = 1) -> dict[str, Any]:
     """Build a case in an empty folder with the smidgen in `sources`; what came out of it, without times."""
-    work, orders = folder / "work", folder / "orders.json"
-    work.mkdir(parents=True)
+    found = build_together({case: folder}, sources, threads)[case]
+    if isinstance(found, Broken):
+        raise found
+    return found
+
+
+def build_together(places: Mapping[Case, Path], sources: Path, threads: int = 1) -> dict[Case, dict[str, Any] | Broken]:
+    """Build cases one after the other in one process, each in an empty folder; what came out of each, without times."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMIDGEN_", "PYTEST_"))}
-    environment |= {"SMIDGEN_HOME": str(folder / "home"), "PYTHONPATH": os.pathsep.join((str(sources), str(ROOT)))}
+    environment |= {"PYTHONPATH": os.pathsep.join((str(sources), str(ROOT)))}
     environment |= {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1", "COLUMNS": "140"}
-    environment |= {"SMIDGEN_TRAFFIC_URL": f"sqlite:///{(folder / 'traffic.db').as_posix()}"}
+    inputs = {case: _prepared(case, folder, environment, threads) for case, folder in places.items()}
+    script, (first, *_) = str(Path(__file__).with_name("together.py")), places.values()
+    command = [sys.executable, script, *map(str, places.values())]
+    with (first / "log").open("w", encoding="utf-8") as log:
+        subprocess.run(command, cwd=first, env=environment, stderr=log, timeout=LONGEST, check=False)
+    said = (first / "log").read_text(encoding="utf-8")[-3000:]
+    found: dict[Case, dict[str, Any] | Broken] = {}
+    for case, folder in places.items():
+        done = folder / "orders.done.json"
+        answers = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else []
+        commands = json.loads((folder / "orders.json").read_text(encoding="utf-8"))
+        if len(answers) < len(commands) or answers[-1]["code"]:
+            found[case] = Broken(f"{case.name}: {answers[-1]['command'] if answers else 'smidgen'} failed\n{said}")
+        else:
+            found[case] = {"inputs": inputs[case], **_settled(_found(case, folder / "work", answers), folder)}
+    return found
+
+
+def _prepared(case: Case, folder: Path, environment: dict[str, str], threads: int) -> str:
+    """Write a case's data and orders, and store its captured requests; a hash of all that it begins with."""
+    work = folder / "work"
+    work.mkdir(parents=True)
     commands = [[str(threads) if part == "THREADS" else part for part in command] for command in case.make(work)]
     inputs = _inputs(commands, work)
     if case.traffic is not None:
-        capture(case.traffic(), folder, environment)
-    orders.write_text(json.dumps(commands), encoding="utf-8")
-    script = str(Path(__file__).with_name("seeded.py"))
-    with (folder / "log").open("w", encoding="utf-8") as log:
-        ended = subprocess.run([sys.executable, script, str(orders)], cwd=work, env=environment, stderr=log, timeout=LONGEST, check=False)
-    done = orders.with_suffix(".done.json")
-    answers = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else []
-    if ended.returncode:
-        said = (folder / "log").read_text(encoding="utf-8")[-3000:]
-        raise Broken(f"{case.name}: {answers[-1]['command'] if answers else 'smidgen'} failed\n{said}")
-    return {"inputs": inputs, **_settled(_found(case, work, answers), folder)}
+        own = {"SMIDGEN_HOME": str(folder / "home"), "SMIDGEN_TRAFFIC_URL": f"sqlite:///{(folder / 'traffic.db').as_posix()}"}
+        capture(case.traffic(), folder, {**environment, **own})
+    (folder / "orders.json").write_text(json.dumps(commands), encoding="utf-8")
+    return inputs
 
 
 def _inputs(commands: Sequence[Sequence[str]], work: Path) -> str:
