@@ -117,7 +117,7 @@ def _table(tally: DemoTally, plan: DemoPlan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("requests", "here", "", f"disagree (≤ {plan.alpha:.0%})", "saved"):
         table.add_column(name, justify="left" if name == "" else "right", min_width=0 if name else _BAR)
-    table.add_column("then")
+    table.add_column("learnt")
     saved = 0.0
     for stretch in tally.stretches:
         saved += stretch.saved_usd
@@ -131,11 +131,11 @@ def _lesson(lesson: LearningRun) -> str:
     """Return a short text about a learning run."""
     paper = lesson.certificate
     if not lesson.promoted:
-        return "learnt: no better version"
+        return "no better version"
     if paper is None:
-        return f"learnt: version {lesson.result['champion'][:6]}, no certificate"
+        return f"version {lesson.result['champion'][:6]}, no certificate"
     answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
-    return f"learnt: version {lesson.result['champion'][:6]}, certified for {answered} of {n}"
+    return f"version {lesson.result['champion'][:6]}, certified for {answered} of {n}"
 
 
 def _span(stretch: Stretch) -> str:
