@@ -89,8 +89,7 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
     """xllamacpp in this process, asked for whole answers: `bare` with llama.cpp's own settings, `same` with those of smidgen's engine."""
     import xllamacpp
 
-    from smidgen.engines.llama_chat import LlamaPrompt
-    from smidgen.engines.llama_options import HELD, read
+    from smidgen.engines.llama_chat import HELD, LlamaPrompt, read
     from smidgen.engines.llama_worker import params
 
     asked = read(options)

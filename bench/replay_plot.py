@@ -17,7 +17,7 @@ def draw(traces: Mapping[str, Sequence[Any]]) -> str:
     import numpy as np
     from markupsafe import Markup
 
-    from smidgen.judge.charts.axes import PlotFrame, Scale, picture, standalone, tag
+    from smidgen.judge.charts import PlotFrame, Scale, picture, standalone, tag
 
     drawn, height = [], 300.0
     for number, (name, found) in enumerate(traces.items()):

@@ -25,7 +25,7 @@ def draw(cases: Mapping[str, Curves]) -> str:
     """One panel for each case, two in a row. Lines are means over the seeds."""
     from markupsafe import Markup
 
-    from smidgen.judge.charts.axes import picture, standalone, tag
+    from smidgen.judge.charts import picture, standalone, tag
 
     panels = []
     for number, (name, curves) in enumerate(cases.items()):
@@ -38,7 +38,7 @@ def draw(cases: Mapping[str, Curves]) -> str:
 
 
 def _panel(name: str, curves: Curves) -> list[Any]:
-    from smidgen.judge.charts.axes import PlotFrame, Scale, rounded_down, rounded_up, tag
+    from smidgen.judge.charts import PlotFrame, Scale, rounded_down, rounded_up, tag
 
     means = {router: _mean(found) for router, found in curves.items()}
     values = [value for line in means.values() for _, value in line]

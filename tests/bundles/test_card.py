@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, DataEntry, EngineEntry, Licence, Manifest, MetricInterval
+from smidgen.core.forms import LabelForm, TextForm
 
 DIGEST = "0123456789abcdef" * 4
 SECTIONS = [
@@ -31,7 +33,7 @@ def _manifest(**changes: object) -> Manifest:
         "created": "2025-01-02T03:04:05+00:00",
         "smidgen_version": "0.1.0",
         "task": "classify",
-        "form": {"labels": ["refund", "late|parcel"], "multi_label": False},
+        "form": {"labels": ["refund", "late|parcel"], "multi_label": False, "temperature": 1.0},
         "engine": EngineEntry(engine="onnx", files=("model.onnx",), options={"max_length": 64}, method="int8-dynamic"),
         "base": BaseEntry(name="hf:a/b", sha256=DIGEST, licence="Apache-2.0", source="the hub"),
         "data": DataEntry(sha256=DIGEST[::-1], rows={"train": 1234}, licence="CC-BY-4.0"),
@@ -41,6 +43,11 @@ def _manifest(**changes: object) -> Manifest:
         "headline": "accuracy",
     }
     return Manifest.model_validate({**facts, **changes})
+
+
+def _card(manifest: Manifest, report: dict[str, Any]) -> str:
+    form = TextForm if manifest.task == "write" else LabelForm
+    return model_card(manifest, form.read(manifest.form), report)
 
 
 def _metric(value: float) -> dict[str, float]:
@@ -77,7 +84,7 @@ def _sections(card: str) -> dict[str, str]:
 
 
 def test_everything_that_was_measured_is_said() -> None:
-    sections = _sections(model_card(_manifest(), REPORT))
+    sections = _sections(_card(_manifest(), REPORT))
     assert list(sections) == SECTIONS
     expected = {
         "What it is for": ["one of 2 labels", r"late\|parcel"],
@@ -102,8 +109,8 @@ def test_everything_that_was_measured_is_said() -> None:
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
-    bare = _manifest(base=None, data=None, licences=(), metrics={}, form={"labels": ["a", "b"]})
-    card = model_card(bare, {"calibration": None, "speed": None})
+    bare = _manifest(base=None, data=None, licences=(), metrics={}, form={"labels": ["a", "b"], "multi_label": False, "temperature": 1.0})
+    card = _card(bare, {"calibration": None, "speed": None})
     sections = _sections(card)
     assert list(sections) == SECTIONS
     measured = [title for title in SECTIONS if "not measured" not in sections[title]]
@@ -114,24 +121,24 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
 
 def test_a_change_that_may_be_nothing_is_called_so() -> None:
     weak = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": 0.002, "low": -0.006, "high": 0.01}}}
-    assert "not shown that this model is better" in model_card(_manifest(), weak)
-    assert "not shown that this model is better" not in model_card(_manifest(), REPORT)
+    assert "not shown that this model is better" in _card(_manifest(), weak)
+    assert "not shown that this model is better" not in _card(_manifest(), REPORT)
     worse = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": -0.04, "low": -0.06, "high": -0.01}}}
-    assert "this model is worse than the baseline" in model_card(_manifest(), worse) and "holds zero" not in model_card(_manifest(), worse)
+    assert "this model is worse than the baseline" in _card(_manifest(), worse) and "holds zero" not in _card(_manifest(), worse)
 
 
 def test_a_baseline_is_not_held_against_itself_nor_called_a_language_model() -> None:
     simple = _manifest(student="linear", base=None)
     weak = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": 0.0, "low": -0.03, "high": 0.03}}}
-    card = model_card(simple, weak)
+    card = _card(simple, weak)
     assert "This model is the simple baseline itself" in card and "baseline (linear)" not in card and "not shown that" not in card
-    assert "A small model for one job" in card and "A small language model for one job" in model_card(_manifest(), REPORT)
+    assert "A small model for one job" in card and "A small language model for one job" in _card(_manifest(), REPORT)
     none = {name: value for name, value in REPORT.items() if name != "baseline"}
-    assert "baseline" not in model_card(_manifest(), none)
+    assert "baseline" not in _card(_manifest(), none)
 
 
 def test_front_matter() -> None:
-    head = model_card(_manifest(), REPORT).split("---\n")[1]
+    head = _card(_manifest(), REPORT).split("---\n")[1]
     facts = {line.split(": ", 1)[0]: json.loads(line.split(": ", 1)[1]) for line in head.splitlines()}
     assert facts == {
         "license": "other",
@@ -141,13 +148,13 @@ def test_front_matter() -> None:
         "base_model": "a/b",
         "metrics": ["accuracy"],
     }
-    one = model_card(_manifest(licences=(Licence(what="base", licence="Apache-2.0"),)), REPORT)
+    one = _card(_manifest(licences=(Licence(what="base", licence="Apache-2.0"),)), REPORT)
     assert '\nlicense: "apache-2.0"\n' in one
 
 
 def test_labels_are_no_markup() -> None:
     nasty = ["<script>alert(1)</script>", "a\n# Heading", "---", "![x](http://x)"]
-    card = model_card(_manifest(name="x\n---\nlicense: mit", form={"labels": nasty}), {})
+    card = _card(_manifest(name="x\n---\nlicense: mit", form={"labels": nasty, "multi_label": False, "temperature": 1.0}), {})
     assert "<script>" not in card
     assert [line for line in card.splitlines() if line.startswith("#")].count("# Heading") == 0
     assert card.splitlines().count("---") == 2
@@ -199,14 +206,14 @@ def _writer() -> Manifest:
         name="descriptions",
         student="decoder",
         headline="rougeL",
-        form={"instruction": "Describe the product.", "attributes": True},
+        form={"instruction": "Describe the product.", "max_tokens": 0, "max_words": 9, "attributes": True, "score": {}},
         engine=EngineEntry(engine="llama", files=("model.gguf",), options=options, method="q4_1"),
         metrics={"rougeL": MetricInterval(value=0.683, low=0.673, high=0.693, n=630)},
     )
 
 
 def test_the_card_of_a_writer() -> None:
-    card = model_card(_writer(), WRITER)
+    card = _card(_writer(), WRITER)
     sections = _sections(card)
     assert list(sections) == WRITER_SECTIONS
     assert "Its ROUGE-L on 3,080 texts it never saw: **0.683 (0.673–0.693)**" in card
@@ -238,14 +245,14 @@ def test_the_card_of_a_writer() -> None:
 
 
 def test_the_card_of_a_writer_that_was_hardly_measured() -> None:
-    card = model_card(_writer(), {"graded": True})
+    card = _card(_writer(), {"graded": True})
     assert list(_sections(card)) == WRITER_SECTIONS
     assert "None" not in card and "nan" not in card and "Examples: not measured." in card
 
 
 def test_the_card_says_what_a_score_is_that_was_not_fitted() -> None:
     bare = _writer().model_copy(update={"form": {**_writer().form, "score": None}})
-    card = model_card(bare, {**WRITER, "calibration": {"ece_after": 0.2, "fitted": False}})
+    card = _card(bare, {**WRITER, "calibration": {"ece_after": 0.2, "fitted": False}})
     sections = _sections(card)
     assert "the mean probability of its tokens" in sections["Calibration"] and "the mean probability" in sections["How to use it"]
     assert "ROUGE-L 0.80, score 0.50" in sections["Examples"]

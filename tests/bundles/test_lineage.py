@@ -12,6 +12,7 @@ from smidgen.bundles.manifest import EngineEntry, Lineage, Manifest
 from smidgen.bundles.open import open_bundle, read_manifest
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import BundleError
+from smidgen.core.forms import LabelForm
 
 PLAIN = Manifest(
     name="old",
@@ -21,6 +22,8 @@ PLAIN = Manifest(
     form={"labels": ["a", "b"], "multi_label": False},
     engine=EngineEntry(engine="linear", files=("terms.json",)),
 )
+
+FORM = LabelForm(labels=("a", "b"), multi_label=False, temperature=1.0)
 
 
 def test_a_bundle_from_before_keeps_its_id_and_its_seal() -> None:
@@ -43,7 +46,7 @@ def test_a_lineage_is_packed_read_and_sealed(certified_bundle: Path, tmp_path: P
 
 def test_the_card_says_where_a_version_comes_from() -> None:
     lineage = Lineage(parent="b" * 12, sources={"original": 1700, "human": 3}, teacher=("big",), choosing=40, certifying=60)
-    card = model_card(PLAIN.model_copy(update={"lineage": lineage}), {})
+    card = model_card(PLAIN.model_copy(update={"lineage": lineage}), FORM, {})
     for said in (
         "`bbbbbbbbbbbb`",
         "1,700 of the first version, 3 people's",
@@ -51,4 +54,4 @@ def test_the_card_says_where_a_version_comes_from() -> None:
         "40 rows to choose by, 60 to certify on",
     ):
         assert said in card
-    assert "version before" not in model_card(PLAIN, {})
+    assert "version before" not in model_card(PLAIN, FORM, {})

@@ -16,8 +16,7 @@ from tests.drifting_traffic import NEW, capture
 from smidgen.cli import learn
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
-from smidgen.flows.drift import check
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings, check
 from smidgen.store import files
 from smidgen.store.traffic.store import opened
 

@@ -21,7 +21,7 @@ from smidgen.cli.hybrid_demo.sandbox import MARKER, DemoError, Sandbox
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.progress import Silent
-from smidgen.judge.charts import lines
+from smidgen.judge.charts import local_share
 from smidgen.store.traffic.store import opened
 from tools import recording as tool
 
@@ -265,8 +265,8 @@ def test_a_command_that_fails_says_which_and_why(tmp_path: Path) -> None:
 
 
 def test_the_chart_has_a_dot_for_each_stretch_and_a_line_for_each_turn() -> None:
-    assert lines.local_share([], [], "h", "b") is None
-    drawn = lines.local_share([(100, 0.0), (200, 0.5)], [(100, "abc")], "h <&>", "b")
+    assert local_share([], [], "h", "b") is None
+    drawn = local_share([(100, 0.0), (200, 0.5)], [(100, "abc")], "h <&>", "b")
     assert drawn is not None
     assert drawn.count("<circle") == 2 and drawn.count('class="drop"') == 1 and "50 % answered here" in drawn and "h &lt;&amp;&gt;" in drawn
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.parts import recipe
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.compress.int8_dynamic import part as dynamic
-from smidgen.compress.int8_static import even
-from smidgen.compress.int8_static import part as static
-from smidgen.compress.onnx_rewrite import quantise
+from smidgen.compress.int8 import even, quantise
+from smidgen.compress.int8 import part_int8_dynamic as dynamic
+from smidgen.compress.int8 import part_int8_static as static
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.data.settings import DataSettings
-from smidgen.data.source import ReadLimits
+from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import open_table
 from smidgen.data.xlsx import part as xlsx
 

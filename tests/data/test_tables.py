@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Row, RowCells
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.tables import DataTable, open_table, sources
 from smidgen.tasks import field_schema
 

@@ -13,7 +13,7 @@ import pytest
 
 from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_options import read
+from smidgen.engines.llama_chat import read
 from smidgen.engines.llama_protocol import Piece
 
 from .llama_model import AFTER, BEFORE, ENDLESS, options

@@ -11,8 +11,7 @@ import pytest
 
 from smidgen.core.errors import RequestError
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_chat import BREAK, PENALTIES, PromptedTools, request
-from smidgen.engines.llama_options import read
+from smidgen.engines.llama_chat import BREAK, PENALTIES, PromptedTools, read, request
 from smidgen.engines.llama_protocol import LlamaUsage, Piece, Pieces
 
 from .llama_model import options

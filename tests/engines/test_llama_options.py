@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from smidgen.core.errors import EngineError, RequestError
 from smidgen.engines import llama_worker
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_options import read
-from smidgen.stats.prompt_lookup import DraftSizes, simulate_drafting
+from smidgen.engines.llama_chat import read
+from smidgen.students.decoder_training.engine_options import DraftSizes, simulate_drafting
 
 ASKED = "What is the capital of France?"
 

@@ -20,7 +20,7 @@ from tests.students.tiny_decoder import CONFIG, tiny_decoder
 from smidgen.bundles.manifest import EngineEntry, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
-from smidgen.compress.q8_0 import part as q8_0
+from smidgen.compress.gguf_method import part_q8_0 as q8_0
 from smidgen.core.errors import BundleError, EngineError, InputError, RecipeError
 from smidgen.core.parts import Base, EngineSpec, Training, Workspace
 from smidgen.core.progress import Silent

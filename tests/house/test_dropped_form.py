@@ -105,6 +105,8 @@ def test_its_report_and_card_say_what_was_measured_in_its_own_unit(report: dict[
     card = (place / "stars" / "README.md").read_text(encoding="utf-8")
     page = (place / "stars" / "report.html").read_text(encoding="utf-8")
     assert f"| mae | {report['metrics']['mae']['value']:.3f} points" in card
+    assert "## What it is for\n\nIt rates a text from 1 to 5.\n" in card and "\n- Ratings off its scale.\n" in card
+    assert 'pipeline_tag: "text-classification"' in card
     assert "Closeness" in page and "out_of_scope" not in page + card
 
 
@@ -198,7 +200,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from smidgen.flows.drift.check import look_for_drift
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened
 rows = sorted(csv.DictReader(open("fresh.csv")), key=lambda row: -int(row["stars"]))

@@ -9,7 +9,7 @@ from tests.judge import writers
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.judge import report as reports
-from smidgen.judge import writer_sections
+from smidgen.judge.answer_sections import samples
 from smidgen.judge.sections import Stated
 
 
@@ -33,7 +33,7 @@ def test_samples_are_the_worst_and_an_even_spread():
     facts = {"finished": False, "missing": [{"key": "colour", "value": "red"}], "unsupported": []}
     replies = [Reply(f"got {number}", 0.5, facts=facts) for number in range(100)]
     grades = np.linspace(0, 1, 100)[::-1].tolist()
-    found = writer_sections.samples(rows, replies, grades)
+    found = samples(rows, replies, grades)
     assert len(found) == 18 and [sample.weak for sample in found] == [True] * 6 + [False] * 12
     assert [sample.row for sample in found[:6]] == [100, 99, 98, 97, 96, 95]
     assert found[-1].row == 1 and found[0].wanted == ("wanted 99", "b", "c")
@@ -45,5 +45,5 @@ def test_samples_are_the_worst_and_an_even_spread():
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_few_rows_are_samples_once_each(count):
     rows = [Row(f"text {number}", "a") for number in range(count)]
-    found = writer_sections.samples(rows, [Reply("a", 0.5)] * count, [0.5] * count)
+    found = samples(rows, [Reply("a", 0.5)] * count, [0.5] * count)
     assert sorted(sample.text for sample in found) == sorted(str(row.input) for row in rows)

@@ -9,7 +9,8 @@ import numpy as np
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge import classifier_sections, cost_estimate, parity, writer_sections
+from smidgen.judge import classifier_sections, cost_estimate, parity
+from smidgen.judge.answer_sections import writer_sections
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BuildAlternative, Environment, SpeedFacts, StudentFacts, TrainingFacts, measured
@@ -97,7 +98,7 @@ def whole(n: int = 150, skill: float = 0.8, base: float = 0.45) -> Report:
     replies, weaker = part.decode(raw(test, skill, 6), form), part.decode(raw(test, base, 7), form)
     grades, lesser = part.grades(test, replies, form), part.grades(test, weaker, form)
     metrics = part.measure(test, replies, form)
-    sections = writer_sections.writer_sections(test, replies, grades, metrics)
+    sections = writer_sections(test, replies, grades, metrics)
     trained = part.decode(raw(held, skill, 5), form)
     served = [*part.decode(raw(held[:40], skill, 8), form), *trained[40:]]
     worth = part.grades(held, trained, form), part.grades(held, served, form)
@@ -185,7 +186,7 @@ def prose(n: int = 80, **changes: Any) -> Report:
     ]
     form = part.form(rows, WriteSettings())
     replies = [Reply(" ".join(rng.choice(words, 12)) + ".", float(rng.random()), facts={"tokens": 14, "finished": True}) for _ in rows]
-    sections = writer_sections.writer_sections(rows, replies, part.grades(rows, replies, form), part.measure(rows, replies, form))
+    sections = writer_sections(rows, replies, part.grades(rows, replies, form), part.measure(rows, replies, form))
     facts = {
         "name": "minutes",
         "task": "write",

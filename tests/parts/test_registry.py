@@ -17,6 +17,11 @@ def test_names_are_files_that_declare_a_part() -> None:
     assert "settings" not in registry.names("students")
 
 
+def test_a_file_may_declare_several_parts() -> None:
+    assert {"q4-0", "q8-0", "int8-static"} <= set(registry.names("compress")) and "gguf-method" not in registry.names("compress")
+    assert registry.find("compress", "q4-0").name == "q4-0"
+
+
 def test_a_wrong_name_says_what_there_is() -> None:
     with pytest.raises(UnknownPart, match=r"Did you mean 'encoder'\? Available: .*linear"):
         registry.find("students", "encoderr")

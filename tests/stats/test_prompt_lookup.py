@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.stats.prompt_lookup import CHECKED, DraftedSteps, DraftSizes, simulate_drafting
+from smidgen.students.decoder_training.engine_options import CHECKED, DraftedSteps, DraftSizes, simulate_drafting
 
 TWO = DraftSizes(2, 3)
 PROMPT = [1, 11, 12, 13, 14, 15, 16, 17, 18, 2]

@@ -15,11 +15,10 @@ from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.students import checkpoints
 from smidgen.students.encoder import EncoderSettings, part
-from smidgen.students.encoder_training.batches import pack, plan_epoch, plan_pairs, split_lengths
+from smidgen.students.encoder_training import training as course
+from smidgen.students.encoder_training.batches import pack, plan_epoch, plan_pairs, split_lengths, tokenize
 from smidgen.students.encoder_training.bert import FastBert
-from smidgen.students.encoder_training.features import tokenize
 
 WORDS = (
     *("where", "is", "my", "parcel", "please", "i", "want", "to", "return", "the", "lamp"),
@@ -128,7 +127,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
     torn.mkdir()
     job = training(tiny_base, rows(48))
     part.fit(job, Workspace(whole, 2, Silent()))
-    real, calls = checkpoints.store, []
+    real, calls = course.write_checkpoint, []
 
     def killed(trainer: Any, file: Path) -> None:
         real(trainer, file)
@@ -136,7 +135,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "store", killed)
+    monkeypatch.setattr(course, "write_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         part.fit(job, Workspace(torn, 2, Silent()))
     assert (torn / "checkpoint.safetensors").is_file()

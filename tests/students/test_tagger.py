@@ -22,7 +22,7 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.engines.tagger import part as engine
 from smidgen.parts import registry
-from smidgen.students import checkpoints
+from smidgen.students.encoder_training import training as course
 from smidgen.students.encoder_training.batches import pack, units_of
 from smidgen.students.encoder_training.bert import NEGATIVE, ShapedBert
 from smidgen.students.lexical import LexicalSettings
@@ -155,7 +155,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     torn.mkdir()
     job = training(tiny_base, rows(40), epochs=4)
     part.fit(job, Workspace(whole, 2, Silent()))
-    real, calls = checkpoints.store, []
+    real, calls = course.write_checkpoint, []
 
     def killed(trainer: Any, file: Path) -> None:
         real(trainer, file)
@@ -163,7 +163,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "store", killed)
+    monkeypatch.setattr(course, "write_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         part.fit(job, Workspace(torn, 2, Silent()))
     part.fit(job, Workspace(torn, 2, Silent()))

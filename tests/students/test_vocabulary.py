@@ -25,9 +25,9 @@ from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_training.adapters import frozen_of, model_of
 from smidgen.students.decoder_training.files import base_weights, open_decoder
-from smidgen.students.decoder_training.layers import RowBlock
+from smidgen.students.decoder_training.model import RowBlock
+from smidgen.students.encoder_training.batches import encode
 from smidgen.students.encoder_training.bert import FastBert
-from smidgen.students.encoder_training.features import encode
 from smidgen.students.settings import TaggerSettings
 from smidgen.students.tagger import part
 from smidgen.students.vocabulary import MergeTable, frequent_for, newcomers, read_json, trim_decoder, trim_encoder

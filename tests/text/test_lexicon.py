@@ -5,9 +5,8 @@ import random
 
 import pytest
 
-from smidgen.text import lexicon_learning
 from smidgen.text.attribute_lists import attributes
-from smidgen.text.lexicon import Lexicon
+from smidgen.text.lexicon import Lexicon, learn_lexicon
 from smidgen.text.words import are_alike, key_words, mentioned, read_words, value_words
 
 NAMES = ("The Eagle", "Aromi", "Café Brazil", "Green Man", "Cotto", "Browns Cambridge", "The Mill", "Wildwood", "Loch Fyne", "Zizzi")
@@ -44,7 +43,7 @@ def pair(rng):
 @pytest.fixture(scope="module")
 def lexicon():
     rng = random.Random(0)
-    made = lexicon_learning.learn_lexicon([pair(rng) for _ in range(1200)])
+    made = learn_lexicon([pair(rng) for _ in range(1200)])
     assert made is not None
     return made
 
@@ -115,7 +114,7 @@ def test_keys_that_are_never_checked(lexicon):
     assert lexicon.check("name[Aromi], owner[Smith]", "Aromi is open.").missing == ()
     rng = random.Random(2)
     pairs = [(f"{source}, code[{rng.randrange(10**6)}]", text) for source, text in (pair(rng) for _ in range(300))]
-    made = lexicon_learning.learn_lexicon(pairs)
+    made = learn_lexicon(pairs)
     assert made is not None and not made.keys["code"].checked and made.keys["price"].checked
 
 
@@ -125,7 +124,7 @@ def test_few_pairs_go_by_the_values_own_words():
         (f"name: {thing}; waterproof: {'yes' if n % 2 else 'no'}", f"A {thing}, {'' if n % 2 else 'not '}waterproof.")
         for n, thing in enumerate(things)
     ]
-    made = lexicon_learning.learn_lexicon(pairs)
+    made = learn_lexicon(pairs)
     assert made is not None
     facts = made.check("name: oak stool; waterproof: yes", "An oak stool that is not waterproof.")
     assert facts.covered == (("name", "oak stool"),)
@@ -143,13 +142,13 @@ def test_few_pairs_go_by_the_values_own_words():
     ],
 )
 def test_what_teaches_no_lexicon(pairs):
-    assert lexicon_learning.learn_lexicon(pairs) is None
+    assert learn_lexicon(pairs) is None
 
 
 def test_long_texts_are_sampled():
     rng = random.Random(3)
     pairs = [pair(rng) for _ in range(200)]
-    assert lexicon_learning.learn_lexicon([(source, text + " And so on." * 2000) for source, text in pairs]) is not None
+    assert learn_lexicon([(source, text + " And so on." * 2000) for source, text in pairs]) is not None
 
 
 def test_words():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings
 from smidgen.stats.drift_statistics import find_presence
 from smidgen.stats.risk_bounds import slow_level_of_look
 from smidgen.watch import drift_test

@@ -2,57 +2,112 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smidgen.bundles import writer_card
 from smidgen.bundles.manifest import Manifest
-from smidgen.bundles.markdown import NOT_MEASURED, cell, in_unit, number, percent, share, table
+from smidgen.core.forms import Form
+from smidgen.parts import registry
+from smidgen.text.rouge_chrf import METRIC_NAMES, SHARE_METRICS
+
+NOT_MEASURED = "not measured"
+
+
+def cell(value: object) -> str:
+    """An outside value (a label, a file's name) as the text of a table's cell or a line, with all markup escaped."""
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    for sign in "\\`*_[]|#~":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column aligned left, the rest right. Cells are Markdown already."""
+    lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def share(found: Mapping[str, Any] | None) -> str:
+    """A measured share with its 95 % interval: `94.1 % (93.2–94.9)`."""
+    return _interval(found, 100, 1, " %")
+
+
+def grade(found: Mapping[str, Any] | None) -> str:
+    """A measured grade in 0..1 with its 95 % interval: `0.683 (0.671–0.694)`."""
+    return _interval(found, 1, 3, "")
+
+
+def in_unit(found: Mapping[str, Any] | None, unit: str) -> str:
+    """A measured number of this unit with its 95 % interval, `0.190 stars (0.095–0.286)`; without a unit it is a share."""
+    return _interval(found, 1, 3, f" {cell(unit)}") if unit else share(found)
+
+
+def _interval(found: Mapping[str, Any] | None, scale: float, digits: int, unit: str) -> str:
+    if not found or found.get("value") is None:
+        return NOT_MEASURED
+    value = f"{scale * found['value']:.{digits}f}{unit}"
+    if found.get("low") is None or found.get("high") is None:
+        return value
+    return f"{value} ({scale * found['low']:.{digits}f}–{scale * found['high']:.{digits}f})"
+
+
+def number(value: float | None, unit: str = "", digits: int = 1) -> str:
+    """A number with its unit and thousands separators."""
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in 0..1 as a percentage."""
+    return NOT_MEASURED if value is None else f"{100 * value:.{digits}f} %"
+
 
 Report = Mapping[str, Any]
 
 _LABELS_SHOWN = 200
 _PAIRS_SHOWN = 15
-_PIPELINE = {"classify": "text-classification", "extract": "token-classification", "write": "text-generation"}
 _SOURCES = {"original": "of the first version", "data": "given later", "upstream": "a large model's", "human": "people's"}
 _HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "rougeL": "rouge"}
 
 
-def model_card(manifest: Manifest, report: Report) -> str:
+def model_card(manifest: Manifest, form: Form, report: Report) -> str:
     """The card in Markdown, with the YAML front matter that model hubs read.
 
     Args:
         manifest: of the bundle; its `files` may still be empty.
+        form: that of the manifest.
         report: `report.json` as a dict. Any part of it may be missing or None: the card then says "not measured".
     """
     answers = (
         [
-            _section("Examples", writer_card.examples(report.get("samples") or (), _fitted(report))),
-            _section("Calibration", _calibration(report)),
+            _section("Examples", _examples(report.get("samples") or (), _headline(manifest, report), _fitted(report))),
+            _section("Calibration", _calibration(manifest, report)),
         ]
         if report.get("graded")
         else [
             _section("Labels", _per_class(report)),
             _section("What it confuses", _confusions(report)),
-            _section("Calibration", _calibration(report)),
+            _section("Calibration", _calibration(manifest, report)),
             _section("Out of scope", _out_of_scope(report)),
         ]
     )
     sections = [
-        _front_matter(manifest),
+        _front_matter(manifest, form),
         f"# {cell(manifest.name)}",
         _opening(manifest, report),
-        _section("What it is for", _uses(manifest, report)),
-        _section("What it is not for", _not_for(manifest, report)),
+        _section("What it is for", form.purpose(cell) or f"The task `{cell(manifest.task)}`, on texts like those it learnt from."),
+        _section("What it is not for", _not_for(manifest, form, report)),
         _section("Data", _data(manifest, report)),
         _section("Base and licences", _licences(manifest)),
         _section("Results", _results(manifest, report)),
         *answers,
         _section("Size and speed", _speed(manifest, report)),
         _section("Training", _training(manifest, report)),
-        _section("How to use it", _how(manifest, report)),
+        _section("How to use it", _how(manifest, form, report)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -66,20 +121,18 @@ def _part(report: Report, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _front_matter(manifest: Manifest) -> str:
+def _front_matter(manifest: Manifest, form: Form) -> str:
     licences = sorted({entry.licence for entry in manifest.licences}) or ([manifest.base.licence] if manifest.base else [])
     one = licences[0].lower() if len(licences) == 1 and licences[0] != "unknown" else "other"
     facts: dict[str, Any] = {"license": one}
     if one == "other":
         facts["license_name"] = " and ".join(licences) or "unknown"
-    language = manifest.settings.get("language") or manifest.form.get("language")
+    language = manifest.settings.get("language")
     if language:
         facts["language"] = language if isinstance(language, list) else [language]
     facts["tags"] = ["smidgen", manifest.task, *([manifest.student] if manifest.student else []), manifest.engine.engine]
-    if manifest.task in _PIPELINE:
-        facts["pipeline_tag"] = (
-            "text-generation" if "schema" in manifest.form and "tagged" not in manifest.form else _PIPELINE[manifest.task]
-        )
+    if form.pipeline:
+        facts["pipeline_tag"] = form.pipeline
     if manifest.base:
         facts["base_model"] = manifest.base.name.removeprefix("hf:")
     facts["metrics"] = sorted({_HUB_METRICS[name] for name in manifest.metrics if name in _HUB_METRICS})
@@ -97,7 +150,7 @@ def _opening(manifest: Manifest, report: Report) -> str:
     where = f" on {rows:,} texts it never saw" if rows else ""
     named, value = cell(headline), share(found)
     if report.get("graded"):
-        named, value = writer_card.title(headline), writer_card.measured(headline, found)
+        named, value = _title(headline), _measured(headline, found)
     return (
         f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
         f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"
@@ -106,39 +159,19 @@ def _opening(manifest: Manifest, report: Report) -> str:
     )
 
 
-def _uses(manifest: Manifest, report: Report) -> str:
-    if report.get("graded"):
-        return writer_card.job(manifest.form)
-    if "schema" in manifest.form:
-        fields = ", ".join(cell(name) for name in manifest.form["schema"].get("properties", {}))
-        return (
-            f"It answers a text with a JSON object of these fields: {fields}. The object always fits the JSON schema in `smidgen.json` "
-            "(`form.schema`); where none can be made that fits, it gives no answer and the score 0. The score is the chance that the whole "
-            "object is right. Texts should be like those it learnt from."
-        )
-    labels = [str(label) for label in manifest.form.get("labels", ())]
-    if not labels:
-        return f"The task `{cell(manifest.task)}`, on texts like those it learnt from."
-    how = "any number of" if manifest.form.get("multi_label") else "one"
-    shown = ", ".join(cell(label) for label in labels[:_LABELS_SHOWN])
-    rest = f", and {len(labels) - _LABELS_SHOWN:,} more" if len(labels) > _LABELS_SHOWN else ""
-    what = f"It gives a text {how} of {len(labels):,} labels, with a score from 0 to 1."
-    return f"{what} Texts should be like those it learnt from.\n\n{shown}{rest}."
-
-
-def _not_for(manifest: Manifest, report: Report) -> str:
+def _not_for(manifest: Manifest, form: Form, report: Report) -> str:
     graded = bool(report.get("graded"))
     lines = [
         f"Another job, {'' if graded else 'another set of labels, '}or another language than that of its data. It learnt this one only.",
         "Decisions about people's health, money, freedom or rights without a person who answers for them.",
         "Texts made to fool it. It was not tested against any.",
     ]
-    lines += writer_card.limits(manifest.engine.options) if graded else []
-    length = manifest.engine.options.get("max_length")
+    length, context = manifest.engine.options.get("max_length"), manifest.engine.options.get("context")
     if length:
         lines.append(f"Long texts: only the first {int(length):,} tokens are read.")
-    if manifest.form.get("labels") and not (manifest.form.get("unknown") or _part(report, "unknown")):
-        lines.append("Texts outside all of its labels: it was not trained to recognise them, and always answers with a label.")
+    lines += form.limits
+    if graded and context:
+        lines.append(f"Long texts: prompt and answer together have room for {int(context):,} tokens; longer ones are refused.")
     if manifest.data is None or manifest.data.licence == "unknown":
         lines.append("Passing it on before the licence of its data is known.")
     return "\n".join(f"- {line}" for line in lines)
@@ -205,7 +238,7 @@ def _results(manifest: Manifest, report: Report) -> str:
     theirs = _part(baseline, "metrics")
     if report.get("graded"):
         beside = [base for base in (baseline, _part(report, "unchanged")) if base]
-        return writer_card.results(own, beside, _part(report, "parity"))
+        return _writer_results(own, beside, _part(report, "parity"))
     if not own:
         return f"Results: {NOT_MEASURED}."
     head = [f"baseline ({cell(baseline.get('name') or 'none')})"] if baseline else []
@@ -221,7 +254,7 @@ def _results(manifest: Manifest, report: Report) -> str:
     if change:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]
         text += f"\n\nAgainst the baseline on the same rows: {points[0]} points ({points[1]} to {points[2]})."
-        text += writer_card.doubt(change, "the baseline")
+        text += _doubt(change, "the baseline")
     parity = _part(report, "parity")
     if parity:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"
@@ -260,13 +293,13 @@ def _fitted(report: Report) -> bool:
     return bool(_part(report, "calibration").get("fitted", True))
 
 
-def _calibration(report: Report) -> str:
-    facts = _part(report, "calibration")
+def _calibration(manifest: Manifest, report: Report) -> str:
+    facts, grade = _part(report, "calibration"), _headline(manifest, report)
     if report.get("graded"):
         off = facts.get("ece_after")
         told = NOT_MEASURED if off is None else f"{off:.3f} on average"
-        what = writer_card.score(_fitted(report))
-        return f"The score of a text is {what}. It is 0 where the text was cut off. How far scores are off from ROUGE-L: {told}."
+        what = _score(_fitted(report), grade)
+        return f"The score of a text is {what}. It is 0 where the text was cut off. How far scores are off from {grade}: {told}."
     rows = [
         ["expected calibration error before", percent(facts.get("ece_before"), 2)],
         ["expected calibration error as served", percent(facts.get("ece_after"), 2)],
@@ -340,12 +373,12 @@ def _training(manifest: Manifest, report: Report) -> str:
     return table(["training", ""], rows) + again
 
 
-def _how(manifest: Manifest, report: Report) -> str:
+def _how(manifest: Manifest, form: Form, report: Report) -> str:
     columns = manifest.columns.input
     inputs = columns if isinstance(columns, str) else ",".join(columns)
     if report.get("graded"):
         usual = [sample["text"] for sample in report.get("samples") or () if not sample.get("weak")]
-        return writer_card.how(manifest, inputs, min(usual, key=len, default=""))
+        return _how_of_writer(manifest, form, inputs, min(usual, key=len, default=""))
     model = json.dumps(manifest.name, ensure_ascii=False)
     body = {"model": manifest.name, "input": ["a text", "another"]}
     return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.
@@ -374,3 +407,137 @@ client = OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="none")
 answer = client.chat.completions.create(model={model}, messages=[{{"role": "user", "content": "a text"}}])
 print(answer.choices[0].message.content)
 ```"""
+
+
+_EXAMPLES = 3
+_LONGEST = 600
+
+
+def _title(name: str) -> str:
+    """A metric's displayed name."""
+    return METRIC_NAMES[name][0] if name in METRIC_NAMES else cell(name)
+
+
+def _headline(manifest: Manifest, report: Report) -> str:
+    """The metric that stands for the model, as it is read."""
+    return _title(manifest.headline or str(report.get("headline", "accuracy")))
+
+
+def _told(name: str) -> str:
+    return f"{_title(name)}: {METRIC_NAMES[name][1]}" if name in METRIC_NAMES else cell(name)
+
+
+def _measured(name: str, found: Mapping[str, Any] | None) -> str:
+    """A metric: a share in percent, a grade with three digits."""
+    return share(found) if name in SHARE_METRICS else grade(found)
+
+
+def _doubt(change: Mapping[str, Any], other: str) -> str:
+    """A sentence after a change that does not show this model to be better than the other; empty if it does."""
+    if change["high"] < 0:
+        return f" The whole interval is below zero: on this test set this model is worse than {other}."
+    if change["low"] <= 0:
+        return f" The interval holds zero: on this test set it is not shown that this model is better than {other}."
+    return ""
+
+
+def _baseline(name: str) -> str:
+    """A baseline as it is read."""
+    return "the input given back unchanged" if name == "unchanged" else registry.declared("students", name, "untaught") or cell(name)
+
+
+def _writer_results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], parity: Mapping[str, Any]) -> str:
+    """The metrics beside those of the baselines, and the effect of packing."""
+    if not own:
+        return f"Results: {NOT_MEASURED}."
+    names = [_baseline(str(base.get("name") or "")) for base in baselines]
+    rows = [
+        [_told(name), _measured(name, found), *(_measured(name, (base.get("metrics") or {}).get(name)) for base in baselines)]
+        for name, found in own.items()
+    ]
+    text = table(["metric", "this model", *(f"baseline ({name})" for name in names)], rows)
+    for name, base in zip(names, baselines, strict=True):
+        change = base.get("change")
+        if not change:
+            continue
+        value, low, high = (f"{change[side]:+.3f}" for side in ("value", "low", "high"))
+        text += f"\n\nAgainst the baseline ({name}) on the same rows: {value} ({low} to {high})."
+        text += _doubt(change, "that")
+    if parity:
+        moved = f", and what they are worth changed by {parity['change']['value']:+.3f}" if parity.get("change") else ""
+        text += (
+            f"\n\nThe packed files write as the trained model did, to the letter, for {share(parity.get('agreement'))} of "
+            f"{parity.get('n', 0):,} held-out texts{moved}."
+        )
+    return text
+
+
+def _examples(samples: Sequence[Mapping[str, Any]], grade: str, fitted: bool) -> str:
+    """A few test texts, as it writes them: the best, the middling, the worst of those that show what is usual."""
+    usual = sorted((sample for sample in samples if not sample.get("weak")), key=lambda sample: -sample["grade"])
+    if not usual:
+        return f"Examples: {NOT_MEASURED}."
+    places = sorted({round(place * (len(usual) - 1) / (_EXAMPLES - 1)) for place in range(_EXAMPLES)})
+    shown = "\n\n".join(_example(usual[place], grade, fitted) for place in places)
+    return f"Test texts that it never saw; more are in `report.html`.\n\n{shown}"
+
+
+def _example(sample: Mapping[str, Any], grade: str, fitted: bool) -> str:
+    wanted = sample["wanted"][0] if sample.get("wanted") else ""
+    rows = [("given", sample["text"]), ("written", sample["got"] or "(nothing)"), ("wanted", wanted)]
+    lines = [f"**{name}** {_line(text)}" for name, text in rows if text]
+    facts = [f"{grade} {sample['grade']:.2f}, {'expected' if fitted else 'score'} {sample['score']:.2f}"]
+    facts += ["cut off before its end"] if sample.get("cut") else []
+    for name, said in (("missing", "not said"), ("unsupported", "made up")):
+        facts += [f"{said}: {cell(fact['key'])} {cell(fact['value'])}" for fact in sample.get(name) or ()]
+    return "> " + "\\\n> ".join([*lines, f"*{'; '.join(facts)}*"])
+
+
+def _line(text: str) -> str:
+    short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return cell(short)
+
+
+def _score(fitted: bool, grade: str) -> str:
+    """The meaning of a score: the expected grade or, if too few texts were held out to fit it, the mean token probability."""
+    return f"the {grade} to expect" if fitted else f"the mean probability of its tokens: too few texts to fit the {grade} to expect"
+
+
+def _how_of_writer(manifest: Manifest, form: Form, inputs: str, example: str) -> str:
+    """How to ask it. `example`: a text like those that it learnt from."""
+    short = " ".join(example.split())[:_LONGEST] or "a text"
+    message = [{"role": "user", "content": short}]
+    body = json.dumps({"model": manifest.name, "messages": message, "stream": True}, ensure_ascii=False)
+    name, said = (json.dumps(text, ensure_ascii=False) for text in (manifest.name, short))
+    return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.
+
+```
+smidgen chat DIR
+smidgen predict DIR --data in.csv --out out.jsonl --input {json.dumps(inputs, ensure_ascii=False)}
+smidgen serve DIR --port 8080
+```
+
+```python
+import smidgen
+
+model = smidgen.load("DIR")
+for reply in model.write({said}):
+    if not reply.final:
+        print(reply.output, end="")
+print(reply.score)  # {_score(form.fitted, _headline(manifest, {}))}
+model.close()
+```
+
+```
+curl -N http://127.0.0.1:8080/v1/chat/completions -H "Content-Type: application/json" -d {shlex.quote(body)}
+```
+
+```python
+from openai import OpenAI
+
+client = OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="none")
+answer = client.chat.completions.create(model={name}, messages=[{{"role": "user", "content": {said}}}])
+print(answer.choices[0].message.content, answer.model_extra["smidgen"]["score"])
+```
+
+One message of the user is answered as it was taught; its instruction is its own, and system messages change nothing."""

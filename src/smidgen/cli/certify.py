@@ -62,7 +62,7 @@ def certify(
 def _certify(bundle: Path, settings: CertifySettings, as_json: bool) -> None:
     """Certify a bundle on the pairs of a file."""
     from smidgen.flows.certify.certification import certify, terms_of
-    from smidgen.flows.certify.llm_judge import open_judge
+    from smidgen.flows.certify.losses import open_judge
     from smidgen.flows.local_model import load
 
     file, judge = settings.file, _judge(settings)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from smidgen.cli.flags import AsJson, with_flags
 from smidgen.cli.screen import Screen, out, plain_table, print_json, print_line
 from smidgen.core.settings import settings_of
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings
 
 if TYPE_CHECKING:
     from smidgen.flows.drift.check import DriftLook

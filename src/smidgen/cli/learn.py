@@ -16,7 +16,7 @@ from rich.markup import escape
 from smidgen.cli.flags import with_flags
 from smidgen.cli.screen import Screen, errors, out, print_json, print_line
 from smidgen.core.errors import InputError, SmidgenError
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings
 from smidgen.flows.learn.settings import LearnSettings
 
 if TYPE_CHECKING:

@@ -1,1 +1,18 @@
-"""Floor 2: one file per way to make a model smaller."""
+"""Floor 2: ways to make a model smaller, and the `[compress]` section of a recipe."""
+
+from __future__ import annotations
+
+from smidgen.core.settings import Settings, setting
+
+
+class CompressSettings(Settings):
+    """How the trained model is made smaller and faster before packing."""
+
+    method: str = setting(
+        "auto",
+        "auto: every method is measured on this machine and the best that passes the gate is kept; none; or a method by name.",
+        flag="--compress",
+    )
+
+
+SETTINGS = CompressSettings

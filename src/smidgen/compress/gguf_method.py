@@ -1,4 +1,4 @@
-"""The shared part of the methods for GGUF files: how each tensor is packed."""
+"""The methods for GGUF files: blocks of 32 numbers in 4, 5 or 8 bits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.parts import EngineSpec
+from smidgen.core.parts import Compressor, EngineSpec
 from smidgen.core.rows import Text
-from smidgen.gguf.quantisation import BLOCK, Q8_0, WIDTHS, BlockFormat, GgufSource, SourceTensor, pack
+from smidgen.gguf.quantisation import BLOCK, Q4_0, Q4_1, Q5_1, Q8_0, WIDTHS, BlockFormat, GgufSource, SourceTensor, pack
 
 _TABLES = ("token_embd.weight", "output.weight")
 
 
-class GgufMethod:
+class GgufMethod(Compressor):
     """A method that stores the matrices of a decoder in blocks of few bits.
 
     The table of token vectors (and a separate output layer) is never stored in less than 8 bits: a small model whose table was cut to 4
@@ -83,3 +83,14 @@ def _packed(source: GgufSource, chosen: dict[str, BlockFormat | None]) -> Iterat
     for tensor in source.tensors:
         kind = chosen[tensor.name]
         yield source.raw(tensor) if kind is None else pack(source.numbers(tensor).reshape(-1, tensor.shape[-1]), kind)
+
+
+part_q4_0 = GgufMethod(
+    "q4-0", Q4_0, 2, "Matrices in 4 bits and a scale for every 32 numbers; the smallest and, on most processors, the fastest."
+)
+"""4.5 bits a number in all, and the layout that llama.cpp has its fastest kernels for."""
+part_q4_1 = GgufMethod("q4-1", Q4_1, 3, "Matrices in 4 bits, a scale and a floor for every 32 numbers.")
+"""5 bits a number in all."""
+part_q5_1 = GgufMethod("q5-1", Q5_1, 9, "Matrices in 5 bits, a scale and a floor for every 32 numbers.")
+"""6 bits a number in all."""
+part_q8_0 = GgufMethod("q8-0", Q8_0, 7, "Matrices in 8 bits and a scale for every 32 numbers; nearly the original, at half its size.")

@@ -26,6 +26,8 @@ LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-4, 1e6
 _LONGEST_NAME = 1000
 _MOST_LABELS, _MOST_KINDS = 20_000, 200
 _LONGEST_TEXT = 100_000
+_LISTED = 200  # labels that a card lists
+_LIKE_ITS_DATA = "Texts should be like those it learnt from."
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -151,6 +153,25 @@ class Form(BaseModel):
         return ()
 
     @property
+    def pipeline(self) -> str:
+        """The kind of model that hubs take one of this form for; empty for none."""
+        return ""
+
+    @property
+    def page(self) -> str:
+        """The kind of browser page that decides as this form does, of `flows.export.onnx_web`; empty where there is none."""
+        return ""
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """On its card, what a model of this form does, with names and texts `quote`d; empty where its task says all."""
+        return ""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """On its card, what a model of this form is not for, beside what none is for."""
+        return ()
+
+    @property
     def fitted(self) -> bool:
         """Whether scores were fitted on held-out rows."""
         return True
@@ -219,6 +240,31 @@ class LabelForm(Form):
         return self.every if self.unknown_examples else self.labels
 
     @property
+    def pipeline(self) -> str:
+        """A classifier of texts."""
+        return "text-classification"
+
+    @property
+    def page(self) -> str:
+        """A page that shows labels."""
+        return "classify"
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The labels, the first of very many."""
+        how = "any number of" if self.multi_label else "one"
+        shown = ", ".join(quote(label) for label in self.labels[:_LISTED])
+        rest = f", and {len(self.labels) - _LISTED:,} more" if len(self.labels) > _LISTED else ""
+        what = f"It gives a text {how} of {len(self.labels):,} labels, with a score from 0 to 1."
+        return f"{what} {_LIKE_ITS_DATA}\n\n{shown}{rest}."
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Texts that no label fits, unless it has a label for them."""
+        if self.unknown is not None:
+            return ()
+        return ("Texts outside all of its labels: it was not trained to recognise them, and always answers with a label.",)
+
+    @property
     def listed(self) -> dict[str, Any]:
         """Labels, whether several per text, and the unknown label."""
         facts = self.facts()
@@ -269,6 +315,16 @@ class SpanForm(Form):
     def json_answers(self) -> bool:
         """A list of spans."""
         return True
+
+    @property
+    def pipeline(self) -> str:
+        """A classifier of words."""
+        return "token-classification"
+
+    @property
+    def page(self) -> str:
+        """A page that marks spans."""
+        return "extract"
 
     @property
     def answer_keys(self) -> tuple[str, ...]:
@@ -324,6 +380,25 @@ class FieldForm(Form):
         return self.json_schema
 
     @property
+    def pipeline(self) -> str:
+        """A classifier of words where a tagger may fill in the fields, else a writer."""
+        return "text-generation" if self.tagged is None else "token-classification"
+
+    @property
+    def page(self) -> str:
+        """A page that shows fields, where a tagger fills them in."""
+        return "fields" if self.tagging is not None else ""
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The fields, and what becomes of an answer that does not fit the schema."""
+        fields = ", ".join(quote(name) for name in self.json_schema.get("properties", {}))
+        return (
+            f"It answers a text with a JSON object of these fields: {fields}. The object always fits the JSON schema in `smidgen.json` "
+            "(`form.schema`); where none can be made that fits, it gives no answer and the score 0. The score is the chance that the whole "
+            f"object is right. {_LIKE_ITS_DATA}"
+        )
+
+    @property
     def listed(self) -> dict[str, Any]:
         """The schema."""
         return {"schema": self.json_schema}
@@ -365,6 +440,28 @@ class TextForm(Form):
     def writing(self) -> WritingTerms:
         """The instruction, the length limit, and the lexicon."""
         return WritingTerms(self.instruction, self.max_tokens, lexicon=self.lexicon)
+
+    @property
+    def pipeline(self) -> str:
+        """A writer."""
+        return "text-generation"
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The instruction, and what answers are checked against."""
+        what = "It answers a text with a text, as its examples do."
+        if told := self.instruction.strip():
+            what += f" It was told: “{quote(told)}”"
+        if self.attributes:
+            what += " Its inputs are attributes; what it writes is checked against them."
+        return f"{what} {_LIKE_ITS_DATA}"
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Facts, and conversation."""
+        return (
+            "Facts that nobody checks. It may leave out what it was given and state what it was not; Results says how often that was seen.",
+            "Conversation: it was taught to answer one message. It can be asked more, and was not measured on that.",
+        )
 
     @property
     def fitted(self) -> bool:

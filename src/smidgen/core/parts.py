@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form, LabelForm, TagSet
@@ -21,8 +21,6 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
-
-# Pretrained weights, found and verified.
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,11 +372,17 @@ class Student(ABC):
         summary: one line for help pages.
         settings: its section `[train]`.
         engine: the engine that it is exported for.
-        base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None without a base.
-        learns: the form of its rows: `labels`, `spans`, `texts`, or `outputs` in the task's own form; see `Task.labelled`, `Task.marked`
-            and `Task.worded`.
-        teacher: the student that it is distilled from, which is trained before it; None for none.
-        unaided: the settings for using its base without help, if it trains nothing and helps the base by its prompts.
+        base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None where it starts from nothing.
+        learns: what rows are to hold that it is given: `labels`, `spans`, `texts`, or `outputs` as the task has them; see `Task.labelled`,
+            `Task.marked` and `Task.worded`.
+        teacher: the student that it is distilled from, which is trained before it; None where none is.
+        untaught: of one that teaches nothing and helps its base by what it asks, what it is in words; empty for one that is trained.
+        unaided: the settings of such a one for asking its base without help; None for one that is trained.
+        shrinks: something of it can be left out to make it as small as was asked: `fitted` is its own.
+        partners: of one that adds up what other students compute and has nothing to train of its own, these students: it is made after
+            them, where all of them were trained, and made small by making the first small. `mix`, `add` and `joined` are its own.
+        embeds: a base that it exports with an idle head makes vectors of texts.
+        forecasts: it learns labels from words alone in a moment: what a small model could answer of traffic is foretold by it.
     """
 
     name: str
@@ -388,7 +392,12 @@ class Student(ABC):
     base_family: str | None = None
     learns: Literal["labels", "spans", "texts", "outputs"] = "labels"
     teacher: str | None = None
+    untaught = ""
     unaided: Settings | None = None
+    shrinks = False
+    partners: tuple[str, ...] = ()
+    embeds = False
+    forecasts = False
 
     @abstractmethod
     def fit(self, training: Training, space: Workspace) -> None:
@@ -403,6 +412,24 @@ class Student(ABC):
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """Write the trained model into `out` in the files of an engine, at full precision."""
 
+    def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
+        """The settings that leave out enough for at most `most` MB in one of the forms. Raises GateError if that would be too much.
+        `other`: an alternative for the reader, a clause."""
+        return FittedSettings(training.settings)
+
+    def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> Mapping[str, Any] | None:
+        """The weight of each partner, JSON-ready, fitted on their outputs for rows that none was trained on; None if together they are no
+        better than the first alone."""
+        return None
+
+    def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
+        """Add up the partners' outputs for the same texts."""
+        return raws[0]
+
+    def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
+        """The partners' files in one folder, as one model."""
+        return specs[0]
+
 
 class FittedSettings(NamedTuple):
     """A student's settings, and the reason, a clause, if they leave out a part of it that the user did not ask to leave out."""
@@ -411,71 +438,58 @@ class FittedSettings(NamedTuple):
     why: str = ""
 
 
-@runtime_checkable
-class Shrinking(Protocol):
-    """A student that can leave out parts of itself to reach a requested size: an optional ability beyond `Student`."""
-
-    def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
-        """The settings that leave out enough for at most `most` MB in one of the forms. Raises GateError if that would be too much.
-        `other`: an alternative for the reader, a clause."""
-        ...
+TensorBytes: TypeAlias = Callable[[Sequence[int], bool], int]
+"""Bytes of a decoder's tensor of this shape, norms and biases included. The flag: whether it is a table of token vectors, or the output
+layer."""
 
 
-@runtime_checkable
-class JointStudent(Protocol):
-    """A student that adds up its partners' outputs, with nothing to train of its own. `partners` are students by name: it is made after
-    them, if all of them were trained. It is compressed by compressing the first of them."""
-
-    partners: tuple[str, ...]
-
-    def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> Mapping[str, Any] | None:
-        """The weight of each partner, JSON-ready, fitted on their outputs for rows that none was trained on; None if together they are no
-        better than the first alone."""
-        ...
-
-    def add(self, raws: Sequence[Raw], mix: Mapping[str, Any]) -> Raw:
-        """Add up the partners' outputs for the same texts."""
-        ...
-
-    def joined(self, specs: Sequence[EngineSpec], mix: Mapping[str, Any]) -> EngineSpec:
-        """The partners' files in one folder, as one model."""
-        ...
+def bytes_in_16_bits(shape: Sequence[int], table: bool) -> int:
+    """In 16 bits, as a decoder is exported; norms and biases in 32. See `TensorBytes`."""
+    return math.prod(shape) * (2 if len(shape) > 1 else 4)
 
 
-class Compressor(Protocol):
-    """A way to make an exported model smaller or faster."""
+class Compressor(ABC):
+    """A way to make an exported model smaller or faster.
+
+    Attributes:
+        name: as recipes name it.
+        summary: one line for help pages.
+        engines: whose files it makes small.
+        bits: of a number in a matrix, its share of a scale not counted, where it is known beforehand how large files will be; else 0.
+    """
 
     name: str
     summary: str
     engines: tuple[str, ...]
+    bits = 0
 
+    @abstractmethod
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write a compressed copy of the model in `source` into `out`. `sample`: training texts, for static calibration."""
-        ...
+
+    def stored(self, shape: Sequence[int], table: bool) -> int:
+        """As `TensorBytes`, of a method that has `bits`; as much as in 16 bits of another."""
+        return bytes_in_16_bits(shape, table)
 
 
-class Engine(Protocol):
-    """Runs a model's files. Never imports torch."""
+class Engine(ABC):
+    """Runs a model's files. Never imports torch. `name` is that of its file."""
 
     name: str
 
+    @abstractmethod
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> Runner:
         """Load the files of a model. Raises EngineError if they cannot be loaded."""
-        ...
-
-
-@runtime_checkable
-class Sharing(Protocol):
-    """An engine that can load shared weights once for several models: an optional ability beyond `Engine`."""
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """A text that is equal for models that can be loaded together. `hashes`: those of a model's files, by name."""
-        ...
+        """A text that is equal for models that can be loaded together; empty for one that cannot. `hashes`: those of a model's files, by
+        name."""
+        return ""
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> Sequence[Runner]:
         """Load models, each by folder and options, for which `shares` is equal; returns a runner for each, in order. Raises EngineError if
         one cannot be loaded."""
-        ...
+        return [self.open(folder, options, threads) for folder, options in models]
 
 
 class Runner(Protocol):
@@ -484,27 +498,3 @@ class Runner(Protocol):
     def run(self, texts: Sequence[Text]) -> Raw:
         """Raw outputs for texts, in their order."""
         ...
-
-
-# The size of tensors in a form, known before there is a model.
-
-TensorBytes: TypeAlias = Callable[[Sequence[int], bool], int]
-"""Bytes of a decoder's tensor of this shape, norms and biases included. The flag: whether it is a table of token vectors, or the output
-layer."""
-
-
-@runtime_checkable
-class PredictsSize(Protocol):
-    """A compressor that can predict the size of its files: an optional ability beyond `Compressor`. `bits`: of a number in a matrix,
-    without its share of a scale."""
-
-    bits: int
-
-    def stored(self, shape: Sequence[int], table: bool) -> int:
-        """See `TensorBytes`."""
-        ...
-
-
-def bytes_in_16_bits(shape: Sequence[int], table: bool) -> int:
-    """Bytes in 16 bits, the export format of a decoder; norms and biases in 32. See `TensorBytes`."""
-    return math.prod(shape) * (2 if len(shape) > 1 else 4)

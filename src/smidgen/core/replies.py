@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 from smidgen.core.rows import Text
 
@@ -47,15 +47,6 @@ class Reply:
 
 
 Replies: TypeAlias = AsyncIterator[Reply]
-
-
-@runtime_checkable
-class Answerer(Protocol):
-    """Anything that answers. Called with a request, it yields one final reply, after any number of partial ones."""
-
-    def __call__(self, request: Request) -> Replies:
-        """Answer one request."""
-        ...
 
 
 AnswerState = Literal["", "whole", "long", "cut", "refused", "tools", "blank", "odd", "broken"]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.rows import Row, joined
+from smidgen.core.rows import Row, Text, joined
 from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
 
 SHARPNESS = 5.0
@@ -25,7 +25,7 @@ _COVERED = 0.25
 """Share of the candidates that is chosen by cover. Beyond it cover is no better than chance, so the rest is drawn at random."""
 
 Floats = NDArray[np.float32]
-Embed = Callable[[Sequence[str]], Floats]
+Embed = Callable[[Sequence[Text]], Floats]
 """n texts to (n, width) vectors of length one."""
 
 

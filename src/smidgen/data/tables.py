@@ -20,8 +20,7 @@ from smidgen.core.errors import DataError, MachineError
 from smidgen.core.printable import HALVES, whole
 from smidgen.core.rows import Row, RowCells, Text
 from smidgen.data.columns import ColumnChoice, choose_input, choose_label, resolve
-from smidgen.data.settings import DataSettings
-from smidgen.data.source import DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
+from smidgen.data.source import DataSettings, DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
 from smidgen.parts import registry
 
 

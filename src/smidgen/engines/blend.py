@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Raw, Runner
+from smidgen.core.parts import Engine, Raw, Runner
 from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
@@ -22,7 +22,7 @@ from smidgen.stats.calibration import blend_probabilities
 _MOST_MEMBERS = 8
 
 
-class BlendEngine:
+class BlendEngine(Engine):
     """The blend engine. Options:
 
     members: a list of `{"engine", "options", "weight", "temperature"}`; all read their files from one folder, and have equal outputs.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.model_files import AGAIN, Tensors, chain_of
 from smidgen.machine.processor import one_thread
@@ -19,7 +19,7 @@ from smidgen.text import tagging
 from smidgen.text.tagging import MOST_CHARACTERS, TagChain, features
 
 
-class LexicalEngine:
+class LexicalEngine(Engine):
     """The lexical engine, without options.
 
     `features.json` holds `features`, in the order of the rows of `weight`; `names`, each with the number of its kind; and `level`, the

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.model_files import AGAIN, Tensors
 from smidgen.machine.processor import one_thread
@@ -28,7 +28,7 @@ _LONGEST_GRAM = 16
 _MOST_CHARACTERS = 10_000_000
 
 
-class LinearEngine:
+class LinearEngine(Engine):
     """The engine. `terms.json` holds two lists, `words` and `letters`, of the n-grams in the order of the columns.
 
     `linear.safetensors` holds `words.idf`, `letters.idf`, `weight` (outputs, words + letters), f32 or f16, and `bias` (outputs,).

@@ -13,11 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError, RequestError, SmidgenError
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
 from smidgen.engines import llama_chat
-from smidgen.engines.llama_chat import TOKENS, LlamaPrompt, TriedSchemas, compact
-from smidgen.engines.llama_options import HELD, LlamaOptions, LoadedAdapters, files_of, inside, read
+from smidgen.engines.llama_chat import (
+    HELD,
+    TOKENS,
+    LlamaOptions,
+    LlamaPrompt,
+    LoadedAdapters,
+    TriedSchemas,
+    compact,
+    files_of,
+    inside,
+    read,
+)
 from smidgen.engines.llama_process import LlamaProcess, Mailbox
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, piece
 from smidgen.engines.model_files import AGAIN
@@ -53,8 +63,8 @@ MOST_LINES = 64
 """Most prompts that a process caches side by side, if it holds more adapters than slots."""
 
 
-class LlamaEngine:
-    """The llama engine. Its options are those of `llama_options.LlamaOptions`."""
+class LlamaEngine(Engine):
+    """The engine. Its options are those of `LlamaOptions`."""
 
     name = "llama"
 
@@ -63,8 +73,7 @@ class LlamaEngine:
         return self.together([(folder, options)], threads)[0]
 
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-        """A text that is equal for models that can be loaded once: the hash of the weights, and the process's options. See
-        `core.parts.Sharing`."""
+        """The facts that models must share to be held once: the weights, by their hash, and how they are run."""
         asked = read(options)
         drafting = f"{asked.draft} {asked.draft_after} {asked.draft_most}" if asked.draft == "lookup" else asked.draft
         return f"{hashes.get(asked.model)} {asked.cache} {drafting}"

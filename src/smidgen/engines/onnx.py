@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN, ModelTokenizer
 
@@ -124,7 +124,7 @@ def batches(lengths: Sequence[int], threads: int) -> list[list[int]]:
     return plan
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """The ONNX engine. Options:
 
     max_length: tokens read of a text, special tokens counted (128).

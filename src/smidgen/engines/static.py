@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.model_files import AGAIN, ModelTokenizer, Tensors
 from smidgen.machine.processor import one_thread
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 _FLOOR = np.float32(1e-6)
 
 
-class StaticEngine:
+class StaticEngine(Engine):
     """The static engine. It reads `tokenizer.json` and `static.safetensors`, which holds
 
     `vectors` (tokens + pairs, dims), int8, f16 or f32, each token's weight included; the rows of pairs follow those of tokens;

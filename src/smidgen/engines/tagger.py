@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Raw
+from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.model_files import AGAIN, Tensors, chain_of, length_of, load_tokenizer, pad_of
 from smidgen.engines.onnx import batches, failures, feed, open_session
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-class TaggerEngine:
+class TaggerEngine(Engine):
     """The tagger engine. Options:
 
     max_length: tokens of a window, special tokens counted (256).

@@ -16,8 +16,8 @@ from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
-from smidgen.judge.charts.axes import standalone
-from smidgen.judge.charts.months import draw
+from smidgen.judge.charts import standalone
+from smidgen.judge.month_chart import month_chart
 from smidgen.judge.report import Report, read
 from smidgen.judge.sections import ModelPrice
 from smidgen.usage import break_even, price_list
@@ -130,7 +130,7 @@ class CostReport:
             f"{first.model.name} at {_usd(first.model.input_usd)} and {_usd(first.model.output_usd)} a million tokens in and out "
             f"({first.model.date}); both: {share_percent(asked.share_local or 0.0)} answered by the small model"
         )
-        return standalone(draw(first.found, first.model.name, heading, below))
+        return standalone(month_chart(first.found, first.model.name, heading, below))
 
     def json(self) -> dict[str, Any]:
         """Return the report, JSON-ready."""

@@ -16,7 +16,7 @@ from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean, reasons
 from smidgen.data.inspection import Inspection, Survey, inspect
 from smidgen.data.row_selection import Embed
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.tables import STDIN, DataTable, open_table
 from smidgen.flows.embedding import embedder
 from smidgen.parts import registry

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,13 @@ from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.rows import Text
+from smidgen.data.row_selection import Embed
 from smidgen.engines.model_files import ModelTokenizer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.files import code_hash, home
 from smidgen.store.step_results import StepResults
 from smidgen.store.weight_files import described_hashes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-Embed = Callable[[Sequence[Text]], NDArray[np.float32]]
-"""A function from texts to unit vectors, (n, width)."""
 
 _MAX_LENGTH = 128
 _SPEC = "spec.json"
@@ -73,7 +66,7 @@ def _export(base: Base, out: Path) -> None:
     facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": _MAX_LENGTH}
     (student / "smidgen_student.json").write_text(json.dumps(facts), encoding="utf-8")
     whole = out / "whole"
-    spec: EngineSpec = registry.find("students", "encoder").export(student, whole)
+    spec: EngineSpec = registry.declaring("students", "embeds").export(student, whole)
     shutil.rmtree(student)
     # int8 takes half the time of f32, and a vector does not depend on the other texts in its batch.
     spec = registry.find("compress", "int8-dynamic").apply(spec, whole, out, ())

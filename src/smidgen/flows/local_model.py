@@ -16,7 +16,7 @@ from smidgen.bundles.manifest import MANIFEST, Manifest
 from smidgen.bundles.open import Bundle, find_bundle
 from smidgen.core.errors import BundleError, InputError, RequestError, SmidgenError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Raw, Runner, Sharing, Task
+from smidgen.core.parts import Engine, Raw, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
 from smidgen.flows import text_generation
@@ -206,7 +206,7 @@ def load(path: Path | str, threads: int | None = None) -> Model:
 def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Model]:
     """Open several bundles or lines, in order. Bundles with the same weights file and different adapters load it once.
 
-    See `core.parts.Sharing`. Raises as `load` does, after closing the models that were loaded.
+    See `core.parts.Engine`. Raises as `load` does, after closing the models that were loaded.
     """
     found = [find_bundle(Path(path)) for path in paths]
     bundles = [entry.bundle for entry in found]
@@ -220,11 +220,9 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
     loaded: dict[int, Model] = {}
     try:
         for (name, _), places in groups.items():
-            engine = registry.find("engines", name)
+            engine: Engine = registry.find("engines", name)
             models = [(bundles[place].folder, bundles[place].manifest.engine.options) for place in places]
-            wanted = thread_count(threads)
-            runners = engine.together(models, wanted) if len(models) > 1 else [engine.open(*models[0], wanted)]
-            for place, runner in zip(places, runners, strict=True):
+            for place, runner in zip(places, engine.together(models, thread_count(threads)), strict=True):
                 loaded[place] = Model(bundles[place].folder, bundles[place].manifest, runner, found[place].line, found[place].name)
                 _try_out(loaded[place], bundles[place])
     except SmidgenError:
@@ -271,7 +269,6 @@ def _unfit(fault: str) -> BundleError:
 
 def _shares(bundle: Bundle, place: int) -> str:
     """Return a key that is equal for bundles that can share weights, and unique for any other."""
-    engine = registry.find("engines", bundle.manifest.engine.engine)
-    if not isinstance(engine, Sharing):
-        return str(place)
-    return engine.shares(bundle.manifest.engine.options, {name: entry.sha256 for name, entry in bundle.manifest.files.items()})
+    engine: Engine = registry.find("engines", bundle.manifest.engine.engine)
+    hashes = {name: entry.sha256 for name, entry in bundle.manifest.files.items()}
+    return engine.shares(bundle.manifest.engine.options, hashes) or str(place)

@@ -29,7 +29,6 @@ class PredictionRun:
 
     answered: int
     failed: int
-    resumed: int
 
 
 def predict(model: Model, source: str, out: str, *, input: str | None = None, progress: Progress | None = None) -> PredictionRun:
@@ -67,7 +66,7 @@ def predict(model: Model, source: str, out: str, *, input: str | None = None, pr
     progress.finish(
         f"{answered + failed} rows" + (f", {done} were done before" if done else "") + (f", {failed} unusable" if failed else "")
     )
-    return PredictionRun(answered, failed, done)
+    return PredictionRun(answered, failed)
 
 
 _Texts = Iterator[tuple[int, Record, Text | DataError]]

@@ -13,8 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from smidgen.core import quantities
-from smidgen.judge import wording
-from smidgen.judge.charts import heat_map, lines, scatter
+from smidgen.judge import charts, wording
 from smidgen.judge.cost_estimate import BUSY
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BuildAlternative, ClassRow, CostFacts, Stated, WrittenSample
@@ -111,12 +110,12 @@ def render(report: Report) -> str:
         figures=text_figures(report) if report.graded else figures(report),
         style=_asset("report.css"),
         script=_asset("report.js"),
-        heat_map=heat_map.draw(report.confusion) if report.confusion and report.confusion_pairs else None,
-        heat_map_width=heat_map.size(report.confusion) if report.confusion else 0,
-        reliability=lines.reliability(report.calibration, f"Mean {measure}" if report.graded else None) if report.calibration else None,
+        heat_map=charts.heat_map(report.confusion) if report.confusion and report.confusion_pairs else None,
+        heat_map_width=charts.heat_map_width(report.confusion) if report.confusion else 0,
+        reliability=charts.reliability(report.calibration, f"Mean {measure}" if report.graded else None) if report.calibration else None,
         risk_coverage=_alone(report, measure),
-        learning=lines.learning(report.learning_curve) if report.learning_curve else None,
-        scatter=scatter.draw(report.alternatives, measure, graded=report.graded),
+        learning=charts.learning(report.learning_curve) if report.learning_curve else None,
+        scatter=charts.alternatives_chart(report.alternatives, measure, graded=report.graded),
         bars=cost_bars(report.cost) if report.cost else [],
         month=own_month(report.cost) if report.cost else None,
         classes=weakest_first(report.per_class),
@@ -235,8 +234,8 @@ def _alone(report: Report, measure: str) -> Markup | None:
     if report.risk_coverage is None:
         return None
     if report.graded:
-        return lines.grade_coverage(report.risk_coverage, _rows(report), measure)
-    return lines.risk_coverage(report.risk_coverage, _rows(report))
+        return charts.grade_coverage(report.risk_coverage, _rows(report), measure)
+    return charts.risk_coverage(report.risk_coverage, _rows(report))
 
 
 def _rows(report: Report) -> int:

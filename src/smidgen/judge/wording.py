@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from smidgen.core.quantities import NBSP, NOT_MEASURED, duration, of_hundred, percent, points
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BaselineFacts, CrossValidation, Measured
+from smidgen.parts import registry
 from smidgen.text.rouge_chrf import METRIC_NAMES, SHARE_METRICS
 
 FEW = 400
@@ -24,8 +25,6 @@ _CLEAR = 0.01
 _WANTED = (0.75, 0.5, 0.25)
 _NEAR = 0.08  # most difference between a selection's share and the wanted share
 _LEAST = 20  # least texts for a mean worth showing
-_PROMPTED = "prompted"
-"""The baseline that was not trained: the base with a few examples in its prompt."""
 
 
 def interval(measured: Measured | None, digits: int = 1) -> str:
@@ -117,9 +116,15 @@ def _graded_headline(report: Report, found: Measured, rows: str) -> tuple[str, s
 
 def other_name(baseline: str) -> str:
     """A baseline in words."""
+    return _untaught(baseline) or f"the simple model ({baseline})"
+
+
+def _untaught(baseline: str) -> str:
+    """The words for a baseline that was not trained; empty for one that was."""
     if baseline == "unchanged":
         return "the input given back unchanged"
-    return "the base asked with examples" if baseline == _PROMPTED else f"the simple model ({baseline})"
+    words: str = registry.declared("students", baseline, "untaught", "")
+    return words
 
 
 def _the_simple_one(report: Report, name: str) -> str:
@@ -144,9 +149,9 @@ def verdict(report: Report) -> tuple[str, str]:
         return "open", _the_simple_one(report, base.name)
     change, simple = base.change, other_name(base.name)
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
-    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and base.name != _PROMPTED else ""
+    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and not _untaught(base.name) else ""
     size = f"{100 * abs(change.value):.1f} points"
-    own = "The taught model" if base.name == _PROMPTED else "The language model"
+    own = "The taught model" if _untaught(base.name) else "The language model"
     if change.low > 0 and change.value >= _CLEAR:
         if report.headline == "accuracy":
             return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."

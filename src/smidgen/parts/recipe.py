@@ -25,11 +25,11 @@ from smidgen.core.settings import Settings, is_file, is_hidden, mistake_in, plac
 from smidgen.parts import registry
 
 OWNERS = {
-    "data": "smidgen.data.settings",
+    "data": "smidgen.data.source",
     "data.teacher": "smidgen.data.teacher.settings",
     "base": "smidgen.bases.lookup",
     "student": "smidgen.students.settings",
-    "compress": "smidgen.compress.settings",
+    "compress": "smidgen.compress",
     "gate": "smidgen.judge.quality_gate",
     "route": "smidgen.gateway.route_settings",
 }

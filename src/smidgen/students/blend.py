@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
-from smidgen.core.parts import EngineSpec, Raw
-from smidgen.core.rows import Row
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
 from smidgen.stats.calibration import blend_probabilities, fit_blend_weight
 
@@ -18,7 +20,7 @@ class BlendSettings(Settings):
     """No settings of its own: each partner uses its defaults."""
 
 
-class BlendStudent:
+class BlendStudent(Student):
     """The encoder blended with the static student."""
 
     name = "encoder+static"
@@ -26,10 +28,18 @@ class BlendStudent:
     settings = BlendSettings
     base_family = "encoder"
     engine = "blend"
-    learns = "labels"
-    teacher = None
-    unaided = None
     partners = ("encoder", "static")
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Do nothing: its partners are trained."""
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """Raise TrainError: its outputs are added up from those of its partners."""
+        raise _has_nothing()
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """Raise TrainError: its files are those of its partners."""
+        raise _has_nothing()
 
     def mix(self, raws: Sequence[Raw], rows: Sequence[Row], form: Form) -> dict[str, Any] | None:
         """A weight and a temperature of each; None if the second gets no weight, or if a text may have several labels."""
@@ -55,6 +65,10 @@ class BlendStudent:
         ]
         files = tuple(dict.fromkeys(name for spec in specs for name in spec.files))
         return EngineSpec(self.engine, files, {"members": members}, specs[0].method)
+
+
+def _has_nothing() -> TrainError:
+    return TrainError("a blend has no weights of its own", value="blend", todo="Ask and export its partners.")
 
 
 part = BlendStudent()

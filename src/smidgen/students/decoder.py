@@ -22,7 +22,7 @@ from smidgen.text.repetition import allowed, without_repetition
 
 if TYPE_CHECKING:
     from smidgen.students.decoder_training.examples import DecoderExamples
-    from smidgen.students.decoder_training.layers import DecoderGuide
+    from smidgen.students.decoder_training.model import DecoderGuide
     from smidgen.students.decoder_training.prompts import DecoderPrompt
     from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainer
 
@@ -88,6 +88,7 @@ class DecoderStudent(Student):
     base_family = "decoder"
     engine = "llama"
     learns = "texts"
+    shrinks = True
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint every 20 seconds lets a killed run go on to identical weights.
@@ -157,7 +158,7 @@ class DecoderStudent(Student):
     def fitted(self, training: Training, forms: Mapping[str, TensorBytes], most: float, progress: Progress, other: str) -> FittedSettings:
         """The settings, with as many neurons and layers dropped as the size limit needs. Raises GateError if that would be too many."""
         need_torch()
-        from smidgen.students.decoder_training.sizing import fitted
+        from smidgen.students.decoder_training.pruning import fitted
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         return fitted(training, settings, forms, most, progress, other)
@@ -205,7 +206,7 @@ class DecoderStudent(Student):
 
 def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
     """Train to the end, from the checkpoint in `file` if there is one; before pruning, the end is stored there, too."""
-    from smidgen.students.checkpoints import store
+    from smidgen.students.encoder_training.training import write_checkpoint
 
     pace = None
     if file.is_file():
@@ -238,7 +239,7 @@ def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: 
         nonlocal last
         # A checkpoint of all matrices takes 1.5 GB, so it is written rarely.
         if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
-            store(teacher.state(), file)
+            write_checkpoint(teacher.state(), file)
             last = time.monotonic()
 
     teacher.run(stepped, rested)
@@ -248,7 +249,7 @@ def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: 
         rounded = ", rounded as it is stored" if teacher.change.rounded else ""
         space.progress.say(f"no step was better on the held-out rows than the weights at the start{rounded}: these are kept")
     if settings.pruned:
-        store(teacher.state(), file)
+        write_checkpoint(teacher.state(), file)
 
 
 def _rounded_from(settings: DecoderSettings) -> float | None:
@@ -259,8 +260,7 @@ def _rounded_from(settings: DecoderSettings) -> float | None:
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     """Texts generated greedily by the decoder in `folder`, by torch and without a schema: `texts`, and float32 arrays (n,) `probability`,
     `likelihood`, `tokens`, `finished`."""
-    from smidgen.stats.prompt_lookup import DraftSizes
-    from smidgen.students.decoder_training.engine_options import unguessed
+    from smidgen.students.decoder_training.engine_options import DraftSizes, unguessed
     from smidgen.students.decoder_training.files import model_in, open_decoder
     from smidgen.students.decoder_training.generation import write
     from smidgen.students.decoder_training.prompts import plain_ids, tokenizer_of
@@ -402,7 +402,7 @@ def _guide(
 ) -> DecoderGuide | None:
     """The guide, a larger decoder, or None."""
     from smidgen.students.decoder_training.files import guide_model
-    from smidgen.students.decoder_training.layers import DecoderGuide
+    from smidgen.students.decoder_training.model import DecoderGuide
 
     if training.guide is None or training.base is None:
         return None

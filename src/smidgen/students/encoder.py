@@ -53,6 +53,7 @@ class EncoderStudent(Student):
     summary = "A small pretrained encoder, fully fine-tuned, with a classification head: the most accurate."
     settings = EncoderSettings
     base_family = "encoder"
+    embeds = True
     engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
@@ -63,16 +64,16 @@ class EncoderStudent(Student):
             TrainError: the loss becomes infinite or NaN.
         """
         need_torch()
-        from smidgen.students.checkpoints import forget, train
+        from smidgen.students.encoder_training.training import remove_checkpoint, train_with_checkpoints
 
         trainer = _trainer(training, space)
         try:
-            train(trainer, space, self.name)
+            train_with_checkpoints(trainer, space, self.name)
         finally:
             trainer.workers.close()
         trainer.use_average()
         _save(trainer, training, space.folder)
-        forget(space)
+        remove_checkpoint(space)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""
@@ -123,7 +124,7 @@ def features_of(
     """Pooled features (n, width) in f32 of texts by the encoder in `folder`; `pooling` None uses its own. `quick`: see `computed`."""
     import torch
 
-    from smidgen.students.encoder_training.features import encode, tokenize
+    from smidgen.students.encoder_training.batches import encode, tokenize
     from smidgen.students.processor import best_dtype
 
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
@@ -141,7 +142,7 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     """Pooled features (tokens, width) of single tokens, each between the tokenizer's special tokens."""
     from tokenizers import Tokenizer
 
-    from smidgen.students.encoder_training.features import encode
+    from smidgen.students.encoder_training.batches import encode
     from smidgen.students.processor import best_dtype
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -199,7 +200,8 @@ def vocabulary_of(folder: Path) -> int:
 def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
     import torch
 
-    from smidgen.students.encoder_training.features import MOST, positions, tokenize, tokens_to_read
+    from smidgen.students.encoder_training.batches import MOST, tokenize, tokens_to_read
+    from smidgen.students.encoder_training.bert import positions
     from smidgen.students.encoder_training.training import FEW, EncoderTrainer, RowBelief, default_config
     from smidgen.students.processor import best_dtype
 

@@ -56,7 +56,8 @@ class KernelStudent(Student):
             TrainError: there is no base.
         """
         need_torch()
-        from smidgen.students.encoder_training.features import MOST, positions, tokens_to_read
+        from smidgen.students.encoder_training.batches import MOST, tokens_to_read
+        from smidgen.students.encoder_training.bert import positions
 
         if training.base is None:
             raise TrainError("a kernel student needs a base", value="none", todo="Name one: --base minilm")

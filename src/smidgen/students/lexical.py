@@ -11,16 +11,25 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.students.encoder import need_torch
 from smidgen.text import tagging
-from smidgen.text.tagging import LONGEST_NAME, bioes_tags, features, name_of, tag_count
+from smidgen.text.tagging import LONGEST_NAME, MOST_CHARACTERS, TagChain, allowed_transitions, bioes_tags, features, name_of, tag_count
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FILES = ("features.json", "lexical.safetensors")
+Numbered = tuple[list[list[int]], NDArray[np.int64]]
+"""A text: the feature numbers of each word, and its tags."""
 
 
 class LexicalSettings(Settings):
@@ -47,8 +56,6 @@ class LexicalStudent(Student):
         need_torch()
         from safetensors.torch import save_file
 
-        from smidgen.students.lexical_training import LexicalTrainingConfig, trained
-
         settings = training.settings if isinstance(training.settings, LexicalSettings) else LexicalSettings()
         kinds = training.tags.kinds
         level = tagging.coarsest_level((joined(row.input), _spans(row, kinds)) for row in training.rows)
@@ -66,17 +73,14 @@ class LexicalStudent(Student):
         kept = [entry for entry, times in seen.most_common(settings.max_features) if times > 1 or len(rows) < 200]
         index = {entry: place for place, entry in enumerate(kept)}
         numbers = [([[index[entry] for entry in word if entry in index] for word in words], gold) for words, gold in rows]
-        course = LexicalTrainingConfig(settings.epochs, settings.batch_rows, settings.learning_rate, settings.decay)
-        tensors = trained(numbers, len(kept), tag_count(len(kinds)), course, training.seed, space.progress)
+        tensors = _trained(numbers, len(kept), tag_count(len(kinds)), settings, training.seed, space.progress)
         save_file(tensors, space.folder / _FILES[1])
         table = {"features": kept, "names": names, "level": level}
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`spans` by torch, in the tagger's format: the reference for the engine."""
-        from smidgen.students.lexical_training import computed
-
-        return computed(folder, texts)
+        return _computed(folder, texts)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """Copy the trained tables, which the engine reads directly."""
@@ -108,6 +112,73 @@ def _names(rows: Sequence[Row], kinds: Sequence[str], level: str) -> tuple[dict[
     return {name: kinds_of.most_common(1)[0][0] for name, kinds_of in seen.items()}, [
         {name for name in found if rows_with[name] == 1} for found in own
     ]
+
+
+def _trained(rows: Sequence[Numbered], size: int, tags: int, settings: LexicalSettings, seed: int, progress: Progress) -> dict[str, Tensor]:
+    """`weight` (features, tags) and `transitions` (tags, tags), f32, by maximum likelihood: the mean over the second half of the passes,
+    which is steadier than the last values (Polyak and Juditsky 1992)."""
+    import torch
+
+    from smidgen.students.encoder_training.bert import NEGATIVE
+    from smidgen.students.tagger_training import chain_loss
+
+    weight, transitions = torch.zeros(size, tags, requires_grad=True), torch.zeros(tags, tags, requires_grad=True)
+    mean = [torch.zeros(size, tags), torch.zeros(tags, tags)]
+    squares = [torch.full((size, tags), 1e-6), torch.full((tags, tags), 1e-6)]
+    barred = [torch.zeros(mask.shape).masked_fill(~torch.from_numpy(mask), NEGATIVE) for mask in allowed_transitions((tags - 1) // 4)]
+    rng = np.random.default_rng([seed, 5])
+    batches = max(1, len(rows) // settings.batch_rows)
+    progress.start("train lexical", settings.epochs * batches)
+    kept = 0
+    for epoch in range(settings.epochs):
+        # Rows of similar length together: a batch takes as many chain steps as its longest row.
+        order = sorted(rng.permutation(len(rows)).tolist(), key=lambda place: len(rows[place][1]))
+        for part in (np.array_split(order, batches)[place] for place in rng.permutation(batches)):
+            batch = [rows[place] for place in part]
+            sizes = [len(gold) for _, gold in batch]
+            logits = _emissions([word for words, _ in batch for word in words], weight)
+            grid = torch.nn.utils.rnn.pad_sequence(list(torch.split(logits, sizes)), batch_first=True)
+            gold = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(gold) for _, gold in batch], batch_first=True)
+            loss = chain_loss(grid, gold, torch.tensor(sizes), transitions + barred[0], barred[1], barred[2]) / len(batch)
+            found = torch.autograd.grad(loss, (weight, transitions))
+            with torch.no_grad():
+                for parameter, gradient, square in zip((weight, transitions), found, squares, strict=True):
+                    gradient = gradient + settings.decay * parameter
+                    square.addcmul_(gradient, gradient)
+                    parameter.addcdiv_(gradient, square.sqrt(), value=-settings.learning_rate)
+            progress.advance(1, loss=float(loss.detach()) / max(1.0, float(np.mean(sizes))))
+        if epoch >= settings.epochs // 2:
+            kept += 1
+            for total, parameter in zip(mean, (weight, transitions), strict=True):
+                total += (parameter.detach() - total) / kept
+    return {"weight": mean[0], "transitions": mean[1]}
+
+
+def _computed(folder: Path, texts: Sequence[Text]) -> Raw:
+    """`spans` of texts by the trained baseline in `folder`."""
+    from safetensors.torch import load_file
+
+    table: dict[str, Any] = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+    tensors = load_file(folder / _FILES[1])
+    index = {entry: place for place, entry in enumerate(table["features"])}
+    chain = TagChain(tensors["transitions"].numpy())
+    found = []
+    for text in (joined(text)[:MOST_CHARACTERS] for text in texts):
+        units = tagging.units(text, table["level"])
+        words = features([text[start:end] for start, end in units], table["names"])
+        numbers = [[index[entry] for entry in word if entry in index] for word in words]
+        likely = chain.spans(_emissions(numbers, tensors["weight"]).numpy()) if units else []
+        found.append([[units[a][0], units[b][1], kind, round(chance, 6)] for a, b, kind, chance in likely])
+    return {"spans": found}
+
+
+def _emissions(words: Sequence[Sequence[int]], weight: Tensor) -> Tensor:
+    """Log weights [words, tags]: the sum over each word's features."""
+    import torch
+
+    offsets = torch.tensor(np.concatenate([[0], np.cumsum([len(word) for word in words])[:-1]]), dtype=torch.int64)
+    flat = torch.tensor([entry for word in words for entry in word], dtype=torch.int64)
+    return torch.nn.functional.embedding_bag(flat, weight, offsets, mode="sum")
 
 
 part = LexicalStudent()

@@ -40,6 +40,7 @@ class LinearStudent(Student):
     summary = "TF-IDF and a linear classifier: the baseline."
     settings = LinearSettings
     engine = "linear"
+    forecasts = True
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds, so there is no checkpoint."""

@@ -30,6 +30,7 @@ class PromptedStudent(Student):
     name = "prompted"
     summary = "The base as it is, with a few examples in its prompt: what teaching is measured against."
     settings = PromptedSettings
+    untaught = "the base asked with examples"
     unaided = PromptedSettings(shots=0)
     base_family = "decoder"
     engine = "llama"

@@ -14,7 +14,8 @@ class StudentSettings(Settings):
 
     kind: str = setting(
         "auto",
-        "Student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted). auto: chosen by --quality and the limits.",
+        "Student by name (encoder, static, blend, kernel, linear; tagger, lexical; decoder, prompted). "
+        "auto: chosen by --quality and the limits.",
         flag="--student",
     )
     baseline: Literal["auto", "full", "none"] = setting(

@@ -141,7 +141,7 @@ class StaticStudent(Student):
             import torch
         except ImportError:
             raise MissingExtra("torch", "train") from None
-        from smidgen.students.encoder_training.features import tokens_to_read
+        from smidgen.students.encoder_training.batches import tokens_to_read
 
         if training.base is None:
             raise TrainError("a static student needs a base", value="none", todo="Name one: --base minilm")

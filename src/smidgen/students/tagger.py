@@ -34,17 +34,17 @@ class TaggerStudent(Student):
             TrainError: the loss becomes infinite or NaN.
         """
         need_torch()
-        from smidgen.students.checkpoints import forget, train
+        from smidgen.students.encoder_training.training import remove_checkpoint, train_with_checkpoints
         from smidgen.students.tagger_training import save, trainer_for
 
         trainer, facts = trainer_for(training, space)
         try:
-            train(trainer, space, self.name)
+            train_with_checkpoints(trainer, space, self.name)
         finally:
             trainer.workers.close()
         trainer.use_average()
         save(trainer, training, facts, space.folder)
-        forget(space)
+        remove_checkpoint(space)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`spans`: for each text the likely spans, `[start, end, kind, probability]`, by torch in f32; and its `choices`."""

@@ -23,8 +23,7 @@ from smidgen.core.parts import Raw, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.students.encoder import load_encoder, vocabulary_of, workers_for
 from smidgen.students.encoder_training.batches import PackedBatch, chunks, pack, units_of
-from smidgen.students.encoder_training.bert import NEGATIVE, FastBert, ShapedBert
-from smidgen.students.encoder_training.features import positions
+from smidgen.students.encoder_training.bert import NEGATIVE, FastBert, ShapedBert, positions
 from smidgen.students.encoder_training.training import ClassifierHead, EncoderTrainConfig, EncoderTrainer
 from smidgen.students.encoder_training.transformers_encoder import TransformersEncoder
 from smidgen.students.processor import Workers, best_dtype

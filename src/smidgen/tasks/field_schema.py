@@ -271,8 +271,6 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, {"string": str, "array": list, "object": dict}.get(kind, ()))
 
 
-# A schema from examples: which fields there are, of which type, and which of them have a fixed set of values.
-
 _FEWEST, _OFTEN, _MOST_CHOICES, _LONGEST_CHOICE = 20, 5, 20, 40
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})")
 _POINT = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,10}")

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from smidgen.core.forms import LEAST_TEMPERATURE, MOST_TEMPERATURE
 from smidgen.core.rows import Row, joined
 from smidgen.stats import field_values
-from smidgen.tasks import field_parsing, form_bounds
+from smidgen.tasks import field_parsing
 from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_schema import Schema, bare, kind_of
 from smidgen.tasks.field_values import settles
@@ -194,12 +195,12 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
             return f"the choice {choice['path']} has no values"
     if why := next(filter(None, map(field_parsing.fault, ways)), ""):
         return why
-    if why := form_bounds.number(plan, "threshold", 0.0, 1.0):
+    if why := _number_fault(plan, "threshold", 0.0, 1.0):
         return f"tagged: {why}"
     heat = plan.get("temperatures", {})
     if not isinstance(heat, dict):
         return "tagged: temperatures is not an object"
-    if why := next(filter(None, (form_bounds.temperature(heat, path) for path in heat)), ""):
+    if why := next(filter(None, (_number_fault(heat, path, LEAST_TEMPERATURE, MOST_TEMPERATURE) for path in heat)), ""):
         return f"tagged: temperatures: {why}"
     if raw is not None and "spans" in raw:
         counts = [[len(own) for own in each] for each in raw.get("choices") or [[] for _ in raw["spans"]]]
@@ -261,3 +262,11 @@ def _choices(rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema) -
     seen = [row[path][0] if path in row else None for row in rows]
     known = [value for value in node.get("enum", (True, False)) if value is not None]
     return [*(value for value in known if value in seen), *([None] if None in seen else [])]
+
+
+def _number_fault(facts: Mapping[str, Any], name: str, low: float, high: float) -> str:
+    """Why a number is invalid; empty if it is present, finite and within the bounds. A temperature of 0 would make every score NaN."""
+    value = facts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        return f"{name} is {value!r}; it must be a number from {low:g} to {high:g}"
+    return ""

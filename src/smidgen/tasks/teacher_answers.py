@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# Labels.
-
 _CLOSE = 0.85
 _LONGEST = 500  # characters of an answer that could name a label
 
@@ -87,8 +85,6 @@ def _folded(name: str) -> str:
 def _near(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, other, one).ratio()
 
-
-# Spans.
 
 Span = dict[str, Any]
 _FENCE = re.compile(r"^```[a-zA-Z]*\n(.*?)\n?```$", re.DOTALL)

@@ -18,9 +18,9 @@ from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import classification_metrics, quality_estimation
 from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
-from smidgen.text import attribute_lists, lexicon_learning
+from smidgen.text import attribute_lists
 from smidgen.text.attribute_lists import attributes
-from smidgen.text.lexicon import Lexicon, StatedFacts
+from smidgen.text.lexicon import Lexicon, StatedFacts, learn_lexicon
 from smidgen.text.repetition import without_repetition
 from smidgen.text.rouge_chrf import chrf, rouge, rouge_l
 
@@ -112,7 +112,7 @@ class Write(Task):
         """
         asked = settings if isinstance(settings, WriteSettings) else WriteSettings()
         _check(rows)
-        lexicon = None if asked.attributes == "off" else lexicon_learning.learn_lexicon(_pairs(rows))
+        lexicon = None if asked.attributes == "off" else learn_lexicon(_pairs(rows))
         if asked.attributes == "on" and lexicon is None:
             raise _no_attributes(rows)
         return TextForm(

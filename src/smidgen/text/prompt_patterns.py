@@ -12,11 +12,6 @@ from typing import Any
 from smidgen.core.placeholders import PLACEHOLDER, PromptFrame
 from smidgen.text.dates import month_names
 
-# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Twenty or
-# more different texts that share `REACH` characters of either form a group: people's own words do not begin so alike. The common
-# beginning and end of a group are its frame; if nearly all of them continue, or end, in one of very few ways, each of these is a frame
-# of its own.
-
 REACH = 48
 LEAST = 20
 _FURTHER = 8
@@ -48,7 +43,13 @@ class FramedTexts:
 
 def find_frames(texts: Sequence[str], least: int = LEAST) -> list[FramedTexts]:
     """Groups of at least `least` texts that begin, or else end, alike, the largest first. `texts` must be distinct: whole repeats have no
-    frame. Texts in no group share nothing with enough others."""
+    frame. Texts in no group share nothing with enough others.
+
+    A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Twenty or
+    more different texts that share `REACH` characters of either form a group: people's own words do not begin so alike. The common
+    beginning and end of a group are its frame; if nearly all of them continue, or end, in one of very few ways, each of these is a frame
+    of its own.
+    """
     whole = dict(enumerate(texts))
     found: list[FramedTexts] = []
     for places, mark in _alike(whole, 0, REACH, _all_that_are, least):

@@ -13,7 +13,7 @@ from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.progress import Silent
-from smidgen.data.teacher.chat_completions import refused, without_reasoning
+from smidgen.data.teacher.client import refused, without_reasoning
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
 from smidgen.usage.budgets import RunBudget, TokenCount
 

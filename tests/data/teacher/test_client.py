@@ -19,7 +19,7 @@ from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.progress import Silent
-from smidgen.data.teacher import chat_completions
+from smidgen.data.teacher import client
 from smidgen.data.teacher.client import LONGEST_AFTER
 from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
 from smidgen.usage.budgets import RunBudget, TokenCount, TokenPrice
@@ -284,7 +284,7 @@ def test_redirects_are_not_followed(server: TeacherServer, asker: Make) -> None:
 
 
 def test_an_answer_without_bounds_is_not_read_to_its_end(server: TeacherServer, asker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_completions, "_LIMIT_BYTES", 10_000)
+    monkeypatch.setattr(client, "_LIMIT_BYTES", 10_000)
     server.answer = lambda messages: "x" * 100_000
     with pytest.raises(TeacherError, match="larger than 10,000 bytes"):
         asker(attempts=2).ask(questions(1), "ask", Silent())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import RecipeError
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.parts import recipe
 

@@ -21,7 +21,7 @@ from smidgen.flows.build.student_plan import fit_students
 from smidgen.flows.build.work import PlannedStudent, Work
 from smidgen.judge.report import Report, read
 from smidgen.parts.recipe import Recipe, make
-from smidgen.students.decoder_training.sizing import MOST_LAYERS, MOST_NEURONS
+from smidgen.students.decoder_training.pruning import MOST_LAYERS, MOST_NEURONS
 from smidgen.students.settings import DecoderSettings
 
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")

@@ -22,7 +22,7 @@ from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows.certify import certificate_status, llm_judge, losses
+from smidgen.flows.certify import certificate_status, losses
 from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
 from smidgen.flows.certify.losses import disagreement
 from smidgen.flows.learn.cycle import learn
@@ -179,7 +179,7 @@ def test_a_judges_marks_are_a_loss_and_its_error_is_paid(writer: Any, tmp_path: 
     for judge in (ReferenceErrors(0, 4000), ReferenceErrors(60, 4000)):
         terms = CertificateTerms(alpha=0.15, loss="judge", reference="judge", judge=judge, model="judge-1")
         unlooked()
-        with llm_judge.open_judge(writer, settings, 1, Silent()) as marks:
+        with losses.open_judge(writer, settings, 1, Silent()) as marks:
             paper = certify(writer, file, terms, marking=marks, now=NOW).certificate
         (entry,) = paper.answering
         above = [text for text in lamps(800) if described(text).score >= entry.threshold]
@@ -196,7 +196,7 @@ def test_a_judge_that_gives_no_marks_certifies_nothing(writer: Any, tmp_path: Pa
     server.answer = lambda messages: "rather good" if "Lamp 1001" in messages[-1]["content"] else "10"
     settings = TeacherSettings(source=server.url, model="judge-2", key_env="SMIDGEN_JUDGE_KEY", uses=("score",), attempts=1)
     texts = [(text, Reply("A lamp", 0.5)) for text in lamps(40)]
-    with llm_judge.open_judge(writer, settings, 1, Silent()) as marks:
+    with losses.open_judge(writer, settings, 1, Silent()) as marks:
         assert marks(*zip(*texts, strict=True)) == [1.0, 0.0, *[1.0] * 38]
         server.answer = lambda messages: "rather good"
         with pytest.raises(InputError, match="0 of 3 got a mark"):
@@ -209,7 +209,7 @@ def test_a_judge_that_gives_no_marks_certifies_nothing(writer: Any, tmp_path: Pa
 @pytest.mark.parametrize(("source", "words"), [("https://api.example.com/v1", "needs a budget"), ("a-bundle", "must be a URL")])
 def test_a_judge_elsewhere_needs_a_budget_and_one_in_a_folder_is_none(writer: Any, source: str, words: str) -> None:
     settings = TeacherSettings(source=source)
-    with pytest.raises((InputError, RecipeError), match=words), llm_judge.open_judge(writer, settings, 1, Silent()):
+    with pytest.raises((InputError, RecipeError), match=words), losses.open_judge(writer, settings, 1, Silent()):
         pass
 
 

@@ -16,9 +16,8 @@ from tests.line_versions import add, line_of
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.flows.drift import check, windows
+from smidgen.flows.drift import DriftSettings, check, windows
 from smidgen.flows.drift.check import folder_of_name, is_look_due, look_for_drift
-from smidgen.flows.drift.settings import DriftSettings
 from smidgen.flows.learn import line_data
 from smidgen.flows.status_report import read_status
 from smidgen.store import files

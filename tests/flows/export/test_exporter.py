@@ -21,7 +21,7 @@ from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.cli.main import code
 from smidgen.compress.gguf_method import GgufMethod
-from smidgen.compress.q8_0 import part as q8_0
+from smidgen.compress.gguf_method import part_q8_0 as q8_0
 from smidgen.core.errors import InputError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Row
@@ -390,7 +390,7 @@ def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path)
     (tmp_path / "decide.mjs").write_text((web / "decide.js").read_text(encoding="utf-8"), encoding="utf-8")
     script = 'import { decide } from "./decide.mjs"; import fs from "fs"; const { rows, form } = JSON.parse(fs.readFileSync(0)); '
     (tmp_path / "run.mjs").write_text(script + "console.log(JSON.stringify(rows.map((row) => decide(row, form))));", encoding="utf-8")
-    given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.CLASSIFIED if name in form}})
+    given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.DECIDED_BY["classify"] if name in form}})
     done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
     replies, found = classify.decode({"logits": logits}, classify.read_form(form)), json.loads(done.stdout)
     assert len(found) == len(replies) == 60
@@ -408,7 +408,7 @@ SCHEMA_OF_ALL = {"type": "object", "properties": {"a": {"type": "string"}}, "req
 def kinds_of_bundle(bundle: Path, writer: Path, adapter: bool = False) -> dict[str, Bundle]:
     """Bundles of every student and task, as their manifests tell them: of which engine, form and student."""
     graph, decoder = open_bundle(bundle), open_bundle(writer)
-    spans = {"kinds": ["a"], "threshold": 0.5, "span_slope": 1.0, "span_shift": 0.0, "temperature": 1.0, "shift": 0.0}
+    spans = {"kinds": ["a"], "only": False, "threshold": 0.5, "span_slope": 1.0, "span_shift": 0.0, "temperature": 1.0, "shift": 0.0}
     plan = {"kinds": ["a"], "ways": [{"kind": "number", "mark": ".", "list": False, "distinct": True}], "choices": [], "threshold": 0.5}
     fields = {"schema": SCHEMA_OF_ALL, "derived": False, "instruction": "x", "temperature": 1.0, "shift": 0.0}
 

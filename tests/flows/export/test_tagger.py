@@ -57,7 +57,7 @@ def test_the_page_reads_and_decides_as_the_tagger_does(level: str, tmp_path: Pat
     readings = reader.read(TEXTS)
     windows = [[(reader.ids(r, w), reader.shapes(r, w)) for w in reader.windows(r)] for r in readings]
     tables = [[random.normal(0, 3, (len(ids), 9)).astype(np.float32) for ids, _ in each] for each in windows]
-    told = {name: FORM[name] for name in onnx_web.EXTRACTED}
+    told = {name: FORM[name] for name in onnx_web.DECIDED_BY["extract"]}
     told |= {"level": level, "shaped": True, "room": reader.room, "before": reader.before, "after": reader.after}
     told["transitions"] = transitions.tolist()
     page = files("smidgen.flows.export") / "web" / "extract"

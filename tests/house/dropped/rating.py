@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -48,6 +48,20 @@ class RatingForm(Form):
     def names(self) -> tuple[str, ...]:
         """The ratings."""
         return tuple(map(str, self.levels))
+
+    @property
+    def pipeline(self) -> str:
+        """A classifier, of a kind."""
+        return "text-classification"
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The scale."""
+        return f"It rates a text from {quote(str(self.low))} to {quote(str(self.high))}."
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Ratings off the scale."""
+        return ("Ratings off its scale.",)
 
     @property
     def labelling(self) -> LabelForm:

@@ -13,7 +13,7 @@ from tests.forms import text_form
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
-from smidgen.compress import q4_0
+from smidgen.compress.gguf_method import part_q4_0
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
@@ -67,7 +67,7 @@ def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: s
         settings = DecoderSettings(method=method, epochs=6, batch_rows=4, precision="f32", qat=qat)
         decoder.part.fit(Training(ROWS, ROWS, text_form(), base, settings), Workspace(folder, 1, Silent()))
         assert open_decoder(folder).facts["rounded"] == (qat == "q4-0")
-        spec = q4_0.part.apply(decoder.part.export(folder, out), out, packed, [])
+        spec = part_q4_0.apply(decoder.part.export(folder, out), out, packed, [])
         whole, small = taught(open_decoder(folder)), read(packed / str(spec.options["model"]))
         names = [name for name in whole if "proj" in name]
         assert len(names) == 14

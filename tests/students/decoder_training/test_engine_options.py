@@ -16,13 +16,13 @@ from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.engines.llama import part as engine
 from smidgen.gguf.architectures import shape_of
-from smidgen.stats.prompt_lookup import DraftSizes
 from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_training.engine_options import (
     ROOMY_MB,
     TRIED,
     DraftingChoice,
+    DraftSizes,
     attention_bits,
     attention_megabytes,
     choose_drafting,

@@ -23,8 +23,7 @@ from smidgen.students.decoder_training.adapters import FrozenWeights, LoraAdapte
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.files import describe_base, guide_model
 from smidgen.students.decoder_training.generation import OwnAnswers, write
-from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock
-from smidgen.students.decoder_training.model import LlamaModel, divergence
+from smidgen.students.decoder_training.model import DecoderGuide, LlamaModel, RowBlock, divergence
 from smidgen.students.decoder_training.prompts import plain_ids, tokenizer_of
 from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer, block_of
 from smidgen.students.processor import Workers

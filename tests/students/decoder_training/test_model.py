@@ -26,7 +26,7 @@ from smidgen.students.decoder_training.adapters import (
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.files import weights_of
 from smidgen.students.decoder_training.generation import write
-from smidgen.students.decoder_training.layers import RowBlock
+from smidgen.students.decoder_training.model import RowBlock
 from smidgen.students.decoder_training.training import block_of, grouped
 from smidgen.students.processor import Workers
 

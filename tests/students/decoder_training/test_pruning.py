@@ -25,8 +25,7 @@ from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_training.adapters import FrozenWeights, FullMatrices, LoraAdapters, WeightChange, frozen_of, model_of
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.files import StoredDecoder, open_decoder, weights_of
-from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock
-from smidgen.students.decoder_training.model import LlamaModel
+from smidgen.students.decoder_training.model import DecoderGuide, LlamaModel, RowBlock
 from smidgen.students.decoder_training.pruning import healer, lasting_layers, lasting_neurons, narrowed, neurons_left, shortened
 from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer
 from smidgen.students.processor import Workers

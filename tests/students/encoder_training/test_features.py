@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.students.test_encoder import tiny_base  # noqa: F401
 
-from smidgen.students.encoder_training.features import positions, tokens_to_read
+from smidgen.students.encoder_training.batches import tokens_to_read
+from smidgen.students.encoder_training.bert import positions
 
 
 @pytest.mark.parametrize(

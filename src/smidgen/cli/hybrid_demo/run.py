@@ -17,8 +17,7 @@ from smidgen.cli.hybrid_demo.recorded_model import Recording
 from smidgen.cli.hybrid_demo.sandbox import LINE, DemoError, GatewayAnswer, GatewayClient, Sandbox, shown
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress
-from smidgen.judge.charts import lines
-from smidgen.judge.charts.axes import standalone
+from smidgen.judge.charts import local_share, standalone
 from smidgen.parts import registry
 from smidgen.server.traffic.recorder import OUTCOMES
 from smidgen.store import files
@@ -376,6 +375,6 @@ def _draw(file: Path, tally: DemoTally, plan: DemoPlan) -> None:
     turns = [(lesson.at, f"{lesson.result['champion'][:6]}") for lesson in tally.lessons if lesson.promoted]
     whole = tally.whole
     below = f"{whole.disagree} of {whole.local:,} local answers disagree with the recording; at most {plan.alpha:.0%} may"
-    chart = lines.local_share(points, turns, f"Answered here, in place of {recorded_model.MARK}", below)
+    chart = local_share(points, turns, f"Answered here, in place of {recorded_model.MARK}", below)
     if chart is not None:
         files.write(file, standalone(chart).encode("utf-8"))

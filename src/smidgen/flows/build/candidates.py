@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from smidgen.compress.settings import CompressSettings
+from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
-from smidgen.core.parts import JointStudent, Raw
+from smidgen.core.parts import Raw, Student
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
@@ -167,7 +167,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
     fits: list[TrainedFiles] = []
     probes: dict[str, TrainedFiles] = {}
     for name, planned in work.students.items():
-        if isinstance(planned.part, JointStudent):
+        if planned.part.partners:
             work = _joint(work, context, name, planned.part)
             continue
         held = work.held
@@ -207,7 +207,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
     return replace(work, candidates=candidates, seconds=sum(fit.seconds for fit in fits), energy=energy)
 
 
-def _joint(work: Work, context: BuildContext, name: str, part: JointStudent) -> Work:
+def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
     """The work with a student that combines its partners, if all of them were trained and the held-out rows give each a weight."""
     if not set(part.partners) <= set(work.trained):
         return work

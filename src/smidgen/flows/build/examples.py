@@ -22,7 +22,7 @@ from smidgen.core.settings import Settings
 from smidgen.data import row_selection
 from smidgen.data.findings.labels import respelt
 from smidgen.data.label_errors import LEAST_ROWS, judge_labels
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.splits import split_rows
 from smidgen.data.tables import STDIN, DataTable, open_table
 from smidgen.data.teacher.settings import TeacherSettings

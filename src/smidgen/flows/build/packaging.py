@@ -14,13 +14,13 @@ from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Licence, Manifest, MetricInterval
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
-from smidgen.compress.settings import CompressSettings
+from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
 from smidgen.core.parts import WHOLE, Base
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, evenly
 from smidgen.core.version import VERSION
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.flows import local_model
 from smidgen.flows.build import training
 from smidgen.flows.build.candidates import choose_candidate
@@ -116,7 +116,9 @@ def ship(work: Work, context: BuildContext) -> Work:
         "report.json": report.json_text(),
         "report.html": render(report),
         "recipe.toml": work.recipe.toml(),
-        "README.md": model_card(_manifest(work, draft.chosen, metrics), report.model_dump(mode="json")),
+        "README.md": model_card(
+            _manifest(work, draft.chosen, metrics), work.trained[draft.chosen.student].form, report.model_dump(mode="json")
+        ),
     }
     final = _pack(work, draft.chosen, extra, metrics, context.scratch / "final")
     if not is_what_was_measured(work, context, context.loaded(final)):

@@ -14,14 +14,14 @@ from smidgen.core.parts import Base
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.flows.build import footprint, timing, training
 from smidgen.flows.build.candidates import WRITING_SECONDS
 from smidgen.flows.build.packaging import guide_of, now, settings_taught_by
 from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, Work
 from smidgen.flows.embedding import embedder
-from smidgen.judge import classifier_sections, cost_estimate, learning_curve, writer_sections
-from smidgen.judge.answer_sections import answer_sections
+from smidgen.judge import classifier_sections, cost_estimate, learning_curve
+from smidgen.judge.answer_sections import answer_sections, writer_sections
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
     BaselineFacts,
@@ -124,7 +124,7 @@ def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
     form, rows, served, metrics = learnt.form, work.test, draft.served, draft.metrics
     if task.graded:
         grades = task.grades(rows, served, form)
-        return writer_sections.writer_sections(rows, served, grades, metrics, fitted=form.fitted)
+        return writer_sections(rows, served, grades, metrics, fitted=form.fitted)
     raw = training.raw(work, context, learnt.files, [row.input for row in rows])
     plain = task.decode(raw, form.uncalibrated())
     return answer_sections(task, form, rows, served, metrics, uncalibrated=plain, train=work.train)

@@ -13,15 +13,12 @@ from smidgen.bases.lookup import AUTO, BaseSettings
 from smidgen.bases.starter import starters
 from smidgen.bundles.manifest import MANIFEST
 from smidgen.bundles.open import Bundle, open_bundle
-from smidgen.compress.settings import CompressSettings
+from smidgen.compress import CompressSettings
 from smidgen.core.errors import BaseError, GateError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import (
     HALF,
     Base,
-    JointStudent,
-    PredictsSize,
-    Shrinking,
     Student,
     Task,
     TensorBytes,
@@ -33,6 +30,7 @@ from smidgen.core.settings import Settings
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build.training import rows_for
 from smidgen.flows.build.work import BuildContext, PlannedStudent, Work
+from smidgen.flows.local_model import read_task
 from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
@@ -84,7 +82,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
         if asked.kind == "auto":
             progress.say(f"{name} is not tried: {why}")
     kinds = [*(barred if more else ()), *task.students] if asked.kind == "auto" else [*_needed_by(asked.kind, task), asked.kind]
-    joint = [kind for kind in kinds if isinstance(registry.find("students", kind), JointStudent)]
+    joint = [kind for kind in kinds if registry.find("students", kind).partners]
     alone = [kind for kind in kinds if kind != task.baseline and kind not in joint]
     baseline = [task.baseline] if asked.baseline != "none" or asked.kind == task.baseline else []
     _made_small(recipe, [kind for kind in (*alone, *baseline) if asked.kind == kind or (asked.kind == "auto" and kind != task.baseline)])
@@ -100,7 +98,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
 def _needed_by(kind: str, task: Task) -> list[str]:
     """The students that must be trained before one: its teacher, if this task has one, or its partners."""
     part = registry.find("students", kind)
-    if isinstance(part, JointStudent):
+    if part.partners:
         return list(part.partners)
     return [part.teacher] if part.teacher in task.students else []
 
@@ -160,7 +158,7 @@ def _rounding(recipe: Recipe, settings: Settings) -> Settings:
     if getattr(settings, "qat", "") != "auto":
         return settings
     able = [registry.find("compress", name) for name in methods_to_try(recipe)]
-    if any(isinstance(method, PredictsSize) and method.bits <= _FEW_BITS for method in able):
+    if any(0 < method.bits <= _FEW_BITS for method in able):
         return settings
     return settings.model_copy(update={"qat": "none"})
 
@@ -198,7 +196,7 @@ def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedSt
     much."""
     most, method = work.recipe.settings(StudentSettings).max_size_mb, work.recipe.settings(CompressSettings).method
     forms = _forms(work.recipe, one.part)
-    if most is None or not forms or not isinstance(one.part, Shrinking):
+    if most is None or not forms or not one.part.shrinks:
         return one
     progress, name, settings = context.progress, one.part.name, one.settings
     progress.start(f"see how small {name} can be")
@@ -215,7 +213,7 @@ def _fitted(work: Work, context: BuildContext, one: PlannedStudent) -> PlannedSt
 def _forms(recipe: Recipe, part: Student) -> dict[str, TensorBytes]:
     """The forms in which a student may be shipped, by name; empty if a method cannot predict its size."""
     able = [method for name in methods_to_try(recipe) if part.engine in (method := registry.find("compress", name)).engines]
-    if not all(isinstance(method, PredictsSize) for method in able):
+    if not all(method.bits for method in able):
         return {}
     plain: dict[str, TensorBytes] = {HALF: bytes_in_16_bits} if recipe.settings(CompressSettings).method in ("auto", "none") else {}
     return plain | {method.name: method.stored for method in able}
@@ -272,7 +270,7 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
             value=str(place),
             todo="Build it without --adapter, or name its base as the guide.",
         )
-    told, own = str(manifest.form.get("instruction", "")), form.writing.instruction
+    told, own = read_task(manifest)[1].writing.instruction, form.writing.instruction
     if told != own:
         progress.say(f"the guide was trained with another instruction ({told[:80]!r}), and now gets this one")
     opened = lookup.find_in_folder(_linked(bundle, weights[0]))

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,21 +42,55 @@ _LONGEST = 16_384
 """Most tokens of any answer."""
 
 
-class RemoteTeacher:
-    """A teacher over HTTP.
+class Teacher(ABC):
+    """A model that labels and marks rows.
 
     Attributes:
+        name: what it is called.
+        budget: what may be spent on it, and was.
+        took: tokens of each question of the last round; none where they are not counted.
         thinks: whether it has shown that it reasons before it answers.
-        rate: tokens for each byte of the questions of the last round.
     """
 
-    def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
-        self.opening = prompts.opening
-        self.name = settings.model
-        self.asker, self.budget = asker, asker.budget
+    def __init__(self, name: str, budget: RunBudget) -> None:
+        self.name, self.budget = name, budget
         self.took: list[TokenCount] = []
-        self.redacted = 0
         self.thinks = False
+
+    @abstractmethod
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
+        """A verdict on each row, the result of as many votes."""
+
+    @abstractmethod
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """How good it finds the output of each row, 0..1; None where it does not say."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what it runs in."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens of an answer to a row; None where nothing bounds it."""
+        return None
+
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """The names of labels, fields and choices that it is told stand-ins for."""
+        return ()
+
+    def spent(self) -> dict[str, object]:
+        """Its questions and their cost, by the names of a report; empty if it costs nothing."""
+        return {}
+
+
+class RemoteTeacher(Teacher):
+    """A teacher over HTTP. `rate`: tokens for each byte of the questions of the last round."""
+
+    def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
+        super().__init__(settings.model, asker.budget)
+        self.opening, self.asker = prompts.opening, asker
+        self.redacted = 0
         self.rate = 0.0
         self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
         self._lesson = task.lesson(self.opening.form)
@@ -106,6 +141,24 @@ class RemoteTeacher:
         """The most tokens of an answer of this length, with room for reasoning if it reasons."""
         return min(_LONGEST, tokens + (self.max_tokens if self.thinks else 0))
 
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """Those that look personal."""
+        return self.opening.redactor.renamed() if self.opening.redactor is not None else ()
+
+    def spent(self) -> dict[str, object]:
+        """Questions, tokens, and dollars where there is a price."""
+        spent, price = self.budget.spent, self.budget.price
+        return {
+            "questions": self.asker.sent,
+            "stored": self.asker.stored,
+            "retried": self.asker.retried,
+            "redacted": self.redacted,
+            "tokens_in": spent.given,
+            "tokens_out": spent.got,
+            "usd": self.budget.spent_usd if price.tokens_in or price.tokens_out else None,
+        }
+
     def redactor(self) -> Redactor:
         """The redactor for the texts of a new conversation with this teacher; it changes nothing if they stay on this machine."""
         return self.opening.fork()
@@ -126,7 +179,7 @@ class RemoteTeacher:
         return self._task.heard(plain, self._form, text)
 
 
-class BundleTeacher:
+class BundleTeacher(Teacher):
     """A bundle as a teacher: it knows the job, and gives the probability of each answer."""
 
     def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
@@ -141,9 +194,7 @@ class BundleTeacher:
                 value=str(folder),
                 todo="Name a bundle of the same task, or the URL of a model that takes instructions.",
             )
-        self.name, self.budget = self._model.name, RunBudget()
-        self.took: list[TokenCount] = []
-        self.redacted = 0
+        super().__init__(self._model.name, RunBudget())
         self._task, self._form = task, form
         self._allowed = set(form.options)
 
@@ -195,7 +246,7 @@ class BundleTeacher:
         return VoteResult(reply.output, shares, reply.score)
 
 
-def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> RemoteTeacher | BundleTeacher:
+def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Teacher:
     """Open the teacher of a recipe, which may see the rows of `fit`.
 
     Raises:

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection
 from smidgen.data.label_errors import review_labels
 from smidgen.data.row_selection import Embed
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.tables import open_table
 from smidgen.data.teacher import evaluation as trials
 from smidgen.data.teacher.evaluation import CUT, RequestEstimate, TeacherEvaluation, VoteResult
@@ -31,7 +31,7 @@ from smidgen.data.teacher.questions import NoAnswerReason
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build.examples import are_few, path_of
 from smidgen.flows.build.synthetic_data import GenerationPlan, generate, plan_generation, require_single
-from smidgen.flows.build.teachers import BundleTeacher, RemoteTeacher, open_teacher, uses_redaction_model
+from smidgen.flows.build.teachers import RemoteTeacher, Teacher, open_teacher, uses_redaction_model
 from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.embedding import embedder
 from smidgen.judge.sections import TeacherFacts, measured
@@ -42,17 +42,6 @@ _LEAST_ALONE = 2.0
 _NOT_ASKED = (NoAnswerReason.BUDGET, NoAnswerReason.PRIVATE)
 _NAMES = 5
 """Most names that a note lists, of those that the teacher sees as placeholders."""
-
-
-@dataclass
-class _LabelTally:
-    """Counts of the unlabelled inputs: asked, corrected, and dropped by reason."""
-
-    pool: int = 0
-    asked: int = 0
-    corrected: int = 0
-    not_judged: str = ""
-    dropped: Counter[str] = field(default_factory=Counter)
 
 
 def teach(work: Work, context: BuildContext) -> Work:
@@ -72,7 +61,7 @@ def teach(work: Work, context: BuildContext) -> Work:
         )
     embed = _embed(work, context)
     with closing(open_teacher(work, context, embed)) as teacher:
-        return _taught(work, context, teacher, embed)
+        return _Teaching(work, context, teacher, embed).taught()
 
 
 def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
@@ -91,40 +80,187 @@ def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
         )
 
 
-def _taught(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> Work:
-    """The work with an open teacher's rows added."""
-    settings, progress, tally = work.recipe.settings(TeacherSettings), context.progress, _LabelTally()
-    _tell_names(teacher, context)
-    maker = _example_maker(work, teacher)
-    trial = try_teacher(work, context, teacher, embed)
-    order = plan_generation(work, maker, embed) if maker is not None else None
-    if order is not None:
-        _tell_order(order, settings, teacher, context)
-    pool = _affordable(work, context, teacher, _inputs_worth_asking(work, tally), embed, tally) if "label" in settings.uses else []
-    tally.asked = len(pool)
-    expected = expected_quality(work, embed, trial, len(pool) + (settings.generate if order else 0))
-    more = [f"{len(pool):,} rows of it"] if pool else []
-    more += [f"up to {settings.generate:,} examples that it makes"] if order else []
-    if more:
-        progress.say(f"with {' and '.join(more)}, the student is expected between {expected[0]:.0%} and {expected[1]:.0%}")
-    labelled = _labelled(work, context, teacher, pool, embed, tally) if pool else []
-    made: list[Row] = []
-    found: dict[str, Any] = {}
-    if maker is not None and order is not None:
-        made, read, dropped = generate(order, work, context, maker, embed, labelled)
-        if "score" in settings.uses:
-            made = _scored(made, teacher, settings, dropped, context)
-        found |= {"generated": read, "generated_kept": len(made), "generated_dropped": dict(dropped)}
-    found |= {"pool": tally.pool, "asked": tally.asked, "kept": len(labelled), "corrected": tally.corrected}
-    found |= {"not_judged": tally.not_judged, "dropped": {reason: count for reason, count in tally.dropped.most_common() if count}}
-    return joined_with(work, [*labelled, *made], _facts(work, trial, teacher, expected).model_copy(update=found | _spent(teacher)))
+class _Teaching:
+    """An open teacher at work: the rows that it adds, and counts of the unlabelled inputs."""
+
+    def __init__(self, work: Work, context: BuildContext, teacher: Teacher, embed: Embed | None) -> None:
+        self._work, self._context, self._teacher, self._embed = work, context, teacher, embed
+        self._settings, self._progress = work.recipe.settings(TeacherSettings), context.progress
+        self._marks = "score" in self._settings.uses
+        self._pool = self._corrected = 0
+        self._not_judged = ""
+        self._dropped: Counter[str] = Counter()
+
+    def taught(self) -> Work:
+        """The work with what the teacher adds to it."""
+        work, settings, teacher = self._work, self._settings, self._teacher
+        self._tell_names()
+        maker = self._example_maker()
+        trial = try_teacher(work, self._context, teacher, self._embed)
+        order = plan_generation(work, maker, self._embed) if maker is not None else None
+        if order is not None:
+            self._tell_order(order)
+        pool = self._affordable(self._inputs_worth_asking()) if "label" in settings.uses else []
+        expected = expected_quality(work, self._embed, trial, len(pool) + (settings.generate if order else 0))
+        more = [f"{len(pool):,} rows of it"] if pool else []
+        more += [f"up to {settings.generate:,} examples that it makes"] if order else []
+        if more:
+            self._progress.say(f"with {' and '.join(more)}, the student is expected between {expected[0]:.0%} and {expected[1]:.0%}")
+        labelled = self._labelled(pool) if pool else []
+        made: list[Row] = []
+        found: dict[str, Any] = {}
+        if maker is not None and order is not None:
+            made, read, dropped = generate(order, work, self._context, maker, self._embed, labelled)
+            made = self._marked(made, dropped)
+            found = {"generated": read, "generated_kept": len(made), "generated_dropped": dict(dropped)}
+        found |= {"pool": self._pool, "asked": len(pool), "kept": len(labelled), "corrected": self._corrected}
+        found |= {"not_judged": self._not_judged, "dropped": {why: count for why, count in self._dropped.most_common() if count}}
+        return joined_with(work, [*labelled, *made], self._facts(trial, expected).model_copy(update=found | teacher.spent()))
+
+    def _example_maker(self) -> RemoteTeacher | None:
+        """The teacher as one that makes examples; None where it is not to. Raises RecipeError where it cannot, before anything is paid
+        for."""
+        if "generate" not in self._settings.uses:
+            return None
+        if not isinstance(self._teacher, RemoteTeacher):
+            raise RecipeError(
+                "a bundle labels, and cannot make examples",
+                value=self._settings.source,
+                todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
+            )
+        require_single(self._work)
+        return self._teacher
+
+    def _tell_order(self, order: GenerationPlan) -> None:
+        """Report the cost of making examples, answering each again, and marking them, before any of it is paid for."""
+        again, budget = "answer them again and mark them" if self._marks else "answer them again", self._teacher.budget
+        self._progress.say(f"to make {self._settings.generate:,} examples and {again} takes {order.plan.told(budget.price)}")
+        share = budget.share_left(order.plan.tokens)
+        if share < 1:
+            self._progress.say(f"the budget has room for about {share:.0%} of that")
+
+    def _tell_names(self) -> None:
+        """Report the labels, fields and choices that the teacher sees as placeholders: it may do worse with them."""
+        if names := self._teacher.stand_ins:
+            shown = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+            told = "names look personal, and the teacher is told placeholders for them, which are put back"
+            self._progress.say(f"{len(names)} {told}: {shown}")
+
+    def _inputs_worth_asking(self) -> list[Row]:
+        """The unlabelled inputs that are worth asking for: not twice, not what is labelled already, and nothing near what is measured
+        on."""
+        work, dropped = self._work, self._dropped
+        settings = work.recipe.settings(DataSettings)
+        assert settings.unlabelled is not None
+        columns = (work.columns["input"], work.columns["label"] or None)
+        plain = settings.model_copy(update={"label": None})
+        table = open_table(path_of(settings.unlabelled, work.recipe), remembered=columns, need_label=False, settings=plain)
+        unusable: list[DataError] = []
+        rows = [replace(row, output=None) for row in table.rows(None, unusable.append)]
+        self._pool = len(rows) + len(unusable)
+        dropped["the text cannot be used"] = len(unusable)
+        texts = [joined(row.input) for row in rows]
+        repeated = near_duplicates.repeated_texts(texts, [joined(row.input) for row in work.fit])
+        leaked = near_duplicates.near_any_of(texts, [joined(row.input) for row in (*work.test, *work.held)])
+        dropped["nearly a row that is measured on"] = len(leaked)
+        dropped["the text is there already"] = len(repeated - leaked)
+        kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
+        if not kept:
+            raise DataError(
+                "the file of unlabelled inputs holds nothing new", value=settings.unlabelled, todo="Give inputs that are in no other file."
+            )
+        return kept
+
+    def _affordable(self, pool: list[Row]) -> list[Row]:
+        """The inputs within the budget and the recipe's limit; if those are not all, the ones that teach most."""
+        work, settings, teacher, progress = self._work, self._settings, self._teacher, self._progress
+        questions = settings.votes + self._marks
+        each = trials.estimate_tokens(teacher.took, questions)
+        whole = trials.estimate_tokens(teacher.took, questions * len(pool))
+        share = teacher.budget.share_left(whole)
+        most = min(len(pool), settings.rows or len(pool), int(share * len(pool)))
+        if teacher.took:
+            marked = " and mark its answers" if self._marks else ""
+            plan = RequestEstimate(questions * len(pool), whole)
+            progress.say(f"to label all {len(pool):,} inputs{marked} takes {plan.told(teacher.budget.price)}")
+        if most < 1:
+            raise _no_room(f"{each.total} tokens a row")
+        if most == len(pool):
+            return pool
+        asked = settings.rows is not None and most == settings.rows
+        self._dropped["not among those that teach most" if asked else "the budget has no room for it"] += len(pool) - most
+        progress.start(f"choose {most:,} of {len(pool):,} inputs", None)
+        known = work.fit if work.form.labelling is not None else ()
+        chosen = row_selection.select_unlabelled(pool, most, known, self._embed, work.recipe.seed)
+        progress.finish(f"{most:,} inputs that cover the rest")
+        return [pool[place] for place in chosen]
+
+    def _labelled(self, pool: Sequence[Row]) -> list[Row]:
+        """These inputs with the teacher's accepted outputs."""
+        task, labels = self._work.task, self._work.form.single_label
+        verdicts = self._teacher.verdicts(pool, self._settings.votes, "have the unlabelled inputs labelled", self._progress)
+        if all(verdict.why_not == NoAnswerReason.BUDGET for verdict in verdicts):
+            raise _no_room(f"{self._teacher.budget.spent.total} tokens spent")
+        unknown = labels.unknown if labels is not None and not labels.unknown_examples else None
+        taught = []
+        for row, verdict in zip(pool, verdicts, strict=True):
+            why = verdict.why_not or ("no label fits" if verdict.output is not None and verdict.output == unknown else "")
+            if why:
+                self._dropped[str(why)] += 1
+                continue
+            weight = max(0.05, verdict.agreement) if task.graded or task.partial else 1.0
+            taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
+        taught = self._marked(taught, self._dropped)
+        return self._checked(taught, labels) if self._settings.doubt and labels is not None and taught else taught
+
+    def _marked(self, taught: list[Row], dropped: Counter[str]) -> list[Row]:
+        """The rows that the teacher, asked again, finds good, where it is to mark; `dropped` counts the others. A row without a mark is
+        left out: it may not be good."""
+        if not self._marks:
+            return taught
+        kept = []
+        for row, score in zip(taught, self._teacher.scores(taught, self._progress), strict=True):
+            if score is None or score < self._settings.min_score:
+                dropped["the teacher gave no mark" if score is None else "the teacher's mark is too low"] += 1
+            else:
+                kept.append(replace(row, weight=row.weight * score))
+        return kept
+
+    def _checked(self, taught: list[Row], labels: LabelForm) -> list[Row]:
+        """The taught rows after checking their labels by the other rows."""
+        self._progress.start("look for wrong labels of the teacher", None)
+        unknown = {labels.unknown} if labels.unknown is not None else set()
+        judged, self._not_judged = review_labels(self._work.fit, taught, unknown, self._embed)
+        kept = [row for row in judged if row is not None]
+        self._corrected = sum(after is not None and after.output != before.output for before, after in zip(taught, judged, strict=True))
+        self._dropped["its label is likely wrong"] += len(taught) - len(kept)
+        self._progress.finish(f"{len(taught) - len(kept)} left out, {self._corrected} corrected")
+        return kept
+
+    def _facts(self, trial: TeacherEvaluation, expected: tuple[float, float]) -> TeacherFacts:
+        settings, quality, name = self._settings, measured(trial.quality), self._teacher.name
+        assert quality is not None
+        return TeacherFacts(
+            source=settings.source if settings.url and settings.source else name,
+            model=name,
+            local=settings.local,
+            redaction="" if settings.local else "model" if uses_redaction_model(settings) else "patterns",
+            uses=settings.uses,
+            votes=settings.votes if settings.url else 1,
+            unit=quality_unit(self._work.task),
+            quality=quality,
+            unheard=trial.unheard,
+            needed=trial.needed,
+            because=trial.reason,
+            alone=trial.alone,
+            expected_low=expected[0],
+            expected_high=expected[1],
+            budget_usd=settings.budget_usd,
+            budget_tokens=settings.budget_tokens,
+        )
 
 
-# A teacher is tested on the user's own rows before anything is bought: its quality, the quality it needs, and the range expected of a
-# student taught by it.
-
-
-def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | BundleTeacher, embed: Embed | None) -> TeacherEvaluation:
+def try_teacher(work: Work, context: BuildContext, teacher: Teacher, embed: Embed | None) -> TeacherEvaluation:
     """Test the teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
     settings, task = work.recipe.settings(TeacherSettings), work.task
     own = [*work.fit, *work.held]
@@ -143,8 +279,7 @@ def try_teacher(work: Work, context: BuildContext, teacher: RemoteTeacher | Bund
         needed, reason = settings.min_quality, "data.teacher.min_quality"
     unheard = sum(verdict.output is None for _, verdict in heard)
     cut = sum(verdict.why_not == CUT for _, verdict in heard)
-    most, thinks = (teacher.max_tokens, teacher.thinks) if isinstance(teacher, RemoteTeacher) else (None, False)
-    found = TeacherEvaluation(quality, unheard, needed, reason, alone, cut, most, thinks)
+    found = TeacherEvaluation(quality, unheard, needed, reason, alone, cut, teacher.max_tokens, teacher.thinks)
     context.progress.say(f"the teacher's {unit} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})")
     trials.require_able(found, settings.source or "", unit)
     if cut:
@@ -208,43 +343,6 @@ def expected_quality(work: Work, embed: Embed | None, trial: TeacherEvaluation, 
     return low, max(low, trial.quality.high)
 
 
-# The requests to the teacher, and the filters on its answers.
-
-
-def _example_maker(work: Work, teacher: RemoteTeacher | BundleTeacher) -> RemoteTeacher | None:
-    """The teacher, if it makes examples; else None. Raises RecipeError, before anything is paid for, if it cannot."""
-    settings = work.recipe.settings(TeacherSettings)
-    if "generate" not in settings.uses:
-        return None
-    if not isinstance(teacher, RemoteTeacher):
-        raise RecipeError(
-            "a bundle labels, and cannot make examples",
-            value=settings.source,
-            todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
-        )
-    require_single(work)
-    return teacher
-
-
-def _tell_order(order: GenerationPlan, settings: TeacherSettings, teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
-    """Report the cost of making examples, answering each again, and marking them, before any of it is paid for."""
-    again = "answer them again and mark them" if "score" in settings.uses else "answer them again"
-    context.progress.say(f"to make {settings.generate:,} examples and {again} takes {order.plan.told(teacher.budget.price)}")
-    share = teacher.budget.share_left(order.plan.tokens)
-    if share < 1:
-        context.progress.say(f"the budget has room for about {share:.0%} of that")
-
-
-def _tell_names(teacher: RemoteTeacher | BundleTeacher, context: BuildContext) -> None:
-    """Report the labels, fields and choices that the teacher sees as placeholders: it may do worse with them."""
-    redactor = teacher.opening.redactor if isinstance(teacher, RemoteTeacher) else None
-    names = redactor.renamed() if redactor is not None else []
-    if names:
-        shown = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-        told = "names look personal, and the teacher is told placeholders for them, which are put back"
-        context.progress.say(f"{len(names)} {told}: {shown}")
-
-
 def _embed(work: Work, context: BuildContext) -> Embed | None:
     try:
         return embedder(work.bases.get("encoder"), context.threads)
@@ -253,124 +351,12 @@ def _embed(work: Work, context: BuildContext) -> Embed | None:
         return None
 
 
-def _labelled(
-    work: Work,
-    context: BuildContext,
-    teacher: RemoteTeacher | BundleTeacher,
-    pool: Sequence[Row],
-    embed: Embed | None,
-    tally: _LabelTally,
-) -> list[Row]:
-    """These inputs with the teacher's accepted outputs."""
-    settings, labels = work.recipe.settings(TeacherSettings), work.form.single_label
-    verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", context.progress)
-    if all(verdict.why_not == NoAnswerReason.BUDGET for verdict in verdicts):
-        raise _no_room(f"{teacher.budget.spent.total} tokens spent")
-    unknown = labels.unknown if labels is not None and not labels.unknown_examples else None
-    taught = []
-    for row, verdict in zip(pool, verdicts, strict=True):
-        why = verdict.why_not or ("no label fits" if verdict.output is not None and verdict.output == unknown else "")
-        if why:
-            tally.dropped[str(why)] += 1
-            continue
-        weight = max(0.05, verdict.agreement) if work.task.graded or work.task.partial else 1.0
-        taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
-    if "score" in settings.uses:
-        taught = _scored(taught, teacher, settings, tally.dropped, context)
-    if settings.doubt and labels is not None and taught:
-        taught = _checked(taught, labels, work, context, embed, tally)
-    return taught
-
-
-def _inputs_worth_asking(work: Work, tally: _LabelTally) -> list[Row]:
-    """The unlabelled inputs to ask about: without repeats, inputs that are labelled already, and near-duplicates of rows that are
-    measured on."""
-    settings = work.recipe.settings(DataSettings)
-    assert settings.unlabelled is not None
-    columns = (work.columns["input"], work.columns["label"] or None)
-    plain = settings.model_copy(update={"label": None})
-    table = open_table(path_of(settings.unlabelled, work.recipe), remembered=columns, need_label=False, settings=plain)
-    unusable: list[DataError] = []
-    rows = [replace(row, output=None) for row in table.rows(None, unusable.append)]
-    tally.pool = len(rows) + len(unusable)
-    tally.dropped["the text cannot be used"] = len(unusable)
-    texts = [joined(row.input) for row in rows]
-    repeated = near_duplicates.repeated_texts(texts, [joined(row.input) for row in work.fit])
-    leaked = near_duplicates.near_any_of(texts, [joined(row.input) for row in (*work.test, *work.held)])
-    tally.dropped["nearly a row that is measured on"] = len(leaked)
-    tally.dropped["the text is there already"] = len(repeated - leaked)
-    kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
-    if not kept:
-        raise DataError(
-            "the file of unlabelled inputs holds nothing new", value=settings.unlabelled, todo="Give inputs that are in no other file."
-        )
-    return kept
-
-
-def _affordable(
-    work: Work,
-    context: BuildContext,
-    teacher: RemoteTeacher | BundleTeacher,
-    pool: list[Row],
-    embed: Embed | None,
-    tally: _LabelTally,
-) -> list[Row]:
-    """The inputs within the budget and the recipe's limit; if those are not all, the ones that teach most."""
-    settings, progress = work.recipe.settings(TeacherSettings), context.progress
-    questions = settings.votes + ("score" in settings.uses)
-    each = trials.estimate_tokens(teacher.took, questions)
-    whole = trials.estimate_tokens(teacher.took, questions * len(pool))
-    share = teacher.budget.share_left(whole)
-    most = min(len(pool), settings.rows or len(pool), int(share * len(pool)))
-    if teacher.took:
-        marked = " and mark its answers" if "score" in settings.uses else ""
-        plan = RequestEstimate(questions * len(pool), whole)
-        progress.say(f"to label all {len(pool):,} inputs{marked} takes {plan.told(teacher.budget.price)}")
-    if most < 1:
-        raise _no_room(f"{each.total} tokens a row")
-    if most == len(pool):
-        return pool
-    why = "not among those that teach most" if settings.rows is not None and most == settings.rows else "the budget has no room for it"
-    tally.dropped[why] += len(pool) - most
-    progress.start(f"choose {most:,} of {len(pool):,} inputs", None)
-    chosen = row_selection.select_unlabelled(pool, most, work.fit if work.form.labelling is not None else (), embed, work.recipe.seed)
-    progress.finish(f"{most:,} inputs that cover the rest")
-    return [pool[place] for place in chosen]
-
-
 def _no_room(value: str) -> TeacherError:
     return TeacherError(
         "the budget has no room for a single label after the trial",
         value=value,
         todo="Raise data.teacher.budget_usd or data.teacher.budget_tokens, or set a smaller data.teacher.trial_rows.",
     )
-
-
-def _scored(
-    taught: list[Row], teacher: RemoteTeacher | BundleTeacher, settings: TeacherSettings, dropped: Counter[str], context: BuildContext
-) -> list[Row]:
-    """The rows that the teacher, asked again, marks as good. A row without a mark is left out: it may not be good. `dropped` counts
-    those."""
-    scores = teacher.scores(taught, context.progress)
-    kept = []
-    for row, score in zip(taught, scores, strict=True):
-        if score is None or score < settings.min_score:
-            dropped["the teacher gave no mark" if score is None else "the teacher's mark is too low"] += 1
-        else:
-            kept.append(replace(row, weight=row.weight * score))
-    return kept
-
-
-def _checked(taught: list[Row], labels: LabelForm, work: Work, context: BuildContext, embed: Embed | None, tally: _LabelTally) -> list[Row]:
-    """The teacher's rows after a check of their labels against the other rows."""
-    context.progress.start("look for wrong labels of the teacher", None)
-    unknown = {labels.unknown} if labels.unknown is not None else set()
-    judged, tally.not_judged = review_labels(work.fit, taught, unknown, embed)
-    kept = [row for row in judged if row is not None]
-    tally.corrected = sum(after is not None and after.output != before.output for before, after in zip(taught, judged, strict=True))
-    tally.dropped["its label is likely wrong"] += len(taught) - len(kept)
-    context.progress.finish(f"{len(taught) - len(kept)} left out, {tally.corrected} corrected")
-    return kept
 
 
 def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
@@ -385,41 +371,3 @@ def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
     form = task.replanned([*fit, *work.held], work.form)
     train = [*work.train, *taught] if refit else fit
     return replace(work, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)
-
-
-def _facts(work: Work, trial: TeacherEvaluation, teacher: RemoteTeacher | BundleTeacher, expected: tuple[float, float]) -> TeacherFacts:
-    settings, quality = work.recipe.settings(TeacherSettings), measured(trial.quality)
-    assert quality is not None
-    return TeacherFacts(
-        source=settings.source if settings.url and settings.source else teacher.name,
-        model=teacher.name,
-        local=settings.local,
-        redaction="" if settings.local else "model" if uses_redaction_model(settings) else "patterns",
-        uses=settings.uses,
-        votes=settings.votes if settings.url else 1,
-        unit=quality_unit(work.task),
-        quality=quality,
-        unheard=trial.unheard,
-        needed=trial.needed,
-        because=trial.reason,
-        alone=trial.alone,
-        expected_low=expected[0],
-        expected_high=expected[1],
-        budget_usd=settings.budget_usd,
-        budget_tokens=settings.budget_tokens,
-    )
-
-
-def _spent(teacher: RemoteTeacher | BundleTeacher) -> dict[str, object]:
-    if not isinstance(teacher, RemoteTeacher):
-        return {}
-    spent, priced = teacher.budget.spent, teacher.budget.price
-    return {
-        "questions": teacher.asker.sent,
-        "stored": teacher.asker.stored,
-        "retried": teacher.asker.retried,
-        "redacted": teacher.redacted,
-        "tokens_in": spent.given,
-        "tokens_out": spent.got,
-        "usd": teacher.budget.spent_usd if priced.tokens_in or priced.tokens_out else None,
-    }

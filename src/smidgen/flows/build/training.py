@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Compressor, EngineSpec, JointStudent, Raw, Student, Training, Workspace
+from smidgen.core.parts import Compressor, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
@@ -133,7 +133,7 @@ def fit(
 def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> Raw:
     """A trained student's outputs for texts, in the framework that trained it."""
     part = work.students[files.student].part
-    if isinstance(part, JointStudent):
+    if part.partners:
         return part.add([raw(work, context, one, texts) for one in files.partners], files.mix)
 
     def step(folder: Path) -> None:
@@ -162,7 +162,6 @@ def variants(
 def joined(work: Work, context: BuildContext, files: TrainedFiles, members: Sequence[StudentVariant]) -> StudentVariant:
     """Variants of a student's partners, in their order, as one set of files."""
     part = work.students[files.student].part
-    assert isinstance(part, JointStudent)
     spec = part.joined([member.spec for member in members], files.mix)
 
     def make(out: Path) -> EngineSpec:
@@ -206,7 +205,7 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
     """A variant's outputs for texts, in the engine that would serve it; with a `form`, answers with faults are rewritten. Partners have
     mostly answered these texts already, so their outputs are only added up."""
     part = work.students[variant.student].part
-    if isinstance(part, JointStudent):
+    if part.partners:
         return part.add([served(work, context, one, texts) for one in variant.partners], variant.mix)
     anew = form if form is not None and any(is_checked(work.task, form, text) for text in texts) else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from smidgen.core.parts import JointStudent, Task
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.splits import split_rows
@@ -36,7 +36,7 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     # For students that answer together, the first one is used.
     chosen = work.packed.chosen.student
     part = work.students[chosen].part
-    name = part.partners[0] if isinstance(part, JointStudent) else chosen
+    name = part.partners[0] if part.partners else chosen
     learnt, rows = work.trained[name], _every(work)
     if task.writes or work.teacher is not None or len(rows) < _LEAST_ROWS:
         return work

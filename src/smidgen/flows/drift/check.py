@@ -17,7 +17,7 @@ from smidgen.core.errors import BundleError, InputError, MissingExtra
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import joined
-from smidgen.flows.drift.settings import DriftSettings
+from smidgen.flows.drift import DriftSettings
 from smidgen.flows.drift.windows import DriftWindows, WindowEntry, WindowRequest, are_enough_waiting, windows
 from smidgen.flows.embedding import embedder
 from smidgen.flows.local_model import Model, load

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from smidgen.bundles.manifest import Manifest, files_below
 from smidgen.bundles.open import Bundle, find_bundle
 from smidgen.core.errors import BundleError, InputError
+from smidgen.core.forms import Form
 from smidgen.core.progress import Progress, Silent
+from smidgen.flows.local_model import read_task
 from smidgen.parts import registry
 from smidgen.store.files import file_hash
 
@@ -95,9 +97,15 @@ def measured_line(manifest: Manifest) -> str:
     )
 
 
+def form_of(manifest: Manifest) -> Form:
+    """The form of a bundle. Raises BundleError for one that nothing can be decided by."""
+    return read_task(manifest)[1]
+
+
 def single_attempt_note(manifest: Manifest) -> list[str]:
     """A note for a writer whose answers smidgen checks, because another program writes once. Empty if they are not checked."""
-    if not manifest.form.get("attempts"):
+    task, form = read_task(manifest)
+    if not task.attempts(form):
         return []
     return [
         "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
@@ -126,8 +134,7 @@ def write_schema(manifest: Manifest, out: Path, how: str) -> list[str]:
 
 def instruction_of(manifest: Manifest) -> str:
     """The instruction that the model was given for each text; empty for none."""
-    found: Any = manifest.form.get("instruction") or ""
-    return str(found)
+    return form_of(manifest).writing.instruction
 
 
 ROOM = "flows.export"

@@ -15,6 +15,7 @@ from smidgen.flows.export.exporter import (
     ExportRefusal,
     copy_file,
     engine_of,
+    form_of,
     instruction_of,
     licence_of,
     measured_line,
@@ -95,9 +96,9 @@ def most_tokens(decoder: DecoderBundle) -> int:
     bound holds for every request, so it must not cut answers that the task may need.
     """
     options = decoder.options
-    asked = decoder.bundle.manifest.form.get("max_tokens") or 0
+    asked = form_of(decoder.bundle.manifest).writing.max_tokens
     if asked:
-        return int(asked)
+        return asked
     context = int(options.get("context", 2048))
     prompt = len(decoder.prompt.before) + len(decoder.prompt.after)
     return max(int(options.get("max_tokens", 1)), (context - prompt) // 2)

@@ -12,16 +12,18 @@ import importlib.resources
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from smidgen.bases import web_runtime
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle
+from smidgen.core.forms import FieldForm, Form
 from smidgen.core.parts import PLAIN
 from smidgen.engines.model_files import load_tokenizer
 from smidgen.engines.onnx import open_session
-from smidgen.flows.export.exporter import SERVE, ExportNotes, ExportRefusal, copy_file, engine_of, licence_of, measured_line
+from smidgen.flows.export.exporter import SERVE, ExportNotes, ExportRefusal, copy_file, engine_of, form_of, licence_of, measured_line
 from smidgen.parts import registry
 from smidgen.stats import field_values
 from smidgen.text import dates, numbers
@@ -43,10 +45,12 @@ VENDORED = {
     "fields": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
 }
 """The files of the web runtime that each kind needs."""
-CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold")
-EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
-FILLED = ("schema", "temperature", "shift")
-"""The fields of a form that are needed to decide."""
+DECIDED_BY = {
+    "classify": ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold"),
+    "extract": ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift"),
+    "fields": ("schema", "temperature", "shift"),
+}
+"""The fields of a form that decide on each kind of page."""
 _ENGINES = ("onnx", "tagger")
 """The engines whose bundles consist of one graph."""
 _ABOUT = {
@@ -69,35 +73,36 @@ class OnnxWeb:
         writes = manifest.engine.engine == "llama"
         todo = SERVE if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
         engine_of(bundle, _ENGINES, "onnx-web", todo)
+        form = form_of(manifest)
+        if not form.page:
+            raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
         if manifest.engine.engine == "onnx":
-            if "labels" not in manifest.form:
-                raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
             return
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
             raise ExportRefusal("the page's own script runs only BERT's WordPiece tokenizers", value=" ".join(map(str, kinds)), todo=SERVE)
-        if "schema" in manifest.form:
-            browser_schema(manifest.form["schema"])
+        if form.answer_schema is not None:
+            browser_schema(form.answer_schema)
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `ExportTarget`. Raises BaseError if the web runtime is missing and cannot be fetched."""
-        manifest = bundle.manifest
-        kind = kind_of(manifest)
+        manifest, form = bundle.manifest, form_of(bundle.manifest)
+        kind = form.page
         runtime = web_runtime.pull()
         whole = manifest.engine.method == PLAIN
         graph = f"onnx/{'model' if whole else 'model_quantized'}.onnx"
         copy_file(bundle, "model.onnx", out / graph)
         copy_file(bundle, "tokenizer.json", out / "tokenizer.json")
         length = int(manifest.engine.options.get("max_length", 128 if kind == "classify" else 256))
-        config = _config(manifest.form, "fp32" if whole else "q8") if kind == "classify" else _tagger_config(_kinds(manifest.form))
-        decision = _classifier(bundle, length, graph) if kind == "classify" else _tagger(bundle, length, graph)
+        config = _tagger_config(form.tagging.kinds) if form.tagging is not None else _config(form, "fp32" if whole else "q8")
+        decision = _tagger(bundle, form, length, graph) if form.tagging is not None else _classifier(bundle, form, length, graph)
         types = "token_type_ids" in [entry.name for entry in open_session(bundle.folder / "model.onnx").get_inputs()]
         texts = {
             "config.json": _json(config),
             "tokenizer_config.json": _json(_tokenizer_config(length, types)),
             "decision.json": _json(decision),
-            "README.md": _readme(manifest, kind),
+            "README.md": _readme(manifest, form),
             "index.html": _page(manifest, kind),
         }
         pages = importlib.resources.files("smidgen.flows.export") / "web"
@@ -108,11 +113,6 @@ class OnnxWeb:
         _lend(runtime, VENDORED[kind], out / "vendor")
         note = "The browser's kernels are others than those it was measured with: scores can differ by a point in a hundred."
         return ExportNotes((note,), ("python3 -m http.server 8000",))
-
-
-def kind_of(manifest: Manifest) -> str:
-    """The kind of page of a bundle that `check` passed: `classify`, `extract` or `fields`."""
-    return "classify" if manifest.engine.engine == "onnx" else "fields" if "schema" in manifest.form else "extract"
 
 
 def browser_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -198,14 +198,13 @@ def _lend(runtime: Path, names: tuple[str, ...], out: Path) -> None:
     (out / "LICENSES.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def _classifier(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
+def _classifier(bundle: Bundle, form: Form, length: int, graph: str) -> dict[str, Any]:
     """The facts for `classify.js` and `decide.js`."""
-    form = bundle.manifest.form
     tokenizer = load_tokenizer(bundle.folder / "tokenizer.json")
     tokenizer.no_padding()
     tokenizer.no_truncation()
     around = {"single": _around(tokenizer.encode("a")), "pair": _around(tokenizer.encode("a", "a"))}
-    return {**{name: form[name] for name in CLASSIFIED if form.get(name) is not None}, "max_length": length, "graph": graph, **around}
+    return {**_decided_by(form), "max_length": length, "graph": graph, **around}
 
 
 def _around(encoding: Any) -> dict[str, Any]:
@@ -224,54 +223,52 @@ def _around(encoding: Any) -> dict[str, Any]:
     return {"special": special, "types": types}
 
 
-def _kinds(form: dict[str, Any]) -> list[str]:
-    """The kinds of a tagger's spans."""
-    kinds: list[str] = form["tagged"]["kinds"] if "schema" in form else form["kinds"]
-    return kinds
+def _decided_by(form: Form) -> dict[str, Any]:
+    """The facts of a form that decide, in the order of `DECIDED_BY`."""
+    facts = form.facts()
+    return {name: facts[name] for name in DECIDED_BY[form.page] if name in facts}
 
 
-def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
+def _tagger(bundle: Bundle, form: Form, length: int, graph: str) -> dict[str, Any]:
     """The facts for `tag.js`, and for `fill.js` if the bundle gives fields."""
     from safetensors.numpy import load_file
 
-    form, options = bundle.manifest.form, bundle.manifest.engine.options
+    options = bundle.manifest.engine.options
     level, shaped = str(options.get("level", "words")), bool(options.get("shaped", False))
     reader = TaggerReader.of(load_tokenizer(bundle.folder / "tokenizer.json"), length, level, shaped, 0)
     table = load_file(bundle.folder / "chain.safetensors")["transitions"]
     return {
-        **(fields_told(form) if "schema" in form else {name: form[name] for name in EXTRACTED}),
+        **(fields_told(form) if isinstance(form, FieldForm) else _decided_by(form)),
         **{"level": level, "shaped": shaped, "room": reader.room, "before": reader.before, "after": reader.after, "graph": graph},
         "transitions": [[float(f"{weight:.9g}") for weight in row] for row in table],
     }
 
 
-def fields_told(form: dict[str, Any]) -> dict[str, Any]:
+def fields_told(form: FieldForm) -> dict[str, Any]:
     """The facts of a form for `fill.js`: schema and plan, fitted values, and the names of numbers and months."""
-    plan = {name: form["tagged"][name] for name in ("kinds", "ways", "choices", "threshold")}
-    schema = browser_schema(form["schema"])
+    plan = {name: (form.tagged or {})[name] for name in ("kinds", "ways", "choices", "threshold")}
+    schema = browser_schema(form.json_schema)
     assert {*plan["kinds"]} <= {path for path, _ in field_values.schema_paths(schema)}
     return {
-        **{name: form[name] for name in FILLED},
+        **_decided_by(form),
         **{"schema": schema, "plan": plan, "choices": plan["choices"], "numbers": numbers.vocabulary(), "months": dates.months()},
     }
 
 
-def _config(form: dict[str, Any], dtype: str) -> dict[str, Any]:
+def _config(form: Form, dtype: str) -> dict[str, Any]:
     """A config.json: an encoder with a head. Label names are in the order of the graph's outputs."""
-    labels = [*form["labels"]]
-    if form.get("unknown") is not None:
-        labels.append(form["unknown"])
+    labels = form.options
     return {
         "architectures": ["BertForSequenceClassification"],
         "model_type": "bert",
-        "problem_type": "multi_label_classification" if form.get("multi_label") else "single_label_classification",
+        "problem_type": "multi_label_classification" if form.single_label is None else "single_label_classification",
         "id2label": {str(number): label for number, label in enumerate(labels)},
         "label2id": {label: number for number, label in enumerate(labels)},
         "transformers.js_config": {"dtype": dtype},
     }
 
 
-def _tagger_config(kinds: list[str]) -> dict[str, Any]:
+def _tagger_config(kinds: Sequence[str]) -> dict[str, Any]:
     """A config.json: an encoder with a head on every token. Tags in the order of `text.tagging`."""
     tags = ["O", *(f"{part}-{kind}" for kind in kinds for part in "BIES")]
     return {
@@ -298,13 +295,13 @@ def _page(manifest: Manifest, kind: str) -> str:
     return re.sub("|".join(said), lambda found: html.escape(said[found[0]]), text)
 
 
-def _readme(manifest: Manifest, kind: str) -> str:
+def _readme(manifest: Manifest, form: Form) -> str:
     return _README.format(
         front=json.dumps(licence_of(manifest).lower() if licence_of(manifest) != "unknown" else "other"),
-        pipeline="text-classification" if kind == "classify" else "token-classification",
+        pipeline=form.pipeline,
         title=manifest.name,
         measured=measured_line(manifest),
-        use={"classify": _CLASSIFY, "extract": _EXTRACT, "fields": _FIELDS}[kind],
+        use={"classify": _CLASSIFY, "extract": _EXTRACT, "fields": _FIELDS}[form.page],
     )
 
 

@@ -15,8 +15,9 @@ from smidgen.core.errors import InputError, MissingExtra
 from smidgen.core.parts import Task
 from smidgen.core.placeholders import PLACEHOLDER, UNFRAMED, PromptFrame, is_masked
 from smidgen.core.progress import Progress, Silent
+from smidgen.data.row_selection import Embed
 from smidgen.flows.certify.losses import unwrap_field
-from smidgen.flows.embedding import Embed, embedder
+from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs.forecast import JobForecast, forecast
 from smidgen.flows.learn.traffic_rows import label_of
 from smidgen.parts import registry
@@ -367,12 +368,12 @@ def _short(text: str) -> str:
     return said if len(said) <= _LONGEST_EXAMPLE else said[: _LONGEST_EXAMPLE - 1] + "…"
 
 
-def job_for_line(id: str, url: str | None = None) -> LineJob:
+def job_for_line(id: str) -> LineJob:
     """Return the job with an id from the store of traffic, as a line remembers it.
 
     Raises InputError if there is none, or no small model can do it; TrafficError if nothing was captured.
     """
-    with opened(url, make=False) as store:
+    with opened(make=False) as store:
         job = find_job(store, id)
     assert job.task is not None  # find_job raises otherwise
     asked = next((name for name, _ in job.tally.asked), "")

@@ -17,9 +17,9 @@ from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.data.row_selection import Embed
 from smidgen.data.splits import CHOOSING_SHARE
 from smidgen.flows.certify.losses import unwrap_field
-from smidgen.flows.embedding import Embed
 from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL, label_of
 from smidgen.parts import registry
 from smidgen.stats.certificate_forecast import forecast_certificate, growth_needed
@@ -234,7 +234,7 @@ def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[s
 
 def _of_words(taught: Sequence[str], labels: Sequence[str], asked: Sequence[str], names: Sequence[str]) -> Floats:
     """Return the margins, (asked, names), of a linear classifier of words. Raises MissingExtra if scikit-learn is not installed."""
-    student = registry.find("students", "linear")
+    student = registry.declaring("students", "forecasts")
     rows = [Row(text, label) for text, label in zip(taught, labels, strict=True)]
     training = Training(rows, (), LabelForm(labels=tuple(names), multi_label=False, temperature=1.0), None, student.settings())
     with tempfile.TemporaryDirectory() as folder:

@@ -18,8 +18,8 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data import row_selection
 from smidgen.data.label_errors import LEAST_NEWER, contradicted_rows
+from smidgen.data.row_selection import Embed
 from smidgen.data.splits import SplitSide
-from smidgen.flows.embedding import Embed
 from smidgen.store.files import rows_hash
 from smidgen.store.traffic.records import StoredShare
 from smidgen.text.near_duplicates import fold_text

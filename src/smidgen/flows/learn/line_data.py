@@ -22,7 +22,7 @@ from smidgen.core.parts import Task, placing
 from smidgen.core.placeholders import PromptFrame
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
-from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSettings
 from smidgen.data.splits import SplitSide, keyed_draw
 from smidgen.data.tables import open_table
 from smidgen.flows.learn import traffic_rows

@@ -13,8 +13,17 @@ import torch
 from torch import Tensor
 
 from smidgen.gguf.architectures import DecoderShape
-from smidgen.students.decoder_training.layers import DecoderLayer, UntaughtParts, WorkerGradients
-from smidgen.students.decoder_training.model import DOWN, GATE_UP, OUT, PLACES, QKV, LlamaModel
+from smidgen.students.decoder_training.model import (
+    DOWN,
+    GATE_UP,
+    OUT,
+    PLACES,
+    QKV,
+    DecoderLayer,
+    LlamaModel,
+    UntaughtParts,
+    WorkerGradients,
+)
 from smidgen.students.processor import Workers
 
 BLOCK = 32

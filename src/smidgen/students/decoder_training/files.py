@@ -34,10 +34,8 @@ from smidgen.students.decoder_training.adapters import (
     model_of,
     unfolded,
 )
-from smidgen.students.decoder_training.layers import DecoderLayer
-from smidgen.students.decoder_training.model import LlamaModel
+from smidgen.students.decoder_training.model import DecoderLayer, LlamaModel
 from smidgen.students.decoder_training.prompts import chat_template
-from smidgen.students.decoder_training.pruning import LEAST_LAYERS
 from smidgen.students.processor import Workers, best_dtype
 from smidgen.students.settings import FACTS
 from smidgen.students.vocabulary import FILES, tokenizer_hash, trim_decoder
@@ -287,6 +285,10 @@ _NEURONS = {"mlp.gate_proj.weight": 0, "mlp.up_proj.weight": 0, "mlp.down_proj.w
 """The tensors of a layer that have neurons, and their dimension."""
 _ENTRY, _HEAD = 100, 4096
 """Bytes in a GGUF of a tensor's header, and of the file's own header; rounded up."""
+
+
+LEAST_LAYERS = 3
+"""The fewest layers that pruning leaves."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from smidgen.core.rows import evenly
 from smidgen.students.decoder_training.adapters import WeightChange
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.generation import Group, OwnAnswers
-from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock, WorkerGradients
-from smidgen.students.decoder_training.model import LlamaModel
+from smidgen.students.decoder_training.model import DecoderGuide, LlamaModel, RowBlock, WorkerGradients
 from smidgen.students.processor import Workers
 
 _LEAST = 16

@@ -384,14 +384,12 @@ def _linear_grads(g: dict[str, Tensor], name: str, dy: Tensor, x: Tensor) -> Non
     torch.sum(dy, 0, out=g[name + ".b"])
 
 
-# A BERT with the shape of each word as an input.
-#
-# Most small encoders ignore case, but capitals help to tell a name from a word. The table of token types, of which one text uses a single
-# row, has one trained row per shape here. All code for a BERT works unchanged, with shapes in place of types.
-
-
 class ShapedBert(FastBert):
-    """`FastBert` with one trained row of the type table per shape. Call `learn` before training, and before the first replica."""
+    """`FastBert` with one trained row of the type table per shape. Call `learn` before training, and before the first replica.
+
+    Most small encoders ignore case, but capitals help to tell a name from a word. The table of token types, of which one text uses a
+    single row, has one trained row per shape here. All code for a BERT works unchanged, with shapes in place of types.
+    """
 
     def learn(self, shapes: int) -> None:
         """Train a row for each shape, starting from the first type's. The rows are the end of `master`."""
@@ -415,3 +413,10 @@ class ShapedBert(FastBert):
         )
         gradient = torch.zeros_like(self.types).index_add_(0, shapes, dtotal)
         self.grads[-gradient.numel() :].copy_(gradient.reshape(-1))
+
+
+def positions(folder: Path) -> int:
+    """The most tokens that the encoder in a folder can read at once. Some tables begin with unused rows: two are left free."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    most = int(config.get("max_position_embeddings", 512))
+    return most if FastBert.covers(config) else max(16, most - 2)

@@ -7,20 +7,23 @@ equal to those of an uninterrupted run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import Workspace
 from smidgen.core.rows import Row
-from smidgen.students.encoder_training.batches import DropoutBank, PackedBatch, Rows, drop_tokens, pack, plan_epoch, plan_pairs
+from smidgen.students.encoder_training.batches import DropoutBank, PackedBatch, Rows, drop_tokens, encode, pack, plan_epoch, plan_pairs
 from smidgen.students.encoder_training.bert import NEGATIVE, FastBert
-from smidgen.students.encoder_training.features import encode
 from smidgen.students.processor import Workers, shares
 
 if TYPE_CHECKING:
@@ -438,3 +441,48 @@ def supcon_loss(features: Tensor, targets: Tensor, temperature: float) -> Tensor
     if not bool(has.any()):
         return features.sum() * 0
     return -((logp * same).sum(1)[has] / count[has]).mean()
+
+
+_NAME = "checkpoint.safetensors"
+
+
+def train_with_checkpoints(trainer: EncoderTrainer, space: Workspace, student: str) -> None:
+    """Train to the end, from the checkpoint in the space's folder if there is one.
+
+    Raises TrainError if the loss becomes infinite or NaN.
+    """
+    file = space.folder / _NAME
+    if file.is_file():
+        trainer.load_state_dict(load_file(str(file)))
+    else:
+        trainer.init_head()
+    space.progress.start(f"train {student}", trainer.total_steps)
+    if trainer.step:
+        space.progress.say(f"going on after epoch {trainer.epoch} of {trainer.cfg.epochs}, where an earlier run stopped")
+        space.progress.advance(trainer.step)
+
+    def stepped(now: TrainingProgress) -> None:
+        if not np.isfinite(now.loss):
+            raise TrainError(
+                "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
+            )
+        space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
+
+    def epoch_done(done: EncoderTrainer) -> None:
+        if done.epoch < done.cfg.epochs:
+            write_checkpoint(done.state_dict(), file)
+
+    trainer.run(stepped, epoch_done)
+
+
+def remove_checkpoint(space: Workspace) -> None:
+    """Remove the checkpoint, once the trained model is saved."""
+    (space.folder / _NAME).unlink(missing_ok=True)
+
+
+def write_checkpoint(state: Mapping[str, Any], file: Path) -> None:
+    """Write tensors and numbers to a new file and rename it over the old checkpoint: a kill while writing loses nothing."""
+    tensors = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in state.items()}
+    fresh = file.with_suffix(".new")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)
+    fresh.replace(file)

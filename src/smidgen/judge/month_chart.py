@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from smidgen.core.quantities import dollars
-from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_up, tag
+from smidgen.judge.charts import PlotFrame, Scale, picture, rounded_up, tag
 from smidgen.judge.sections import shortened
 from smidgen.usage.break_even import BreakEven, PaybackOutcome
 
@@ -31,7 +31,7 @@ class _Line:
     outcome: PaybackOutcome | None = None
 
 
-def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
+def month_chart(found: BreakEven, model: str, heading: str, below: str) -> Markup:
     """The chart, with its heading, the payback of each line, and small print, for `standalone`."""
     last = len(found.months)
     lines = [

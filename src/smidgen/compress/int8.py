@@ -1,9 +1,10 @@
-"""The shared part of int8 methods: rewrite an ONNX graph node by node, and learn its linear layers' ranges from sample texts."""
+"""The methods for ONNX graphs: products in int8, with scales found while it runs or ranges learnt from sample texts."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError, MissingExtra
-from smidgen.core.parts import EngineSpec
+from smidgen.core.parts import Compressor, EngineSpec
 from smidgen.core.rows import Text
 
 CONTRIB = "com.microsoft"
@@ -159,3 +160,121 @@ def ranges(spec: EngineSpec, source: Path, sample: Sequence[Text]) -> dict[str, 
                 low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
             found[name] = (low, high)
     return found
+
+
+class Int8Dynamic(Compressor):
+    """A scale for each token, found while it runs. Needs no sample texts.
+
+    The usual dynamic quantisation finds one range for a whole batch, so that a text's answer depends on which texts came with it: on
+    BANKING77 a label's probability moved by up to 0.15 between a batch and the text alone. A scale for each token costs a tenth of the
+    speed in batches and has no such effect: what is served is what was measured, whoever else asks.
+    """
+
+    name = "int8-dynamic"
+    summary = "int8 weights, each token's activations scaled to int8 by their own largest value."
+    engines = ("onnx", "tagger")
+
+    def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
+        """Write the quantised graph and the model's other files. `sample` is not used."""
+        copy_others(spec, source, out)
+        rewrite = GraphRewrite(source / "model.onnx")
+        rewrite.shrink_word_table()
+        step = rewrite.constant("int8.step", 1 / 127, np.float32)
+        middle = rewrite.constant("int8.middle", 128, np.uint8)
+        tiny = rewrite.constant("int8.tiny", 1e-12, np.float32)
+        reduce = _largest(rewrite)
+        for node in rewrite.linears():
+            x, y = node.input[0], node.output[0]
+            weight, scale = quantise(rewrite.array(node.input[1]), axis=0)
+            matrix = rewrite.constant(f"{y}.int8", weight, np.int8)
+            columns = rewrite.constant(f"{y}.scale", scale[0], np.float32)
+            nothing = rewrite.constant(f"{y}.zero", np.zeros(weight.shape[1]), np.int8)
+            rewrite.replace(
+                node,
+                [
+                    ("Abs", [x], f"{y}.abs", {}),
+                    ("ReduceMax", [f"{y}.abs", *reduce[0]], f"{y}.largest", reduce[1]),
+                    ("Add", [f"{y}.largest", tiny], f"{y}.range", {}),  # a token of zeros must not be divided by zero
+                    ("Div", [x, f"{y}.range"], f"{y}.unit", {}),
+                    ("QuantizeLinear", [f"{y}.unit", step, middle], f"{y}.uint8", {}),
+                    ("MatMulIntegerToFloat", [f"{y}.uint8", matrix, step, columns, middle, nothing], f"{y}.product", {"domain": CONTRIB}),
+                    ("Mul", [f"{y}.product", f"{y}.range"], y, {}),
+                ],
+            )
+        rewrite.save(out / "model.onnx")
+        return replace(spec, method=self.name)
+
+
+def _largest(rewrite: GraphRewrite) -> tuple[list[str], dict[str, Any]]:
+    """The axis for `ReduceMax`: an attribute up to operator set 17, an input from 18 on."""
+    version = next(entry.version for entry in rewrite.model.opset_import if entry.domain in ("", "ai.onnx"))
+    if version < 18:
+        return [], {"axes": [-1], "keepdims": 1}
+    return [rewrite.constant("int8.last", [-1], np.int64)], {"keepdims": 1}
+
+
+STRENGTH = 0.8
+"""A of the formula. Agreement on BANKING77 with A = 0.5, 0.6, 0.7, 0.8, 0.9: 98.4, 99.0, 99.6, 99.8, 99.5 %."""
+
+_FLOOR = 1e-5
+
+
+class Int8Static(Compressor):
+    """Ranges learnt from sample texts, and channels made even first.
+
+    A few channels of an encoder's activations are many times larger than the rest, and would take the whole range of 256 steps. Each
+    channel is therefore divided by a factor that its row of weights is multiplied by, which changes nothing in exact arithmetic:
+    SmoothQuant (Xiao and others, 2023, arXiv:2211.10438, equation 4), with factor = max|activation|^A / max|weight|^(1 - A).
+    """
+
+    name = "int8-static"
+    summary = "int8 weights and activations, ranges fixed on training texts: the fastest."
+    engines = ("onnx", "tagger")
+
+    def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
+        """Write the quantised graph and the model's other files. A few hundred sample texts are enough."""
+        copy_others(spec, source, out)
+        seen = ranges(spec, source, sample)
+        rewrite = GraphRewrite(source / "model.onnx")
+        rewrite.shrink_word_table()
+        for node in rewrite.linears():
+            x, y = node.input[0], node.output[0]
+            full = rewrite.array(node.input[1])
+            factor = even(seen[x], full)
+            weight, scale = quantise(full * factor[:, None], axis=0)
+            step, middle = _steps(seen[x][0] / factor, seen[x][1] / factor)
+            inverse = rewrite.constant(f"{y}.even", 1 / factor, np.float32)
+            matrix = rewrite.constant(f"{y}.int8", weight, np.int8)
+            columns = rewrite.constant(f"{y}.scale", scale[0], np.float32)
+            nothing = rewrite.constant(f"{y}.zero", np.zeros(weight.shape[1]), np.int8)
+            steps = rewrite.constant(f"{y}.step", step, np.float32)
+            middles = rewrite.constant(f"{y}.middle", middle, np.uint8)
+            rewrite.replace(
+                node,
+                [
+                    ("Mul", [x, inverse], f"{y}.evened", {}),
+                    ("QuantizeLinear", [f"{y}.evened", steps, middles], f"{y}.uint8", {}),
+                    ("MatMulIntegerToFloat", [f"{y}.uint8", matrix, steps, columns, middles, nothing], y, {"domain": CONTRIB}),
+                ],
+            )
+        rewrite.save(out / "model.onnx")
+        return replace(spec, method=self.name)
+
+
+def even(seen: Range, weight: NDArray[Any]) -> NDArray[np.float32]:
+    """The factor of each channel (rows of `weight`), their geometric mean 1."""
+    active = np.maximum(np.maximum(np.abs(seen[0]), np.abs(seen[1])), _FLOOR)
+    heavy = np.maximum(np.abs(weight).max(1), _FLOOR)
+    factor = active**STRENGTH / heavy ** (1 - STRENGTH)
+    return np.asarray(factor / np.exp(np.log(factor).mean()), np.float32)
+
+
+def _steps(low: NDArray[Any], high: NDArray[Any]) -> tuple[float, int]:
+    """Width of a step, and the step that represents zero, so that 256 steps reach from the least to the largest value."""
+    least, most = min(0.0, float(low.min())), max(0.0, float(high.max()))
+    step = max((most - least) / 255, _FLOOR / 255)
+    return step, int(np.clip(np.rint(-least / step), 0, 255))
+
+
+part_int8_dynamic = Int8Dynamic()
+part_int8_static = Int8Static()

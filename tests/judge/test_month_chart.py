@@ -10,15 +10,15 @@ from xml.etree import ElementTree
 import pytest
 from tests.usage.test_break_even import CASE
 
-from smidgen.judge.charts.axes import standalone
-from smidgen.judge.charts.months import draw
+from smidgen.judge.charts import standalone
+from smidgen.judge.month_chart import month_chart
 from smidgen.usage.break_even import CostCase, compute_break_even
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def chart(case: CostCase, model: str = "Claude Haiku 5.5") -> ElementTree.Element:
-    return ElementTree.fromstring(standalone(draw(compute_break_even(case), model, "100,000 requests a month", "small print")))
+    return ElementTree.fromstring(standalone(month_chart(compute_break_even(case), model, "100,000 requests a month", "small print")))
 
 
 def texts(svg: ElementTree.Element) -> list[tuple[float, float, str, str]]:
