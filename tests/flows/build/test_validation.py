@@ -104,7 +104,7 @@ def test_what_cannot_be_cross_validated_is_refused_before_anything_is_trained(tm
     taught = wanted(tmp_path / "rows.csv", teacher={"source": "http://127.0.0.1:9/v1", "uses": ["score"]})
     with pytest.raises(InputError, match="errors over all rows"):
         build(taught, tmp_path / "taught", threads=1, errors=str(tmp_path / "errors.csv"))
-    with pytest.raises(InputError, match="not written in this format"):
+    with pytest.raises(InputError, match="cannot be written in this format"):
         build(wanted(tmp_path / "rows.csv"), tmp_path / "shop", threads=1, errors=str(tmp_path / "errors.pdf"))
     assert not (tmp_path / "shop").exists()
 
