@@ -7,7 +7,7 @@ same rows gets the rest: asked for δ, it is tested at δ minus the level spent 
 Two kinds of earlier tests count as spent: failed tests of any bundle, and tests of the same bundle on other terms, failed or not, because
 of several that pass the best would be chosen. So the chance that any of these gives a false certificate is at most δ, by the union bound,
 provided that no terms were chosen by the result of an earlier test. Repeating a test gives its result again and spends nothing. A line
-counts its own tests: see `stats.spending`.
+counts its own tests: see `stats.risk_bounds`.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def test_what_is_no_text_is_not_stored() -> None:
         asked("y"),
     ]
     assert [None if one is None else one.input for one in CaptureRedactor(finding=Names("Ann")).exchanges(given)] == [None, None, None, "y"]
-    with pytest.raises(RedactionError, match="cannot be read"):
+    with pytest.raises(RedactionError, match="cannot be searched"):
         CaptureRedactor(finding=Names("Ann")).feedback(Feedback("r", NOW, comment=picture), "support")
 
 
