@@ -270,6 +270,13 @@ def test_cells_of_a_file_of_texts_are_told_from_typed_ones(tmp_path: Path) -> No
     assert again.label is not None and again.label.how == "remembered" and again.label.names == ("count", "name")
 
 
+def test_a_number_too_large_for_the_task_names_its_row(tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("text,stars\nhello,4\nhi,inf\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"row 2, column 'stars': the output cannot be used \(cannot convert float infinity"):
+        list(open_table(table, input="text", label="stars").rows(lambda cell: int(float(str(cell)))))
+
+
 def test_a_row_that_cannot_be_used_names_its_columns(tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
     table.write_text("text,count,name\nhello,2,x\n", encoding="utf-8")

@@ -23,7 +23,7 @@ RATED = {
 
 def drop(name: str, source: Path) -> str:
     """Put the example of this name where its first line says; return its stem."""
-    found = BLOCK.findall((ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8"))
+    found = BLOCK.findall((ROOT / "docs/how-to/add-a-part.md").read_text(encoding="utf-8"))
     assert len(found) == 3
     [(place, text)] = [(place, text) for place, text in found if place == f"src/smidgen/{name}"]
     target = source.parent / place

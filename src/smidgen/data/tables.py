@@ -148,7 +148,7 @@ class DataTable:
         try:
             output = parse(value)
             return output if placed is None else placed(text, output)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # int(float("inf")) overflows
             raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
 
     def _error(self, what: str, value: object, number: int, column: str, todo: str) -> DataError:

@@ -1,4 +1,4 @@
-"""Floor 2: engines, which run bundles, one file each. Never imports torch. The architecture page shows how to add one.
+"""Floor 2: engines, which run bundles, one file each. Never imports torch. docs/how-to/add-a-part.md shows how to add one.
 
 An engine loads the files that a manifest names and turns texts into raw outputs: `logits`, and `embedding` if the model has one; a
 decoder gives `texts`. A task decides what the numbers mean. An unknown option is refused: a model must be served as it was measured.

@@ -1,4 +1,4 @@
-"""Floor 2: the students (families of small models), one file each. The architecture page shows how to add one.
+"""Floor 2: the students (families of small models), one file each. docs/how-to/add-a-part.md shows how to add one.
 
 A student learns from rows and writes the trained model as the files of an engine. Imports that need torch are inside functions.
 

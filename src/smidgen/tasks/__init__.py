@@ -1,4 +1,4 @@
-"""Floor 2: the tasks, one file each. The architecture page shows how to add one.
+"""Floor 2: the tasks, one file each. docs/how-to/add-a-part.md shows how to add one.
 
 A task is a subclass of `core.parts.Task` in its own file, with a line `part = ...`; nothing else changes. Its attributes declare
 abilities beyond the four methods that it must have. The answer's form is a subclass of `core.forms.Form`, or one of those there:

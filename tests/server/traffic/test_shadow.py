@@ -134,7 +134,7 @@ def test_jobs_are_found_named_counted_and_foreseen(shadow: Shadow) -> None:
     assert set(sort["answers"]["labels"]) == set(WORDS) and name["answers"]["fields"].keys() == {"customer", "said"}
     assert sort["tally"]["asked"] == {LUNA: 270} and sort["tally"]["cost_usd"] > 0 and sort["tally"]["unpriced"] == 0
     assert sort["month"] is None  # seconds are no month
-    assert "no words to the system" in chat["why"]
+    assert "no words in common" in chat["why"]
     seen = sort["forecast"]
     assert seen["agreement"] > 0.9 and (seen["share"] or seen["more"]) and seen["n"] < 200
     assert name["forecast"]["share"] is None

@@ -1,7 +1,7 @@
 """The training loop of encoders, the head, and the weights of training rows.
 
-All randomness in it is a function of the seed and the epoch, so a run resumed from an epoch's checkpoint ends with weights bit for bit
-equal to those of an uninterrupted run.
+Everything random is a function of the seed, the epoch and the worker. So a run that is resumed from an epoch's checkpoint ends with the
+same weights, bit for bit, as an uninterrupted run with the same number of workers.
 """
 
 from __future__ import annotations
@@ -77,14 +77,24 @@ class RowBelief:
 
 LossFn: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 FEW = 40
-"""Up to this many rows per class count as few: see `default_config`."""
+"""Most rows per class that count as few: see `default_config`."""
 
 _EMA_EVERY = 4  # steps between two updates of the averaged weights
 
 
 @dataclass
 class EncoderTrainConfig:
-    """Settings of a run; the defaults are the measured recipe."""
+    """Settings of a training run. The defaults are the measured recipe.
+
+    Attributes:
+        head_scale: factor on the cosines before the softmax.
+        pairs: batches are made of pairs of one class.
+        cosine: the head's rows have length 1, and it has no bias.
+        supcon, supcon_temp: weight and temperature of the contrastive term.
+        token_drop: share of tokens dropped at random in training.
+        bucket: how finely texts are sorted by length for batches, see `plan_epoch`.
+        ema: decay per step of the averaged weights; 0: no average.
+    """
 
     epochs: int = 4
     batch_rows: int = 64
@@ -100,25 +110,27 @@ class EncoderTrainConfig:
     head_dropout: float = 0.1
     head_scale: float = 16.0
     label_smoothing: float = 0.1
-    pairs: bool = False  # batches are laid out as pairs of one class
-    cosine: bool = False  # the head's rows are brought to length 1, and it has no bias
+    pairs: bool = False
+    cosine: bool = False
     supcon: float = 0.0
     supcon_temp: float = 0.1
     token_drop: float = 0.1
     bucket: int = 4
-    ema: float = 0.99  # decay per step of the averaged weights; 0: none
+    ema: float = 0.99
     max_length: int = 256
     seed: int = 0
     threads: int = 2
 
 
 def default_config(rows: int, classes: int, **overrides: Any) -> EncoderTrainConfig:
-    """The recipe scaled to a data set by its rows and classes.
+    """Scale the recipe to a data set by its rows and classes.
 
-    Up to `FEW` rows per class: 12 epochs (at least 100 steps) of pairs of one class, with a contrastive term, a cosine head of low scale,
-    so that a few rows never make the softmax certain, and rates that fall by a third from each layer to the one below it, because few rows
-    can only harm the knowledge of a sentence encoder. Otherwise 4 epochs of 64 rows per batch from 6,000 rows on, 3 from 20,000; 6 epochs
-    of 32 rows below. More passes over medium-sized sets hurt. The numbers are in docs/log.md.
+    Up to `FEW` rows per class: at least 12 epochs and 100 steps, with batches of pairs of one class and a contrastive term. The cosine head
+    has a low scale, so that the softmax stays uncertain with few rows. Each layer's learning rate is 0.7 times the rate of the layer above,
+    because few rows would overwrite what the lower layers already know.
+
+    Otherwise: below 4,000 rows, 6 epochs with batches of 32; from 4,000, 6 epochs with batches of 64; from 6,000, 4 epochs; from 20,000, 3
+    epochs. More epochs on sets of medium size did harm. The numbers are in docs/log.md.
     """
     if rows <= FEW * classes:
         batch = 64
@@ -318,7 +330,7 @@ class EncoderTrainer:
     def _update(self, dhead: Tensor) -> None:
         model, cfg = self.model, self.cfg
         factor = self._lr_factor()
-        ema_decay = min(cfg.ema**_EMA_EVERY, (self.step + 1) / (self.step + 11))
+        ema_decay = min(cfg.ema**_EMA_EVERY, (self.step + 1) / (self.step + 11))  # early weights leave the average soon
         averaging = bool(cfg.ema) and self.step % _EMA_EVERY == 0
         if cfg.ema and self._ema is None:
             self._ema = [model.master.clone(), self.head.flat.clone()]
