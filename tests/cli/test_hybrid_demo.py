@@ -163,7 +163,7 @@ def test_the_numbers_are_those_of_the_gateways_store(seen: Seen, recorded: Recor
     whole, home = seen.ran.tally.whole, seen.ran.stage.home
     _, coming = dealt(SMALL, recorded)
     with opened(f"sqlite:///{home / 'traffic.db'}", make=False) as store:
-        counts = store.counts()
+        counts = store.totals()
         pairs = list(store.pairs("support", None))
     captured = seen.ran.captured
     assert sum(captured.values()) == whole.requests == 150

@@ -65,7 +65,7 @@ def test_what_was_not_stored_is_told(filled: Path, capsys: pytest.CaptureFixture
         assert code(["traffic", *flags]) == 0
         assert "were not stored" not in capsys.readouterr().out
     with opened() as store:
-        store.count({"stored": 12, "queue_full": 4})
+        store.add_outcomes({"stored": 12, "queue_full": 4})
     assert told(capsys)["traffic"]["share_lost"] == told(capsys, "--jobs")["traffic"]["share_lost"] == 0.25
     for command in (["traffic"], ["traffic", "--jobs"], ["status"]):
         assert code(command) == 0

@@ -101,9 +101,9 @@ def test_what_names_another_model_stays_here_only_where_the_certificate_knows_it
     knowing = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration))
     older = CertificateStatus(CertificateState.VALID, "for this test", paper())
     known, unknown = frozenset(["bbbbbbbbbbbbbbbb", "cccccccccccccccc"]), frozenset(["cccccccccccccccc"])
-    assert routing_decision.decision_before(knowing, RequestedModel("s", named=False, jobs=known)).local
+    assert routing_decision.decision_before(knowing, RequestedModel("s", names_bundle=False, jobs=known)).local
     for held, jobs in ((knowing, unknown), (knowing, frozenset[str]()), (older, known)):
-        asked = RequestedModel("s", named=False, jobs=jobs).at_least(0.5)
+        asked = RequestedModel("s", names_bundle=False, jobs=jobs).at_least(0.5)
         assert routing_decision.decision_before(held, asked).why == "job"
         assert routing_decision.decision_after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
     assert routing_decision.decision_before(older, RequestedModel("s")).local
@@ -114,7 +114,7 @@ def test_what_names_another_large_model_than_the_certificate_goes_there() -> Non
     held = CertificateStatus(
         CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model", model="big"))
     )
-    asked = RequestedModel("s", named=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
+    asked = RequestedModel("s", names_bundle=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
     assert routing_decision.decision_before(held, asked).local and routing_decision.decision_before(held, RequestedModel("s")).local
     assert routing_decision.decision_before(held, replace(asked, model="another")).why == "another large model"
     unnamed = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))

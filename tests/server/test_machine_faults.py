@@ -89,7 +89,7 @@ def test_answers_go_on_and_traffic_is_counted_as_not_stored(gateway: Any, monkey
     assert running.post(CHAT, asking(SURE)).status_code == 200
     eventually(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 2)
     with opened(make=False) as store:
-        assert store.counts().requests == 2
+        assert store.totals().requests == 2
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
@@ -101,7 +101,7 @@ def test_feedback_gets_503_and_is_not_acknowledged(gateway: Any, monkeypatch: py
     with broken(monkeypatch, fault):
         assert error_of(running.post("/v1/feedback", {"request_id": id, "verdict": "up"}), 503)["code"] == "feedback_not_stored"
     with opened(make=False) as store:
-        assert store.counts().feedback == 0
+        assert store.totals().feedback == 0
     assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}).status_code == 200
 
 

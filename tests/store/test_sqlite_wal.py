@@ -105,7 +105,7 @@ def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], 
             lambda: usage_records.read("2026-11-01", folder / "account.sqlite3"),
         ),
         "spending.sqlite3": (lambda: books.hold("2026-11-28", {"all": None}, 1), lambda: books.spent("2026-11-28")),
-        "traffic.db": (lambda: traffic.delete_user("nobody"), traffic.counts),
+        "traffic.db": (lambda: traffic.delete_user("nobody"), traffic.totals),
     }
 
 

@@ -197,7 +197,7 @@ def _check() -> None:
     if missing := seen - ASKED.keys() - SAID.keys():
         raise ValueError(f"tools/reference/http.py does not tell of the headers {', '.join(sorted(missing))}")
     words = (
-        decisions.SUITED,
+        decisions.INELIGIBLE,
         decisions.QUALITY,
         decisions.SCORE,
         decisions.SEGMENT,

@@ -110,7 +110,7 @@ def _jobs(store: TrafficStore, as_json: bool) -> None:
 
 
 def _counted(store: TrafficStore, as_json: bool) -> None:
-    counts, seen = store.counts(), store.seen()
+    counts, seen = store.totals(), store.seen()
     labels = list(dict.fromkeys(label.replace("\n", ": ") for _, label in store.labels()))
     if as_json:
         facts = {"store": store.place, "held_out_share": store.held_out, **counts.json(), "traffic": seen.json(), "labels": labels}

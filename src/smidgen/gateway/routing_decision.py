@@ -24,14 +24,14 @@ class RequestedModel:
     Attributes:
         bundle: its name.
         quality: the least share of local answers that must agree with the reference, 0..1; None if the request asks for none.
-        named: whether the request names the bundle. Otherwise it names another `model`, and goes there if the bundle does not answer.
+        names_bundle: whether the request names the bundle. Else it names another `model`, and goes there if the bundle does not answer.
         jobs: scopes of the recurring jobs of such a request; the bundle's certificate must have been tested on one of them.
-        model: see `named`.
+        model: see `names_bundle`.
     """
 
     bundle: str
     quality: float | None = None
-    named: bool = True
+    names_bundle: bool = True
     jobs: frozenset[str] = frozenset()
     model: str = ""
 
@@ -74,7 +74,7 @@ def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | 
 
 BY_LABEL = "label"
 
-SUITED = "request"
+INELIGIBLE = "request"
 QUALITY = "quality"
 SCORE = "score"
 SEGMENT = "segment"
@@ -125,9 +125,9 @@ def decision_before(standing: CertificateStatus, asked: RequestedModel) -> Routi
         unknown = standing.valid or standing.state is CertificateState.NONE
         return RoutingDecision(why="no certificate" if unknown else standing.state.value)
     found = standing.certificate
-    if not asked.named and asked.jobs.isdisjoint(found.calibration.jobs):
+    if not asked.names_bundle and asked.jobs.isdisjoint(found.calibration.jobs):
         return RoutingDecision(why=JOB, detail="its certificate was not tested on requests of this job")
-    if not asked.named and found.reference.large not in ("", asked.model):
+    if not asked.names_bundle and found.reference.large not in ("", asked.model):
         return RoutingDecision(why=CertificateState.REFERENCE.value, detail="it names another than the certificate does")
     if not asked.allows(found.alpha):
         return RoutingDecision(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")

@@ -203,7 +203,7 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     capture(rows(1100, 5), "support", start, corrected=30)
     assert count_new_pairs(line, TrafficSettings()) == 1100
     with opened() as store:
-        store.count({"stored": 1100, "queue_full": 275}, start)
+        store.add_outcomes({"stored": 1100, "queue_full": 275}, start)
     done = learn(line.folder, ask)
     assert done.rows["traffic"]["share_lost"] == 0.2 and "275 of 1,375 requests since" in done.rows["traffic"]["says"]
     assert done.promoted and "the first of its line" in done.why

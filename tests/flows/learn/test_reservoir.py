@@ -89,4 +89,4 @@ def test_a_label_that_is_answered_locally_lives_on_where_that_was_agreed(_store:
         store.delete_older(30, now=NOW + timedelta(days=80), kept_days=kept_days)
         assert {pair.reference.casefold() for pair in store.pairs(None, False)} == set(LABELS)
         store.delete_older(30, now=NOW + timedelta(days=80))
-        assert store.counts().requests == 0
+        assert store.totals().requests == 0

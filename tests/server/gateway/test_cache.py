@@ -520,7 +520,7 @@ def test_what_was_cached_is_stored_as_such_and_never_learnt_from_again(gateway: 
     assert (found[1]["model"], found[1]["why"], found[1]["answer_state"]) == ("gpt-6-luna", "no certificate", "")
     with opened() as store:
         assert len(list(store.pairs("support"))) == 1
-        counts = store.counts()
+        counts = store.totals()
         assert (counts.requests, counts.upstream, counts.cached, counts.unanswered) == (3, 1, 2, 0)
 
 

@@ -48,7 +48,7 @@ def test_an_audited_answer_is_a_pair_to_learn_from(gateway: Any, upstream: Upstr
     assert (pair.id, pair.input, pair.reference, pair.whose) == (found.headers["x-request-id"], text(3, 1), "delivery/late", "upstream")
     assert (pair.answered_by, pair.model, pair.held_out, pair.local_output) == ("local", "big", False, f'"{answer(3)}"')
     with opened() as store:
-        counts = store.counts()
+        counts = store.totals()
         assert (counts.requests, counts.local, counts.upstream) == (1, 1, 0), "it is no request of its own"
 
 

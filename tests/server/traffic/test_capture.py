@@ -402,7 +402,7 @@ def test_what_waits_is_stored_when_the_server_stops(upstream: UpstreamStub, mode
         for number in range(50):
             gateway.post(CHAT, asking(f"{number}"))
     with opened() as store:
-        assert store.counts().requests == 50
+        assert store.totals().requests == 50
 
 
 def test_a_store_that_cannot_be_opened_stops_the_start(model: Model, home: Path) -> None:

@@ -261,12 +261,12 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
         one = JobMatcher({"a": [job]}, store.template)
         two = JobMatcher({"a": [job], "b": [job]}, store.template)
     found = one(CHAT, body)
-    assert found is not None and (found.bundle, found.named) == ("a", False)
+    assert found is not None and (found.bundle, found.names_bundle) == ("a", False)
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
     assert one("/v1/responses", {"model": LUNA, "input": "hello"}) is None
     # What it may answer is asked of it as of any other.
-    assert found.at_least(0.95) == RequestedModel("a", 0.95, named=False, jobs=frozenset([job.scope]), model=LUNA)
+    assert found.at_least(0.95) == RequestedModel("a", 0.95, names_bundle=False, jobs=frozenset([job.scope]), model=LUNA)
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
 
 

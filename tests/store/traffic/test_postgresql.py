@@ -44,7 +44,7 @@ def test_it_does_all_that_the_file_does() -> None:
         pairs = {pair.id: pair for pair in store.pairs(name, held_out=None)}
         assert len(pairs) == 51 and pairs[f"{name}-1"].reference == "second" and pairs[f"{name}-100"].input == "half ? and \ufffd"
         assert len(list(store.pairs(name))) + len(list(store.pairs(name, held_out=True))) == 51
-        assert store.counts().requests >= 51 and store.place.count("***") <= 1
+        assert store.totals().requests >= 51 and store.place.count("***") <= 1
         done = store.delete_user(f"{name}-1")
         assert (done.requests, done.feedback, done.gone) == (18, 2, None)
         assert store.delete_asked(name).requests == 33

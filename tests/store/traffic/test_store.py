@@ -124,7 +124,7 @@ def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store:
         ("req_6", "answer 6", "upstream"),
     ]
     assert references(store, since=NOW + timedelta(minutes=4), until=NOW + timedelta(minutes=6)) == [("req_4", "mended", "human")]
-    assert store.counts().json() | {"asked": 0, "groups": 0} == {
+    assert store.totals().json() | {"asked": 0, "groups": 0} == {
         **{"requests": 6, "local": 0, "upstream": 6, "cached": 0, "unanswered": 0, "held_out": 0, "feedback": 8, "corrected": 4},
         **{"first": "2026-05-01T12:01:00+00:00", "last": "2026-05-01T12:06:00+00:00", "cost_usd": 0.0, "saved_usd": 0.0},
         **{"asked": 0, "groups": 0},
@@ -243,7 +243,7 @@ def test_an_id_is_stored_once_and_the_first_stays(store: TrafficStore) -> None:
 
 def test_feedback_needs_a_stored_request(store: TrafficStore) -> None:
     assert not store.feedback(said(1, verdict="up"))
-    assert store.counts().feedback == 0
+    assert store.totals().feedback == 0
 
 
 def test_a_text_is_on_one_side_for_ever(home: Path) -> None:
@@ -396,10 +396,10 @@ def test_a_damaged_store_is_refused_and_no_text_is_in_the_message(home: Path) ->
 def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: TrafficStore) -> None:
     now = datetime(2026, 5, 10, 12, tzinfo=UTC)
     assert store.seen().words == "" and store.seen().share_lost == 0.0
-    store.count({"stored": 7, "duplicate": 5, "unreadable": 2}, now - timedelta(days=3))
+    store.add_outcomes({"stored": 7, "duplicate": 5, "unreadable": 2}, now - timedelta(days=3))
     assert store.seen().words == "", "a request that is stored already is not lost, and neither is what is none"
     for _ in range(2):
-        store.count({"stored": 1, "queue_full": 2, "stopped": 0}, now)
+        store.add_outcomes({"stored": 1, "queue_full": 2, "stopped": 0}, now)
     found = store.seen(now - timedelta(days=1))
     assert (found.stored, found.lost, found.share_lost, found.first) == (2, {"queue_full": 4}, 4 / 6, now.date())
     assert store.seen().words == "4 of 13 requests since 2026-05-07 were not stored (30.8%: 4 queue_full)"
@@ -523,7 +523,7 @@ def test_days_that_cannot_be_are_refused(store: TrafficStore) -> None:
     for days in (-1, 9_999_999, float("inf"), float("nan")):
         with pytest.raises(InputError, match="days"):
             store.delete_older(days)
-    assert store.counts().requests == 1 and store.delete_older(36_500).requests == 0
+    assert store.totals().requests == 1 and store.delete_older(36_500).requests == 0
 
 
 def test_of_a_database_server_it_is_not_known_when_the_last_byte_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -561,7 +561,7 @@ def test_many_make_and_fill_one_store_at_once(home: Path, monkeypatch: pytest.Mo
     for thread in threads:
         thread.join()
     with opened() as store:
-        assert store.counts().requests == 60
+        assert store.totals().requests == 60
 
 
 def test_none_is_made_where_none_is_wanted(home: Path) -> None:

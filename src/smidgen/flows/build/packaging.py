@@ -40,10 +40,10 @@ _ROUNDED = 0.25
 
 
 def choose_and_measure(work: Work, context: BuildContext) -> Work:
-    """Choose, pack and measure. A model compressed by a method that the user did not name is shipped only if it passes the gate. If not,
-    the choice is made again without it. The last one left must pass.
+    """Choose a candidate, pack it and measure it. If it was compressed by an automatic method and fails the parity gate, choose again
+    without it. The last one left must pass. (The quality gate comes in `ship`.)
 
-    Raises GateError if nothing is left that passes.
+    Raises GateError if nothing is left that passes the parity gate.
     """
     auto = work.recipe.settings(CompressSettings).method == "auto"
     for number in range(len(work.candidates)):

@@ -217,7 +217,7 @@ def find_jobs(store: TrafficStore, *, forecasts: bool = True, progress: Progress
     Raises TrafficError if the store cannot be read.
     """
     progress = progress or Silent()
-    counts = store.counts()
+    counts = store.totals()
     window = counts.last - counts.first if counts.first is not None and counts.last is not None else timedelta()
     embed: Embed | None = None
     if forecasts:

@@ -112,7 +112,7 @@ class CertificateRouter:
         odd = why_ineligible(request.path, body, eligibility_of(model.task))
         course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
         if course.decision.local and course.odd is not None:
-            course.decision = RoutingDecision(why=rulings.SUITED, detail=course.odd)
+            course.decision = RoutingDecision(why=rulings.INELIGIBLE, detail=course.odd)
         if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
             course.decision = rulings.held_out_decision(course.decision)
         if not course.decision.local:
@@ -139,7 +139,7 @@ class CertificateRouter:
     async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
         """Send the fallback's answer; if there is none, the bundle's, if that may replace it."""
         audited = await self._drawn_all_the_same(request, course)
-        replaceable = self._local_at_last and course.odd is None and course.asked.named and not course.failed
+        replaceable = self._local_at_last and course.odd is None and course.asked.names_bundle and not course.failed
         try:
             await self._fallback(request, send, course.asked, course.decision, replaceable)
             if audited is not None and course.local is not None and self._auditor is not None:

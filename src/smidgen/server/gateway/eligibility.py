@@ -64,7 +64,7 @@ class JobMatcher:
         if len(takers) != 1:
             return None
         ((name, scopes),) = takers.items()
-        return RequestedModel(name, named=False, jobs=frozenset(scopes), model=body["model"])
+        return RequestedModel(name, names_bundle=False, jobs=frozenset(scopes), model=body["model"])
 
 
 def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:

@@ -334,4 +334,4 @@ class FallbackAnswerer:
 
 def _renamed(asked: RequestedModel | None) -> bool:
     """Return True if the upstream's own model name replaces the request's, which names a bundle."""
-    return asked is not None and asked.named
+    return asked is not None and asked.names_bundle

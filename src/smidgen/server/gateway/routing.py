@@ -190,7 +190,7 @@ class GatewayMiddleware:
         return asked
 
     async def _pass(self, request: HttpRequest, send: Send, asked: RequestedModel | None) -> None:
-        no_face = RoutingDecision(why=rulings.SUITED, detail="no bundle answers at this path") if asked is not None else None
+        no_face = RoutingDecision(why=rulings.INELIGIBLE, detail="no bundle answers at this path") if asked is not None else None
         await self._gateway.answerer(request, send, asked, no_face)
 
     def _is_ours(self, path: str, asked: RequestedModel | None) -> bool:

@@ -422,7 +422,7 @@ class Recorder:
             counts, self._uncounted = self._uncounted, Counter()
             self._count_at = now + _COUNT_SECONDS
         try:
-            self._traffic.count(counts)
+            self._traffic.add_outcomes(counts)
         except TrafficError as error:
             with self._lock:
                 self._uncounted.update(counts)

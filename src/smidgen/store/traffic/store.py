@@ -161,7 +161,7 @@ class TrafficStore:
         self._still_there()
         return done
 
-    def count(self, outcomes: Mapping[str, int], now: datetime | None = None) -> None:
+    def add_outcomes(self, outcomes: Mapping[str, int], now: datetime | None = None) -> None:
         """Add to today's counts of the outcomes of requests that were to be stored, by the reason."""
         day = (now or datetime.now(UTC)).date().isoformat()
         rows = [{"day": day, "outcome": outcome, "requests": number} for outcome, number in outcomes.items() if number]
@@ -258,7 +258,7 @@ class TrafficStore:
             row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
         return dict(row) if row is not None else None
 
-    def counts(self) -> TrafficCounts:
+    def totals(self) -> TrafficCounts:
         """The totals of the store."""
         one, by = REQUESTS.c, REQUESTS.c.answered_by
         totals = sql.select(
