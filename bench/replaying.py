@@ -247,7 +247,7 @@ class Gateway:
         if more and threshold is not None and fought is not None:
             both = (self.scores[certifying] >= self.threshold, scores[certifying] >= threshold)
             reached = compare_shares(*(one.astype(np.float64) for one in both), fought.level)
-        if not decide_promotion(fought, threshold is not None, self.threshold is not None, anyway=False, reach=reached).promote:
+        if not decide_promotion(fought, threshold is not None, self.threshold is not None, anyway=False, shares=reached).promote:
             return False
         self.champion, self.threshold = True, threshold
         self.audit = SequentialAudit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None

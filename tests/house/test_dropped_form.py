@@ -186,7 +186,7 @@ with opened() as store:
     store.add(answered(rows[700:], 700))
 again = learn(Path("line"), ask)
 print(first.promoted, first.rows["learning"] + first.rows["choosing"] + first.rows["certifying"], first.rows["unusable"],
-      again.challenger is not None, again.contest is not None, again.why)
+      again.challenger is not None, again.comparison is not None, again.why)
 """
 
 

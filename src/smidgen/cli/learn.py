@@ -97,11 +97,11 @@ def _show(done: LearnResult, as_json: bool, again: bool) -> None:
         out.print(f"[dim]read: {escape('; '.join(done.sources))}[/]", soft_wrap=True)
     for note in notes:
         out.print(f"[dim]·[/] {escape(note)}", soft_wrap=True)
-    paper = done.attested.certificate if done.attested is not None else None
+    paper = done.certification.certificate if done.certification is not None else None
     if paper is not None:
         print_line(f"certificate: {paper.statement} It answers {paper.share:.1%} of the certifying rows.")
-    if done.attested is not None and done.attested.outlook is not None:
-        print_line(f"to a certificate: {done.attested.outlook.said(datetime.now(UTC))}")
+    if done.certification is not None and done.certification.outlook is not None:
+        print_line(f"to a certificate: {done.certification.outlook.said(datetime.now(UTC))}")
     outcome = "[green]promoted[/]" if done.promoted else "[yellow]kept[/]"
     out.print(f"{outcome} {escape(str(done.champion))}: {escape(done.why)}", soft_wrap=True)
 

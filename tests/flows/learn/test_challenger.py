@@ -29,7 +29,7 @@ def test_the_user_may_let_it_forget(line: Line, tmp_path: Path, monkeypatch: pyt
     trained(monkeypatch, ("no", "maybe"))
     assert run(line, NOW, data(tmp_path)).outcome == "kept"
     asked = run(line, NOW + DAY, fewer_labels="promote")
-    assert asked.contest is not None and line.read().contests == 1
+    assert asked.comparison is not None and line.read().contests == 1
 
 
 def test_only_labels_are_lost() -> None:

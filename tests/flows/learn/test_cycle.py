@@ -102,14 +102,14 @@ def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
 ) -> None:
     trained(monkeypatch)
     first = run(line, NOW, data(tmp_path))
-    assert first.promoted and first.attested is not None and first.attested.certificate is not None
-    assert "look 1" in first.attested.certificate.method and first.contest is not None and first.contest.level == 0.0125
+    assert first.promoted and first.certification is not None and first.certification.certificate is not None
+    assert "look 1" in first.certification.certificate.method and first.comparison is not None and first.comparison.level == 0.0125
     assert (line.read().looks, line.read().contests) == (1, 1)
     second = run(line, NOW + DAY, data(tmp_path))
     # Alike, and the champion's certificate holds: a certificate would change nothing.
     assert second.outcome == "kept" and "none was tested for" in second.why and "could not be shown to be better" in second.why
     assert (line.read().looks, line.read().contests) == (1, 2)
-    assert second.contest is not None and second.contest.level == pytest.approx(0.05 / 12)
+    assert second.comparison is not None and second.comparison.level == pytest.approx(0.05 / 12)
     trained(monkeypatch, (LABELS[1], LABELS[0]))
     assert run(line, NOW + 2 * DAY, data(tmp_path)).outcome == "kept"
     assert (line.read().looks, line.read().contests) == (1, 3)
@@ -118,10 +118,11 @@ def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
 def test_one_that_answers_more_under_its_certificate_takes_over(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
     first = run(line, NOW, data(tmp_path, 1700, 0.4))
-    assert first.promoted and first.attested is not None and first.attested.certificate is not None
+    assert first.promoted and first.certification is not None and first.certification.certificate is not None
     again = run(line, NOW + DAY, data(tmp_path, 12_000, 0.4), margin=0.02)
-    assert again.promoted and again.reach is not None and again.contest is not None and not again.contest.won
-    assert again.reach.more and again.reach.challenger > again.reach.champion + 0.02 and again.reach.n > 500
+    assert again.promoted and again.share_comparison is not None and again.comparison is not None and not again.comparison.won
+    shares = again.share_comparison
+    assert shares.more and shares.challenger > shares.champion + 0.02 and shares.n > 500
     assert "it answers more under its certificate" in again.why and again.json()["reach"]["more"] is True
     assert line.read().looks == 2
 
@@ -129,10 +130,10 @@ def test_one_that_answers_more_under_its_certificate_takes_over(line: Line, tmp_
 def test_a_test_that_would_most_likely_be_in_vain_is_not_made(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
     spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=LineCertificateSettings(alpha=0.03))
-    assert spared.attested is not None and not spared.attested.looked and "with a chance of" in spared.attested.why
+    assert spared.certification is not None and not spared.certification.looked and "with a chance of" in spared.certification.why
     assert line.read().looks == 0, "what was not looked at is not paid for"
     made = run(line, NOW + DAY, data(tmp_path, 10), certificate=LineCertificateSettings(alpha=0.03, likely=0.0))
-    assert made.attested is not None and made.attested.looked and line.read().looks == 1
+    assert made.certification is not None and made.certification.looked and line.read().looks == 1
 
 
 def test_a_look_that_breaks_off_is_paid_for(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +155,9 @@ def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, t
     assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
     seen = (line.read().looks, line.read().contests)
     other = run(line, NOW + DAY, **strict, level=0.04)
-    assert (line.read().contests, other.contest.look) == (2, 2)  # type: ignore[union-attr]
+    assert (line.read().contests, other.comparison.look) == (2, 2)  # type: ignore[union-attr]
     again = run(line, NOW + 2 * DAY, **strict, level=0.04, uncertified="promote")
-    assert again.promoted and again.contest is not None and again.contest.look == 2
+    assert again.promoted and again.comparison is not None and again.comparison.look == 2
     assert (line.read().looks, line.read().contests) == (seen[0], 2)
 
 
@@ -202,7 +203,7 @@ def test_terms_that_are_inherited_from_another_certificate_are_other_terms(
     assert counts(line) == (1, 1)
     certified_by_hand(0.021)
     again = run(line, NOW + DAY, **inherits, uncertified="promote")
-    assert again.attested is not None and again.attested.looked
+    assert again.certification is not None and again.certification.looked
     assert counts(line) == (2, 1), "the comparison is the same one, and the test another"
 
 
@@ -213,7 +214,7 @@ def test_a_revocation_is_remembered_through_promotions_and_rollbacks(line: Line,
     again = run(line, NOW + 2 * DAY, data(tmp_path))
     old = too_old(again)
     assert again.promoted and old > 300 and 350 < held(again) < 550
-    assert "look 1" in again.attested.certificate.method  # type: ignore[union-attr]
+    assert "look 1" in again.certification.certificate.method  # type: ignore[union-attr]
     assert certification.certificate_standing(line.folder, NOW + 2 * DAY).valid
     # The champion's own certificate holds now. What was held out before the revocation is no better for that.
     third = run(line, NOW + 3 * DAY, data(tmp_path, 300))
@@ -237,7 +238,7 @@ def test_a_revocation_while_it_learns_keeps_the_challenger_out(line: Line, tmp_p
     before = line.read().champion
     trained(monkeypatch, then=lambda: revocation.revoke(line.version(before or ""), "ab" * 16, "found just now", NOW + DAY / 2))
     done = run(line, NOW, data(tmp_path))
-    assert done.contest is not None and done.contest.won
+    assert done.comparison is not None and done.comparison.won
     assert done.outcome == "kept" and "revoked while it learnt" in done.why
     assert line.read().champion == before and line.versions() == [before]
     trained(monkeypatch)
@@ -251,8 +252,8 @@ def test_what_the_audits_refuted_certifies_nothing_though_no_revocation_was_writ
     """Killed between the two: the state of the audits says so, and nobody has opened the version since."""
     trained(monkeypatch)
     first = run(line, NOW, data(tmp_path))
-    assert first.promoted and first.attested is not None and first.attested.certificate is not None
-    paper, version = first.attested.certificate, line.version(line.read().champion or "")
+    assert first.promoted and first.certification is not None and first.certification.certificate is not None
+    paper, version = first.certification.certificate, line.version(line.read().champion or "")
     for _ in range(40):
         certificate_audit.observe(version, paper, 1.0)
     revocation.place(version).unlink()
@@ -273,7 +274,7 @@ def test_a_revocation_while_it_is_put_in_its_place_makes_the_new_one_stale(
     trained(monkeypatch)
     monkeypatch.setattr("smidgen.flows.learn.promotion.promote", interrupted)
     done = run(line, NOW, data(tmp_path))
-    assert done.promoted and done.attested is not None and done.attested.certificate is not None
+    assert done.promoted and done.certification is not None and done.certification.certificate is not None
     assert certification.certificate_standing(line.folder, NOW + DAY).state is CertificateState.STALE
 
 

@@ -111,13 +111,13 @@ def copy(line: Line, to: Path) -> Line:
 def test_a_better_challenger_is_certified_and_promoted(learnt: tuple[Line, LearnResult, list[str]], base: Path) -> None:
     line, done, said = learnt
     assert done.promoted, done.why
-    assert done.contest is not None and done.contest.won
-    assert done.contest.champion is not None and done.contest.champion < 0.8 < (done.contest.challenger or 0)
+    assert done.comparison is not None and done.comparison.won
+    assert done.comparison.champion is not None and done.comparison.champion < 0.8 < (done.comparison.challenger or 0)
     pointer = line.read()
     assert pointer.champion == done.champion == done.challenger != done.before
     assert [(turn.by, turn.champion) for turn in pointer.history] == [("hand", open_bundle(base).id), ("learn", done.champion)]
-    assert certificate_standing(line.folder).valid and done.attested is not None and done.attested.certificate is not None
-    assert done.attested.certificate.reference.kind == "gold" and done.attested.certificate.unchecked == ()
+    assert certificate_standing(line.folder).valid and done.certification is not None and done.certification.certificate is not None
+    assert done.certification.certificate.reference.kind == "gold" and done.certification.certificate.unchecked == ()
     assert any("160 rows of the first version are kept" in one for one in said)
     assert not list(line.folder.glob(".work-*"))
 

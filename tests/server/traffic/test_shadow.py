@@ -146,7 +146,7 @@ def test_the_line_learns_from_its_job_alone(shadow: Shadow) -> None:
     assert [job.id for job in pointer.jobs] == [shadow.jobs["jobs"][0]["id"]]
     sides = shadow.done.rows
     assert sides["learning"] + sides["choosing"] + sides["certifying"] == 270 and sides["sources"] == {"upstream": sides["learning"]}
-    assert shadow.done.attested is not None and shadow.done.attested.certificate is not None, shadow.done.why
+    assert shadow.done.certification is not None and shadow.done.certification.certificate is not None, shadow.done.why
 
 
 def test_under_its_name_and_taken_for_its_job_it_is_served_by_its_certificate(shadow: Shadow) -> None:
@@ -195,9 +195,9 @@ def test_a_job_that_the_champions_certificate_never_saw_is_not_taken(
     shadow: Shadow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The line has taken it up, and goes on with a champion from before."""
-    assert shadow.done.attested is not None and shadow.done.attested.certificate is not None
+    assert shadow.done.certification is not None and shadow.done.certification.certificate is not None
     (job,) = shadow.line.read().jobs
-    assert shadow.done.attested.certificate.calibration.jobs == (job.scope,)
+    assert shadow.done.certification.certificate.calibration.jobs == (job.scope,)
     shutil.copytree(shadow.line.folder, tmp_path / "tickets")
     line = Line(tmp_path / "tickets")
     champion = line.version(line.read().champion or "")

@@ -199,7 +199,7 @@ class PromotionDecision:
 
 
 def decide_promotion(
-    contest: Comparison | None, certified: bool, champion_certified: bool, anyway: bool, reach: ShareComparison | None = None
+    comparison: Comparison | None, certified: bool, champion_certified: bool, anyway: bool, shares: ShareComparison | None = None
 ) -> PromotionDecision:
     """Decide whether the challenger is promoted.
 
@@ -212,56 +212,57 @@ def decide_promotion(
     only if `anyway` is set. The first version of a line is always promoted: without a certificate everything escalates, as before.
 
     Args:
-        contest: None if there is no champion.
+        comparison: None if there is no champion.
         certified: whether the challenger got a certificate.
         champion_certified: whether the champion's certificate holds now.
         anyway: whether a better challenger is promoted without a certificate.
-        reach: the shares that each would answer, if both are certified and these were compared.
+        shares: the shares that each would answer, if both are certified and these were compared.
     """
-    if contest is None:
+    if comparison is None:
         return PromotionDecision(
             True, "it is the first of its line" + ("" if certified else "; without a certificate everything escalates")
         )
-    shown = _comparison_text(contest)
-    if contest.won and certified:
+    shown = _comparison_text(comparison)
+    if comparison.won and certified:
         return PromotionDecision(True, f"it is better: {shown}")
-    if contest.won and anyway:
+    if comparison.won and anyway:
         return PromotionDecision(True, f"it is better, and is promoted without a certificate as asked: {shown}")
-    if contest.won:
+    if comparison.won:
         return PromotionDecision(False, f"it is better, but could not be certified (--uncertified promote would take it): {shown}")
-    if certified and not champion_certified and contest.behind:
-        return PromotionDecision(False, f"it is certified, but worse, and not shown to be so by less than {contest.margin:.1%}: {shown}")
+    if certified and not champion_certified and comparison.behind:
+        margin = f"{comparison.margin:.1%}"
+        return PromotionDecision(False, f"it is certified, but worse, and not shown to be so by less than {margin}: {shown}")
     if certified and not champion_certified:
         return PromotionDecision(True, f"it is certified, which the champion is not, and not shown to be worse: {shown}")
     if not champion_certified:
         return PromotionDecision(False, f"it could not be certified: {shown}")
-    if certified and reach is not None and reach.more and not contest.behind:
+    if certified and shares is not None and shares.more and not comparison.behind:
         return PromotionDecision(
-            True, f"it answers more under its certificate, and is not shown to be worse: {_shares_text(reach)}. Right: {shown}"
+            True, f"it answers more under its certificate, and is not shown to be worse: {_shares_text(shares)}. Right: {shown}"
         )
-    more = f"; nor to answer more: {_shares_text(reach)}" if reach is not None else ""
+    more = f"; nor to answer more: {_shares_text(shares)}" if shares is not None else ""
     return PromotionDecision(False, f"it could not be shown to be better: {shown}{more}")
 
 
-def is_certificate_needed(contest: Comparison | None, champion_certified: bool, more: bool = False) -> bool:
+def is_certificate_needed(comparison: Comparison | None, champion_certified: bool, more: bool = False) -> bool:
     """Return True if a certificate could change the decision or what is answered locally. Each test makes the next one stricter.
 
     `more`: whether the challenger is expected to answer more than the champion, each under its own certificate.
     """
-    return contest is None or contest.won or (not contest.behind and (more or not champion_certified))
+    return comparison is None or comparison.won or (not comparison.behind and (more or not champion_certified))
 
 
-def _shares_text(reach: ShareComparison) -> str:
+def _shares_text(found: ShareComparison) -> str:
     return (
-        f"{reach.challenger:.1%} against {reach.champion:.1%} of {reach.n:,} held-out rows, {reach.gained:,} more, {reach.lost:,} fewer, "
-        f"p = {reach.p:.3g} (tested at {reach.level:.3g})"
+        f"{found.challenger:.1%} against {found.champion:.1%} of {found.n:,} held-out rows, {found.gained:,} more, {found.lost:,} fewer, "
+        f"p = {found.p:.3g} (tested at {found.level:.3g})"
     )
 
 
-def _comparison_text(contest: Comparison) -> str:
-    if contest.champion is None or contest.challenger is None:
+def _comparison_text(found: Comparison) -> str:
+    if found.champion is None or found.challenger is None:
         return "no held-out rows to compare on"
     return (
-        f"{contest.challenger:.1%} against {contest.champion:.1%} on {contest.n:,} held-out rows, "
-        f"{contest.gained:,} better and {contest.lost:,} worse, p = {contest.p:.3g} (look {contest.look}, tested at {contest.level:.3g})"
+        f"{found.challenger:.1%} against {found.champion:.1%} on {found.n:,} held-out rows, "
+        f"{found.gained:,} better and {found.lost:,} worse, p = {found.p:.3g} (look {found.look}, tested at {found.level:.3g})"
     )

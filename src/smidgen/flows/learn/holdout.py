@@ -111,7 +111,7 @@ class LineSides:
         return assign_side(text, self._key, self._held_out)
 
 
-def release_texts(line: Line, texts: Iterable[Text]) -> None:
+def record_learnt_texts(line: Line, texts: Iterable[Text]) -> None:
     """Record that these held-out texts are learnt from, from now on and for ever. Call it under the line's lock for learning.
 
     Raises BundleError if the record cannot be written.
