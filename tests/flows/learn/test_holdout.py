@@ -16,7 +16,7 @@ from smidgen.data import splits as drawn
 from smidgen.data.splits import SplitSide
 from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify
 from smidgen.flows.learn import holdout, promotion
-from smidgen.flows.learn.holdout import LineSides, release_texts
+from smidgen.flows.learn.holdout import LineSides, record_learnt_texts
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate
@@ -191,8 +191,8 @@ def held(line_on_sides: Line) -> list[str]:
 
 def test_what_is_learnt_from_is_remembered_however_it_is_spelt_and_by_no_word_of_it(line_on_sides: Line) -> None:
     first, second, third, *_ = held(line_on_sides)
-    release_texts(line_on_sides, [first, first, (second, "and more")])
-    release_texts(line_on_sides, [third.upper()])
+    record_learnt_texts(line_on_sides, [first, first, (second, "and more")])
+    record_learnt_texts(line_on_sides, [third.upper()])
     found = LineSides(line_on_sides, line_on_sides.read())
     assert [found.of(text) for text in (first, f" {first.upper()}!", (second, "and more"), third)] == [SplitSide.LEARNING] * 4
     assert found.of(second) is not SplitSide.LEARNING, "a pair is another text than a half of it"
@@ -200,19 +200,19 @@ def test_what_is_learnt_from_is_remembered_however_it_is_spelt_and_by_no_word_of
     assert len(said) == 3 and all(len(name) == 24 for name in said)
     other = Line(line_on_sides.folder.parent / "other")
     other.begin("other")
-    release_texts(other, [first])
+    record_learnt_texts(other, [first])
     assert (other.folder / "rows" / "learnt.txt").read_text(encoding="ascii").split()[0] not in said, "only the line knows its names"
 
 
 def test_nothing_is_written_where_nothing_is_new(line_on_sides: Line) -> None:
-    release_texts(line_on_sides, [])
+    record_learnt_texts(line_on_sides, [])
     assert not (line_on_sides.folder / "rows").exists()
 
 
 def test_what_cannot_be_read_is_not_forgotten_in_silence(line_on_sides: Line) -> None:
-    release_texts(line_on_sides, held(line_on_sides)[:1])
+    record_learnt_texts(line_on_sides, held(line_on_sides)[:1])
     (line_on_sides.folder / "rows" / "learnt.txt").write_bytes(b"\xff")
     with pytest.raises(BundleError, match="cannot be read"):
         LineSides(line_on_sides, line_on_sides.read())
     with pytest.raises(BundleError, match="cannot be read"):
-        release_texts(line_on_sides, held(line_on_sides)[:1])
+        record_learnt_texts(line_on_sides, held(line_on_sides)[:1])

@@ -105,7 +105,7 @@ def test_labels_that_are_put_right_in_a_file_are_learnt_of_every_text(line: Line
     held = {taken.row.input for taken in (*found.choosing, *found.certifying)}
     assert 10 < len(held) < 60 and held < new.keys(), "what nobody learnt is held out as ever"
 
-    holdout.release_texts(line, found.joined)
+    holdout.record_learnt_texts(line, found.joined)
     assert material(line).whole_sha256 == found.whole_sha256, "nothing is new by that"
     store.delete_older(0, NOW + 40 * DAY)
     later = material(line)
