@@ -70,7 +70,7 @@ def test_killed_it_fails_those_in_flight_and_the_next_starts_it_again(runner: Ll
     pid = runner.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(EngineError, match=r"process ended before it had answered.*SIGKILL.*Send the request again"):
+    with pytest.raises(EngineError, match=r"process ended before it answered.*SIGKILL.*Send the request again"):
         list(answer)
     for thread in threads:
         thread.join(10)

@@ -220,7 +220,7 @@ def test_values_are_brought_into_their_types() -> None:
     assert values.settled({"n": 2.0, "x": 45.0, "t": "", "b": False}) == {"n": 2, "x": 45, "t": "", "b": False}
     assert isinstance(values.settled({"n": 2.0, "x": 45.0, "t": "a", "b": False})["n"], int)
     for wrong, reason in (
-        ({"x": 1, "t": "a", "b": True, "z": 1}, "z is no field"),
+        ({"x": 1, "t": "a", "b": True, "z": 1}, "z is not a field"),
         ({"n": 1.5, "x": 1, "t": "a", "b": True}, "n is a whole number, not 1.5"),
         ({"x": "much", "t": "a", "b": True}, "x is a number"),
         ({"x": True, "t": "a", "b": True}, "x is a number"),

@@ -216,9 +216,9 @@ def _read(file: Path) -> _BudgetFile:
             raise InputError("the budget file is too large", value=str(file), todo=todo)
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError("the file of budgets cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
+        raise InputError("the budget file cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
-        raise InputError(f"the file of budgets is not TOML ({error})", value=str(file), todo=todo) from None
+        raise InputError(f"the budget file is not TOML ({error})", value=str(file), todo=todo) from None
     try:
         found = _BudgetFile.model_validate(tree)
     except ValidationError as error:

@@ -488,7 +488,7 @@ def test_on_the_command_line(
     done = json.loads(capsys.readouterr().out)
     assert done["to"] == "ollama" and done["folder"] == "writer-ollama" and set(done["files"]) == {"Modelfile", "README.md", "model.gguf"}
     assert done["files"]["model.gguf"]["sha256"] == file_hash(writer_bundle / "model.gguf")
-    assert code(["export", str(writer_bundle), "--to", "ollama"]) == 2 and "not an empty folder" in capsys.readouterr().err
+    assert code(["export", str(writer_bundle), "--to", "ollama"]) == 2 and "is not empty" in capsys.readouterr().err
     assert code(["export", str(writer_bundle), "--to", "olama"]) == 2 and "Did you mean 'ollama'?" in capsys.readouterr().err
     broken = tmp_path / "broken"
     shutil.copytree(writer_bundle, broken)

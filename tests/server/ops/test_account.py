@@ -165,7 +165,7 @@ def test_what_has_no_price_says_so(gateway: Any, model: Model, capsys: Any) -> N
     assert found["support", "upstream", "score"] == UsageTotals(requests=1, read=3, written=2, unpriced=1)
     assert code(["status"]) == 0
     shown = capsys.readouterr().out
-    assert "no price" in shown and "of 1 requests sent and 1 answers saved" in shown and "--price-in" in shown
+    assert "no price" in shown and "1 sent requests and 1 saved ones" in shown and "--price-in" in shown
     with gateway(fallback_model=("big",), price_in=1.0, price_out=2.0) as server:
         server.post(CHAT, asking(SURE))
         server.post(CHAT, asking(UNSURE))

@@ -149,7 +149,7 @@ class TextOptions(BaseModel):
 
 
 class ResponsesRequest(BaseModel):
-    """A request to `/v1/responses` with one text of a user. Unknown fields are refused, because they may ask for unsupported features."""
+    """A request to `/v1/responses` with one text of a user. Unknown fields are refused: they may ask for more than this server does."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"input": "Where is my parcel?"}})
 
