@@ -84,8 +84,8 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
         return []
     if not settings.privacy.on and (settings.privacy.kinds or settings.privacy.bundle):
         todo = "Add --privacy mask, block, health or card."
-        given = "--privacy-kind" if settings.privacy.kinds else "--privacy-bundle"
-        raise InputError("there is no privacy policy, so this setting has no effect", value=given, todo=todo)
+        flag = "--privacy-kind" if settings.privacy.kinds else "--privacy-bundle"
+        raise InputError("there is no privacy policy, so this setting has no effect", value=flag, todo=todo)
     models = list(settings.fallback.models) * (len(urls) if len(settings.fallback.models) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
         raise InputError(
