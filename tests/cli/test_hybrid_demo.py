@@ -185,7 +185,7 @@ def test_it_says_what_it_ran_what_came_of_it_and_what_to_do_next(seen: Seen) -> 
         "$ smidgen serve support --port 0 --fallback http://127.0.0.1:",
         "--capture answers",
         "requests 1–100: 0% answered here, no local answers",
-        "certified (answers ",
+        ", certified for ",
         f"{whole.local} of 150 requests were answered here",
         f"{whole.disagree} of these {whole.local} answers",
         "smidgen serve --fallback https://api.openai.com/v1",
