@@ -41,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from smidgen.core.errors import InputError, MissingExtra
+from smidgen.core.errors import InputError, MissingExtra, SmidgenError
 from smidgen.store.files import home
 from smidgen.store.sqlite_wal import into_wal, make_private, writing
 from smidgen.store.traffic.records import TrafficError
@@ -78,11 +78,12 @@ def url_of(given: str | None = None) -> URL:
 class Database:
     """An engine tied to its file: if that was deleted or replaced, it is opened anew before use.
 
-    Raises MissingExtra if PostgreSQL's driver is not installed.
+    `name` stands in messages. Every failure of the database is raised as an `error`. Raises MissingExtra if PostgreSQL's driver is not
+    installed.
     """
 
-    def __init__(self, url: URL) -> None:
-        self.url = url
+    def __init__(self, url: URL, name: str = "the traffic store", error: type[SmidgenError] = TrafficError) -> None:
+        self.url, self._name, self._error = url, name, error
         self.shown = url.render_as_string(hide_password=True)
         self.file = Path(url.database) if url.drivername == _SQLITE and url.database else None
         self._engine: Engine | None = None
@@ -96,7 +97,7 @@ class Database:
     def open(self) -> Engine:
         """Connect anew. Creates the file if it is missing, readable by its owner alone."""
         self.close()
-        with _told(self.shown):
+        with self._told():
             if self.file is not None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 make_private(self.file)
@@ -122,14 +123,14 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read by: it sees one moment's state. Raises TrafficError for any failure within the block."""
-        with _told(self.shown), self._connection("BEGIN") as connection:
+        with self._told(), self._connection("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction, which is on the disk when the block has ended. Raises TrafficError for any failure: nothing is written then."""
         # BEGIN IMMEDIATE: a transaction that begins by reading may find later that it cannot write.
-        with _told(self.shown), self._turn(), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+        with self._told(), self._turn(), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
             yield connection
 
     def scrub(self) -> bool | None:
@@ -139,12 +140,12 @@ class Database:
         `secure_delete` overwrites deleted cells of the file itself already.
         """
         if self.file is None:
-            with _told(self.shown), self._connection("") as connection:
+            with self._told(), self._connection("") as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
                     "VACUUM requests, aliases, feedback, kept, labels"
                 )
             return None
-        with _told(self.shown), self._turn(), self._connection("") as connection:
+        with self._told(), self._turn(), self._connection("") as connection:
             # It waits for readers as long as a writer waits for another.
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         return not busy
@@ -155,8 +156,22 @@ class Database:
     def _connection(self, begin: str) -> Connection:
         """A connection whose SQLite transactions begin by this statement; empty for none."""
         if self._engine is None:
-            raise TrafficError("the traffic store is closed", value=self.shown, todo="Open it again.")
+            raise self._error(f"{self._name} is closed", value=self.shown, todo="Open it again.")
         return self._engine.connect().execution_options(**{_BEGIN: begin})
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Convert the database's failures to smidgen's own errors, which never contain a text that was to be written."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
+        except OSError as error:
+            reason = [error.strerror or str(error) or type(error).__name__]
+        else:
+            return
+        todo = "See that the disk has room, that it may be written to, and that nobody holds it."
+        raise self._error(f"{self._name} cannot be used ({reason[0] if reason else 'no reason'})", value=self.shown, todo=todo)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
@@ -181,21 +196,6 @@ def _begun(connection: Connection) -> None:
     statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
     if statement:
         connection.exec_driver_sql(statement)
-
-
-@contextlib.contextmanager
-def _told(shown: str) -> Iterator[None]:
-    """Convert the database's failures to smidgen's own errors, which never contain a text that was to be written."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
-    except OSError as error:
-        reason = [error.strerror or str(error) or type(error).__name__]
-    else:
-        return
-    todo = "See that the disk has room, that it may be written to, and that nobody holds it."
-    raise TrafficError(f"the traffic store cannot be used ({reason[0] if reason else 'no reason'})", value=shown, todo=todo)
 
 
 METADATA = MetaData()

@@ -1,0 +1,172 @@
+"""The tables of the Studio's database, and its migrations.
+
+Rows are kept as a history: a row of `data_rows` holds the content of one example from version `since` up to, and not including, version
+`until`. A version's rows are those with `since <= version` and no `until`, or a later one. So an edit costs the rows that it changes, and
+every version can be read, compared and restored.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from smidgen.core.errors import SmidgenError
+
+METADATA = MetaData()
+
+META = Table("studio_meta", METADATA, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+
+PROJECTS = Table(
+    "projects",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("changed", Double, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("settings", Text, nullable=False),
+)
+"""`version` is the newest version of the data, 0 before the first import. `settings` is a JSON object."""
+
+VERSIONS = Table(
+    "data_versions",
+    METADATA,
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("author", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("reverses", Integer),
+)
+"""`action` names the edit, `details` is a JSON object about it, `rows` counts all rows, `changed` those that it
+changed. `reverses` is the version that an undo or redo took back."""
+
+ROWS = Table(
+    "data_rows",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Integer, nullable=False),
+    Column("since", Integer, nullable=False),
+    Column("until", Integer),
+    Column("input", Text, nullable=False),
+    Column("second", Text),
+    Column("output", Text),
+    Column("part", String, nullable=False),
+    Column("source", String, nullable=False),
+    Index("data_rows_now", "project", "until", "key"),
+    Index("data_rows_key", "project", "key", "since"),
+    Index("data_rows_since", "project", "since"),
+)
+"""`key` names an example for its whole life, and orders the table. `second` is the second text of a pair. `output` is JSON; NULL where the
+answer is not known yet. `part` is "train" or "test". `source` says where the row came from."""
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    Column("queued", Double, nullable=False),
+    Column("started", Double),
+    Column("ended", Double),
+    Column("process", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("runs_project", "project", "queued"),
+    Index("runs_state", "state", "queued"),
+)
+"""Work in a process of its own. `process` names the operating system's process while it runs: its number and when it started."""
+
+EVENTS = Table(
+    "run_events",
+    METADATA,
+    Column("run", String, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""What a run told of itself, in order: steps, figures, remarks. `body` is a JSON object."""
+
+ACCOUNTS = Table(
+    "accounts",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("password", String, nullable=False),
+    Column("created", Double, nullable=False),
+)
+"""`password` is an argon2 hash."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("token", String, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+)
+"""`token` is the SHA-256 of the cookie's value: who reads the table cannot log in with it."""
+
+CHANGES: tuple[tuple[str, ...], ...] = ()
+"""The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
+
+_LOCK = 7_361_002
+
+
+class StudioError(SmidgenError):
+    """The Studio's database cannot be used, or does not hold what is asked for."""
+
+
+def prepare(connection: Connection) -> None:
+    """Make the tables, or bring them to this version, within the transaction of `connection`.
+
+    Raises StudioError for a database of a later smidgen.
+    """
+    newest = 1 + len(CHANGES)
+    if inspect(connection).has_table(META.name) and _version(connection) == newest:
+        return
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    METADATA.create_all(connection, tables=[META])
+    version = _version(connection)
+    if version is None:
+        METADATA.create_all(connection)
+        connection.execute(insert(META).values(name="version", value=str(newest)))
+        return
+    if not 1 <= version <= newest:
+        raise StudioError("this database was made by a later smidgen", value=f"version {version}", todo="Use a newer smidgen.")
+    for number in range(version, newest):
+        for statement in CHANGES[number - 1]:
+            connection.execute(text(statement))
+    connection.execute(update(META).where(META.c.name == "version").values(value=str(newest)))
+
+
+def _version(connection: Connection) -> int | None:
+    found = connection.execute(select(META.c.value).where(META.c.name == "version")).scalar()
+    return None if found is None else int(found)
