@@ -1,0 +1,77 @@
+"""The run `build`: a model from a version of a project's data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.core.errors import InputError
+from smidgen.data.tables import DataTable, table_in_memory
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.work import GivenTables
+from smidgen.flows.projects.run_process import RunProgress, run_folder
+from smidgen.parts.recipe import Recipe, make
+from smidgen.store.studio.data_rows import DataRow, Part, RowFilter
+from smidgen.store.studio.runs import Run
+from smidgen.store.studio.store import Project, StudioStore
+
+_INPUT, _SECOND, _OUTPUT = "input", "second", "output"
+
+
+def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
+    """Build a bundle in the run's folder. What `request` may hold: `version` of the data, `recipe` (settings as in a recipe file), `name`.
+
+    A run that was stopped goes on from the last finished step, since the intermediate results lie in the run's folder.
+    """
+    project = store.project(run.project)
+    version = int(run.request.get("version") or project.version)
+    folder = run_folder(run.id)
+    given = tables_of(store, project, version)
+    recipe = recipe_of(project, run.request.get("recipe") or {}, given)
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    made = build(recipe, folder / "model", given=given, progress=progress, listed=False, scratch=scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+    headline = made.report.json()
+    return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": headline}
+
+
+def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables:
+    """The labelled rows of a version as tables. Raises InputError where no row has an answer."""
+    train = _table(store, project, version, "train")
+    if train is None:
+        todo = "Label some rows, or add a file with answers."
+        raise InputError("no row of this version has an answer", value=f"version {version}", todo=todo)
+    return GivenTables(train, _table(store, project, version, "test"))
+
+
+def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables) -> Recipe:
+    """The recipe of a build: the settings, for the project's task and these tables."""
+    data = {"train": given.train.name, "input": ",".join(given.train.input.names), "label": _OUTPUT}
+    if given.test is not None:
+        data["test"] = given.test.name
+    tree = {**settings, "task": project.task, "name": _name(project), "data": {**settings.get("data", {}), **data}}
+    return make(tree, [], source=f"the project {project.name}")
+
+
+def _name(project: Project) -> str:
+    letters = "".join(letter if letter.isalnum() else "-" for letter in project.name.lower())
+    return "-".join(part for part in letters.split("-") if part)[:60] or "model"
+
+
+def _table(store: StudioStore, project: Project, version: int, part: Part) -> DataTable | None:
+    rows = [row for row in store.rows(project.id).each(version, RowFilter(part=part)) if row.output is not None]
+    if not rows:
+        return None
+    pairs = any(row.second is not None for row in rows)
+    names = (_INPUT, _SECOND) if pairs else (_INPUT,)
+    return table_in_memory(f"{part} rows, version {version}", [_record(row, pairs) for row in rows], names, _OUTPUT)
+
+
+def _record(row: DataRow, pairs: bool) -> dict[str, Any]:
+    record = {_INPUT: row.input, _OUTPUT: row.output}
+    return {**record, _SECOND: row.second or ""} if pairs else record
+
+
+part = run_build

@@ -1,0 +1,111 @@
+"""Start queued runs, one at a time, and pick up those whose process died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from smidgen.flows.projects.run_process import is_alive, run_folder
+from smidgen.store.studio.runs import Run, RunStore
+from smidgen.store.studio.store import StudioStore
+
+MOST_ATTEMPTS = 3
+"""Starts of a run whose process dies each time; after them it has failed."""
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 20.0
+"""How long a run may take to stop by itself, before its process is killed."""
+_START_SECONDS = 30.0
+"""How long a started process may take until it holds its lock."""
+
+
+class Supervisor:
+    """Starts runs in the order of the queue. A run goes on when the server ends; the next server finds it by its lock.
+
+    `heavy` is how many runs may go on at once.
+    """
+
+    def __init__(self, store: StudioStore, heavy: int = 1) -> None:
+        self._runs, self._heavy = RunStore(store.database), heavy
+        self._wake, self._ended = threading.Event(), threading.Event()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._born: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._watch, name="studio-supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch the queue."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more. Runs go on."""
+        self._ended.set()
+        self._wake.set()
+        self._thread.join(5)
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.look()
+            self._wake.wait(_POLL_SECONDS)
+            self._wake.clear()
+
+    def look(self) -> None:
+        """Look at the queue once: end what died, stop what is asked to, start what may start."""
+        going = 0
+        waiting = []
+        for run in self._runs.unfinished():
+            if run.state == "queued":
+                if self._is_starting(run):
+                    going += 1
+                else:
+                    waiting.append(run)
+            elif is_alive(run.id):
+                going += 1
+                if run.state == "stopping":
+                    self._stop(run)
+            else:
+                self._bury(run)
+        for run in waiting[: max(0, self._heavy - going)]:
+            self._start(run)
+
+    def _is_starting(self, run: Run) -> bool:
+        process = self._processes.get(run.id)
+        return process is not None and process.poll() is None and time.monotonic() - self._born[run.id] < _START_SECONDS
+
+    def _start(self, run: Run) -> None:
+        folder = run_folder(run.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "smidgen.flows.projects.run_process", run.id]
+        with (folder / "log.txt").open("ab") as log:
+            # A session of its own: it goes on when the server's terminal is closed.
+            self._processes[run.id] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        self._born[run.id] = time.monotonic()
+
+    def _stop(self, run: Run) -> None:
+        asked = self._asked.setdefault(run.id, time.monotonic())
+        if time.monotonic() - asked > _PATIENCE_SECONDS and run.process:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(run.process, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+
+    def _bury(self, run: Run) -> None:
+        """Deal with a run whose process is gone without a word."""
+        self._processes.pop(run.id, None)
+        if run.state == "stopping":
+            self._runs.finish(run.id, "stopped")
+        elif run.attempts >= MOST_ATTEMPTS:
+            log = run_folder(run.id) / "log.txt"
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+            what = f"The run's process ended {run.attempts} times without a result{': ' + lines[-1][:500] if lines else '.'}"
+            self._runs.finish(
+                run.id, "failed", error={"message": what, "todo": "See that the machine has memory and disk left, then resume it."}
+            )
+        else:
+            self._runs.requeue(run.id)
