@@ -1,0 +1,77 @@
+"""The Studio's application: its page and its API behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from smidgen.core.errors import SmidgenError
+from smidgen.core.version import VERSION
+from smidgen.flows.projects.supervisor import Supervisor
+from smidgen.server.errors import RESPONSES, failure, handle_in
+from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
+from smidgen.server.studio.access import StudioAccess, StudioGuard
+from smidgen.server.studio.data_routes import data_routes
+from smidgen.server.studio.pages import pages
+from smidgen.server.studio.project_routes import project_routes
+from smidgen.server.studio.run_routes import run_routes
+from smidgen.server.studio.session_routes import session_routes
+from smidgen.store.studio.store import StudioStore
+
+
+@dataclass(frozen=True)
+class StudioSettings:
+    """How the Studio listens. `hosts`: further names that it answers to. `secure`: it stands behind HTTPS."""
+
+    host: str = "127.0.0.1"
+    hosts: Sequence[str] = ()
+    accounts_needed: bool = False
+    secure: bool = False
+
+
+def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSettings, page: Path | None) -> FastAPI:
+    """The application. `page` is the folder of the built page; None serves the API alone."""
+    supervisor = Supervisor(store)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        supervisor.start()
+        yield
+        supervisor.close()
+
+    app = FastAPI(
+        title="smidgen Studio",
+        version=VERSION,
+        description="From a spreadsheet to a running small model.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        responses=RESPONSES,
+        middleware=[
+            Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.host, *settings.hosts)),
+            Middleware(StudioGuard, access=access, secure=settings.secure),
+        ],
+    )
+    app.include_router(session_routes(access, settings.secure))
+    app.include_router(project_routes(store))
+    app.include_router(data_routes(store))
+    app.include_router(run_routes(store, supervisor))
+    if page is not None:
+        app.include_router(pages(page))
+    handle_in(app)
+    app.add_exception_handler(SmidgenError, _told)
+    return app
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    """Any other error of smidgen's: the caller's mistake where the command line calls it one too."""
+    assert isinstance(error, SmidgenError)
+    return failure(400 if error.exit_code == 2 else 409, str(error), type(error).__name__)

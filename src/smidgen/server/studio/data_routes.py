@@ -1,0 +1,364 @@
+"""`/api/v1/projects/{project}/…`: files, rows, labels and versions of a project's data."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from smidgen.core.errors import InputError, RequestError
+from smidgen.flows.projects.imports import import_file, preview_file
+from smidgen.flows.projects.labels import parse_output
+from smidgen.server.studio.access import Editor, Viewer
+from smidgen.store.files import home
+from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
+from smidgen.store.studio.store import StudioStore
+
+MOST_UPLOAD = 512 << 20
+"""Bytes of a file."""
+_MOST_ROWS = 500
+_MOST_KEYS = 100_000
+_KEEP_SECONDS = 86_400.0
+_SAFE_NAME = re.compile(r"[^\w.\- ]+")
+
+
+class UploadView(BaseModel):
+    """A file that was sent but not yet added: what it holds, and the columns that were guessed."""
+
+    upload: str = Field(description="What to name the file by in the import.")
+    name: str
+    columns: list[str]
+    input: list[str]
+    label: list[str]
+    why: list[str]
+    rows: list[dict[str, Any]] = Field(description="The first rows, by column.")
+    facts: dict[str, str] = Field(description="How the file was read: format, encoding, delimiter, sheet.")
+
+
+class ImportRequest(BaseModel):
+    """Which columns of a file to add."""
+
+    upload: str = Field(pattern=r"^[0-9a-f]{12}$")
+    input: list[str] = Field(min_length=1, max_length=2)
+    label: list[str] = Field(max_length=200)
+    part: Part = "train"
+    settings: dict[str, Any] = Field(default_factory=dict, description="Further settings of the data: encoding, sheet, delimiter.")
+
+
+class VersionView(BaseModel):
+    """A version of the data."""
+
+    number: int
+    time: float = Field(description="Seconds since 1970.")
+    author: str
+    action: str
+    details: dict[str, Any]
+    rows: int
+    changed: int
+    reverses: int | None
+
+
+class ImportView(BaseModel):
+    """A file that was added."""
+
+    version: VersionView
+    skipped: int = Field(description="Rows that could not be used.")
+    faults: list[str] = Field(description="The first of their errors.")
+
+
+class RowView(BaseModel):
+    """A row."""
+
+    key: int
+    input: str
+    second: str | None
+    output: Any
+    part: Part
+    source: str
+
+
+class RowPage(BaseModel):
+    """Some rows, and how many there are."""
+
+    total: int
+    version: int
+    rows: list[RowView]
+
+
+class AnswerCount(BaseModel):
+    """An answer, and how many rows have it; null stands for rows without one."""
+
+    output: Any
+    rows: int
+
+
+class DataSummary(BaseModel):
+    """The state of a project's data."""
+
+    version: int
+    rows: int
+    unlabelled: int
+    test_rows: int
+    undo: VersionView | None
+    redo: VersionView | None
+
+
+class RelabelEdit(BaseModel):
+    """Give rows an answer; null takes it away."""
+
+    kind: Literal["relabel"]
+    keys: list[int] = Field(min_length=1, max_length=_MOST_KEYS)
+    output: Any
+
+
+class RenameEdit(BaseModel):
+    """Rename an answer in all rows, or merge it into another."""
+
+    kind: Literal["rename"]
+    old: Any
+    new: Any
+
+
+class DropEdit(BaseModel):
+    """Remove rows."""
+
+    kind: Literal["drop"]
+    keys: list[int] = Field(min_length=1, max_length=_MOST_KEYS)
+
+
+class MoveEdit(BaseModel):
+    """Move rows to the training or the test part."""
+
+    kind: Literal["move"]
+    keys: list[int] = Field(min_length=1, max_length=_MOST_KEYS)
+    part: Part
+
+
+class AddEdit(BaseModel):
+    """Add one row."""
+
+    kind: Literal["add"]
+    input: str = Field(min_length=1, max_length=1_000_000)
+    second: str | None = None
+    output: Any = None
+    source: str = "studio"
+
+
+class EditRequest(BaseModel):
+    """One edit."""
+
+    edit: RelabelEdit | RenameEdit | DropEdit | MoveEdit | AddEdit = Field(discriminator="kind")
+
+
+class RowChangeView(BaseModel):
+    """A row that differs between two versions."""
+
+    key: int
+    before: RowView | None
+    after: RowView | None
+
+
+def version_view(version: DataVersion) -> VersionView:
+    """A version as the API shows it."""
+    fields = {name: getattr(version, name) for name in ("number", "time", "author", "action", "rows", "changed", "reverses")}
+    return VersionView(**fields, details=dict(version.details))
+
+
+def _maybe(version: DataVersion | None) -> VersionView | None:
+    return None if version is None else version_view(version)
+
+
+def row_view(row: DataRow) -> RowView:
+    """A row as the API shows it."""
+    return RowView(key=row.key, input=row.input, second=row.second, output=row.output, part=row.part, source=row.source)
+
+
+def data_routes(store: StudioStore) -> APIRouter:
+    """The routes of a project's data."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["data"])
+
+    @router.post(
+        "/uploads",
+        status_code=201,
+        openapi_extra={
+            "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
+        },
+    )
+    async def upload(person: Editor, request: Request, project: str, name: str = Query(max_length=300)) -> UploadView:
+        """Send a file: CSV, TSV, JSONL, Parquet or XLSX. It is looked at, and added by an import."""
+        task = store.project(project).task
+        file, id = _upload_place(name)
+        await _receive(request, file)
+        try:
+            seen = await run_in_threadpool(preview_file, file, task)
+        except InputError:
+            file.unlink(missing_ok=True)
+            raise
+        return UploadView(upload=id, name=Path(name).name, columns=list(seen.columns), input=list(seen.input), label=list(seen.label),
+                          why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
+
+    @router.post("/imports", status_code=201)
+    def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:
+        """Add the rows of a file as a new version. Rows that cannot be used are left out and counted."""
+        file = _uploaded(body.upload)
+        settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
+        found = import_file(store.rows(project), file, _shown_name(file), store.project(project).task, settings, person.name, body.part)
+        file.unlink(missing_ok=True)
+        return ImportView(version=version_view(found.version), skipped=found.skipped, faults=list(found.faults))
+
+    @router.get("/data")
+    def read_summary(person: Viewer, project: str) -> DataSummary:
+        """Read the state of the data: its newest version, its numbers of rows, what can be undone."""
+        rows = store.rows(project)
+        undo, redo = rows.steps()
+        unlabelled, tests = rows.count(RowFilter(unlabelled=True)), rows.count(RowFilter(part="test"))
+        return DataSummary(version=rows.head(), rows=rows.count(), unlabelled=unlabelled, test_rows=tests,
+                           undo=_maybe(undo), redo=_maybe(redo))  # fmt: skip
+
+    @router.get("/rows")
+    def list_rows(
+        person: Viewer,
+        project: str,
+        offset: int = Query(0, ge=0),
+        limit: int = Query(100, ge=1, le=_MOST_ROWS),
+        search: str = Query("", max_length=500),
+        output: str | None = Query(None, description="Only rows with this answer, as JSON."),
+        unlabelled: bool = False,
+        part: Part | None = None,
+        version: int | None = Query(None, ge=0),
+    ) -> RowPage:
+        """List rows in the order in which they were added."""
+        rows, where = store.rows(project), RowFilter(search, _normal(output), unlabelled, part)
+        found = rows.page(offset, limit, where, version)
+        return RowPage(
+            total=rows.count(where, version), version=rows.head() if version is None else version, rows=[row_view(row) for row in found]
+        )
+
+    @router.get("/labels")
+    def list_labels(person: Viewer, project: str, version: int | None = Query(None, ge=0)) -> list[AnswerCount]:
+        """Count the rows of each answer, the most frequent first."""
+        return [AnswerCount(output=output, rows=number) for output, number in store.rows(project).outputs(version)]
+
+    @router.post("/edits", status_code=201)
+    def edit(person: Editor, project: str, body: EditRequest) -> VersionView:
+        """Edit the data; the edit is a new version."""
+        return version_view(_edit(store.rows(project), store.project(project).task, body.edit, person.name))
+
+    @router.post("/undo")
+    def undo(person: Editor, project: str) -> VersionView | None:
+        """Take back the last edit; null where there is nothing to take back."""
+        made = store.rows(project).undo(person.name)
+        return _maybe(made)
+
+    @router.post("/redo")
+    def redo(person: Editor, project: str) -> VersionView | None:
+        """Repeat the last edit that was undone; null where there is none."""
+        made = store.rows(project).redo(person.name)
+        return _maybe(made)
+
+    @router.get("/versions")
+    def list_versions(person: Viewer, project: str) -> list[VersionView]:
+        """List the versions, the newest first."""
+        return [version_view(version) for version in store.rows(project).versions()]
+
+    @router.post("/versions/{number}/restore", status_code=201)
+    def restore(person: Editor, project: str, number: int) -> VersionView:
+        """Make a new version with the rows of an older one."""
+        return version_view(store.rows(project).restore(number, person.name))
+
+    @router.get("/versions/{older}/changes/{newer}")
+    def compare(person: Viewer, project: str, older: int, newer: int, limit: int = Query(200, ge=1, le=2_000)) -> list[RowChangeView]:
+        """List the rows that differ between two versions."""
+        changes = store.rows(project).compare(older, newer)[:limit]
+        return [
+            RowChangeView(
+                key=change.key,
+                before=row_view(change.before) if change.before else None,
+                after=row_view(change.after) if change.after else None,
+            )
+            for change in changes
+        ]
+
+    return router
+
+
+def _edit(rows: ProjectRows, task: str, edit: RelabelEdit | RenameEdit | DropEdit | MoveEdit | AddEdit, author: str) -> DataVersion:
+    match edit:
+        case RelabelEdit():
+            output = parse_output(task, edit.output)
+            return rows.change(
+                edit.keys, lambda row: replace(row, output=output), author, "relabel", {"output": output, "rows": len(edit.keys)}
+            )
+        case RenameEdit():
+            new = parse_output(task, edit.new)
+            return rows.replace_output(edit.old, new, author, "rename", {"old": edit.old, "new": new})
+        case DropEdit():
+            return rows.change(edit.keys, lambda _: None, author, "drop", {"rows": len(edit.keys)})
+        case MoveEdit():
+            return rows.change(
+                edit.keys, lambda row: replace(row, part=edit.part), author, "move", {"part": edit.part, "rows": len(edit.keys)}
+            )
+        case AddEdit():
+            row = DataRow(edit.input, edit.second, parse_output(task, edit.output), "train", edit.source)
+            return rows.add([row], author, "add", {"source": edit.source})
+
+
+def _normal(output: str | None) -> str | None:
+    """An answer in JSON, as the store writes it."""
+    if output is None:
+        return None
+    try:
+        return json.dumps(json.loads(output), ensure_ascii=False, sort_keys=True)
+    except ValueError:
+        raise RequestError("the answer is not JSON", value=output, todo='Write a label in quotes: "refund".', param="output") from None
+
+
+def _uploads() -> Path:
+    folder = home() / "studio" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _upload_place(name: str) -> tuple[Path, str]:
+    """Where a new upload lies. Uploads that nobody imported within a day are removed."""
+    folder = _uploads()
+    for old in folder.iterdir():
+        if old.stat().st_mtime < time.time() - _KEEP_SECONDS:
+            old.unlink(missing_ok=True)
+    id = secrets.token_hex(6)
+    return folder / f"{id}.{_SAFE_NAME.sub('_', Path(name).name)[-100:] or 'data'}", id
+
+
+def _uploaded(id: str) -> Path:
+    found = next(_uploads().glob(f"{id}.*"), None)
+    if found is None:
+        raise RequestError("there is no such upload", value=id, todo="Send the file again.", status=404, code="no_upload")
+    return found
+
+
+def _shown_name(file: Path) -> str:
+    return file.name.partition(".")[2]
+
+
+async def _receive(request: Request, file: Path) -> None:
+    """Write the body to a file. Raises RequestError where it is too large, and removes what came until then."""
+    received = 0
+    with file.open("wb") as out:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > MOST_UPLOAD:
+                break
+            await run_in_threadpool(out.write, chunk)
+    if received > MOST_UPLOAD:
+        file.unlink()
+        todo = "Send a part of the file, or build from the command line."
+        raise RequestError(f"the file is larger than {MOST_UPLOAD >> 20} MB", value=file.name, todo=todo, status=413, code="body_too_large")

@@ -1,0 +1,95 @@
+"""`/api/v1/goals` and `/api/v1/projects`: what can be built, and the projects that people work in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from smidgen.flows.projects.goals import list_goals
+from smidgen.server.studio.access import Editor, Owner, Viewer
+from smidgen.store.studio.store import Project, StudioStore
+
+
+class GoalView(BaseModel):
+    """A kind of job that a model can be built for."""
+
+    task: str
+    summary: str
+    samples: list[str] = Field(description="Recipes with data of their own, by name.")
+
+
+class ProjectView(BaseModel):
+    """A project."""
+
+    id: str
+    name: str
+    task: str
+    created: float = Field(description="Seconds since 1970.")
+    changed: float = Field(description="Seconds since 1970.")
+    version: int = Field(description="The newest version of its data; 0 before the first import.")
+    settings: dict[str, Any]
+
+
+class NewProject(BaseModel):
+    """A project to make."""
+
+    name: str = Field(min_length=1, max_length=200)
+    task: str = Field(min_length=1, max_length=100)
+
+
+class ProjectChange(BaseModel):
+    """Changes of a project; what is left out stays."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    settings: dict[str, Any] | None = None
+
+
+def _view(project: Project) -> ProjectView:
+    return ProjectView(
+        id=project.id,
+        name=project.name,
+        task=project.task,
+        created=project.created,
+        changed=project.changed,
+        version=project.version,
+        settings=dict(project.settings),
+    )
+
+
+def project_routes(store: StudioStore) -> APIRouter:
+    """The routes of goals and projects."""
+    router = APIRouter(prefix="/api/v1", tags=["projects"])
+
+    @router.get("/goals")
+    def read_goals(person: Viewer) -> list[GoalView]:
+        """List the kinds of jobs. A task that was added to smidgen is in the list by itself."""
+        return [GoalView(task=goal.task, summary=goal.summary, samples=list(goal.samples)) for goal in list_goals()]
+
+    @router.get("/projects")
+    def list_projects(person: Viewer) -> list[ProjectView]:
+        """List the projects, the last changed first."""
+        return [_view(project) for project in store.projects()]
+
+    @router.post("/projects", status_code=201)
+    def create_project(person: Editor, body: NewProject) -> ProjectView:
+        """Make an empty project."""
+        return _view(store.create(body.name, body.task))
+
+    @router.get("/projects/{project}")
+    def read_project(person: Viewer, project: str) -> ProjectView:
+        """Read one project."""
+        return _view(store.project(project))
+
+    @router.patch("/projects/{project}")
+    def change_project(person: Editor, project: str, body: ProjectChange) -> ProjectView:
+        """Rename a project, or change its settings."""
+        return _view(store.update(project, name=body.name, settings=body.settings))
+
+    @router.delete("/projects/{project}", status_code=204)
+    def delete_project(person: Owner, project: str) -> None:
+        """Delete a project with its data, runs and models."""
+        store.delete(project)
+
+    return router

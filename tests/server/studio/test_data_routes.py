@@ -1,0 +1,123 @@
+"""The data of a project over HTTP: a file in, its rows, edits, versions; and files that harm nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+CSV = "text,team\n" + "".join(f"message {number},{'ab'[number % 2]}\n" for number in range(40))
+
+
+@pytest.fixture
+def project(client: TestClient) -> str:
+    return str(client.post("/api/v1/projects", json={"name": "Tickets", "task": "classify"}).json()["id"])
+
+
+def send(client: TestClient, project: str, name: str, content: bytes) -> Any:
+    return client.post(f"/api/v1/projects/{project}/uploads", params={"name": name}, content=content)
+
+
+@pytest.fixture
+def filled(client: TestClient, project: str) -> str:
+    seen = send(client, project, "tickets.csv", CSV.encode()).json()
+    wanted = {"upload": seen["upload"], "input": seen["input"], "label": seen["label"]}
+    assert client.post(f"/api/v1/projects/{project}/imports", json=wanted).status_code == 201
+    return f"/api/v1/projects/{project}"
+
+
+def test_a_file_is_looked_at_then_added(client: TestClient, project: str) -> None:
+    seen = send(client, project, "tickets.csv", CSV.encode()).json()
+    assert (seen["name"], seen["columns"], seen["input"], seen["label"]) == ("tickets.csv", ["text", "team"], ["text"], ["team"])
+    assert seen["rows"][0] == {"text": "message 0", "team": "a"}
+    path = f"/api/v1/projects/{project}"
+    added = client.post(f"{path}/imports", json={"upload": seen["upload"], "input": ["text"], "label": ["team"]}).json()
+    assert (added["version"]["number"], added["version"]["rows"], added["skipped"]) == (1, 40, 0)
+    assert client.get(f"{path}/data").json() | {"undo": None} == {
+        **{"version": 1, "rows": 40, "unlabelled": 0, "test_rows": 0, "undo": None, "redo": None}
+    }
+    again = client.post(f"{path}/imports", json={"upload": seen["upload"], "input": ["text"], "label": ["team"]})
+    assert (again.status_code, again.json()["error"]["code"]) == (404, "no_upload")
+
+
+def test_a_file_without_answers_can_be_added(client: TestClient, project: str) -> None:
+    seen = send(client, project, "texts.csv", b"text\nhello there\ngood evening\n").json()
+    client.post(f"/api/v1/projects/{project}/imports", json={"upload": seen["upload"], "input": ["text"], "label": []})
+    assert client.get(f"/api/v1/projects/{project}/data").json()["unlabelled"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.csv", b""),
+        ("header.csv", b"text,team\n"),
+        ("broken.parquet", b"PAR1 this is none PAR1"),
+        ("broken.xlsx", b"PK\x03\x04 this is none"),
+        ("list.jsonl", b"[1, 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_and_forgotten(
+    client: TestClient, project: str, tmp_path: Path, name: str, content: bytes
+) -> None:
+    answer = send(client, project, name, content)
+    assert answer.status_code == 400 and answer.json()["error"]["message"]
+    assert list((tmp_path / "home" / "studio" / "uploads").iterdir()) == []
+
+
+def test_a_file_name_leads_nowhere_else(client: TestClient, project: str, tmp_path: Path) -> None:
+    assert send(client, project, "../../../etc/x.csv", CSV.encode()).status_code == 201
+    (file,) = (tmp_path / "home" / "studio" / "uploads").iterdir()
+    assert file.name.endswith(".x.csv")
+
+
+def test_a_file_that_is_too_large_is_refused(client: TestClient, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.server.studio.data_routes.MOST_UPLOAD", 1_000)
+    assert send(client, project, "big.csv", CSV.encode() * 9).status_code == 413
+    assert list((tmp_path / "home" / "studio" / "uploads").iterdir()) == []
+
+
+def test_rows_are_paged_searched_and_filtered(client: TestClient, filled: str) -> None:
+    page = client.get(f"{filled}/rows", params={"offset": 38, "limit": 10}).json()
+    assert (page["total"], [row["input"] for row in page["rows"]]) == (40, ["message 38", "message 39"])
+    assert client.get(f"{filled}/rows", params={"search": "MESSAGE 3"}).json()["total"] == 11
+    assert client.get(f"{filled}/rows", params={"output": json.dumps("a")}).json()["total"] == 20
+    assert client.get(f"{filled}/rows", params={"output": "{"}).status_code == 422
+    assert client.get(f"{filled}/labels").json() == [{"output": "a", "rows": 20}, {"output": "b", "rows": 20}]
+
+
+def test_edits_are_versions_that_can_be_taken_back(client: TestClient, filled: str) -> None:
+    def edit(**wanted: Any) -> Any:
+        return client.post(f"{filled}/edits", json={"edit": wanted})
+
+    assert edit(kind="relabel", keys=[1, 2], output="c").json()["changed"] == 2
+    assert edit(kind="rename", old="a", new="b").json()["changed"] == 19
+    assert edit(kind="drop", keys=[40]).json()["rows"] == 39
+    assert edit(kind="move", keys=[3], part="test").status_code == 201
+    assert edit(kind="add", input="one more", output="b").json()["rows"] == 40
+    assert edit(kind="relabel", keys=[1], output={"no": "label"}).status_code == 400
+    actions = [version["action"] for version in client.get(f"{filled}/versions").json()]
+    assert actions == [
+        "add",
+        "move",
+        "drop",
+        "rename",
+        "relabel",
+        "import",
+    ]
+    for _ in range(5):
+        assert client.post(f"{filled}/undo").json() is not None
+    assert client.get(f"{filled}/labels").json() == [{"output": "a", "rows": 20}, {"output": "b", "rows": 20}]
+    assert client.post(f"{filled}/redo").json()["action"] == "redo"
+    assert client.post(f"{filled}/versions/1/restore").json()["action"] == "restore"
+    changed = client.get(f"{filled}/versions/1/changes/2").json()
+    assert [(change["key"], change["before"]["output"], change["after"]["output"]) for change in changed] == [(1, "a", "c"), (2, "b", "c")]
+
+
+def test_an_unknown_project_is_told(client: TestClient) -> None:
+    for path in ("data", "rows", "versions", "labels"):
+        answer = client.get(f"/api/v1/projects/none/{path}")
+        assert answer.status_code in (200, 409)
+    assert client.get("/api/v1/projects/none").status_code == 409
