@@ -1,0 +1,45 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { createBrowserRouter, Outlet, RouterProvider } from "react-router";
+
+import { ApiError } from "./api/client";
+import { useSession } from "./api/queries";
+import { SignIn } from "./pages/SignIn";
+import { Start } from "./pages/Start";
+import { ProjectFrame } from "./project/ProjectFrame";
+import { ToastProvider } from "./ui/Overlay";
+import { Problem } from "./ui/Problem";
+
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status >= 400), refetchOnWindowFocus: false } },
+});
+
+const router = createBrowserRouter([
+  {
+    element: <Gate />,
+    children: [
+      { path: "/", element: <Start /> },
+      { path: "/projects/:project", element: <ProjectFrame />, children: [
+          { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
+          { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },
+    ],
+  },
+]);
+
+/** The Studio: its pages for whoever is logged in. */
+export function App(): ReactNode {
+  return (
+    <QueryClientProvider client={queries}>
+      <ToastProvider>
+        <RouterProvider router={router} />
+      </ToastProvider>
+    </QueryClientProvider>
+  );
+}
+
+function Gate(): ReactNode {
+  const session = useSession();
+  if (session.error) return <Problem query={session} />;
+  if (!session.data) return null;
+  return session.data.name === null ? <SignIn session={session.data} /> : <Outlet />;
+}

@@ -1,0 +1,56 @@
+import "uplot/dist/uPlot.min.css";
+
+import { type ReactNode, useEffect, useRef } from "react";
+import uPlot from "uplot";
+
+import styles from "./LineChart.module.css";
+
+export interface Line {
+  label: string;
+  values: readonly (number | null)[];
+}
+
+function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Lines over one axis of numbers. `format` writes a value for the axis and the legend. The chart is a picture: `summary` says the same in words. */
+export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: { x: readonly number[]; xLabel: string; lines: readonly Line[]; summary: string; format: (value: number) => string; height?: number }): ReactNode {
+  const place = useRef<HTMLDivElement>(null);
+  const chart = useRef<uPlot | null>(null);
+  const names = lines.map((line) => line.label).join("\n");
+
+  useEffect(() => {
+    const frame = place.current;
+    if (!frame) return;
+    const ink = token("--soft");
+    const axis = { stroke: ink, grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--sans")}` };
+    const strokes = [token("--accent"), token("--warn"), token("--good"), token("--bad")];
+    const made = new uPlot(
+      {
+        width: frame.clientWidth || 300,
+        height,
+        scales: { x: { time: false } },
+        cursor: { points: { size: 6 } },
+        axes: [{ ...axis, label: xLabel, labelSize: 18, labelFont: axis.font }, { ...axis, size: 56, values: (_, splits) => splits.map(format) }],
+        series: [{ label: xLabel }, ...names.split("\n").map((label, number) => ({ label, width: 2, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
+      },
+      [[], ...names.split("\n").map(() => [])],
+      frame,
+    );
+    chart.current = made;
+    const watcher = new ResizeObserver(() => made.setSize({ width: frame.clientWidth, height }));
+    watcher.observe(frame);
+    return () => {
+      watcher.disconnect();
+      made.destroy();
+      chart.current = null;
+    };
+  }, [names, xLabel, format, height]);
+
+  useEffect(() => {
+    chart.current?.setData([[...x], ...lines.map((line) => [...line.values])]);
+  });
+
+  return <div ref={place} className={styles.chart} role="img" aria-label={summary} />;
+}

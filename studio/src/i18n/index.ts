@@ -1,0 +1,65 @@
+import i18next from "i18next";
+import { initReactI18next } from "react-i18next";
+
+import en from "./en.json";
+
+export const LANGUAGES = ["en", "de"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+const TEXTS: Record<Exclude<Language, "en">, () => Promise<{ default: object }>> = { de: () => import("./de.json") };
+const STORED = "smidgen.language";
+
+function preferred(): Language {
+  const stored = localStorage.getItem(STORED);
+  const found = [stored, ...navigator.languages].find((name) => LANGUAGES.some((known) => name?.startsWith(known)));
+  return LANGUAGES.find((known) => found?.startsWith(known)) ?? "en";
+}
+
+async function load(language: Language): Promise<void> {
+  if (language !== "en" && !i18next.hasResourceBundle(language, "translation")) {
+    i18next.addResourceBundle(language, "translation", (await TEXTS[language]()).default);
+  }
+}
+
+/** Start with the stored language, or the browser's. English is built in; others are loaded when they are asked for. */
+export async function startTranslation(): Promise<void> {
+  const language = preferred();
+  await i18next.use(initReactI18next).init({ lng: "en", fallbackLng: "en", resources: { en: { translation: en } }, interpolation: { escapeValue: false } });
+  await setLanguage(language);
+}
+
+/** Change the language of the screens, and remember it on this machine. */
+export async function setLanguage(language: Language): Promise<void> {
+  await load(language);
+  await i18next.changeLanguage(language);
+  document.documentElement.lang = language;
+  localStorage.setItem(STORED, language);
+}
+
+/** A number as the chosen language writes it. */
+export function formatNumber(value: number, options: Intl.NumberFormatOptions = {}): string {
+  return new Intl.NumberFormat(i18next.language, options).format(value);
+}
+
+/** A share from 0 to 1 as a percentage. */
+export function formatShare(value: number, digits = 0): string {
+  return formatNumber(value, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** An amount in US dollars, the currency of the price lists. */
+export function formatMoney(value: number, digits = 2): string {
+  return formatNumber(value, { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** A point in time; `iso` is ISO 8601. */
+export function formatTime(iso: string): string {
+  return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
+}
+
+/** Seconds as "1 h 5 min", "3 min" or "40 s". */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [h, min, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  if (h > 0) return `${h} h ${min} min`;
+  return min > 0 ? `${min} min` : `${s} s`;
+}

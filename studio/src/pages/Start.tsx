@@ -1,0 +1,141 @@
+import { type ReactNode, type SubmitEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, useNavigate } from "react-router";
+
+import { type Goal, type Project, useCreateProject, useDeleteProject, useGoals, useMay, useProjects } from "../api/queries";
+import { formatTime } from "../i18n";
+import { Button, IconButton } from "../ui/Button";
+import { Card } from "../ui/Card";
+import { Badge, Empty, Skeleton } from "../ui/Feedback";
+import { TextField } from "../ui/Field";
+import { Icon, type IconName } from "../ui/icons";
+import { Dialog, Menu, useToast } from "../ui/Overlay";
+import { Main, PageTitle, Shell } from "../ui/Shell";
+import { Problem } from "../ui/Problem";
+import styles from "./Start.module.css";
+
+const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc" };
+
+/** The first page: the jobs to choose from, and the projects. */
+export function Start(): ReactNode {
+  const { t } = useTranslation();
+  const goals = useGoals();
+  const [chosen, setChosen] = useState<Goal | null>(null);
+  const mayEdit = useMay("edit");
+  return (
+    <Shell>
+      <Main>
+        <PageTitle title={t("start.title")} about={t("start.about")} />
+        <Problem query={goals} />
+        <div className={styles.goals}>
+          {goals.data?.map((goal) => (
+            <button key={goal.task} type="button" className={styles.goal} disabled={!mayEdit} onClick={() => setChosen(goal)}>
+              <Icon name={GOAL_ICONS[goal.task] ?? "bolt"} size={24} />
+              <strong>{goalTitle(t, goal.task)}</strong>
+              <span>{t(`goal.${goal.task}.about`, { defaultValue: goal.summary })}</span>
+            </button>
+          ))}
+        </div>
+        <Projects />
+        {chosen && <NewProject goal={chosen} onClose={() => setChosen(null)} />}
+      </Main>
+    </Shell>
+  );
+}
+
+function goalTitle(t: ReturnType<typeof useTranslation>["t"], task: string): string {
+  return t(`goal.${task}.title`, { defaultValue: task });
+}
+
+function Projects(): ReactNode {
+  const { t } = useTranslation();
+  const projects = useProjects();
+  const [doomed, setDoomed] = useState<Project | null>(null);
+  return (
+    <>
+      <div className={styles.section}>
+        <h2>{t("start.projects")}</h2>
+      </div>
+      <Problem query={projects} />
+      <Card flush>
+        {projects.isPending && <Skeleton lines={3} label={t("common.loading")} />}
+        {projects.data?.length === 0 && (
+          <Empty icon="data" title={t("start.noProjects")}>
+            {t("start.noProjectsTodo")}
+          </Empty>
+        )}
+        {projects.data && projects.data.length > 0 && (
+          <ul className={styles.list}>
+            {projects.data.map((project) => (
+              <li key={project.id}>
+                <Icon name={GOAL_ICONS[project.task] ?? "bolt"} />
+                <Link to={`/projects/${project.id}/data`}>{project.name}</Link>
+                <Badge>{goalTitle(t, project.task)}</Badge>
+                <span className={styles.facts}>{project.version === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
+                <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />
+              </li>
+            ))}
+          </ul>
+        )}
+      </Card>
+      {doomed && <DeleteProject project={doomed} onClose={() => setDoomed(null)} />}
+    </>
+  );
+}
+
+function NewProject({ goal, onClose }: { goal: Goal; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const go = useNavigate();
+  const create = useCreateProject();
+  const [name, setName] = useState("");
+  function submit(event: SubmitEvent): void {
+    event.preventDefault();
+    create.mutate({ name: name.trim() || goalTitle(t, goal.task), task: goal.task }, { onSuccess: (project) => void go(`/projects/${project.id}/data`) });
+  }
+  return (
+    <Dialog open onClose={onClose} title={goalTitle(t, goal.task)} about={t(`goal.${goal.task}.about`, { defaultValue: goal.summary })}>
+      <form onSubmit={submit} id="new-project">
+        <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={t("start.nameExample")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+      </form>
+      <Problem query={create} />
+      <Button kind="primary" type="submit" form="new-project" busy={create.isPending}>
+        {t("start.create")}
+      </Button>
+    </Dialog>
+  );
+}
+
+function DeleteProject({ project, onClose }: { project: Project; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const remove = useDeleteProject();
+  const toast = useToast();
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title={t("start.deleteTitle", { name: project.name })}
+      about={t("start.deleteAbout")}
+      foot={
+        <>
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button
+            kind="danger"
+            busy={remove.isPending}
+            onClick={() =>
+              remove.mutate(project.id, {
+                onSuccess: () => {
+                  toast({ text: t("start.deleted", { name: project.name }) });
+                  onClose();
+                },
+              })
+            }
+          >
+            {t("common.delete")}
+          </Button>
+        </>
+      }
+    >
+      <Problem query={remove} />
+    </Dialog>
+  );
+}

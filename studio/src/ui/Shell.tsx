@@ -1,0 +1,104 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, NavLink, Outlet } from "react-router";
+
+import { type Language, LANGUAGES, setLanguage } from "../i18n";
+import { applyTheme, currentTheme } from "../theme";
+import { IconButton } from "./Button";
+import { Icon, type IconName } from "./icons";
+import styles from "./Shell.module.css";
+
+const NAMES: Record<Language, string> = { en: "English", de: "Deutsch" };
+
+/** The frame of every page: the bar at the top, and the page below. `crumb` names where one is; `tools` stand at the right. */
+export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: ReactNode; children: ReactNode }): ReactNode {
+  const { t, i18n } = useTranslation();
+  const [theme, setTheme] = useState(currentTheme);
+  const other = theme === "dark" ? "light" : "dark";
+  return (
+    <div className={styles.shell}>
+      <a className={styles.skip} href="#content">
+        {t("shell.skip")}
+      </a>
+      <header className={styles.bar}>
+        <Link to="/" className={styles.brand} aria-label={t("shell.home")}>
+          <img src="/icon.svg" alt="" width={24} height={24} />
+          smidgen
+        </Link>
+        {crumb && (
+          <div className={styles.crumb}>
+            <Icon name="right" size={14} />
+            <strong>{crumb}</strong>
+          </div>
+        )}
+        <div className={styles.tools}>
+          {tools}
+          <select className={styles.language} aria-label={t("shell.language")} value={i18n.language} onChange={(event) => void setLanguage(event.target.value as Language)}>
+            {LANGUAGES.map((language) => (
+              <option key={language} value={language}>
+                {NAMES[language]}
+              </option>
+            ))}
+          </select>
+          <IconButton
+            icon={other === "dark" ? "moon" : "sun"}
+            small
+            label={t(`shell.${other}`)}
+            onClick={() => {
+              applyTheme(other, true);
+              setTheme(other);
+            }}
+          />
+        </div>
+      </header>
+      {children}
+    </div>
+  );
+}
+
+export interface NavItem {
+  to: string;
+  label: string;
+  icon: IconName;
+}
+
+/** A page with a list of its sisters at the left, or above it on a narrow screen. */
+export function SideFrame({ label, items }: { label: string; items: readonly NavItem[] }): ReactNode {
+  return (
+    <div className={styles.frame}>
+      <nav className={styles.nav} aria-label={label}>
+        {items.map((item) => (
+          <NavLink key={item.to} to={item.to}>
+            <Icon name={item.icon} />
+            {item.label}
+          </NavLink>
+        ))}
+      </nav>
+      <main id="content" className={styles.main} tabIndex={-1}>
+        <Outlet />
+      </main>
+    </div>
+  );
+}
+
+/** The main part of a page without a side list. */
+export function Main({ children }: { children: ReactNode }): ReactNode {
+  return (
+    <main id="content" className={styles.main} tabIndex={-1}>
+      <div className={styles.narrow}>{children}</div>
+    </main>
+  );
+}
+
+/** A page's title, a line about it, and its main actions. */
+export function PageTitle({ title, about, actions }: { title: ReactNode; about?: ReactNode; actions?: ReactNode }): ReactNode {
+  return (
+    <div className={styles.title}>
+      <div>
+        <h1>{title}</h1>
+        {about && <p>{about}</p>}
+      </div>
+      {actions}
+    </div>
+  );
+}
