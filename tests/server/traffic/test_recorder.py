@@ -221,13 +221,15 @@ def test_nothing_is_deleted_by_a_clock_that_was_set_ahead(
     failures = counter("failures", "what")
     with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
         recorder = Recorder(store, None, read, 30, counter("rows", "outcome"), failures)
-        eventually(lambda: len(asked) > 0)
-        wall[0] += 200 * 86400
-        eventually(lambda: failures.labels("retention")._value.get() >= 2)
-        before = len(asked)
-        eventually(lambda: failures.labels("retention")._value.get() >= 4)
-        assert len(asked) == before
-        wall[0] -= 200 * 86400
-        eventually(lambda: len(asked) > before)
-        recorder.close(60)
+        try:
+            eventually(lambda: len(asked) > 0)
+            wall[0] += 200 * 86400
+            eventually(lambda: failures.labels("retention")._value.get() >= 2)
+            before = len(asked)
+            eventually(lambda: failures.labels("retention")._value.get() >= 4)
+            assert len(asked) == before
+            wall[0] -= 200 * 86400
+            eventually(lambda: len(asked) > before)
+        finally:
+            recorder.close(60)
     assert "4800 hours ahead" in caplog.text
