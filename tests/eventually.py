@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(holds: Callable[[], object], seconds: float = 300.0) -> float:
+def eventually(holds: Callable[[], object], seconds: float = 120.0) -> float:
     """Wait until something holds; how long that took. A busy machine is given time: only what never comes fails."""
     began = time.monotonic()
     while not holds():
