@@ -270,7 +270,7 @@ def test_a_locked_store_costs_rows_and_no_answer(gateway: Any, home: Path, monke
 def test_a_deleted_store_is_made_anew(gateway: Any, home: Path) -> None:
     running = gateway()
     running.post(CHAT, asking(SURE))
-    rows()
+    until(running, "stored", 1)  # and nothing of it is being written any more
     for file in home.glob("traffic.db*"):
         file.unlink()
     assert running.post(CHAT, asking(UNSURE)).content == WHOLE
