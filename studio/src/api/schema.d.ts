@@ -635,11 +635,6 @@ export interface components {
             task: string;
             /** Summary */
             summary: string;
-            /**
-             * Samples
-             * @description Recipes with data of their own, by name.
-             */
-            samples: string[];
         };
         /**
          * ImportRequest

@@ -1,4 +1,4 @@
-"""Bring a file of examples into a project: show what it holds, then add its rows as a new version."""
+"""Bring examples into a project: preview a file, add its rows as a new version, read an answer as the task does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import DataError
+from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Row
 from smidgen.data.source import DataSettings
@@ -106,3 +106,14 @@ def _opened(file: Path, task: str, settings: Mapping[str, Any]) -> tuple[DataTab
     part: Task = registry.find("tasks", task)
     table = open_table(file, need_label=False, settings=recipe.settings(DataSettings), most_labels=part.most_columns)
     return table, part, recipe.asked
+
+
+def parse_output(task: str, output: Any) -> Any:
+    """An answer as the task reads a cell of a data file; None stays None. Raises InputError where the task does not take it."""
+    if output is None:
+        return None
+    part: Task = registry.find("tasks", task)
+    try:
+        return part.parse(output, make({"task": task}, []).asked)
+    except ValueError as error:
+        raise InputError(f"the answer does not fit the task {task}", value=output, todo=f"{error}.") from None

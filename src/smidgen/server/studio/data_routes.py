@@ -16,8 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.flows.projects.imports import import_file, preview_file
-from smidgen.flows.projects.labels import parse_output
+from smidgen.flows.projects.imports import import_file, parse_output, preview_file
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.store.files import home
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
@@ -246,6 +245,7 @@ def data_routes(store: StudioStore) -> APIRouter:
     @router.get("/labels")
     def list_labels(person: Viewer, project: str, version: int | None = Query(None, ge=0)) -> list[AnswerCount]:
         """Count the rows of each answer, the most frequent first."""
+        store.project(project)  # an unknown one is told, not shown as empty
         return [AnswerCount(output=output, rows=number) for output, number in store.rows(project).outputs(version)]
 
     @router.post("/edits", status_code=201)
@@ -268,6 +268,7 @@ def data_routes(store: StudioStore) -> APIRouter:
     @router.get("/versions")
     def list_versions(person: Viewer, project: str) -> list[VersionView]:
         """List the versions, the newest first."""
+        store.project(project)
         return [version_view(version) for version in store.rows(project).versions()]
 
     @router.post("/versions/{number}/restore", status_code=201)

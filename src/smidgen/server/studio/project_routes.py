@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from smidgen.flows.projects.goals import list_goals
+from smidgen.parts import registry
 from smidgen.server.studio.access import Editor, Owner, Viewer
 from smidgen.store.studio.store import Project, StudioStore
 
@@ -17,7 +17,6 @@ class GoalView(BaseModel):
 
     task: str
     summary: str
-    samples: list[str] = Field(description="Recipes with data of their own, by name.")
 
 
 class ProjectView(BaseModel):
@@ -65,7 +64,7 @@ def project_routes(store: StudioStore) -> APIRouter:
     @router.get("/goals")
     def read_goals(person: Viewer) -> list[GoalView]:
         """List the kinds of jobs. A task that was added to smidgen is in the list by itself."""
-        return [GoalView(task=goal.task, summary=goal.summary, samples=list(goal.samples)) for goal in list_goals()]
+        return [GoalView(task=name, summary=registry.find("tasks", name).summary) for name in registry.names("tasks")]
 
     @router.get("/projects")
     def list_projects(person: Viewer) -> list[ProjectView]:
