@@ -1,12 +1,12 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
-import en from "./en.json";
+import en from "./en";
 
 export const LANGUAGES = ["en", "de"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-const TEXTS: Record<Exclude<Language, "en">, () => Promise<{ default: object }>> = { de: () => import("./de.json") };
+const TEXTS: Record<Exclude<Language, "en">, () => Promise<{ default: object }>> = { de: () => import("./de") };
 const STORED = "smidgen.language";
 
 function preferred(): Language {

@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
 
-import de from "./de.json";
-import en from "./en.json";
-
-type Texts = { readonly [name: string]: string | Texts };
+import de from "./de";
+import en from "./en";
+import type { Texts } from "./textsOf";
 
 /** Each key with the names that its text fills in. */
 function keys(texts: Texts, before = ""): string[] {

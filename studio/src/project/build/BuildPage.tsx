@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
 
 import { type RunStep, useRunStory } from "../../api/events";
+import { headline } from "../../api/models";
 import { isUnfinished, type Run, useData, useMay, useMoveRun, useRuns, useStartRun } from "../../api/queries";
 import { LineChart } from "../../charts/LineChart";
 import { formatDuration, formatNumber, formatShare, formatTime } from "../../i18n";
@@ -139,21 +140,6 @@ const TONES: Partial<Record<Run["state"], Tone>> = { done: "good", failed: "bad"
 function told(error: NonNullable<Run["error"]>): { message: string; todo?: string } {
   const { message, todo } = error;
   return { message: String(message), ...(typeof todo === "string" ? { todo } : {}) };
-}
-
-interface Headline {
-  name?: string;
-  value?: number;
-  low?: number;
-  high?: number;
-}
-
-/** The headline metric of a build's report, where it has one. */
-export function headline(run: Run): Headline | null {
-  const report = run.result?.["report"] as { headline?: string; metrics?: Record<string, Headline> } | undefined;
-  const name = report?.headline;
-  const metric = name === undefined ? undefined : report?.metrics?.[name];
-  return metric ? { ...metric, ...(name === undefined ? {} : { name }) } : null;
 }
 
 function PastBuilds({ project, runs }: { project: string; runs: readonly Run[] }): ReactNode {

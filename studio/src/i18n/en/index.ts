@@ -1,0 +1,3 @@
+import { textsOf } from "../textsOf";
+
+export default textsOf(import.meta.glob("./*.json", { eager: true, import: "default" }));
