@@ -4,13 +4,19 @@
 #   docker run -p 8080:8080 -v ./my-model:/model:ro smidgen
 #
 # Every package is the one of requirements/serve.lock, checked by its hash.
+FROM node:22-slim AS page
+WORKDIR /src/studio
+COPY studio ./
+RUN npm ci --no-audit --no-fund && npm run build
+
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/smidgen
 COPY requirements/serve.lock requirements/serve.lock
 RUN /opt/smidgen/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary=:all: -r requirements/serve.lock
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY src src
+COPY --from=page /src/src/smidgen/studio/dist src/smidgen/studio/dist
 RUN /opt/smidgen/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.12-slim

@@ -20,14 +20,17 @@ LOWEST_TESTS := 'pytest>=8.3' 'pytest-xdist>=3.8' 'hypothesis>=6.115' 'onnx>=1.1
 LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/text tests/gateway tests/engines/test_onnx.py tests/server/gateway/test_transport.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest lint docs reference lock sbom bench clean
+.PHONY: help demo studio test test-all test-lowest lint docs reference lock sbom bench clean
 
 help: ## What each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
-demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show the sample classifier
+demo: studio ## Install, fetch the starter bases, build and show the sample classifier
 	$(BIN)/smidgen pull $(BASES)
 	$(BIN)/smidgen demo
+
+studio: $(VENV)/.ready-demo ## Build the Studio's page, with the machine's Node or one from PyPI
+	$(BIN)/python -m tools.studio_page
 
 test: lint docs ## The gate: lint, types, floors, docs, all tests but the thorough ones
 	$(BIN)/smidgen pull $(BASES) onnx-web
@@ -37,11 +40,12 @@ test-all: lint docs ## The gate and the thorough tests: more real builds, resume
 	$(BIN)/smidgen pull $(BASES) onnx-web
 	$(TEST_ENV) $(PYTEST)
 
-lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
+lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors; the Studio's types, style and tests; its page is built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.studio_page --check
 
 docs: $(VENV)/.ready-test ## Build the documentation into site/; any warning fails
 	$(DOCS_ENV) $(BIN)/python -m mkdocs build --strict
@@ -67,7 +71,7 @@ bench: $(VENV)/.ready-test ## Measure against peers; writes bench/RESULTS.md (lo
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment and everything built in this folder
-	rm -rf $(VENV) $(LOWEST) site build dist demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) site build dist src/smidgen/studio studio/node_modules demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found. Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; }

@@ -26,7 +26,8 @@ package = importlib.resources.files("smidgen")
 pages = [name for names in onnx_web.SCRIPTS.values() for name in names]
 found = [(package / "flows/export/web" / name).is_file() for name in (*pages, *onnx_web.SHARED, "index.html")]
 sample = (package / "samples/homeware/support_train.csv").is_file()
-print(json.dumps([smidgen.__file__, all(found), len(found), sample]))
+studio = (package / "studio/dist/index.html").is_file()
+print(json.dumps([smidgen.__file__, all(found), len(found), sample and studio]))
 """
 
 

@@ -91,7 +91,7 @@ def running(*models: Any, patience: RetryPolicy | None = None, **settings: Any) 
     """A server at work, stopped in the end. `patience` is with the fallback."""
     chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
     bound = take_port(chosen.listen)
-    server = uvicorn.Server(config_of(create_app(models, chosen, patience), chosen))
+    server = uvicorn.Server(config_of(create_app(models, chosen, patience), chosen.limits.drain_seconds))
     started = threading.Event()
     startup = server.startup
 

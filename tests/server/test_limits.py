@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from smidgen.core.errors import SmidgenError
 from smidgen.server.process import MAX_HEAD, BoundedHttpProtocol, config_of, take_port
-from smidgen.server.settings import ListenSettings, ServeSettings
+from smidgen.server.settings import ListenSettings
 
 
 def said(text):
@@ -294,7 +294,7 @@ def test_headers_that_come_whole_are_measured_all_the_same():
             return self.closed
 
     async def answered(value):
-        config = config_of(app, ServeSettings())
+        config = config_of(app, 30.0)
         config.load()
         protocol, connection = BoundedHttpProtocol(config, ServerState(), {}), Wire()
         protocol.connection_made(connection)

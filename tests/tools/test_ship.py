@@ -75,7 +75,7 @@ def test_a_damaged_bundle_is_refused(redaction_bundle: Path, tmp_path: Path, cap
 
 
 def test_what_lies_in_the_package_goes_into_the_wheel() -> None:
-    """The build takes all of the package's folder but what git leaves out."""
+    """The build takes all of the package's folder but what git leaves out, and the Studio's page."""
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel == {"packages": ["src/smidgen"]}
     assert redaction_model.SHIPPED.parts[-3:] == ("smidgen", "shipped", "redaction")

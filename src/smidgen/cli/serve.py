@@ -102,7 +102,7 @@ def serve(
                 _welcome(url, names, watched, chosen, shared_key)
 
         models.clear()  # only the server holds them now: the memory of an old champion is free when it has ended
-        run(app, bound, chosen, ready)
+        run(app, bound, chosen.limits.drain_seconds, ready)
 
 
 def _check(settings: ServeSettings) -> bool:

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.printable import PrintableFormatter
 from smidgen.server.errors import failure
-from smidgen.server.settings import ListenSettings, ServeSettings
+from smidgen.server.settings import ListenSettings
 
 MAX_HEAD = 64 * 1024
 """Most bytes of request line and headers."""
@@ -153,7 +153,7 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: Callable[[], None] = lambda: None) -> None:
+def run(app: ASGIApp, bound: socket.socket, drain_seconds: float, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or Ctrl-C; then stop listening, finish running requests for at most `drain_seconds`, and return.
 
     A second signal stops at once. `on_ready` is called when the port answers.
@@ -162,10 +162,10 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
     gc.collect()
     gc.freeze()  # loaded objects stay, so the collector need not scan them between requests
     gc.collect()  # resets the count of objects, which would otherwise delay the next full collection
-    _UvicornServer(config_of(app, settings), on_ready).run(sockets=[bound])
+    _UvicornServer(config_of(app, drain_seconds), on_ready).run(sockets=[bound])
 
 
-def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+def config_of(app: ASGIApp, drain_seconds: float) -> uvicorn.Config:
     """Return the configuration of uvicorn."""
     return uvicorn.Config(
         app,
@@ -176,7 +176,7 @@ def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(settings.limits.drain_seconds)),
+        timeout_graceful_shutdown=max(1, round(drain_seconds)),
         ws="none",
     )
 

@@ -406,7 +406,7 @@ def test_a_served_bundle_is_a_teacher_like_any_other(tmp_path: Path) -> None:
     settings = ServeSettings(port=0)
     bound = take_port(settings.listen)
     app = create_app([load(build(large, tmp_path / "large", threads=1).folder, 1)], settings)
-    running = uvicorn.Server(config_of(app, settings))
+    running = uvicorn.Server(config_of(app, settings.limits.drain_seconds))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:

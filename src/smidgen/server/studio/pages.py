@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from smidgen.core.errors import MachineError
 from smidgen.server.errors import failure
 
+PAGE = Path(str(files("smidgen").joinpath("studio", "dist")))
 _NONCE = "%NONCE%"
 _HASHED = "assets/"
 """Files whose names hold a hash of their content: a browser may keep them for good."""
@@ -22,11 +23,10 @@ _TYPES = {".woff2": "font/woff2", ".js": "text/javascript", ".css": "text/css", 
 
 def assets_folder() -> Path:
     """The folder of the built page. Raises MachineError where it was not built."""
-    folder = Path(str(files("smidgen").joinpath("studio", "dist")))
-    if not (folder / "index.html").is_file():
+    if not (PAGE / "index.html").is_file():
         todo = "In a checkout run `make studio`; an installed smidgen brings the page with it, so install it again."
-        raise MachineError("the Studio's page was not built", value=str(folder), todo=todo)
-    return folder
+        raise MachineError("the Studio's page was not built", value=str(PAGE), todo=todo)
+    return PAGE
 
 
 def policy(nonce: str) -> str:

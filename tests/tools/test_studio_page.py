@@ -1,0 +1,70 @@
+"""The Studio's page: what builds it, what it weighs, and that no wheel goes without it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.house.conftest import ROOT
+
+from tools import studio_page
+
+MOST_BYTES = 300_000
+"""Gzipped script and style of the first view."""
+
+
+def node(folder: Path, version: str) -> Path:
+    """A Node that only knows its version."""
+    file = folder / "node"
+    file.write_text(f"#!/bin/sh\necho {version}\n", encoding="utf-8")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for Node")
+def test_an_old_node_is_not_taken(tmp_path: Path) -> None:
+    versions = {"v18.20.4": False, "v20.18.3": False, "v20.19.0": True, "v24.1.0": True, "nonsense": False}
+    assert {version: studio_page.is_new_enough(str(node(tmp_path, version))) for version in versions} == versions
+
+
+def test_a_change_of_a_source_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio_page, "ROOT", tmp_path)
+    monkeypatch.setattr(studio_page, "SOURCES", tmp_path / "studio")
+    kept, skipped = tmp_path / "studio" / "src" / "a.ts", tmp_path / "studio" / "node_modules" / "b.js"
+    for file in (kept, skipped):
+        file.parent.mkdir(parents=True)
+        file.write_text("1", encoding="utf-8")
+    before = studio_page.hash_of(studio_page.source_files())
+    skipped.write_text("2", encoding="utf-8")
+    assert studio_page.source_files() == [kept] and studio_page.hash_of([kept]) == before
+    kept.write_text("2", encoding="utf-8")
+    assert studio_page.hash_of([kept]) != before
+
+
+@pytest.mark.skipif(not (studio_page.PAGE / "index.html").is_file(), reason="the page was not built: make studio")
+def test_the_first_view_is_light() -> None:
+    page = (studio_page.PAGE / "index.html").read_text(encoding="utf-8")
+    eager = re.findall(r'(?:src|href)="/(assets/[^"]+\.(?:js|css))"', page)
+    assert len(eager) >= 2 and any(name.endswith(".css") for name in eager)
+    assert sum(len(gzip.compress((studio_page.PAGE / name).read_bytes())) for name in eager) < MOST_BYTES
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|https?://", page), "nothing inline, and nothing from elsewhere"
+
+
+def test_a_wheel_without_the_page_is_not_built(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "src" / "smidgen").mkdir(parents=True)
+    (tmp_path / "src" / "smidgen" / "__init__.py").touch()
+    built = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    done = subprocess.run(built, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and "The Studio's page was not built" in done.stderr and "make studio" in done.stderr
+    page = tmp_path / "src" / "smidgen" / "studio" / "dist" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    assert subprocess.run(built, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert list((tmp_path / "dist").glob("*.whl"))

