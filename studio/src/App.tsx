@@ -17,8 +17,10 @@ const queries = new QueryClient({
 const router = createBrowserRouter([
   {
     element: <Gate />,
+    hydrateFallbackElement: <></>,
     children: [
       { path: "/", element: <Start /> },
+      { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },

@@ -38,7 +38,7 @@ def studio(
         str | None, typer.Option(metavar="NAME", help="Make an account that may do everything, ask for its password, and stop.")
     ] = None,
 ) -> None:
-    """Open the Studio: from a spreadsheet to a running small model, in the browser.
+    """Open the Studio, from data to a model at work, in the browser.
 
     Data, models and accounts stay on this machine, in smidgen's home folder. Builds go on when the Studio is closed.
 

@@ -60,6 +60,15 @@ export function useLogIn() {
   });
 }
 
+/** End the session of this browser. */
+export function useLogOut() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => body(api.DELETE("/api/v1/session")),
+    onSuccess: () => queries.resetQueries(),
+  });
+}
+
 export type Upload = components["schemas"]["UploadView"];
 export type Row = components["schemas"]["RowView"];
 export type DataSummary = components["schemas"]["DataSummary"];

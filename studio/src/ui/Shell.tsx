@@ -1,11 +1,13 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, NavLink, Outlet } from "react-router";
+import { Link, NavLink, Outlet, useNavigate } from "react-router";
 
+import { useLogOut, useSession } from "../api/queries";
 import { type Language, LANGUAGES, setLanguage } from "../i18n";
 import { applyTheme, currentTheme } from "../theme";
 import { IconButton } from "./Button";
 import { Icon, type IconName } from "./icons";
+import { Menu, type MenuItem } from "./Overlay";
 import styles from "./Shell.module.css";
 
 const NAMES: Record<Language, string> = { en: "English", de: "Deutsch" };
@@ -33,6 +35,7 @@ export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: R
         )}
         <div className={styles.tools}>
           {tools}
+          <AccountMenu />
           <select className={styles.language} aria-label={t("shell.language")} value={i18n.language} onChange={(event) => void setLanguage(event.target.value as Language)}>
             {LANGUAGES.map((language) => (
               <option key={language} value={language}>
@@ -54,6 +57,18 @@ export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: R
       {children}
     </div>
   );
+}
+
+/** Who is logged in, and what only that person may do; nothing where nobody is. */
+function AccountMenu(): ReactNode {
+  const { t } = useTranslation();
+  const session = useSession().data;
+  const logOut = useLogOut();
+  const go = useNavigate();
+  if (!session?.name) return null;
+  const accounts: MenuItem = { label: t("shell.accounts"), icon: "people", onSelect: () => void go("/accounts") };
+  const items = [...(session.permissions.includes("manage") ? [accounts] : []), { label: t("shell.logOut"), icon: "right" as const, onSelect: () => logOut.mutate() }];
+  return <Menu trigger={<IconButton icon="people" small label={t("shell.account", { name: session.name, role: t(`role.${session.role ?? "viewer"}.title`) })} />} items={items} />;
 }
 
 export interface NavItem {
