@@ -223,7 +223,7 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
 
 
 def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings, shared_key: bool) -> None:
-    key = " -H 'Authorization: Bearer KEY'" if settings.access.keys else ""
+    key = " -H 'Authorization: Bearer KEY'" if settings.access.keyed else ""
     body = json.dumps({"model": (*names, *settings.fallback.models)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback.urls:
         for line in (*_routes(names, settings, shared_key), *watched):
@@ -238,7 +238,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
         print_line(f"chat, completions and responses are stored with their answers, {masked}, {kept}: smidgen traffic")
         if not names:
             print_line("find jobs that a small model could take over: smidgen traffic --jobs")
-    if not settings.listen.loopback and not settings.access.keys:
+    if not settings.listen.loopback and not settings.access.keyed:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
 
 

@@ -85,6 +85,13 @@ class LocalAnswerSettings(Settings):
         gt=0,
         le=1,
     )
+    uncertified_score: float | None = setting(
+        None,
+        "Smallest score with which a bundle that never had a certificate answers itself; the answer is marked as uncertified. A revoked "
+        "or expired certificate still lets everything escalate (default: without a certificate everything escalates).",
+        ge=0,
+        le=1,
+    )
     take: bool = setting(
         False,
         "Let a line answer the jobs that its certificate was tested on, whatever model a request names. Other requests are not affected.",

@@ -144,23 +144,43 @@ def decision_after(
     known = decision_before(standing, asked)
     if not known.local or standing.certificate is None:
         return known
-    if len(replies) != 1:
-        return RoutingDecision(why=UNANSWERED, detail=f"{len(replies)} answers were given", certificate=known.certificate)
-    (reply,) = replies
-    score = None if "unscored" in reply.facts else float(reply.score)
-    if score is None:
-        return RoutingDecision(why=SCORE, detail=f"it has none: {reply.facts['unscored']}", certificate=known.certificate)
-    if reply.facts.get("refused"):
-        return RoutingDecision(why=UNANSWERED, detail="the small model refuses", certificate=known.certificate, score=score)
-    bound = next((name for name in _BOUNDS if body.get(name)), None)
-    if getattr(reply.piece, "finish", None) == "length" and bound is not None:
-        return RoutingDecision(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=known.certificate, score=score)
+    judged = _judged(replies, body, known.certificate)
+    if not judged.local:
+        return judged
+    (reply,), score = replies, judged.score or 0.0
     segment = segment_of(standing.certificate.by, reply, body)
     if standing.certified_segment(segment) is None:
         return RoutingDecision(why=SEGMENT, detail="its segment is not certified", certificate=known.certificate, score=score)
     if standing.decide(score, segment) is not Decision.ANSWER:
         return RoutingDecision(why=SCORE, detail="it is under the certificate's threshold", certificate=known.certificate, score=score)
     return RoutingDecision(certificate=known.certificate, score=score)
+
+
+def decision_uncertified(known: RoutingDecision, replies: Sequence[Reply], body: Mapping[str, Any], least: float) -> RoutingDecision:
+    """The decision for a bundle without a certificate whose operator lets it answer from the score `least` on; if it is `local`, the
+    answer is marked as uncertified. `known`: the decision that it escalates by otherwise."""
+    judged = _judged(replies, body, "")
+    if not judged.local or judged.score is None:
+        return replace(known, detail=judged.told, score=judged.score)
+    if judged.score < least:
+        return replace(known, detail=f"it scores under {least:g}", score=judged.score)
+    return judged
+
+
+def _judged(replies: Sequence[Reply], body: Mapping[str, Any], certificate: str) -> RoutingDecision:
+    """The decision by the small model's answer alone, whatever its score; if it is `local`, it has one."""
+    if len(replies) != 1:
+        return RoutingDecision(why=UNANSWERED, detail=f"{len(replies)} answers were given", certificate=certificate)
+    (reply,) = replies
+    score = None if "unscored" in reply.facts else float(reply.score)
+    if score is None:
+        return RoutingDecision(why=SCORE, detail=f"it has none: {reply.facts['unscored']}", certificate=certificate)
+    if reply.facts.get("refused"):
+        return RoutingDecision(why=UNANSWERED, detail="the small model refuses", certificate=certificate, score=score)
+    bound = next((name for name in _BOUNDS if body.get(name)), None)
+    if getattr(reply.piece, "finish", None) == "length" and bound is not None:
+        return RoutingDecision(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=certificate, score=score)
+    return RoutingDecision(certificate=certificate, score=score)
 
 
 def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:

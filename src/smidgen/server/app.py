@@ -23,6 +23,7 @@ from smidgen.machine import memory
 from smidgen.parts import registry
 from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
+from smidgen.server.key_file import KeyFile
 from smidgen.server.middleware import LOCAL_HOSTS, HeldModelsMiddleware, HostMiddleware, KeyMiddleware, LimitsMiddleware, RequestMiddleware
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
@@ -97,7 +98,7 @@ def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = 
     for room, name in sorted(faces, key=lambda face: (face not in _OFTEN, face)):
         app.include_router(registry.find(room, name)(service))
     handle_in(app)
-    if not chosen.access.keys:
+    if not chosen.access.keyed:
         labels = [label for model in models[:1] for label in model.form.options]
         _fill_examples(app, [*service.models, *chosen.fallback.models], labels[:2])
     for layer in reversed(_layers(app, service, chosen, fallback, auditor)):
@@ -117,8 +118,9 @@ def _layers(
     layers += [Middleware(RequestMiddleware, metering=service.metering, access_log=settings.logs.access_log)]
     if settings.listen.loopback or settings.access.allow_hosts:
         layers += [Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.listen.host, *settings.access.allow_hosts))]
-    if settings.access.keys:
-        layers += [Middleware(KeyMiddleware, keys=settings.access.keys)]
+    if settings.access.keyed:
+        file = KeyFile(settings.access.key_file) if settings.access.key_file is not None else None
+        layers += [Middleware(KeyMiddleware, keys=settings.access.keys, file=file)]
     limits = settings.limits
     layers += [Middleware(LimitsMiddleware, max_concurrent=limits.max_concurrent, max_body=limits.max_body, seconds=limits.request_seconds)]
     sizes = UpstreamSizes() if fallback is not None and service.account_writer is not None else None
@@ -166,6 +168,7 @@ def _gateway(
         auditor,
         held_out_test(service),
         settings.fallback.when_upstream_fails == "local",
+        settings.local.uncertified_score,
     )
     matcher = job_matcher(service.models.values()) if settings.local.take else None
     rules = RoutingRules(settings.access.cors, Allowlist(settings.fallback.pass_paths), settings.local.quality, matcher, sizes is not None)

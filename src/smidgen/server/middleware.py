@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.core.errors import SmidgenError
 from smidgen.server.errors import REMEDY, failure
 from smidgen.server.http_request import OWN_ID_PREFIX, fresh_id, request_of
+from smidgen.server.key_file import KeyFile
 from smidgen.server.model_queues import HeldModels
 from smidgen.server.ops.prometheus import ServerMetrics
 
@@ -143,8 +144,8 @@ class KeyMiddleware:
     Every key is compared, in constant time, so the time reveals nothing about any of them.
     """
 
-    def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, keys: Iterable[str], file: KeyFile | None = None) -> None:
+        self._app, self._file = app, file
         self._hashes = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +157,8 @@ class KeyMiddleware:
         await self._app(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:
-        return _is_one_of(scope, self._hashes)
+        kept = self._file.hashes() if self._file is not None else ()
+        return kept is None or _is_one_of(scope, [*self._hashes, *kept])
 
 
 def bears_key(scope: Scope, keys: Iterable[str]) -> bool:

@@ -64,6 +64,11 @@ class AccessSettings(Settings):
     secrets: Path | None = setting(
         None, 'TOML file with keys, as NAME = "value". It counts before the environment. Nobody else may be able to read it.'
     )
+    key_file: Path | None = setting(
+        None,
+        "File with the SHA-256 of a key and a name on each line, such as the Studio writes. It is read again when it changes. A line * "
+        "lets everyone call; without it, and without any key, nobody may.",
+    )
     allow_hosts: tuple[str, ...] = setting(
         (), "A host name that clients may use for this server, besides localhost. May be repeated.", alias="allow_host"
     )
@@ -73,6 +78,11 @@ class AccessSettings(Settings):
     def keys(self) -> tuple[str, ...]:
         """The keys that may call. Without any, everyone may."""
         return (*self.api_keys, *self.admin_keys)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether keys of this server's own are in use, or may come into use."""
+        return bool(self.keys) or self.key_file is not None
 
 
 class LimitSettings(Settings):

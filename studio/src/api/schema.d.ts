@@ -156,7 +156,7 @@ export interface paths {
         post?: never;
         /**
          * Delete Project
-         * @description Delete a project with its data, runs and models.
+         * @description Delete a project with its data, runs and models, its server and the requests that were captured.
          */
         delete: operations["delete_project_api_v1_projects__project__delete"];
         options?: never;
@@ -494,6 +494,190 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/serving": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Serving
+         * @description Read the state of the server. A server that ended by itself is told with its last lines.
+         */
+        get: operations["read_serving_api_v1_projects__project__serving_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/serving/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Serving
+         * @description Start the server. It answers some seconds later.
+         */
+        post: operations["start_serving_api_v1_projects__project__serving_start_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/serving/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Serving
+         * @description Stop the server. Requests that it works on may end first.
+         */
+        post: operations["stop_serving_api_v1_projects__project__serving_stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/serving/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Keys
+         * @description List the API keys, the newest first, revoked ones too.
+         */
+        get: operations["list_keys_api_v1_projects__project__serving_keys_get"];
+        put?: never;
+        /**
+         * Make Key
+         * @description Make an API key. It works at once; from the first one on, nobody may call without one.
+         */
+        post: operations["make_key_api_v1_projects__project__serving_keys_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/serving/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Key
+         * @description Revoke an API key for good. It is refused at once.
+         */
+        delete: operations["revoke_key_api_v1_projects__project__serving_keys__key__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/certificates/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Model Certificate
+         * @description Read how the certificate of a build, or of `line`, stands. A run `certify` issues one.
+         */
+        get: operations["read_model_certificate_api_v1_projects__project__certificates__model__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/certificates/{model}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke Model Certificate
+         * @description Revoke the certificate for good: from now on every request is passed on.
+         */
+        post: operations["revoke_model_certificate_api_v1_projects__project__certificates__model__revoke_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/traffic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Live Traffic
+         * @description Read the figures of the last days, today (UTC) included.
+         */
+        get: operations["read_live_traffic_api_v1_projects__project__traffic_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/traffic/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Captured
+         * @description List captured requests: the rows behind each figure.
+         */
+        get: operations["list_captured_api_v1_projects__project__traffic_requests_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -557,6 +741,102 @@ export interface components {
             rows: number;
         };
         /**
+         * CapturedPage
+         * @description Some captured requests, and how many there are.
+         */
+        CapturedPage: {
+            /** Total */
+            total: number;
+            /** Requests */
+            requests: components["schemas"]["CapturedView"][];
+        };
+        /**
+         * CapturedView
+         * @description A captured request. Personal data may have been taken out of its texts.
+         */
+        CapturedView: {
+            /** Id */
+            id: string;
+            /** Time */
+            time: number;
+            /** Asked */
+            asked: string;
+            /** Input */
+            input: string | null;
+            /** Answered By */
+            answered_by: string;
+            /** Why */
+            why: string;
+            /** Status */
+            status: number;
+            /** Local Output */
+            local_output: string | null;
+            /** Local Score */
+            local_score: number | null;
+            /** Certificate */
+            certificate: string;
+            /** Model */
+            model: string;
+            /** Answer */
+            answer: string | null;
+            /** Cost Usd */
+            cost_usd: number | null;
+            /** Saved Usd */
+            saved_usd: number | null;
+            /** Local Ms */
+            local_ms: number | null;
+            /** Upstream Ms */
+            upstream_ms: number | null;
+            /** Held Out */
+            held_out: boolean;
+            /** Altered */
+            altered: boolean;
+            /** Audit Answer */
+            audit_answer: string | null;
+            /** Corrected */
+            corrected: string | null;
+            /** Verdict */
+            verdict: string | null;
+        };
+        /**
+         * CertificateEnd
+         * @description Why a certificate is revoked.
+         */
+        CertificateEnd: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * CertificateView
+         * @description How the certificate of a model stands.
+         */
+        CertificateView: {
+            /** State */
+            state: string;
+            /** Valid */
+            valid: boolean;
+            /** Why */
+            why: string;
+            /** Certificate */
+            certificate: {
+                [key: string]: unknown;
+            } | null;
+            /** Audits */
+            audits: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Rows
+             * @description Test rows that the model has never seen.
+             */
+            rows: number;
+            /**
+             * Fewest
+             * @description How many it takes at least, for 5 % and 95 % sure.
+             */
+            fewest: number;
+        };
+        /**
          * DataSummary
          * @description The state of a project's data.
          */
@@ -571,6 +851,20 @@ export interface components {
             test_rows: number;
             undo: components["schemas"]["VersionView"] | null;
             redo: components["schemas"]["VersionView"] | null;
+        };
+        /**
+         * DayView
+         * @description The requests of one day (UTC), by who answered.
+         */
+        DayView: {
+            /** Day */
+            day: string;
+            /** Local */
+            local: number;
+            /** Passed On */
+            passed_on: number;
+            /** Other */
+            other: number;
         };
         /**
          * DropEdit
@@ -627,6 +921,61 @@ export interface components {
             error: components["schemas"]["ErrorDetail"];
         };
         /**
+         * FiguresView
+         * @description Figures over the captured requests.
+         */
+        FiguresView: {
+            /** Requests */
+            requests: number;
+            /** Local */
+            local: number;
+            /**
+             * Uncertified
+             * @description Answered here, but not under a certificate.
+             */
+            uncertified: number;
+            /** Passed On */
+            passed_on: number;
+            /** Cached */
+            cached: number;
+            /** Failed */
+            failed: number;
+            /** Audited */
+            audited: number;
+            /** Corrected */
+            corrected: number;
+            /** Cost Usd */
+            cost_usd: number;
+            /** Saved Usd */
+            saved_usd: number;
+            /** Unpriced */
+            unpriced: number;
+            /** Unsaved */
+            unsaved: number;
+            /**
+             * Local Ms
+             * @description Median and 99th percentile.
+             */
+            local_ms: [
+                number,
+                number
+            ] | null;
+            /** Upstream Ms */
+            upstream_ms: [
+                number,
+                number
+            ] | null;
+            /**
+             * Reasons
+             * @description Why requests were passed on.
+             */
+            reasons: {
+                [key: string]: number;
+            };
+            /** Days */
+            days: components["schemas"]["DayView"][];
+        };
+        /**
          * GoalView
          * @description A kind of job that a model can be built for.
          */
@@ -679,6 +1028,22 @@ export interface components {
             faults: string[];
         };
         /**
+         * KeyView
+         * @description An API key, without the key itself. Times are in seconds since 1970.
+         */
+        KeyView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Author */
+            author: string;
+            /** Created */
+            created: number;
+            /** Revoked */
+            revoked: number | null;
+        };
+        /**
          * LinkView
          * @description A link that opens the Studio once.
          */
@@ -697,6 +1062,24 @@ export interface components {
             password: string;
         };
         /**
+         * MadeKey
+         * @description A key that was just made. `key` is shown this once, and stored nowhere.
+         */
+        MadeKey: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Author */
+            author: string;
+            /** Created */
+            created: number;
+            /** Revoked */
+            revoked: number | null;
+            /** Key */
+            key: string;
+        };
+        /**
          * MoveEdit
          * @description Move rows to the training or the test part.
          */
@@ -713,6 +1096,14 @@ export interface components {
              * @enum {string}
              */
             part: "train" | "test";
+        };
+        /**
+         * NewKey
+         * @description A key to make.
+         */
+        NewKey: {
+            /** Name */
+            name: string;
         };
         /**
          * NewProject
@@ -890,6 +1281,116 @@ export interface components {
             ended: number | null;
         };
         /**
+         * ServingSettings
+         * @description How a project's model is served. It holds no key.
+         */
+        ServingSettings: {
+            /**
+             * Model
+             * @description A finished build, `line` for the line's champion, or empty for none.
+             * @default
+             */
+            model: string;
+            /**
+             * Port
+             * @description 0 takes a free one, which then stays.
+             * @default 0
+             */
+            port: number;
+            /**
+             * Fallback
+             * @description Base URL of the large model's server; empty for none.
+             * @default
+             */
+            fallback: string;
+            /**
+             * Fallback Model
+             * @description The name of the large model there.
+             * @default
+             */
+            fallback_model: string;
+            /**
+             * Price In
+             * @description US dollars per million tokens read; null for the list price.
+             */
+            price_in?: number | null;
+            /**
+             * Price Out
+             * @description US dollars per million tokens written; null for the list price.
+             */
+            price_out?: number | null;
+            /**
+             * Uncertified Score
+             * @description Smallest score with which a model without a certificate answers; null: all of it is passed on.
+             */
+            uncertified_score?: number | null;
+            /**
+             * Redact
+             * @description Whether personal data is taken out before a request is stored.
+             * @default true
+             */
+            redact: boolean;
+            /**
+             * Days
+             * @description Days for which requests are kept.
+             * @default 30
+             */
+            days: number;
+        };
+        /**
+         * ServingStart
+         * @description How to serve. `fallback_key`: the large model's API key; null keeps the one that is known, an empty text removes it.
+         */
+        ServingStart: {
+            settings: components["schemas"]["ServingSettings"];
+            /** Fallback Key */
+            fallback_key?: string | null;
+        };
+        /**
+         * ServingView
+         * @description The server of a project. It never shows a key.
+         */
+        ServingView: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "stopped" | "starting" | "running" | "silent" | "failed";
+            settings: components["schemas"]["ServingSettings"];
+            /**
+             * Url
+             * @description Its address; empty while it does not run.
+             */
+            url: string;
+            /**
+             * Name
+             * @description The name under which requests ask for the model; empty for none.
+             */
+            name: string;
+            /**
+             * Started
+             * @description Seconds since 1970.
+             */
+            started: number | null;
+            /**
+             * Message
+             * @description Why it does not answer; empty otherwise.
+             */
+            message: string;
+            /**
+             * Log
+             * @description Its last lines, if it has failed.
+             */
+            log: string[];
+            /** Has Fallback Key */
+            has_fallback_key: boolean;
+            /**
+             * Keyed
+             * @description Whether callers need an API key: from the first one that was made on.
+             */
+            keyed: boolean;
+        };
+        /**
          * SessionView
          * @description Who is logged in, and what they may do.
          */
@@ -910,6 +1411,23 @@ export interface components {
             accounts_needed: boolean;
             /** Version */
             version: string;
+        };
+        /**
+         * TrafficView
+         * @description Live traffic.
+         */
+        TrafficView: {
+            /** Days */
+            days: number;
+            figures: components["schemas"]["FiguresView"] | null;
+            /** Energy Wh */
+            energy_wh: number | null;
+            /** Energy Measured */
+            energy_measured: boolean;
+            /** Drift */
+            drift: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * UploadView
@@ -2189,6 +2707,428 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_serving_api_v1_projects__project__serving_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServingView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    start_serving_api_v1_projects__project__serving_start_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServingStart"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServingView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    stop_serving_api_v1_projects__project__serving_stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServingView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_keys_api_v1_projects__project__serving_keys_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    make_key_api_v1_projects__project__serving_keys_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKey"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeKey"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    revoke_key_api_v1_projects__project__serving_keys__key__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_model_certificate_api_v1_projects__project__certificates__model__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    revoke_model_certificate_api_v1_projects__project__certificates__model__revoke_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateEnd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_live_traffic_api_v1_projects__project__traffic_get: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_captured_api_v1_projects__project__traffic_requests_get: {
+        parameters: {
+            query?: {
+                group?: "all" | "local" | "uncertified" | "passed_on" | "cached" | "failed" | "audited" | "corrected" | "unpriced";
+                /** @description Only requests that were passed on for this reason. */
+                why?: string | null;
+                search?: string;
+                days?: number | null;
+                order?: "newest" | "slowest" | "least_sure";
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CapturedPage"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

@@ -453,3 +453,19 @@ def test_nothing_that_a_client_names_gets_into_a_header_as_it_is(gateway: Any) -
     assert "x-evil" not in found.headers and found.headers["x-smidgen-model"].startswith("a??x-evil: 1?bbb")
     assert len(found.headers["x-smidgen-model"]) == 200
     assert isinstance(found, httpx.Response)
+
+
+def test_without_a_certificate_a_bundle_answers_from_a_score_on_if_the_operator_says_so(gateway: Callable[..., Any], model: Model) -> None:
+    running = gateway(uncertified_score=score(50))
+    sure, unsure = running.post(CHAT, asking(SURE)), running.post(CHAT, asking(UNSURE))
+    assert (sure.headers["x-smidgen-answered-by"], sure.json()["choices"][0]["message"]["content"]) == ("local", answer(3))
+    assert sure.headers["x-smidgen-uncertified"] == "no certificate" and "x-smidgen-certificate" not in sure.headers
+    assert (unsure.headers["x-smidgen-answered-by"], unsure.content) == ("upstream", WHOLE)
+    assert unsure.headers["x-smidgen-escalated"].startswith("no certificate (it scores under")
+    # A quality needs a certificate, a valid one decides by its own threshold, and a revoked one lets nothing through.
+    assert running.post(CHAT, asking(SURE, "support@0.9")).headers["x-smidgen-answered-by"] == "upstream"
+    assert running.post(CHAT, asking(SURE, n=2)).headers["x-smidgen-answered-by"] == "upstream"
+    certify(model, threshold=score(2))
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"].startswith("score")
+    certification.revoke(model.folder, "other goods")
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == "revoked"

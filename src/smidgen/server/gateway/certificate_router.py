@@ -56,6 +56,7 @@ class _Course:
     Attributes:
         odd: why a bundle may not answer this kind of request; None if it may.
         failed: why the bundle gave no answer, in words that a client may read; empty if it gave one or was not asked.
+        uncertified: why the bundle may answer without a certificate; empty if it may not.
     """
 
     asked: RequestedModel
@@ -67,6 +68,7 @@ class _Course:
     odd: str | None
     local: LocalAnswer | None = None
     failed: str = ""
+    uncertified: str = ""
 
 
 class CertificateRouter:
@@ -80,6 +82,7 @@ class CertificateRouter:
         auditor: audits some of the local answers; None for no audits.
         is_held_out: tells whether a text is held out and therefore always escalates; None if none does.
         local_at_last: whether a bundle answers without its certificate, marked as such, if no upstream answers.
+        uncertified_score: smallest score with which a bundle that has no certificate answers, marked as such; None for never.
     """
 
     def __init__(
@@ -91,15 +94,20 @@ class CertificateRouter:
         auditor: Auditor | None = None,
         is_held_out: IsHeldOut | None = None,
         local_at_last: bool = False,
+        uncertified_score: float | None = None,
     ) -> None:
         self._service, self._faces, self._fallback, self._savings = service, faces, fallback, savings
         self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last
+        self._uncertified_score = uncertified_score
 
     async def __call__(self, request: HttpRequest, send: Send, asked: RequestedModel) -> None:
         """Send the bundle's answer if its certificate allows, else the fallback's."""
         course = await self._decided(request, asked)
         if course.decision.local and course.local is not None:
             await self._answer(request, send, course, course.local)
+        elif course.uncertified and course.local is not None:
+            self._service.metering.routed.labels(course.asked.bundle, "local", course.uncertified).inc()
+            await self._send(request, send, course, course.local, uncertified=course.uncertified)
         else:
             await self._escalate(request, send, course)
 
@@ -116,6 +124,7 @@ class CertificateRouter:
         if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
             course.decision = rulings.held_out_decision(course.decision)
         if not course.decision.local:
+            await self._decide_uncertified(request, course)
             return course
         await self._ask(request, course)
         if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
@@ -125,6 +134,23 @@ class CertificateRouter:
         else:
             course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
         return course
+
+    async def _decide_uncertified(self, request: HttpRequest, course: _Course) -> None:
+        """Let a bundle that never had a certificate answer from a score on, if the operator says so."""
+        least = self._uncertified_score
+        open_to = course.standing.state is CertificateState.NONE and course.asked.names_bundle and course.asked.quality is None
+        if least is None or not open_to or course.odd is not None:
+            return
+        if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
+            return
+        await self._ask(request, course)
+        if course.local is None:
+            return
+        found = rulings.decision_uncertified(course.decision, course.local.replies, course.body, least)
+        if found.local:
+            course.uncertified, course.decision = course.decision.why, replace(course.decision, score=found.score)
+        else:
+            course.decision = found
 
     async def _answer(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer) -> None:
         """Send the bundle's answer under its certificate. The auditor may audit it."""

@@ -109,7 +109,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
             url,
             model,
             key,
-            own_authorization=not settings.access.keys and upstreams_module.origin(url) == first,
+            own_authorization=not settings.access.keyed and upstreams_module.origin(url) == first,
             own_headers=upstreams_module.origin(url) == first,
         )
         for url, model, key in zip(urls, models, keys, strict=True)

@@ -40,7 +40,7 @@ def face(service: Service) -> APIRouter:
 
     @router.get("/", include_in_schema=False)
     async def home() -> Response:
-        keyed = bool(settings.access.keys)
+        keyed = settings.access.keyed
         models = [] if keyed else [await _told(service, model) for model in list(service.models.values())]
         html = _template().render(
             keyed=keyed,

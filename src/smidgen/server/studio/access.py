@@ -253,14 +253,17 @@ def needs(permission: Permission) -> Any:
             todo = "Open the Studio by the link that `smidgen studio` prints, or log in."
             raise RequestError("you are not logged in", value=request.url.path, todo=todo, status=401, code="no_session")
         if not person.may(permission):
-            todo = f"Ask an owner for the role of {_lowest(permission)}."
-            raise RequestError(
-                f"your role, {person.role}, does not allow this", value=permission, todo=todo, status=403, code="not_allowed"
-            )
+            raise not_allowed(person, permission)
         return person
 
     check.permission = permission  # type: ignore[attr-defined]  # the test of every role and route reads it
     return Depends(check)
+
+
+def not_allowed(person: Person, permission: Permission) -> RequestError:
+    """The error for a person whose role does not grant a permission."""
+    todo = f"Ask an owner for the role of {_lowest(permission)}."
+    return RequestError(f"your role, {person.role}, does not allow this", value=permission, todo=todo, status=403, code="not_allowed")
 
 
 Viewer = Annotated[Person, needs("view")]

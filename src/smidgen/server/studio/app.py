@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import SmidgenError
 from smidgen.core.version import VERSION
+from smidgen.flows.projects.serving import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
@@ -22,6 +23,7 @@ from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.project_routes import project_routes
 from smidgen.server.studio.run_routes import run_routes
+from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
 from smidgen.store.studio.store import StudioStore
 
@@ -38,7 +40,7 @@ class StudioSettings:
 
 def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSettings, page: Path | None) -> FastAPI:
     """The application. `page` is the folder of the built page; None serves the API alone."""
-    supervisor = Supervisor(store)
+    supervisor, servers = Supervisor(store), ModelServers(store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,9 +63,10 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         ],
     )
     app.include_router(session_routes(access, settings.secure))
-    app.include_router(project_routes(store))
+    app.include_router(project_routes(store, servers.forget))
     app.include_router(data_routes(store))
     app.include_router(run_routes(store, supervisor))
+    app.include_router(serving_routes(store, servers))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

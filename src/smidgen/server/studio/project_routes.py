@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -57,8 +58,8 @@ def _view(project: Project) -> ProjectView:
     )
 
 
-def project_routes(store: StudioStore) -> APIRouter:
-    """The routes of goals and projects."""
+def project_routes(store: StudioStore, forget: Callable[[str], None]) -> APIRouter:
+    """The routes of goals and projects. `forget` stops what runs for a project that is about to be deleted."""
     router = APIRouter(prefix="/api/v1", tags=["projects"])
 
     @router.get("/goals")
@@ -88,7 +89,8 @@ def project_routes(store: StudioStore) -> APIRouter:
 
     @router.delete("/projects/{project}", status_code=204)
     def delete_project(person: Owner, project: str) -> None:
-        """Delete a project with its data, runs and models."""
+        """Delete a project with its data, runs and models, its server and the requests that were captured."""
+        forget(store.project(project).id)
         store.delete(project)
 
     return router

@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from smidgen.core.errors import RequestError
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.parts import registry
-from smidgen.server.studio.access import Builder, Viewer
+from smidgen.server.studio.access import Builder, Permission, Viewer, not_allowed
 from smidgen.store.studio.runs import Run, RunState, RunStore
 from smidgen.store.studio.store import StudioStore
 
@@ -72,6 +72,9 @@ def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
         kinds = registry.names("flows.projects")
         if body.kind not in kinds:
             raise RequestError("there is no such kind of run", value=body.kind, todo=f"Choose one of: {', '.join(kinds)}.", param="kind")
+        needed: Permission = getattr(registry.find("flows.projects", body.kind), "permission", "build")
+        if not person.may(needed):
+            raise not_allowed(person, needed)
         run = runs.enqueue(store.project(project).id, body.kind, body.request, person.name)
         supervisor.wake()
         return _view(run)

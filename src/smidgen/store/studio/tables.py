@@ -133,7 +133,59 @@ SESSIONS = Table(
 )
 """`token` is the SHA-256 of the cookie's value: who reads the table cannot log in with it."""
 
-CHANGES: tuple[tuple[str, ...], ...] = ()
+SERVERS = Table(
+    "servers",
+    METADATA,
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("wanted", Integer, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("author", String, nullable=False),
+    Column("process", String, nullable=False),
+    Column("started", Double),
+    Column("ended", Double),
+    Column("error", Text),
+)
+"""The server of each project's model. `wanted` is 1 from its start to its stop. `process` names the operating system's process: its number
+and when it started. `error` says how it ended by itself."""
+
+KEYS = Table(
+    "serving_keys",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("revoked", Double),
+    Index("serving_keys_project", "project", "created"),
+)
+"""API keys of a project's server. `hash` is the key's SHA-256: who reads the table cannot call the server."""
+
+REVIEWS = Table(
+    "reviews",
+    METADATA,
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("request", String, primary_key=True),
+    Column("decision", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("time", Double, nullable=False),
+)
+"""Captured requests that a person has looked at. `decision` is "labelled" or "skipped"."""
+
+CHANGES: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE servers (project VARCHAR NOT NULL PRIMARY KEY REFERENCES projects (id) ON DELETE CASCADE, wanted INTEGER NOT NULL, "
+        "settings TEXT NOT NULL, author VARCHAR NOT NULL, process VARCHAR NOT NULL, started DOUBLE PRECISION, ended DOUBLE PRECISION, "
+        "error TEXT)",
+        "CREATE TABLE serving_keys (id VARCHAR NOT NULL PRIMARY KEY, project VARCHAR NOT NULL REFERENCES projects (id) ON DELETE CASCADE, "
+        "name VARCHAR NOT NULL, hash VARCHAR NOT NULL, author VARCHAR NOT NULL, created DOUBLE PRECISION NOT NULL, "
+        "revoked DOUBLE PRECISION)",
+        "CREATE INDEX serving_keys_project ON serving_keys (project, created)",
+        "CREATE TABLE reviews (project VARCHAR NOT NULL REFERENCES projects (id) ON DELETE CASCADE, request VARCHAR NOT NULL, "
+        "decision VARCHAR NOT NULL, author VARCHAR NOT NULL, time DOUBLE PRECISION NOT NULL, PRIMARY KEY (project, request))",
+    ),
+)
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_002

@@ -55,6 +55,11 @@ _BUSY_SECONDS = 5.0
 _BEGIN = "smidgen_begin"
 
 
+def use_store(url: str) -> None:
+    """Make this the store of the whole process, in place of the environment's."""
+    os.environ[URL_ENV] = url
+
+
 def url_of(given: str | None = None) -> URL:
     """The store's URL: `given`, else the one in the environment, else the file in smidgen's home.
 

@@ -39,6 +39,7 @@ from smidgen.store.traffic.records import (
     from_timestamp,
     to_timestamp,
 )
+from smidgen.store.traffic.requests import RequestFilter, RequestOrder, StoredRequest, TrafficFigures, figures, select_requests
 from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
 
 HELD_OUT = 0.2
@@ -257,6 +258,16 @@ class TrafficStore:
         with self._reading() as connection:
             row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
         return dict(row) if row is not None else None
+
+    def requests(self, where: RequestFilter, offset: int, limit: int, order: RequestOrder = "newest") -> tuple[int, list[StoredRequest]]:
+        """How many requests a filter leaves, and `limit` of them after the first `offset`."""
+        with self._reading() as connection:
+            return select_requests(connection, where, offset, limit, order)
+
+    def figures(self, since: datetime, now: datetime | None = None) -> TrafficFigures:
+        """Figures over the requests from `since` on."""
+        with self._reading() as connection:
+            return figures(connection, since, now or datetime.now(UTC))
 
     def totals(self) -> TrafficCounts:
         """The totals of the store."""

@@ -1,0 +1,27 @@
+"""The run `drift`: test whether the requests of a project's server are still like the examples that its model was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.core.errors import InputError
+from smidgen.flows.drift import DriftSettings
+from smidgen.flows.drift.check import look_for_drift
+from smidgen.flows.projects.run_process import RunProgress
+from smidgen.flows.projects.serving import served_folder, traffic_url
+from smidgen.store.studio.runs import Run
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.database import use_store
+
+
+def run_drift(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
+    """Test the captured requests once. What `request` holds: `model`, a build's id or `line`."""
+    use_store(traffic_url(run.project))
+    folder = served_folder(store, run.project, str(run.request.get("model") or ""))
+    if folder is None:
+        raise InputError("no model is named whose requests to test", value="nothing", todo="Choose a model, or the line.")
+    return look_for_drift(folder, DriftSettings(), progress).json()
+
+
+part = run_drift

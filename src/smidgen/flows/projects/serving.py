@@ -1,0 +1,339 @@
+"""Serve a project's model: start `smidgen serve` as a process of its own, find it again, stop it, and say how it ended.
+
+The server outlives the Studio. What is to run is in the database; the files that it reads lie in a folder of the project: the keys' hashes,
+the fallback's key (which nobody else may read), the captured requests, and its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from smidgen.bundles.open import folder_of, read_manifest
+from smidgen.core.errors import InputError
+from smidgen.flows.projects.models import model_folder
+from smidgen.gateway.upstreams import checked_url
+from smidgen.machine.processes import name_process, process_runs
+from smidgen.store import files
+from smidgen.store.files import home
+from smidgen.store.line import Line, is_line
+from smidgen.store.studio.servers import ServerRecord, ServerStore
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.database import URL_ENV
+
+ServerState = Literal["stopped", "starting", "running", "silent", "failed"]
+
+LINE = "line"
+"""In place of a model's id: the champion of the project's line, whichever it is."""
+NO_MODEL = ""
+"""In place of a model's id: none. All requests go to the fallback, and are captured."""
+_FIRST_PORT, _PORTS = 8090, 40
+_START_SECONDS = 90.0
+_HEALTH_SECONDS = 1.5
+_STOP_SECONDS = 12.0
+_DRAIN_SECONDS = 5
+_LOG_LINES = 12
+_MOST_LOG = 20_000
+_FALLBACK_KEY = "SMIDGEN_FALLBACK_KEY"
+_NOT_INHERITED = ("SMIDGEN_API_KEY", "SMIDGEN_ADMIN_KEY", _FALLBACK_KEY, "SMIDGEN_STUDIO_URL", URL_ENV)
+"""Variables of the Studio's own environment that would give the server other keys or places than the project's."""
+
+
+class ServingSettings(BaseModel):
+    """How a project's model is served. It holds no key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(default=NO_MODEL, max_length=50, description="A finished build, `line` for the line's champion, or empty for none.")
+    port: int = Field(default=0, ge=0, le=65535, description="0 takes a free one, which then stays.")
+    fallback: str = Field(default="", max_length=1000, description="Base URL of the large model's server; empty for none.")
+    fallback_model: str = Field(default="", max_length=200, description="The name of the large model there.")
+    price_in: float | None = Field(default=None, ge=0, le=1e6, description="US dollars per million tokens read; null for the list price.")
+    price_out: float | None = Field(
+        default=None, ge=0, le=1e6, description="US dollars per million tokens written; null for the list price."
+    )
+    uncertified_score: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Smallest score with which a model without a certificate answers; null: all of it is passed on.",
+    )
+    redact: bool = Field(default=True, description="Whether personal data is taken out before a request is stored.")
+    days: int = Field(default=30, ge=1, le=3650, description="Days for which requests are kept.")
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """The server of a project now.
+
+    Attributes:
+        url: its address; empty while it does not run.
+        name: the name under which requests ask for the model; empty for none.
+        message: why it does not answer; empty otherwise.
+        log: its last lines, if it has failed.
+        process: the number of its process; 0 without one.
+    """
+
+    state: ServerState
+    settings: ServingSettings
+    url: str = ""
+    name: str = ""
+    started: float | None = None
+    message: str = ""
+    log: tuple[str, ...] = ()
+    process: int = 0
+
+
+def serving_folder(project: str) -> Path:
+    """The folder of a project's server, which only this user may read."""
+    folder = home() / "studio" / "serving" / project
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
+    return folder
+
+
+def line_folder(project: str) -> Path:
+    """The folder of a project's line, which may not exist."""
+    return home() / "studio" / "lines" / project
+
+
+def traffic_url(project: str) -> str:
+    """The URL of the store of a project's captured requests."""
+    return f"sqlite:///{serving_folder(project) / 'traffic.db'}"
+
+
+def served_folder(store: StudioStore, project: str, model: str) -> Path | None:
+    """The bundle or line that is served for a model's id; None for no model. Raises InputError if there is no such one."""
+    if model == NO_MODEL:
+        return None
+    if model == LINE:
+        folder = line_folder(project)
+        if not is_line(folder):
+            raise InputError("the project has no line of versions yet", value=project, todo="Begin one on the page Learn.")
+        return folder
+    return model_folder(store, project, model)
+
+
+def served_name(folder: Path) -> str:
+    """The name under which requests ask for the bundle or line in a folder."""
+    return Line(folder).read().name if is_line(folder) else read_manifest(folder_of(folder)).name
+
+
+def write_keys(store: StudioStore, project: str) -> None:
+    """Write the file of the keys that the server takes. Until a first key is made, programs on this machine need none."""
+    keys = ServerStore(store.database).keys(project)
+    lines = [f"{key.hash} {key.id}" for key in keys if key.revoked is None] if keys else ["*"]
+    files.write(serving_folder(project) / "keys.txt", ("\n".join(lines) + "\n").encode("ascii"), 0o600)
+
+
+def has_fallback_key(project: str) -> bool:
+    """Whether a key for the fallback is kept."""
+    return (serving_folder(project) / "secrets.toml").is_file()
+
+
+def keep_fallback_key(project: str, key: str) -> None:
+    """Keep the key for the fallback in a file that only this user may read; an empty one removes it."""
+    file = serving_folder(project) / "secrets.toml"
+    if not key:
+        file.unlink(missing_ok=True)
+        return
+    if not all("!" <= letter <= "~" for letter in key) or len(key) > 4096:
+        raise InputError("the key has a space or another sign that no key has", value=f"{len(key)} characters", todo="Paste it again.")
+    files.write(file, f"{_FALLBACK_KEY} = {json.dumps(key)}\n".encode("ascii"), 0o600)
+
+
+class ModelServers:
+    """Starts, finds and stops the servers of all projects. One object lives as long as the Studio."""
+
+    def __init__(self, store: StudioStore) -> None:
+        self._store, self._records = store, ServerStore(store.database)
+        self._started: dict[int, subprocess.Popen[bytes]] = {}
+
+    def status(self, project: str) -> ServerStatus:
+        """The server now: its process is looked for, and asked for its health. One that has ended by itself is written down as such."""
+        record = self._records.get(project)
+        if record is None:
+            return ServerStatus("stopped", ServingSettings())
+        settings = ServingSettings(**record.settings["serving"])
+        if not record.wanted:
+            error = record.error or {}
+            state: ServerState = "failed" if record.error else "stopped"
+            return ServerStatus(state, settings, started=record.started, message=error.get("message", ""), log=tuple(error.get("log", ())))
+        number = int(record.process.partition(" ")[0])
+        name = str(record.settings["name"])
+        if not self._runs(number, record.process):
+            return self._buried(project, record, settings)
+        url = f"http://127.0.0.1:{settings.port}"
+        if _is_healthy(settings.port):
+            return ServerStatus("running", settings, url, name, record.started, process=number)
+        young = time.time() - (record.started or 0) < _START_SECONDS
+        message = "" if young else "The process runs, but its address does not answer."
+        return ServerStatus("starting" if young else "silent", settings, url, name, record.started, message, process=number)
+
+    def start(self, project: str, settings: ServingSettings, author: str) -> ServerStatus:
+        """Start the server. It answers some seconds later: `status` says when.
+
+        Raises InputError if it runs already, if there is nothing to serve, or if the port is taken.
+        """
+        now = self.status(project)
+        if now.state in ("starting", "running", "silent"):
+            raise InputError("the server runs already", value=now.url, todo="Stop it first; then start it with other settings.")
+        folder = served_folder(self._store, project, settings.model)
+        _check(settings, folder)
+        port = settings.port or _free_port()
+        if not _is_free(port):
+            raise InputError("the port is in use by another program", value=port, todo="Choose another port, or leave it empty.")
+        settings = settings.model_copy(update={"port": port})
+        write_keys(self._store, project)
+        place = serving_folder(project)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+        environment[URL_ENV] = traffic_url(project)
+        with (place / "log.txt").open("wb") as log:
+            # A session of its own: it goes on when the Studio's terminal is closed.
+            process = subprocess.Popen(
+                _command(project, settings, folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        self._started[process.pid] = process
+        stored = {"serving": settings.model_dump(), "name": served_name(folder) if folder is not None else ""}
+        self._records.started(project, stored, author, name_process(process.pid))
+        return self.status(project)
+
+    def stop(self, project: str) -> ServerStatus:
+        """Stop the server: running requests may end first. A server that does not run stays stopped."""
+        record = self._records.get(project)
+        if record is None or not record.wanted:
+            return self.status(project)
+        number = int(record.process.partition(" ")[0])
+        if self._runs(number, record.process):
+            self._kill(number, record.process)
+        self._records.ended(project, None, record.process)
+        return self.status(project)
+
+    def forget(self, project: str) -> None:
+        """Stop the server of a project that is about to be deleted, and remove its files: keys, captured requests, the line."""
+        self.stop(project)
+        for folder in (serving_folder(project), line_folder(project)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _kill(self, number: int, process: str) -> None:
+        for sign, seconds in ((signal.SIGTERM, _STOP_SECONDS), (getattr(signal, "SIGKILL", signal.SIGTERM), _STOP_SECONDS)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, sign)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                if not self._runs(number, process):
+                    return
+                time.sleep(0.05)
+
+    def _runs(self, number: int, process: str) -> bool:
+        started = self._started.get(number)
+        if started is not None and started.poll() is not None:
+            del self._started[number]
+            return False
+        return process_runs(process)
+
+    def _buried(self, project: str, record: ServerRecord, settings: ServingSettings) -> ServerStatus:
+        """Write down that a server has ended by itself."""
+        log = _last_lines(serving_folder(project) / "log.txt")
+        message = "The server ended by itself. Its last lines say why." if log else "The server was killed: it left no word."
+        self._records.ended(project, {"message": message, "log": list(log)}, record.process)
+        return ServerStatus("failed", settings, started=record.started, message=message, log=log)
+
+
+def _command(project: str, settings: ServingSettings, folder: Path | None) -> list[str]:
+    """The command of the server. No argument of it is secret: every user of the machine may read them."""
+    place = serving_folder(project)
+    flags: Mapping[str, Any] = {
+        "--port": settings.port,
+        "--capture": "answers",
+        "--capture-days": settings.days,
+        "--capture-redact": "mask" if settings.redact else "allow",
+        "--key-file": place / "keys.txt",
+        "--drain-seconds": _DRAIN_SECONDS,
+        "--fallback": settings.fallback or None,
+        "--fallback-model": settings.fallback_model if settings.fallback else None,
+        "--price-in": settings.price_in if settings.fallback else None,
+        "--price-out": settings.price_out if settings.fallback else None,
+        "--uncertified-score": settings.uncertified_score if settings.fallback else None,
+        "--secrets": place / "secrets.toml" if settings.fallback and has_fallback_key(project) else None,
+    }
+    told = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
+    return [sys.executable, "-m", "smidgen", "serve", *([str(folder)] if folder is not None else []), *told]
+
+
+def _check(settings: ServingSettings, folder: Path | None) -> None:
+    if folder is None and not settings.fallback:
+        raise InputError(
+            "there is nothing to serve", value="no model, no large model", todo="Build a model first, or name a large model to pass on to."
+        )
+    if bool(settings.fallback) != bool(settings.fallback_model):
+        raise InputError(
+            "the large model needs an address and a name",
+            value=settings.fallback or settings.fallback_model,
+            todo="Fill in both, or leave both empty.",
+        )
+    if settings.fallback:
+        checked_url(settings.fallback)
+    if (settings.price_in is None) != (settings.price_out is None):
+        raise InputError("the price has two parts", value="one of them", todo="Fill in both prices, for reading and writing, or neither.")
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_HEALTH_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        return answer.status == 200 and answer.read(100).replace(b" ", b"") == b'{"status":"ok"}'
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
+        if sys.platform != "win32":
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    found = next((port for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS) if _is_free(port)), None)
+    if found is not None:
+        return found
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
+        attempt.bind(("127.0.0.1", 0))
+        return int(attempt.getsockname()[1])
+
+
+def _last_lines(log: Path) -> tuple[str, ...]:
+    if not log.is_file():
+        return ()
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _MOST_LOG))
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    return tuple(line[:500] for line in lines if line.strip())[-_LOG_LINES:]

@@ -1,0 +1,39 @@
+"""Processes of this machine by name: a number that the system may give to another process later, and when the process started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def name_process(number: int) -> str:
+    """Name a process that runs: its number, and when it started, where the system tells."""
+    return f"{number} {_started(number)}".strip()
+
+
+def process_runs(name: str) -> bool:
+    """Whether the process of this name still runs. Where the system does not tell when a process started, its number decides."""
+    number, _, started = name.partition(" ")
+    if not number.isdecimal() or int(number) <= 0:
+        return False
+    if started:
+        return _started(int(number)) == started
+    if os.name == "nt":
+        return True  # a signal would end it; whoever asks must see by other means
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _started(number: int) -> str:
+    """When a process started, in ticks since the machine did; empty where that is unknown, and for a process that has ended."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    state, started = fields[0], fields[19]
+    return "" if state in ("Z", "X") else started

@@ -1,0 +1,279 @@
+"""`/api/v1/projects/{project}/serving` and `…/certificates`: serve a model, its keys, its certificate and its live traffic."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from smidgen.flows.projects.certificates import read_certificate, revoke_certificate
+from smidgen.flows.projects.live_traffic import list_requests, read_traffic
+from smidgen.flows.projects.serving import (
+    ModelServers,
+    ServerState,
+    ServerStatus,
+    ServingSettings,
+    has_fallback_key,
+    keep_fallback_key,
+    write_keys,
+)
+from smidgen.server.studio.access import Operator, Viewer
+from smidgen.store.studio.servers import ServerStore, ServingKey
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder
+
+_MOST_REQUESTS = 200
+_MOST_DAYS = 366
+
+
+class ServingView(BaseModel):
+    """The server of a project. It never shows a key."""
+
+    state: ServerState
+    settings: ServingSettings
+    url: str = Field(description="Its address; empty while it does not run.")
+    name: str = Field(description="The name under which requests ask for the model; empty for none.")
+    started: float | None = Field(description="Seconds since 1970.")
+    message: str = Field(description="Why it does not answer; empty otherwise.")
+    log: list[str] = Field(description="Its last lines, if it has failed.")
+    has_fallback_key: bool
+    keyed: bool = Field(description="Whether callers need an API key: from the first one that was made on.")
+
+
+class ServingStart(BaseModel):
+    """How to serve. `fallback_key`: the large model's API key; null keeps the one that is known, an empty text removes it."""
+
+    settings: ServingSettings
+    fallback_key: str | None = Field(None, max_length=4096)
+
+
+class KeyView(BaseModel):
+    """An API key, without the key itself. Times are in seconds since 1970."""
+
+    id: str
+    name: str
+    author: str
+    created: float
+    revoked: float | None
+
+
+class NewKey(BaseModel):
+    """A key to make."""
+
+    name: str = Field(min_length=1, max_length=100)
+
+
+class MadeKey(KeyView):
+    """A key that was just made. `key` is shown this once, and stored nowhere."""
+
+    key: str
+
+
+class CertificateView(BaseModel):
+    """How the certificate of a model stands."""
+
+    state: str
+    valid: bool
+    why: str
+    certificate: dict[str, Any] | None
+    audits: dict[str, Any] | None
+    rows: int = Field(description="Test rows that the model has never seen.")
+    fewest: int = Field(description="How many it takes at least, for 5 % and 95 % sure.")
+
+
+class CertificateEnd(BaseModel):
+    """Why a certificate is revoked."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class DayView(BaseModel):
+    """The requests of one day (UTC), by who answered."""
+
+    day: str
+    local: int
+    passed_on: int
+    other: int
+
+
+class FiguresView(BaseModel):
+    """Figures over the captured requests."""
+
+    requests: int
+    local: int
+    uncertified: int = Field(description="Answered here, but not under a certificate.")
+    passed_on: int
+    cached: int
+    failed: int
+    audited: int
+    corrected: int
+    cost_usd: float
+    saved_usd: float
+    unpriced: int
+    unsaved: int
+    local_ms: tuple[float, float] | None = Field(description="Median and 99th percentile.")
+    upstream_ms: tuple[float, float] | None
+    reasons: dict[str, int] = Field(description="Why requests were passed on.")
+    days: list[DayView]
+
+
+class TrafficView(BaseModel):
+    """Live traffic."""
+
+    days: int
+    figures: FiguresView | None
+    energy_wh: float | None
+    energy_measured: bool
+    drift: dict[str, Any] | None
+
+
+class CapturedView(BaseModel):
+    """A captured request. Personal data may have been taken out of its texts."""
+
+    id: str
+    time: float
+    asked: str
+    input: str | None
+    answered_by: str
+    why: str
+    status: int
+    local_output: str | None
+    local_score: float | None
+    certificate: str
+    model: str
+    answer: str | None
+    cost_usd: float | None
+    saved_usd: float | None
+    local_ms: float | None
+    upstream_ms: float | None
+    held_out: bool
+    altered: bool
+    audit_answer: str | None
+    corrected: str | None
+    verdict: str | None
+
+
+class CapturedPage(BaseModel):
+    """Some captured requests, and how many there are."""
+
+    total: int
+    requests: list[CapturedView]
+
+
+def _key(key: ServingKey) -> dict[str, Any]:
+    return {name: getattr(key, name) for name in ("id", "name", "author", "created", "revoked")}
+
+
+def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
+    """The routes of serving."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["serving"])
+    records = ServerStore(store.database)
+
+    def view(project: str, status: ServerStatus) -> ServingView:
+        return ServingView(
+            state=status.state,
+            settings=status.settings,
+            url=status.url,
+            name=status.name,
+            started=status.started,
+            message=status.message,
+            log=list(status.log),
+            has_fallback_key=has_fallback_key(project),
+            keyed=bool(records.keys(project)),
+        )
+
+    @router.get("/serving")
+    def read_serving(person: Viewer, project: str) -> ServingView:
+        """Read the state of the server. A server that ended by itself is told with its last lines."""
+        return view(project, servers.status(store.project(project).id))
+
+    @router.post("/serving/start")
+    def start_serving(person: Operator, project: str, body: ServingStart) -> ServingView:
+        """Start the server. It answers some seconds later."""
+        store.project(project)
+        if body.fallback_key is not None:
+            keep_fallback_key(project, body.fallback_key.strip())
+        return view(project, servers.start(project, body.settings, person.name))
+
+    @router.post("/serving/stop")
+    def stop_serving(person: Operator, project: str) -> ServingView:
+        """Stop the server. Requests that it works on may end first."""
+        return view(project, servers.stop(store.project(project).id))
+
+    @router.get("/serving/keys")
+    def list_keys(person: Operator, project: str) -> list[KeyView]:
+        """List the API keys, the newest first, revoked ones too."""
+        return [KeyView(**_key(key)) for key in records.keys(store.project(project).id)]
+
+    @router.post("/serving/keys", status_code=201)
+    def make_key(person: Operator, project: str, body: NewKey) -> MadeKey:
+        """Make an API key. It works at once; from the first one on, nobody may call without one."""
+        key, text = records.make_key(store.project(project).id, body.name, person.name)
+        write_keys(store, project)
+        return MadeKey(**_key(key), key=text)
+
+    @router.delete("/serving/keys/{key}", status_code=204)
+    def revoke_key(person: Operator, project: str, key: str) -> None:
+        """Revoke an API key for good. It is refused at once."""
+        records.revoke_key(store.project(project).id, key)
+        write_keys(store, project)
+
+    @router.get("/certificates/{model}")
+    def read_model_certificate(person: Viewer, project: str, model: str) -> CertificateView:
+        """Read how the certificate of a build, or of `line`, stands. A run `certify` issues one."""
+        found = read_certificate(store, store.project(project).id, model)
+        return CertificateView(
+            state=found.status.state.value,
+            valid=found.status.valid,
+            why=found.status.why,
+            certificate=None if found.facts is None else dict(found.facts),
+            audits=None if found.audits is None else dict(found.audits),
+            rows=found.rows,
+            fewest=found.fewest,
+        )
+
+    @router.post("/certificates/{model}/revoke", status_code=204)
+    def revoke_model_certificate(person: Operator, project: str, model: str, body: CertificateEnd) -> None:
+        """Revoke the certificate for good: from now on every request is passed on."""
+        revoke_certificate(store, store.project(project).id, model, body.reason)
+
+    @router.get("/traffic")
+    def read_live_traffic(person: Viewer, project: str, days: int = Query(7, ge=1, le=_MOST_DAYS)) -> TrafficView:
+        """Read the figures of the last days, today (UTC) included."""
+        model = servers.status(store.project(project).id).settings.model
+        found = read_traffic(store, project, model, days)
+        facts = None if found.figures is None else asdict(found.figures)
+        if facts is not None:
+            facts["days"] = [{**day, "day": day["day"].isoformat()} for day in facts["days"]]
+        return TrafficView(
+            days=days,
+            figures=None if facts is None else FiguresView(**facts),
+            energy_wh=found.energy_wh,
+            energy_measured=found.energy_measured,
+            drift=None if found.drift is None else dict(found.drift),
+        )
+
+    @router.get("/traffic/requests")
+    def list_captured(
+        person: Viewer,
+        project: str,
+        group: RequestGroup = "all",
+        why: str | None = Query(None, max_length=200, description="Only requests that were passed on for this reason."),
+        search: str = Query("", max_length=500),
+        days: int | None = Query(None, ge=1, le=_MOST_DAYS),
+        order: RequestOrder = "newest",
+        offset: int = Query(0, ge=0),
+        limit: int = Query(50, ge=1, le=_MOST_REQUESTS),
+    ) -> CapturedPage:
+        """List captured requests: the rows behind each figure."""
+        since = None
+        if days is not None:
+            since = (datetime.now(UTC) - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        where = RequestFilter(since, group, why, search)
+        total, found = list_requests(store.project(project).id, where, offset, limit, order)
+        return CapturedPage(total=total, requests=[CapturedView(**{**asdict(one), "time": one.time.timestamp()}) for one in found])
+
+    return router

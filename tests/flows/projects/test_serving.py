@@ -1,0 +1,160 @@
+"""A project's server: started, answered, found again, stopped, told when it was killed; its keys; what is captured."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.eventually import eventually
+from tests.studio_model import project_with_model
+from tests.upstream_stub import UpstreamStub, upstream_stub
+
+from smidgen.core.errors import InputError
+from smidgen.flows.projects.live_traffic import list_requests, read_traffic
+from smidgen.flows.projects.serving import ModelServers, ServingSettings, keep_fallback_key, serving_folder, write_keys
+from smidgen.store.studio.servers import ServerStore
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.requests import RequestFilter
+
+SECRET = "sk-large-model-secret"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    opened = StudioStore(f"sqlite:///{tmp_path}/studio.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def servers(store: StudioStore) -> Iterator[ModelServers]:
+    made = ModelServers(store)
+    yield made
+    for project in store.projects():
+        made.stop(project.id)
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+def ask(url: str, text: str, key: str = "", model: str = "support") -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=30, trust_env=False)
+
+
+def test_a_model_is_served_found_again_keyed_and_stopped(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    assert servers.status(project).state == "stopped"
+    assert servers.start(project, ServingSettings(model=model, redact=False), "ann").state == "starting"
+    eventually(lambda: servers.status(project).state != "starting")
+    found = servers.status(project)
+    assert (found.state, found.name) == ("running", "support") and found.url.startswith("http://127.0.0.1:")
+    assert ask(found.url, "w01 hello").json()["choices"][0]["message"]["content"] == "yes"
+    with pytest.raises(InputError, match="runs already"):
+        servers.start(project, ServingSettings(model=model), "ann")
+
+    # Another Studio, as after a restart, finds it; it serves the same keys.
+    again = ModelServers(store)
+    assert (again.status(project).state, again.status(project).process) == ("running", found.process)
+    key, text = ServerStore(store.database).make_key(project, "shop", "ann")
+    write_keys(store, project)
+    assert [ask(found.url, "w01", used).status_code for used in ("", "wrong", text)] == [401, 401, 200]
+    ServerStore(store.database).revoke_key(project, key.id)
+    write_keys(store, project)
+    assert ask(found.url, "w01", text).status_code == 401  # the last key is gone, and nobody may call
+
+    assert again.stop(project).state == "stopped" and servers.status(project).state == "stopped"
+    with pytest.raises(httpx.ConnectError):
+        ask(found.url, "w01")
+    total, rows = list_requests(project, RequestFilter(), 0, 10, "newest")
+    assert total == 2 and {row.answered_by for row in rows} == {"local"}
+    kept = serving_folder(project)
+    assert text not in "".join(file.read_text(errors="replace") for file in kept.iterdir() if file.is_file())
+    assert stat.S_IMODE((kept / "keys.txt").stat().st_mode) == 0o600 and stat.S_IMODE(kept.stat().st_mode) == 0o700
+
+
+def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows(
+    store: StudioStore, servers: ModelServers, upstream: UpstreamStub, tmp_path: Path
+) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    keep_fallback_key(project, SECRET)
+    settings = ServingSettings(
+        model=model, fallback=upstream.url, fallback_model="big", price_in=1.0, price_out=2.0, uncertified_score=0.9, redact=False
+    )
+    servers.start(project, settings, "ann")
+    eventually(lambda: servers.status(project).state != "starting")
+    url = servers.status(project).url
+    sure, unsure = ask(url, "w01 sure"), ask(url, "w99 unsure")
+    assert (sure.headers["x-smidgen-answered-by"], sure.headers["x-smidgen-uncertified"]) == ("local", "no certificate")
+    assert (unsure.headers["x-smidgen-answered-by"], unsure.json()["choices"][0]["message"]["content"]) == ("upstream", "from above")
+    assert upstream.seen[-1].headers["authorization"] == f"Bearer {SECRET}"
+
+    command = Path(f"/proc/{servers.status(project).process}/cmdline")
+    told = (command.read_text() if command.exists() else "") + str(ServerStore(store.database).get(project)) + str(servers.status(project))
+    servers.stop(project)  # and so writes what it has captured
+    told += (serving_folder(project) / "log.txt").read_text()
+    assert "--fallback" in told and SECRET not in told
+
+    live = read_traffic(store, project, model, 7)
+    found = live.figures
+    assert found is not None and live.energy_wh is not None
+    assert (found.requests, found.local, found.uncertified, found.passed_on, found.audited) == (2, 1, 1, 1, 0)
+    assert found.reasons == {"no certificate": 1} and found.local_ms is not None and found.upstream_ms is not None
+    assert found.saved_usd > 0 and found.cost_usd == pytest.approx((3 * 1.0 + 2 * 2.0) / 1e6)
+    assert (found.days[-1].local, found.days[-1].passed_on, len(found.days)) == (1, 1, 7)
+    groups = {"local": 1, "uncertified": 1, "passed_on": 1, "failed": 0, "audited": 0, "corrected": 0, "unpriced": 0}
+    seen = {group: list_requests(project, RequestFilter(group=group), 0, 10, "newest")[0] for group in groups}  # type: ignore[arg-type]
+    assert seen == groups
+    (row,) = list_requests(project, RequestFilter(why="no certificate"), 0, 10, "least_sure")[1]
+    assert (row.input, row.answer, row.model) == ("w99 unsure", "from above", "big")
+    assert list_requests(project, RequestFilter(search="W01"), 0, 10, "slowest")[0] == 1
+
+
+def test_a_killed_server_is_told(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    started = servers.start(project, ServingSettings(model=model, redact=False), "ann")
+    os.kill(started.process, signal.SIGKILL)
+    eventually(lambda: ModelServers(store).status(project).state == "failed")
+    assert "killed" in servers.status(project).message or servers.status(project).log
+    assert servers.start(project, ServingSettings(model=model, port=started.settings.port, redact=False), "ann").state == "starting"
+
+
+def test_a_server_that_cannot_start_says_why(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    weights = next((tmp_path / "home" / "studio" / "runs" / model / "model").glob("*.safetensors"))
+    weights.write_bytes(b"other weights")
+    servers.start(project, ServingSettings(model=model), "ann")
+    eventually(lambda: servers.status(project).state == "failed")
+    assert any("linear.safetensors" in line for line in servers.status(project).log)
+
+
+def test_settings_that_cannot_serve_are_refused(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        cases = {
+            "nothing to serve": ServingSettings(),
+            "no such": ServingSettings(model="000000000000"),
+            "no line": ServingSettings(model="line"),
+            "address and a name": ServingSettings(model=model, fallback="http://127.0.0.1:9"),
+            "two parts": ServingSettings(model=model, fallback="http://127.0.0.1:9", fallback_model="big", price_in=1.0),
+            "in use": ServingSettings(model=model, port=port),
+        }
+        for message, settings in cases.items():
+            with pytest.raises(Exception, match=message):
+                servers.start(project, settings, "ann")
+    assert servers.status(project).state == "stopped" and len(cases) == 6
