@@ -23,7 +23,7 @@ export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: R
         {t("shell.skip")}
       </a>
       <header className={styles.bar}>
-        <Link to="/" className={styles.brand} aria-label={t("shell.home")}>
+        <Link to="/" className={styles.brand} aria-label={`smidgen: ${t("shell.home")}`}>
           <img src="/icon.svg" alt="" width={24} height={24} />
           smidgen
         </Link>

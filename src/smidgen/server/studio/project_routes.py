@@ -74,7 +74,8 @@ def project_routes(store: StudioStore, forget: Callable[[str], None]) -> APIRout
 
     @router.post("/projects", status_code=201)
     def create_project(person: Editor, body: NewProject) -> ProjectView:
-        """Make an empty project."""
+        """Make an empty project for one of the goals."""
+        registry.find("tasks", body.task)
         return _view(store.create(body.name, body.task))
 
     @router.get("/projects/{project}")
