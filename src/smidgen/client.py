@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,7 +42,8 @@ class StudioClient:
         link = httpx.URL(url)
         base = link.copy_with(path="/", query=None)
         self._http = httpx.Client(base_url=base, timeout=timeout, headers={"X-Studio-Page": "1"}, trust_env=False)
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._http.close)
             if name is not None:
                 self.call("POST", "session", {"name": name, "password": password or ""})
             else:
@@ -49,9 +51,7 @@ class StudioClient:
             if self.call("GET", "session")["name"] is None:
                 todo = "A link works once: start `smidgen studio` again for another. A Studio with accounts needs name and password."
                 raise StudioRefusal("this link opens no session", value=str(base), todo=todo, status=401)
-        except BaseException:
-            self._http.close()
-            raise
+            opened.pop_all()
 
     def __enter__(self) -> Self:
         return self

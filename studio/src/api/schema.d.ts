@@ -131,7 +131,7 @@ export interface paths {
         put?: never;
         /**
          * Create Project
-         * @description Make an empty project.
+         * @description Make an empty project for one of the goals.
          */
         post: operations["create_project_api_v1_projects_post"];
         delete?: never;
