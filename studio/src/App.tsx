@@ -23,6 +23,7 @@ const router = createBrowserRouter([
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
+          { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },
           { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },
     ],
   },

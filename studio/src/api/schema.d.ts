@@ -678,6 +678,206 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/parts/{room}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Parts
+         * @description List the parts of a room: `tasks`, `students`, `compress` or `engines`. A part that was added to smidgen is listed by itself.
+         */
+        get: operations["list_parts_api_v1_parts__room__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Settings
+         * @description List the settings that a build of the project takes. `student`: the student whose training settings are meant.
+         */
+        get: operations["list_settings_api_v1_projects__project__settings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/settings/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check
+         * @description Check the settings of a build before it is started. An empty list: it may start.
+         */
+        post: operations["check_api_v1_projects__project__settings_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Model
+         * @description Read a model's report.
+         */
+        get: operations["read_model_api_v1_projects__project__models__model__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/confusion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Confusion
+         * @description Read which labels the model mistakes for which; null for answers that are not single labels.
+         */
+        get: operations["read_confusion_api_v1_projects__project__models__model__confusion_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Answers
+         * @description List test rows with the model's answers, the surest first: of a cell of the confusion map, only wrong ones, or all.
+         */
+        get: operations["list_answers_api_v1_projects__project__models__model__answers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Changes
+         * @description Compare a model with an earlier one, by default the one built before it; null where there is none.
+         */
+        get: operations["read_changes_api_v1_projects__project__models__model__changes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/operating-point": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Choose Point
+         * @description Store from which score on the model is to answer by itself, in the project's settings, for serving.
+         */
+        post: operations["choose_point_api_v1_projects__project__models__model__operating_point_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download File
+         * @description Download a file of the model's bundle.
+         */
+        get: operations["download_file_api_v1_projects__project__models__model__files__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/bundle.zip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Bundle
+         * @description Download the whole bundle as a ZIP file.
+         */
+        get: operations["download_bundle_api_v1_projects__project__models__model__bundle_zip_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -707,6 +907,38 @@ export interface components {
              * @enum {string}
              */
             role: "viewer" | "builder" | "owner";
+        };
+        /**
+         * AccuracyForecast
+         * @description The accuracy expected with `extra` more rows. `gain` is over the fitted value now. `trusted` is False for the reason `why`.
+         */
+        AccuracyForecast: {
+            /** Extra */
+            extra: number;
+            /** N */
+            n: number;
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** Gain */
+            gain: number;
+            /** Gain Low */
+            gain_low: number;
+            /** Gain High */
+            gain_high: number;
+            /**
+             * Trusted
+             * @default true
+             */
+            trusted: boolean;
+            /**
+             * Why
+             * @default
+             */
+            why: string;
         };
         /**
          * AddEdit
@@ -739,6 +971,161 @@ export interface components {
             output: unknown;
             /** Rows */
             rows: number;
+        };
+        /**
+         * AnswerPage
+         * @description Some answers, and how many there are.
+         */
+        AnswerPage: {
+            /** Total */
+            total: number;
+            /** Answers */
+            answers: components["schemas"]["AnswerView"][];
+        };
+        /**
+         * AnswerView
+         * @description A test row with the model's answer, and the row as it is in the data now.
+         */
+        AnswerView: {
+            /**
+             * Key
+             * @description The row's key; 0 where it is not in the data.
+             */
+            key: number;
+            /** Input */
+            input: string;
+            /** Second */
+            second: string | null;
+            /**
+             * Wanted
+             * @description The answer in the data when the model was built.
+             */
+            wanted: unknown;
+            /** Answer */
+            answer: unknown;
+            /** Score */
+            score: number;
+            /**
+             * Grade
+             * @description 1 for right, 0 for wrong; between them for a graded task.
+             */
+            grade: number;
+            /** @description The row in the newest version; null where it was removed. */
+            now: components["schemas"]["RowView"] | null;
+        };
+        /**
+         * AtRisk
+         * @description The most that could be answered at a wanted error rate; None if no threshold reaches it.
+         */
+        AtRisk: {
+            /** Wanted */
+            wanted: number;
+            point?: components["schemas"]["CoveragePoint"] | null;
+        };
+        /**
+         * BaselineFacts
+         * @description The simple model trained beside. `change` is the model's headline metric minus the baseline's, on the same rows.
+         */
+        BaselineFacts: {
+            /** Name */
+            name: string;
+            /** Metrics */
+            metrics?: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+            /** Seconds */
+            seconds?: number | null;
+            change?: components["schemas"]["Delta"] | null;
+        };
+        /**
+         * BuildAlternative
+         * @description One way the model could have been built. `seconds` is training time; `why_not` is a clause, empty for the chosen one.
+         */
+        BuildAlternative: {
+            /** Name */
+            name: string;
+            /**
+             * Student
+             * @default
+             */
+            student: string;
+            /**
+             * Method
+             * @default
+             */
+            method: string;
+            accuracy?: components["schemas"]["Measured"] | null;
+            /** Latency Ms P50 */
+            latency_ms_p50?: number | null;
+            /** Latency Ms P99 */
+            latency_ms_p99?: number | null;
+            /** Texts Per Second */
+            texts_per_second?: number | null;
+            /** Tokens Per Second */
+            tokens_per_second?: number | null;
+            /** Size Mb */
+            size_mb?: number | null;
+            /** Seconds */
+            seconds?: number | null;
+            /**
+             * Chosen
+             * @default false
+             */
+            chosen: boolean;
+            /**
+             * Baseline
+             * @default false
+             */
+            baseline: boolean;
+            /**
+             * Why Not
+             * @default
+             */
+            why_not: string;
+        };
+        /**
+         * CalibrationBin
+         * @description Rows of similar score: mean score, share right with its interval, number.
+         */
+        CalibrationBin: {
+            /** Confidence */
+            confidence: number;
+            /** Accuracy */
+            accuracy: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** N */
+            n: number;
+        };
+        /**
+         * CalibrationFacts
+         * @description Calibration of the scores. ECE is over 15 bins of equal size.
+         *
+         *     `bins` are of the served scores; for a graded task their `accuracy` is the mean grade. `fitted` is false if too few texts were held out
+         *     to
+         *     fit scores: then a text's score is the mean probability of its tokens, not its expected grade.
+         */
+        CalibrationFacts: {
+            /**
+             * Fitted
+             * @default true
+             */
+            fitted: boolean;
+            /** Ece Before */
+            ece_before?: number | null;
+            /** Ece After */
+            ece_after?: number | null;
+            /** Brier */
+            brier?: number | null;
+            /** Temperature */
+            temperature?: number | null;
+            /**
+             * Bins
+             * @default []
+             */
+            bins: components["schemas"]["CalibrationBin"][];
         };
         /**
          * CapturedPage
@@ -837,6 +1224,289 @@ export interface components {
             fewest: number;
         };
         /**
+         * ChangedText
+         * @description A text that the served model answers differently from the trained one.
+         */
+        ChangedText: {
+            /** Text */
+            text: string;
+            /** Gold */
+            gold: string;
+            /** Trained */
+            trained: string;
+            /** Served */
+            served: string;
+        };
+        /**
+         * ClassRow
+         * @description One label's scores; None without rows to score. `train` is its number of training rows.
+         */
+        ClassRow: {
+            /** Label */
+            label: string;
+            precision?: components["schemas"]["Measured"] | null;
+            recall?: components["schemas"]["Measured"] | null;
+            f1?: components["schemas"]["Measured"] | null;
+            /**
+             * Support
+             * @default 0
+             */
+            support: number;
+            /**
+             * Predicted
+             * @default 0
+             */
+            predicted: number;
+            /** Train */
+            train?: number | null;
+        };
+        /**
+         * ComparisonView
+         * @description A model beside an earlier one: the headline metric of each, and the change on the test rows that both builds share.
+         */
+        ComparisonView: {
+            /** Earlier */
+            earlier: string;
+            /** Headline */
+            headline: string;
+            before: components["schemas"]["Measured"] | null;
+            after: components["schemas"]["Measured"] | null;
+            change: components["schemas"]["Delta"] | null;
+            /**
+             * Shared
+             * @description Test rows that both builds share.
+             */
+            shared: number;
+            /**
+             * Gained
+             * @description Of these, rows that became right; for graded tasks, better.
+             */
+            gained: number;
+            /** Lost */
+            lost: number;
+            /**
+             * Corrected
+             * @description Of these, rows whose wanted answer was changed in between.
+             */
+            corrected: number;
+            /**
+             * Rows Changed
+             * @description Rows that differ between the two versions of the data.
+             */
+            rows_changed: number;
+            /**
+             * Row Changes
+             * @description The first of them.
+             */
+            row_changes: components["schemas"]["RowChangeView"][];
+        };
+        /**
+         * ConfusionCell
+         * @description Rows of one label that were answered with another, or with the same: the places of both in the list of labels.
+         */
+        ConfusionCell: {
+            /**
+             * Down
+             * @description The wanted label's place.
+             */
+            down: number;
+            /**
+             * Across
+             * @description The answered label's place.
+             */
+            across: number;
+            /** Count */
+            count: number;
+        };
+        /**
+         * ConfusionPair
+         * @description Rows of label `gold` that were given `predicted`; `share` is of the gold label's rows.
+         */
+        ConfusionPair: {
+            /** Gold */
+            gold: string;
+            /** Predicted */
+            predicted: string;
+            /** Count */
+            count: number;
+            /** Share */
+            share: number;
+        };
+        /**
+         * ConfusionTable
+         * @description Counts, gold down and predicted across, labels ordered so that those mistaken for each other are neighbours.
+         *
+         *     With many labels only the most confused are shown. `left_out`: the number of the others; `left_out_errors`: the wrong answers among
+         *     their rows.
+         */
+        ConfusionTable: {
+            /** Labels */
+            labels: string[];
+            /** Counts */
+            counts: number[][];
+            /**
+             * Left Out
+             * @default 0
+             */
+            left_out: number;
+            /**
+             * Left Out Errors
+             * @default 0
+             */
+            left_out_errors: number;
+        };
+        /**
+         * ConfusionView
+         * @description Test rows by wanted and answered label; labels mistaken for each other are neighbours.
+         */
+        ConfusionView: {
+            /** Labels */
+            labels: string[];
+            /**
+             * Cells
+             * @description The cells with rows.
+             */
+            cells: components["schemas"]["ConfusionCell"][];
+            /**
+             * Left Out
+             * @description Labels that are not shown.
+             */
+            left_out: number;
+            /** Left Out Errors */
+            left_out_errors: number;
+        };
+        /**
+         * CostFacts
+         * @description Cost of a million texts. `assumption`: how tokens and machine hours were counted. `own_usd_per_million_texts` is for a machine with
+         *     enough work; an idle one costs as much per hour.
+         */
+        CostFacts: {
+            /** As Of */
+            as_of: string;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /** Own Usd Per Million Texts */
+            own_usd_per_million_texts?: number | null;
+            /** Machine Usd Per Hour */
+            machine_usd_per_hour?: number | null;
+            /** Texts Per Second */
+            texts_per_second?: number | null;
+            /**
+             * Models
+             * @default []
+             */
+            models: components["schemas"]["ModelPrice"][];
+            /**
+             * Assumption
+             * @default
+             */
+            assumption: string;
+        };
+        /**
+         * CoveragePoint
+         * @description The effect of answering only at scores from `threshold`: the share answered and the wrong share of those, with its interval.
+         */
+        CoveragePoint: {
+            /** Threshold */
+            threshold: number;
+            /** Coverage */
+            coverage: number;
+            /** Risk */
+            risk: number;
+            /** Risk Low */
+            risk_low: number;
+            /** Risk High */
+            risk_high: number;
+        };
+        /**
+         * CrossValidation
+         * @description The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other folds.
+         *
+         *     Without a metric it was not run, and `seconds` is its expected time. Its interval treats rows as independent; the models share rows, so
+         *     it is approximate.
+         */
+        CrossValidation: {
+            /** Folds */
+            folds: number;
+            /** N */
+            n: number;
+            /** Student */
+            student: string;
+            /** Seconds */
+            seconds?: number | null;
+            metric?: components["schemas"]["Measured"] | null;
+        };
+        /**
+         * CurvePoint
+         * @description A value at a number of training rows, with its interval.
+         */
+        CurvePoint: {
+            /** N */
+            n: number;
+            /** Value */
+            value: number;
+            /** Low */
+            low?: number | null;
+            /** High */
+            high?: number | null;
+        };
+        /**
+         * DataFacts
+         * @description The data that a model was made from.
+         *
+         *     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
+         *     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
+         */
+        DataFacts: {
+            /** Train */
+            train?: number | null;
+            /** Held */
+            held?: number | null;
+            /** Test */
+            test?: number | null;
+            /**
+             * Refit
+             * @default false
+             */
+            refit: boolean;
+            /**
+             * Out Of Scope Train
+             * @default 0
+             */
+            out_of_scope_train: number;
+            /**
+             * Out Of Scope Test
+             * @default 0
+             */
+            out_of_scope_test: number;
+            /** Sha256 */
+            sha256?: string | null;
+            /** Test Sha256 */
+            test_sha256?: string | null;
+            /**
+             * Licence
+             * @default unknown
+             */
+            licence: string;
+            /**
+             * Source
+             * @default
+             */
+            source: string;
+            /**
+             * Test Source
+             * @default
+             */
+            test_source: string;
+            /**
+             * Labels
+             * @default []
+             */
+            labels: components["schemas"]["LabelCount"][];
+        };
+        /**
          * DataSummary
          * @description The state of a project's data.
          */
@@ -867,6 +1537,30 @@ export interface components {
             other: number;
         };
         /**
+         * Delta
+         * @description A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, if there is one.
+         */
+        Delta: {
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** P */
+            p?: number | null;
+            /**
+             * Gained
+             * @default 0
+             */
+            gained: number;
+            /**
+             * Lost
+             * @default 0
+             */
+            lost: number;
+        };
+        /**
          * DropEdit
          * @description Remove rows.
          */
@@ -886,6 +1580,26 @@ export interface components {
         EditRequest: {
             /** Edit */
             edit: components["schemas"]["RelabelEdit"] | components["schemas"]["RenameEdit"] | components["schemas"]["DropEdit"] | components["schemas"]["MoveEdit"] | components["schemas"]["AddEdit"];
+        };
+        /**
+         * Environment
+         * @description The machine on which the model was made and measured.
+         */
+        Environment: {
+            /** Cpu */
+            cpu?: string | null;
+            /** Threads */
+            threads?: number | null;
+            /** Memory Gb */
+            memory_gb?: number | null;
+            /** System */
+            system?: string | null;
+            /** Versions */
+            versions?: {
+                [key: string]: string;
+            };
+            /** Seed */
+            seed?: number | null;
         };
         /**
          * ErrorDetail
@@ -976,6 +1690,50 @@ export interface components {
             days: components["schemas"]["DayView"][];
         };
         /**
+         * FilledField
+         * @description A field of an answer beside the wanted value, both as text; empty without a value.
+         */
+        FilledField: {
+            /** Name */
+            name: string;
+            /**
+             * Wanted
+             * @default
+             */
+            wanted: string;
+            /**
+             * Got
+             * @default
+             */
+            got: string;
+            /**
+             * Right
+             * @default true
+             */
+            right: boolean;
+        };
+        /**
+         * Filling
+         * @description A text with its extracted fields, those with a value on either side. `refused`: why there is no answer.
+         */
+        Filling: {
+            /** Text */
+            text: string;
+            /** Fields */
+            fields: components["schemas"]["FilledField"][];
+            /** Score */
+            score: number;
+            /** Right */
+            right: boolean;
+            /** Row */
+            row?: number | null;
+            /**
+             * Refused
+             * @default
+             */
+            refused: string;
+        };
+        /**
          * GoalView
          * @description A kind of job that a model can be built for.
          */
@@ -1044,6 +1802,93 @@ export interface components {
             revoked: number | null;
         };
         /**
+         * LabelCount
+         * @description Rows of one label.
+         */
+        LabelCount: {
+            /** Label */
+            label: string;
+            /**
+             * Train
+             * @default 0
+             */
+            train: number;
+            /**
+             * Held
+             * @default 0
+             */
+            held: number;
+            /**
+             * Test
+             * @default 0
+             */
+            test: number;
+        };
+        /**
+         * LabelWorth
+         * @description The expected gain in accuracy, `worth`, from `extra` more rows of a label.
+         */
+        LabelWorth: {
+            /** Label */
+            label: string;
+            /** Train */
+            train: number;
+            /** Support */
+            support: number;
+            /** Errors */
+            errors: number;
+            /** Extra */
+            extra: number;
+            /** Worth */
+            worth: number;
+        };
+        /**
+         * LearningCurve
+         * @description Accuracy against training rows: measured points, the fitted curve with its band, and forecasts. `about`: how the points were
+         *     measured.
+         */
+        LearningCurve: {
+            /**
+             * Points
+             * @default []
+             */
+            points: components["schemas"]["CurvePoint"][];
+            /**
+             * About
+             * @default
+             */
+            about: string;
+            /**
+             * Fitted
+             * @default false
+             */
+            fitted: boolean;
+            /**
+             * Why Not
+             * @default
+             */
+            why_not: string;
+            /** Ceiling */
+            ceiling?: number | null;
+            /** Exponent */
+            exponent?: number | null;
+            /**
+             * Band
+             * @default []
+             */
+            band: components["schemas"]["CurvePoint"][];
+            /**
+             * Forecasts
+             * @default []
+             */
+            forecasts: components["schemas"]["AccuracyForecast"][];
+            /**
+             * Labels
+             * @default []
+             */
+            labels: components["schemas"]["LabelWorth"][];
+        };
+        /**
          * LinkView
          * @description A link that opens the Studio once.
          */
@@ -1078,6 +1923,97 @@ export interface components {
             revoked: number | null;
             /** Key */
             key: string;
+        };
+        /**
+         * Measured
+         * @description A number with its 95 % interval; `n` is the number of rows it rests on.
+         */
+        Measured: {
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /**
+             * N
+             * @default 0
+             */
+            n: number;
+        };
+        /**
+         * Mistake
+         * @description A wrong answer worth reading, for the reason `why`. `row` is its row in the test file.
+         */
+        Mistake: {
+            /** Text */
+            text: string;
+            /** Gold */
+            gold: string;
+            /** Answer */
+            answer: string;
+            /** Score */
+            score: number;
+            /** Row */
+            row?: number | null;
+            /** Gold Score */
+            gold_score?: number | null;
+            /**
+             * Why
+             * @default
+             */
+            why: string;
+        };
+        /**
+         * MistakeView
+         * @description A setting that cannot be used.
+         */
+        MistakeView: {
+            /**
+             * Place
+             * @description Section and setting, such as `gate.max_loss`; empty where it belongs to none.
+             */
+            place: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * ModelFile
+         * @description A file of a model's bundle.
+         */
+        ModelFile: {
+            /** Name */
+            name: string;
+            /**
+             * Size
+             * @description Bytes.
+             */
+            size: number;
+        };
+        /**
+         * ModelPrice
+         * @description A large model's list price for a million of these texts.
+         */
+        ModelPrice: {
+            /** Name */
+            name: string;
+            /** Provider */
+            provider: string;
+            /** Usd Per Million Texts */
+            usd_per_million_texts: number;
+            /** Input Usd */
+            input_usd: number;
+            /** Output Usd */
+            output_usd: number;
+            /** Source */
+            source: string;
+            /** Date */
+            date: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
         };
         /**
          * MoveEdit
@@ -1128,6 +2064,87 @@ export interface components {
             };
         };
         /**
+         * OperatingPointChoice
+         * @description A point of the risk-coverage curve, by its threshold, and the costs in US dollars that it was chosen by.
+         */
+        OperatingPointChoice: {
+            /** Threshold */
+            threshold: number;
+            /** Wrong Cost */
+            wrong_cost?: number | null;
+            /** Escalation Cost */
+            escalation_cost?: number | null;
+        };
+        /**
+         * OutOfScope
+         * @description The handling of out-of-scope texts. `how` is a sentence; `label` is their answer.
+         */
+        OutOfScope: {
+            /** Label */
+            label: string;
+            /**
+             * How
+             * @default
+             */
+            how: string;
+            /** Threshold */
+            threshold?: number | null;
+            oos_recall?: components["schemas"]["Measured"] | null;
+            in_scope_accuracy?: components["schemas"]["Measured"] | null;
+        };
+        /**
+         * ParityFacts
+         * @description The served bundle compared with the trained model, on the same held-out texts.
+         *
+         *     If the engine enforces a schema and the trained model writes freely, `unpacked` is the metric of the unpacked weights in that engine,
+         *     and `packing` the change from there: then neither change may be a loss beyond `max_loss`.
+         */
+        ParityFacts: {
+            /** N */
+            n: number;
+            agreement: components["schemas"]["Measured"];
+            /** Metric */
+            metric: string;
+            trained?: components["schemas"]["Measured"] | null;
+            served?: components["schemas"]["Measured"] | null;
+            change: components["schemas"]["Delta"];
+            unpacked?: components["schemas"]["Measured"] | null;
+            packing?: components["schemas"]["Delta"] | null;
+            /** Largest Score Change */
+            largest_score_change?: number | null;
+            /** Max Loss */
+            max_loss?: number | null;
+            /** Min Agreement */
+            min_agreement?: number | null;
+            /**
+             * Changed
+             * @default []
+             */
+            changed: components["schemas"]["ChangedText"][];
+            /**
+             * Passed
+             * @default true
+             */
+            passed: boolean;
+        };
+        /**
+         * PartView
+         * @description A part: a task, a student, a compression method, an engine.
+         */
+        PartView: {
+            /** Name */
+            name: string;
+            /** Summary */
+            summary: string;
+            /**
+             * Settings
+             * @description The JSON Schema of its settings; null for a part without.
+             */
+            settings: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * ProjectChange
          * @description Changes of a project; what is left out stays.
          */
@@ -1171,6 +2188,16 @@ export interface components {
             };
         };
         /**
+         * RecipeSettings
+         * @description Settings of a build, as a recipe has them: by section, then by name.
+         */
+        RecipeSettings: {
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * RelabelEdit
          * @description Give rows an answer; null takes it away.
          */
@@ -1199,6 +2226,171 @@ export interface components {
             old: unknown;
             /** New */
             new: unknown;
+        };
+        /**
+         * Report
+         * @description The whole report.
+         *
+         *     `headline` names the metric that decides. `graded`: answers are better or worse, not right or wrong, and the headline is the mean of
+         *     their grades. `created` is ISO 8601 in UTC; `command` builds the model again. `unchanged` is the baseline that returns the input.
+         *     `units` are those of metrics that are not shares in 0..1. `closed`: no text can be out of scope. These two are written only if they are
+         *     set.
+         */
+        Report: {
+            /**
+             * Format
+             * @default 1
+             */
+            format: number;
+            /** Name */
+            name: string;
+            /** Task */
+            task: string;
+            /** Created */
+            created: string;
+            /**
+             * Headline
+             * @default accuracy
+             */
+            headline: string;
+            /**
+             * Graded
+             * @default false
+             */
+            graded: boolean;
+            /** Command */
+            command?: string | null;
+            /**
+             * @default {
+             *       "refit": false,
+             *       "out_of_scope_train": 0,
+             *       "out_of_scope_test": 0,
+             *       "licence": "unknown",
+             *       "source": "",
+             *       "test_source": "",
+             *       "labels": []
+             *     }
+             */
+            data: components["schemas"]["DataFacts"];
+            teacher?: components["schemas"]["TeacherFacts"] | null;
+            student: components["schemas"]["StudentFacts"];
+            /** Metrics */
+            metrics?: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+            /** Units */
+            units?: {
+                [key: string]: string;
+            };
+            /**
+             * Closed
+             * @default false
+             */
+            closed: boolean;
+            /**
+             * Per Class
+             * @default []
+             */
+            per_class: components["schemas"]["ClassRow"][];
+            /**
+             * Confusion Pairs
+             * @default []
+             */
+            confusion_pairs: components["schemas"]["ConfusionPair"][];
+            confusion?: components["schemas"]["ConfusionTable"] | null;
+            calibration?: components["schemas"]["CalibrationFacts"] | null;
+            risk_coverage?: components["schemas"]["RiskCoverage"] | null;
+            unknown?: components["schemas"]["OutOfScope"] | null;
+            cross_validation?: components["schemas"]["CrossValidation"] | null;
+            baseline?: components["schemas"]["BaselineFacts"] | null;
+            unchanged?: components["schemas"]["BaselineFacts"] | null;
+            /**
+             * Alternatives
+             * @default []
+             */
+            alternatives: components["schemas"]["BuildAlternative"][];
+            parity?: components["schemas"]["ParityFacts"] | null;
+            /** @default {} */
+            speed: components["schemas"]["SpeedFacts"];
+            /** @default {} */
+            training: components["schemas"]["TrainingFacts"];
+            cost?: components["schemas"]["CostFacts"] | null;
+            learning_curve?: components["schemas"]["LearningCurve"] | null;
+            /**
+             * Mistakes
+             * @default []
+             */
+            mistakes: components["schemas"]["Mistake"][];
+            /**
+             * Samples
+             * @default []
+             */
+            samples: components["schemas"]["WrittenSample"][];
+            /**
+             * Fillings
+             * @default []
+             */
+            fillings: components["schemas"]["Filling"][];
+            /**
+             * @default {
+             *       "versions": {}
+             *     }
+             */
+            environment: components["schemas"]["Environment"];
+        };
+        /**
+         * ReportView
+         * @description A model's report, and what goes with it.
+         *
+         *     `names`: the displayed name of each metric. `baseline_name`: the strongest baseline in words. `verdict`: whether the model is better:
+         *     `yes`, `barely`, `no` or `open`.
+         */
+        ReportView: {
+            /** Id */
+            id: string;
+            report: components["schemas"]["Report"];
+            /** Names */
+            names: {
+                [key: string]: string;
+            };
+            /** Baseline Name */
+            baseline_name: string | null;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "yes" | "barely" | "no" | "open";
+            /**
+             * Sentence
+             * @description The verdict in a sentence.
+             */
+            sentence: string;
+            /**
+             * Has Answers
+             * @description Whether the answers to single test rows were stored.
+             */
+            has_answers: boolean;
+            /** Files */
+            files: components["schemas"]["ModelFile"][];
+        };
+        /**
+         * RiskCoverage
+         * @description The share that could be answered without escalating, at each error rate. `area` is AURC; lower is better. For a graded task the risk
+         *     is 1 minus the grade, and `at` is empty.
+         */
+        RiskCoverage: {
+            /**
+             * Points
+             * @default []
+             */
+            points: components["schemas"]["CoveragePoint"][];
+            /** Area */
+            area?: number | null;
+            /**
+             * At
+             * @default []
+             */
+            at: components["schemas"]["AtRisk"][];
         };
         /**
          * RowChangeView
@@ -1279,6 +2471,23 @@ export interface components {
             started: number | null;
             /** Ended */
             ended: number | null;
+        };
+        /**
+         * SectionView
+         * @description A section of a recipe.
+         */
+        SectionView: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Settings
+             * @description The JSON Schema of its settings.
+             */
+            settings: {
+                [key: string]: unknown;
+            };
         };
         /**
          * ServingSettings
@@ -1413,6 +2622,231 @@ export interface components {
             version: string;
         };
         /**
+         * SpeedFacts
+         * @description Speed on this machine through the serving engine: one short text at a time, and in batches.
+         */
+        SpeedFacts: {
+            /** Latency Ms P50 */
+            latency_ms_p50?: number | null;
+            /** Latency Ms P99 */
+            latency_ms_p99?: number | null;
+            /** Texts Per Second */
+            texts_per_second?: number | null;
+            /** Batch */
+            batch?: number | null;
+            /** Tokens Per Second */
+            tokens_per_second?: number | null;
+            /** Tokens Per Second Batched */
+            tokens_per_second_batched?: number | null;
+            /** Threads */
+            threads?: number | null;
+            /** Peak Memory Mb */
+            peak_memory_mb?: number | null;
+            /** Size Mb */
+            size_mb?: number | null;
+            /** Load Seconds */
+            load_seconds?: number | null;
+        };
+        /**
+         * Stated
+         * @description An attribute of an input, or one that a text states.
+         */
+        Stated: {
+            /** Key */
+            key: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * StudentFacts
+         * @description The model. `method` is how it was compressed; `chosen_because` is a sentence; `guide` is the larger decoder whose probabilities it
+         *     learnt.
+         */
+        StudentFacts: {
+            /** Kind */
+            kind: string;
+            /** Base */
+            base?: string | null;
+            /** Base Licence */
+            base_licence?: string | null;
+            /** Base Sha256 */
+            base_sha256?: string | null;
+            /** Base Source */
+            base_source?: string | null;
+            /** Guide */
+            guide?: string | null;
+            /** Guide Licence */
+            guide_licence?: string | null;
+            /** Guide Sha256 */
+            guide_sha256?: string | null;
+            /**
+             * Method
+             * @default fp32
+             */
+            method: string;
+            /** Engine */
+            engine?: string | null;
+            /** Parameters */
+            parameters?: number | null;
+            /** Settings */
+            settings?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Chosen Because
+             * @default
+             */
+            chosen_because: string;
+        };
+        /**
+         * TeacherFacts
+         * @description The teacher: its quality on the user's own rows, its questions, their cost, and the accepted answers.
+         *
+         *     Attributes:
+         *         source: its URL or its bundle's name. `local`: nothing left this machine.
+         *         redacted: texts in which personal data was replaced. `redaction`: by the `model` and the patterns, or by `patterns` alone.
+         *         quality: on the user's rows, in the metric `unit`. `needed`: the quality that it had to be able to reach, for the reason
+         *             `because`. `alone`: the quality of a kernel head on those rows without it.
+         *         expected_low, expected_high: the range expected of the student before it was trained.
+         *         questions, stored, retried: requests sent, answers from earlier runs, requests sent again.
+         *         tokens_in, tokens_out, usd: of all answers, stored ones included.
+         *         pool, asked, kept, corrected: unlabelled inputs; those sent to the teacher; those trained on; those with a corrected label.
+         *         dropped: the other inputs, by reason.
+         *         generated, generated_kept, generated_dropped: new rows in its answers; those trained on; the others by reason.
+         */
+        TeacherFacts: {
+            /** Source */
+            source: string;
+            /**
+             * Model
+             * @default
+             */
+            model: string;
+            /**
+             * Local
+             * @default false
+             */
+            local: boolean;
+            /**
+             * Uses
+             * @default []
+             */
+            uses: string[];
+            /**
+             * Votes
+             * @default 1
+             */
+            votes: number;
+            /**
+             * Unit
+             * @default accuracy
+             */
+            unit: string;
+            quality?: components["schemas"]["Measured"] | null;
+            /**
+             * Unheard
+             * @default 0
+             */
+            unheard: number;
+            /** Needed */
+            needed?: number | null;
+            /**
+             * Because
+             * @default
+             */
+            because: string;
+            /** Alone */
+            alone?: number | null;
+            /** Expected Low */
+            expected_low?: number | null;
+            /** Expected High */
+            expected_high?: number | null;
+            /**
+             * Questions
+             * @default 0
+             */
+            questions: number;
+            /**
+             * Stored
+             * @default 0
+             */
+            stored: number;
+            /**
+             * Retried
+             * @default 0
+             */
+            retried: number;
+            /**
+             * Redacted
+             * @default 0
+             */
+            redacted: number;
+            /**
+             * Redaction
+             * @default
+             */
+            redaction: string;
+            /**
+             * Tokens In
+             * @default 0
+             */
+            tokens_in: number;
+            /**
+             * Tokens Out
+             * @default 0
+             */
+            tokens_out: number;
+            /** Usd */
+            usd?: number | null;
+            /** Budget Usd */
+            budget_usd?: number | null;
+            /** Budget Tokens */
+            budget_tokens?: number | null;
+            /**
+             * Pool
+             * @default 0
+             */
+            pool: number;
+            /**
+             * Asked
+             * @default 0
+             */
+            asked: number;
+            /**
+             * Kept
+             * @default 0
+             */
+            kept: number;
+            /**
+             * Corrected
+             * @default 0
+             */
+            corrected: number;
+            /**
+             * Not Judged
+             * @default
+             */
+            not_judged: string;
+            /** Dropped */
+            dropped?: {
+                [key: string]: number;
+            };
+            /**
+             * Generated
+             * @default 0
+             */
+            generated: number;
+            /**
+             * Generated Kept
+             * @default 0
+             */
+            generated_kept: number;
+            /** Generated Dropped */
+            generated_dropped?: {
+                [key: string]: number;
+            };
+        };
+        /**
          * TrafficView
          * @description Live traffic.
          */
@@ -1428,6 +2862,22 @@ export interface components {
             drift: {
                 [key: string]: unknown;
             } | null;
+        };
+        /**
+         * TrainingFacts
+         * @description Time and energy of training. `energy_method`: how the energy was measured or estimated.
+         */
+        TrainingFacts: {
+            /** Seconds */
+            seconds?: number | null;
+            /** Energy Wh */
+            energy_wh?: number | null;
+            /** Energy Method */
+            energy_method?: string | null;
+            /** Device */
+            device?: string | null;
+            /** Epochs */
+            epochs?: number | null;
         };
         /**
          * UploadView
@@ -1490,6 +2940,47 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WrittenSample
+         * @description A written text beside the `wanted` references, with its `grade`, 0..1.
+         *
+         *     `missing` are attributes of the input that the text does not state, `unsupported` those that it states and the input lacks. `cut`: the
+         *     text was cut off. `weak`: it is one of the worst; the other samples are spread evenly.
+         */
+        WrittenSample: {
+            /** Text */
+            text: string;
+            /** Wanted */
+            wanted: string[];
+            /** Got */
+            got: string;
+            /** Grade */
+            grade: number;
+            /** Score */
+            score: number;
+            /** Row */
+            row?: number | null;
+            /**
+             * Missing
+             * @default []
+             */
+            missing: components["schemas"]["Stated"][];
+            /**
+             * Unsupported
+             * @default []
+             */
+            unsupported: components["schemas"]["Stated"][];
+            /**
+             * Cut
+             * @default false
+             */
+            cut: boolean;
+            /**
+             * Weak
+             * @default false
+             */
+            weak: boolean;
         };
     };
     responses: never;
@@ -3129,6 +4620,428 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CapturedPage"];
                 };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_parts_api_v1_parts__room__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_settings_api_v1_projects__project__settings_get: {
+        parameters: {
+            query?: {
+                student?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SectionView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    check_api_v1_projects__project__settings_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeSettings"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MistakeView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_model_api_v1_projects__project__models__model__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_confusion_api_v1_projects__project__models__model__confusion_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfusionView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_answers_api_v1_projects__project__models__model__answers_get: {
+        parameters: {
+            query?: {
+                wanted?: string | null;
+                answer?: string | null;
+                wrong?: boolean;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerPage"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_changes_api_v1_projects__project__models__model__changes_get: {
+        parameters: {
+            query?: {
+                earlier?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    choose_point_api_v1_projects__project__models__model__operating_point_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatingPointChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    download_file_api_v1_projects__project__models__model__files__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    download_bundle_api_v1_projects__project__models__model__bundle_zip_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

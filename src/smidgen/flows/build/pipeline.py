@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.flows.build.candidates import train_students
 from smidgen.flows.build.examples import read_examples, select_rows
 from smidgen.flows.build.packaging import choose_and_measure, ship
-from smidgen.flows.build.reporting import write_report
+from smidgen.flows.build.reporting import answered_rows, write_report
 from smidgen.flows.build.student_plan import plan_students, settle_students
 from smidgen.flows.build.teaching import teach
 from smidgen.flows.build.validation import cross_validate, write_errors
-from smidgen.flows.build.work import BuildContext, GivenTables, Step, Work
+from smidgen.flows.build.work import AnsweredRow, BuildContext, GivenTables, Step, Work
 from smidgen.judge.report import Report
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts.recipe import Recipe
@@ -29,12 +30,13 @@ from smidgen.store.step_results import StepResults
 @dataclass(frozen=True)
 class BuildResult:
     """A finished build: the bundle's folder and its report. `seconds`: the build's wall time in this run. `errors`: the number of rows in
-    the error file; None if none was requested."""
+    the error file; None if none was requested. `answers`: the test rows with the served model's replies."""
 
     folder: Path
     report: Report
     seconds: float
     errors: int | None = None
+    answers: Sequence[AnsweredRow] = ()
 
 
 def steps() -> tuple[Step, ...]:
@@ -98,4 +100,4 @@ def build(
     results.prune()
     if listed:
         remember_bundle(out)
-    return BuildResult(out, work.report, time.perf_counter() - began, wrong)
+    return BuildResult(out, work.report, time.perf_counter() - began, wrong, answered_rows(work))

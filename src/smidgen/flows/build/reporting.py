@@ -18,7 +18,7 @@ from smidgen.data.source import DataSettings
 from smidgen.flows.build import footprint, timing, training
 from smidgen.flows.build.candidates import WRITING_SECONDS
 from smidgen.flows.build.packaging import guide_of, now, settings_taught_by
-from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, Work
+from smidgen.flows.build.work import AnsweredRow, BuildContext, Candidate, StudentVariant, Work
 from smidgen.flows.embedding import embedder
 from smidgen.judge import classifier_sections, cost_estimate, learning_curve
 from smidgen.judge.answer_sections import answer_sections, writer_sections
@@ -35,6 +35,7 @@ from smidgen.judge.sections import (
 )
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
+from smidgen.stats.classification_metrics import same_labels
 
 _Item = TypeVar("_Item")
 _LEAST_COMPARED = 24
@@ -111,6 +112,24 @@ def write_report(work: Work, context: BuildContext) -> Work:
         **sections,
     )
     return replace(work, report=report)
+
+
+def answered_rows(work: Work) -> tuple[AnsweredRow, ...]:
+    """The test rows with the served model's replies, and how good each is."""
+    task, form = work.task, work.trained[work.packed.chosen.student].form
+    rows, served = work.test, work.packed.served
+    if task.graded:
+        grades: Sequence[float] = task.grades(rows, served, form)
+    else:
+        grades = [float(right) for right in same_labels([row.output for row in rows], [reply.output for reply in served])]
+
+    def labels(row: Row, reply: Reply) -> tuple[str, str] | None:
+        if form.labelling is None:
+            return None
+        wanted, answered = task.labelled(row.output, form), task.labelled(reply.output, form)
+        return (wanted, answered) if isinstance(wanted, str) and isinstance(answered, str) else None
+
+    return tuple(AnsweredRow(row, reply, grade, labels(row, reply)) for row, reply, grade in zip(rows, served, grades, strict=True))
 
 
 def _weights(role: str, base: Base | None) -> dict[str, Any]:

@@ -156,6 +156,21 @@ class Draft:
     parity: ParityFacts
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    """A test row with the served model's reply.
+
+    Attributes:
+        grade: 1 if the reply is right, 0 if it is wrong; for a graded task its grade between them.
+        labels: the wanted and the answered label, if the model gives one label to each text.
+    """
+
+    row: Row
+    reply: Reply
+    grade: float
+    labels: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True)
 class Work:
     """A recipe and all results so far. Fields are empty until their step.

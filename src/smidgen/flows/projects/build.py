@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from smidgen.core.errors import InputError
 from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
+from smidgen.flows.projects.answers import write_answers
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.studio.data_rows import DataRow, Part, RowFilter
@@ -17,6 +18,8 @@ from smidgen.store.studio.runs import Run
 from smidgen.store.studio.store import Project, StudioStore
 
 _INPUT, _SECOND, _OUTPUT = "input", "second", "output"
+_TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training"}
+"""Parts of the report that a run's result tells: what lists of builds show."""
 
 
 def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
@@ -33,8 +36,9 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     scratch.mkdir(parents=True, exist_ok=True)
     made = build(recipe, folder / "model", given=given, progress=progress, listed=False, scratch=scratch)
     shutil.rmtree(scratch, ignore_errors=True)
-    headline = made.report.json()
-    return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": headline}
+    write_answers(run.id, made.answers, _keys(store, project, version, "train" if given.test is None else "test"))
+    summary = made.report.model_dump(mode="json", include=_TOLD)
+    return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": summary}
 
 
 def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables:
@@ -60,8 +64,17 @@ def _name(project: Project) -> str:
     return "-".join(part for part in letters.split("-") if part)[:60] or "model"
 
 
+def _labelled(store: StudioStore, project: Project, version: int, part: Part) -> Iterator[DataRow]:
+    return (row for row in store.rows(project.id).each(version, RowFilter(part=part)) if row.output is not None)
+
+
+def _keys(store: StudioStore, project: Project, version: int, part: Part) -> list[int]:
+    """The keys of a table's rows, in their order."""
+    return [row.key for row in _labelled(store, project, version, part)]
+
+
 def _table(store: StudioStore, project: Project, version: int, part: Part) -> DataTable | None:
-    rows = [row for row in store.rows(project.id).each(version, RowFilter(part=part)) if row.output is not None]
+    rows = list(_labelled(store, project, version, part))
     if not rows:
         return None
     pairs = any(row.second is not None for row in rows)

@@ -21,7 +21,9 @@ from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.pages import pages
+from smidgen.server.studio.part_routes import part_routes
 from smidgen.server.studio.project_routes import project_routes
+from smidgen.server.studio.report_routes import report_routes
 from smidgen.server.studio.run_routes import run_routes
 from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
@@ -67,6 +69,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(data_routes(store))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
+    app.include_router(part_routes(store))
+    app.include_router(report_routes(store))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

@@ -46,7 +46,8 @@ class ProjectChange(BaseModel):
     settings: dict[str, Any] | None = None
 
 
-def _view(project: Project) -> ProjectView:
+def project_view(project: Project) -> ProjectView:
+    """A project as the API shows it."""
     return ProjectView(
         id=project.id,
         name=project.name,
@@ -70,23 +71,23 @@ def project_routes(store: StudioStore, forget: Callable[[str], None]) -> APIRout
     @router.get("/projects")
     def list_projects(person: Viewer) -> list[ProjectView]:
         """List the projects, the last changed first."""
-        return [_view(project) for project in store.projects()]
+        return [project_view(project) for project in store.projects()]
 
     @router.post("/projects", status_code=201)
     def create_project(person: Editor, body: NewProject) -> ProjectView:
         """Make an empty project for one of the goals."""
         registry.find("tasks", body.task)
-        return _view(store.create(body.name, body.task))
+        return project_view(store.create(body.name, body.task))
 
     @router.get("/projects/{project}")
     def read_project(person: Viewer, project: str) -> ProjectView:
         """Read one project."""
-        return _view(store.project(project))
+        return project_view(store.project(project))
 
     @router.patch("/projects/{project}")
     def change_project(person: Editor, project: str, body: ProjectChange) -> ProjectView:
         """Rename a project, or change its settings."""
-        return _view(store.update(project, name=body.name, settings=body.settings))
+        return project_view(store.update(project, name=body.name, settings=body.settings))
 
     @router.delete("/projects/{project}", status_code=204)
     def delete_project(person: Owner, project: str) -> None:

@@ -1,0 +1,69 @@
+"""`/api/v1/parts/{room}` and the settings of builds: what there is to choose, with the JSON Schemas that forms are drawn from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from smidgen.flows.projects.build_settings import check_settings, parts_of, sections_of
+from smidgen.server.studio.access import Viewer
+from smidgen.store.studio.store import StudioStore
+
+
+class PartView(BaseModel):
+    """A part: a task, a student, a compression method, an engine."""
+
+    name: str
+    summary: str
+    settings: dict[str, Any] | None = Field(description="The JSON Schema of its settings; null for a part without.")
+
+
+class SectionView(BaseModel):
+    """A section of a recipe."""
+
+    name: str
+    about: str
+    settings: dict[str, Any] = Field(description="The JSON Schema of its settings.")
+
+
+class RecipeSettings(BaseModel):
+    """Settings of a build, as a recipe has them: by section, then by name."""
+
+    settings: dict[str, Any]
+
+
+class MistakeView(BaseModel):
+    """A setting that cannot be used."""
+
+    place: str = Field(description="Section and setting, such as `gate.max_loss`; empty where it belongs to none.")
+    message: str
+
+
+def part_routes(store: StudioStore) -> APIRouter:
+    """The routes of parts and settings."""
+    router = APIRouter(prefix="/api/v1", tags=["parts"])
+
+    @router.get("/parts/{room}")
+    def list_parts(person: Viewer, room: str) -> list[PartView]:
+        """List the parts of a room: `tasks`, `students`, `compress` or `engines`. A part that was added to smidgen is listed by itself."""
+        return [PartView(name=part.name, summary=part.summary, settings=_copy(part.schema)) for part in parts_of(room)]
+
+    @router.get("/projects/{project}/settings")
+    def list_settings(person: Viewer, project: str, student: str | None = None) -> list[SectionView]:
+        """List the settings that a build of the project takes. `student`: the student whose training settings are meant."""
+        sections = sections_of(store.project(project).task, student)
+        return [SectionView(name=section.name, about=section.about, settings=dict(section.schema)) for section in sections]
+
+    @router.post("/projects/{project}/settings/check")
+    def check(person: Viewer, project: str, body: RecipeSettings) -> list[MistakeView]:
+        """Check the settings of a build before it is started. An empty list: it may start."""
+        found = check_settings(store.project(project), body.settings)
+        return [MistakeView(place=mistake.place, message=mistake.message) for mistake in found]
+
+    return router
+
+
+def _copy(schema: Any) -> dict[str, Any] | None:
+    return None if schema is None else dict(schema)

@@ -1,0 +1,155 @@
+import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useSearchParams } from "react-router";
+
+import { useMay, useProject } from "../../api/queries";
+import { RiskCurve } from "../../charts/RiskCurve";
+import { formatMoney, formatNumber, formatShare } from "../../i18n";
+import { Button } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { Badge, Notice } from "../../ui/Feedback";
+import { Range, TextField } from "../../ui/Field";
+import { useToast } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { amount, cheapestPlace, costPerThousand, passingOnIsCheaper, placeOf } from "./operating";
+import { type ReportView, useChoosePoint } from "./queries";
+import styles from "./Report.module.css";
+
+interface StoredPoint {
+  model?: string;
+  threshold?: number;
+  wrong_cost?: number | null;
+  escalation_cost?: number | null;
+}
+
+const WRITE_AFTER_MS = 400;
+
+/** Where the model answers by itself and where it passes on: a point on the risk-coverage curve, and what it costs. */
+export function AnsweringAlone({ project, view }: { project: string; view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const settings = useProject(project).data?.settings;
+  if (!view.report.risk_coverage?.points.length) return null;
+  if (!settings) return null;
+  const stored = (settings["operating_point"] ?? {}) as StoredPoint;
+  return (
+    <Card title={t("report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
+      <PointChooser key={view.id} project={project} view={view} stored={stored} />
+    </Card>
+  );
+}
+
+function PointChooser({ project, view, stored }: { project: string; view: ReportView; stored: StoredPoint }): ReactNode {
+  const { t } = useTranslation();
+  const { report } = view;
+  const [address, setAddress] = useSearchParams();
+  const points = useMemo(() => report.risk_coverage?.points ?? [], [report]);
+  const graded = report.graded;
+  const [wrongText, setWrongText] = useState(address.get("wrong") ?? String(stored.wrong_cost ?? 1));
+  const [passedText, setPassedText] = useState(address.get("passed") ?? String(stored.escalation_cost ?? 0.1));
+  const wrong = amount(wrongText);
+  const escalated = amount(passedText);
+  const costs = useMemo(() => (wrong === null || escalated === null || graded ? null : { wrong, escalated }), [wrong, escalated, graded]);
+  const cheapest = useMemo(() => (costs ? cheapestPlace(points, costs) : null), [points, costs]);
+  const [chosen, setChosen] = useState(() => {
+    const wanted = address.get("score") ?? (stored.model === view.id ? stored.threshold : undefined);
+    if (wanted !== undefined) return placeOf(points, Number(wanted));
+    return cheapest ?? points.length - 1;
+  });
+  const [moved, setMoved] = useState(false);
+  const point = points[chosen] ?? points.at(-1);
+
+  useEffect(() => {
+    if (!moved || !point) return;
+    const timer = window.setTimeout(
+      () =>
+        setAddress(
+          (before) => {
+            before.set("score", String(point.threshold));
+            before.set("wrong", wrongText);
+            before.set("passed", passedText);
+            return before;
+          },
+          { replace: true },
+        ),
+      WRITE_AFTER_MS,
+    );
+    return () => window.clearTimeout(timer);
+  }, [moved, point, wrongText, passedText, setAddress]);
+
+  if (!point) return null;
+  function move(place: number): void {
+    setChosen(place);
+    setMoved(true);
+  }
+  const shares = { answered: formatShare(point.coverage), passed: formatShare(1 - point.coverage), wrong: formatShare(point.risk, 1), low: formatShare(point.risk_low, 1), high: formatShare(point.risk_high, 1), score: formatNumber(point.threshold, { maximumFractionDigits: 2 }) };
+  const grade = { grade: formatNumber(1 - point.risk, { maximumFractionDigits: 3 }), low: formatNumber(1 - point.risk_high, { maximumFractionDigits: 3 }), high: formatNumber(1 - point.risk_low, { maximumFractionDigits: 3 }), answered: shares.answered, score: shares.score };
+  const words = graded ? t("report.pointGraded", grade) : t("report.point", shares);
+  return (
+    <div className={styles.alone}>
+      <div>
+        <RiskCurve points={points} chosen={chosen} cheapest={cheapest} costs={costs ? points.map((one) => costPerThousand(one, costs)) : null} yLabel={t(graded ? "report.lossAxis" : "report.wrongAxis")} summary={words} onChoose={move} />
+        <Range label={t("report.answerShare")} shown={shares.answered} min={0} max={points.length - 1} step={1} value={chosen} onChange={(event) => move(Number(event.target.value))} />
+      </div>
+      <div className={styles.pointSide}>
+        <p className={styles.pointWords} aria-live="polite">
+          {words}
+        </p>
+        <p className={styles.soft}>{t("report.pointScore", shares)}</p>
+        {!graded && (
+          <>
+            <div className={styles.money}>
+              <TextField label={t("report.wrongCost")} inputMode="decimal" value={wrongText} error={wrong === null ? t("report.noAmount") : undefined} onChange={(event) => { setWrongText(event.target.value); setMoved(true); }} />
+              <TextField label={t("report.passedCost")} help={t("report.passedHelp")} inputMode="decimal" value={passedText} error={escalated === null ? t("report.noAmount") : undefined} onChange={(event) => { setPassedText(event.target.value); setMoved(true); }} />
+            </div>
+            {costs && cheapest !== null && (
+              <CostWords at={costPerThousand(point, costs)} best={points[cheapest] ? costPerThousand(points[cheapest], costs) : 0} isCheapest={chosen === cheapest} passing={passingOnIsCheaper(points, costs) ? 1000 * costs.escalated : null} onGo={() => move(cheapest)} />
+            )}
+          </>
+        )}
+        <UsePoint project={project} view={view} threshold={point.threshold} used={stored.model === view.id && stored.threshold === point.threshold} costs={costs} />
+      </div>
+    </div>
+  );
+}
+
+function CostWords({ at, best, isCheapest, passing, onGo }: { at: number; best: number; isCheapest: boolean; passing: number | null; onGo: () => void }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <div className={styles.cost}>
+      <p>
+        <strong className={styles.costFigure}>{formatMoney(at)}</strong> {t("report.perThousand")} {isCheapest && <Badge tone="good">{t("report.cheapest")}</Badge>}
+      </p>
+      {!isCheapest && (
+        <Button small onClick={onGo}>
+          {t("report.goCheapest", { cost: formatMoney(best) })}
+        </Button>
+      )}
+      {passing !== null && <Notice tone="warn">{t("report.passingCheaper", { cost: formatMoney(passing) })}</Notice>}
+    </div>
+  );
+}
+
+function UsePoint({ project, view, threshold, used, costs }: { project: string; view: ReportView; threshold: number; used: boolean; costs: { wrong: number; escalated: number } | null }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("build");
+  const choose = useChoosePoint(project, view.id);
+  const toast = useToast();
+  return (
+    <>
+      <Problem query={{ error: choose.error }} />
+      {used ? (
+        <p>
+          <Badge tone="good" icon="check">
+            {t("report.pointUsed")}
+          </Badge>
+        </p>
+      ) : (
+        <div>
+          <Button kind="primary" disabled={!may} title={may ? undefined : t("report.mayNot")} busy={choose.isPending} onClick={() => choose.mutate({ threshold, wrong_cost: costs?.wrong ?? null, escalation_cost: costs?.escalated ?? null }, { onSuccess: () => toast({ text: t("report.pointStored") }) })}>
+            {t("report.usePoint")}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}

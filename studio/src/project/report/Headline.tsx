@@ -1,0 +1,138 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import { formatNumber, formatShare } from "../../i18n";
+import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
+import { Icon } from "../../ui/icons";
+import type { ReportView } from "./queries";
+import styles from "./Report.module.css";
+import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, useBaselineName, useMetricName } from "./wording";
+
+/** The result in a sentence, its interval, and whether it was worth it. */
+export function Headline({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const metricName = useMetricName(view);
+  const { report } = view;
+  const found = report.metrics?.[report.headline];
+  if (!found) {
+    return (
+      <Card>
+        <p className={styles.opening}>{t("report.notMeasured")}</p>
+        <p className={styles.soft}>{t("report.notMeasuredTodo")}</p>
+      </Card>
+    );
+  }
+  const spoken = { low: formatMetric(report, report.headline, found.low), high: formatMetric(report, report.headline, found.high), n: formatNumber(found.n), count: found.n };
+  const right = report.headline === "accuracy";
+  return (
+    <Card>
+      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
+      <p className={styles.soft}>
+        {t("report.between", spoken)}
+        {found.n < 400 && ` ${t("report.few")}`}
+      </p>
+      <Verdict view={view} />
+      <Figures view={view} />
+    </Card>
+  );
+}
+
+/** A share as whole answers of a hundred; never rounded up to all of them. */
+function ofHundred(share: number): string {
+  const hundred = 100 * share;
+  return formatNumber(hundred > 99 || hundred < 1 ? Math.floor(hundred * 10) / 10 : Math.round(hundred));
+}
+
+const MARKS = { yes: "check", barely: "info", no: "warning", open: "info" } as const;
+
+function Verdict({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const { report, verdict } = view;
+  const other = useBaselineName(view);
+  const base = baseline(report);
+  const change = base?.change;
+  const own = base !== null && report.student.kind === base.name;
+  const size = report.graded ? (value: number) => formatNumber(value, { signDisplay: "exceptZero", maximumFractionDigits: 3 }) : formatPoints;
+  const kind = !change ? "none" : own ? "itself" : verdict;
+  const unit = report.graded ? "" : ` ${t("report.points")}`;
+  return (
+    <p className={cx(styles.verdict, styles[verdict])}>
+      <Icon name={MARKS[verdict]} size={20} />
+      <span>{t(`report.verdict.${kind}`, { other, by: change ? `${size(change.value)}${unit}` : "", low: change ? size(change.low) : "", high: change ? size(change.high) : "" })}</span>
+    </p>
+  );
+}
+
+function Figures({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const { report } = view;
+  const { speed, training } = report;
+  const metricName = useMetricName(view);
+  const figures: [string, string, string][] = [];
+  for (const [name, metric] of Object.entries(report.metrics ?? {})) {
+    if (name !== report.headline && figures.length < 3) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
+  }
+  if (typeof speed.latency_ms_p50 === "number") figures.push([t("report.oneAnswer"), formatMilliseconds(speed.latency_ms_p50), t("report.median")]);
+  if (typeof speed.tokens_per_second === "number") figures.push([t("report.tokens"), formatNumber(speed.tokens_per_second, { maximumFractionDigits: 0 }), t("report.oneAtATime")]);
+  else if (typeof speed.texts_per_second === "number") figures.push([t("report.perSecond"), formatNumber(speed.texts_per_second, { maximumSignificantDigits: 3 }), t("report.inBatches")]);
+  if (typeof speed.size_mb === "number") figures.push([t("report.size"), formatMegabytes(speed.size_mb), typeof speed.peak_memory_mb === "number" ? t("report.memory", { mb: formatMegabytes(speed.peak_memory_mb) }) : ""]);
+  if (typeof training.seconds === "number") figures.push([t("report.trainedIn"), formatSeconds(training.seconds), typeof training.energy_wh === "number" ? energy(t, training.energy_wh, training.energy_method) : ""]);
+  return (
+    <dl className={styles.figures}>
+      {figures.map(([name, value, below]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+          {below && <dd className={styles.below}>{below}</dd>}
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function energy(t: (key: string, values: Record<string, string>) => string, hours: number, method: string | null | undefined): string {
+  return t(method?.startsWith("rapl") ? "report.energy" : "report.energyEstimate", { wh: formatNumber(hours, { maximumSignificantDigits: 2 }) });
+}
+
+/** All metrics with their intervals, for tasks with more of them than the headline shows. */
+export function Metrics({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const metricName = useMetricName(view);
+  const { report } = view;
+  const metrics = Object.entries(report.metrics ?? {});
+  if (metrics.length < 2) return null;
+  return (
+    <Card title={t("report.metrics")} note={t("report.intervalNote")}>
+      <div className={styles.wide}>
+        <table className={styles.table}>
+          <thead>
+            <tr>
+              <th scope="col">{t("report.metric")}</th>
+              <th scope="col" className={styles.right}>{t("report.value")}</th>
+              <th scope="col" className={styles.right}>{t("report.interval")}</th>
+              <th scope="col" className={styles.right}>{t("report.testRows")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {metrics.map(([name, metric]) => (
+              <tr key={name}>
+                <th scope="row">{metricName(name)}</th>
+                <td className={styles.right}>{formatMetric(report, name, metric.value)}</td>
+                <td className={styles.right}>
+                  {formatMetric(report, name, metric.low)} – {formatMetric(report, name, metric.high)}
+                </td>
+                <td className={styles.right}>{formatNumber(metric.n)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+/** A share with its interval, in one cell. */
+export function withInterval(metric: { value: number; low: number; high: number } | null | undefined): string {
+  return metric ? `${formatShare(metric.value, 1)} (${formatShare(metric.low)}–${formatShare(metric.high)})` : "";
+}

@@ -1,0 +1,91 @@
+import { type ReactNode, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { formatNumber } from "../../i18n";
+import { Button } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
+import { withInterval } from "./Headline";
+import type { Report, ReportView } from "./queries";
+import styles from "./Report.module.css";
+
+type ClassRow = Report["per_class"][number];
+type Sorting = "label" | "precision" | "recall" | "f1" | "support" | "train";
+
+const FEW = 12;
+
+const VALUE: Record<Exclude<Sorting, "label">, (row: ClassRow) => number> = {
+  precision: (row) => row.precision?.value ?? 2,
+  recall: (row) => row.recall?.value ?? 2,
+  f1: (row) => row.f1?.value ?? 2,
+  support: (row) => row.support,
+  train: (row) => row.train ?? 0,
+};
+
+/** Each label's scores, the weakest first. */
+export function Labels({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const rows = view.report.per_class;
+  const [sorting, setSorting] = useState<Sorting>("f1");
+  const [down, setDown] = useState(false);
+  const [all, setAll] = useState(false);
+  const sorted = useMemo(() => {
+    const compare = (one: ClassRow, other: ClassRow) => (sorting === "label" ? one.label.localeCompare(other.label) : VALUE[sorting](one) - VALUE[sorting](other) || one.label.localeCompare(other.label));
+    return [...rows].sort((one, other) => (down ? -1 : 1) * compare(one, other));
+  }, [rows, sorting, down]);
+  if (rows.length === 0) return null;
+  const sort = (name: Sorting) => {
+    setDown(name === sorting ? !down : false);
+    setSorting(name);
+  };
+  const head = (name: Sorting, number = true) => (
+    <th scope="col" className={cx(number && styles.right)} aria-sort={name === sorting ? (down ? "descending" : "ascending") : "none"}>
+      <button type="button" className={styles.sort} onClick={() => sort(name)}>
+        {t(`report.column.${name}`)}
+        <span aria-hidden="true">{name === sorting ? (down ? " ↓" : " ↑") : ""}</span>
+      </button>
+    </th>
+  );
+  return (
+    <Card title={t("report.labels")} note={t("report.labelsNote")}>
+      <div className={styles.wide}>
+        <table className={styles.table}>
+          <thead>
+            <tr>
+              {head("label", false)}
+              {head("f1")}
+              {head("precision")}
+              {head("recall")}
+              {head("support")}
+              {head("train")}
+            </tr>
+          </thead>
+          <tbody>
+            {(all ? sorted : sorted.slice(0, FEW)).map((row) => (
+              <tr key={row.label}>
+                <th scope="row">{row.label}</th>
+                <td className={styles.right}>
+                  <span className={styles.meter} aria-hidden="true">
+                    <i style={{ width: `${100 * (row.f1?.value ?? 0)}%` }} />
+                  </span>
+                  {withInterval(row.f1)}
+                </td>
+                <td className={styles.right}>{withInterval(row.precision)}</td>
+                <td className={styles.right}>{withInterval(row.recall)}</td>
+                <td className={styles.right}>{formatNumber(row.support)}</td>
+                <td className={styles.right}>{typeof row.train === "number" ? formatNumber(row.train) : ""}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length > FEW && (
+        <div className={styles.more}>
+          <Button small onClick={() => setAll(!all)}>
+            {all ? t("report.fewer") : t("report.allLabels", { labels: formatNumber(rows.length) })}
+          </Button>
+        </div>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,65 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams } from "react-router";
+
+import type { Run } from "../../api/queries";
+import { formatNumber } from "../../i18n";
+import { Skeleton } from "../../ui/Feedback";
+import { WithModel } from "../../ui/ModelPicker";
+import { Problem } from "../../ui/Problem";
+import { PageTitle } from "../../ui/Shell";
+import { AnsweringAlone } from "./AnsweringAlone";
+import { Candidates } from "./Candidates";
+import { Corrections, StaleNotice } from "./Corrections";
+import { Downloads } from "./Downloads";
+import { Headline, Metrics } from "./Headline";
+import { Labels } from "./Labels";
+import { Mistakes } from "./Mistakes";
+import { useReport } from "./queries";
+import styles from "./Report.module.css";
+import { Samples } from "./Samples";
+import { Parity, Scores } from "./Scores";
+
+/** How good a model is, and what to do about it. */
+export function ReportPage(): ReactNode {
+  const { project = "" } = useParams();
+  return <WithModel project={project}>{(model, picker) => <ModelReport key={model.id} project={project} model={model} picker={picker} />}</WithModel>;
+}
+
+function ModelReport({ project, model, picker }: { project: string; model: Run; picker: ReactNode }): ReactNode {
+  const { t } = useTranslation();
+  const found = useReport(project, model.id);
+  const view = found.data;
+  const data = view?.report.data;
+  return (
+    <>
+      <PageTitle
+        title={t("nav.report")}
+        about={data && t("report.about", { train: formatNumber(data.train ?? 0), test: formatNumber(data.test ?? 0), student: view.report.student.kind })}
+        actions={<div className={styles.picker}>{picker}</div>}
+      />
+      <Problem query={found} />
+      {!view && !found.error && <Skeleton label={t("common.loading")} lines={9} />}
+      {view && (
+        <div className={styles.sections}>
+          <StaleNotice project={project} model={model} />
+          <Headline view={view} />
+          <Corrections project={project} view={view} model={model} />
+          <AnsweringAlone project={project} view={view} />
+          <Samples view={view} />
+          <Mistakes project={project} view={view} />
+          <Labels view={view} />
+          <div className={styles.two}>
+            <Scores view={view} />
+            <div className={styles.stack}>
+              <Metrics view={view} />
+              <Parity view={view} />
+            </div>
+          </div>
+          <Candidates project={project} view={view} />
+          <Downloads project={project} view={view} />
+        </div>
+      )}
+    </>
+  );
+}

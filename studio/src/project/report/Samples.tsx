@@ -1,0 +1,112 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { formatNumber, formatShare } from "../../i18n";
+import { Button } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
+import { Badge } from "../../ui/Feedback";
+import type { ReportView } from "./queries";
+import styles from "./Report.module.css";
+
+const FEW = 4;
+
+/** Written texts beside what was wanted, and texts with the fields that were found in them. */
+export function Samples({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const { samples, fillings } = view.report;
+  return (
+    <>
+      {samples.length > 0 && (
+        <Several title={t("report.samples")} note={t("report.samplesNote")} count={samples.length}>
+          {(shown) =>
+            samples.slice(0, shown).map((sample, place) => (
+              <li key={place} className={styles.sample}>
+                <p className={styles.quote}>{sample.text}</p>
+                <div className={styles.beside}>
+                  <div>
+                    <h3>{t("report.modelWrote")}</h3>
+                    <p>{sample.got || t("report.nothing")}</p>
+                  </div>
+                  <div>
+                    <h3>{t("report.youWrote")}</h3>
+                    {sample.wanted.map((text, number) => (
+                      <p key={number}>{text}</p>
+                    ))}
+                  </div>
+                </div>
+                <p className={styles.badges}>
+                  <Badge tone={sample.grade >= 0.5 ? "good" : sample.weak ? "bad" : "warn"}>{t("report.gradeIs", { grade: formatNumber(sample.grade, { maximumFractionDigits: 2 }) })}</Badge>
+                  {sample.cut && <Badge tone="warn">{t("report.cut")}</Badge>}
+                  {sample.missing.map((one) => (
+                    <Badge key={`m-${one.key}`} tone="warn">
+                      {t("report.leavesOut", { what: `${one.key}: ${one.value}` })}
+                    </Badge>
+                  ))}
+                  {sample.unsupported.map((one) => (
+                    <Badge key={`u-${one.key}`} tone="bad">
+                      {t("report.makesUp", { what: `${one.key}: ${one.value}` })}
+                    </Badge>
+                  ))}
+                </p>
+              </li>
+            ))
+          }
+        </Several>
+      )}
+      {fillings.length > 0 && (
+        <Several title={t("report.fillings")} note={t("report.fillingsNote")} count={fillings.length}>
+          {(shown) =>
+            fillings.slice(0, shown).map((filling, place) => (
+              <li key={place} className={styles.sample}>
+                <p className={styles.quote}>{filling.text}</p>
+                <div className={styles.wide}>
+                  <table className={styles.table}>
+                    <thead>
+                      <tr>
+                        <th scope="col">{t("report.field")}</th>
+                        <th scope="col">{t("report.found")}</th>
+                        <th scope="col">{t("report.wanted")}</th>
+                      </tr>
+                    </thead>
+                    <tbody>
+                      {filling.fields.map((field) => (
+                        <tr key={field.name}>
+                          <th scope="row">{field.name}</th>
+                          <td className={cx(!field.right && styles.said)}>{field.got || t("report.nothing")}</td>
+                          <td className={cx(!field.right && styles.wanted)}>{field.wanted || t("report.nothing")}</td>
+                        </tr>
+                      ))}
+                    </tbody>
+                  </table>
+                </div>
+                <p className={styles.badges}>
+                  <Badge tone={filling.right ? "good" : "warn"}>{t(filling.right ? "report.allFieldsRight" : "report.someFieldsWrong")}</Badge>
+                  <Badge>{t("report.sure", { share: formatShare(filling.score) })}</Badge>
+                  {filling.refused && <Badge tone="bad">{filling.refused}</Badge>}
+                </p>
+              </li>
+            ))
+          }
+        </Several>
+      )}
+    </>
+  );
+}
+
+function Several({ title, note, count, children }: { title: string; note: string; count: number; children: (shown: number) => ReactNode }): ReactNode {
+  const { t } = useTranslation();
+  const [all, setAll] = useState(false);
+  return (
+    <Card title={title} note={note}>
+      <ol className={styles.samples}>{children(all ? count : FEW)}</ol>
+      {count > FEW && (
+        <div className={styles.more}>
+          <Button small onClick={() => setAll(!all)}>
+            {all ? t("report.fewer") : t("report.allSamples", { n: formatNumber(count) })}
+          </Button>
+        </div>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,76 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Reliability } from "../../charts/Reliability";
+import { formatNumber } from "../../i18n";
+import { Card } from "../../ui/Card";
+import { Badge } from "../../ui/Feedback";
+import type { ReportView } from "./queries";
+import styles from "./Report.module.css";
+import { formatMetric, formatPoints, useMetricName } from "./wording";
+
+/** Whether a score means what it says. */
+export function Scores({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const facts = view.report.calibration;
+  if (!facts?.bins.length) return null;
+  const off = typeof facts.ece_after === "number" ? formatNumber(100 * facts.ece_after, { maximumFractionDigits: 1 }) : null;
+  const words = off === null ? t("report.calibrationUnknown") : t("report.calibration", { off });
+  return (
+    <Card title={t("report.scores")} note={t("report.scoresNote")}>
+      <Reliability bins={facts.bins} summary={words} />
+      <p className={styles.soft}>{words}</p>
+    </Card>
+  );
+}
+
+/** Whether what is served is what was trained. */
+export function Parity({ view }: { view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const metricName = useMetricName(view);
+  const { report } = view;
+  const parity = report.parity;
+  if (!parity) return null;
+  const show = (value: number | undefined) => (value === undefined ? "–" : formatMetric(report, parity.metric, value));
+  return (
+    <Card
+      title={t("report.parity")}
+      actions={
+        <Badge tone={parity.passed ? "good" : "bad"} icon={parity.passed ? "check" : "warning"}>
+          {t(parity.passed ? "report.parityPassed" : "report.parityFailed")}
+        </Badge>
+      }
+    >
+      <p>{t("report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}</p>
+      <dl className={styles.figures}>
+        <div>
+          <dt>{t("report.trained", { metric: metricName(parity.metric) })}</dt>
+          <dd>{show(parity.trained?.value)}</dd>
+        </div>
+        <div>
+          <dt>{t("report.served", { metric: metricName(parity.metric) })}</dt>
+          <dd>{show(parity.served?.value)}</dd>
+        </div>
+        <div>
+          <dt>{t("report.change")}</dt>
+          <dd>{report.graded ? formatNumber(parity.change.value, { signDisplay: "exceptZero", maximumFractionDigits: 3 }) : `${formatPoints(parity.change.value)} ${t("report.points")}`}</dd>
+        </div>
+      </dl>
+      {parity.changed.length > 0 && (
+        <details className={styles.details}>
+          <summary>{t("report.changedTexts", { n: formatNumber(parity.changed.length), count: parity.changed.length })}</summary>
+          <ul className={styles.answers}>
+            {parity.changed.slice(0, 20).map((one, place) => (
+              <li key={place} className={styles.answer}>
+                <p className={styles.quote}>{one.text}</p>
+                <p className={styles.soft}>
+                  {t("report.trainedSaid")} <b>{one.trained}</b>, {t("report.servedSaid")} <b>{one.served}</b>
+                </p>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,52 @@
+import { useTranslation } from "react-i18next";
+
+import { formatDuration, formatNumber, formatShare } from "../../i18n";
+import type { Report, ReportView } from "./queries";
+
+/** A metric's value: a share as a percentage, or a number with its unit. Metrics named as the report names them are shares from 0 to 1. */
+export function formatMetric(report: Report, name: string, value: number, digits = 1): string {
+  const unit = report.units?.[name];
+  if (unit !== undefined) return `${formatNumber(value, { maximumSignificantDigits: 3 })} ${unit}`;
+  return report.graded && name === report.headline ? formatNumber(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 }) : formatShare(value, digits);
+}
+
+/** Milliseconds, with two digits that matter. */
+export function formatMilliseconds(value: number): string {
+  return `${formatNumber(value, { maximumSignificantDigits: 2 })} ms`;
+}
+
+/** Megabytes, with three digits that matter. */
+export function formatMegabytes(value: number): string {
+  return `${formatNumber(value, { maximumSignificantDigits: 3 })} MB`;
+}
+
+/** A training time; under a second in words of its own. */
+export function formatSeconds(value: number): string {
+  return value < 1 ? `${formatNumber(value, { maximumSignificantDigits: 2 })} s` : formatDuration(value);
+}
+
+/** A difference of shares in points, with its sign. */
+export function formatPoints(value: number): string {
+  return formatNumber(100 * value, { signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+}
+
+/** The name of a metric in the chosen language, or as the server displays it. */
+export function useMetricName(view: ReportView): (name: string) => string {
+  const { t } = useTranslation();
+  return (name) => t(`metric.${name}`, { defaultValue: view.names[name] ?? name });
+}
+
+/** The strongest baseline in words. */
+export function useBaselineName(view: ReportView): string {
+  const { t } = useTranslation();
+  const { report, baseline_name } = view;
+  const name = baseline(report)?.name ?? "";
+  return t(`report.baseline.${name}`, { defaultValue: baseline_name ?? name });
+}
+
+/** The baseline that the model is compared with: the better of the simple model and the unchanged input. */
+export function baseline(report: Report): NonNullable<Report["baseline"]> | null {
+  const told = [report.baseline, report.unchanged].filter((found) => found !== null && found !== undefined);
+  const value = (found: (typeof told)[number]) => found.metrics?.[report.headline]?.value ?? -1;
+  return told.reduce<(typeof told)[number] | null>((best, found) => (best === null || value(found) > value(best) ? found : best), null);
+}
