@@ -1,4 +1,4 @@
-"""What the Studio shows of a finished model: its report, its confusion map, its change from another model, its operating point."""
+"""A finished model as the Studio shows it: its report, confusion map, change from another model, operating point."""
 
 from __future__ import annotations
 
