@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import commands, errors, formats, http, metrics, personal_data, recipe
+from tools.reference import commands, errors, formats, http, metrics, personal_data, recipe, studio
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _TEXTS = Path(__file__).parent / "text"
@@ -19,6 +19,7 @@ _PARTS: Mapping[str, Callable[[], dict[str, str]]] = {
     "errors": errors.parts,
     "formats": formats.parts,
     "personal-data": personal_data.parts,
+    "studio": studio.parts,
 }
 _NOTE = "<!-- Written by `python -m tools.reference` from the code and tools/reference/text/: change these, then run it. -->"
 _SLOT = re.compile(r"^\{\{(\w+)\}\}$", re.MULTILINE)
