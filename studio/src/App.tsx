@@ -24,6 +24,7 @@ const router = createBrowserRouter([
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },
+          { path: "run", lazy: async () => ({ Component: (await import("./project/run/RunPage")).RunPage }) },
           { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },
     ],
   },

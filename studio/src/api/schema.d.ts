@@ -1219,7 +1219,7 @@ export interface components {
             rows: number;
             /**
              * Fewest
-             * @description How many it takes at least, for 5 % and 95 % sure.
+             * @description How many it takes at least, if none of its answers is wrong.
              */
             fewest: number;
         };
@@ -1666,19 +1666,8 @@ export interface components {
             unpriced: number;
             /** Unsaved */
             unsaved: number;
-            /**
-             * Local Ms
-             * @description Median and 99th percentile.
-             */
-            local_ms: [
-                number,
-                number
-            ] | null;
-            /** Upstream Ms */
-            upstream_ms: [
-                number,
-                number
-            ] | null;
+            local_ms: components["schemas"]["LatencyView"] | null;
+            upstream_ms: components["schemas"]["LatencyView"] | null;
             /**
              * Reasons
              * @description Why requests were passed on.
@@ -1841,6 +1830,19 @@ export interface components {
             extra: number;
             /** Worth */
             worth: number;
+        };
+        /**
+         * LatencyView
+         * @description Milliseconds for an answer.
+         */
+        LatencyView: {
+            /** Median */
+            median: number;
+            /**
+             * P99
+             * @description 99 of 100 answers take no longer.
+             */
+            p99: number;
         };
         /**
          * LearningCurve
@@ -2598,6 +2600,13 @@ export interface components {
              * @description Whether callers need an API key: from the first one that was made on.
              */
             keyed: boolean;
+            /**
+             * Snippets
+             * @description Lines to paste that call it, by language; empty while it does not run.
+             */
+            snippets: {
+                [key: string]: string;
+            };
         };
         /**
          * SessionView
@@ -4468,7 +4477,12 @@ export interface operations {
     };
     read_model_certificate_api_v1_projects__project__certificates__model__get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Share of wrong answers for which `fewest` counts the rows. */
+                alpha?: number;
+                /** @description Chance that a promise of that share does not hold. */
+                delta?: number;
+            };
             header?: never;
             path: {
                 project: string;

@@ -11,7 +11,7 @@ from smidgen.bundles.open import folder_of
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row, joined
 from smidgen.flows.certify import certificate_status
-from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, revoke
+from smidgen.flows.certify.certification import certificate_standing, revoke
 from smidgen.flows.projects.serving import LINE, served_folder
 from smidgen.gateway.certificate_status import CertificateStatus
 from smidgen.stats.risk_bounds import fewest_rows
@@ -30,7 +30,7 @@ class ModelCertificate:
         facts: the certificate's facts for a reader; None without one.
         audits: what audits have found so far; None without a certificate, or where they cannot be read.
         rows: rows that the model has never seen, and that may test it.
-        fewest: how many it takes at the usual terms, if not one of its answers is wrong.
+        fewest: how many it takes at least for a promise of `alpha` and `delta`, if none of its answers is wrong.
     """
 
     status: CertificateStatus
@@ -40,7 +40,7 @@ class ModelCertificate:
     fewest: int
 
 
-def read_certificate(store: StudioStore, project: str, model: str) -> ModelCertificate:
+def read_certificate(store: StudioStore, project: str, model: str, alpha: float = 0.05, delta: float = 0.05) -> ModelCertificate:
     """How the certificate of a build, or of the line's champion, stands. Raises InputError if there is no such model."""
     folder = certified_folder(store, project, model)
     status = certificate_standing(folder)
@@ -51,10 +51,9 @@ def read_certificate(store: StudioStore, project: str, model: str) -> ModelCerti
             audits = asdict(certificate_status.evidence(paper))
         except (OSError, ValueError):
             audits = None
-    terms = CertificateTerms()
     fresh = 0 if model == LINE else len(fresh_rows(store, project, model))
     facts = paper.facts_for_reader() if paper is not None else None
-    return ModelCertificate(status, facts, audits, fresh, fewest_rows(terms.alpha, terms.delta))
+    return ModelCertificate(status, facts, audits, fresh, fewest_rows(alpha, delta))
 
 
 def revoke_certificate(store: StudioStore, project: str, model: str, reason: str) -> None:

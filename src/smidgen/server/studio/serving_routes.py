@@ -20,6 +20,7 @@ from smidgen.flows.projects.serving import (
     keep_fallback_key,
     write_keys,
 )
+from smidgen.flows.projects.snippets import snippets
 from smidgen.server.studio.access import Operator, Viewer
 from smidgen.store.studio.servers import ServerStore, ServingKey
 from smidgen.store.studio.store import StudioStore
@@ -41,6 +42,7 @@ class ServingView(BaseModel):
     log: list[str] = Field(description="Its last lines, if it has failed.")
     has_fallback_key: bool
     keyed: bool = Field(description="Whether callers need an API key: from the first one that was made on.")
+    snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
 
 
 class ServingStart(BaseModel):
@@ -81,7 +83,7 @@ class CertificateView(BaseModel):
     certificate: dict[str, Any] | None
     audits: dict[str, Any] | None
     rows: int = Field(description="Test rows that the model has never seen.")
-    fewest: int = Field(description="How many it takes at least, for 5 % and 95 % sure.")
+    fewest: int = Field(description="How many it takes at least, if none of its answers is wrong.")
 
 
 class CertificateEnd(BaseModel):
@@ -99,6 +101,13 @@ class DayView(BaseModel):
     other: int
 
 
+class LatencyView(BaseModel):
+    """Milliseconds for an answer."""
+
+    median: float
+    p99: float = Field(description="99 of 100 answers take no longer.")
+
+
 class FiguresView(BaseModel):
     """Figures over the captured requests."""
 
@@ -114,8 +123,8 @@ class FiguresView(BaseModel):
     saved_usd: float
     unpriced: int
     unsaved: int
-    local_ms: tuple[float, float] | None = Field(description="Median and 99th percentile.")
-    upstream_ms: tuple[float, float] | None
+    local_ms: LatencyView | None
+    upstream_ms: LatencyView | None
     reasons: dict[str, int] = Field(description="Why requests were passed on.")
     days: list[DayView]
 
@@ -183,6 +192,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             log=list(status.log),
             has_fallback_key=has_fallback_key(project),
             keyed=bool(records.keys(project)),
+            snippets=dict(snippets(status.url, status.name or status.settings.fallback_model)) if status.url else {},
         )
 
     @router.get("/serving")
@@ -222,9 +232,15 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         write_keys(store, project)
 
     @router.get("/certificates/{model}")
-    def read_model_certificate(person: Viewer, project: str, model: str) -> CertificateView:
+    def read_model_certificate(
+        person: Viewer,
+        project: str,
+        model: str,
+        alpha: float = Query(0.05, gt=0, lt=1, description="Share of wrong answers for which `fewest` counts the rows."),
+        delta: float = Query(0.05, gt=0, lt=1, description="Chance that a promise of that share does not hold."),
+    ) -> CertificateView:
         """Read how the certificate of a build, or of `line`, stands. A run `certify` issues one."""
-        found = read_certificate(store, store.project(project).id, model)
+        found = read_certificate(store, store.project(project).id, model, alpha, delta)
         return CertificateView(
             state=found.status.state.value,
             valid=found.status.valid,
@@ -247,6 +263,8 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         found = read_traffic(store, project, model, days)
         facts = None if found.figures is None else asdict(found.figures)
         if facts is not None:
+            for name in ("local_ms", "upstream_ms"):
+                facts[name] = facts[name] and LatencyView(median=facts[name][0], p99=facts[name][1])
             facts["days"] = [{**day, "day": day["day"].isoformat()} for day in facts["days"]]
         return TrafficView(
             days=days,

@@ -1,0 +1,37 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams } from "react-router";
+
+import { useModels } from "../../api/models";
+import { Skeleton } from "../../ui/Feedback";
+import { Problem } from "../../ui/Problem";
+import { PageTitle } from "../../ui/Shell";
+import { CallCard } from "./CallCard";
+import { CertificateCard } from "./CertificateCard";
+import { useServing } from "./queries";
+import styles from "./Run.module.css";
+import { ServerCard } from "./ServerCard";
+import { TrafficCard } from "./TrafficCard";
+
+/** Put a model to work: start and stop its server, call it, certify it, and watch its traffic. */
+export function RunPage(): ReactNode {
+  const { t } = useTranslation();
+  const { project = "" } = useParams();
+  const serving = useServing(project);
+  const models = useModels(project);
+  return (
+    <>
+      <PageTitle title={t("nav.run")} about={t("run.about")} />
+      <Problem query={serving} />
+      {(!serving.data || !models) && !serving.error && <Skeleton label={t("common.loading")} />}
+      {serving.data && models && (
+        <div className={styles.page}>
+          <ServerCard project={project} serving={serving.data} models={models} />
+          <TrafficCard project={project} serving={serving.data} />
+          <CallCard project={project} serving={serving.data} />
+          <CertificateCard project={project} model={serving.data.settings.model || (models[0]?.id ?? "")} models={models} />
+        </div>
+      )}
+    </>
+  );
+}

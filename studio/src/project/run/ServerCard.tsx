@@ -1,0 +1,202 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { type Run, useMay, useProject } from "../../api/queries";
+import { formatNumber, formatTime } from "../../i18n";
+import { Button, ButtonLink } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { CodeBlock, CopyButton } from "../../ui/Code";
+import { cx } from "../../ui/cx";
+import { Notice } from "../../ui/Feedback";
+import { Select, Switch, TextField } from "../../ui/Field";
+import { modelName } from "../../ui/ModelPicker";
+import { Problem } from "../../ui/Problem";
+import { type Serving, type ServingSettings, useStartServing, useStopServing } from "./queries";
+import styles from "./Run.module.css";
+
+const LINE = "line";
+
+/** The server: its state and address in large, one button to start or stop it, and how it is to be started. */
+export function ServerCard({ project, serving, models }: { project: string; serving: Serving; models: readonly Run[] }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("serve");
+  const stop = useStopServing(project);
+  const on = serving.state === "running" || serving.state === "silent" || serving.state === "starting";
+  return (
+    <Card>
+      <div className={styles.hero}>
+        <span className={cx(styles.light, styles[serving.state])} aria-hidden="true" />
+        <div className={styles.state}>
+          <h2 role="status">{t(`run.state.${serving.state}`)}</h2>
+          {on ? (
+            <p className={styles.address}>
+              <code>{serving.url}/v1</code>
+              <CopyButton text={`${serving.url}/v1`} label={t("run.copyAddress")} />
+            </p>
+          ) : (
+            <p className={styles.soft}>{t(`run.stateAbout.${serving.state}`)}</p>
+          )}
+        </div>
+        {on && (
+          <Button icon="stop" busy={stop.isPending} disabled={!may} title={may ? undefined : t("run.notAllowed")} onClick={() => stop.mutate(undefined)}>
+            {t("run.stop")}
+          </Button>
+        )}
+      </div>
+      <Problem query={{ error: stop.error }} />
+      {serving.state === "silent" && <Notice tone="warn">{t("run.silent")}</Notice>}
+      {serving.state === "failed" && (
+        <Notice tone="bad">
+          <p>{serving.log.length > 0 ? t("run.failed") : t("run.killed")}</p>
+          {serving.log.length > 0 && <CodeBlock code={serving.log.join("\n")} label={t("run.log")} />}
+        </Notice>
+      )}
+      {on ? <Running serving={serving} models={models} /> : <StartForm key={serving.started ?? 0} project={project} serving={serving} models={models} may={may} />}
+    </Card>
+  );
+}
+
+function Running({ serving, models }: { serving: Serving; models: readonly Run[] }): ReactNode {
+  const { t } = useTranslation();
+  const { settings } = serving;
+  const built = models.find((run) => run.id === settings.model);
+  const facts: readonly (readonly [string, ReactNode])[] = [
+    [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
+    [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
+    [t("run.unsure"), settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
+    [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
+  ];
+  return (
+    <dl className={styles.facts}>
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+interface Draft extends Omit<ServingSettings, "port" | "price_in" | "price_out"> {
+  port: string;
+  price_in: string;
+  price_out: string;
+}
+
+function drafted(settings: ServingSettings, newest: string | undefined): Draft {
+  const text = (value: number | null | undefined) => (value ? String(value) : "");
+  return { ...settings, model: settings.model || (settings.fallback ? "" : (newest ?? "")), port: text(settings.port), price_in: text(settings.price_in), price_out: text(settings.price_out) };
+}
+
+function asked(draft: Draft): ServingSettings {
+  const number = (value: string) => (value.trim() === "" ? null : Number(value));
+  return { ...draft, fallback: draft.fallback.trim(), fallback_model: draft.fallback_model.trim(), port: number(draft.port) ?? 0, price_in: number(draft.price_in), price_out: number(draft.price_out) };
+}
+
+/** The score that was chosen on the report page, where there is one. */
+function chosenScore(settings: Record<string, unknown> | undefined): number | null {
+  const point = settings?.["operating_point"] as { threshold?: unknown } | undefined;
+  return typeof point?.threshold === "number" ? point.threshold : null;
+}
+
+function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const start = useStartServing(project);
+  const [draft, setDraft] = useState(() => drafted(serving.settings, models[0]?.id));
+  const [key, setKey] = useState("");
+  const [behind, setBehind] = useState(serving.settings.fallback !== "" || models.length === 0);
+  const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
+  const options = [
+    ...models.map((run, place) => ({ value: run.id, label: place === 0 ? `${modelName(run)} (${t("run.newest")})` : modelName(run) })),
+    { value: LINE, label: t("run.lineChampion") },
+    { value: "", label: t("run.noModel") },
+  ];
+
+  function submit(): void {
+    const settings = asked(behind ? draft : { ...draft, fallback: "", fallback_model: "", price_in: "", price_out: "" });
+    start.mutate({ settings, fallback_key: key === "" ? null : key });
+  }
+
+  return (
+    <form
+      className={styles.form}
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      {models.length === 0 && (
+        <Notice tone="accent" action={<ButtonLink small to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
+          {t("run.noModelYet")}
+        </Notice>
+      )}
+      <div className={styles.fields}>
+        <Select label={t("common.model")} help={draft.model === "" ? t("run.noModelHelp") : undefined} value={draft.model} options={options} onChange={(event) => change({ model: event.target.value })} />
+      </div>
+      <Switch label={t("run.putBehind")} checked={behind} onChange={(event) => setBehind(event.target.checked)} />
+      {behind && <Behind project={project} serving={serving} draft={draft} change={change} apiKey={key} onKey={setKey} />}
+      <details className={styles.more}>
+        <summary>{t("run.more")}</summary>
+        <div className={styles.fields}>
+          <TextField label={t("run.port")} help={t("run.portHelp")} inputMode="numeric" pattern="[0-9]*" value={draft.port} onChange={(event) => change({ port: event.target.value })} />
+          <TextField label={t("run.days")} help={t("run.daysHelp")} type="number" min={1} max={3650} value={draft.days} onChange={(event) => change({ days: Number(event.target.value) })} />
+        </div>
+        <Switch label={t("run.redact")} checked={draft.redact} onChange={(event) => change({ redact: event.target.checked })} />
+        {!draft.redact && <Notice tone="warn">{t("run.notRedacted")}</Notice>}
+      </details>
+      <Problem query={{ error: start.error }} />
+      <div className={styles.go}>
+        <Button type="submit" kind="primary" icon="run" busy={start.isPending} disabled={!may} title={may ? undefined : t("run.notAllowed")} className={styles.big}>
+          {t("run.start")}
+        </Button>
+        {!may && <span className={styles.soft}>{t("run.notAllowed")}</span>}
+      </div>
+    </form>
+  );
+}
+
+function Behind({ project, serving, draft, change, apiKey, onKey }: { project: string; serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; apiKey: string; onKey: (key: string) => void }): ReactNode {
+  const { t } = useTranslation();
+  const point = chosenScore(useProject(project).data?.settings);
+  const score = draft.uncertified_score ?? null;
+  return (
+    <fieldset className={styles.behind}>
+      <legend>{t("run.behind")}</legend>
+      <p className={styles.soft}>{t("run.behindAbout")}</p>
+      <div className={styles.fields}>
+        <TextField label={t("run.url")} help={t("run.urlHelp")} type="url" placeholder="https://api.openai.com/v1" required value={draft.fallback} onChange={(event) => change({ fallback: event.target.value })} />
+        <TextField label={t("run.largeModel")} placeholder="gpt-4.1-mini" required value={draft.fallback_model} onChange={(event) => change({ fallback_model: event.target.value })} />
+        <TextField label={t("run.key")} help={serving.has_fallback_key ? t("run.keyKept") : t("run.keyHelp")} type="password" autoComplete="off" value={apiKey} onChange={(event) => onKey(event.target.value)} />
+      </div>
+      <div className={styles.fields}>
+        <TextField label={t("run.priceIn")} help={t("run.priceHelp")} type="number" min={0} step="any" value={draft.price_in} onChange={(event) => change({ price_in: event.target.value })} />
+        <TextField label={t("run.priceOut")} type="number" min={0} step="any" value={draft.price_out} onChange={(event) => change({ price_out: event.target.value })} />
+      </div>
+      {draft.model !== "" && (
+        <div className={styles.until} role="radiogroup" aria-label={t("run.until")}>
+          <strong>{t("run.until")}</strong>
+          <label>
+            <input type="radio" name="until" checked={score === null} onChange={() => change({ uncertified_score: null })} />
+            <span>
+              {t("run.untilPass")}
+              <small>{t("run.untilPassAbout")}</small>
+            </span>
+          </label>
+          <label>
+            <input type="radio" name="until" checked={score !== null} onChange={() => change({ uncertified_score: point ?? 0.9 })} />
+            <span>
+              {t("run.untilScore")}
+              <small>{t("run.untilScoreAbout")}</small>
+            </span>
+          </label>
+          {score !== null && (
+            <div className={styles.score}>
+              <TextField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point, { maximumFractionDigits: 3 }) })} type="number" min={0} max={1} step="any" value={score} onChange={(event) => change({ uncertified_score: Number(event.target.value) })} />
+            </div>
+          )}
+        </div>
+      )}
+    </fieldset>
+  );
+}
