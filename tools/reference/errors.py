@@ -42,6 +42,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
         "Studio: a call that changes something lacks `X-Studio-Page: 1`, or came from another site's page.",
     ),
     "no_upload": ((404,), "Studio: there is no such upload. It was imported already, or is over a day old."),
+    "no_answer": ((409,), "Studio: there is no first answer from the data yet, or its rows allow none."),
     "last_owner": ((409,), "Studio: the change would leave no account with the role of owner."),
     "no_password": ((422,), "Studio: a new account needs a password."),
     "too_many_tries": ((429,), "Studio: five log-ins failed within a minute."),
