@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -77,6 +77,21 @@ class Renaming:
     name: Callable[[str], str]
     text: Callable[[str], str]
     value: Callable[[Any], Any]
+
+
+AnswerShape = Literal["label", "labels", "spans", "fields", "text", "value"]
+"""How pages show an answer: a label, a list of labels, spans of the text, fields with values, a text, or JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextMark:
+    """A place in the text that an answer names: characters from `start` to `end`, its kind or field, and the probability that it is right
+    (None if unknown)."""
+
+    start: int
+    end: int
+    label: str
+    score: float | None = None
 
 
 class Form(BaseModel):
@@ -161,6 +176,15 @@ class Form(BaseModel):
     def page(self) -> str:
         """The kind of browser page that decides as this form does, of `flows.export.onnx_web`; empty where there is none."""
         return ""
+
+    @property
+    def shape(self) -> AnswerShape:
+        """How pages show an answer."""
+        return "value"
+
+    def marks(self, output: Any, facts: Mapping[str, Any]) -> tuple[TextMark, ...]:
+        """The places in the text that an answer names, by its output and facts."""
+        return ()
 
     def purpose(self, quote: Callable[[str], str]) -> str:
         """On its card, what a model of this form does, with names and texts `quote`d; empty where its task says all."""
@@ -249,6 +273,11 @@ class LabelForm(Form):
         """A page that shows labels."""
         return "classify"
 
+    @property
+    def shape(self) -> AnswerShape:
+        """A label, or several."""
+        return "labels" if self.multi_label else "label"
+
     def purpose(self, quote: Callable[[str], str]) -> str:
         """The labels, the first of very many."""
         how = "any number of" if self.multi_label else "one"
@@ -327,6 +356,16 @@ class SpanForm(Form):
         return "extract"
 
     @property
+    def shape(self) -> AnswerShape:
+        """Spans."""
+        return "spans"
+
+    def marks(self, output: Any, facts: Mapping[str, Any]) -> tuple[TextMark, ...]:
+        """The spans."""
+        scores = facts.get("scores") or [None] * len(output or ())
+        return tuple(TextMark(span["start"], span["end"], span["label"], score) for span, score in zip(output or (), scores, strict=True))
+
+    @property
     def answer_keys(self) -> tuple[str, ...]:
         """The names in a span."""
         return ("text", "label")
@@ -385,6 +424,17 @@ class FieldForm(Form):
         return "text-generation" if self.tagged is None else "token-classification"
 
     @property
+    def shape(self) -> AnswerShape:
+        """Fields."""
+        return "fields"
+
+    def marks(self, output: Any, facts: Mapping[str, Any]) -> tuple[TextMark, ...]:
+        """The places where the text states a value, if a tagger found them."""
+        scores = facts.get("scores") or {}
+        found = ((start, end, path) for path, places in (facts.get("spans") or {}).items() for start, end in places)
+        return tuple(TextMark(start, end, path, scores.get(path)) for start, end, path in sorted(found))
+
+    @property
     def page(self) -> str:
         """A page that shows fields, where a tagger fills them in."""
         return "fields" if self.tagging is not None else ""
@@ -435,6 +485,11 @@ class TextForm(Form):
     lexicon: dict[str, Any] | None = None
     attempts: Annotated[StrictInt, Field(ge=0, le=16)] | None = None
     copied: dict[str, Any] | None = None
+
+    @property
+    def shape(self) -> AnswerShape:
+        """A text."""
+        return "text"
 
     @property
     def writing(self) -> WritingTerms:

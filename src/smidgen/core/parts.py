@@ -190,6 +190,11 @@ class Task(ABC):
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
 
+    def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
+        """The probability of an output by the reply to another text; None if the reply does not tell."""
+        label = self.labelled(output, form)
+        return reply.chances.get(label) if reply.chances is not None and isinstance(label, str) else None
+
     def field_options(self, form: Any) -> Mapping[str, Sequence[str]] | None:
         """If answers are objects, the values of each field with a fixed set, by path; `Reply.chances` has the probability of each. None if
         answers are not objects."""

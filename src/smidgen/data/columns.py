@@ -46,15 +46,17 @@ def header(cells: Sequence[object], file: str) -> tuple[str, ...]:
         )
     if not names[0] and len(names) > 1:
         names[0] = "column_1"
+    seen: set[str] = set()
     for place, name in enumerate(names, start=1):
         if not name:
             raise DataError(
                 f"column number {place} has no name", value=", ".join(names), todo="Give every column a name in the first row.", file=file
             )
-        if names.index(name) != place - 1:
+        if name in seen:
             raise DataError(
                 "two columns have the same name", value=name, todo="Rename one of them in the first row.", file=file, column=name
             )
+        seen.add(name)
     return tuple(names)
 
 

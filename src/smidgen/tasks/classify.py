@@ -161,6 +161,12 @@ class Classify(Task):
             for row, odd, share in zip(chances, strange, known, strict=True)
         ]
 
+    def chance(self, reply: Reply, output: Any, form: LabelForm) -> float | None:
+        """The probability of a label; for a list, that exactly its labels are right."""
+        if reply.chances is None or not isinstance(output, list):
+            return super().chance(reply, output, form)
+        return float(np.prod([chance if label in output else 1 - chance for label, chance in reply.chances.items()]))
+
     def form_fault(self, form: LabelForm, raw: Raw | None = None) -> str:
         """Why a form cannot decide anything: the number of its labels differs from the number of the model's outputs."""
         if raw is not None:

@@ -5,48 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.tried_model import LINEAR, ticket_rows
 
 from smidgen.flows.projects import supervisor as watching
 from smidgen.flows.projects.run_process import is_alive, run_folder
 from smidgen.flows.projects.supervisor import Supervisor
-from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
 
-LINEAR = {"recipe": {"student": {"kind": "linear", "baseline": "none"}}}
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
-    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SMIDGEN_STUDIO_URL", f"sqlite:///{tmp_path}/studio.db")
-    opened = StudioStore()
-    yield opened
-    opened.close()
+BUILD = {"recipe": LINEAR}
 
 
 @pytest.fixture
 def project(store: StudioStore) -> str:
     project = store.create("Support tickets", "classify").id
-    subjects = {
-        "refund": ["money", "refund", "charge"],
-        "delivery": ["parcel", "courier", "shipment"],
-        "account": ["password", "login", "profile"],
-    }
-    things = ["shoes", "lamp", "tent", "phone", "coat", "bike", "desk", "kettle", "camera", "guitar", "sofa", "watch"]
-    verbs = ["lost", "late", "wrong", "missing"]
-    rows = [
-        DataRow(f"the {word} for my {thing} is {verb}", output=label)
-        for label, words in subjects.items()
-        for word in words
-        for thing in things
-        for verb in verbs
-    ]
-    store.rows(project).add(rows, "ann", "import", {})
+    store.rows(project).add(ticket_rows(), "ann", "import", {})
     return project
 
 
@@ -63,7 +40,7 @@ def wait(supervisor: Supervisor, runs: RunStore, run: Run, until: Callable[[Run]
 
 def test_a_killed_build_goes_on_and_ends_with_a_model(store: StudioStore, project: str) -> None:
     runs, supervisor = RunStore(store.database), Supervisor(store)
-    run = runs.enqueue(project, "build", LINEAR, "ann")
+    run = runs.enqueue(project, "build", BUILD, "ann")
     started = wait(supervisor, runs, run, lambda found: found.state == "running" and bool(runs.events(found.id)))
     os.kill(started.process, signal.SIGKILL)
     # Another server, as after a restart: it finds the run by its lock.
@@ -84,7 +61,7 @@ def test_a_run_without_answers_fails_in_words(store: StudioStore) -> None:
 def test_runs_that_keep_dying_fail_and_say_so(store: StudioStore, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching.Supervisor, "_start", lambda self, run: self._runs.start(run.id, 0))
     runs, supervisor = RunStore(store.database), Supervisor(store)
-    run = runs.enqueue(project, "build", LINEAR, "ann")
+    run = runs.enqueue(project, "build", BUILD, "ann")
     folder = run_folder(run.id)
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("Killed: out of memory\n")
@@ -97,24 +74,10 @@ def test_one_run_goes_on_at_a_time(store: StudioStore, project: str, monkeypatch
     monkeypatch.setattr(watching, "is_alive", lambda id: True)
     monkeypatch.setattr(watching.Supervisor, "_start", lambda self, run: started.append(run.id) or self._runs.start(run.id, 1))
     runs, supervisor = RunStore(store.database), Supervisor(store)
-    first, second = (runs.enqueue(project, "build", LINEAR, "ann") for _ in range(2))
+    first, second = (runs.enqueue(project, "build", BUILD, "ann") for _ in range(2))
     supervisor.look()
     supervisor.look()
     assert started == [first.id]
     runs.finish(first.id, "done", result={})
     supervisor.look()
     assert started == [first.id, second.id]
-
-
-def test_a_quick_run_does_not_wait_for_a_build(store: StudioStore, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    monkeypatch.setattr(watching, "is_alive", lambda id: True)
-    monkeypatch.setattr(watching.Supervisor, "_start", lambda self, run: started.append(run.id) or self._runs.start(run.id, 1))
-    runs, supervisor = RunStore(store.database), Supervisor(store)
-    build, later, look, second = (runs.enqueue(project, kind, {}, "ann") for kind in ("build", "build", "look", "look"))
-    supervisor.look()
-    supervisor.look()
-    assert started == [build.id, look.id]
-    runs.finish(look.id, "done", result={})
-    supervisor.look()
-    assert started == [build.id, look.id, second.id] and runs.get(later.id).state == "queued"

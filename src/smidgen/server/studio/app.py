@@ -14,13 +14,13 @@ from starlette.responses import Response
 
 from smidgen.core.errors import SmidgenError
 from smidgen.core.version import VERSION
+from smidgen.flows.projects.open_models import OpenModels
 from smidgen.flows.projects.serving import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.data_routes import data_routes
-from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
 from smidgen.server.studio.project_routes import project_routes
@@ -28,6 +28,7 @@ from smidgen.server.studio.report_routes import report_routes
 from smidgen.server.studio.run_routes import run_routes
 from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
+from smidgen.server.studio.try_routes import try_routes
 from smidgen.store.studio.store import StudioStore
 
 
@@ -43,13 +44,14 @@ class StudioSettings:
 
 def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSettings, page: Path | None) -> FastAPI:
     """The application. `page` is the folder of the built page; None serves the API alone."""
-    supervisor, servers = Supervisor(store), ModelServers(store)
+    supervisor, servers, models = Supervisor(store), ModelServers(store), OpenModels()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         supervisor.start()
         yield
         supervisor.close()
+        models.close()
 
     app = FastAPI(
         title="smidgen Studio",
@@ -67,12 +69,12 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     )
     app.include_router(session_routes(access, settings.secure))
     app.include_router(project_routes(store, servers.forget))
-    app.include_router(data_routes(store, supervisor.wake))
-    app.include_router(look_routes(store))
+    app.include_router(data_routes(store))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))
+    app.include_router(try_routes(store, models))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

@@ -76,6 +76,7 @@ class RowFilter:
         output: the answer, as JSON text; `unlabelled` asks for rows without an answer instead.
         part: "train" or "test".
         keys: these rows alone.
+        input: rows with exactly this text.
     """
 
     search: str = ""
@@ -83,6 +84,7 @@ class RowFilter:
     unlabelled: bool = False
     part: Part | None = None
     keys: Sequence[int] | None = None
+    input: str | None = None
 
 
 class ProjectRows:
@@ -385,6 +387,8 @@ def _conditions(where: RowFilter) -> list[ColumnElement[bool]]:
         conditions.append(ROWS.c.part == where.part)
     if where.keys is not None:
         conditions.append(ROWS.c.key.in_(list(where.keys)))
+    if where.input is not None:
+        conditions.append(ROWS.c.input == where.input)
     return conditions
 
 

@@ -1,0 +1,143 @@
+"""Try a model: its answers with what the page shows of them, whether it would answer by itself, and texts while they are written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError
+from smidgen.core.forms import AnswerShape, TextMark
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.flows.local_model import Model, read_task
+from smidgen.flows.projects.attribution import WordWeights, weigh_words
+from smidgen.flows.projects.model_report import OPERATING_POINT
+from smidgen.judge import report as reports
+from smidgen.judge.sections import CoveragePoint
+from smidgen.store.studio.store import Project
+
+LONGEST_TEXT = 20_000
+"""Characters of a text that is tried."""
+_WANTED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringFacts:
+    """The ways in which a model can be tried.
+
+    Attributes:
+        shape: how its answers are shown; see `core.forms.Form.shape`.
+        options: all labels that it may answer with; empty if its answers are of another kind.
+        streams: whether it shows a text while it is written.
+        pairs: whether it takes two texts.
+        teachable: whether a large model can be asked to do the same.
+        point: the threshold from which it answers by itself, with the shares of the test rows that it then answers and gets wrong; None
+            where that is not known.
+    """
+
+    shape: AnswerShape
+    options: tuple[str, ...]
+    streams: bool
+    pairs: bool
+    teachable: bool
+    point: CoveragePoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAnswer:
+    """An answer, as pages show it.
+
+    Attributes:
+        reply: the model's reply.
+        text: the answer as a text.
+        marks: the places in the text that it names.
+        answers: whether its score reaches the threshold; None without one.
+        words: which words mattered; None if nobody asked, or it cannot be told.
+        seconds: that the answer itself took.
+    """
+
+    reply: Reply
+    text: str
+    marks: tuple[TextMark, ...]
+    answers: bool | None
+    words: WordWeights | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPiece:
+    """A piece of a text while it is written: the letters that it adds, and the tokens so far."""
+
+    text: str
+    tokens: int
+    seconds: float
+
+
+def answering_facts(project: Project, model: str, folder: Path) -> AnsweringFacts:
+    """Read what can be tried with a model, without loading it. Raises BundleError for a bundle that cannot be read."""
+    manifest = read_manifest(folder)
+    task, form = read_task(manifest)
+    names = manifest.columns.input
+    point = operating_point(project, model, folder)
+    return AnsweringFacts(form.shape, form.options, task.streams, not isinstance(names, str | None), task.teachable, point)
+
+
+def operating_point(project: Project, model: str, folder: Path) -> CoveragePoint | None:
+    """The point of the risk-coverage curve by which a model answers or passes on; None where the report has none.
+
+    It is the one that a person chose for this model, else the one with the most texts answered and at most 5 % of them wrong: by the
+    interval's upper end, or on the test rows alone where they are too few for that.
+    """
+    chosen = project.settings.get(OPERATING_POINT)
+    if isinstance(chosen, dict) and chosen.get("model") == model:
+        try:
+            return CoveragePoint.model_validate({name: chosen.get(name) for name in CoveragePoint.model_fields})
+        except ValidationError:
+            pass
+    try:
+        curve = reports.read(folder / "report.json").risk_coverage
+    except BundleError:
+        return None
+    if curve is None or not curve.at:
+        return None
+    sure = [at.point for at in curve.at if at.point is not None and at.wanted <= _WANTED]
+    seen = [point for point in curve.points if point.risk <= _WANTED]
+    return max(sure or seen, key=lambda point: point.coverage, default=None)
+
+
+def answer(model: Model, texts: Sequence[Text], threshold: float | None, explain: bool = False) -> list[TriedAnswer]:
+    """Answer texts; with `explain`, say which words mattered to each."""
+    began = time.perf_counter()
+    replies = model.predict(texts)
+    seconds = (time.perf_counter() - began) / max(1, len(texts))
+    return [
+        tried(model, reply, threshold, seconds, weigh_words(model, text, reply) if explain else None)
+        for text, reply in zip(texts, replies, strict=True)
+    ]
+
+
+def tried(model: Model, reply: Reply, threshold: float | None, seconds: float, words: WordWeights | None = None) -> TriedAnswer:
+    """A reply as pages show it."""
+    sure = None if threshold is None or reply.facts.get("unscored") else reply.output is not None and reply.score >= threshold
+    return TriedAnswer(reply, model.task.content(reply), model.form.marks(reply.output, reply.facts), sure, words, seconds)
+
+
+def write(model: Model, text: Text, threshold: float | None) -> Iterator[WrittenPiece | TriedAnswer]:
+    """Write the answer to a text: its pieces, then the whole. Closing the iterator stops the writing. Raises as `Model.write` does."""
+    began, tokens = time.perf_counter(), 0
+    replies = model.write(text)
+    try:
+        for reply in replies:
+            seconds = time.perf_counter() - began
+            if reply.final:
+                yield tried(model, reply, threshold, seconds)
+                return
+            tokens += reply.piece.count
+            yield WrittenPiece(reply.output, tokens, seconds)
+    finally:
+        replies.close()

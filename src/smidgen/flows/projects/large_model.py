@@ -1,0 +1,107 @@
+"""Ask a large model that a person names what a model of theirs answers, to see the two side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from smidgen.core.errors import InputError, RequestError, TeacherError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.data.teacher.client import ChatCompletions, QuestionRefused, ServerBusy
+from smidgen.data.teacher.questions import TeacherQuestion
+from smidgen.data.teacher.settings import TeacherSettings, loopback
+from smidgen.flows.local_model import Model
+from smidgen.gateway.upstreams import checked_url
+
+_TOKENS = 2_048
+_SECONDS = 60.0
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LargeModel:
+    """An OpenAI-compatible server, a model of it, and its key, which is sent to it and stored nowhere."""
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        """Where the texts go."""
+        return urlsplit(self.url).hostname or ""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeAnswer:
+    """The large model's answer to a text: as the task's own value and as a text; or why there is none. `said`: its own words, cut."""
+
+    output: Any
+    text: str
+    seconds: float
+    why_not: str = ""
+    said: str = ""
+
+
+def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[LargeAnswer]:
+    """Ask the large model to do the model's job on some texts, each once.
+
+    Raises RequestError for an address, a name or a key that cannot be used, and where the server does not take part at all.
+    """
+    if not model.task.teachable:
+        todo = "Compare it with another model of the project."
+        raise RequestError("a large model cannot be asked to do this job", value=model.task.name, todo=todo, code="not_teachable")
+    url = _checked(large)
+    wire = ChatCompletions(
+        url, large.model, large.key or None, local=loopback(large.host), timeout=_SECONDS, concurrency=_AT_ONCE, again=lambda: True
+    )
+    try:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="large-model") as pool:
+            return list(pool.map(lambda text: _asked(wire, model, text), texts))
+    except TeacherError as error:
+        todo = "Check the address, the model's name and the key."
+        what = error.what.replace("the teacher's server", "the large model's server")
+        raise RequestError(what, value=large.host, todo=todo, status=502, code="large_model_failed") from None
+    finally:
+        wire.close()
+
+
+def _asked(wire: ChatCompletions, model: Model, text: Text) -> LargeAnswer:
+    question = TeacherQuestion((("system", model.task.lesson(model.form)), ("user", joined(text))), _TOKENS)
+    began = time.perf_counter()
+    found = wire.send(question)
+    seconds = time.perf_counter() - began
+    if isinstance(found, ServerBusy | QuestionRefused):
+        return LargeAnswer(None, "", seconds, f"The large model did not answer: {found.why}.")
+    if not found.finished:
+        return LargeAnswer(None, "", seconds, "The large model's answer was cut short.", found.text[:500])
+    try:
+        output = model.task.heard(found.text, model.form, text)
+    except ValueError as error:
+        return LargeAnswer(None, "", seconds, f"The large model's answer cannot be used: {error}.", found.text[:500])
+    return LargeAnswer(output, model.task.content(Reply(output, 1.0)), seconds)
+
+
+def _checked(large: LargeModel) -> str:
+    """The address, with a slash at its end removed. Texts and the key go to it encrypted, or stay on this machine."""
+    todo = "Give the address that an OpenAI client is given, such as https://api.example.com/v1 or http://127.0.0.1:11434/v1."
+    try:
+        url = checked_url(large.url)
+        TeacherSettings(source=url, model=large.model)
+    except InputError as error:
+        what = error.what.replace("fallback URL", "address")
+        raise RequestError(what, value=error.value, todo=todo, param="url", code="invalid_address") from None
+    except ValidationError as error:
+        what = f"the address cannot be used ({str(error.errors()[0]['msg']).removeprefix('Value error, ')})"
+        raise RequestError(what, value=large.host, todo=todo, param="url", code="invalid_address") from None
+    if not (large.key.isascii() and large.key.isprintable() and " " not in large.key) and large.key:
+        todo = "Paste the key alone."
+        raise RequestError("the key has characters that a key cannot have", value="hidden", todo=todo, param="key", code="invalid_key")
+    return url

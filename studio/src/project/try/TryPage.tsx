@@ -1,0 +1,43 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams, useSearchParams } from "react-router";
+
+import type { Run } from "../../api/queries";
+import { Choice } from "../../ui/Choice";
+import { Skeleton } from "../../ui/Feedback";
+import { WithModel } from "../../ui/ModelPicker";
+import { Problem } from "../../ui/Problem";
+import { PageTitle } from "../../ui/Shell";
+import { OneText } from "./OneText";
+import { useAnswering } from "./queries";
+import styles from "./Try.module.css";
+
+/** Try a model: one text, two models side by side, or a whole list. */
+export function TryPage(): ReactNode {
+  const { project = "" } = useParams();
+  return <WithModel project={project}>{(model, picker) => <Tried key={model.id} project={project} model={model} picker={picker} />}</WithModel>;
+}
+
+type Mode = "one" | "compare" | "list";
+const MODES: readonly Mode[] = ["one"];
+
+function Tried({ project, model, picker }: { project: string; model: Run; picker: ReactNode }): ReactNode {
+  const { t } = useTranslation();
+  const [search, setSearch] = useSearchParams();
+  const answering = useAnswering(project, model.id);
+  const mode = MODES.find((known) => known === search.get("mode")) ?? "one";
+  const choose = (next: Mode) => setSearch((before) => new URLSearchParams({ ...Object.fromEntries(before), mode: next }), { replace: true });
+  return (
+    <>
+      <PageTitle title={t("nav.try")} about={t("try.about")} actions={<div className={styles.picker}>{picker}</div>} />
+      {MODES.length > 1 && (
+        <div className={styles.modes}>
+          <Choice label={t("try.mode")} value={mode} options={MODES.map((value) => ({ value, label: t(`try.modes.${value}`) }))} onChange={choose} />
+        </div>
+      )}
+      <Problem query={answering} />
+      {answering.isPending && <Skeleton label={t("common.loading")} />}
+      {answering.data && mode === "one" && <OneText project={project} model={model.id} facts={answering.data} />}
+    </>
+  );
+}

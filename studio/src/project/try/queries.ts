@@ -1,0 +1,62 @@
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, ApiError, body } from "../../api/client";
+import type { components } from "../../api/schema";
+import { readEvents } from "./eventStream";
+
+export type Answering = components["schemas"]["AnsweringView"];
+export type Answer = components["schemas"]["TriedAnswerView"];
+export type TriedText = components["schemas"]["TriedText"];
+export type Correction = components["schemas"]["CorrectionRequest"];
+
+/** What can be tried with a model. */
+export function useAnswering(project: string, model: string) {
+  return useQuery({
+    queryKey: ["answering", project, model],
+    queryFn: () => body(api.GET("/api/v1/projects/{project}/models/{model}/answering", { params: { path: { project, model } } })),
+  });
+}
+
+/** A model's answers to texts, in order. */
+export function answerTexts(project: string, model: string, texts: TriedText[], explain = false): Promise<Answer[]> {
+  return body(api.POST("/api/v1/projects/{project}/models/{model}/answer", { params: { path: { project, model } }, body: { texts, explain } }));
+}
+
+/** The answer to one text, with the words that mattered; the answer before stays until it is there. */
+export function useAnswer(project: string, model: string, text: TriedText, enabled: boolean) {
+  return useQuery({
+    enabled,
+    queryKey: ["answer", project, model, text.text, text.second],
+    queryFn: async () => (await answerTexts(project, model, [text], true))[0] as Answer,
+    placeholderData: keepPreviousData,
+    staleTime: Infinity,
+    gcTime: 60_000,
+  });
+}
+
+export interface Written {
+  text: string;
+  tokens: number;
+  seconds: number;
+}
+
+/** Follow a text while it is written; the whole answer at its end. Throws ApiError where it cannot be written. */
+export async function writeAnswer(project: string, model: string, text: TriedText, onPiece: (piece: Written) => void, signal: AbortSignal): Promise<Answer> {
+  const response = await fetch(`/api/v1/projects/${project}/models/${model}/stream`, { method: "POST", headers: { "X-Studio-Page": "1", "Content-Type": "application/json" }, body: JSON.stringify(text), signal });
+  if (!response.ok || !response.body) throw new ApiError(response.status, response.statusText);
+  for await (const { event, data } of readEvents(response.body)) {
+    if (event === "piece") onPiece(data as Written);
+    if (event === "answer") return data as Answer;
+    if (event === "failed") throw new ApiError(409, (data as { message: string }).message, (data as { todo?: string }).todo);
+  }
+  throw new ApiError(0, "offline");
+}
+
+/** Put the right answer into the data. */
+export function useCorrect(project: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (correction: Correction) => body(api.POST("/api/v1/projects/{project}/corrections", { params: { path: { project } }, body: correction })),
+    onSuccess: () => Promise.all([queries.invalidateQueries({ queryKey: ["data", project] }), queries.invalidateQueries({ queryKey: ["projects"] })]),
+  });
+}

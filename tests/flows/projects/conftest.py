@@ -1,0 +1,34 @@
+"""A Studio's database, and a model to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.tried_model import built_once
+
+from smidgen.flows.local_model import Model, load
+from smidgen.store.studio.store import StudioStore
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SMIDGEN_STUDIO_URL", f"sqlite:///{tmp_path}/studio.db")
+    opened = StudioStore()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle that sorts tickets by one word."""
+    return built_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def model(bundle: Path) -> Iterator[Model]:
+    opened = load(bundle, 1)
+    yield opened
+    opened.close()
