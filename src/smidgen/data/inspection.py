@@ -23,7 +23,7 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 """`error`: no model can be built from these rows. `warning`: the model or its measured quality suffers. `note`: worth knowing."""
 
 EXAMPLES = 20
-"""Most row numbers and details that a finding lists."""
+"""Most row numbers and details that a finding lists, where a survey does not ask for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class Survey:
         embed: makes vectors of texts; None without a base, and findings do without vectors.
         unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
         progress: shows the slow parts.
+        examples: most row numbers and details that a finding lists.
         agreement: share of the labels that the judges of labels would give too; None until `propose_labels` ran.
         proposals: likely wrong labels; None until `propose_labels` ran.
     """
@@ -97,6 +98,7 @@ class Survey:
     embed: Embed | None = None
     unknown: frozenset[str] = frozenset()
     progress: Progress = field(default_factory=Silent)
+    examples: int = EXAMPLES
     agreement: float | None = field(default=None, repr=False)
     proposals: list[Any] | None = field(default=None, repr=False)
 

@@ -117,7 +117,8 @@ export function useVersions(project: string, enabled: boolean) {
   return useQuery({ enabled, queryKey: ["data", project, "versions"], queryFn: () => body(api.GET("/api/v1/projects/{project}/versions", { params: { path: { project } } })) });
 }
 
-function useDataChange<V, R>(project: string, change: (value: V) => Promise<R>) {
+/** A change of the data: whatever shows the data is fetched again. */
+export function useDataChange<V, R>(project: string, change: (value: V) => Promise<R>) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: change,

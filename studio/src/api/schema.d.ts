@@ -199,7 +199,7 @@ export interface paths {
         put?: never;
         /**
          * Import Upload
-         * @description Add the rows of a file as a new version. Rows that cannot be used are left out and counted.
+         * @description Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted.
          */
         post: operations["import_upload_api_v1_projects__project__imports_post"];
         delete?: never;
@@ -382,6 +382,126 @@ export interface paths {
         get: operations["compare_api_v1_projects__project__versions__older__changes__newer__get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read First Answer
+         * @description Read the first answer from the data, as far as it is known. A look starts by itself after an import.
+         */
+        get: operations["read_first_answer_api_v1_projects__project__look_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/look/saving": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Saving
+         * @description Compute what the first answer would save a month, against a large model of the price list.
+         */
+        get: operations["read_saving_api_v1_projects__project__look_saving_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Findings
+         * @description List what the newest look found, the gravest first, with the items that still hold.
+         */
+        get: operations["list_findings_api_v1_projects__project__findings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/findings/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep
+         * @description Keep items as they are, so that they are not shown again; or show them again.
+         */
+        post: operations["keep_api_v1_projects__project__findings_keep_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/label-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Label Queue
+         * @description Read the next rows to label: those that look mislabelled, then those without an answer, the one that teaches most first.
+         */
+        get: operations["read_label_queue_api_v1_projects__project__label_queue_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Save Answers
+         * @description Give rows their answers as one new version; null where nothing changed. An answer that a row has already confirms it.
+         */
+        post: operations["save_answers_api_v1_projects__project__answers_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -878,6 +998,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/models/{model}/answering": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Answering
+         * @description Read what can be tried with a model, and the score from which it answers by itself.
+         */
+        get: operations["read_answering_api_v1_projects__project__models__model__answering_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Answer texts, in order. The model stays loaded for the next call.
+         */
+        post: operations["answer_api_v1_projects__project__models__model__answer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stream
+         * @description Write a text as server-sent events: `piece` for each addition, then `answer`, or `failed` with the reason.
+         */
+        post: operations["stream_api_v1_projects__project__models__model__stream_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/large": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Large Model
+         * @description Ask a large model to do the job of this one on some texts, which leave this machine for its server.
+         */
+        post: operations["ask_large_model_api_v1_projects__project__models__model__large_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct
+         * @description Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back.
+         */
+        post: operations["correct_api_v1_projects__project__corrections_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -973,6 +1193,21 @@ export interface components {
             rows: number;
         };
         /**
+         * AnswerEntry
+         * @description An answer to a row; `undo` takes an earlier one back.
+         */
+        AnswerEntry: {
+            /** Key */
+            key: number;
+            /** Output */
+            output: unknown;
+            /**
+             * Undo
+             * @default false
+             */
+            undo: boolean;
+        };
+        /**
          * AnswerPage
          * @description Some answers, and how many there are.
          */
@@ -981,6 +1216,20 @@ export interface components {
             total: number;
             /** Answers */
             answers: components["schemas"]["AnswerView"][];
+        };
+        /**
+         * AnswerRequest
+         * @description Texts to answer.
+         */
+        AnswerRequest: {
+            /** Texts */
+            texts: components["schemas"]["TriedText"][];
+            /**
+             * Explain
+             * @description Say which words mattered. For a single text.
+             * @default false
+             */
+            explain: boolean;
         };
         /**
          * AnswerView
@@ -1012,6 +1261,48 @@ export interface components {
             grade: number;
             /** @description The row in the newest version; null where it was removed. */
             now: components["schemas"]["RowView"] | null;
+        };
+        /**
+         * AnsweringView
+         * @description The ways in which a model can be tried.
+         */
+        AnsweringView: {
+            /**
+             * Shape
+             * @description How its answers are shown.
+             * @enum {string}
+             */
+            shape: "label" | "labels" | "spans" | "fields" | "text" | "value";
+            /**
+             * Options
+             * @description All labels that it may answer with; empty if its answers are of another kind.
+             */
+            options: string[];
+            /**
+             * Streams
+             * @description Whether `/stream` shows a text while it is written.
+             */
+            streams: boolean;
+            /**
+             * Pairs
+             * @description Whether it takes two texts.
+             */
+            pairs: boolean;
+            /**
+             * Teachable
+             * @description Whether a large model can be asked to do the same.
+             */
+            teachable: boolean;
+            /** @description From which score it answers by itself; null where that is not known. */
+            point: components["schemas"]["CoveragePoint"] | null;
+        };
+        /**
+         * AnswersRequest
+         * @description Answers to rows, saved as one version.
+         */
+        AnswersRequest: {
+            /** Answers */
+            answers: components["schemas"]["AnswerEntry"][];
         };
         /**
          * AtRisk
@@ -1376,6 +1667,35 @@ export interface components {
             left_out_errors: number;
         };
         /**
+         * CorrectionRequest
+         * @description The right answer to a text.
+         */
+        CorrectionRequest: {
+            /** Text */
+            text: string;
+            /** Second */
+            second?: string | null;
+            /** Output */
+            output: unknown;
+        };
+        /**
+         * CorrectionView
+         * @description The effect of a correction. `version` is null where the data said so already.
+         */
+        CorrectionView: {
+            version: components["schemas"]["VersionView"] | null;
+            /**
+             * Relabelled
+             * @description Rows with this text whose answer changed.
+             */
+            relabelled: number;
+            /**
+             * Added
+             * @description Whether a row was added.
+             */
+            added: boolean;
+        };
+        /**
          * CostFacts
          * @description Cost of a million texts. `assumption`: how tokens and machine hours were counted. `own_usd_per_million_texts` is for a machine with
          *     enough work; an idle one costs as much per hour.
@@ -1723,6 +2043,97 @@ export interface components {
             refused: string;
         };
         /**
+         * FindingItemView
+         * @description One place of a finding that still holds.
+         */
+        FindingItemView: {
+            /** Id */
+            id: string;
+            /** Rows */
+            rows: components["schemas"]["RowView"][];
+            /** @description The row that the first one repeats. */
+            other: components["schemas"]["RowView"] | null;
+            /** Names */
+            names: components["schemas"]["NameCount"][];
+            /** Proposed */
+            proposed: string | null;
+            /**
+             * Chance
+             * @description The probability of the proposed label, or how similar two texts are.
+             */
+            chance: number | null;
+            /** Why */
+            why: string;
+        };
+        /**
+         * FindingView
+         * @description Something that the check found. `open` counts the items that still hold, `items` are the first of them.
+         */
+        FindingView: {
+            /** Kind */
+            kind: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "error" | "warning" | "note";
+            /** Count */
+            count: number;
+            /** Text */
+            text: string;
+            /** Todo */
+            todo: string;
+            /**
+             * Shape
+             * @enum {string}
+             */
+            shape: "relabel" | "drop" | "decide" | "names" | "facts";
+            /** Details */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Open */
+            open: number;
+            /** Items */
+            items: components["schemas"]["FindingItemView"][];
+        };
+        /**
+         * FirstAnswer
+         * @description The answers of a quick model that had not seen the rows.
+         */
+        FirstAnswer: {
+            /**
+             * Measured
+             * @description Rows on which it was measured: without repeated ones.
+             */
+            measured: number;
+            /** Labels */
+            labels: number;
+            accuracy: components["schemas"]["MeasuredShare"];
+            /** Points */
+            points: components["schemas"]["RiskPoint"][];
+            /**
+             * Curve
+             * @description Share answered and share wrong among them, from few answers to all.
+             */
+            curve: number[][];
+            /**
+             * Confidence
+             * @description The confidence of each point.
+             */
+            confidence: number;
+            /**
+             * Tokens In
+             * @description Tokens that a large model would read for one request.
+             */
+            tokens_in: number;
+            /**
+             * Tokens Out
+             * @description Tokens that it would write.
+             */
+            tokens_out: number;
+        };
+        /**
          * GoalView
          * @description A kind of job that a model can be built for.
          */
@@ -1775,6 +2186,19 @@ export interface components {
             faults: string[];
         };
         /**
+         * KeepRequest
+         * @description Items to keep as they are, or to show again.
+         */
+        KeepRequest: {
+            /** Ids */
+            ids: string[];
+            /**
+             * Kept
+             * @default true
+             */
+            kept: boolean;
+        };
+        /**
          * KeyView
          * @description An API key, without the key itself. Times are in seconds since 1970.
          */
@@ -1814,6 +2238,25 @@ export interface components {
             test: number;
         };
         /**
+         * LabelQueueView
+         * @description The next rows to label, and how many wait.
+         */
+        LabelQueueView: {
+            /** Look */
+            look: string | null;
+            /**
+             * Since
+             * @description Rows that were labelled since that look.
+             */
+            since: number;
+            /** Unlabelled */
+            unlabelled: number;
+            /** Suspects */
+            suspects: number;
+            /** Rows */
+            rows: components["schemas"]["QueuedRowView"][];
+        };
+        /**
          * LabelWorth
          * @description The expected gain in accuracy, `worth`, from `extra` more rows of a label.
          */
@@ -1830,6 +2273,45 @@ export interface components {
             extra: number;
             /** Worth */
             worth: number;
+        };
+        /**
+         * LargeAnswerView
+         * @description The large model's answer, or why there is none.
+         */
+        LargeAnswerView: {
+            /** Output */
+            output: unknown;
+            /** Text */
+            text: string;
+            /** Seconds */
+            seconds: number;
+            /** Why Not */
+            why_not: string;
+            /**
+             * Said
+             * @description What it said instead of an answer that can be used.
+             */
+            said: string;
+        };
+        /**
+         * LargeRequest
+         * @description Texts for a large model. The key is sent to that server and stored nowhere.
+         */
+        LargeRequest: {
+            /**
+             * Url
+             * @description Base URL of an OpenAI-compatible server.
+             */
+            url: string;
+            /** Model */
+            model: string;
+            /**
+             * Key
+             * @default
+             */
+            key: string;
+            /** Texts */
+            texts: components["schemas"]["TriedText"][];
         };
         /**
          * LatencyView
@@ -1909,6 +2391,63 @@ export interface components {
             password: string;
         };
         /**
+         * LookRun
+         * @description The newest look at the data.
+         */
+        LookRun: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "stopping" | "done" | "failed" | "stopped";
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * LookView
+         * @description The first answer from the data: the newest look, and what the newest one that has told its answer said.
+         */
+        LookView: {
+            /** @description The newest look; null before the first one. */
+            run: components["schemas"]["LookRun"] | null;
+            /**
+             * Version
+             * @description The version of the data that the answer is about; null before the first answer.
+             */
+            version: number | null;
+            /**
+             * Head
+             * @description The newest version of the data.
+             */
+            head: number;
+            /** Rows */
+            rows: number;
+            /**
+             * Looked At
+             * @description Rows that were read: of very many, a part.
+             */
+            looked_at: number;
+            /** Unlabelled */
+            unlabelled: number;
+            /**
+             * By
+             * @description Whether texts are compared by meaning, or by their words alone.
+             */
+            by: ("meaning" | "words") | null;
+            /**
+             * Why Not
+             * @description Why there is no answer: few_rows, one_label, many_labels, other_task; empty where there is one.
+             */
+            why_not: string;
+            answer: components["schemas"]["FirstAnswer"] | null;
+            /** Seconds */
+            seconds: number | null;
+        };
+        /**
          * MadeKey
          * @description A key that was just made. `key` is shown this once, and stored nowhere.
          */
@@ -1927,6 +2466,20 @@ export interface components {
             key: string;
         };
         /**
+         * MarkView
+         * @description A place in the text that the answer names, in characters.
+         */
+        MarkView: {
+            /** Start */
+            start: number;
+            /** End */
+            end: number;
+            /** Label */
+            label: string;
+            /** Score */
+            score: number | null;
+        };
+        /**
          * Measured
          * @description A number with its 95 % interval; `n` is the number of rows it rests on.
          */
@@ -1942,6 +2495,18 @@ export interface components {
              * @default 0
              */
             n: number;
+        };
+        /**
+         * MeasuredShare
+         * @description A share with its 95 % interval.
+         */
+        MeasuredShare: {
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
         };
         /**
          * Mistake
@@ -2034,6 +2599,16 @@ export interface components {
              * @enum {string}
              */
             part: "train" | "test";
+        };
+        /**
+         * NameCount
+         * @description A label, and how many rows have it.
+         */
+        NameCount: {
+            /** Label */
+            label: string;
+            /** Rows */
+            rows: number;
         };
         /**
          * NewKey
@@ -2188,6 +2763,26 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * QueuedRowView
+         * @description A row to label.
+         */
+        QueuedRowView: {
+            row: components["schemas"]["RowView"];
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "unlabelled" | "suspect";
+            /**
+             * Suggestions
+             * @description Labels with probabilities, the likeliest first.
+             */
+            suggestions: [
+                string,
+                number
+            ][];
         };
         /**
          * RecipeSettings
@@ -2395,6 +2990,29 @@ export interface components {
             at: components["schemas"]["AtRisk"][];
         };
         /**
+         * RiskPoint
+         * @description How many rows would be answered if at most a share of `risk` of the answers may be wrong.
+         */
+        RiskPoint: {
+            /** Risk */
+            risk: number;
+            /**
+             * Coverage
+             * @description The share of rows that would be answered; 0 where too few rows can show the risk.
+             */
+            coverage: number;
+            /**
+             * Wrong
+             * @description The share of wrong answers that was seen among them.
+             */
+            wrong: number;
+            /**
+             * Threshold
+             * @description The least score of an answer; null where the risk cannot be shown.
+             */
+            threshold: number | null;
+        };
+        /**
          * RowChangeView
          * @description A row that differs between two versions.
          */
@@ -2473,6 +3091,45 @@ export interface components {
             started: number | null;
             /** Ended */
             ended: number | null;
+        };
+        /**
+         * RunnerUp
+         * @description Another answer that was likely.
+         */
+        RunnerUp: {
+            /** Output */
+            output: unknown;
+            /** Score */
+            score: number;
+        };
+        /**
+         * SavingView
+         * @description A month's cost with a large model alone, and with the small one before it, in US dollars.
+         */
+        SavingView: {
+            /** Risk */
+            risk: number;
+            /**
+             * Share
+             * @description The share of requests that the small model answers.
+             */
+            share: number;
+            /** Requests */
+            requests: number;
+            /** Model */
+            model: string;
+            /** Models */
+            models: string[];
+            /** Machine Usd Per Hour */
+            machine_usd_per_hour: number;
+            /** Llm Usd */
+            llm_usd: number;
+            /** Both Usd */
+            both_usd: number;
+            /** Saved */
+            saved: number;
+            /** Assumptions */
+            assumptions: string[];
         };
         /**
          * SectionView
@@ -2889,6 +3546,53 @@ export interface components {
             epochs?: number | null;
         };
         /**
+         * TriedAnswerView
+         * @description An answer.
+         */
+        TriedAnswerView: {
+            /** Output */
+            output: unknown;
+            /**
+             * Text
+             * @description The answer as a text.
+             */
+            text: string;
+            /** Score */
+            score: number;
+            /** Runners Up */
+            runners_up: components["schemas"]["RunnerUp"][];
+            /** Marks */
+            marks: components["schemas"]["MarkView"][];
+            /**
+             * Answers
+             * @description Whether the model would answer by itself, or pass this on; null where that is not known.
+             */
+            answers: boolean | null;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+            words: components["schemas"]["WordsView"] | null;
+            /**
+             * Seconds
+             * @description That the answer took, without loading the model.
+             */
+            seconds: number;
+        };
+        /**
+         * TriedText
+         * @description A text to try.
+         */
+        TriedText: {
+            /** Text */
+            text: string;
+            /**
+             * Second
+             * @description The second text, for a model of pairs.
+             */
+            second?: string | null;
+        };
+        /**
          * UploadView
          * @description A file that was sent but not yet added: what it holds, and the columns that were guessed.
          */
@@ -2949,6 +3653,30 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WordView
+         * @description How much the answer's score falls when these characters are left out; below 0 it rises.
+         */
+        WordView: {
+            /** Start */
+            start: number;
+            /** End */
+            end: number;
+            /** Second */
+            second: boolean;
+            /** Fall */
+            fall: number;
+        };
+        /**
+         * WordsView
+         * @description Which words mattered. `each`: how many words were left out together; more than 1 for a long text.
+         */
+        WordsView: {
+            /** Weights */
+            weights: components["schemas"]["WordView"][];
+            /** Each */
+            each: number;
         };
         /**
          * WrittenSample
@@ -3962,6 +4690,267 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RowChangeView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_first_answer_api_v1_projects__project__look_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LookView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_saving_api_v1_projects__project__look_saving_get: {
+        parameters: {
+            query?: {
+                /** @description The share of wrong answers that is allowed. */
+                risk?: number | null;
+                /** @description Requests a month. */
+                requests?: number;
+                /** @description The large model, as the price list names it. */
+                model?: string | null;
+                /** @description What the small model's machine costs; 0 for one that you have. */
+                machine_usd_per_hour?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavingView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_findings_api_v1_projects__project__findings_get: {
+        parameters: {
+            query?: {
+                most?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FindingView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    keep_api_v1_projects__project__findings_keep_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeepRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_label_queue_api_v1_projects__project__label_queue_get: {
+        parameters: {
+            query?: {
+                most?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelQueueView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    save_answers_api_v1_projects__project__answers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswersRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"] | null;
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -5056,6 +6045,224 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_answering_api_v1_projects__project__models__model__answering_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnsweringView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    answer_api_v1_projects__project__models__model__answer_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedAnswerView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    stream_api_v1_projects__project__models__model__stream_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriedText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    ask_large_model_api_v1_projects__project__models__model__large_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LargeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LargeAnswerView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    correct_api_v1_projects__project__corrections_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

@@ -81,3 +81,17 @@ def test_one_run_goes_on_at_a_time(store: StudioStore, project: str, monkeypatch
     runs.finish(first.id, "done", result={})
     supervisor.look()
     assert started == [first.id, second.id]
+
+
+def test_a_quick_run_does_not_wait_for_a_build(store: StudioStore, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(watching, "is_alive", lambda id: True)
+    monkeypatch.setattr(watching.Supervisor, "_start", lambda self, run: started.append(run.id) or self._runs.start(run.id, 1))
+    runs, supervisor = RunStore(store.database), Supervisor(store)
+    build, later, look, second = (runs.enqueue(project, kind, {}, "ann") for kind in ("build", "build", "look", "look"))
+    supervisor.look()
+    supervisor.look()
+    assert started == [build.id, look.id]
+    runs.finish(look.id, "done", result={})
+    supervisor.look()
+    assert started == [build.id, look.id, second.id] and runs.get(later.id).state == "queued"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
+from smidgen.data.inspection import DataFinding, Survey, counted
 
 FEW = 8
 """Labels with fewer rows than this can hardly be learnt and not be measured."""
@@ -36,7 +36,7 @@ def look(survey: Survey) -> Iterator[DataFinding]:
     if variants:
         shown = [" = ".join(repr(name) for name in names) + _form(names) for names in variants]
         text = f"{counted(len(variants), 'label')} spelt in more than one way: {'; '.join(shown[:3])}"
-        details = {"variants": [{name: survey.counts[name] for name in names} for names in variants[:EXAMPLES]]}
+        details = {"variants": [{name: survey.counts[name] for name in names} for names in variants[: survey.examples]]}
         number = sum(len(names) - 1 for names in variants)
         yield DataFinding("label_names", "warning", number, text, "Let --fix merge them into the commonest spelling.", details=details)
     yield from _missing(survey)
@@ -46,7 +46,7 @@ def look(survey: Survey) -> Iterator[DataFinding]:
         shown = [f"{one!r} and {other!r} ({why})" for one, other, why in alike]
         text = f"{counted(len(alike), 'pair')} of label names look alike: {'; '.join(shown[:3])}"
         todo = "Merge those that mean the same; keep the others."
-        yield DataFinding("label_names.alike", "note", len(alike), text, todo, details={"pairs": list(map(list, alike[:EXAMPLES]))})
+        yield DataFinding("label_names.alike", "note", len(alike), text, todo, details={"pairs": list(map(list, alike[: survey.examples]))})
 
 
 def _counts(survey: Survey) -> Iterator[DataFinding]:
@@ -73,7 +73,7 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
             len(once),
             f"{counted(len(once), 'label')} seen once, too few to be both learnt and measured: {_listed(once)}",
             "Add examples of them, correct their spelling, or remove the rows.",
-            tuple(_rows_of(survey, once)[:EXAMPLES]),
+            tuple(_rows_of(survey, once)[: survey.examples]),
             {"labels": once},
         )
     few = {label: count for label, count in counts.items() if 1 < count < FEW}
@@ -101,7 +101,7 @@ def _missing(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'} a label that reads as a missing value: "
             f"{', '.join(map(repr, names[:5]))}",
             "Fill in the labels, or remove the rows; keep a name that is meant.",
-            tuple(rows[:EXAMPLES]),
+            tuple(rows[: survey.examples]),
             {"labels": {name: survey.counts[name] for name in names}},
         )
 

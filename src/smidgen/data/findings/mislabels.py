@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from smidgen.data.findings.repeats import exact
-from smidgen.data.inspection import EXAMPLES, MODEL_ROWS, DataFinding, Survey, counted
+from smidgen.data.inspection import MODEL_ROWS, DataFinding, Survey, counted
 from smidgen.data.label_errors import CLEAR, LEAST_AGREEMENT, LEAST_ROWS, MOST_CELLS, SuspectLabel, judge_labels
 
 
@@ -48,7 +48,7 @@ def look(survey: Survey) -> list[DataFinding]:
             f"{counted(len(found), 'row')} of {judged:,} {'is' if len(found) == 1 else 'are'} likely mislabelled ({share:.1%}), "
             f"judged by {by}",
             f"Read them from the top; --fix OUT --relabel takes the proposals that are clear (a chance of {CLEAR:.0%} or more).",
-            tuple(survey.rows[proposal.place].number for proposal in found[:EXAMPLES]),
+            tuple(survey.rows[proposal.place].number for proposal in found[: survey.examples]),
             {
                 "proposals": [
                     {
@@ -62,7 +62,7 @@ def look(survey: Survey) -> list[DataFinding]:
                     for one in found
                 ],
                 "agreement": round(survey.agreement or 0.0, 4),
-                "mixed": dict(mixed.most_common(EXAMPLES)),
+                "mixed": dict(mixed.most_common(survey.examples)),
             },
         )
     ]

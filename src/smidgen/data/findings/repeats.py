@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from smidgen.core.rows import joined
-from smidgen.data.inspection import EXAMPLES, NEAR_ROWS, DataFinding, Survey, counted, verb
+from smidgen.data.inspection import NEAR_ROWS, DataFinding, Survey, counted, verb
 from smidgen.text import near_duplicates
 
 
@@ -54,15 +54,18 @@ def _conflicts(survey: Survey) -> Iterator[DataFinding]:
     rows = sum(map(len, found))
     shown = {place: "|".join(labels) for place, labels in enumerate(survey.labels or ())}
     pairs = Counter(" / ".join(sorted({shown[place] for place in places})) for places in found)
-    texts = [[{"row": survey.rows[place].number, "label": shown[place]} for place in places[:EXAMPLES]] for places in found[:EXAMPLES]]
+    texts = [
+        [{"row": survey.rows[place].number, "label": shown[place]} for place in places[: survey.examples]]
+        for places in found[: survey.examples]
+    ]
     yield DataFinding(
         "conflicts",
         "warning",
         rows,
         f"{counted(len(found), 'text')} in {counted(rows, 'row')} under more than one label",
         "Decide for one label each; --fix takes the majority where there is one and leaves ties to you.",
-        tuple(survey.rows[place].number for places in found for place in places)[:EXAMPLES],
-        {"texts": texts, "labels": dict(pairs.most_common(EXAMPLES))},
+        tuple(survey.rows[place].number for places in found for place in places)[: survey.examples],
+        {"texts": texts, "labels": dict(pairs.most_common(survey.examples))},
     )
 
 
@@ -77,8 +80,8 @@ def _duplicates(survey: Survey) -> Iterator[DataFinding]:
             len(repeats),
             f"{counted(len(repeats), 'row')} {verb(len(repeats), 'repeat')} an earlier row exactly",
             "Let --fix drop them; a build drops them anyway unless data.dedupe is off.",
-            tuple(rows[place].number for place in list(repeats)[:EXAMPLES]),
-            {"pairs": [[rows[first].number, rows[place].number] for place, first in list(repeats.items())[:EXAMPLES]]},
+            tuple(rows[place].number for place in list(repeats)[: survey.examples]),
+            {"pairs": [[rows[first].number, rows[place].number] for place, first in list(repeats.items())[: survey.examples]]},
         )
     # `é` as one character, and as a letter followed by an accent, are two texts.
     other = [place for place, text in enumerate(survey.texts) if not unicodedata.is_normalized("NFC", text)]
@@ -91,13 +94,13 @@ def _duplicates(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(other), 'text')} {'is' if len(other) == 1 else 'are'} in another Unicode form than the {composed:,} others "
             "with letters beyond ASCII (NFD against NFC): what looks the same is not",
             "Save all texts in one form, NFC; programs on a Mac often write NFD.",
-            tuple(rows[place].number for place in other[:EXAMPLES]),
+            tuple(rows[place].number for place in other[: survey.examples]),
         )
     close = _near_repeats(survey, repeats)
     if close:
         share = len(close) / len(rows)
         bounded = f", among {NEAR_ROWS:,} rows looked at" if len(rows) > NEAR_ROWS else ""
-        pairs = [[rows[a].number, rows[b].number, round(s, 3)] for a, b, s in close[:EXAMPLES]]
+        pairs = [[rows[a].number, rows[b].number, round(s, 3)] for a, b, s in close[: survey.examples]]
         yield DataFinding(
             "duplicates.near",
             "warning" if share > 0.05 else "note",
@@ -105,7 +108,7 @@ def _duplicates(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(close), 'row')} nearly {verb(len(close), 'repeat')} another row with the same output "
             f"({share:.1%} of all{bounded})",
             "They teach little; a split keeps such rows on one side, so that they do not flatter the measured quality.",
-            tuple(rows[other].number for _, other, _ in close[:EXAMPLES]),
+            tuple(rows[other].number for _, other, _ in close[: survey.examples]),
             {"pairs": pairs, "similar": near_duplicates.SIMILAR},
         )
 
@@ -136,8 +139,8 @@ def _leakage(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(same), 'training row')} {verb(len(same), 'hold')} a text of the test file "
             f"({tests / len(survey.test):.1%} of the test rows)",
             "Let --fix drop them from the training file: what is measured on them says nothing.",
-            tuple(survey.rows[place].number for place in list(same)[:EXAMPLES]),
-            {"pairs": [[survey.rows[place].number, number] for place, number in list(same.items())[:EXAMPLES]]},
+            tuple(survey.rows[place].number for place in list(same)[: survey.examples]),
+            {"pairs": [[survey.rows[place].number, number] for place, number in list(same.items())[: survey.examples]]},
         )
     close = _near_tests(survey, same)
     if close:
@@ -149,8 +152,12 @@ def _leakage(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(close), 'training row')} nearly {verb(len(close), 'repeat')} a test row "
             f"({tests / len(survey.test):.1%} of the test rows)",
             "Expect the measured quality to be a little too good, or take them out.",
-            tuple(survey.rows[place].number for place, _, _ in close[:EXAMPLES]),
-            {"pairs": [[survey.rows[place].number, number, round(similarity, 3)] for place, number, similarity in close[:EXAMPLES]]},
+            tuple(survey.rows[place].number for place, _, _ in close[: survey.examples]),
+            {
+                "pairs": [
+                    [survey.rows[place].number, number, round(similarity, 3)] for place, number, similarity in close[: survey.examples]
+                ]
+            },
         )
 
 

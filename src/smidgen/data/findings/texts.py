@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted, verb
+from smidgen.data.inspection import DataFinding, Survey, counted, verb
 from smidgen.privacy.identifiers import identifier_spans
 from smidgen.text.words import READ
 from smidgen.text.words import languages as identified
@@ -31,7 +31,7 @@ def look(survey: Survey) -> Iterator[DataFinding]:
             len(survey.unusable),
             f"{counted(len(survey.unusable), 'row')} cannot be used: {why}",
             "Fill them in, or let --fix drop them.",
-            tuple(error.row for error in survey.unusable[:EXAMPLES] if error.row is not None),
+            tuple(error.row for error in survey.unusable[: survey.examples] if error.row is not None),
             {"reasons": dict(reasons)},
         )
     if survey.rows:
@@ -53,13 +53,13 @@ def _lengths(survey: Survey) -> Iterator[DataFinding]:
             len(long),
             f"{counted(len(long), 'text')} of more than {LONG:,} characters: an encoder reads about that much and no more",
             "Put what decides the label first, or shorten them.",
-            tuple(survey.rows[place].number for place in long[:EXAMPLES]),
+            tuple(survey.rows[place].number for place in long[: survey.examples]),
         )
     short = [survey.rows[place].number for place, length in enumerate(lengths) if length < SHORT]
     if short:
         text = f"{counted(len(short), 'text')} of fewer than {SHORT} characters"
         todo = "Check whether such short texts can be labelled."
-        yield DataFinding("lengths.short", "note", len(short), text, todo, tuple(short[:EXAMPLES]))
+        yield DataFinding("lengths.short", "note", len(short), text, todo, tuple(short[: survey.examples]))
 
 
 def _personal(survey: Survey) -> Iterator[DataFinding]:
@@ -82,7 +82,7 @@ def _personal(survey: Survey) -> Iterator[DataFinding]:
             len(rows),
             f"{counted(len(rows), 'row')} {verb(len(rows), 'hold')} personal data: {listed}",
             "Replace it by placeholders before you train, or make sure that you may use it: a model can repeat what it was taught.",
-            tuple(rows[:EXAMPLES]),
+            tuple(rows[: survey.examples]),
             {"kinds": dict(kinds.most_common())},
         )
 
@@ -121,7 +121,7 @@ def look_at_languages(survey: Survey) -> list[DataFinding]:
             len(others),
             f"the texts are in several languages: {listed}",
             "The starter base reads English best: for others take a multilingual base, or keep one language.",
-            tuple(others[:EXAMPLES]),
+            tuple(others[: survey.examples]),
             details,
         )
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
-from smidgen.core.rows import Row
+from smidgen.core.rows import Row, Text
 from smidgen.data.source import DataSettings
 from smidgen.data.tables import DataTable, json_value, open_table
 from smidgen.parts import registry
@@ -65,7 +65,7 @@ def preview_file(file: Path, task: str, settings: Mapping[str, Any] | None = Non
 def import_file(
     rows: ProjectRows, file: Path, name: str, task: str, settings: Mapping[str, Any], author: str, part: Part = "train"
 ) -> ImportResult:
-    """Add a file's rows to a project. Rows that cannot be used are left out and counted.
+    """Add a file's rows to a project. Rows that cannot be used are left out and counted; an empty answer is one that is not known yet.
 
     Raises DataError for a file that cannot be read, or without any usable row.
     """
@@ -79,7 +79,15 @@ def import_file(
         if len(faults) < _MOST_FAULTS:
             faults.append(str(error))
 
-    usable = table.rows(lambda cell: task_part.parse(cell, asked), note, placing(task_part))
+    place = placing(task_part)
+
+    def parsed(cell: Any) -> Any:
+        return None if _is_blank(cell) else task_part.parse(cell, asked)
+
+    def placed(text: Text, output: Any) -> Any:
+        return output if output is None or place is None else place(text, output)
+
+    usable = table.rows(parsed, note, placed)
     found = _stored(usable, name, part)
     first = next(found, None)
     if first is None:
@@ -88,6 +96,10 @@ def import_file(
     details = {"file": name, "input": list(table.input.names), "label": list(table.label.names) if table.label else [], "part": part}
     version = rows.add(_chain(first, found), author, "import", details)
     return ImportResult(version, skipped, tuple(faults))
+
+
+def _is_blank(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _chain(first: DataRow, rest: Iterator[DataRow]) -> Iterator[DataRow]:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -72,6 +73,18 @@ class RunProgress:
 
 
 RunKind: TypeAlias = Callable[[StudioStore, Run, RunProgress], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class QuickRun:
+    """A kind of run that takes a minute at most, so that it does not wait for builds."""
+
+    do: RunKind
+    light = True
+
+    def __call__(self, store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
+        """Do the run."""
+        return self.do(store, run, progress)
 
 
 def run_folder(id: str) -> Path:

@@ -1,4 +1,4 @@
-"""Start queued runs, one at a time, and pick up those whose process died."""
+"""Start queued runs, one heavy and one light one at a time, and pick up those whose process died."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 
 from smidgen.flows.projects.run_process import is_alive, run_folder
+from smidgen.parts import registry
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
 
@@ -26,11 +27,11 @@ _START_SECONDS = 30.0
 class Supervisor:
     """Starts runs in the order of the queue. A run goes on when the server ends; the next server finds it by its lock.
 
-    `heavy` is how many runs may go on at once.
+    `heavy` is how many runs may go on at once; `light`, how many of the quick kinds beside them.
     """
 
-    def __init__(self, store: StudioStore, heavy: int = 1) -> None:
-        self._runs, self._heavy = RunStore(store.database), heavy
+    def __init__(self, store: StudioStore, heavy: int = 1, light: int = 1) -> None:
+        self._runs, self._most = RunStore(store.database), {False: heavy, True: light}
         self._wake, self._ended = threading.Event(), threading.Event()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._born: dict[str, float] = {}
@@ -59,22 +60,25 @@ class Supervisor:
 
     def look(self) -> None:
         """Look at the queue once: end what died, stop what is asked to, start what may start."""
-        going = 0
+        going = {False: 0, True: 0}
         waiting = []
         for run in self._runs.unfinished():
             if run.state == "queued":
                 if self._is_starting(run):
-                    going += 1
+                    going[_is_light(run)] += 1
                 else:
                     waiting.append(run)
             elif is_alive(run.id):
-                going += 1
+                going[_is_light(run)] += 1
                 if run.state == "stopping":
                     self._stop(run)
             else:
                 self._bury(run)
-        for run in waiting[: max(0, self._heavy - going)]:
-            self._start(run)
+        for run in waiting:
+            light = _is_light(run)
+            if going[light] < self._most[light]:
+                going[light] += 1
+                self._start(run)
 
     def _is_starting(self, run: Run) -> bool:
         process = self._processes.get(run.id)
@@ -109,3 +113,7 @@ class Supervisor:
             )
         else:
             self._runs.requeue(run.id)
+
+
+def _is_light(run: Run) -> bool:
+    return bool(registry.declared("flows.projects", run.kind.replace("_", "-"), "light", False))

@@ -21,6 +21,7 @@ from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.data_routes import data_routes
+from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
 from smidgen.server.studio.project_routes import project_routes
@@ -69,7 +70,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     )
     app.include_router(session_routes(access, settings.secure))
     app.include_router(project_routes(store, servers.forget))
-    app.include_router(data_routes(store))
+    app.include_router(data_routes(store, supervisor.wake))
+    app.include_router(look_routes(store))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
     app.include_router(part_routes(store))

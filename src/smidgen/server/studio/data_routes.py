@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from starlette.requests import Request
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.flows.projects.imports import import_file, parse_output, preview_file
+from smidgen.flows.projects.look import queue_look
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.store.files import home
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
@@ -181,8 +183,8 @@ def row_view(row: DataRow) -> RowView:
     return RowView(key=row.key, input=row.input, second=row.second, output=row.output, part=row.part, source=row.source)
 
 
-def data_routes(store: StudioStore) -> APIRouter:
-    """The routes of a project's data."""
+def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
+    """The routes of a project's data. `wake` tells the supervisor that a run waits."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["data"])
 
     @router.post(
@@ -207,11 +209,13 @@ def data_routes(store: StudioStore) -> APIRouter:
 
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:
-        """Add the rows of a file as a new version. Rows that cannot be used are left out and counted."""
+        """Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted."""
         file = _uploaded(body.upload)
         settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
         found = import_file(store.rows(project), file, _shown_name(file), store.project(project).task, settings, person.name, body.part)
         file.unlink(missing_ok=True)
+        if queue_look(store, project, person.name) is not None:
+            wake()
         return ImportView(version=version_view(found.version), skipped=found.skipped, faults=list(found.faults))
 
     @router.get("/data")

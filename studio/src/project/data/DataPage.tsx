@@ -7,6 +7,7 @@ import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useData, useEdit, us
 import { formatNumber } from "../../i18n";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
+import { Choice } from "../../ui/Choice";
 import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search, Select } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
@@ -14,7 +15,10 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { type Column, Table } from "../../ui/Table";
 import styles from "./Data.module.css";
+import { Findings } from "./Findings";
+import { FirstAnswerCard } from "./FirstAnswer";
 import { ImportFile, shown } from "./ImportFile";
+import { useFindings } from "./queries";
 import { Versions } from "./Versions";
 
 /** The data of a project: bring it in, look through it, edit it. */
@@ -55,8 +59,30 @@ export function DataPage(): ReactNode {
         }
       />
       <Problem query={{ error: step.error }} />
-      <Rows project={project} mayEdit={mayEdit} />
+      <FirstAnswerCard project={project} />
+      <Views project={project} mayEdit={mayEdit} />
       {history && <Versions project={project} onClose={() => setHistory(false)} />}
+    </>
+  );
+}
+
+/** The rows, or what the check found in them. */
+function Views({ project, mayEdit }: { project: string; mayEdit: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const [address, setAddress] = useSearchParams();
+  const findings = useFindings(project);
+  const view = address.get("view") === "findings" ? "findings" : "rows";
+  const open = findings.data?.filter((finding) => finding.open > 0).length ?? 0;
+  const options = [
+    { value: "rows", label: t("data.rowsView") },
+    { value: "findings", label: `${t("data.findingsView")}${open ? ` (${formatNumber(open)})` : ""}` },
+  ] as const;
+  return (
+    <>
+      <div className={styles.views}>
+        <Choice label={t("data.view")} value={view} options={options} onChange={(value) => setAddress(value === "rows" ? {} : { view: value })} />
+      </div>
+      {view === "findings" ? <Findings project={project} /> : <Rows project={project} mayEdit={mayEdit} />}
     </>
   );
 }

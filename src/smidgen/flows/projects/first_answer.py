@@ -1,0 +1,176 @@
+"""A first answer within a minute: what a quick model would give each row, and how many it could answer at which risk.
+
+The model is a kernel head on the frozen vectors of a small encoder, or of the words where there is no encoder. It answers each labelled row
+as one that was fitted without that row. Rows that nearly repeat another one under the same label stand aside, so that nothing is measured
+on a text that was learnt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.rows import Text, joined
+from smidgen.data.label_errors import LEAST_ROWS, SuspectLabel, judge_quickly
+from smidgen.judge.cost_estimate import tokens
+from smidgen.stats.certification import RiskClaim, certify_threshold, threshold_steps
+from smidgen.stats.intervals import wilson
+from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
+from smidgen.stats.risk_coverage_curve import risk_coverage
+from smidgen.text.near_duplicates import near_groups
+
+RISKS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+"""Shares of wrong answers to choose from."""
+PREFERRED = 0.03
+"""The share of wrong answers that is shown first, if the rows can show it."""
+DELTA = 0.1
+"""Chance that a share of wrong answers is promised that does not hold."""
+RUNNERS_UP = 3
+LANDMARKS = 2_048
+MOST_LABELS = 1_000
+_QUARTER = 64
+"""Of 256: the rows whose scores give the thresholds to try. The others test them."""
+_CURVE_POINTS = 60
+_SAMPLE = 2_000
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class QuickAnswers:
+    """The quick model's answers to all rows.
+
+    Attributes:
+        names: the labels.
+        best: (n, k) numbers of the likeliest labels, the likeliest first.
+        chances: (n, k) their probabilities.
+        measured: places of the labelled rows on which the model is measured.
+        given: (measured) number of the row's own label.
+        suspects: of the measured rows, those whose label is likely wrong, the surest first.
+        agreement: the share of the labels that the judges of labels would give too.
+    """
+
+    names: tuple[str, ...]
+    best: Places
+    chances: Floats
+    measured: Places
+    given: Places
+    suspects: tuple[SuspectLabel, ...]
+    agreement: float
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the likeliest label of each measured row is its own, (measured)."""
+        return np.asarray(self.best[self.measured, 0] == self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """How many rows are answered when at most a share of `risk` of the answers may be wrong.
+
+    Attributes:
+        coverage: the share that is answered; 0 where too few rows can show the risk.
+        wrong: the share of wrong answers that was seen among them.
+        threshold: the least score of an answer; None without a coverage.
+    """
+
+    risk: float
+    coverage: float
+    wrong: float
+    threshold: float | None
+
+
+def why_no_answer(labels: Sequence[str | None]) -> str:
+    """The reason why no quick model can be measured, as a short name; empty where one can."""
+    known = [label for label in labels if label is not None]
+    if len(known) < LEAST_ROWS:
+        return "few_rows"
+    number = len(set(known))
+    return "one_label" if number < 2 else "many_labels" if number > MOST_LABELS else ""
+
+
+def answer_quickly(texts: Sequence[Text], labels: Sequence[str | None], vectors: Floats) -> QuickAnswers:
+    """Answer every row, a labelled one by a model that has not seen its label.
+
+    Args:
+        texts: of each row.
+        labels: of each row; None where it is to be found.
+        vectors: (n, width) of length one.
+    """
+    names = tuple(sorted({label for label in labels if label is not None}))
+    index = {name: number for number, name in enumerate(names)}
+    firsts = _firsts(texts, labels)
+    measured = np.array(sorted(set(firsts.values())), dtype=np.int64)
+    given = np.array([index[str(labels[place])] for place in measured.tolist()], dtype=np.int64)
+    head = fit_classifier(vectors[measured], given, len(names), LANDMARKS)
+    chances = np.zeros((len(texts), len(names)), np.float32)
+    left_out = class_probabilities(head.left_out).astype(np.float32)
+    judgement = judge_quickly(names, given, left_out, vectors[measured])
+    suspects = tuple(replace(doubt, place=int(measured[doubt.place])) for doubt in judgement.doubts())
+    chances[measured] = left_out
+    asked = np.array([place for place, label in enumerate(labels) if label is None], dtype=np.int64)
+    if len(asked):
+        chances[asked] = class_probabilities(head.scores(vectors[asked]))
+    for place, first in firsts.items():
+        chances[place] = chances[first]  # a near copy is not answered by a model that knows the first one
+    best = np.argsort(-chances, axis=1, kind="stable")[:, :RUNNERS_UP]
+    return QuickAnswers(names, best, np.take_along_axis(chances, best, axis=1), measured, given, suspects, judgement.agreement)
+
+
+def measure(answers: QuickAnswers, texts: Sequence[Text]) -> dict[str, Any]:
+    """The first answer as a JSON value: accuracy, operating points, the curve, and the tokens of a large model's call."""
+    scores, right = answers.chances[answers.measured, 0], answers.right
+    keys = [hashlib.blake2b(joined(texts[place]).encode("utf-8", "replace"), digest_size=1).digest()[0] for place in answers.measured]
+    tries = np.array(keys) < _QUARTER
+    low, high = wilson(int(right.sum()), len(right))
+    read, written = tokens(texts[:: max(1, len(texts) // _SAMPLE)], answers.names)
+    return {
+        "measured": len(right),
+        "labels": len(answers.names),
+        "accuracy": {"value": float(right.mean()), "low": low, "high": high},
+        "points": [asdict(point) for point in operating_points(scores[tries], scores[~tries], right[~tries])],
+        "curve": [[point.coverage, point.risk] for point in risk_coverage(scores, right, _CURVE_POINTS)],
+        "confidence": 1 - DELTA,
+        "tokens_in": read,
+        "tokens_out": written,
+    }
+
+
+def operating_points(planned: Floats, scores: Floats, right: NDArray[np.bool_]) -> list[OperatingPoint]:
+    """How many rows are answered at each of `RISKS`.
+
+    Args:
+        planned: scores of other rows, which give the thresholds to try.
+        scores, right: of the rows that test them.
+    """
+    ranked = np.sort(planned.astype(np.float64))[::-1]
+    steps = threshold_steps([(float(score), (place + 1) / len(ranked)) for place, score in enumerate(ranked)])
+    losses = 1.0 - right.astype(np.float64)
+    found = []
+    for risk in RISKS:
+        result = certify_threshold(scores, losses, steps, RiskClaim(risk, DELTA))
+        answered = result.threshold is not None
+        wrong = result.loss / result.answered if answered and result.answered else 0.0
+        found.append(OperatingPoint(risk, result.share if answered else 0.0, wrong, result.threshold))
+    return found
+
+
+def shown_point(points: Sequence[dict[str, Any]], risk: float | None = None) -> dict[str, Any] | None:
+    """The point of a risk, or without one the strictest from `PREFERRED` on that answers anything; None where none does."""
+    if risk is not None:
+        return next((point for point in points if abs(point["risk"] - risk) < 1e-9 and point["threshold"] is not None), None)
+    return next((point for point in points if point["risk"] >= PREFERRED - 1e-9 and point["threshold"] is not None), None)
+
+
+def _firsts(texts: Sequence[Text], labels: Sequence[str | None]) -> dict[int, int]:
+    """Map each labelled row to the first one with nearly the same text and the same label."""
+    known = [place for place, label in enumerate(labels) if label is not None]
+    first: dict[tuple[int, str], int] = {}
+    groups = near_groups([joined(texts[place]) for place in known])
+    return {place: first.setdefault((group, str(labels[place])), place) for place, group in zip(known, groups, strict=True)}

@@ -1,0 +1,244 @@
+"""`/api/v1/projects/{project}/look`, `…/findings`, `…/label-queue` and `…/answers`: the first answer, what the check found, labelling."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from smidgen.core.errors import RequestError
+from smidgen.flows.projects.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
+from smidgen.flows.projects.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
+from smidgen.flows.projects.look import ANSWER, newest_look, read_look
+from smidgen.flows.projects.savings import REQUESTS, monthly_saving
+from smidgen.server.studio.access import Editor, Viewer
+from smidgen.server.studio.data_routes import RowView, VersionView, row_view, version_view
+from smidgen.store.studio.runs import RunState
+from smidgen.store.studio.store import StudioStore
+
+_MOST_ITEMS = 1_000
+_MOST_IDS = 10_000
+
+
+class MeasuredShare(BaseModel):
+    """A share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class RiskPoint(BaseModel):
+    """How many rows would be answered if at most a share of `risk` of the answers may be wrong."""
+
+    risk: float
+    coverage: float = Field(description="The share of rows that would be answered; 0 where too few rows can show the risk.")
+    wrong: float = Field(description="The share of wrong answers that was seen among them.")
+    threshold: float | None = Field(description="The least score of an answer; null where the risk cannot be shown.")
+
+
+class FirstAnswer(BaseModel):
+    """The answers of a quick model that had not seen the rows."""
+
+    measured: int = Field(description="Rows on which it was measured: without repeated ones.")
+    labels: int
+    accuracy: MeasuredShare
+    points: list[RiskPoint]
+    curve: list[list[float]] = Field(description="Share answered and share wrong among them, from few answers to all.")
+    confidence: float = Field(description="The confidence of each point.")
+    tokens_in: float = Field(description="Tokens that a large model would read for one request.")
+    tokens_out: float = Field(description="Tokens that it would write.")
+
+
+class LookRun(BaseModel):
+    """The newest look at the data."""
+
+    id: str
+    state: RunState
+    error: dict[str, Any] | None
+
+
+class LookView(BaseModel):
+    """The first answer from the data: the newest look, and what the newest one that has told its answer said."""
+
+    run: LookRun | None = Field(description="The newest look; null before the first one.")
+    version: int | None = Field(description="The version of the data that the answer is about; null before the first answer.")
+    head: int = Field(description="The newest version of the data.")
+    rows: int
+    looked_at: int = Field(description="Rows that were read: of very many, a part.")
+    unlabelled: int
+    by: Literal["meaning", "words"] | None = Field(description="Whether texts are compared by meaning, or by their words alone.")
+    why_not: str = Field(description="Why there is no answer: few_rows, one_label, many_labels, other_task; empty where there is one.")
+    answer: FirstAnswer | None
+    seconds: float | None
+
+
+class SavingView(BaseModel):
+    """A month's cost with a large model alone, and with the small one before it, in US dollars."""
+
+    risk: float
+    share: float = Field(description="The share of requests that the small model answers.")
+    requests: int
+    model: str
+    models: list[str]
+    machine_usd_per_hour: float
+    llm_usd: float
+    both_usd: float
+    saved: float
+    assumptions: list[str]
+
+
+class NameCount(BaseModel):
+    """A label, and how many rows have it."""
+
+    label: str
+    rows: int
+
+
+class FindingItemView(BaseModel):
+    """One place of a finding that still holds."""
+
+    id: str
+    rows: list[RowView]
+    other: RowView | None = Field(description="The row that the first one repeats.")
+    names: list[NameCount]
+    proposed: str | None
+    chance: float | None = Field(description="The probability of the proposed label, or how similar two texts are.")
+    why: str
+
+
+class FindingView(BaseModel):
+    """Something that the check found. `open` counts the items that still hold, `items` are the first of them."""
+
+    kind: str
+    severity: Literal["error", "warning", "note"]
+    count: int
+    text: str
+    todo: str
+    shape: Shape
+    details: dict[str, Any]
+    open: int
+    items: list[FindingItemView]
+
+
+class KeepRequest(BaseModel):
+    """Items to keep as they are, or to show again."""
+
+    ids: list[str] = Field(min_length=1, max_length=_MOST_IDS)
+    kept: bool = True
+
+
+class QueuedRowView(BaseModel):
+    """A row to label."""
+
+    row: RowView
+    reason: Literal["unlabelled", "suspect"]
+    suggestions: list[tuple[str, float]] = Field(description="Labels with probabilities, the likeliest first.")
+
+
+class LabelQueueView(BaseModel):
+    """The next rows to label, and how many wait."""
+
+    look: str | None
+    since: int = Field(description="Rows that were labelled since that look.")
+    unlabelled: int
+    suspects: int
+    rows: list[QueuedRowView]
+
+
+class AnswerEntry(BaseModel):
+    """An answer to a row; `undo` takes an earlier one back."""
+
+    key: int
+    output: Any
+    undo: bool = False
+
+
+class AnswersRequest(BaseModel):
+    """Answers to rows, saved as one version."""
+
+    answers: list[AnswerEntry] = Field(min_length=1, max_length=MOST_ANSWERS)
+
+
+_NOTHING: dict[str, Any] = {"version": None, "rows": 0, "looked_at": 0, "unlabelled": 0, "by": None, "why_not": "", "seconds": None}
+
+
+def _item(item: FindingItem) -> FindingItemView:
+    return FindingItemView(
+        id=item.id,
+        rows=[row_view(row) for row in item.rows],
+        other=row_view(item.other) if item.other is not None else None,
+        names=[NameCount(label=label, rows=rows) for label, rows in item.names],
+        proposed=item.proposed,
+        chance=item.chance,
+        why=item.why,
+    )
+
+
+def _finding(found: OpenFinding, most: int) -> FindingView:
+    plain = {name: getattr(found, name) for name in ("kind", "severity", "count", "text", "todo", "shape")}
+    return FindingView(**plain, details=dict(found.details), open=len(found.items), items=[_item(item) for item in found.items[:most]])
+
+
+def look_routes(store: StudioStore) -> APIRouter:
+    """The routes of looks, findings and labelling."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["look"])
+
+    @router.get("/look")
+    def read_first_answer(person: Viewer, project: str) -> LookView:
+        """Read the first answer from the data, as far as it is known. A look starts by itself after an import."""
+        head = store.project(project).version
+        newest, told = newest_look(store, project)
+        run = LookRun(id=newest.id, state=newest.state, error=dict(newest.error) if newest.error else None) if newest else None
+        found = (read_look(told, ANSWER) if told is not None else None) or _NOTHING
+        return LookView(run=run, head=head, **{"answer": None, **found})
+
+    @router.get("/look/saving")
+    def read_saving(
+        person: Viewer,
+        project: str,
+        risk: float | None = Query(None, gt=0, lt=1, description="The share of wrong answers that is allowed."),
+        requests: int = Query(REQUESTS, ge=1, le=10**9, description="Requests a month."),
+        model: str | None = Query(None, max_length=200, description="The large model, as the price list names it."),
+        machine_usd_per_hour: float = Query(
+            0.0, ge=0, le=1e4, description="What the small model's machine costs; 0 for one that you have."
+        ),
+    ) -> SavingView:
+        """Compute what the first answer would save a month, against a large model of the price list."""
+        store.project(project)
+        _, told = newest_look(store, project)
+        found = read_look(told, ANSWER) if told is not None else None
+        if found is None or found.get("answer") is None:
+            raise RequestError("there is no first answer yet", value=project, todo="Wait for the look to end, or label more rows.",
+                               status=409, code="no_answer")  # fmt: skip
+        return SavingView(**asdict(monthly_saving(found["answer"], risk, requests, model, machine_usd_per_hour)))
+
+    @router.get("/findings")
+    def list_findings(person: Viewer, project: str, most: int = Query(50, ge=1, le=_MOST_ITEMS)) -> list[FindingView]:
+        """List what the newest look found, the gravest first, with the items that still hold."""
+        store.project(project)
+        return [_finding(found, most) for found in open_findings(store, project)]
+
+    @router.post("/findings/keep")
+    def keep(person: Editor, project: str, body: KeepRequest) -> None:
+        """Keep items as they are, so that they are not shown again; or show them again."""
+        keep_items(store.project(project).id, body.ids, body.kept)
+
+    @router.get("/label-queue")
+    def read_label_queue(person: Viewer, project: str, most: int = Query(100, ge=1, le=MOST_ANSWERS)) -> LabelQueueView:
+        """Read the next rows to label: those that look mislabelled, then those without an answer, the one that teaches most first."""
+        store.project(project)
+        queue = label_queue(store, project, most)
+        rows = [QueuedRowView(row=row_view(one.row), reason=one.reason, suggestions=list(one.suggestions)) for one in queue.rows]
+        return LabelQueueView(look=queue.look, since=queue.since, unlabelled=queue.unlabelled, suspects=queue.suspects, rows=rows)
+
+    @router.post("/answers", status_code=201)
+    def save_answers(person: Editor, project: str, body: AnswersRequest) -> VersionView | None:
+        """Give rows their answers as one new version; null where nothing changed. An answer that a row has already confirms it."""
+        answers = [RowAnswer(entry.key, entry.output, entry.undo) for entry in body.answers]
+        made = answer_rows(store, project, answers, person.name)
+        return None if made is None else version_view(made)
+
+    return router

@@ -1,0 +1,338 @@
+import { type ReactNode, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, useLocation } from "react-router";
+
+import { useEdit, useLabels, useMay, useStep } from "../../api/queries";
+import { formatNumber, formatShare } from "../../i18n";
+import { Button } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { Badge, Empty, Skeleton } from "../../ui/Feedback";
+import { Select } from "../../ui/Field";
+import { useToast } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { Bars, type BarEntry } from "../../charts/Bars";
+import styles from "./Findings.module.css";
+import { type Finding, type FindingItem, useAnswers, useFindings, useKeep } from "./queries";
+
+const FEW = 20;
+const MOST = 1_000;
+const FACTS = new Set(["counts", "lengths", "language"]);
+
+/** What the check found: places that one mends here, and facts about the data. */
+export function Findings({ project }: { project: string }): ReactNode {
+  const { t } = useTranslation();
+  const [all, setAll] = useState(false);
+  const findings = useFindings(project, all ? MOST : 50);
+  const { hash } = useLocation();
+  const ready = findings.data !== undefined;
+  useEffect(() => {
+    if (ready && hash) document.getElementById(hash.slice(1))?.scrollIntoView();
+  }, [ready, hash]);
+  if (findings.error) return <Problem query={findings} />;
+  if (!findings.data) return <Skeleton label={t("common.loading")} />;
+  const open = findings.data.filter((finding) => finding.open > 0);
+  const told = findings.data.filter((finding) => finding.open === 0 && finding.shape === "facts" && !FACTS.has(finding.kind));
+  return (
+    <div className={styles.findings}>
+      {open.length === 0 && (
+        <Card>
+          <Empty icon="check" title={t("findings.nothing")}>
+            {t("findings.nothingAbout")}
+          </Empty>
+        </Card>
+      )}
+      {open.map((finding) => (
+        <OneFinding key={finding.kind} project={project} finding={finding} onAll={() => setAll(true)} />
+      ))}
+      <Facts findings={findings.data} told={told} />
+    </div>
+  );
+}
+
+function titleOf(t: ReturnType<typeof useTranslation>["t"], finding: Finding, number: number): string {
+  return t(`findings.${finding.kind.replace(".", "_")}.title`, { count: number, rows: formatNumber(number), defaultValue: finding.text });
+}
+
+interface OneProps {
+  project: string;
+  finding: Finding;
+  onAll: () => void;
+}
+
+const TONES = { error: "bad", warning: "warn", note: "plain" } as const;
+
+function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
+  const { t } = useTranslation();
+  const mend = useMending(project);
+  const mayEdit = useMay("edit");
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [shownRows, setShownRows] = useState(FEW);
+  const items = finding.items;
+  const picked = items.filter((item) => chosen.has(item.id));
+  const many = finding.shape === "relabel" || finding.shape === "drop";
+  const toggle = (id: string) =>
+    setChosen((before) => {
+      const next = new Set(before);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    });
+  const visible = items.slice(0, shownRows);
+  const left = finding.open - visible.length;
+  return (
+    <Card
+      title={
+        <span id={finding.kind} className={styles.title}>
+          {titleOf(t, finding, finding.open)} {finding.severity !== "note" && <Badge tone={TONES[finding.severity]}>{t(`findings.${finding.severity}`)}</Badge>}
+        </span>
+      }
+      note={t(`findings.${finding.kind.replace(".", "_")}.about`, { defaultValue: finding.todo })}
+    >
+      <MixUps finding={finding} />
+      {many && mayEdit && (
+        <div className={styles.bar}>
+          <label>
+            <input type="checkbox" checked={picked.length === items.length} onChange={(event) => setChosen(new Set(event.target.checked ? items.map((item) => item.id) : []))} /> {t("findings.all", { rows: formatNumber(items.length) })}
+          </label>
+          {picked.length > 0 && (
+            <>
+              {finding.shape === "relabel" && (
+                <Button small kind="primary" icon="check" busy={mend.busy} onClick={() => mend.take(picked)}>
+                  {t("findings.takeMany", { count: picked.length, rows: formatNumber(picked.length) })}
+                </Button>
+              )}
+              <Button small busy={mend.busy} onClick={() => mend.keep(picked)}>
+                {t("findings.keepMany", { count: picked.length, rows: formatNumber(picked.length) })}
+              </Button>
+              <Button small kind="danger" icon="trash" busy={mend.busy} onClick={() => mend.drop(picked)}>
+                {t("findings.dropMany", { count: picked.length, rows: formatNumber(picked.length) })}
+              </Button>
+            </>
+          )}
+        </div>
+      )}
+      <Problem query={{ error: mend.error }} />
+      <ul className={styles.items}>
+        {visible.map((item) => (
+          <li key={item.id} className={styles.item}>
+            {many && mayEdit && <input type="checkbox" aria-label={t("findings.choose", { text: item.rows[0]?.input ?? "" })} checked={chosen.has(item.id)} onChange={() => toggle(item.id)} />}
+            <Item project={project} finding={finding} item={item} mend={mend} mayEdit={mayEdit} />
+          </li>
+        ))}
+      </ul>
+      {left > 0 && (
+        <Button
+          small
+          kind="quiet"
+          onClick={() => {
+            onAll();
+            setShownRows((before) => before + 100);
+          }}
+        >
+          {t("findings.more", { count: left, rows: formatNumber(left) })}
+        </Button>
+      )}
+    </Card>
+  );
+}
+
+interface Mending {
+  take: (items: readonly FindingItem[]) => void;
+  keep: (items: readonly FindingItem[]) => void;
+  drop: (items: readonly FindingItem[]) => void;
+  relabel: (item: FindingItem, label: string) => void;
+  merge: (old: string, into: string | null) => void;
+  busy: boolean;
+  error: Error | null;
+}
+
+/** The ways to mend a finding, each with an undo. */
+function useMending(project: string): Mending {
+  const { t } = useTranslation();
+  const toast = useToast();
+  const edit = useEdit(project);
+  const answers = useAnswers(project);
+  const kept = useKeep(project);
+  const step = useStep(project);
+  const undoable = (text: string) => toast({ text, action: { label: t("common.undo"), run: () => step.mutate("undo") } });
+  const rowsOf = (items: readonly FindingItem[]) => items.flatMap((item) => item.rows.map((row) => row.key));
+  const rows = (number: number) => ({ count: number, rows: formatNumber(number) });
+  return {
+    take: (items) => answers.mutate(items.flatMap((item) => item.rows.map((row) => ({ key: row.key, output: item.proposed, undo: false }))), { onSuccess: () => undoable(t("findings.taken", rows(items.length))) }),
+    keep: (items) => {
+      const ids = items.map((item) => item.id);
+      kept.mutate({ ids, kept: true }, { onSuccess: () => toast({ text: t("findings.kept", rows(ids.length)), action: { label: t("common.undo"), run: () => kept.mutate({ ids, kept: false }) } }) });
+    },
+    drop: (items) => edit.mutate({ kind: "drop", keys: rowsOf(items) }, { onSuccess: () => undoable(t("findings.dropped", rows(items.length))) }),
+    relabel: (item, label) => edit.mutate({ kind: "relabel", keys: rowsOf([item]), output: label }, { onSuccess: () => undoable(t("findings.decided", { label })) }),
+    merge: (old, into) => edit.mutate({ kind: "rename", old, new: into }, { onSuccess: () => undoable(into === null ? t("findings.removedLabel", { label: old }) : t("findings.merged", { label: into })) }),
+    busy: edit.isPending || answers.isPending || kept.isPending,
+    error: edit.error ?? answers.error ?? kept.error,
+  };
+}
+
+interface ItemProps {
+  project: string;
+  finding: Finding;
+  item: FindingItem;
+  mend: Mending;
+  mayEdit: boolean;
+}
+
+function Item({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode {
+  const { t } = useTranslation();
+  const row = item.rows[0];
+  const keep = mayEdit && (
+    <Button small kind="quiet" disabled={mend.busy} onClick={() => mend.keep([item])}>
+      {t("findings.keep")}
+    </Button>
+  );
+  if (finding.shape === "names") return <Names project={project} finding={finding} item={item} mend={mend} mayEdit={mayEdit} />;
+  if (!row) return null;
+  if (finding.shape === "decide") {
+    return (
+      <div className={styles.about}>
+        <p className={styles.text}>{row.input}</p>
+        <div className={styles.actions}>
+          {item.names.map((name) => (
+            <Button key={name.label} small kind={name.label === item.proposed ? "primary" : "plain"} disabled={!mayEdit || mend.busy} onClick={() => mend.relabel(item, name.label)}>
+              {name.label} ({formatNumber(name.rows)})
+            </Button>
+          ))}
+          {keep}
+        </div>
+      </div>
+    );
+  }
+  return (
+    <div className={styles.about}>
+      <p className={styles.text}>{row.input}</p>
+      {item.other && item.other.input !== row.input && <p className={styles.other}>{item.other.input}</p>}
+      <div className={styles.actions}>
+        {finding.shape === "relabel" ? (
+          <>
+            <span className={styles.given}>{String(row.output)}</span>
+            <span aria-hidden="true">→</span>
+            <Button small kind="plain" disabled={!mayEdit || mend.busy} onClick={() => mend.take([item])}>
+              {item.proposed} <span className="numbers">{formatShare(item.chance ?? 0)}</span>
+            </Button>
+          </>
+        ) : (
+          <>
+            {typeof row.output === "string" && <span className={styles.given}>{row.output}</span>}
+            {item.chance !== null && <span className={styles.soft}>{t("findings.alike", { share: formatShare(item.chance) })}</span>}
+            <Button small kind="plain" disabled={!mayEdit || mend.busy} onClick={() => mend.drop([item])}>
+              {t("findings.drop")}
+            </Button>
+          </>
+        )}
+        {keep}
+      </div>
+    </div>
+  );
+}
+
+/** Labels that may be one, or that have too few rows. */
+function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode {
+  const { t } = useTranslation();
+  const labels = useLabels(project);
+  const single = item.names.length === 1 ? item.names[0] : undefined;
+  const others = (labels.data ?? []).flatMap((found) => (typeof found.output === "string" && found.output !== single?.label ? [found.output] : []));
+  return (
+    <div className={styles.about}>
+      <p className={styles.names}>
+        {item.names.map((name) => (
+          <Link key={name.label} to={`?label=${encodeURIComponent(JSON.stringify(name.label))}`}>
+            {name.label} <span className="numbers">({formatNumber(name.rows)})</span>
+          </Link>
+        ))}
+        {item.why && <span className={styles.soft}>{item.why}</span>}
+      </p>
+      <div className={styles.actions}>
+        {single
+          ? mayEdit && (
+              <>
+                <Select label={t("findings.mergeInto")} value="" options={[{ value: "", label: t("findings.chooseLabel") }, ...others.map((name) => ({ value: name, label: name }))]} onChange={(event) => event.target.value && mend.merge(single.label, event.target.value)} />
+                {finding.kind === "label_names.missing" && (
+                  <Button small disabled={mend.busy} onClick={() => mend.merge(single.label, null)}>
+                    {t("findings.noLabel")}
+                  </Button>
+                )}
+              </>
+            )
+          : item.names.map((name) => (
+              <Button key={name.label} small disabled={!mayEdit || mend.busy} onClick={() => item.names.filter((other) => other.label !== name.label).forEach((other) => mend.merge(other.label, name.label))}>
+                {t("findings.allAs", { label: name.label })}
+              </Button>
+            ))}
+        {mayEdit && (
+          <Button small kind="quiet" disabled={mend.busy} onClick={() => mend.keep([item])}>
+            {t(single ? "findings.keep" : "findings.keepBoth")}
+          </Button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function entries(value: unknown): BarEntry[] {
+  return Object.entries((value ?? {}) as Record<string, number>).map(([name, number]) => ({ name, value: number }));
+}
+
+/** Which labels are taken for which, the commonest mix-ups first. */
+function MixUps({ finding }: { finding: Finding }): ReactNode {
+  const { t } = useTranslation();
+  const pairs = entries(finding.details["mixed"]).slice(0, 5);
+  if (finding.kind !== "mislabels" || pairs.length < 2) return null;
+  return (
+    <div className={styles.chart}>
+      <h3>{t("findings.mixUps")}</h3>
+      <Bars entries={pairs} format={formatNumber} label={t("findings.mixUps")} />
+    </div>
+  );
+}
+
+/** Plain facts: rows of each label, languages, lengths. */
+function Facts({ findings, told }: { findings: readonly Finding[]; told: readonly Finding[] }): ReactNode {
+  const { t } = useTranslation();
+  const of = (kind: string) => findings.find((finding) => finding.kind === kind);
+  const labels = entries(of("counts")?.details["labels"]);
+  const languages = entries(of("language")?.details["languages"]);
+  const lengths = of("lengths")?.details as { median: number; p99: number; longest: number } | undefined;
+  if (!labels.length && !languages.length && !lengths && !told.length) return null;
+  return (
+    <Card title={t("findings.facts")}>
+      <div className={styles.facts}>
+        {labels.length > 0 && (
+          <div>
+            <h3>{t("findings.labels")}</h3>
+            <Bars entries={labels} most={12} format={formatNumber} label={t("findings.labels")} />
+          </div>
+        )}
+        {languages.length > 0 && (
+          <div>
+            <h3>{t("findings.languages")}</h3>
+            <Bars entries={languages} most={6} format={(value) => formatShare(value, 1)} label={t("findings.languages")} />
+          </div>
+        )}
+        {lengths && (
+          <div>
+            <h3>{t("findings.lengths")}</h3>
+            <dl>
+              <dt>{t("findings.median")}</dt>
+              <dd className="numbers">{formatNumber(lengths.median)}</dd>
+              <dt>{t("findings.longest")}</dt>
+              <dd className="numbers">{formatNumber(lengths.longest)}</dd>
+            </dl>
+          </div>
+        )}
+        {told.length > 0 && (
+          <ul>
+            {told.map((finding) => (
+              <li key={finding.kind}>{titleOf(t, finding, finding.count)}</li>
+            ))}
+          </ul>
+        )}
+      </div>
+    </Card>
+  );
+}
