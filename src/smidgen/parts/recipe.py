@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import re
 import textwrap
 import tomllib
 import types
@@ -117,6 +118,17 @@ def route(file: Path) -> Settings:
     return _found_from(file.parent, section)
 
 
+def parsed(text: str, source: str) -> dict[str, Any]:
+    """The tree of a recipe's text. Raises RecipeError for a text that is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is not TOML ({error})", value=source, todo="Correct that line, then run again.") from None
+    except RecursionError:
+        todo = "A recipe has sections, and settings in them; nothing deeper."
+        raise RecipeError("the recipe is nested too deep", value=source, todo=todo) from None
+
+
 def _loaded(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
@@ -129,12 +141,9 @@ def _loaded(file: Path) -> dict[str, Any]:
             todo=f"Write: smidgen build --task classify --data {file.name} --input COLUMN --label COLUMN --out DIR",
         )
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parsed(file.read_text(encoding="utf-8"), str(file))
+    except UnicodeDecodeError as error:
         raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Correct that line, then run again.") from None
-    except RecursionError:
-        todo = "A recipe has sections, and settings in them; nothing deeper."
-        raise RecipeError("the recipe is nested too deep", value=str(file), todo=todo) from None
 
 
 def make(
@@ -266,15 +275,33 @@ def _count(mistakes: list[str]) -> str:
     return "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
 
 
+def written(tree: Mapping[str, Any]) -> str:
+    """A recipe's tree as TOML, as it stands: its plain values, then a table for each section."""
+    lines = [f"{_key(name)} = {_toml(value)}" for name, value in tree.items() if not isinstance(value, dict)]
+    for name, section in tree.items():
+        if isinstance(section, dict):
+            inner = {key: value for key, value in section.items() if f"{name}.{key}" in OWNERS and isinstance(value, dict)}
+            own = {key: value for key, value in section.items() if key not in inner}
+            tables = {_key(name): own} if own or not inner else {}
+            tables |= {f"{_key(name)}.{_key(key)}": value for key, value in inner.items()}
+            for title, table in tables.items():
+                lines += ["", f"[{title}]", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
 def _toml(value: Any) -> str:
-    """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, except a few control characters that JSON escapes."""
+    """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, but for a control character that JSON does not escape."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(piece) for piece in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(piece)}" for key, piece in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(piece)}" for key, piece in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
 
 
 _WIDTH = 110

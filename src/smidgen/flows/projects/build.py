@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError
@@ -11,6 +13,7 @@ from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.projects.answers import write_answers
+from smidgen.flows.projects.recipes import laid_over, model_name, project_folder, recipe_tree
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.studio.data_rows import DataRow, Part, RowFilter
@@ -23,7 +26,8 @@ _TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training
 
 
 def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
-    """Build a bundle in the run's folder. What `request` may hold: `version` of the data, `recipe` (settings as in a recipe file), `name`.
+    """Build a bundle in the run's folder. What `request` may hold: `version` of the data, `recipe` (settings that go over the
+    project's own recipe).
 
     A run that was stopped goes on from the last finished step, since the intermediate results lie in the run's folder.
     """
@@ -31,9 +35,11 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     version = int(run.request.get("version") or project.version)
     folder = run_folder(run.id)
     given = tables_of(store, project, version)
-    recipe = recipe_of(project, run.request.get("recipe") or {}, given)
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
+    asked = run.request.get("recipe") or {}
+    taught = "teacher" in laid_over(recipe_tree(project), asked).get("data", {})
+    recipe = recipe_of(project, asked, given, _unlabelled(store, project, version, folder / "unlabelled.jsonl") if taught else None)
     made = build(recipe, folder / "model", given=given, progress=progress, listed=False, scratch=scratch)
     shutil.rmtree(scratch, ignore_errors=True)
     write_answers(run.id, made.answers, _keys(store, project, version, "train" if given.test is None else "test"))
@@ -50,18 +56,28 @@ def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables
     return GivenTables(train, _table(store, project, version, "test"))
 
 
-def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables) -> Recipe:
-    """The recipe of a build: the settings, for the project's task and these tables."""
+def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables, unlabelled: Path | None = None) -> Recipe:
+    """The recipe of a build: the project's own with these settings over it, for the project's task and these tables."""
     data = {"train": given.train.name, "input": ",".join(given.train.input.names), "label": _OUTPUT}
     if given.test is not None:
         data["test"] = given.test.name
-    tree = {**settings, "task": project.task, "name": _name(project), "data": {**settings.get("data", {}), **data}}
-    return make(tree, [], source=f"the project {project.name}")
+    tree = laid_over({"name": model_name(project), **recipe_tree(project)}, settings)
+    own = {name: value for name, value in tree.get("data", {}).items() if name not in ("test", "unlabelled")}
+    if unlabelled is not None:
+        data["unlabelled"] = str(unlabelled)
+    tree |= {"task": project.task, "data": {**own, **data}}
+    return make(tree, [], folder=project_folder(project.id), source=f"the project {project.name}")
 
 
-def _name(project: Project) -> str:
-    letters = "".join(letter if letter.isalnum() else "-" for letter in project.name.lower())
-    return "-".join(part for part in letters.split("-") if part)[:60] or "model"
+def _unlabelled(store: StudioStore, project: Project, version: int, file: Path) -> Path | None:
+    """A file of the rows without an answer, for a teacher to label; None where there are none."""
+    rows = [row for row in store.rows(project.id).each(version, RowFilter(part="train")) if row.output is None]
+    if not rows:
+        return None
+    pairs = any(row.second is not None for row in rows)
+    lines = (json.dumps(_record(row, pairs), ensure_ascii=False) for row in rows)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return file.resolve()
 
 
 def _labelled(store: StudioStore, project: Project, version: int, part: Part) -> Iterator[DataRow]:

@@ -1,0 +1,92 @@
+"""The recipe of a project: kept as the tree of a recipe file, checked whole, read and written as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
+from smidgen.flows.projects.canvas import CanvasMistake, node_of
+from smidgen.parts.recipe import make, parsed, written
+from smidgen.store.files import home
+from smidgen.store.studio.store import Project, StudioStore
+
+MOST_TEXT = 1_000_000
+"""Characters of a recipe's text."""
+_STORED, _TEXT = "recipe", "recipe_text"
+_SOURCE = "the project's recipe"
+
+
+def project_folder(project: str) -> Path:
+    """The folder of a project's own files, from which paths in its recipe start."""
+    return home() / "studio" / "projects" / project
+
+
+def recipe_tree(project: Project) -> dict[str, Any]:
+    """The recipe of a project: the one it was given, else one that leaves everything at its default."""
+    return dict(project.settings.get(_STORED) or {"name": model_name(project), "task": project.task})
+
+
+def recipe_text(project: Project) -> str:
+    """The recipe as TOML: as somebody wrote it, comments and all, as long as nothing else has changed it."""
+    tree, text = recipe_tree(project), project.settings.get(_TEXT)
+    return text if isinstance(text, str) and parsed(text, _SOURCE) == tree else written(tree)
+
+
+def save_recipe(store: StudioStore, project: Project, tree: Mapping[str, Any], text: str | None = None) -> Project:
+    """Give a project a recipe, and the text that it was written as. Raises RecipeError with every mistake."""
+    found = recipe_mistakes(project, tree)
+    if found:
+        mistakes = [f"{mistake.place}: {mistake.text}" for mistake in found]
+        raise RecipeError("the recipe has mistakes", value=_SOURCE, todo="Correct each of these:", mistakes=mistakes)
+    kept = text if text is not None and parsed(text, _SOURCE) == tree else None
+    return store.update(project.id, settings={_STORED: dict(tree), _TEXT: kept})
+
+
+def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMistake]:
+    """Every mistake of a project's recipe, each with its place and the node that it stands at."""
+    found = [*_unwritable(tree, "")]
+    task = tree.get("task", project.task)
+    if task != project.task:
+        found.append(f"task: this project's task is {project.task!r}, not {task!r}; make another project for another task")
+    try:
+        make({**tree, "task": project.task}, folder=project_folder(project.id))
+    except UnknownPart as error:
+        found.append(f"student.kind: {error}")
+    except RecipeError as error:
+        found += error.mistakes or [f"task: {error}"]
+    except SmidgenError as error:
+        found.append(f"task: {error}")
+    split = [mistake.partition(": ") for mistake in found]
+    return [CanvasMistake(place, node_of(place, project.task), text) for place, _, text in split]
+
+
+def _unwritable(value: Any, place: str) -> Iterator[str]:
+    """Values that TOML has and a recipe does not: dates, infinity, no number."""
+    if isinstance(value, Mapping):
+        for name, piece in value.items():
+            yield from _unwritable(piece, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list):
+        for piece in value:
+            yield from _unwritable(piece, place)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{place}: must be a finite number, not {value}"
+    elif value is not None and not isinstance(value, str | int | float):
+        yield f"{place}: must be a text, a number or true or false, not {value!s}"
+
+
+def laid_over(tree: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with further settings over its own, section by section."""
+    merged = dict(tree)
+    for name, value in over.items():
+        own = merged.get(name)
+        merged[name] = laid_over(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def model_name(project: Project) -> str:
+    """A project's name in the letters of a model's name."""
+    letters = "".join(letter if letter.isalnum() else "-" for letter in project.name.lower())
+    return "-".join(part for part in letters.split("-") if part)[:60] or "model"
