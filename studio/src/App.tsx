@@ -22,6 +22,7 @@ const router = createBrowserRouter([
       { path: "/", element: <Start /> },
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
+          { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },
           { path: "run", lazy: async () => ({ Component: (await import("./project/run/RunPage")).RunPage }) },

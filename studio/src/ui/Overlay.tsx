@@ -69,6 +69,28 @@ export function Menu({ trigger, items }: { trigger: ReactNode; items: readonly M
   );
 }
 
+/** Actions at a point of the screen, opened by what stands there. */
+export function MenuAt({ x, y, label, items, onClose }: { x: number; y: number; label: string; items: readonly MenuItem[]; onClose: () => void }): ReactNode {
+  return (
+    <DropdownMenu.Root open onOpenChange={(open) => !open && onClose()}>
+      <DropdownMenu.Trigger asChild>
+        <span className={styles.point} style={{ left: x, top: y }} />
+      </DropdownMenu.Trigger>
+      <DropdownMenu.Portal>
+        <DropdownMenu.Content className={styles.menu} align="start" sideOffset={6} aria-label={label}>
+          <DropdownMenu.Label className={styles.menuLabel}>{label}</DropdownMenu.Label>
+          {items.map((item) => (
+            <DropdownMenu.Item key={item.label} className={cx(styles.item, item.danger && styles.dangerous)} disabled={item.disabled === true} onSelect={item.onSelect}>
+              {item.icon && <Icon name={item.icon} size={16} />}
+              {item.label}
+            </DropdownMenu.Item>
+          ))}
+        </DropdownMenu.Content>
+      </DropdownMenu.Portal>
+    </DropdownMenu.Root>
+  );
+}
+
 interface ToastText {
   text: string;
   action?: { label: string; run: () => void };

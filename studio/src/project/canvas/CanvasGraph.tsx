@@ -1,0 +1,259 @@
+import "@xyflow/react/dist/style.css";
+
+import { Background, Controls, type Edge, type Node, type NodeChange, type NodeProps, Panel, Position, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
+import { type DragEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Button } from "../../ui/Button";
+import { type MenuItem, MenuAt } from "../../ui/Overlay";
+import styles from "./Canvas.module.css";
+import { fitting, layout, type Place, STAGES, wireName, withoutStep, withoutWire, withStep, withWire } from "./graph";
+import { mistakesAt, portColour, portTitle, stepTitle } from "./names";
+import type { Kind, Step, Wire } from "./queries";
+import { type Side, StepNode, type StepNodeType } from "./StepNode";
+import type { RecipeDraft } from "./useDraft";
+
+const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.8, maxZoom: 1.1 };
+const WIDTH = 176;
+const HEIGHT = 68;
+const COLUMN = 212;
+const ROW = 92;
+const LANE_GAP = 74;
+const TYPES = { step: StepNode, lane: LaneName };
+export const DRAG_TYPE = "application/x-smidgen-step";
+
+type LaneType = Node<{ title: string }, "lane">;
+type AnyNode = StepNodeType | LaneType;
+
+function LaneName({ data }: NodeProps<LaneType>): ReactNode {
+  return <span className={styles.lane}>{data.title}</span>;
+}
+
+type Moved = Readonly<Record<string, { x: number; y: number }>>;
+
+/** Where each lane begins, below the ones before it. */
+function laneTops(places: Iterable<Place>): Map<string, number> {
+  const rows = new Map<string, number>();
+  for (const place of places) rows.set(place.stage, Math.max(rows.get(place.stage) ?? 0, place.row + 1));
+  const tops = new Map<string, number>();
+  let top = 0;
+  for (const stage of STAGES) {
+    tops.set(stage, top);
+    top += (rows.get(stage) ?? 1) * ROW + LANE_GAP;
+  }
+  return tops;
+}
+
+/** Move the drawing so that a step is in sight. */
+function showStep(flow: ReactFlowInstance<AnyNode>, id: string | null, frame: HTMLDivElement | null): void {
+  const node = id === null ? undefined : flow.getNode(id);
+  if (!node || !frame) return;
+  const { x, y, zoom } = flow.getViewport();
+  const left = node.position.x * zoom + x;
+  const top = node.position.y * zoom + y;
+  const inside = left > 0 && top > 0 && left + WIDTH * zoom < frame.clientWidth && top + HEIGHT * zoom < frame.clientHeight;
+  if (!inside) void flow.setCenter(node.position.x + WIDTH / 2, node.position.y + HEIGHT / 2, { zoom, duration: 160 });
+}
+
+/** The ports of a step, each at the edge that looks to where its wire comes from or goes. */
+function sidesOf(node: Step, kind: Kind | undefined, wires: readonly Wire[], places: Map<string, Place>): Side[] {
+  const own = places.get(node.id)?.stage;
+  const away = (id: string | undefined) => id !== undefined && places.get(id)?.stage !== own;
+  const sides: Side[] = [];
+  for (const port of kind?.inputs ?? []) {
+    const wire = wires.find((one) => one.target === node.id && one.input === port.name);
+    sides.push({ port, side: "input", position: away(wire?.source) ? Position.Top : Position.Left, at: 0.5 });
+  }
+  for (const port of kind?.outputs ?? []) {
+    const going = wires.filter((one) => one.source === node.id && one.output === port.name);
+    sides.push({ port, side: "output", position: going.length > 0 && going.every((one) => away(one.target)) ? Position.Bottom : Position.Right, at: 0.5 });
+  }
+  for (const position of [Position.Left, Position.Right, Position.Top, Position.Bottom]) {
+    const along = sides.filter((side) => side.position === position);
+    along.forEach((side, place) => (side.at = (place + 1) / (along.length + 1)));
+  }
+  return sides;
+}
+
+interface PortMenu {
+  step: Step;
+  side: Side;
+  x: number;
+  y: number;
+}
+
+/** The recipe as a drawing: steps that one drags, wires from port to port. */
+export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { project: string; draft: RecipeDraft; kinds: readonly Kind[]; selected: string | null; onSelect: (id: string | null) => void }): ReactNode {
+  const { t } = useTranslation();
+  const [moved, setMoved] = useMoved(project);
+  const [menu, setMenu] = useState<PortMenu | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const flow = useRef<ReactFlowInstance<AnyNode> | null>(null);
+  const { drawing, wires, mistakes } = draft;
+  const places = useMemo(() => layout(drawing.nodes, wires, kinds), [drawing.nodes, wires, kinds]);
+  const shape = [...places].map(([id, place]) => `${id} ${place.column} ${place.row}`).join();
+
+  const nodes = useMemo((): AnyNode[] => {
+    const tops = laneTops(places.values());
+    const lanes = [...tops].filter(([stage]) => [...places.values()].some((place) => place.stage === stage)).map(([stage, top]): LaneType => {
+      const left = Math.min(...[...places.values()].filter((place) => place.stage === stage).map((place) => place.column));
+      return { id: `lane ${stage}`, type: "lane", position: { x: left * COLUMN, y: top - 30 }, width: 200, height: 20, selectable: false, draggable: false, focusable: false, deletable: false, data: { title: t(`canvas.stage.${stage}`) } };
+    });
+    const steps = drawing.nodes.map((step): StepNodeType => {
+      const place = places.get(step.id) ?? { stage: "service", column: 0, row: 0 };
+      const kind = kinds.find((one) => one.name === step.kind);
+      const alone = places.size > 0 && [...places.values()].filter((one) => one.stage === place.stage && one.column === place.column).length === 1;
+      const tallest = Math.max(...[...places.values()].filter((one) => one.stage === place.stage).map((one) => one.row));
+      const y = (tops.get(place.stage) ?? 0) + (alone ? (tallest * ROW) / 2 : place.row * ROW);
+      return {
+        id: step.id,
+        type: "step" as const,
+        position: moved[step.id] ?? { x: place.column * COLUMN, y },
+        width: WIDTH,
+        height: HEIGHT,
+        selected: step.id === selected,
+        deletable: !kind?.needed,
+        ariaLabel: stepTitle(t, step),
+        data: { step, mistakes: mistakesAt(mistakes, step.id), sides: sidesOf(step, kind, wires, places), onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
+      };
+    });
+    return [...lanes, ...steps];
+  }, [drawing.nodes, wires, kinds, places, moved, selected, mistakes, t]);
+
+  const edges = useMemo(
+    (): Edge[] =>
+      wires.map((wire) => {
+        const type = kinds.find((kind) => kind.name === wire.source)?.outputs.find((port) => port.name === wire.output)?.type ?? wire.input;
+        return {
+          id: wireName(wire),
+          source: wire.source,
+          sourceHandle: wire.output,
+          target: wire.target,
+          targetHandle: wire.input,
+          type: "smoothstep",
+          pathOptions: { offset: 12, borderRadius: 8 },
+          ariaLabel: t("canvas.wire", { what: portTitle(t, type), from: stepTitle(t, { kind: wire.source }), to: stepTitle(t, { kind: wire.target }) }),
+          style: { stroke: portColour(type), strokeWidth: 2 },
+          data: { wire },
+        };
+      }),
+    [wires, kinds, t],
+  );
+
+  // Everything in sight when the steps change; the chosen step in sight when the panel has taken its room.
+  const seen = useRef({ shape: "", shifted: false });
+  useEffect(() => {
+    const timer = window.setTimeout(() => {
+      const now = flow.current;
+      if (!now) return;
+      const again = seen.current.shape !== shape || (selected === null && seen.current.shifted);
+      seen.current = { shape, shifted: selected !== null };
+      void (again ? now.fitView(FIT) : Promise.resolve()).then(() => showStep(now, selected, frame.current));
+    }, 40);
+    return () => window.clearTimeout(timer);
+  }, [shape, selected]);
+
+  const typeOf = (id: string | null, port: string | null | undefined, side: "inputs" | "outputs") => kinds.find((kind) => kind.name === drawing.nodes.find((node) => node.id === id)?.kind)?.[side].find((one) => one.name === port)?.type;
+
+  function changed(changes: NodeChange<AnyNode>[]): void {
+    for (const change of changes) {
+      if (change.type === "position" && change.position) setMoved({ [change.id]: change.position });
+      if (change.type === "select" && change.selected) onSelect(change.id);
+      if (change.type === "remove") {
+        draft.edit({ by: "graph", drawing: withoutStep(drawing, change.id, kinds) });
+        onSelect(null);
+      }
+    }
+  }
+
+  function dropped(event: DragEvent): void {
+    const kind = kinds.find((one) => one.name === event.dataTransfer.getData(DRAG_TYPE));
+    if (!kind || !flow.current) return;
+    event.preventDefault();
+    const at = flow.current.screenToFlowPosition({ x: event.clientX, y: event.clientY });
+    setMoved({ [kind.name]: { x: at.x - WIDTH / 2, y: at.y - HEIGHT / 2 } });
+    draft.edit({ by: "graph", drawing: withStep(drawing, kind, kinds) });
+    onSelect(kind.name);
+  }
+
+  return (
+    // Dropping a step here is a further way to what the buttons above do.
+    // eslint-disable-next-line jsx-a11y/no-static-element-interactions
+    <div ref={frame} className={styles.flow} onDragOver={(event) => event.dataTransfer.types.includes(DRAG_TYPE) && event.preventDefault()} onDrop={dropped}>
+      <ReactFlow<AnyNode>
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={TYPES}
+        onInit={(made) => (flow.current = made)}
+        onNodesChange={changed}
+        onPaneClick={() => onSelect(null)}
+        onEdgesDelete={(gone) => draft.edit({ by: "graph", drawing: gone.reduce((now, edge) => withoutWire(now, now.wires ?? wires, edge.data?.["wire"] as Wire), drawing) })}
+        onConnect={({ source, sourceHandle, target, targetHandle }) => draft.edit({ by: "graph", drawing: withWire(drawing, wires, { source, output: sourceHandle ?? "", target, input: targetHandle ?? "" }) })}
+        isValidConnection={({ source, sourceHandle, target, targetHandle }) => source !== target && typeOf(source, sourceHandle, "outputs") === typeOf(target, targetHandle, "inputs")}
+        connectOnClick={false}
+        deleteKeyCode={["Backspace", "Delete"]}
+        minZoom={0.3}
+        fitView
+        fitViewOptions={FIT}
+        ariaLabelConfig={{ "controls.zoomIn.ariaLabel": t("canvas.zoomIn"), "controls.zoomOut.ariaLabel": t("canvas.zoomOut"), "controls.fitView.ariaLabel": t("canvas.fitView") }}
+      >
+        <Background gap={24} />
+        <Controls showInteractive={false} orientation="horizontal" />
+        {Object.keys(moved).length > 0 && (
+          <Panel position="top-right">
+            <Button small onClick={() => setMoved(null)}>
+              {t("canvas.tidy")}
+            </Button>
+          </Panel>
+        )}
+      </ReactFlow>
+      {menu && <MenuAt x={menu.x} y={menu.y} label={t(menu.side.side === "input" ? "canvas.gets" : "canvas.gives", { what: portTitle(t, menu.side.port.type) })} items={portItems(menu)} onClose={() => setMenu(null)} />}
+    </div>
+  );
+
+  function portItems({ step, side }: PortMenu): MenuItem[] {
+    const name = (id: string) => stepTitle(t, { kind: id });
+    const input = side.side === "input";
+    const own = wires.filter((wire) => (input ? wire.target === step.id && wire.input === side.port.name : wire.source === step.id && wire.output === side.port.name));
+    const wireTo = (kind: string, port: string): Wire => (input ? { source: kind, output: port, target: step.id, input: side.port.name } : { source: step.id, output: side.port.name, target: kind, input: port });
+    const fits = fitting(side.side, step.kind, side.port, drawing, kinds);
+    return [
+      ...own.map((wire) => ({ label: t("canvas.disconnect", { step: name(input ? wire.source : wire.target) }), icon: "close" as const, onSelect: () => draft.edit({ by: "graph", drawing: withoutWire(drawing, wires, wire) }) })),
+      ...fits
+        .filter((fit) => fit.there && !own.some((wire) => (input ? wire.source : wire.target) === fit.kind))
+        .map((fit) => ({ label: t("canvas.connect", { step: name(fit.kind) }), icon: "branch" as const, onSelect: () => draft.edit({ by: "graph", drawing: withWire(drawing, wires, wireTo(fit.kind, fit.port)) }) })),
+      ...fits
+        .filter((fit) => !fit.there)
+        .map((fit) => ({
+          label: t("canvas.addStep", { step: name(fit.kind) }),
+          icon: "plus" as const,
+          onSelect: () => {
+            const kind = kinds.find((one) => one.name === fit.kind);
+            if (kind) draft.edit({ by: "graph", drawing: withStep(drawing, kind, kinds) });
+            onSelect(fit.kind);
+          },
+        })),
+    ];
+  }
+}
+
+/** Where somebody dragged steps to, kept in this browser. */
+function useMoved(project: string): [Moved, (more: Moved | null) => void] {
+  const key = `smidgen.canvas.${project}`;
+  const [moved, setMoved] = useState<Moved>(() => {
+    try {
+      return JSON.parse(localStorage.getItem(key) ?? "{}") as Moved;
+    } catch {
+      return {};
+    }
+  });
+  return [
+    moved,
+    (more) =>
+      setMoved((before) => {
+        const next = more === null ? {} : { ...before, ...more };
+        localStorage.setItem(key, JSON.stringify(next));
+        return next;
+      }),
+  ];
+}

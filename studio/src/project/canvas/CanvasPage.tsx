@@ -1,0 +1,220 @@
+import { type ReactNode, useSyncExternalStore } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams, useSearchParams } from "react-router";
+
+import { useMay } from "../../api/queries";
+import { Button, ButtonLink, IconButton } from "../../ui/Button";
+import { Choice } from "../../ui/Choice";
+import { Badge, Notice, Skeleton } from "../../ui/Feedback";
+import { Icon } from "../../ui/icons";
+import { Menu, useToast } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { PageTitle } from "../../ui/Shell";
+import styles from "./Canvas.module.css";
+import { CanvasGraph, DRAG_TYPE } from "./CanvasGraph";
+import { addable, laidOver, withStep } from "./graph";
+import { portTitle, stepIcon, stepTitle } from "./names";
+import { type Kind, type Recipe, useKinds, usePresets, useRecipe, useSaveRecipe } from "./queries";
+import { StepList } from "./StepList";
+import { PortName, StepPanel } from "./StepPanel";
+import { useDraft, type RecipeDraft } from "./useDraft";
+
+/** The recipe of a project, as a drawing of its steps and as text. */
+export function CanvasPage(): ReactNode {
+  const { t } = useTranslation();
+  const { project = "" } = useParams();
+  const stored = useRecipe(project);
+  if (stored.error) return <Problem query={stored} />;
+  if (!stored.data) return <Skeleton label={t("common.loading")} />;
+  return <Editor key={project} project={project} stored={stored.data} />;
+}
+
+function Editor({ project, stored }: { project: string; stored: Recipe }): ReactNode {
+  const { t } = useTranslation();
+  const [search, setSearch] = useSearchParams();
+  const draft = useDraft(project, stored);
+  const student = draft.tree["student"] as { kind?: unknown } | undefined;
+  const kinds = useKinds(project, typeof student?.kind === "string" ? student.kind : undefined);
+  const wide = useWide();
+  const view = search.get("view") === "text" ? "text" : "graph";
+  const selected = draft.drawing.nodes.find((node) => node.id === search.get("step")) ?? null;
+  const put = (name: string, value: string | null) =>
+    setSearch(
+      (before) => {
+        const next = new URLSearchParams(before);
+        if (value === null) next.delete(name);
+        else next.set(name, value);
+        return next;
+      },
+      { replace: true },
+    );
+  const select = (id: string | null) => put("step", id);
+  if (kinds.error) return <Problem query={kinds} />;
+  if (!kinds.data) return <Skeleton label={t("common.loading")} />;
+  const panel = selected && <StepPanel key={selected.id} project={project} node={selected} draft={draft} kinds={kinds.data} onClose={() => select(null)} onSelect={select} />;
+  return (
+    // Undo and redo work wherever one is on the page, but in a field, which has its own.
+    // eslint-disable-next-line jsx-a11y/no-static-element-interactions
+    <div
+      onKeyDown={(event) => {
+        const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+        if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+        event.preventDefault();
+        if (event.shiftKey) draft.redo();
+        else draft.undo();
+      }}
+    >
+      <PageTitle title={t("nav.canvas")} about={t("canvas.about")} actions={<Actions project={project} draft={draft} stored={stored} />} />
+      <div className={styles.bar}>
+        <Choice label={t("canvas.view")} value={view} options={[{ value: "graph", label: t("canvas.graph") }, { value: "text", label: t("canvas.text") }]} onChange={(value) => put("view", value === "text" ? value : null)} />
+        <Presets project={project} draft={draft} />
+        {view === "graph" && <Palette draft={draft} kinds={kinds.data} onSelect={select} />}
+      </div>
+      <Problem query={{ error: draft.error }} />
+      {view === "text" && <TextView draft={draft} />}
+      {view === "graph" && !draft.error && (
+        <>
+          <Astray draft={draft} />
+          {wide ? (
+            <div className={styles.canvas}>
+              <CanvasGraph project={project} draft={draft} kinds={kinds.data} selected={selected?.id ?? null} onSelect={select} />
+              {panel}
+            </div>
+          ) : (
+            <StepList draft={draft} kinds={kinds.data} selected={selected?.id ?? null} onSelect={select} panel={panel} />
+          )}
+          {wide && <Legend draft={draft} kinds={kinds.data} />}
+        </>
+      )}
+    </div>
+  );
+}
+
+function Actions({ project, draft, stored }: { project: string; draft: RecipeDraft; stored: Recipe }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const save = useSaveRecipe(project);
+  const toast = useToast();
+  const changed = draft.text !== stored.text;
+  const wrong = draft.mistakes.length;
+  return (
+    <div className={styles.actions}>
+      {wrong > 0 ? <Badge tone="bad">{t("canvas.mistakes", { count: wrong })}</Badge> : <Badge tone={changed ? "warn" : "good"}>{t(changed ? "canvas.unsaved" : "canvas.saved")}</Badge>}
+      <IconButton icon="undo" label={t("canvas.undo")} disabled={!draft.canUndo} onClick={draft.undo} />
+      <IconButton icon="redo" label={t("canvas.redo")} disabled={!draft.canRedo} onClick={draft.redo} />
+      <Button
+        kind="primary"
+        disabled={!may || !changed || wrong > 0 || draft.stale || draft.error !== null}
+        title={may ? undefined : t("canvas.notAllowed")}
+        busy={save.isPending}
+        onClick={() => save.mutate(draft.form, { onSuccess: () => toast({ text: t("canvas.savedToast") }) })}
+      >
+        {t("common.save")}
+      </Button>
+      {!changed && (
+        <ButtonLink to={`/projects/${project}/build`} icon="build">
+          {t("nav.build")}
+        </ButtonLink>
+      )}
+      <Problem query={{ error: save.error }} />
+    </div>
+  );
+}
+
+function Palette({ draft, kinds, onSelect }: { draft: RecipeDraft; kinds: readonly Kind[]; onSelect: (id: string) => void }): ReactNode {
+  const { t } = useTranslation();
+  const more = addable(draft.drawing, kinds);
+  if (more.length === 0) return null;
+  return (
+    <div className={styles.palette} role="group" aria-label={t("canvas.add")}>
+      {more.map((kind) => (
+        <button
+          key={kind.name}
+          type="button"
+          draggable
+          title={t(`canvas.kind.${kind.name}.about`, { defaultValue: "" })}
+          onDragStart={(event) => event.dataTransfer.setData(DRAG_TYPE, kind.name)}
+          onClick={() => {
+            draft.edit({ by: "graph", drawing: withStep(draft.drawing, kind, kinds) });
+            onSelect(kind.name);
+          }}
+        >
+          <Icon name="plus" size={14} />
+          <Icon name={stepIcon(kind.name)} size={14} />
+          {stepTitle(t, { kind: kind.name })}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Presets({ project, draft }: { project: string; draft: RecipeDraft }): ReactNode {
+  const { t } = useTranslation();
+  const presets = usePresets(project);
+  const items = (presets.data ?? []).map((preset) => ({
+    label: t(`canvas.preset.${preset.name}`, { defaultValue: preset.name }),
+    onSelect: () => draft.edit({ by: "tree", tree: laidOver(draft.tree, preset.settings) }),
+  }));
+  return <Menu trigger={<Button icon="bolt">{t("canvas.presets")}</Button>} items={items} />;
+}
+
+function TextView({ draft }: { draft: RecipeDraft }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <>
+      {draft.mistakes.length > 0 && (
+        <Notice tone="bad">
+          {draft.mistakes.map((mistake) => (
+            <p key={mistake.place + mistake.node + mistake.text}>
+              <code>{mistake.place || mistake.node}</code> {mistake.text}
+            </p>
+          ))}
+        </Notice>
+      )}
+      <textarea className={styles.text} aria-label={t("canvas.text")} spellCheck={false} value={draft.text} rows={Math.min(40, Math.max(16, draft.text.split("\n").length + 1))} onChange={(event) => draft.edit({ by: "text", text: event.target.value }, "text")} />
+    </>
+  );
+}
+
+/** Mistakes at steps that are not drawn. */
+function Astray({ draft }: { draft: RecipeDraft }): ReactNode {
+  const there = new Set(draft.drawing.nodes.map((node) => node.id));
+  const astray = draft.mistakes.filter((mistake) => !there.has(mistake.node));
+  if (astray.length === 0) return null;
+  return (
+    <Notice tone="bad">
+      {astray.map((mistake) => (
+        <p key={mistake.node + mistake.text}>
+          <code>{mistake.place || mistake.node}</code> {mistake.text}
+        </p>
+      ))}
+    </Notice>
+  );
+}
+
+function Legend({ draft, kinds }: { draft: RecipeDraft; kinds: readonly Kind[] }): ReactNode {
+  const { t } = useTranslation();
+  const there = new Set(draft.drawing.nodes.map((node) => node.kind));
+  const types = [...new Set(kinds.filter((kind) => there.has(kind.name)).flatMap((kind) => [...kind.inputs, ...kind.outputs].map((port) => port.type)))];
+  return (
+    <p className={styles.legend}>
+      {types.map((type) => (
+        <PortName key={type} type={type} text={portTitle(t, type)} />
+      ))}
+      <span>{t("canvas.hint")}</span>
+    </p>
+  );
+}
+
+const WIDE = "(width >= 56rem)";
+
+function useWide(): boolean {
+  return useSyncExternalStore(
+    (told) => {
+      const query = window.matchMedia(WIDE);
+      query.addEventListener("change", told);
+      return () => query.removeEventListener("change", told);
+    },
+    () => window.matchMedia(WIDE).matches,
+  );
+}

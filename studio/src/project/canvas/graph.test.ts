@@ -1,0 +1,72 @@
+import { expect, it } from "vitest";
+
+import { addable, type Drawing, fitting, laidOver, layout, withoutStep, withSetting, withStep, withWire } from "./graph";
+import type { Kind, Wire } from "./queries";
+import { nextHistory } from "./useDraft";
+
+const port = (type: string) => ({ name: type, type });
+const kind = (name: string, stage: string, inputs: string[], outputs: string[], more: Partial<Kind> = {}): Kind => ({ name, stage, inputs: inputs.map(port), outputs: outputs.map(port), needed: false, partner: "", asks: "", starts: {}, schemas: {}, ...more });
+const TEACHER = kind("teacher", "examples", ["redacted"], ["labels"], { partner: "redact", starts: { "data.teacher": { uses: ["label"] } } });
+const KINDS = [
+  kind("data", "examples", [], ["examples"], { needed: true }),
+  kind("redact", "examples", ["examples"], ["redacted"], { partner: "teacher" }),
+  TEACHER,
+  kind("student", "model", ["examples", "labels"], ["model"], { needed: true }),
+  kind("gate", "model", ["model"], ["bundle"], { needed: true }),
+];
+const wire = (source: string, type: string, target: string): Wire => ({ source, output: type, target, input: type });
+const WIRES = [wire("data", "examples", "student"), wire("student", "model", "gate")];
+const DRAWING: Drawing = { nodes: ["data", "student", "gate"].map((name) => ({ id: name, kind: name, settings: {} })), wires: WIRES };
+
+it("adds a step with its partner, in order, and takes both away", () => {
+  expect(addable(DRAWING, KINDS).map((one) => one.name)).toEqual(["teacher"]);
+  const more = withStep(DRAWING, TEACHER, KINDS);
+  expect(more.nodes.map((node) => node.id)).toEqual(["data", "redact", "teacher", "student", "gate"]);
+  expect(more.wires).toBeNull();
+  expect(withoutStep(more, "redact", KINDS).nodes.map((node) => node.id)).toEqual(["data", "student", "gate"]);
+});
+
+it("keeps what is in a step when a setting comes and goes", () => {
+  const given = withSetting(withSetting(DRAWING, "gate", "gate", "max_loss", 0.1), "gate", "gate", "odd", "x");
+  expect(given.nodes[2]?.settings).toEqual({ gate: { max_loss: 0.1, odd: "x" } });
+  const gone = withSetting(withSetting(given, "gate", "gate", "odd", undefined), "gate", "gate", "max_loss", undefined);
+  expect(gone.nodes[2]?.settings).toEqual({});
+});
+
+it("lists what fits a port, here and to be added", () => {
+  expect(fitting("input", "student", port("labels"), DRAWING, KINDS)).toEqual([{ kind: "teacher", port: "labels", there: false }]);
+  expect(fitting("output", "data", port("examples"), DRAWING, KINDS)).toEqual([
+    { kind: "redact", port: "examples", there: false },
+    { kind: "student", port: "examples", there: true },
+  ]);
+});
+
+it("has one wire into an input", () => {
+  const next = withWire(DRAWING, WIRES, { source: "other", output: "examples", target: "student", input: "examples" });
+  expect(next.wires?.filter((one) => one.target === "student").map((one) => one.source)).toEqual(["other"]);
+});
+
+it("draws each lane from left to right, and ends where wires go in a circle", () => {
+  const places = layout(DRAWING.nodes, WIRES, KINDS);
+  expect(places.get("data")).toEqual({ stage: "examples", column: 0, row: 0 });
+  expect(places.get("student")?.column).toBeLessThan(places.get("gate")?.column ?? 0);
+  expect(layout(DRAWING.nodes, [...WIRES, wire("gate", "model", "student")], KINDS).size).toBe(3);
+});
+
+it("lays settings over a recipe section by section", () => {
+  expect(laidOver({ task: "x", gate: { a: 1, b: 2 } }, { gate: { b: 3 }, route: { c: 4 } })).toEqual({ task: "x", gate: { a: 1, b: 3 }, route: { c: 4 } });
+});
+
+it("undoes and redoes, and takes edits of one field as one", () => {
+  const text = (value: string) => ({ by: "text" as const, text: value });
+  let history = { past: [], now: text("a"), future: [], going: "" } as Parameters<typeof nextHistory>[0];
+  for (const value of ["ab", "abc"]) history = nextHistory(history, { move: "edit", draft: text(value), going: "text" });
+  history = nextHistory(nextHistory(history, { move: "settle" }), { move: "edit", draft: text("x"), going: "text" });
+  history = nextHistory(history, { move: "undo" });
+  expect(history.now).toEqual(text("abc"));
+  history = nextHistory(history, { move: "undo" });
+  expect(history.now).toEqual(text("a"));
+  expect(nextHistory(history, { move: "undo" })).toBe(history);
+  history = nextHistory(nextHistory(history, { move: "redo" }), { move: "redo" });
+  expect(history.now).toEqual(text("x"));
+});

@@ -1,0 +1,81 @@
+import type { TFunction } from "i18next";
+
+import type { IconName } from "../../ui/icons";
+import type { Kind, Mistake, Step } from "./queries";
+
+const ICONS: Record<string, IconName> = {
+  data: "data",
+  check: "check",
+  split: "branch",
+  redact: "close",
+  teacher: "people",
+  task: "label",
+  base: "doc",
+  student: "build",
+  compress: "down",
+  gate: "key",
+  certificate: "report",
+  serve: "run",
+  capture: "download",
+  cache: "clock",
+  privacy: "close",
+  budget: "cost",
+  route: "right",
+};
+
+/** The icon of a kind of step. */
+export function stepIcon(kind: string): IconName {
+  return ICONS[kind] ?? "bolt";
+}
+
+/** What a step is called on the screen. A kind that came with an added part has the name of its section. */
+export function stepTitle(t: TFunction, node: { kind: string; id?: string }): string {
+  if (node.kind === "unknown") return node.id?.replace(/^unknown:/, "") ?? node.kind;
+  return t(`canvas.kind.${node.kind}.title`, { defaultValue: sentence(node.kind) });
+}
+
+/** What a step does. */
+export function stepAbout(t: TFunction, node: Step, kind: Kind | undefined): string {
+  if (node.kind === "unknown") return t("canvas.unknownAbout");
+  const told = Object.values(kind?.schemas ?? {}).map((schema) => schema["description"]).find((one) => typeof one === "string");
+  return t(`canvas.kind.${node.kind}.about`, { defaultValue: told ?? "" });
+}
+
+/** What a port carries. */
+export function portTitle(t: TFunction, type: string): string {
+  return t(`canvas.port.${type}`, { defaultValue: sentence(type) });
+}
+
+/** A setting's name on the screen. */
+export function settingTitle(t: TFunction, section: string, name: string): string {
+  return t(`canvas.setting.${section.replaceAll(".", "_") || "top"}_${name}`, { defaultValue: sentence(name) });
+}
+
+export function sentence(name: string): string {
+  const words = name.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** A given value in a few letters. */
+export function shortly(value: unknown): string {
+  const one: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  const text = typeof one === "string" ? one : JSON.stringify(one);
+  return text.length > 24 ? `${text.slice(0, 23)}…` : text;
+}
+
+/** The settings that a step was given: section, name and value. */
+export function givenSettings(node: Step): { section: string; name: string; value: unknown }[] {
+  return Object.entries(node.settings).flatMap(([section, held]) => Object.entries(held).map(([name, value]) => ({ section, name, value })));
+}
+
+/** The mistakes that stand at a step. */
+export function mistakesAt(mistakes: readonly Mistake[], id: string): Mistake[] {
+  return mistakes.filter((mistake) => mistake.node === id);
+}
+
+const HUES: Record<string, number> = { examples: 1, redacted: 1, labels: 5, holdout: 2, task: 7, base: 3, model: 4, bundle: 5, requests: 6 };
+
+/** The colour of a type of port, as a CSS value. */
+export function portColour(type: string): string {
+  return `var(--hue-${HUES[type] ?? 1})`;
+}

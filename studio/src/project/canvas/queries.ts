@@ -1,0 +1,59 @@
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, body } from "../../api/client";
+import type { components } from "../../api/schema";
+
+export type Recipe = components["schemas"]["RecipeView"];
+export type RecipeForm = components["schemas"]["RecipeForm"];
+export type Mistake = components["schemas"]["RecipeMistake"];
+export type Kind = components["schemas"]["NodeKindView"];
+export type Step = components["schemas"]["NodeView"];
+export type Wire = components["schemas"]["WireView"];
+export type Port = components["schemas"]["PortView"];
+export type Preset = components["schemas"]["RecipePresetView"];
+
+const at = (project: string) => ({ params: { path: { project } } });
+
+/** The recipe of a project, as it is stored. */
+export function useRecipe(project: string) {
+  return useQuery({ queryKey: ["recipe", project, "stored"], queryFn: () => body(api.GET("/api/v1/projects/{project}/recipe", at(project))) });
+}
+
+/** A recipe in its other forms, with its mistakes; of the last one that could be read while this one is looked at. */
+export function useCheckedRecipe(project: string, form: RecipeForm | null) {
+  return useQuery({
+    enabled: form !== null,
+    queryKey: ["recipe", project, "checked", form],
+    queryFn: ({ signal }) => body(api.POST("/api/v1/projects/{project}/recipe/check", { ...at(project), body: form ?? {}, signal })),
+    placeholderData: keepPreviousData,
+    staleTime: Infinity,
+    gcTime: 60_000,
+  });
+}
+
+/** Keep a recipe as the project's. */
+export function useSaveRecipe(project: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (form: RecipeForm) => body(api.PUT("/api/v1/projects/{project}/recipe", { ...at(project), body: form })),
+    onSuccess: (saved) => {
+      queries.setQueryData(["recipe", project, "stored"], saved);
+      return queries.invalidateQueries({ queryKey: ["projects"] });
+    },
+  });
+}
+
+/** The kinds of steps of the project's recipes; `student` chooses whose training settings there are. */
+export function useKinds(project: string, student: string | undefined) {
+  return useQuery({
+    queryKey: ["recipe", project, "kinds", student ?? ""],
+    queryFn: () => body(api.GET("/api/v1/projects/{project}/recipe/kinds", { params: { path: { project }, query: student === undefined ? {} : { student } } })),
+    placeholderData: keepPreviousData,
+    staleTime: Infinity,
+  });
+}
+
+/** Settings for common cases. */
+export function usePresets(project: string) {
+  return useQuery({ queryKey: ["recipe", project, "presets"], queryFn: () => body(api.GET("/api/v1/projects/{project}/recipe/presets", at(project))), staleTime: Infinity });
+}
