@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-import tomllib
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +12,12 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.screen import out, print_line
-from smidgen.core.errors import InputError, UnknownPart
-from smidgen.core.settings import is_file
+from smidgen.core.errors import InputError
+from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.parts import registry
 from smidgen.parts.recipe import template
 
 _RECIPE = "smidgen.toml"
-_FILES = ("train", "test", "unlabelled")
-"""Settings of `[data]` that are files."""
 _README = """# Data
 
 Put your own examples here, as CSV, TSV, JSONL, Parquet or XLSX: one row an example, one column with the text, one with the
@@ -38,7 +35,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")] = Path(),
     task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))} (default: classify).")] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sorted(_recipes()))}.")
+        str | None, typer.Option(metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sample_names())}.")
     ] = None,
 ) -> None:
     """Write a recipe with every setting explained, and sample data.
@@ -94,30 +91,15 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
 
     Raises UnknownPart for an unknown name.
     """
-    found = _recipes()
-    if name not in found:
-        raise UnknownPart("recipe", name, found)
-    file, home = found[name]
-    text = file.read_text(encoding="utf-8")
-    said = tomllib.loads(text)
-    data = said["data"]
-    own = said.get(said["task"], {})
-    named = [(key, data[key]) for key in _FILES if key in data]
-    fields = registry.find("tasks", said["task"]).settings.model_fields
-    named += [(key, own[key]) for key, field in fields.items() if is_file(field) and key in own]
+    sample = sample_recipe(name)
+    text, data = sample.text, sample.tree["data"]
     files = {}
-    for key, name_of in named:
-        files[folder / "data" / name_of] = (home / name_of).read_text(encoding="utf-8")
+    for key, name_of in {**sample.data_files, **sample.task_files}.items():
+        files[folder / "data" / name_of] = sample.read(name_of)
         text = text.replace(f'{key} = "{name_of}"', f'{key} = "data/{name_of}"')
     place = f"data/{data['train']}"
-    readme = _README.format(file=data["train"], place=place, input=data["input"], label=data["label"], note="", task=said["task"])
+    readme = _README.format(file=data["train"], place=place, input=data["input"], label=data["label"], note="", task=sample.tree["task"])
     return {folder / _RECIPE: text, **files, folder / "data" / "README.md": readme}
-
-
-def _recipes() -> dict[str, tuple[Traversable, Traversable]]:
-    """Return the recipes that come with smidgen together with their data: by name, the file and the folder of the recipe and its data."""
-    homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
-    return {file.name.removesuffix(".toml"): (file, home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")}
 
 
 def _example(task: str) -> Traversable | None:

@@ -508,6 +508,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/recipe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Recipe
+         * @description Read the recipe of a project.
+         */
+        get: operations["read_recipe_api_v1_projects__project__recipe_get"];
+        /**
+         * Write Recipe
+         * @description Give a project a recipe. One with mistakes is refused, with all of them.
+         */
+        put: operations["write_recipe_api_v1_projects__project__recipe_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/recipe/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Recipe
+         * @description Turn a recipe into its other forms, and tell every mistake in it. Nothing is stored.
+         */
+        post: operations["check_recipe_api_v1_projects__project__recipe_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/recipe/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Node Kinds
+         * @description List the kinds of nodes of this project's recipes. `student` chooses whose training settings the student's node has.
+         */
+        get: operations["list_node_kinds_api_v1_projects__project__recipe_kinds_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/recipe/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recipe Presets
+         * @description List settings for common cases of this project's task.
+         */
+        get: operations["list_recipe_presets_api_v1_projects__project__recipe_presets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/runs": {
         parameters: {
             query?: never;
@@ -1881,6 +1965,16 @@ export interface components {
             lost: number;
         };
         /**
+         * DrawnGraph
+         * @description A graph as somebody drew it. Without wires, the nodes are connected as they belong together.
+         */
+        DrawnGraph: {
+            /** Nodes */
+            nodes: components["schemas"]["NodeView"][];
+            /** Wires */
+            wires?: components["schemas"]["WireView"][] | null;
+        };
+        /**
          * DropEdit
          * @description Remove rows.
          */
@@ -2142,6 +2236,16 @@ export interface components {
             task: string;
             /** Summary */
             summary: string;
+        };
+        /**
+         * GraphView
+         * @description A recipe as a graph.
+         */
+        GraphView: {
+            /** Nodes */
+            nodes: components["schemas"]["NodeView"][];
+            /** Wires */
+            wires: components["schemas"]["WireView"][];
         };
         /**
          * ImportRequest
@@ -2641,6 +2745,69 @@ export interface components {
             };
         };
         /**
+         * NodeKindView
+         * @description A kind of node, with the JSON Schemas of its settings by section of the recipe. The section `""` holds settings of none.
+         */
+        NodeKindView: {
+            /** Name */
+            name: string;
+            /**
+             * Stage
+             * @description Where on the way it stands: examples, model or service.
+             */
+            stage: string;
+            /** Inputs */
+            inputs: components["schemas"]["PortView"][];
+            /** Outputs */
+            outputs: components["schemas"]["PortView"][];
+            /**
+             * Needed
+             * @description Every build takes this step.
+             */
+            needed: boolean;
+            /**
+             * Partner
+             * @description Another kind without which it is never there; empty for none.
+             */
+            partner: string;
+            /**
+             * Asks
+             * @description The kind without which it does nothing; empty for none.
+             */
+            asks: string;
+            /**
+             * Starts
+             * @description The settings with which it is added.
+             */
+            starts: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /** Schemas */
+            schemas: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        /**
+         * NodeView
+         * @description A step of the recipe, with the settings that are given, by section.
+         */
+        NodeView: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Settings */
+            settings: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        /**
          * OperatingPointChoice
          * @description A point of the risk-coverage curve, by its threshold, and the costs in US dollars that it was chosen by.
          */
@@ -2722,6 +2889,16 @@ export interface components {
             } | null;
         };
         /**
+         * PortView
+         * @description A place where a wire begins or ends. Only ports of one type fit together.
+         */
+        PortView: {
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+        };
+        /**
          * ProjectChange
          * @description Changes of a project; what is left out stays.
          */
@@ -2785,6 +2962,43 @@ export interface components {
             ][];
         };
         /**
+         * RecipeForm
+         * @description A recipe in one of its forms: as the text of a recipe file, as a graph, or as a tree.
+         */
+        RecipeForm: {
+            /** Text */
+            text?: string | null;
+            graph?: components["schemas"]["DrawnGraph"] | null;
+            /** Tree */
+            tree?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * RecipeMistake
+         * @description A mistake: its place in the recipe (`gate.max_loss`; empty for one of the wiring), the node that it stands at, and what it is.
+         */
+        RecipeMistake: {
+            /** Place */
+            place: string;
+            /** Node */
+            node: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * RecipePresetView
+         * @description Settings for a common case, that go over a recipe's own.
+         */
+        RecipePresetView: {
+            /** Name */
+            name: string;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * RecipeSettings
          * @description Settings of a build, as a recipe has them: by section, then by name.
          */
@@ -2793,6 +3007,21 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * RecipeView
+         * @description A recipe in its three forms, and every mistake in it.
+         */
+        RecipeView: {
+            /** Tree */
+            tree: {
+                [key: string]: unknown;
+            };
+            /** Text */
+            text: string;
+            graph: components["schemas"]["GraphView"];
+            /** Mistakes */
+            mistakes: components["schemas"]["RecipeMistake"][];
         };
         /**
          * RelabelEdit
@@ -3653,6 +3882,20 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WireView
+         * @description A connection: from an output of one node to an input of another.
+         */
+        WireView: {
+            /** Source */
+            source: string;
+            /** Output */
+            output: string;
+            /** Target */
+            target: string;
+            /** Input */
+            input: string;
         };
         /**
          * WordView
@@ -4951,6 +5194,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_recipe_api_v1_projects__project__recipe_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    write_recipe_api_v1_projects__project__recipe_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    check_recipe_api_v1_projects__project__recipe_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_node_kinds_api_v1_projects__project__recipe_kinds_get: {
+        parameters: {
+            query?: {
+                student?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeKindView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_recipe_presets_api_v1_projects__project__recipe_presets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipePresetView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

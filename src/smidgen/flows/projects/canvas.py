@@ -67,7 +67,7 @@ class CanvasNode:
 
 @dataclass(frozen=True, slots=True)
 class CanvasWire:
-    """What a step hands on: from an output of one node to an input of another."""
+    """A connection: from an output of one node to an input of another."""
 
     source: str
     output: str
@@ -275,7 +275,7 @@ def tree_of(graph: CanvasGraph) -> dict[str, Any]:
 
 
 def wiring_mistakes(graph: CanvasGraph, task: str) -> list[CanvasMistake]:
-    """What is wrong with the nodes and wires themselves: a step that is missing, not connected, or without effect."""
+    """Mistakes of the nodes and wires themselves: a step that is missing, not connected, or without effect."""
     kinds = kinds_of(task)
     there = [node.kind for node in graph.nodes]
     found = [CanvasMistake("", kind.name, "every build takes this step; add it again") for kind in kinds

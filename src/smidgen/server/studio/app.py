@@ -25,8 +25,8 @@ from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
 from smidgen.server.studio.project_routes import project_routes
-from smidgen.server.studio.report_routes import report_routes
 from smidgen.server.studio.recipe_routes import recipe_routes
+from smidgen.server.studio.report_routes import report_routes
 from smidgen.server.studio.run_routes import run_routes
 from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
@@ -73,7 +73,6 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(project_routes(store, servers.forget))
     app.include_router(data_routes(store, supervisor.wake))
     app.include_router(look_routes(store))
-    app.include_router(data_routes(store))
     app.include_router(recipe_routes(store))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))

@@ -60,7 +60,7 @@ class NodeView(BaseModel):
 
 
 class WireView(BaseModel):
-    """What a step hands on: from an output of one node to an input of another."""
+    """A connection: from an output of one node to an input of another."""
 
     source: str = Field(max_length=300)
     output: str = Field(max_length=100)
