@@ -56,5 +56,7 @@ def test_refusals_say_what_and_what_to_do(studio: StudioClient, link: str) -> No
     empty = studio.create_project("Empty", "classify")["id"]
     with pytest.raises(StudioRefusal, match="no row of this version has an answer"):
         studio.build(empty, LINEAR, timeout=60)
+    with pytest.raises(StudioRefusal, match="not a Studio's link"):
+        StudioClient("studio.example")
     with pytest.raises(StudioRefusal, match="does not answer"):
         StudioClient("http://127.0.0.1:9", "ann", "a long password")

@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     for command, stamp, wanted in steps:
         if command[-1] in ("check", "test") and not checked:
             continue
+        if command[0] == "ci" and _MODULES.is_symlink():  # another checkout's, which npm would delete
+            continue
         built = command[2:3] != ["build"] or (PAGE / "index.html").is_file()
         if built and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             continue

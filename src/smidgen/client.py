@@ -40,6 +40,8 @@ class StudioClient:
 
     def __init__(self, url: str, name: str | None = None, password: str | None = None, *, timeout: float = 60.0) -> None:
         link = httpx.URL(url)
+        if link.scheme not in ("http", "https"):
+            raise StudioRefusal("this is not a Studio's link", value=url, todo="Give the link that `smidgen studio` printed.")
         base = link.copy_with(path="/", query=None)
         self._http = httpx.Client(base_url=base, timeout=timeout, headers={"X-Studio-Page": "1"}, trust_env=False)
         with ExitStack() as opened:
