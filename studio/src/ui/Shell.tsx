@@ -1,6 +1,6 @@
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, NavLink, Outlet, useNavigate } from "react-router";
+import { Link, NavLink, Outlet, useLocation, useNavigate } from "react-router";
 
 import { useLogOut, useSession } from "../api/queries";
 import { type Language, LANGUAGES, setLanguage } from "../i18n";
@@ -25,7 +25,7 @@ export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: R
       <header className={styles.bar}>
         <Link to="/" className={styles.brand} aria-label={`smidgen: ${t("shell.home")}`}>
           <img src="/icon.svg" alt="" width={24} height={24} />
-          smidgen
+          <span>smidgen</span>
         </Link>
         {crumb && (
           <div className={styles.crumb}>
@@ -79,9 +79,15 @@ export interface NavItem {
 
 /** A page with a list of its sisters at the left, or above it on a narrow screen. */
 export function SideFrame({ label, items }: { label: string; items: readonly NavItem[] }): ReactNode {
+  const nav = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  useEffect(() => {
+    // On a narrow screen the list scrolls sideways.
+    nav.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [pathname, items.length]);
   return (
     <div className={styles.frame}>
-      <nav className={styles.nav} aria-label={label}>
+      <nav ref={nav} className={styles.nav} aria-label={label}>
         {items.map((item) => (
           <NavLink key={item.to} to={item.to}>
             <Icon name={item.icon} />
