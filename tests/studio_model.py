@@ -14,7 +14,7 @@ from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
 
 
-def project_with_model(store: StudioStore, scratch: Path) -> tuple[str, str]:
+def project_with_model(store: StudioStore, scratch: Path, recipe: str = "") -> tuple[str, str]:
     """Make the project and its finished build; returns their ids. The bundle's name is `support`."""
     project = store.create("Support", "classify").id
     rows = [DataRow(text, output=label, source="first.csv") for text, label in pairs(200, 1)]
@@ -24,7 +24,7 @@ def project_with_model(store: StudioStore, scratch: Path) -> tuple[str, str]:
     runs.start(run, os.getpid())
     folder = run_folder(run)
     folder.mkdir(parents=True)
-    make(scratch).rename(folder / "model")
+    make(scratch, recipe=recipe).rename(folder / "model")
     runs.finish(run, "done", result={"model": str(folder / "model"), "version": version})
     return project, run
 

@@ -25,6 +25,7 @@ const router = createBrowserRouter([
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },
+          { path: "learn", lazy: async () => ({ Component: (await import("./project/learn/LearnPage")).LearnPage }) },
           { path: "run", lazy: async () => ({ Component: (await import("./project/run/RunPage")).RunPage }) },
           { path: "try", lazy: async () => ({ Component: (await import("./project/try/TryPage")).TryPage }) },
           { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },

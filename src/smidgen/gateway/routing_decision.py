@@ -163,7 +163,7 @@ def decision_uncertified(known: RoutingDecision, replies: Sequence[Reply], body:
     if not judged.local or judged.score is None:
         return replace(known, detail=judged.told, score=judged.score)
     if judged.score < least:
-        return replace(known, detail=f"it scores under {least:g}", score=judged.score)
+        return replace(known, why=SCORE, detail=f"it is under {least:g}, and there is no certificate", score=judged.score)
     return judged
 
 

@@ -882,6 +882,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/line": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Project Line
+         * @description Read the line; null where there is none yet. A run `learn` begins it.
+         */
+        get: operations["read_project_line_api_v1_projects__project__line_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/line/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll Line Back
+         * @description Let an earlier version serve again. A running server switches within two seconds.
+         */
+        post: operations["roll_line_back_api_v1_projects__project__line_rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Review
+         * @description List captured requests that were passed on or corrected, those first that the model was least sure of.
+         */
+        get: operations["read_review_api_v1_projects__project__review_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/review/{request}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Review
+         * @description Add a captured request with its right answer to the data, or skip it.
+         */
+        post: operations["review_api_v1_projects__project__review__request__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Build Job
+         * @description Make a project from a recurring job that a run `jobs` found.
+         */
+        post: operations["build_job_api_v1_projects__project__jobs__job__project_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/parts/{room}": {
         parameters: {
             query?: never;
@@ -2477,6 +2577,67 @@ export interface components {
             labels: components["schemas"]["LabelWorth"][];
         };
         /**
+         * LineChangeView
+         * @description A change of the version that serves: `by` learning, a roll-back, or hand.
+         */
+        LineChangeView: {
+            /**
+             * Time
+             * @description Seconds since 1970.
+             */
+            time: number;
+            /** By */
+            by: string;
+            /** Champion */
+            champion: string;
+            /** Before */
+            before: string | null;
+            /** Why */
+            why: string;
+        };
+        /**
+         * LineVersionView
+         * @description A version of the line that can serve.
+         */
+        LineVersionView: {
+            /** Id */
+            id: string;
+            quality: components["schemas"]["QualityView"] | null;
+        };
+        /**
+         * LineView
+         * @description The line of a project's model.
+         */
+        LineView: {
+            /** Name */
+            name: string;
+            /** Champion */
+            champion: string | null;
+            /** Held Out */
+            held_out: number;
+            /**
+             * History
+             * @description The latest change first.
+             */
+            history: components["schemas"]["LineChangeView"][];
+            /** Versions */
+            versions: components["schemas"]["LineVersionView"][];
+            /**
+             * Last Outcome
+             * @description Of the last learning: `promoted` or `kept`.
+             */
+            last_outcome: string | null;
+            /** Last Why */
+            last_why: string;
+            /** Last Time */
+            last_time: number | null;
+            /**
+             * Waiting
+             * @description Captured answers since then.
+             */
+            waiting: number;
+        };
+        /**
          * LinkView
          * @description A link that opens the Studio once.
          */
@@ -2715,6 +2876,14 @@ export interface components {
             rows: number;
         };
         /**
+         * NewJobProject
+         * @description The name of the project to make from a job.
+         */
+        NewJobProject: {
+            /** Name */
+            name: string;
+        };
+        /**
          * NewKey
          * @description A key to make.
          */
@@ -2940,6 +3109,32 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * QualityView
+         * @description The headline metric of a version, with its interval.
+         */
+        QualityView: {
+            /** Name */
+            name: string;
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+        };
+        /**
+         * QueueView
+         * @description Captured requests to look at.
+         */
+        QueueView: {
+            /** Waiting */
+            waiting: number;
+            /** Done */
+            done: number;
+            /** Requests */
+            requests: components["schemas"]["CapturedView"][];
         };
         /**
          * QueuedRowView
@@ -3200,6 +3395,19 @@ export interface components {
             files: components["schemas"]["ModelFile"][];
         };
         /**
+         * Review
+         * @description A decision on a captured request: its right answer, or to skip it.
+         */
+        Review: {
+            /** Output */
+            output?: unknown;
+            /**
+             * Skip
+             * @default false
+             */
+            skip: boolean;
+        };
+        /**
          * RiskCoverage
          * @description The share that could be answered without escalating, at each error rate. `area` is AURC; lower is better. For a graded task the risk
          *     is 1 minus the grade, and `at` is empty.
@@ -3240,6 +3448,19 @@ export interface components {
              * @description The least score of an answer; null where the risk cannot be shown.
              */
             threshold: number | null;
+        };
+        /**
+         * RollBack
+         * @description The version to go back to, and why.
+         */
+        RollBack: {
+            /** Version */
+            version: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * RowChangeView
@@ -6051,7 +6272,7 @@ export interface operations {
     list_captured_api_v1_projects__project__traffic_requests_get: {
         parameters: {
             query?: {
-                group?: "all" | "local" | "uncertified" | "passed_on" | "cached" | "failed" | "audited" | "corrected" | "unpriced";
+                group?: "all" | "local" | "uncertified" | "passed_on" | "cached" | "failed" | "audited" | "corrected" | "unpriced" | "to_review";
                 /** @description Only requests that were passed on for this reason. */
                 why?: string | null;
                 search?: string;
@@ -6075,6 +6296,222 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CapturedPage"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_project_line_api_v1_projects__project__line_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    roll_line_back_api_v1_projects__project__line_rollback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollBack"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    read_review_api_v1_projects__project__review_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    review_api_v1_projects__project__review__request__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Review"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    build_job_api_v1_projects__project__jobs__job__project_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJobProject"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

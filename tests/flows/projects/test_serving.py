@@ -111,13 +111,13 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     found = live.figures
     assert found is not None and live.energy_wh is not None
     assert (found.requests, found.local, found.uncertified, found.passed_on, found.audited) == (2, 1, 1, 1, 0)
-    assert found.reasons == {"no certificate": 1} and found.local_ms is not None and found.upstream_ms is not None
+    assert found.reasons == {"score": 1} and found.local_ms is not None and found.upstream_ms is not None
     assert found.saved_usd > 0 and found.cost_usd == pytest.approx((3 * 1.0 + 2 * 2.0) / 1e6)
     assert (found.days[-1].local, found.days[-1].passed_on, len(found.days)) == (1, 1, 7)
     groups = {"local": 1, "uncertified": 1, "passed_on": 1, "failed": 0, "audited": 0, "corrected": 0, "unpriced": 0}
     seen = {group: list_requests(project, RequestFilter(group=group), 0, 10, "newest")[0] for group in groups}  # type: ignore[arg-type]
     assert seen == groups
-    (row,) = list_requests(project, RequestFilter(why="no certificate"), 0, 10, "least_sure")[1]
+    (row,) = list_requests(project, RequestFilter(why="score"), 0, 10, "least_sure")[1]
     assert (row.input, row.answer, row.model) == ("w99 unsure", "from above", "big")
     assert list_requests(project, RequestFilter(search="W01"), 0, 10, "slowest")[0] == 1
 

@@ -461,7 +461,7 @@ def test_without_a_certificate_a_bundle_answers_from_a_score_on_if_the_operator_
     assert (sure.headers["x-smidgen-answered-by"], sure.json()["choices"][0]["message"]["content"]) == ("local", answer(3))
     assert sure.headers["x-smidgen-uncertified"] == "no certificate" and "x-smidgen-certificate" not in sure.headers
     assert (unsure.headers["x-smidgen-answered-by"], unsure.content) == ("upstream", WHOLE)
-    assert unsure.headers["x-smidgen-escalated"].startswith("no certificate (it scores under")
+    assert unsure.headers["x-smidgen-escalated"].startswith("score (it is under")
     # A quality needs a certificate, a valid one decides by its own threshold, and a revoked one lets nothing through.
     assert running.post(CHAT, asking(SURE, "support@0.9")).headers["x-smidgen-answered-by"] == "upstream"
     assert running.post(CHAT, asking(SURE, n=2)).headers["x-smidgen-answered-by"] == "upstream"

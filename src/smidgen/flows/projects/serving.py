@@ -234,6 +234,7 @@ class ModelServers:
         self.stop(project)
         for folder in (serving_folder(project), line_folder(project)):
             shutil.rmtree(folder, ignore_errors=True)
+        line_folder(project).with_suffix(".json").unlink(missing_ok=True)
 
     def _kill(self, number: int, process: str) -> None:
         for sign, seconds in ((signal.SIGTERM, _STOP_SECONDS), (getattr(signal, "SIGKILL", signal.SIGTERM), _STOP_SECONDS)):

@@ -21,6 +21,7 @@ from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.data_routes import data_routes
+from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
@@ -76,6 +77,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(recipe_routes(store))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
+    app.include_router(learn_routes(store))
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))
     app.include_router(try_routes(store, models))

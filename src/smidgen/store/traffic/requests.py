@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -14,11 +14,12 @@ from sqlalchemy.engine import Connection
 from smidgen.store.traffic.database import FEEDBACK, REQUESTS
 from smidgen.store.traffic.records import from_timestamp, to_timestamp
 
-RequestGroup = Literal["all", "local", "uncertified", "passed_on", "cached", "failed", "audited", "corrected", "unpriced"]
+RequestGroup = Literal["all", "local", "uncertified", "passed_on", "cached", "failed", "audited", "corrected", "unpriced", "to_review"]
 RequestOrder = Literal["newest", "slowest", "least_sure"]
 MOST_DAYS = 366
 _OK = 200
 _MOST_REASONS = 30
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,21 @@ def select_requests(
     return int(total), [_request(row, said.get(row.id, (None, None))) for row in rows]
 
 
+def find_request(connection: Connection, id: str) -> StoredRequest | None:
+    """One request; None if there is none."""
+    row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).one_or_none()
+    return None if row is None else _request(row, _opinions(connection, [id]).get(id, (None, None)))
+
+
+def count_among(connection: Connection, where: RequestFilter, ids: Collection[str]) -> int:
+    """How many of these requests a filter leaves."""
+    wanted, listed, total = _conditions(where), sorted(ids), 0
+    for start in range(0, len(listed), _AT_ONCE):
+        part = REQUESTS.c.id.in_(listed[start : start + _AT_ONCE])
+        total += int(connection.scalar(sql.select(sql.func.count()).select_from(REQUESTS).where(part, *wanted)) or 0)
+    return total
+
+
 def figures(connection: Connection, since: datetime, now: datetime) -> TrafficFigures:
     """Figures over the requests from `since` on."""
     one, by = REQUESTS.c, REQUESTS.c.answered_by
@@ -182,6 +198,10 @@ def _conditions(where: RequestFilter) -> list[sql.ColumnElement[bool]]:
         "audited": [one.audit_answer.is_not(None)],
         "corrected": [_corrected()],
         "unpriced": [by == "upstream", one.status == _OK, one.cost_usd.is_(None)],
+        "to_review": [
+            *(one.odd == "", one.input.is_not(None), sql.not_(one.truncated), sql.not_(one.held_out)),
+            sql.or_(by != "local", _corrected()),
+        ],
     }
     wanted = groups[where.group]
     if where.since is not None:

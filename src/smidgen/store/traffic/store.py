@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
@@ -39,7 +39,16 @@ from smidgen.store.traffic.records import (
     from_timestamp,
     to_timestamp,
 )
-from smidgen.store.traffic.requests import RequestFilter, RequestOrder, StoredRequest, TrafficFigures, figures, select_requests
+from smidgen.store.traffic.requests import (
+    RequestFilter,
+    RequestOrder,
+    StoredRequest,
+    TrafficFigures,
+    count_among,
+    figures,
+    find_request,
+    select_requests,
+)
 from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
 
 HELD_OUT = 0.2
@@ -263,6 +272,16 @@ class TrafficStore:
         """How many requests a filter leaves, and `limit` of them after the first `offset`."""
         with self._reading() as connection:
             return select_requests(connection, where, offset, limit, order)
+
+    def find_request(self, id: str) -> StoredRequest | None:
+        """One stored request with what people said of it; None if there is none."""
+        with self._reading() as connection:
+            return find_request(connection, id)
+
+    def count_among(self, where: RequestFilter, ids: Collection[str]) -> int:
+        """How many of these requests a filter leaves."""
+        with self._reading() as connection:
+            return count_among(connection, where, ids)
 
     def figures(self, since: datetime, now: datetime | None = None) -> TrafficFigures:
         """Figures over the requests from `since` on."""

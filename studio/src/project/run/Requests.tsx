@@ -7,20 +7,10 @@ import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import { answerText } from "./answers";
 import { type Captured, REQUESTS_PER_PAGE, useRequests } from "./queries";
 import styles from "./Run.module.css";
 import { useTrafficPlace } from "./TrafficCard";
-
-/** An answer as a reader sees it: a label without its quotes, anything else as JSON. */
-export function answerText(stored: string | null): string {
-  if (stored === null) return "";
-  try {
-    const value: unknown = JSON.parse(stored);
-    return typeof value === "string" ? value : JSON.stringify(value);
-  } catch {
-    return stored;
-  }
-}
 
 /** The captured requests behind a figure. */
 export function Requests({ project }: { project: string }): ReactNode {

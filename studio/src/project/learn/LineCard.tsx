@@ -1,0 +1,244 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { useRunStory } from "../../api/events";
+import { useModels } from "../../api/models";
+import { isUnfinished, type Run, useMay, useMoveRun, useRuns, useStartRun } from "../../api/queries";
+import { formatNumber, formatShare, formatTime } from "../../i18n";
+import { Button, ButtonLink } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
+import { Badge, Empty, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
+import { Select, Switch, TextField } from "../../ui/Field";
+import { Icon, type IconName } from "../../ui/icons";
+import { modelName } from "../../ui/ModelPicker";
+import { Dialog } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { RunFailure } from "../../ui/RunFailure";
+import styles from "./Learn.module.css";
+import { type Line, useLine, useRollBack } from "./queries";
+
+const SIGNS: Record<string, IconName> = { learn: "learn", rollback: "undo", hand: "plus" };
+const SHORT = 7;
+
+/** What a run `learn` found out. */
+interface Learnt {
+  outcome: "promoted" | "kept";
+  why: string;
+  contest: { n: number; champion: number | null; challenger: number | null; gained: number; lost: number } | null;
+  certificate: { certified: boolean; why?: string } | null;
+  rows: { learning: number; choosing: number; certifying: number };
+}
+
+/** The line of versions: let the model learn, see the new version beside the one that serves, and go back. */
+export function LineCard({ project }: { project: string }): ReactNode {
+  const { t } = useTranslation();
+  const line = useLine(project);
+  const models = useModels(project);
+  const runs = useRuns(project).data?.filter((run) => run.kind === "learn") ?? [];
+  const last = runs[0];
+  if (line.data === null && models?.length === 0) {
+    return (
+      <Card title={t("learn.line")} note={t("learn.lineAbout")}>
+        <Empty icon="build" title={t("common.noModel")} actions={<ButtonLink kind="primary" to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
+          {t("learn.noModel")}
+        </Empty>
+      </Card>
+    );
+  }
+  return (
+    <Card title={t("learn.line")} note={t("learn.lineAbout")}>
+      <Problem query={line} />
+      {line.data === undefined && !line.error && <Skeleton label={t("common.loading")} lines={3} />}
+      {line.data !== undefined && (
+        <div className={styles.line}>
+          {line.data && <Standing line={line.data} project={project} />}
+          {last && isUnfinished(last) ? <Learning project={project} run={last} /> : <Start project={project} line={line.data} models={models ?? []} />}
+          <RunFailure run={last} title={t("learn.failed")} />
+          {last?.state === "done" && <Outcome found={last.result as unknown as Learnt} run={last} />}
+          {line.data && <Timeline project={project} line={line.data} />}
+        </div>
+      )}
+    </Card>
+  );
+}
+
+function Standing({ line, project }: { line: Line; project: string }): ReactNode {
+  const { t } = useTranslation();
+  const champion = line.versions.find((version) => version.id === line.champion);
+  return (
+    <div className={styles.standing}>
+      <div>
+        <span className={styles.soft}>{t("learn.champion")}</span>
+        <strong>{champion?.quality ? formatShare(champion.quality.value, 1) : t("learn.serving")}</strong>
+        <small>{champion?.quality ? t("learn.qualityOf", { low: formatShare(champion.quality.low, 1), high: formatShare(champion.quality.high, 1) }) : (line.champion?.slice(0, SHORT) ?? "")}</small>
+      </div>
+      <div>
+        <span className={styles.soft}>{t("learn.newAnswers")}</span>
+        <strong>{formatNumber(line.waiting)}</strong>
+        <small>{t("learn.newAnswersAbout")}</small>
+      </div>
+      <ButtonLink small icon="run" to={`/projects/${project}/run`}>
+        {t("learn.toRun")}
+      </ButtonLink>
+    </div>
+  );
+}
+
+function Start({ project, line, models }: { project: string; line: Line | null; models: readonly Run[] }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("build");
+  const start = useStartRun(project);
+  const [model, setModel] = useState("");
+  const [uncertified, setUncertified] = useState(false);
+  return (
+    <div className={styles.start}>
+      {line === null && <Notice tone="accent">{t("learn.begin")}</Notice>}
+      {line === null && models.length > 1 && (
+        <Select label={t("learn.beginWith")} value={model || (models[0]?.id ?? "")} options={models.map((run) => ({ value: run.id, label: modelName(run) }))} onChange={(event) => setModel(event.target.value)} />
+      )}
+      <Switch label={t("learn.uncertified")} checked={uncertified} onChange={(event) => setUncertified(event.target.checked)} />
+      <Problem query={{ error: start.error }} />
+      <div className={styles.foot}>
+        <Button kind="primary" icon="learn" busy={start.isPending} disabled={!may} onClick={() => start.mutate({ kind: "learn", request: { uncertified, ...(line === null && model ? { model } : {}) } })}>
+          {line === null ? t("learn.startLine") : t("learn.now")}
+        </Button>
+        {!may && <span className={styles.soft}>{t("learn.mayNot")}</span>}
+      </div>
+    </div>
+  );
+}
+
+function Learning({ project, run }: { project: string; run: Run }): ReactNode {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const story = useRunStory(run.id);
+  const move = useMoveRun(project);
+  const step = story.steps.at(-1);
+  const [told, setTold] = useState(false);
+  if (story.ended && !told) {
+    setTold(true);
+    void queries.invalidateQueries({ queryKey: ["line", project] });
+  }
+  return (
+    <div className={styles.start}>
+      <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: step?.name ?? "" })}</p>
+      <ProgressBar share={step?.total ? Math.min(1, step.done / step.total) : null} label={t("learn.learning", { step: step?.name ?? "" })} />
+      <div>
+        <Button small icon="stop" busy={run.state === "stopping"} onClick={() => move.mutate({ run: run.id, move: "stop" })}>
+          {t("build.stop")}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+function Outcome({ found, run }: { found: Learnt; run: Run }): ReactNode {
+  const { t } = useTranslation();
+  const { contest, certificate } = found;
+  return (
+    <section className={styles.outcome} aria-label={t("learn.lastTime")}>
+      <header>
+        <h3>{t("learn.lastTime")}</h3>
+        <Badge tone={found.outcome === "promoted" ? "good" : "plain"}>{t(`learn.${found.outcome}`)}</Badge>
+        <time className={styles.soft}>{run.ended ? formatTime(new Date(run.ended * 1000).toISOString()) : ""}</time>
+      </header>
+      {contest !== null && contest.champion !== null && contest.challenger !== null && (
+        <>
+          <div className={styles.duel}>
+            {(["champion", "challenger"] as const).map((name) => (
+              <div key={name}>
+                <span>{t(`learn.${name}`)}</span>
+                <div className={styles.track} aria-hidden="true">
+                  <div className={cx(styles.fill, name === "challenger" && styles.new)} style={{ width: `${(contest[name] ?? 0) * 100}%` }} />
+                </div>
+                <strong className="numbers">{formatShare(contest[name] ?? 0, 1)}</strong>
+              </div>
+            ))}
+          </div>
+          <p className={styles.soft}>{t("learn.duel", { n: formatNumber(contest.n), gained: formatNumber(contest.gained), lost: formatNumber(contest.lost) })}</p>
+        </>
+      )}
+      <dl className={styles.reasons}>
+        <div>
+          <dt>{t("learn.reason")}</dt>
+          <dd>{found.why}.</dd>
+        </div>
+        {certificate?.certified && (
+          <div>
+            <dt>{t("run.certificate")}</dt>
+            <dd>{t("learn.certified")}</dd>
+          </div>
+        )}
+        <div>
+          <dt>{t("learn.learntFrom")}</dt>
+          <dd>{t("learn.rows", { learning: formatNumber(found.rows.learning), held: formatNumber(found.rows.choosing + found.rows.certifying) })}</dd>
+        </div>
+      </dl>
+    </section>
+  );
+}
+
+function Timeline({ project, line }: { project: string; line: Line }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("serve");
+  const back = useRollBack(project);
+  const [wanted, setWanted] = useState<string | null>(null);
+  const [reason, setReason] = useState("");
+  const there = new Map(line.versions.map((version) => [version.id, version]));
+  const offered = new Set<string>();
+  return (
+    <section aria-label={t("learn.history")} className={styles.history}>
+      <h3>{t("learn.history")}</h3>
+      <ol>
+        {line.history.map((turn, place) => {
+          const quality = there.get(turn.champion)?.quality;
+          const offer = turn.champion !== line.champion && there.has(turn.champion) && !offered.has(turn.champion);
+          if (offer) offered.add(turn.champion);
+          return (
+            <li key={`${turn.time}-${turn.champion}`} className={cx(place === 0 && styles.now)}>
+              <span className={styles.mark}>
+                <Icon name={SIGNS[turn.by] ?? "learn"} size={14} />
+              </span>
+              <div>
+                <p>
+                  <strong>{t(`learn.turn.${turn.by}`)}</strong> <code>{turn.champion.slice(0, SHORT)}</code>
+                  {quality && <span className="numbers"> · {formatShare(quality.value, 1)}</span>}
+                </p>
+                <p className={styles.soft}>{turn.why}</p>
+                <time className={styles.soft}>{formatTime(new Date(turn.time * 1000).toISOString())}</time>
+              </div>
+              {place === 0 ? (
+                <Badge tone="good">{t("learn.serving")}</Badge>
+              ) : (
+                offer && (
+                  <Button small icon="undo" disabled={!may} title={may ? undefined : t("run.notAllowed")} onClick={() => setWanted(turn.champion)}>
+                    {t("learn.goBack")}
+                  </Button>
+                )
+              )}
+            </li>
+          );
+        })}
+      </ol>
+      <Dialog
+        open={wanted !== null}
+        onClose={() => setWanted(null)}
+        title={t("learn.goBackTitle")}
+        about={t("learn.goBackAbout")}
+        foot={
+          <>
+            <Button onClick={() => setWanted(null)}>{t("common.cancel")}</Button>
+            <Button kind="primary" busy={back.isPending} onClick={() => wanted !== null && back.mutate({ version: wanted, reason }, { onSuccess: () => setWanted(null) })}>
+              {t("learn.goBack")}
+            </Button>
+          </>
+        }
+      >
+        <TextField label={t("run.reason")} maxLength={1000} value={reason} onChange={(event) => setReason(event.target.value)} />
+        <Problem query={{ error: back.error }} />
+      </Dialog>
+    </section>
+  );
+}
