@@ -18,16 +18,15 @@ import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
 import styles from "./Learn.module.css";
 import { type Line, useLine, useRollBack } from "./queries";
+import { type Contest, type Outcome, verdictOf } from "./verdict";
 
 const SIGNS: Record<string, IconName> = { learn: "learn", rollback: "undo", hand: "plus" };
 const SHORT = 7;
 
 /** What a run `learn` found out. */
-interface Learnt {
-  outcome: "promoted" | "kept";
+interface Learnt extends Outcome {
   why: string;
-  contest: { n: number; champion: number | null; challenger: number | null; gained: number; lost: number } | null;
-  certificate: { certified: boolean; why?: string } | null;
+  contest: (Contest & { n: number; champion: number | null; challenger: number | null; gained: number; lost: number }) | null;
   rows: { learning: number; choosing: number; certifying: number };
 }
 
@@ -56,7 +55,7 @@ export function LineCard({ project }: { project: string }): ReactNode {
           {line.data && <Standing line={line.data} project={project} />}
           {last && isUnfinished(last) ? <Learning project={project} run={last} /> : <Start project={project} line={line.data} models={models ?? []} />}
           <RunFailure run={last} title={t("learn.failed")} />
-          {last?.state === "done" && <Outcome found={last.result as unknown as Learnt} run={last} />}
+          {last?.state === "done" && <LastLearning found={last.result as unknown as Learnt} run={last} />}
           {line.data && <Timeline project={project} line={line.data} />}
         </div>
       )}
@@ -71,8 +70,8 @@ function Standing({ line, project }: { line: Line; project: string }): ReactNode
     <div className={styles.standing}>
       <div>
         <span className={styles.soft}>{t("learn.champion")}</span>
-        <strong>{champion?.quality ? formatShare(champion.quality.value, 1) : t("learn.serving")}</strong>
-        <small>{champion?.quality ? t("learn.qualityOf", { low: formatShare(champion.quality.low, 1), high: formatShare(champion.quality.high, 1) }) : (line.champion?.slice(0, SHORT) ?? "")}</small>
+        <strong>{champion?.quality ? formatShare(champion.quality.value, 1) : t("learn.version", { name: line.champion?.slice(0, SHORT) ?? "" })}</strong>
+        <small>{champion?.quality ? t("learn.qualityOf", { low: formatShare(champion.quality.low, 1), high: formatShare(champion.quality.high, 1) }) : t("learn.versionAbout")}</small>
       </div>
       <div>
         <span className={styles.soft}>{t("learn.newAnswers")}</span>
@@ -134,7 +133,7 @@ function Learning({ project, run }: { project: string; run: Run }): ReactNode {
   );
 }
 
-function Outcome({ found, run }: { found: Learnt; run: Run }): ReactNode {
+function LastLearning({ found, run }: { found: Learnt; run: Run }): ReactNode {
   const { t } = useTranslation();
   const { contest, certificate } = found;
   return (
@@ -149,7 +148,7 @@ function Outcome({ found, run }: { found: Learnt; run: Run }): ReactNode {
           <div className={styles.duel}>
             {(["champion", "challenger"] as const).map((name) => (
               <div key={name}>
-                <span>{t(`learn.${name}`)}</span>
+                <span>{t(name === "champion" ? "learn.before" : "learn.challenger")}</span>
                 <div className={styles.track} aria-hidden="true">
                   <div className={cx(styles.fill, name === "challenger" && styles.new)} style={{ width: `${(contest[name] ?? 0) * 100}%` }} />
                 </div>
@@ -163,7 +162,13 @@ function Outcome({ found, run }: { found: Learnt; run: Run }): ReactNode {
       <dl className={styles.reasons}>
         <div>
           <dt>{t("learn.reason")}</dt>
-          <dd>{found.why}.</dd>
+          <dd>
+            {t(`learn.verdict.${verdictOf(found)}`)}
+            <details className={styles.exact}>
+              <summary>{t("learn.exact")}</summary>
+              {sentence(found.why)}
+            </details>
+          </dd>
         </div>
         {certificate?.certified && (
           <div>
@@ -178,6 +183,11 @@ function Outcome({ found, run }: { found: Learnt; run: Run }): ReactNode {
       </dl>
     </section>
   );
+}
+
+/** The server's reason as a sentence: it comes without a full stop, unless it ends in what to do. */
+function sentence(why: string): string {
+  return `${why.charAt(0).toUpperCase()}${why.slice(1).replace(/\.+$/, "")}.`;
 }
 
 function Timeline({ project, line }: { project: string; line: Line }): ReactNode {
@@ -206,7 +216,13 @@ function Timeline({ project, line }: { project: string; line: Line }): ReactNode
                   <strong>{t(`learn.turn.${turn.by}`)}</strong> <code>{turn.champion.slice(0, SHORT)}</code>
                   {quality && <span className="numbers"> · {formatShare(quality.value, 1)}</span>}
                 </p>
-                <p className={styles.soft}>{turn.why}</p>
+                {turn.by === "rollback" && <p className={styles.soft}>{turn.why}</p>}
+                {turn.by === "learn" && (
+                  <details className={styles.exact}>
+                    <summary>{t("learn.reason")}</summary>
+                    {sentence(turn.why)}
+                  </details>
+                )}
                 <time className={styles.soft}>{formatTime(new Date(turn.time * 1000).toISOString())}</time>
               </div>
               {place === 0 ? (

@@ -2,7 +2,7 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { type Run, useMay, useProject } from "../../api/queries";
-import { formatNumber, formatTime } from "../../i18n";
+import { formatNumber, formatShare, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { CodeBlock, CopyButton } from "../../ui/Code";
@@ -11,10 +11,12 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { modelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
-import { type Serving, type ServingSettings, useStartServing, useStopServing } from "./queries";
+import { asked, chosenPoint, type Draft, drafted } from "./draft";
+import { type Serving, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
 
 const LINE = "line";
+const DEFAULT_SCORE = 0.9;
 
 /** The server: its state and address in large, one button to start or stop it, and how it is to be started. */
 export function ServerCard({ project, serving, models }: { project: string; serving: Serving; models: readonly Run[] }): ReactNode {
@@ -78,28 +80,6 @@ function Running({ serving, models }: { serving: Serving; models: readonly Run[]
   );
 }
 
-interface Draft extends Omit<ServingSettings, "port" | "price_in" | "price_out"> {
-  port: string;
-  price_in: string;
-  price_out: string;
-}
-
-function drafted(settings: ServingSettings, newest: string | undefined): Draft {
-  const text = (value: number | null | undefined) => (value ? String(value) : "");
-  return { ...settings, model: settings.model || (settings.fallback ? "" : (newest ?? "")), port: text(settings.port), price_in: text(settings.price_in), price_out: text(settings.price_out) };
-}
-
-function asked(draft: Draft): ServingSettings {
-  const number = (value: string) => (value.trim() === "" ? null : Number(value));
-  return { ...draft, fallback: draft.fallback.trim(), fallback_model: draft.fallback_model.trim(), port: number(draft.port) ?? 0, price_in: number(draft.price_in), price_out: number(draft.price_out) };
-}
-
-/** The score that was chosen on the report page, where there is one. */
-function chosenScore(settings: Record<string, unknown> | undefined): number | null {
-  const point = settings?.["operating_point"] as { threshold?: unknown } | undefined;
-  return typeof point?.threshold === "number" ? point.threshold : null;
-}
-
 function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
   const { t } = useTranslation();
   const start = useStartServing(project);
@@ -114,7 +94,7 @@ function StartForm({ project, serving, models, may }: { project: string; serving
   ];
 
   function submit(): void {
-    const settings = asked(behind ? draft : { ...draft, fallback: "", fallback_model: "", price_in: "", price_out: "" });
+    const settings = asked(draft, behind);
     start.mutate({ settings, fallback_key: key === "" ? null : key });
   }
 
@@ -158,7 +138,7 @@ function StartForm({ project, serving, models, may }: { project: string; serving
 
 function Behind({ project, serving, draft, change, apiKey, onKey }: { project: string; serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; apiKey: string; onKey: (key: string) => void }): ReactNode {
   const { t } = useTranslation();
-  const point = chosenScore(useProject(project).data?.settings);
+  const point = chosenPoint(useProject(project).data?.settings, draft.model);
   const score = draft.uncertified_score ?? null;
   return (
     <fieldset className={styles.behind}>
@@ -184,7 +164,7 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
             </span>
           </label>
           <label>
-            <input type="radio" name="until" checked={score !== null} onChange={() => change({ uncertified_score: point ?? 0.9 })} />
+            <input type="radio" name="until" checked={score !== null} onChange={() => change({ uncertified_score: point?.threshold ?? DEFAULT_SCORE })} />
             <span>
               {t("run.untilScore")}
               <small>{t("run.untilScoreAbout")}</small>
@@ -192,7 +172,7 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
           </label>
           {score !== null && (
             <div className={styles.score}>
-              <TextField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point, { maximumFractionDigits: 3 }) })} type="number" min={0} max={1} step="any" value={score} onChange={(event) => change({ uncertified_score: Number(event.target.value) })} />
+              <TextField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point.threshold, { maximumFractionDigits: 3 }), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })} type="number" min={0} max={1} step="any" value={score} onChange={(event) => change({ uncertified_score: Number(event.target.value) })} />
             </div>
           )}
         </div>

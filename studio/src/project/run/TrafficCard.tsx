@@ -89,6 +89,13 @@ function tiles(figures: Figures, t: TFunction): readonly Tile[] {
   return found;
 }
 
+const SMALL_WH = 0.1;
+
+function energy(wh: number, t: TFunction): string {
+  const digits = { maximumSignificantDigits: 3 };
+  return wh < SMALL_WH ? t("run.mwh", { mwh: formatNumber(wh * 1_000, digits) }) : t("run.wh", { wh: formatNumber(wh, digits) });
+}
+
 function Shown({ project, traffic, figures, serving }: { project: string; traffic: Traffic; figures: Figures; serving: Serving }): ReactNode {
   const { t } = useTranslation();
   const place = useTrafficPlace();
@@ -107,7 +114,7 @@ function Shown({ project, traffic, figures, serving }: { project: string; traffi
         {traffic.energy_wh !== null && (
           <div className={styles.tile}>
             <span>{t("run.energy")}</span>
-            <strong>{t("run.wh", { wh: formatNumber(traffic.energy_wh, { maximumSignificantDigits: 3 }) })}</strong>
+            <strong>{energy(traffic.energy_wh, t)}</strong>
             <small>{traffic.energy_measured ? t("run.energyMeasured") : t("run.energyEstimated")}</small>
           </div>
         )}
