@@ -28,6 +28,7 @@ const router = createBrowserRouter([
           { path: "learn", lazy: async () => ({ Component: (await import("./project/learn/LearnPage")).LearnPage }) },
           { path: "run", lazy: async () => ({ Component: (await import("./project/run/RunPage")).RunPage }) },
           { path: "try", lazy: async () => ({ Component: (await import("./project/try/TryPage")).TryPage }) },
+          { path: "label", lazy: async () => ({ Component: (await import("./project/label/LabelPage")).LabelPage }) },
           { path: "data", lazy: async () => ({ Component: (await import("./project/data/DataPage")).DataPage }) }] },
     ],
   },

@@ -3149,12 +3149,9 @@ export interface components {
             reason: "unlabelled" | "suspect";
             /**
              * Suggestions
-             * @description Labels with probabilities, the likeliest first.
+             * @description The likeliest first.
              */
-            suggestions: [
-                string,
-                number
-            ][];
+            suggestions: components["schemas"]["SuggestedLabel"][];
         };
         /**
          * RecipeForm
@@ -3813,6 +3810,16 @@ export interface components {
              * @default
              */
             chosen_because: string;
+        };
+        /**
+         * SuggestedLabel
+         * @description A label that a quick model gives, and its probability.
+         */
+        SuggestedLabel: {
+            /** Label */
+            label: string;
+            /** Chance */
+            chance: number;
         };
         /**
          * TeacherFacts

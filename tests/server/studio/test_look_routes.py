@@ -87,7 +87,7 @@ def test_findings_are_mended_in_place(client: TestClient, path: str) -> None:
 def test_answers_are_saved_together(client: TestClient, path: str) -> None:
     queue = client.get(f"{path}/label-queue").json()
     assert (queue["rows"][0]["row"]["key"], queue["rows"][0]["reason"]) == (8, "suspect") and queue["unlabelled"] == 2
-    assert {one["row"]["key"]: one["suggestions"][0][0] for one in queue["rows"]} == {8: "refund", 182: "delivery", 183: "refund"}
+    assert {one["row"]["key"]: one["suggestions"][0]["label"] for one in queue["rows"]} == {8: "refund", 182: "delivery", 183: "refund"}
     answers = [{"key": 8, "output": "refund"}, {"key": 182, "output": "delivery"}, {"key": 183, "output": "complaint"}]
     version = client.post(f"{path}/answers", json={"answers": answers}).json()
     assert (version["action"], version["changed"], version["number"]) == ("label", 3, 2)

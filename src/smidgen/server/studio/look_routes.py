@@ -130,12 +130,19 @@ class KeepRequest(BaseModel):
     kept: bool = True
 
 
+class SuggestedLabel(BaseModel):
+    """A label that a quick model gives, and its probability."""
+
+    label: str
+    chance: float
+
+
 class QueuedRowView(BaseModel):
     """A row to label."""
 
     row: RowView
     reason: Literal["unlabelled", "suspect"]
-    suggestions: list[tuple[str, float]] = Field(description="Labels with probabilities, the likeliest first.")
+    suggestions: list[SuggestedLabel] = Field(description="The likeliest first.")
 
 
 class LabelQueueView(BaseModel):
@@ -231,7 +238,14 @@ def look_routes(store: StudioStore) -> APIRouter:
         """Read the next rows to label: those that look mislabelled, then those without an answer, the one that teaches most first."""
         store.project(project)
         queue = label_queue(store, project, most)
-        rows = [QueuedRowView(row=row_view(one.row), reason=one.reason, suggestions=list(one.suggestions)) for one in queue.rows]
+        rows = [
+            QueuedRowView(
+                row=row_view(one.row),
+                reason=one.reason,
+                suggestions=[SuggestedLabel(label=label, chance=chance) for label, chance in one.suggestions],
+            )
+            for one in queue.rows
+        ]
         return LabelQueueView(look=queue.look, since=queue.since, unlabelled=queue.unlabelled, suspects=queue.suspects, rows=rows)
 
     @router.post("/answers", status_code=201)
