@@ -12,9 +12,10 @@ import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { Bars, type BarEntry } from "../../charts/Bars";
 import styles from "./Findings.module.css";
-import { type Finding, type FindingItem, useAnswers, useFindings, useKeep } from "./queries";
+import { type Finding, type FindingItem, isLooking, useAnswers, useFindings, useKeep, useLook } from "./queries";
 
 const FEW = 20;
+const FIRST = 200;
 const MOST = 1_000;
 const FACTS = new Set(["counts", "lengths", "language"]);
 
@@ -22,7 +23,8 @@ const FACTS = new Set(["counts", "lengths", "language"]);
 export function Findings({ project }: { project: string }): ReactNode {
   const { t } = useTranslation();
   const [all, setAll] = useState(false);
-  const findings = useFindings(project, all ? MOST : 50);
+  const findings = useFindings(project, all ? MOST : FIRST);
+  const { look } = useLook(project);
   const { hash } = useLocation();
   const ready = findings.data !== undefined;
   useEffect(() => {
@@ -30,6 +32,9 @@ export function Findings({ project }: { project: string }): ReactNode {
   }, [ready, hash]);
   if (findings.error) return <Problem query={findings} />;
   if (!findings.data) return <Skeleton label={t("common.loading")} />;
+  if (findings.data.length === 0 && look.data && (isLooking(look.data) || look.data.version === null)) {
+    return <Card>{isLooking(look.data) ? <Skeleton label={t("findings.looking")} /> : <Empty icon="search" title={t("findings.notYet")}>{t("findings.notYetAbout")}</Empty>}</Card>;
+  }
   const open = findings.data.filter((finding) => finding.open > 0);
   const told = findings.data.filter((finding) => finding.open === 0 && finding.shape === "facts" && !FACTS.has(finding.kind));
   return (

@@ -163,14 +163,20 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
         </div>
         <div className={styles.picture}>
           <Shares coverage={point.coverage} wrong={point.wrong} />
-          <h3 className={styles.small}>{t("look.risk")}</h3>
-          <Choice
-            label={t("look.risk")}
-            value={String(point.risk)}
-            options={reached.map((one) => ({ value: String(one.risk), label: formatShare(one.risk) }))}
-            onChange={(value) => change({ risk: Number(value) })}
-          />
-          <p className={styles.small}>{t("look.riskHelp")}</p>
+          {reached.length > 1 ? (
+            <>
+              <h3 className={styles.small}>{t("look.risk")}</h3>
+              <Choice
+                label={t("look.risk")}
+                value={String(point.risk)}
+                options={reached.map((one) => ({ value: String(one.risk), label: formatShare(one.risk) }))}
+                onChange={(value) => change({ risk: Number(value) })}
+              />
+              <p className={styles.small}>{t("look.riskHelp")}</p>
+            </>
+          ) : (
+            <p className={styles.small}>{t("look.onlyPoint")}</p>
+          )}
         </div>
       </div>
       {open && saving.data && <AssumptionFields assumptions={assumptions} model={saving.data.model} models={saving.data.models} said={saving.data.assumptions} onChange={change} />}

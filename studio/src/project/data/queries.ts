@@ -59,7 +59,7 @@ export function useSaving(project: string, version: number | null, { risk, reque
 }
 
 /** What the newest look found, with the places that still hold. */
-export function useFindings(project: string, most = 50) {
+export function useFindings(project: string, most = 200) {
   return useQuery({
     queryKey: ["data", project, "findings", most],
     queryFn: () => body(api.GET("/api/v1/projects/{project}/findings", { params: { path: { project }, query: { most } } })),

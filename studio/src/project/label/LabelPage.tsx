@@ -91,10 +91,11 @@ function Suggestions({ project, labelling, share }: { project: string; labelling
   }, [looking, refetch]);
   const since = (labelling.queue.data?.since ?? 0) + labelling.session.past.filter((one) => one.answered).length;
   if (looking) {
+    const said = t(look.data?.version === null ? "label.firstLook" : "label.learning");
     return (
       <div className={styles.note}>
-        <ProgressBar share={share} label={t("label.learning")} />
-        <p>{t("label.learning")}</p>
+        <ProgressBar share={share} label={said} />
+        <p>{said}</p>
       </div>
     );
   }
@@ -232,7 +233,7 @@ function CurrentRow({ labelling, labels, mayEdit }: CurrentProps): ReactNode {
                 {key !== undefined && <kbd>{key.toUpperCase()}</kbd>}
                 <span className={styles.name}>{label}</span>
                 {first && <Badge tone="accent">{t("label.suggested", { share: formatShare(chance ?? 0) })}</Badge>}
-                {!first && chance !== undefined && <span className={styles.chance}>{formatShare(chance)}</span>}
+                {!first && chance !== undefined && chance >= 0.01 && <span className={styles.chance}>{formatShare(chance)}</span>}
               </button>
             </li>
           );
