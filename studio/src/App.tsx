@@ -1,9 +1,10 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { createBrowserRouter, Outlet, RouterProvider } from "react-router";
+import { createBrowserRouter, Navigate, Outlet, RouterProvider } from "react-router";
 
 import { ApiError } from "./api/client";
 import { useSession } from "./api/queries";
+import { Broken, Missing } from "./pages/Missing";
 import { SignIn } from "./pages/SignIn";
 import { Start } from "./pages/Start";
 import { ProjectFrame } from "./project/ProjectFrame";
@@ -18,10 +19,13 @@ const router = createBrowserRouter([
   {
     element: <Gate />,
     hydrateFallbackElement: <></>,
+    errorElement: <Broken />,
     children: [
       { path: "/", element: <Start /> },
+      { path: "*", element: <Missing /> },
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
+          { index: true, element: <Navigate to="data" replace /> },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },

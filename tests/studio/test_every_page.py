@@ -50,6 +50,16 @@ def test_every_page_is_in_order(studio: RunningStudio, project: str, size: str, 
     assert faults == {} and len(paths) == 2 + len(PAGES)
 
 
+def test_an_address_that_no_page_has_leads_back(studio: RunningStudio, project: str) -> None:
+    with browsing(studio) as browser:
+        browser.goto("/nowhere/at/all")
+        browser.page.get_by_text("There is no such page").wait_for()
+        browser.page.get_by_role("link", name="All projects").last.click()
+        browser.page.get_by_text("What should your model do?").wait_for()
+        browser.goto(f"/projects/{project}")
+        browser.page.wait_for_url(f"**/projects/{project}/data")
+
+
 def test_the_pages_speak_german(studio: RunningStudio, project: str) -> None:
     with browsing(studio, language="de-DE") as browser:
         browser.goto(f"/projects/{project}/data")
