@@ -11,6 +11,7 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { modelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
+import { useLine } from "../learn/queries";
 import { asked, chosenPoint, type Draft, drafted } from "./draft";
 import { type Serving, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
@@ -83,13 +84,14 @@ function Running({ serving, models }: { serving: Serving; models: readonly Run[]
 function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
   const { t } = useTranslation();
   const start = useStartServing(project);
+  const line = useLine(project).data;
   const [draft, setDraft] = useState(() => drafted(serving.settings, models[0]?.id));
   const [key, setKey] = useState("");
   const [behind, setBehind] = useState(serving.settings.fallback !== "" || models.length === 0);
   const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
   const options = [
     ...models.map((run, place) => ({ value: run.id, label: place === 0 ? `${modelName(run)} (${t("run.newest")})` : modelName(run) })),
-    { value: LINE, label: t("run.lineChampion") },
+    ...(line || draft.model === LINE ? [{ value: LINE, label: t("run.lineChampion") }] : []),
     { value: "", label: t("run.noModel") },
   ];
 
