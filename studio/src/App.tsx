@@ -26,6 +26,7 @@ const router = createBrowserRouter([
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { index: true, element: <Navigate to="data" replace /> },
+          { path: "costs", lazy: async () => ({ Component: (await import("./project/costs/CostsPage")).CostsPage }) },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },

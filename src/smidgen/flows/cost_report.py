@@ -156,8 +156,10 @@ class CostReport:
         }
 
 
-def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> CostReport:
+def reckon_cost(asked: CostSettings, today: datetime.date | None = None, table: Mapping[str, Any] | None = None) -> CostReport:
     """Compare the costs.
+
+    `table`: prices as `price_list.read` gives them, in place of the list that `asked` names.
 
     Raises:
         InputError: there is no bundle in the folder, or the line has no champion; the tokens of a request are unknown; or the price list
@@ -166,7 +168,7 @@ def reckon_cost(asked: CostSettings, today: datetime.date | None = None) -> Cost
         UnknownPart: a model is not in the list.
         BundleError: the report cannot be read, or the manifest of a bundle that has a certificate.
     """
-    table = price_list.read(asked.prices)
+    table = table or price_list.read(asked.prices)
     if asked.bundle is not None:
         asked = asked.model_copy(update={"bundle": folder_of(asked.bundle)})
     report = _report(asked.bundle)

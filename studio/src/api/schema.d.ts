@@ -592,6 +592,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Prices
+         * @description List the large models of the shipped price list.
+         */
+        get: operations["list_prices_api_v1_prices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compute Costs
+         * @description Compute when the project's model pays, and what it saves.
+         */
+        get: operations["compute_costs_api_v1_projects__project__costs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Samples
+         * @description List the examples that a project can begin with.
+         */
+        get: operations["list_samples_api_v1_samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/samples/{sample}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start From Sample
+         * @description Make a project from an example, with its rows and its recipe.
+         */
+        post: operations["start_from_sample_api_v1_samples__sample__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sample-project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Sample Project
+         * @description Open the sample project; it is made where there is none. Without a model, its build is started.
+         */
+        post: operations["open_sample_project_api_v1_sample_project_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/runs": {
         parameters: {
             query?: never;
@@ -1909,6 +2009,95 @@ export interface components {
             assumption: string;
         };
         /**
+         * CostMonth
+         * @description A month: its requests, and what they cost with the large model alone, the small one alone, and both.
+         */
+        CostMonth: {
+            /** Number */
+            number: number;
+            /** Requests */
+            requests: number;
+            /** Machines */
+            machines: number;
+            /** Llm Usd */
+            llm_usd: number;
+            /** Slm Usd */
+            slm_usd: number;
+            /** Hybrid Usd */
+            hybrid_usd: number;
+            /**
+             * Saved So Far Usd
+             * @description With both, by its end, building included.
+             */
+            saved_so_far_usd: number;
+        };
+        /**
+         * CostView
+         * @description The break-even of a project's model. `against` begins with the large model that all other figures are about.
+         */
+        CostView: {
+            /** Requests Per Day */
+            requests_per_day: number;
+            /** Requests Per Month */
+            requests_per_month: number;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /**
+             * Tokens From
+             * @enum {string}
+             */
+            tokens_from: "given" | "certificate" | "operating_point" | "report" | "rows" | "assumed";
+            /** Share */
+            share: number;
+            /**
+             * Share From
+             * @enum {string}
+             */
+            share_from: "given" | "certificate" | "operating_point" | "report" | "rows" | "assumed";
+            /**
+             * Machine Usd Per Hour
+             * @description Without energy.
+             */
+            machine_usd_per_hour: number;
+            /**
+             * Machine Usd Per Month
+             * @description With energy.
+             */
+            machine_usd_per_month: number;
+            /** Energy Usd Per Month */
+            energy_usd_per_month: number;
+            /** Texts Per Second */
+            texts_per_second: number;
+            /** Build Usd */
+            build_usd: number;
+            /** Months */
+            months: components["schemas"]["CostMonth"][];
+            /** Llm Usd */
+            llm_usd: number;
+            alone: components["schemas"]["PaybackView"];
+            both: components["schemas"]["PaybackView"];
+            /**
+             * Saved Per Month Usd
+             * @description In the first month, with both.
+             */
+            saved_per_month_usd: number;
+            /** Against */
+            against: components["schemas"]["LargeModelView"][];
+            /** Prices As Of */
+            prices_as_of: string;
+            /**
+             * Training Wh
+             * @description Measured energy of the training; null where it was not measured.
+             */
+            training_wh: number | null;
+            /** Answers */
+            answers: string[];
+            /** Assumptions */
+            assumptions: string[];
+        };
+        /**
          * CoveragePoint
          * @description The effect of answering only at scores from `threshold`: the share answered and the wrong share of those, with its interval.
          */
@@ -2498,6 +2687,42 @@ export interface components {
             said: string;
         };
         /**
+         * LargeModelView
+         * @description A large model that one could use instead. Prices are in US dollars.
+         */
+        LargeModelView: {
+            /** Name */
+            name: string;
+            /** Provider */
+            provider: string;
+            /**
+             * Input Usd
+             * @description Per million tokens that it reads.
+             */
+            input_usd: number;
+            /**
+             * Output Usd
+             * @description Per million tokens that it writes.
+             */
+            output_usd: number;
+            /** Date */
+            date: string;
+            /** Usd Per Request */
+            usd_per_request: number;
+            /**
+             * Llm Usd
+             * @description It alone, over all months.
+             */
+            llm_usd: number;
+            /**
+             * Saved Usd
+             * @description Both together against it alone, over all months.
+             */
+            saved_usd: number;
+            /** Payback Month */
+            payback_month: number | null;
+        };
+        /**
          * LargeRequest
          * @description Texts for a large model. The key is sent to that server and stored nowhere.
          */
@@ -3058,6 +3283,26 @@ export interface components {
             } | null;
         };
         /**
+         * PaybackView
+         * @description The outcome of one way over all months.
+         */
+        PaybackView: {
+            /** Total Usd */
+            total_usd: number;
+            /** Saved Usd */
+            saved_usd: number;
+            /**
+             * Payback Month
+             * @description From this month on it has paid; null: never.
+             */
+            payback_month: number | null;
+            /**
+             * From Requests
+             * @description Requests a month from which on a month costs less; null: at no number.
+             */
+            from_requests: number | null;
+        };
+        /**
          * PortView
          * @description A place where a wire begins or ends. Only ports of one type fit together.
          */
@@ -3066,6 +3311,28 @@ export interface components {
             name: string;
             /** Type */
             type: string;
+        };
+        /**
+         * PriceView
+         * @description An entry of the shipped price list.
+         */
+        PriceView: {
+            /** Name */
+            name: string;
+            /** Provider */
+            provider: string;
+            /**
+             * Input
+             * @description US dollars per million tokens that it reads.
+             */
+            input: number;
+            /**
+             * Output
+             * @description US dollars per million tokens that it writes.
+             */
+            output: number;
+            /** Date */
+            date: string;
         };
         /**
          * ProjectChange
@@ -3548,6 +3815,26 @@ export interface components {
             output: unknown;
             /** Score */
             score: number;
+        };
+        /**
+         * SampleTitle
+         * @description The name of the new project; without it, by that of the example.
+         */
+        SampleTitle: {
+            /** Name */
+            name?: string | null;
+        };
+        /**
+         * SampleView
+         * @description An example: a recipe that comes with smidgen, with its data.
+         */
+        SampleView: {
+            /** Name */
+            name: string;
+            /** Task */
+            task: string;
+            /** Summary */
+            summary: string;
         };
         /**
          * SavingView
@@ -5632,6 +5919,229 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RecipePresetView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_prices_api_v1_prices_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    compute_costs_api_v1_projects__project__costs_get: {
+        parameters: {
+            query?: {
+                requests_per_day?: number;
+                /** @description The large model to compare with; 'own' takes the prices here. */
+                model?: string | null;
+                /** @description Dollars per million tokens that it reads. */
+                price_in?: number | null;
+                /** @description Dollars per million tokens that it writes. */
+                price_out?: number | null;
+                tokens_in?: number | null;
+                tokens_out?: number | null;
+                /** @description Part of the requests that is answered here. */
+                share?: number | null;
+                machine_usd_per_hour?: number | null;
+                /** @description Power that the machine takes. */
+                watts?: number;
+                usd_per_kwh?: number;
+                /** @description By how much requests grow in a month. */
+                growth_percent?: number;
+                months?: number;
+                /** @description The model; the newest without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_samples_api_v1_samples_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SampleView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    start_from_sample_api_v1_samples__sample__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sample: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SampleTitle"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    open_sample_project_api_v1_sample_project_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SampleTitle"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

@@ -12,9 +12,10 @@ import { Icon, type IconName } from "../ui/icons";
 import { Dialog, Menu, useToast } from "../ui/Overlay";
 import { Main, PageTitle, Shell } from "../ui/Shell";
 import { Problem } from "../ui/Problem";
+import { Samples, SampleProject } from "./Samples";
 import styles from "./Start.module.css";
 
-const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc" };
+export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc" };
 
 /** The first page: the jobs to choose from, and the projects. */
 export function Start(): ReactNode {
@@ -36,6 +37,7 @@ export function Start(): ReactNode {
             </button>
           ))}
         </div>
+        <Samples />
         <Projects />
         {chosen && <NewProject goal={chosen} onClose={() => setChosen(null)} />}
       </Main>
@@ -60,7 +62,7 @@ function Projects(): ReactNode {
       <Card flush>
         {projects.isPending && <Skeleton lines={3} label={t("common.loading")} />}
         {projects.data?.length === 0 && (
-          <Empty icon="data" title={t("start.noProjects")}>
+          <Empty icon="data" title={t("start.noProjects")} actions={<SampleProject />}>
             {t("start.noProjectsTodo")}
           </Empty>
         )}

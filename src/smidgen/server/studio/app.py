@@ -20,6 +20,7 @@ from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
+from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
@@ -29,6 +30,7 @@ from smidgen.server.studio.project_routes import project_routes
 from smidgen.server.studio.recipe_routes import recipe_routes
 from smidgen.server.studio.report_routes import report_routes
 from smidgen.server.studio.run_routes import run_routes
+from smidgen.server.studio.sample_routes import sample_routes
 from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
 from smidgen.server.studio.try_routes import try_routes
@@ -75,6 +77,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(data_routes(store, supervisor.wake))
     app.include_router(look_routes(store))
     app.include_router(recipe_routes(store))
+    app.include_router(cost_routes(store))
+    app.include_router(sample_routes(store, supervisor.wake))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
     app.include_router(learn_routes(store))

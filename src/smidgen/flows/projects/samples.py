@@ -1,0 +1,60 @@
+"""Projects that begin with an example: a recipe that comes with smidgen, and its data."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterator
+from pathlib import Path
+
+from smidgen.core.errors import SmidgenError
+from smidgen.flows.projects.imports import import_file
+from smidgen.flows.projects.models import BUILD
+from smidgen.flows.projects.recipes import project_folder, save_recipe
+from smidgen.flows.sample_recipes import SampleRecipe, sample_recipe
+from smidgen.store.studio.data_rows import Part
+from smidgen.store.studio.runs import RunStore
+from smidgen.store.studio.store import Project, StudioStore
+
+SAMPLE = "support"
+"""The recipe of the sample project."""
+_SETTING = "sample"
+_PARTS: dict[str, Part] = {"train": "train", "test": "test"}
+
+
+def create_from_sample(store: StudioStore, name: str, author: str, title: str | None = None) -> Project:
+    """Make a project from an example: its rows, and its recipe with the files that it names. Raises UnknownPart for an unknown name."""
+    sample = sample_recipe(name)
+    project = store.create(title or name.replace("-", " ").capitalize(), sample.tree["task"], {_SETTING: name})
+    try:
+        _fill(store, project, sample, author)
+    except SmidgenError:
+        store.delete(project.id)
+        raise
+    return store.project(project.id)
+
+
+def _fill(store: StudioStore, project: Project, sample: SampleRecipe, author: str) -> None:
+    folder = project_folder(project.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sample.task_files.values():
+        (folder / file).write_text(sample.read(file), encoding="utf-8", newline="\n")
+    save_recipe(store, project, sample.tree, sample.text)
+    data = sample.tree["data"]
+    settings = {key: data[key] for key in ("input", "label")}
+    for key, part in _PARTS.items():
+        if key in sample.data_files:
+            with importlib.resources.as_file(sample.folder / sample.data_files[key]) as place:
+                import_file(store.rows(project.id), Path(place), place.name, project.task, settings, author, part)
+
+
+def open_sample(store: StudioStore, author: str = "owner", title: str | None = None) -> Project:
+    """The sample project: the one that is there, else a new one. Where it has no model, and none is being built, its build is queued."""
+    project = next(_samples(store), None) or create_from_sample(store, SAMPLE, author, title)
+    runs = RunStore(store.database)
+    if not any(run.kind == BUILD and (run.state == "done" or not run.finished) for run in runs.of_project(project.id)):
+        runs.enqueue(project.id, BUILD, {}, author)
+    return project
+
+
+def _samples(store: StudioStore) -> Iterator[Project]:
+    return (project for project in store.projects() if project.settings.get(_SETTING) == SAMPLE and project.version > 0)

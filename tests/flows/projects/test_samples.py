@@ -1,0 +1,66 @@
+"""Projects from the examples that come with smidgen, and the sample project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smidgen.core.errors import DataError, UnknownPart
+from smidgen.flows.projects import samples
+from smidgen.flows.projects.build import recipe_of, tables_of
+from smidgen.flows.projects.recipes import recipe_mistakes, recipe_text, recipe_tree
+from smidgen.flows.projects.samples import create_from_sample, open_sample
+from smidgen.flows.sample_recipes import sample_names, sample_recipe
+from smidgen.store.studio.data_rows import RowFilter
+from smidgen.store.studio.runs import RunStore
+from smidgen.store.studio.store import StudioStore
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    opened = StudioStore(f"sqlite:///{tmp_path}/studio.db")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("name", sample_names())
+def test_an_example_is_a_project_that_can_be_built(store: StudioStore, name: str) -> None:
+    project = create_from_sample(store, name, "ann")
+    rows, sample = store.rows(project.id), sample_recipe(name)
+    assert (
+        rows.count(RowFilter(part="train")) > 50 and rows.count(RowFilter(part="test")) > 10 and rows.count(RowFilter(unlabelled=True)) == 0
+    )
+    assert project.task == sample.tree["task"] and recipe_tree(project) == sample.tree and recipe_text(project) == sample.text
+    assert recipe_mistakes(project, recipe_tree(project)) == [] and sample.summary.endswith((".", "!"))
+    recipe = recipe_of(project, {}, tables_of(store, project, project.version))
+    assert recipe.name == name
+    assert [setting for setting in sample.task_files if not Path(getattr(recipe.asked, setting)).is_file()] == []
+
+
+def test_there_are_examples_of_every_task() -> None:
+    assert {sample_recipe(name).tree["task"] for name in sample_names()} >= {"classify", "extract", "write"}
+
+
+def test_an_unknown_example_is_told_and_a_broken_one_leaves_nothing(store: StudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownPart):
+        create_from_sample(store, "nothing", "ann")
+
+    def broken(*_: object) -> None:
+        raise DataError("unreadable", value="x", todo="Mend it.")
+
+    monkeypatch.setattr(samples, "import_file", broken)
+    with pytest.raises(DataError):
+        create_from_sample(store, "support", "ann")
+    assert store.projects() == []
+
+
+def test_the_sample_project_is_there_once_and_its_build_starts_by_itself(store: StudioStore) -> None:
+    project, runs = open_sample(store), RunStore(store.database)
+    assert [run.kind for run in runs.of_project(project.id)] == ["build"]
+    assert open_sample(store).id == project.id and len(runs.of_project(project.id)) == 1
+    runs.ask_to_stop(runs.of_project(project.id)[0].id)
+    open_sample(store)
+    assert len(runs.of_project(project.id)) == 2
