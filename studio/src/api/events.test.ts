@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { type RunStory, withEvent } from "./events";
+import { type RunStory, secondsLeft, withEvent } from "./events";
 
 const EMPTY: RunStory = { steps: [], curves: [], remarks: [], ended: null };
 
@@ -13,12 +13,32 @@ describe("withEvent", () => {
       { kind: "step_done", time: 13, note: "91 %" },
     ];
     const story = told.reduce(withEvent, EMPTY);
-    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %" }]);
+    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %", facts: { unit: "rows" } }]);
     expect(story.curves).toEqual([{ step: "train", name: "loss", points: [{ at: 2, value: 0.5 }, { at: 4, value: 0.25 }] }]);
   });
 
   it("keeps remarks, and ignores progress before any step", () => {
     const story = [{ kind: "progress", time: 1, done: 1 }, { kind: "remark", time: 2, text: "a note" }].reduce(withEvent, EMPTY);
     expect(story).toEqual({ ...EMPTY, remarks: ["a note"] });
+  });
+
+  it("joins a step that begins again, and ends one that another follows", () => {
+    const told = [
+      { kind: "step", time: 1, step: "train" },
+      { kind: "step", time: 2, step: "train", total: 9 },
+      { kind: "step", time: 5, step: "export" },
+    ];
+    const steps = told.reduce(withEvent, EMPTY).steps;
+    expect(steps.map((step) => [step.name, step.began, step.ended, step.total])).toEqual([
+      ["train", 2, 5, 9],
+      ["export", 5, null, null],
+    ]);
+  });
+
+  it("foretells the rest of a step by its pace", () => {
+    const step = { name: "train", began: 100, ended: null, done: 25, total: 100, note: "", facts: {} };
+    expect(secondsLeft(step, 110)).toBe(30);
+    expect(secondsLeft({ ...step, done: 0 }, 110)).toBeNull();
+    expect(secondsLeft({ ...step, total: null }, 110)).toBeNull();
   });
 });

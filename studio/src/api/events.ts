@@ -10,6 +10,8 @@ export interface RunStep {
   done: number;
   total: number | null;
   note: string;
+  /** What it tells beside its progress, such as energy, as it stands now. */
+  facts: Readonly<Record<string, string>>;
 }
 
 /** A figure that a step tells again and again, such as its loss, for a curve. */
@@ -46,11 +48,11 @@ export function withEvent(story: RunStory, told: Told): RunStory {
   const last = story.steps.at(-1);
   switch (told.kind) {
     case "step":
-      // A run that was killed and taken up again tells its steps from the start.
-      return { ...story, steps: [...story.steps, { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "" }] };
+      // A run that was killed and taken up again tells its steps from the start. A step that begins again, with its size known, is one step.
+      return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", facts: {} }] };
     case "progress":
       if (!last) return story;
-      return { ...story, steps: [...story.steps.slice(0, -1), { ...last, done: told.done ?? last.done, total: told.total ?? last.total }], curves: withPoints(story.curves, told) };
+      return { ...story, steps: [...story.steps.slice(0, -1), { ...last, done: told.done ?? last.done, total: told.total ?? last.total, facts: { ...last.facts, ...words(told) } }], curves: withPoints(story.curves, told) };
     case "step_done":
       return last ? { ...story, steps: [...story.steps.slice(0, -1), { ...last, ended: told.time, note: told.note ?? "" }] } : story;
     case "remark":
@@ -58,6 +60,24 @@ export function withEvent(story: RunStory, told: Told): RunStory {
     default:
       return story;
   }
+}
+
+/** The steps before a new one: an unfinished one of the same name is left out, of another name it has ended. */
+function closed(steps: readonly RunStep[], told: Told): readonly RunStep[] {
+  const last = steps.at(-1);
+  if (!last || last.ended !== null) return steps;
+  const before = steps.slice(0, -1);
+  return last.name === told.step ? before : [...before, { ...last, ended: told.time }];
+}
+
+function words(told: Told): Record<string, string> {
+  return Object.fromEntries(Object.entries(told.facts ?? {}).filter((fact): fact is [string, string] => typeof fact[1] === "string"));
+}
+
+/** Seconds until a step is done, by its pace so far; null where that is not known yet. */
+export function secondsLeft(step: RunStep, now: number): number | null {
+  if (step.ended !== null || !step.total || step.done <= 0 || now - step.began < 2) return null;
+  return Math.max(0, ((now - step.began) * (step.total - step.done)) / step.done);
 }
 
 function withPoints(curves: readonly RunCurve[], told: Told): readonly RunCurve[] {

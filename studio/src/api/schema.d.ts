@@ -3805,6 +3805,11 @@ export interface components {
             started: number | null;
             /** Ended */
             ended: number | null;
+            /**
+             * Ahead
+             * @description How many runs of all projects go before it; null unless it waits.
+             */
+            ahead?: number | null;
         };
         /**
          * RunnerUp

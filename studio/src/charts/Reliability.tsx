@@ -23,7 +23,7 @@ export function Reliability({ bins, summary }: { bins: readonly ReliabilityBin[]
   const [place, width] = useWidth<HTMLDivElement>(360);
   const side = Math.min(width, 400);
   const x = linear(0, 1, LEFT, side - 12);
-  const y = linear(0, 1, side - BOTTOM, 12);
+  const y = linear(0, 1, side - BOTTOM, 26);
   return (
     <div ref={place}>
       <svg className={styles.chart} width={side} height={side} role="img" aria-label={summary} style={{ width: side }}>
@@ -49,7 +49,7 @@ export function Reliability({ bins, summary }: { bins: readonly ReliabilityBin[]
         <text x={side - 12} y={side - 6} textAnchor="end">
           {t("report.scoreAxis")} →
         </text>
-        <text x={LEFT + 6} y={22} className={styles.strong}>
+        <text x={LEFT} y={12} className={styles.strong}>
           {t("report.rightAxis")}
         </text>
       </svg>

@@ -29,7 +29,7 @@ const HEIGHT = 230;
 const STRIP = 96;
 const LEFT = 52;
 const RIGHT = 12;
-const TOP = 12;
+const TOP = 26;
 
 function path(points: readonly (readonly [number, number])[]): string {
   return points.map(([x, y], place) => `${place ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
@@ -49,7 +49,7 @@ export function RiskCurve({ points, chosen, cheapest, costs, yLabel, summary, on
   const strip = costs ? STRIP : 0;
   const x = linear(0, 1, LEFT, width - RIGHT);
   const highest = top(points);
-  const y = linear(0, highest, HEIGHT - TOP, TOP);
+  const y = linear(0, highest, HEIGHT - 12, TOP);
   const most = costs ? Math.max(...costs, 1e-9) : 1;
   const money = linear(0, most, HEIGHT + strip - 4, HEIGHT + 26);
   const now = points[chosen];
@@ -70,7 +70,7 @@ export function RiskCurve({ points, chosen, cheapest, costs, yLabel, summary, on
     <div ref={place}>
       <svg className={styles.chart} width={width} height={HEIGHT + strip + 34} role="img" aria-label={summary} onPointerDown={choose} onPointerMove={choose} style={{ touchAction: "pan-y", cursor: "ew-resize" }}>
         <clipPath id={clip}>
-          <rect x={LEFT} y={TOP} width={Math.max(0, width - LEFT - RIGHT)} height={HEIGHT - 2 * TOP} />
+          <rect x={LEFT} y={TOP} width={Math.max(0, width - LEFT - RIGHT)} height={HEIGHT - 12 - TOP} />
         </clipPath>
         {ticks(0, highest, 5).map((value) => (
           <g key={value}>
@@ -86,7 +86,7 @@ export function RiskCurve({ points, chosen, cheapest, costs, yLabel, summary, on
         </g>
         {costs && (
           <>
-            <text x={LEFT} y={HEIGHT + 14}>
+            <text x={LEFT} y={HEIGHT + 14} className={styles.strong}>
               {t("report.costAxis")}
             </text>
             <line className={styles.grid} x1={LEFT} x2={width - RIGHT} y1={HEIGHT + strip - 4} y2={HEIGHT + strip - 4} />
@@ -111,7 +111,7 @@ export function RiskCurve({ points, chosen, cheapest, costs, yLabel, summary, on
         <text x={width - RIGHT} y={HEIGHT + strip + 29} textAnchor="end">
           {t("report.answeredAxis")} →
         </text>
-        <text x={LEFT + 6} y={TOP + 10} className={styles.strong}>
+        <text x={LEFT} y={12} className={styles.strong}>
           {yLabel}
         </text>
       </svg>

@@ -63,7 +63,7 @@ export function SpeedQuality({ bubbles, picked, onPick, format, yLabel, summary 
         <text x={width - 16} y={HEIGHT - 4} textAnchor="end">
           {t("report.latencyAxis")} →
         </text>
-        <text x={LEFT + 6} y={14} className={styles.strong}>
+        <text x={LEFT} y={12} className={styles.strong}>
           {yLabel}
         </text>
       </svg>

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from smidgen.core.errors import SmidgenError
+from smidgen.core.errors import SmidgenError, shown
 from smidgen.parts import registry
 from smidgen.store.files import home
 from smidgen.store.studio.runs import Run, RunStore
@@ -24,6 +24,8 @@ from smidgen.store.studio.store import StudioStore
 
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS: Final = 0.4
+_LONGEST: Final = 4_000
+"""Characters of an error that are kept."""
 
 
 class Stopped(Exception):
@@ -130,10 +132,15 @@ def _do(store: StudioStore, runs: RunStore, id: str) -> int:
         runs.finish(id, "stopped")
         return 0
     except SmidgenError as error:
-        runs.finish(id, "failed", error={"message": str(error)})
+        runs.finish(id, "failed", error=_told(error))
         return error.exit_code
     runs.finish(id, "done", result=json.loads(json.dumps(dict(result))))
     return 0
+
+
+def _told(error: SmidgenError) -> dict[str, str]:
+    """What happened, and what to do next, apart."""
+    return {"message": f"{error.what}: {shown(error.value, _LONGEST)}.", "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class RunView(BaseModel):
     queued: float
     started: float | None
     ended: float | None
+    ahead: int | None = Field(None, description="How many runs of all projects go before it; null unless it waits.")
 
 
 class NewRun(BaseModel):
@@ -47,9 +48,9 @@ class NewRun(BaseModel):
     request: dict[str, Any] = Field(default_factory=dict)
 
 
-def _view(run: Run) -> RunView:
+def _view(run: Run, ahead: int | None = None) -> RunView:
     plain = {name: getattr(run, name) for name in ("id", "project", "kind", "state", "author", "queued", "started", "ended")}
-    return RunView(**plain, request=dict(run.request), result=_dict(run.result), error=_dict(run.error))
+    return RunView(**plain, request=dict(run.request), result=_dict(run.result), error=_dict(run.error), ahead=ahead)
 
 
 def _dict(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -64,7 +65,8 @@ def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
     @router.get("/projects/{project}/runs")
     def list_runs(person: Viewer, project: str) -> list[RunView]:
         """List the runs of a project, the newest first."""
-        return [_view(run) for run in runs.of_project(project)]
+        ahead = {run.id: place for place, run in enumerate(runs.unfinished()) if run.state == "queued"}
+        return [_view(run, ahead.get(run.id)) for run in runs.of_project(project)]
 
     @router.post("/projects/{project}/runs", status_code=201)
     def start_run(person: Builder, project: str, body: NewRun) -> RunView:

@@ -99,8 +99,9 @@ function PointChooser({ project, view, stored }: { project: string; view: Report
           <>
             <div className={styles.money}>
               <TextField label={t("report.wrongCost")} inputMode="decimal" value={wrongText} error={wrong === null ? t("report.noAmount") : undefined} onChange={(event) => { setWrongText(event.target.value); setMoved(true); }} />
-              <TextField label={t("report.passedCost")} help={t("report.passedHelp")} inputMode="decimal" value={passedText} error={escalated === null ? t("report.noAmount") : undefined} onChange={(event) => { setPassedText(event.target.value); setMoved(true); }} />
+              <TextField label={t("report.passedCost")} inputMode="decimal" value={passedText} error={escalated === null ? t("report.noAmount") : undefined} onChange={(event) => { setPassedText(event.target.value); setMoved(true); }} />
             </div>
+            <p className={styles.soft}>{t("report.passedHelp")}</p>
             {costs && cheapest !== null && (
               <CostWords at={costPerThousand(point, costs)} best={points[cheapest] ? costPerThousand(points[cheapest], costs) : 0} isCheapest={chosen === cheapest} passing={passingOnIsCheaper(points, costs) ? 1000 * costs.escalated : null} onGo={() => move(cheapest)} />
             )}

@@ -13,8 +13,8 @@ const KNOWN: readonly { file: string; words: string; icon: IconName }[] = [
   { file: "report.json", words: "report.downloadFigures", icon: "data" },
 ];
 
-function megabytes(bytes: number): string {
-  return `${formatNumber(bytes / 1e6, { maximumSignificantDigits: 2 })} MB`;
+function fileSize(bytes: number): string {
+  return bytes < 1e6 ? `${formatNumber(Math.ceil(bytes / 1e3))} kB` : `${formatNumber(bytes / 1e6, { maximumSignificantDigits: 3 })} MB`;
 }
 
 /** The bundle as one file, and the papers that an auditor asks for. */
@@ -32,7 +32,7 @@ export function Downloads({ project, view }: { project: string; view: ReportView
             <span>
               <strong>{t("report.downloadBundle")}</strong>
               <span>
-                {t("report.zip")}, {megabytes(whole)}
+                {t("report.zip")}, {fileSize(whole)}
               </span>
             </span>
           </a>
@@ -44,7 +44,7 @@ export function Downloads({ project, view }: { project: string; view: ReportView
               <span>
                 <strong>{t(words)}</strong>
                 <span>
-                  {file}, {megabytes(sizes.get(file) ?? 0)}
+                  {file}, {fileSize(sizes.get(file) ?? 0)}
                 </span>
               </span>
             </a>

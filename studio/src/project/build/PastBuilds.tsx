@@ -1,0 +1,153 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useSearchParams } from "react-router";
+
+import { useRunStory } from "../../api/events";
+import { headline } from "../../api/models";
+import { type Run, useMay, useMoveRun } from "../../api/queries";
+import { formatDuration, formatNumber, formatShare, formatTime } from "../../i18n";
+import { Button, ButtonLink } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { Badge, Notice, Skeleton, type Tone } from "../../ui/Feedback";
+import { Dialog } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import styles from "./Build.module.css";
+import { Curves, Remarks, Steps } from "./OpenRun";
+import { energyOf, presetOf } from "./runs";
+
+const TONES: Partial<Record<Run["state"], Tone>> = { done: "good", failed: "bad", stopped: "warn" };
+const MOST_COMPARED = 4;
+
+/** The builds that have ended: how good each is, why one failed, and two or more to be compared. */
+export function PastBuilds({ project, runs }: { project: string; runs: readonly Run[] }): ReactNode {
+  const { t } = useTranslation();
+  const [address, setAddress] = useSearchParams();
+  const move = useMoveRun(project);
+  const chosen = (address.get("compare") ?? "").split(",").filter(Boolean);
+  const shownRun = runs.find((run) => run.id === address.get("steps"));
+  const set = (name: string, value: string) =>
+    setAddress(
+      (before) => {
+        if (value) before.set(name, value);
+        else before.delete(name);
+        return before;
+      },
+      { replace: true },
+    );
+  const toggle = (id: string) => set("compare", (chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id].slice(-MOST_COMPARED)).join(","));
+  const models = runs.filter((run) => run.state === "done").length;
+  return (
+    <Card title={t("build.past")} note={models > 1 ? t("build.pastNote") : undefined}>
+      <Problem query={{ error: move.error }} />
+      <div className={styles.wide}>
+        <table className={styles.past}>
+          <thead>
+            <tr>
+              {models > 1 && (
+                <th scope="col">
+                  <span className="visually-hidden">{t("build.compare")}</span>
+                </th>
+              )}
+              {["when", "preset", "state", "quality", "took", "energy", "dataVersion"].map((name) => (
+                <th key={name} scope="col">
+                  {t(`build.${name}`)}
+                </th>
+              ))}
+              <td />
+            </tr>
+          </thead>
+          <tbody>
+            {runs.map((run) => (
+              <PastRow key={run.id} project={project} run={run} comparable={models > 1} checked={chosen.includes(run.id)} onCheck={() => toggle(run.id)} onSteps={() => set("steps", run.id)} onResume={() => move.mutate({ run: run.id, move: "resume" })} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {shownRun && <PastSteps run={shownRun} onClose={() => set("steps", "")} />}
+    </Card>
+  );
+}
+
+interface PastRowProps {
+  project: string;
+  run: Run;
+  comparable: boolean;
+  checked: boolean;
+  onCheck: () => void;
+  onSteps: () => void;
+  onResume: () => void;
+}
+
+function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume }: PastRowProps): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("build");
+  const metric = headline(run);
+  const when = formatTime(new Date(run.queued * 1000).toISOString());
+  const energy = energyOf(run);
+  return (
+    <>
+      <tr>
+        {comparable && <td>{run.state === "done" && <input type="checkbox" aria-label={t("build.compareThis", { when })} checked={checked} onChange={onCheck} />}</td>}
+        <td>{when}</td>
+        <td>{presetOf(t, run)}</td>
+        <td>
+          <Badge tone={TONES[run.state] ?? "plain"}>{t(`state.${run.state}`)}</Badge>
+        </td>
+        <td className="numbers">{metric?.value === undefined ? "" : `${formatShare(metric.value, 1)} (${formatShare(metric.low ?? 0, 1)}–${formatShare(metric.high ?? 1, 1)})`}</td>
+        <td className="numbers">{run.started && run.ended ? formatDuration(run.ended - run.started) : ""}</td>
+        <td className="numbers">{energy === null ? "" : `${formatNumber(energy, { maximumSignificantDigits: 2 })} Wh`}</td>
+        <td className="numbers">{run.result ? String(run.result["version"]) : ""}</td>
+        <td>
+          <div className={styles.rowActions}>
+            <Button small kind="quiet" onClick={onSteps}>
+              {t("build.steps")}
+            </Button>
+            {run.state === "done" ? (
+              <ButtonLink small to={`/projects/${project}/report?run=${run.id}`}>
+                {t("nav.report")}
+              </ButtonLink>
+            ) : (
+              <Button small disabled={!may} title={may ? undefined : t("build.mayNot")} onClick={onResume}>
+                {t("build.resume")}
+              </Button>
+            )}
+          </div>
+        </td>
+      </tr>
+      {run.error && (
+        <tr className={styles.failed}>
+          <td colSpan={comparable ? 9 : 8}>
+            <RunFailure project={project} error={run.error} />
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
+
+/** Why a build failed, in full, and what to do next. */
+function RunFailure({ project, error }: { project: string; error: NonNullable<Run["error"]> }): ReactNode {
+  const { t } = useTranslation();
+  const { message, todo, kind } = error;
+  return (
+    <Notice tone="bad" action={<ButtonLink small to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink>}>
+      <p className={styles.full}>{String(message)}</p>
+      {typeof todo === "string" && <p className={styles.full}>{todo}</p>}
+      <p>{t(kind === "GateError" ? "build.afterGate" : "build.afterFailure")}</p>
+    </Notice>
+  );
+}
+
+function PastSteps({ run, onClose }: { run: Run; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const story = useRunStory(run.id);
+  return (
+    <Dialog open wide onClose={onClose} title={t("build.stepsOf", { when: formatTime(new Date(run.queued * 1000).toISOString()) })}>
+      {story.steps.length === 0 && !story.ended && <Skeleton label={t("common.loading")} />}
+      {story.steps.length === 0 && story.ended && <Notice>{t("build.noSteps")}</Notice>}
+      <Curves curves={story.curves} height={140} />
+      <Steps steps={story.steps} hideNote={String(run.result?.["model"] ?? "")} />
+      <Remarks story={story} />
+    </Dialog>
+  );
+}

@@ -1,0 +1,47 @@
+import type { TFunction } from "i18next";
+
+import type { Run } from "../../api/queries";
+
+interface Summary {
+  metrics?: Record<string, { value: number; low: number; high: number; n?: number }>;
+  headline?: string;
+  graded?: boolean;
+  student?: { kind?: string; method?: string; base?: string | null; chosen_because?: string };
+  speed?: { latency_ms_p50?: number | null; texts_per_second?: number | null; size_mb?: number | null; peak_memory_mb?: number | null };
+  training?: { seconds?: number | null; energy_wh?: number | null };
+}
+
+/** The figures of a finished build that its run tells. */
+export function summaryOf(run: Run): Summary {
+  return (run.result?.["report"] ?? {}) as Summary;
+}
+
+/** Watt hours of a build's training; null where they are not known. */
+export function energyOf(run: Run): number | null {
+  return summaryOf(run).training?.energy_wh ?? null;
+}
+
+type Settings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** The settings that a build was started with. */
+export function settingsOf(run: Run): Settings {
+  return (run.request["recipe"] ?? {}) as Settings;
+}
+
+/** A build's preset, and how many settings were changed beside it. */
+export function presetOf(t: TFunction, run: Run): string {
+  const settings = settingsOf(run);
+  const quality = settings["student"]?.["quality"];
+  const changed = changesOf(run).length;
+  const name = typeof quality === "string" ? t(`build.${quality}.title`) : t("build.own");
+  return changed > 0 ? `${name}, ${t("build.changed", { count: changed })}` : name;
+}
+
+/** The settings of a build beside its preset, such as `student.kind: linear`. */
+export function changesOf(run: Run): string[] {
+  return Object.entries(settingsOf(run)).flatMap(([section, given]) =>
+    Object.entries(given)
+      .filter(([name]) => section !== "student" || name !== "quality")
+      .map(([name, value]) => `${section}.${name}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`),
+  );
+}

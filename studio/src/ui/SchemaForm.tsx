@@ -1,0 +1,73 @@
+import { type ReactNode, useId, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Select, TextArea, TextField } from "./Field";
+import { fieldsOf, labelOf, type ObjectSchema, readValue, type SchemaField, written } from "./schema";
+import styles from "./SchemaForm.module.css";
+
+interface SchemaFormProps {
+  schema: ObjectSchema;
+  /** The settings that were given; what is left out has its standard value. */
+  value: Readonly<Record<string, unknown>>;
+  /** Called with one setting; undefined takes it away again. */
+  onChange: (name: string, value: unknown) => void;
+  /** What the server says of a setting, by its name. */
+  errors?: Readonly<Record<string, string>>;
+  /** Settings that are set elsewhere. */
+  hide?: readonly string[];
+}
+
+/** The settings of a part, drawn from its JSON Schema. */
+export function SchemaForm({ schema, value, onChange, errors = {}, hide = [] }: SchemaFormProps): ReactNode {
+  const fields = fieldsOf(schema).filter((field) => !hide.includes(field.name));
+  return (
+    <div className={styles.form}>
+      {fields.map((field) => (
+        <SettingField key={field.name} field={field} value={value[field.name]} error={errors[field.name]} onChange={(next) => onChange(field.name, next)} />
+      ))}
+    </div>
+  );
+}
+
+function SettingField({ field, value, error, onChange }: { field: SchemaField; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
+  const { t } = useTranslation();
+  const [text, setText] = useState(written(value));
+  const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
+  const shared = { label: labelOf(field.name), help: field.help, error };
+  const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.standard.replaceAll("\n", ", ") });
+  function type(next: string): void {
+    setText(next);
+    onChange(readValue(field, next));
+  }
+  if (field.kind === "choice" || field.kind === "switch") {
+    const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: choice }));
+    const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
+    return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
+  }
+  if (field.kind === "list" || field.kind === "json") return <TextArea {...shared} rows={3} placeholder={field.kind === "list" ? t("form.onePerLine") : standard} value={shown} onChange={(event) => type(event.target.value)} />;
+  return <TextField {...shared} inputMode={field.kind === "number" ? "decimal" : "text"} placeholder={standard} value={shown} onChange={(event) => type(event.target.value)} />;
+}
+
+/** Whether the typed text is one way to write the value: so that "0." may be typed on the way to "0.5". */
+function readsAs(field: SchemaField, text: string, value: unknown): boolean {
+  return JSON.stringify(readValue(field, text)) === JSON.stringify(value);
+}
+
+/** A part of a form that is opened by its title; `note` stands beside it, such as how much was changed. */
+export function Disclosure({ title, about, note, open, onToggle, children }: { title: ReactNode; about?: ReactNode; note?: ReactNode; open: boolean; onToggle: (open: boolean) => void; children: ReactNode }): ReactNode {
+  const id = useId();
+  return (
+    <details className={styles.disclosure} open={open} onToggle={(event) => onToggle(event.currentTarget.open)}>
+      <summary aria-describedby={about ? id : undefined}>
+        <span className={styles.title}>{title}</span>
+        {note}
+      </summary>
+      {about && (
+        <p id={id} className={styles.about}>
+          {about}
+        </p>
+      )}
+      {open && children}
+    </details>
+  );
+}

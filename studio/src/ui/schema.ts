@@ -1,0 +1,97 @@
+/** A setting as a form draws it, read from a part's JSON Schema. */
+export interface SchemaField {
+  name: string;
+  kind: "choice" | "switch" | "number" | "text" | "list" | "json";
+  help: string;
+  /** Its value when nothing is given, as text; empty where there is none. */
+  standard: string;
+  choices: readonly string[];
+  whole: boolean;
+}
+
+interface Node {
+  type?: string;
+  enum?: readonly unknown[];
+  const?: unknown;
+  anyOf?: readonly Node[];
+  $ref?: string;
+  items?: Node;
+  default?: unknown;
+  description?: string;
+}
+
+/** The JSON Schema of a part's settings, as the API tells it. */
+export interface ObjectSchema {
+  properties?: Record<string, Node>;
+  $defs?: Record<string, Node>;
+}
+
+/** The settings of a schema, in its order. */
+export function fieldsOf(schema: ObjectSchema): SchemaField[] {
+  return Object.entries(schema.properties ?? {}).map(([name, node]) => {
+    const arms = (node.anyOf ?? [node]).map((arm) => resolved(arm, schema)).filter((arm) => arm.type !== "null");
+    const arm: Node = arms.length === 1 ? { ...arms[0] } : {};
+    const choices = (node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
+    return { name, kind: choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer" };
+  });
+}
+
+function resolved(node: Node, schema: ObjectSchema): Node {
+  const name = node.$ref?.split("/").at(-1);
+  return name === undefined ? node : (schema.$defs?.[name] ?? {});
+}
+
+function kindOf(node: Node): SchemaField["kind"] {
+  switch (node.type) {
+    case "boolean":
+      return "switch";
+    case "integer":
+    case "number":
+      return "number";
+    case "string":
+      return "text";
+    case "array":
+      return node.items?.type === undefined || ["string", "number", "integer"].includes(node.items.type) ? "list" : "json";
+    default:
+      return "json";
+  }
+}
+
+/** A value as it stands in its field. */
+export function written(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  if (Array.isArray(value)) return value.map(String).join("\n");
+  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
+}
+
+/** What was typed in, as the setting's value. Undefined: nothing is given. What does not fit stays as it is: the server says what is wrong with it. */
+export function readValue(field: SchemaField, text: string): unknown {
+  if (text.trim() === "") return undefined;
+  switch (field.kind) {
+    case "number": {
+      const value = Number(text.replace(",", "."));
+      return Number.isFinite(value) ? value : text;
+    }
+    case "switch":
+      return text === "true";
+    case "list":
+      return text
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean);
+    case "json":
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        return text;
+      }
+    default:
+      return text;
+  }
+}
+
+/** A setting's name as a label: `max_size_mb` as "Max size MB". */
+export function labelOf(name: string): string {
+  const words = name.replaceAll("_", " ").replace(/\bmb\b/, "MB").replace(/\bms\b/, "(ms)").replace(/\bqat\b/, "QAT");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
