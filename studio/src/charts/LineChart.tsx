@@ -33,7 +33,7 @@ export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: {
         scales: { x: { time: false } },
         cursor: { points: { size: 6 } },
         legend: { show: names.includes("\n") }, // one line is named by its caption
-        axes: [{ ...axis, label: xLabel, labelSize: 18, labelFont: axis.font }, { ...axis, size: 56, values: (_, splits) => splits.map(format) }],
+        axes: [{ ...axis, size: 26, label: xLabel, labelSize: 18, labelGap: 0, labelFont: axis.font }, { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(format) }],
         series: [{ label: xLabel }, ...names.split("\n").map((label, number) => ({ label, width: 2, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
       },
       [[], ...names.split("\n").map(() => [])],

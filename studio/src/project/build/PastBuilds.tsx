@@ -89,7 +89,7 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
       <tr>
         {comparable && <td>{run.state === "done" && <input type="checkbox" aria-label={t("build.compareThis", { when })} checked={checked} onChange={onCheck} />}</td>}
         <td>{when}</td>
-        <td>{presetOf(t, run)}</td>
+        <td className={styles.breaks}>{presetOf(t, run)}</td>
         <td>
           <Badge tone={TONES[run.state] ?? "plain"}>{t(`state.${run.state}`)}</Badge>
         </td>
