@@ -33,7 +33,7 @@ function SettingField({ field, value, error, onChange }: { field: SchemaField; v
   const { t } = useTranslation();
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
-  const shared = { label: labelOf(field.name), help: field.help, error };
+  const shared = { label: labelOf(field.name), help: field.help.replaceAll("`", ""), error };
   const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.standard.replaceAll("\n", ", ") });
   function type(next: string): void {
     setText(next);

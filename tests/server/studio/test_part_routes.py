@@ -59,6 +59,8 @@ def test_the_settings_of_a_build_are_those_that_the_project_does_not_give(client
     sections = {section["name"]: section["settings"]["properties"] for section in client.get(f"{project}/settings").json()}
     assert {"student", "gate", "compress", "train", "classify"} <= sections.keys() and "route" not in sections
     assert not {"train", "test", "input", "label"} & sections["data"].keys()
+    kinds = sections["student"]["kind"]["enum"]
+    assert {"auto", "encoder", "linear", "kernel"} <= set(kinds) and not {"tagger", "decoder"} & set(kinds)
     assert sections["student"]["quality"]["enum"] == ["best", "balanced", "fast"]
     of_another = {section["name"]: section["settings"]["properties"] for section in client.get(f"{project}/settings?student=kernel").json()}
     assert of_another.get("train", {}).keys() != sections["train"].keys()

@@ -59,9 +59,7 @@ def parts_of(room: str) -> list[PartFacts]:
 
 def sections_of(task: str, student: str | None = None) -> list[SettingSection]:
     """The sections of a task's recipes that a build of a project takes, the student's training by the student's own settings."""
-    chosen = registry.find("tasks", task)
-    students = dict.fromkeys(["auto", *chosen.students, chosen.baseline])
-    choices = {("student", "kind"): list(students), ("compress", "method"): ["auto", "none", *registry.names("compress")]}
+    choices = {("student", "kind"): ["auto", *_students(task)], ("compress", "method"): ["auto", "none", *registry.names("compress")]}
     found = []
     for name, owner in owners_of(task, student).items():
         if name == ROUTE:
@@ -74,6 +72,14 @@ def sections_of(task: str, student: str | None = None) -> list[SettingSection]:
         if schema["properties"]:
             found.append(SettingSection(name, " ".join((owner.__doc__ or "").split("\n\n")[0].split()), schema))
     return found
+
+
+def _students(task: str) -> list[str]:
+    """The students that may be asked for: those of the task, and others that learn from the same rows as one of them."""
+    part = registry.find("tasks", task)
+    own = dict.fromkeys([*part.students, part.baseline])
+    learns = {registry.find("students", name).learns for name in own}
+    return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns in learns)]
 
 
 def check_settings(project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:

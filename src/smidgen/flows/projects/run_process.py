@@ -139,7 +139,7 @@ def _do(store: StudioStore, runs: RunStore, id: str) -> int:
 
 
 def _told(error: SmidgenError) -> dict[str, str]:
-    """What happened, and what to do next, apart."""
+    """The error as it is stored: its message and its advice apart."""
     return {"message": f"{error.what}: {shown(error.value, _LONGEST)}.", "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
 
 

@@ -30,7 +30,7 @@ export function BuildPage(): ReactNode {
       </Empty>
     );
   }
-  const open = builds.filter(isUnfinished);
+  const open = builds.filter(isUnfinished).reverse();
   const past = builds.filter((run) => !isUnfinished(run));
   return (
     <>

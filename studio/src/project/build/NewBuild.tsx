@@ -103,8 +103,8 @@ function Sections({ project, settings, mistakes, onChange }: { project: string; 
         return (
           <Disclosure
             key={section.name}
-            title={t(`build.section.${section.name.replace(".", "_")}`, { defaultValue: section.name })}
-            about={section.about}
+            title={t(`build.section.${section.name.replace(".", "_")}`, { defaultValue: t("build.section.task") })}
+            about={section.about.replaceAll("`", "")}
             note={note}
             open={opened[section.name] ?? wrong > 0}
             onToggle={(open) => setOpened((before) => ({ ...before, [section.name]: open }))}

@@ -108,7 +108,7 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
               </ButtonLink>
             ) : (
               <Button small disabled={!may} title={may ? undefined : t("build.mayNot")} onClick={onResume}>
-                {t("build.resume")}
+                {t(run.state === "failed" ? "common.again" : "build.resume")}
               </Button>
             )}
           </div>

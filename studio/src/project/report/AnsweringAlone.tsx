@@ -81,7 +81,7 @@ function PointChooser({ project, view, stored }: { project: string; view: Report
     setChosen(place);
     setMoved(true);
   }
-  const shares = { answered: formatShare(point.coverage), passed: formatShare(1 - point.coverage), wrong: formatShare(point.risk, 1), low: formatShare(point.risk_low, 1), high: formatShare(point.risk_high, 1), score: formatNumber(point.threshold, { maximumFractionDigits: 2 }) };
+  const shares = { answered: formatShare(point.coverage), passed: formatShare(1 - point.coverage), wrong: formatShare(point.risk, 1), low: formatShare(point.risk_low, 1), high: formatShare(point.risk_high, 1), score: formatNumber(point.threshold, { maximumSignificantDigits: 3 }) };
   const grade = { grade: formatNumber(1 - point.risk, { maximumFractionDigits: 3 }), low: formatNumber(1 - point.risk_high, { maximumFractionDigits: 3 }), high: formatNumber(1 - point.risk_low, { maximumFractionDigits: 3 }), answered: shares.answered, score: shares.score };
   const words = graded ? t("report.pointGraded", grade) : t("report.point", shares);
   return (

@@ -71,7 +71,7 @@ function Figures({ view }: { view: ReportView }): ReactNode {
   const metricName = useMetricName(view);
   const figures: [string, string, string][] = [];
   for (const [name, metric] of Object.entries(report.metrics ?? {})) {
-    if (name !== report.headline && figures.length < 3) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
+    if (name !== report.headline && figures.length < 2) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
   }
   if (typeof speed.latency_ms_p50 === "number") figures.push([t("report.oneAnswer"), formatMilliseconds(speed.latency_ms_p50), t("report.median")]);
   if (typeof speed.tokens_per_second === "number") figures.push([t("report.tokens"), formatNumber(speed.tokens_per_second, { maximumFractionDigits: 0 }), t("report.oneAtATime")]);
