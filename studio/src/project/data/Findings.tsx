@@ -74,7 +74,7 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
   const [shownRows, setShownRows] = useState(FEW);
   const items = finding.items;
   const picked = items.filter((item) => chosen.has(item.id));
-  const many = finding.shape === "relabel" || finding.shape === "drop";
+  const many = items.length > 1 && (finding.shape === "relabel" || finding.shape === "drop");
   const toggle = (id: string) =>
     setChosen((before) => {
       const next = new Set(before);

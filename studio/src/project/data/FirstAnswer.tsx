@@ -3,7 +3,7 @@ import { Trans, useTranslation } from "react-i18next";
 import { Link } from "react-router";
 
 import type { RunStory } from "../../api/events";
-import { useMay, useProject } from "../../api/queries";
+import { useData, useMay, useProject } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -114,6 +114,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
   const reached = answer.points.filter((point, place, all) => point.threshold !== null && point.coverage > (all[place - 1]?.coverage ?? 0));
   const wanted = reached.find((point) => point.risk === assumptions.risk);
   const point = wanted ?? reached.find((one) => one.risk >= PREFERRED - 1e-9) ?? reached.at(-1);
+  const unlabelled = useData(project).data?.unlabelled ?? 0;
   const suspects = useFindings(project).data?.find((finding) => finding.kind === "mislabels");
   const saving = useSaving(project, look.version, { ...assumptions, risk: point?.risk ?? null }, point !== undefined);
   const [open, setOpen] = useState(false);
@@ -154,9 +155,9 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
             <ButtonLink kind="primary" icon="build" to={`/projects/${project}/build`}>
               {t("look.build")}
             </ButtonLink>
-            {look.unlabelled > 0 && (
+            {unlabelled > 0 && (
               <ButtonLink icon="label" to={`/projects/${project}/label`}>
-                {t("look.labelRows", { count: look.unlabelled, rows: formatNumber(look.unlabelled) })}
+                {t("look.labelRows", { count: unlabelled, rows: formatNumber(unlabelled) })}
               </ButtonLink>
             )}
           </div>

@@ -6,7 +6,7 @@ import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { cx } from "../../ui/cx";
 import { Notice, ProgressBar } from "../../ui/Feedback";
-import { Select } from "../../ui/Field";
+import { Select, TextArea } from "../../ui/Field";
 import { Icon } from "../../ui/icons";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -20,6 +20,7 @@ export function ImportFile({ project, compact = false }: { project: string; comp
   const upload = useUpload(project);
   const picker = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
+  const [pasting, setPasting] = useState(false);
   const take = (file: File | undefined) => file && upload.mutate(file);
 
   function drop(event: DragEvent): void {
@@ -28,6 +29,11 @@ export function ImportFile({ project, compact = false }: { project: string; comp
     take(event.dataTransfer.files[0] ?? pasted(event.dataTransfer.getData("text/plain"), t("data.pasted")));
   }
 
+  const paste = (
+    <Button kind={compact ? "quiet" : "plain"} small={compact} icon="copy" onClick={() => setPasting(true)}>
+      {t("data.paste")}
+    </Button>
+  );
   const choose = (
     <>
       <Button kind={compact ? "plain" : "primary"} small={compact} icon="upload" busy={upload.isPending} onClick={() => picker.current?.click()}>
@@ -50,7 +56,10 @@ export function ImportFile({ project, compact = false }: { project: string; comp
   return (
     <>
       {compact ? (
-        choose
+        <>
+          {paste}
+          {choose}
+        </>
       ) : (
         // Dropping and pasting are further ways to what the button below does.
         // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
@@ -69,13 +78,49 @@ export function ImportFile({ project, compact = false }: { project: string; comp
           <Icon name="upload" size={32} />
           <h2>{t("data.dropTitle")}</h2>
           <p>{t("data.dropAbout")}</p>
-          {choose}
+          <div className={styles.ways}>
+            {choose}
+            {paste}
+          </div>
           {upload.isPending && <ProgressBar share={null} label={t("data.reading")} />}
         </div>
       )}
       <Problem query={{ error: upload.error }} />
+      {pasting && (
+        <PasteRows
+          onClose={() => setPasting(false)}
+          onRows={(text) => {
+            setPasting(false);
+            take(pasted(text, t("data.pasted")));
+          }}
+        />
+      )}
       {upload.data && <ChooseColumns project={project} upload={upload.data} onClose={() => upload.reset()} />}
     </>
+  );
+}
+
+function PasteRows({ onClose, onRows }: { onClose: () => void; onRows: (text: string) => void }): ReactNode {
+  const { t } = useTranslation();
+  const [text, setText] = useState("");
+  return (
+    <Dialog
+      open
+      wide
+      onClose={onClose}
+      title={t("data.pasteTitle")}
+      about={t("data.pasteAbout")}
+      foot={
+        <>
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button kind="primary" disabled={!text.trim()} onClick={() => onRows(text)}>
+            {t("data.pasteRead")}
+          </Button>
+        </>
+      }
+    >
+      <TextArea label={t("data.pasteField")} rows={10} value={text} onChange={(event) => setText(event.target.value)} />
+    </Dialog>
   );
 }
 

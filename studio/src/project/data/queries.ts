@@ -77,6 +77,17 @@ export function useAnswers(project: string) {
   return useDataChange(project, (answers: components["schemas"]["AnswerEntry"][]) => body(api.POST("/api/v1/projects/{project}/answers", { params: { path: { project } }, body: { answers } })));
 }
 
+export const MOST_CHANGES = 200;
+
+/** The rows that differ between two versions, the first ones of many. */
+export function useChanges(project: string, older: number, newer: number) {
+  return useQuery({
+    queryKey: ["changes", project, older, newer],
+    queryFn: () => body(api.GET("/api/v1/projects/{project}/versions/{older}/changes/{newer}", { params: { path: { project, older, newer }, query: { limit: MOST_CHANGES } } })),
+    staleTime: Infinity, // versions never change
+  });
+}
+
 /** Look at the newest version of the data. */
 export function useLookAgain(project: string) {
   const queries = useQueryClient();
