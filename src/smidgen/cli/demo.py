@@ -40,9 +40,16 @@ def demo(
             "the answers and takes over more and more of them.",
         ),
     ] = False,
+    studio: Annotated[
+        bool, typer.Option("--studio", help="Instead, open the Studio with the finished sample project. Its model is built first, once.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="With --studio: TCP port. 0 takes any free one.")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="With --studio: print the link and open no browser.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="With --hybrid: one learning in place of several.")] = False,
     threads: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print the result as JSON, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --hybrid: print the result as JSON alone. With --studio: the link.")
+    ] = False,
 ) -> None:
     """Build a sample classifier and let it answer new messages.
 
@@ -51,12 +58,40 @@ def demo(
 
     Example: smidgen demo --dir ./demo
     """
+    if studio:
+        if hybrid or fast or folder is not None:
+            raise InputError(
+                "the Studio's sample project takes no other flag", value="--studio", todo="Leave out --hybrid, --fast and --dir."
+            )
+        _studio(port, no_open, as_json)
+        return
+    if port is not None or no_open:
+        raise InputError("this flag needs --studio", value="--no-open" if no_open else "--port", todo="Add --studio, or leave it out.")
     if hybrid:
         _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
         return
     if fast or as_json:
         raise InputError("this flag needs --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
     _plain(folder or Path("demo"), threads)
+
+
+def _studio(port: int | None, no_open: bool, as_json: bool) -> None:
+    """Open the Studio with the sample project, after its build."""
+    from smidgen.cli.studio import PORT, serve_page
+    from smidgen.flows.projects.samples import open_sample
+    from smidgen.flows.projects.supervisor import finish_runs
+    from smidgen.store.studio.store import StudioStore
+
+    store = StudioStore()
+    try:
+        project = open_sample(store)
+        with Screen() as screen:
+            finish_runs(store, project.id, screen)
+        serve_page(
+            store, PORT if port is None else port, as_json=as_json, opened=not (no_open or as_json), at=f"/projects/{project.id}/report"
+        )
+    finally:
+        store.close()
 
 
 def _plain(folder: Path, threads: int | None) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,13 +53,22 @@ def studio(
         if add_owner is not None:
             _add_owner(StudioAccess(store), add_owner)
         else:
-            _serve(store, host, port, allow_host or [], https, as_json, opened=not (no_open or as_json))
+            serve_page(store, port, host, allow_host or [], https, as_json, opened=not (no_open or as_json))
     finally:
         store.close()
 
 
-def _serve(store: StudioStore, host: str, port: int, names: list[str], https: bool, as_json: bool, opened: bool) -> None:
-    """Serve the page and its API until Ctrl-C."""
+def serve_page(
+    store: StudioStore,
+    port: int,
+    host: str = "127.0.0.1",
+    names: Sequence[str] = (),
+    https: bool = False,
+    as_json: bool = False,
+    opened: bool = True,
+    at: str = "/",
+) -> None:
+    """Serve the page and its API until Ctrl-C. `at`: the path that the link leads to. `opened`: whether to open a browser."""
     from smidgen.server.process import run, take_port, url_of
     from smidgen.server.settings import ListenSettings
     from smidgen.server.studio.access import StudioAccess
@@ -73,7 +83,7 @@ def _serve(store: StudioStore, host: str, port: int, names: list[str], https: bo
         raise InputError("other machines could reach this Studio, and it has no accounts", value=f"--host {host}", todo=todo)
     with take_port(listen) as bound:
         url = url_of(bound)
-        link = url if access.accounts_needed else f"{url}/?link={access.new_link()}"
+        link = url if access.accounts_needed else f"{url}/?link={access.new_link()}" + (f"&to={at}" if at != "/" else "")
         app = create_studio(store, access, StudioSettings(host, names, access.accounts_needed, https), page)
 
         def ready() -> None:

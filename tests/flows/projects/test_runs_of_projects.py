@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from tests.tried_model import LINEAR, ticket_rows
 
+from smidgen.core.progress import Silent
 from smidgen.flows.projects import supervisor as watching
 from smidgen.flows.projects.run_process import is_alive, run_folder
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.tables import StudioError
 
 BUILD = {"recipe": LINEAR}
 
@@ -25,6 +27,20 @@ def project(store: StudioStore) -> str:
     project = store.create("Support tickets", "classify").id
     store.rows(project).add(ticket_rows(), "ann", "import", {})
     return project
+
+
+class Steps(Silent):
+    """The steps that were told."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[str] = []
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self.began.append(step)
+
+    def finish(self, note: str = "") -> None:
+        self.ended.append(note)
 
 
 def wait(supervisor: Supervisor, runs: RunStore, run: Run, until: Callable[[Run], bool], seconds: float = 120.0) -> Run:
@@ -95,3 +111,13 @@ def test_a_quick_run_does_not_wait_for_a_build(store: StudioStore, project: str,
     runs.finish(look.id, "done", result={})
     supervisor.look()
     assert started == [build.id, look.id, second.id] and runs.get(later.id).state == "queued"
+
+
+def test_a_terminal_may_wait_for_the_runs(store: StudioStore, project: str) -> None:
+    runs, progress = RunStore(store.database), Steps()
+    first = runs.enqueue(project, "build", {"recipe": LINEAR}, "ann")
+    watching.finish_runs(store, project, progress)
+    assert runs.get(first.id).state == "done" and len(progress.began) >= 3 and len(progress.ended) >= 3
+    runs.enqueue(store.create("Empty", "classify").id, "build", {}, "ann")
+    with pytest.raises(StudioError, match="no row of this version has an answer"):
+        watching.finish_runs(store, store.projects()[0].id, progress)

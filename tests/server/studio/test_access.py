@@ -47,6 +47,21 @@ def test_a_link_opens_one_session_once(stranger: TestClient, access: StudioAcces
     assert "set-cookie" not in stranger.get(f"/?link={link}", follow_redirects=False).headers
 
 
+@pytest.mark.parametrize(
+    ("to", "place"),
+    [
+        ("/projects/a1/report", "/projects/a1/report"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_link_leads_to_a_page_of_the_studio_alone(stranger: TestClient, access: StudioAccess, to: str, place: str) -> None:
+    answer = stranger.get("/", params={"link": access.new_link(), "to": to}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, place)
+
+
 @pytest.mark.parametrize("link", ["", "x", "é" * 40])
 def test_a_wrong_link_opens_nothing(stranger: TestClient, link: str) -> None:
     assert COOKIE not in stranger.get("/", params={"link": link}, follow_redirects=False).cookies

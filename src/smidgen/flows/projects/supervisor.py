@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 
+from smidgen.core.progress import Progress
 from smidgen.flows.projects.run_process import is_alive, run_folder
 from smidgen.parts import registry
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.tables import StudioError
 
 MOST_ATTEMPTS = 3
 """Starts of a run whose process dies each time; after them it has failed."""
@@ -117,3 +119,39 @@ class Supervisor:
 
 def _is_light(run: Run) -> bool:
     return bool(registry.declared("flows.projects", run.kind.replace("_", "-"), "light", False))
+
+
+def finish_runs(store: StudioStore, project: str, progress: Progress) -> None:
+    """Do a project's queued runs here, as a server would, and tell `progress` of each. Raises StudioError for one that fails."""
+    supervisor, runs = Supervisor(store), RunStore(store.database)
+    told: dict[str, tuple[int, int]] = {}
+    waiting = [run.id for run in reversed(runs.of_project(project)) if not run.finished]
+    while waiting:
+        supervisor.look()
+        run = runs.get(waiting[0])
+        told[run.id] = _tell(runs, run, progress, *told.get(run.id, (0, 0)))
+        if not run.finished:
+            time.sleep(_POLL_SECONDS)
+            continue
+        waiting.pop(0)
+        if run.state != "done":
+            reason = (run.error or {}).get("message", "it was stopped")
+            raise StudioError(f"the run did not end well ({reason})", value=run.kind, todo="Open the Studio, and resume it there.")
+
+
+def _tell(runs: RunStore, run: Run, progress: Progress, after: int, done: int) -> tuple[int, int]:
+    """Tell what a run has told since the event `after`; `done` counts the step's units so far. Returns both, as they are now."""
+    while events := runs.events(run.id, after):
+        for event in events:
+            after, body = event.number, event.body
+            if event.kind == "step":
+                done = 0
+                progress.start(str(body["step"]), body["total"])
+            elif event.kind == "progress":
+                progress.advance(int(body["done"]) - done, **body["facts"])
+                done = int(body["done"])
+            elif event.kind == "step_done":
+                progress.finish(str(body["note"]))
+            elif event.kind == "remark":
+                progress.say(str(body["text"]))
+    return after, done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -42,6 +43,8 @@ LOCAL_OWNER = "owner"
 _LINK_SECONDS = 600.0
 _SEEN_SECONDS = 60.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_PATH = re.compile(r"/(?:[\w-][\w/?=&.-]*)?", re.ASCII)
+"""A path of the Studio's own: `//other.example` would lead away."""
 _TRIES, _TRY_SECONDS = 5, 60.0
 """Failed log-ins per account and address within these seconds; further ones are refused without a look at the password."""
 
@@ -187,8 +190,8 @@ class StudioAccess:
 class StudioGuard:
     """Middleware of every request: the session behind its cookie, and no change that another site's page asked for.
 
-    The person is in `scope["state"]["person"]`, or None. `/?link=TOKEN` is answered here: it sets the cookie and leads to the page without
-    the token.
+    The person is in `scope["state"]["person"]`, or None. `/?link=TOKEN` is answered here: it sets the cookie and leads on without
+    the token, to the first page or to the one that `to` names.
     """
 
     def __init__(self, app: ASGIApp, access: StudioAccess, secure: bool = False) -> None:
@@ -220,7 +223,8 @@ class StudioGuard:
         await self._app(scope, receive, careful)
 
     def _enter(self, request: Request) -> Response:
-        response = RedirectResponse("/", status_code=303)
+        to = request.query_params.get("to", "/")
+        response = RedirectResponse(to if _OWN_PATH.fullmatch(to) else "/", status_code=303)
         cookie = self._access.follow_link(request.query_params["link"])
         if cookie:
             set_cookie(response, cookie, self._secure)
