@@ -15,6 +15,7 @@ from smidgen.cli import main
 from smidgen.cli import studio as verb
 from smidgen.server.studio import pages
 from smidgen.server.studio.access import StudioAccess
+from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import StudioStore
 
 PASSWORD = "correct horse battery"
@@ -83,3 +84,18 @@ def test_without_its_page_it_says_how_to_build_it(home: Path, monkeypatch: pytes
     monkeypatch.setattr(pages, "PAGE", home / "dist")
     assert main.code(["studio", "--port", "0"]) == 1
     assert "the Studio's page was not built" in (told := capsys.readouterr().err) and "make studio" in told
+
+
+def test_the_demo_opens_the_sample_projects_report(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("smidgen.flows.projects.supervisor.finish_runs", lambda store, project, progress: done.append(project))
+    monkeypatch.setattr(verb, "serve_page", lambda store, port, **more: done.append(f"{port} {more['at']}"))
+    assert main.code(["demo", "--studio", "--no-open", "--port", "0"]) == 0
+    store = StudioStore()
+    (project,) = store.projects()
+    assert project.task == "classify" and store.rows(project.id).count() > 2_000
+    assert done == [project.id, f"0 /projects/{project.id}/report"]
+    assert [run.kind for run in RunStore(store.database).of_project(project.id)].count("build") == 1
+    store.close()
+    assert main.code(["demo", "--studio", "--hybrid"]) == 2 and "no such flag" in capsys.readouterr().err
+    assert main.code(["demo", "--no-open"]) == 2 and "needs --studio" in capsys.readouterr().err
