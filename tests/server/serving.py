@@ -49,5 +49,5 @@ def _serve(let: Event) -> None:
         threading.Thread(target=lambda: (let.wait(), model.gate.set()), daemon=True).start()
     bound = take_port(settings.listen)
     url = url_of(bound)
-    run(create_app([model], settings), bound, settings, lambda: print(url, flush=True))
+    run(create_app([model], settings), bound, settings.limits.drain_seconds, lambda: print(url, flush=True))
     print("torch" in sys.modules or "transformers" in sys.modules, flush=True)
