@@ -125,13 +125,17 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
   );
 }
 
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** Why a build failed, in full, and what to do next. */
 function RunFailure({ project, error }: { project: string; error: NonNullable<Run["error"]> }): ReactNode {
   const { t } = useTranslation();
   const { message, todo, kind } = error;
   return (
-    <Notice tone="bad" action={<ButtonLink small to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink>}>
-      <p className={styles.full}>{String(message)}</p>
+    <Notice tone="bad" action={<div><ButtonLink small to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink></div>}>
+      <p className={styles.full}>{sentence(String(message))}</p>
       {typeof todo === "string" && <p className={styles.full}>{todo}</p>}
       <p>{t(kind === "GateError" ? "build.afterGate" : "build.afterFailure")}</p>
     </Notice>

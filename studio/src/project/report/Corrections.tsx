@@ -45,7 +45,7 @@ export function Corrections({ project, view, model }: { project: string; view: R
   const found = changes.data;
   return (
     <Card
-      title={t("report.changes")}
+      title={t(found?.rows_changed === 0 ? "report.beside" : "report.changes")}
       note={t("report.changesNote")}
       actions={
         others.length > 1 && (
