@@ -81,7 +81,7 @@ export function readValue(field: SchemaField, text: string): unknown {
         .filter(Boolean);
     case "json":
       try {
-        return JSON.parse(text) as unknown;
+        return JSON.parse(text);
       } catch {
         return text;
       }

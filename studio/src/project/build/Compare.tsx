@@ -46,7 +46,7 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
     { name: t("build.took"), cell: (run) => (run.started && run.ended ? formatDuration(run.ended - run.started) : "–") },
     { name: t("report.trainedIn"), cell: (run) => maybe(summaryOf(run).training?.seconds, formatSeconds) },
     { name: t("build.energy"), cell: (run) => maybe(summaryOf(run).training?.energy_wh, (value) => `${formatNumber(value, { maximumSignificantDigits: 2 })} Wh`) },
-    { name: t("build.dataVersion"), cell: (run) => String(run.result?.["version"] ?? "–") },
+    { name: t("build.dataVersion"), cell: (run) => maybe(Number(run.result?.["version"]), formatNumber) },
     { name: t("build.settings"), cell: (run) => changesOf(run).join("; ") || t("build.unchanged") },
   ];
   return (

@@ -13,7 +13,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
 import { Curves, Remarks, Steps } from "./OpenRun";
-import { energyOf, presetOf } from "./runs";
+import { energyOf, modelPath, presetOf } from "./runs";
 
 const TONES: Partial<Record<Run["state"], Tone>> = { done: "good", failed: "bad", stopped: "warn" };
 const MOST_COMPARED = 4;
@@ -150,7 +150,7 @@ function PastSteps({ run, onClose }: { run: Run; onClose: () => void }): ReactNo
       {story.steps.length === 0 && !story.ended && <Skeleton label={t("common.loading")} />}
       {story.steps.length === 0 && story.ended && <Notice>{t("build.noSteps")}</Notice>}
       <Curves curves={story.curves} height={140} />
-      <Steps steps={story.steps} hideNote={String(run.result?.["model"] ?? "")} />
+      <Steps steps={story.steps} hideNote={modelPath(run)} />
       <Remarks story={story} />
     </Dialog>
   );

@@ -2,7 +2,6 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
-import type { ObjectSchema } from "../../ui/schema";
 
 /** Settings of a build, by section and name, as a recipe has them. */
 export type BuildSettings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -18,7 +17,7 @@ export function useSections(project: string, student: string | undefined, enable
     queryKey: ["settings", project, student ?? ""],
     queryFn: async () => {
       const found = await body(api.GET("/api/v1/projects/{project}/settings", { params: { path: { project }, query: student === undefined ? {} : { student } } }));
-      return found.map((section) => ({ name: section.name, about: section.about, schema: section.settings as ObjectSchema }));
+      return found.map((section) => ({ name: section.name, about: section.about, schema: section.settings }));
     },
   });
 }

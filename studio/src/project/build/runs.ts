@@ -13,7 +13,7 @@ interface Summary {
 
 /** The figures of a finished build that its run tells. */
 export function summaryOf(run: Run): Summary {
-  return (run.result?.["report"] ?? {}) as Summary;
+  return run.result?.["report"] ?? {};
 }
 
 /** Watt hours of a build's training; null where they are not known. */
@@ -37,11 +37,17 @@ export function presetOf(t: TFunction, run: Run): string {
   return changed > 0 ? `${name}, ${t("build.changed", { count: changed })}` : name;
 }
 
+/** The folder of a build's model, which its last step tells; people need not read it. */
+export function modelPath(run: Run): string | undefined {
+  const found = run.result?.["model"];
+  return typeof found === "string" ? found : undefined;
+}
+
 /** The settings of a build beside its preset, such as `student.kind: linear`. */
 export function changesOf(run: Run): string[] {
   return Object.entries(settingsOf(run)).flatMap(([section, given]) =>
     Object.entries(given)
       .filter(([name]) => section !== "student" || name !== "quality")
-      .map(([name, value]) => `${section}.${name}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`),
+      .map(([name, value]) => `${section}.${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`),
   );
 }
