@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 _TURNING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
@@ -35,9 +36,10 @@ def whole(text: str) -> str:
     return text if text.isascii() else HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def printable_json(value: Any, indent: int | None = None) -> str:
-    """JSON of the value, with every raw control character and lone surrogate escaped."""
-    return _RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False, indent=indent))
+def printable_json(value: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """JSON of the value, with every raw control character and lone surrogate escaped. `default` is json.dumps's."""
+    plain = json.dumps(value, ensure_ascii=False, indent=indent, default=default)
+    return _RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", plain)
 
 
 class PrintableFormatter(logging.Formatter):

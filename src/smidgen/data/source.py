@@ -70,6 +70,7 @@ class ReadLimits:
         memory: most bytes of memory for the process that reads a workbook.
         seconds: its longest time.
         piped: most bytes taken from standard input.
+        columns: most columns; None for any number.
     """
 
     cell: int = 1_000_000
@@ -79,6 +80,7 @@ class ReadLimits:
     memory: int = 8 << 30
     seconds: float = 300.0
     piped: int = 4 << 30
+    columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -164,6 +164,7 @@ def open_table(
     need_label: bool = True,
     settings: DataSettings | None = None,
     most_labels: int = 1,
+    limits: ReadLimits | None = None,
 ) -> DataTable:
     """Open a data file; "-" is standard input.
 
@@ -175,13 +176,14 @@ def open_table(
         need_label: whether a file without an output column is an error.
         settings: limits, encoding and sheet.
         most_labels: most output columns; with several, an output is a dict of their cells by column name.
+        limits: of memory, time and size; that of a cell is always `settings.max_cell`.
 
     Raises:
         DataError: with the file, the row and the column, for anything that cannot be read.
     """
     settings = settings or DataSettings()
     input, label = input or settings.input, label or settings.label
-    origin, keep, source, content, sample = _opened(path, settings)
+    origin, keep, source, content, sample = _opened(path, settings, limits)
     first = choose_input(content.columns, sample, origin.name, input, remembered[0])
     second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
     if second is None and need_label:
@@ -211,11 +213,20 @@ def table_in_memory(name: str, records: Sequence[Record], input: tuple[str, ...]
     return DataTable(name, source, (*input, label), ColumnChoice(input, "given"), ColumnChoice((label,), "given"), {}, None, read)
 
 
-def _opened(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object, DataSource, SourceContent, list[Record]]:
+def _opened(
+    path: str | Path, settings: DataSettings, limits: ReadLimits | None = None
+) -> tuple[SourceFile, object, DataSource, SourceContent, list[Record]]:
     """The file, the object that keeps it on disk, its format, its content, and its first rows, of which there is at least one."""
-    origin, keep = _origin(path, settings)
+    origin, keep = _origin(path, settings, limits or ReadLimits())
     source = _source(origin)
     content = source.open(origin)
+    most = origin.limits.columns
+    if most is not None and len(content.columns) > most:
+        raise origin.error(
+            f"the file has {len(content.columns):,} columns; at most {most:,} are read",
+            value=", ".join(content.columns[:3]),
+            todo="Keep the columns of the text and of the answer, and leave the others out.",
+        )
     seen = [record for _, record in islice(content.records(), _SAMPLE)]
     sample = [record for record in seen if not isinstance(record, DataError)]
     if seen and not sample:
@@ -245,8 +256,8 @@ def _source(origin: SourceFile) -> DataSource:
     return named or known["csv"]
 
 
-def _origin(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object]:
-    limits = ReadLimits(cell=settings.max_cell)
+def _origin(path: str | Path, settings: DataSettings, limits: ReadLimits) -> tuple[SourceFile, object]:
+    limits = replace(limits, cell=settings.max_cell)
     keep: object = None
     if str(path) == STDIN:
         folder = tempfile.TemporaryDirectory(prefix="smidgen-")

@@ -207,11 +207,11 @@ POOR = 0.5
 """A written text is neither right nor wrong: one with a grade below this counts as an error."""
 
 
-class _JsonRecords(JsonLinesAnswers):
-    """JSON lines with the whole row."""
+class JsonRecords(JsonLinesAnswers):
+    """JSON lines with the whole row. `errors`: also why a row has no answer."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._columns, self._names = tuple(columns), answer_header(columns, "output")[:-1]
+    def __init__(self, columns: Sequence[str], errors: bool = False) -> None:
+        self._columns, self._names = tuple(columns), answer_header(columns, _ANSWER)[: None if errors else -1]
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
         """See `AnswerFile`."""
@@ -227,7 +227,7 @@ def error_file_for(out: str, table: DataTable) -> AnswerFile:
     if out == STDIN:
         raise InputError("errors go to a file", value=out, todo="Name one, such as --errors errors.csv.")
     kind = answer_file_for(out, table.columns, table.facts)
-    return _JsonRecords(table.columns) if isinstance(kind, JsonLinesAnswers) else kind
+    return JsonRecords(table.columns) if isinstance(kind, JsonLinesAnswers) else kind
 
 
 def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kind: AnswerFile | None = None) -> int:

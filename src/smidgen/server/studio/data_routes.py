@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import secrets
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +16,8 @@ from starlette.requests import Request
 from smidgen.core.errors import InputError, RequestError
 from smidgen.flows.projects.imports import import_file, parse_output, preview_file
 from smidgen.flows.projects.look import queue_look
+from smidgen.flows.projects.uploads import forget_upload, new_upload, uploaded
 from smidgen.server.studio.access import Editor, Viewer
-from smidgen.store.files import home
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
 from smidgen.store.studio.store import StudioStore
 
@@ -28,8 +25,6 @@ MOST_UPLOAD = 512 << 20
 """Bytes of a file."""
 _MOST_ROWS = 500
 _MOST_KEYS = 100_000
-_KEEP_SECONDS = 86_400.0
-_SAFE_NAME = re.compile(r"[^\w.\- ]+")
 
 
 class UploadView(BaseModel):
@@ -197,12 +192,12 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     async def upload(person: Editor, request: Request, project: str, name: str = Query(max_length=300)) -> UploadView:
         """Send a file: CSV, TSV, JSONL, Parquet or XLSX. It is looked at, and added by an import."""
         task = store.project(project).task
-        file, id = _upload_place(name)
-        await _receive(request, file)
+        file, id = new_upload(name)
         try:
+            await _receive(request, file)
             seen = await run_in_threadpool(preview_file, file, task)
         except InputError:
-            file.unlink(missing_ok=True)
+            forget_upload(file)
             raise
         return UploadView(upload=id, name=Path(name).name, columns=list(seen.columns), input=list(seen.input), label=list(seen.label),
                           why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
@@ -210,10 +205,10 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:
         """Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted."""
-        file = _uploaded(body.upload)
+        file = uploaded(body.upload)
         settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
-        found = import_file(store.rows(project), file, _shown_name(file), store.project(project).task, settings, person.name, body.part)
-        file.unlink(missing_ok=True)
+        found = import_file(store.rows(project), file, store.project(project).task, settings, person.name, body.part)
+        forget_upload(file)
         if queue_look(store, project, person.name) is not None:
             wake()
         return ImportView(version=version_view(found.version), skipped=found.skipped, faults=list(found.faults))
@@ -327,35 +322,8 @@ def _normal(output: str | None) -> str | None:
         raise RequestError("the answer is not JSON", value=output, todo='Write a label in quotes: "refund".', param="output") from None
 
 
-def _uploads() -> Path:
-    folder = home() / "studio" / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _upload_place(name: str) -> tuple[Path, str]:
-    """Where a new upload lies. Uploads that nobody imported within a day are removed."""
-    folder = _uploads()
-    for old in folder.iterdir():
-        if old.stat().st_mtime < time.time() - _KEEP_SECONDS:
-            old.unlink(missing_ok=True)
-    id = secrets.token_hex(6)
-    return folder / f"{id}.{_SAFE_NAME.sub('_', Path(name).name)[-100:] or 'data'}", id
-
-
-def _uploaded(id: str) -> Path:
-    found = next(_uploads().glob(f"{id}.*"), None)
-    if found is None:
-        raise RequestError("there is no such upload", value=id, todo="Send the file again.", status=404, code="no_upload")
-    return found
-
-
-def _shown_name(file: Path) -> str:
-    return file.name.partition(".")[2]
-
-
 async def _receive(request: Request, file: Path) -> None:
-    """Write the body to a file. Raises RequestError where it is too large, and removes what came until then."""
+    """Write the body to a file. Raises RequestError where it is too large."""
     received = 0
     with file.open("wb") as out:
         async for chunk in request.stream():
@@ -364,6 +332,5 @@ async def _receive(request: Request, file: Path) -> None:
                 break
             await run_in_threadpool(out.write, chunk)
     if received > MOST_UPLOAD:
-        file.unlink()
         todo = "Send a part of the file, or build from the command line."
         raise RequestError(f"the file is larger than {MOST_UPLOAD >> 20} MB", value=file.name, todo=todo, status=413, code="body_too_large")

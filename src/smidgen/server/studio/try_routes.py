@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from starlette.responses import StreamingResponse
+from starlette.responses import FileResponse, StreamingResponse
 
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.forms import AnswerShape
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
-from smidgen.flows.projects import answering, corrections, large_model
+from smidgen.flows.projects import answer_file, answering, corrections, large_model
 from smidgen.flows.projects.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
 from smidgen.flows.projects.models import model_folder
 from smidgen.flows.projects.open_models import OpenModels
@@ -135,6 +135,12 @@ class CorrectionView(BaseModel):
     added: bool = Field(description="Whether a row was added.")
 
 
+class AnsweredRows(BaseModel):
+    """The first rows of an answered file: its own columns, then the answer, its score, and the error of a row without one."""
+
+    rows: list[dict[str, Any]]
+
+
 def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     """The routes of trying a model."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["try"])
@@ -173,6 +179,24 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         with models.using(model_folder(store, project, model)) as opened:
             found = large_model.ask_large(opened, _texts(opened, body.texts), large)
         return [LargeAnswerView(**{name: getattr(one, name) for name in LargeAnswerView.model_fields}) for one in found]
+
+    @router.get("/answer-files/{run}")
+    def read_answers(person: Viewer, project: str, run: str, limit: int = Query(50, ge=1, le=500)) -> AnsweredRows:
+        """Read the first rows of an answered file. The run `answer-file` made it from an upload; it is kept for a day."""
+        return AnsweredRows(rows=answer_file.first_answers(store, project, run, limit))
+
+    @router.get("/answer-files/{run}/{format}", response_class=FileResponse)
+    def download_answers(person: Viewer, project: str, run: str, format: Literal["csv", "jsonl", "xlsx"]) -> FileResponse:
+        """Download an answered file. In a CSV a cell that a spreadsheet would compute gets an apostrophe in front."""
+        file = answer_file.answers_of(store, project, run, format)
+        return FileResponse(
+            file, media_type="application/octet-stream", filename=f"answers.{format}", headers={"Cache-Control": "no-store"}
+        )
+
+    @router.delete("/answer-files/{run}", status_code=204)
+    def delete_answers(person: Builder, project: str, run: str) -> None:
+        """Delete an answered file from this machine."""
+        answer_file.forget_answers(store, project, run)
 
     @router.post("/corrections", status_code=201)
     def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:

@@ -1,0 +1,250 @@
+"""Read an uploaded file in a process of its own, with bounds on its memory, time, columns and size.
+
+A file may come from anyone. Whatever it does to its reader ends that process alone, and the parent raises a DataError. The child writes
+plain JSON, and opens neither the database nor a model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO
+
+from smidgen.core.errors import DataError, InputError, MachineError, SmidgenError
+from smidgen.core.parts import Task, placing
+from smidgen.core.printable import printable_json, whole
+from smidgen.core.rows import Text
+from smidgen.data.source import DataSettings, ReadLimits
+from smidgen.data.tables import DataTable, json_value, open_table
+from smidgen.parts import registry
+from smidgen.parts.recipe import make
+
+Reading = Literal["preview", "rows", "records"]
+"""The first rows; all rows in the task's form; all records as they are."""
+PREVIEW_ROWS: Final = 50
+_PREVIEW_CELL = 500
+_MOST_FAULTS = 20
+_MOST_ROW_FAULTS = 10_000
+_NO_MEMORY = 3
+_SMALLER = "Send a part of the file, or save it as CSV."
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """The most that reading an upload may take.
+
+    Attributes:
+        memory: bytes of its process, where the system can bound them.
+        seconds: its time.
+        columns: of the file.
+        cells: rows times columns.
+        unpacked: bytes that a compressed file may unpack to, and that rows may come to.
+    """
+
+    memory: int = 3 << 30
+    seconds: float = 300.0
+    columns: int = 1_000
+    cells: int = 50_000_000
+    unpacked: int = 1 << 30
+
+
+LIMITS = UploadLimits()
+
+
+def read_upload(
+    reading: Reading, file: Path, task: str, settings: Mapping[str, Any], out: Path | None = None, limits: UploadLimits = LIMITS
+) -> dict[str, Any]:
+    """Read a file in a child process; rows and records go to `out` as JSON lines. Returns what the child tells of it.
+
+    Raises DataError for a file that cannot be read, or not within the limits.
+    """
+    asked = {
+        "reading": reading,
+        "file": str(file),
+        "task": task,
+        "settings": dict(settings),
+        "out": str(out or ""),
+        "limits": asdict(limits),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__],  # -P: no imports from the current folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        start_new_session=True,  # a workbook's own reader ends with it
+    )
+    try:
+        said, _ = child.communicate(json.dumps(asked).encode("ascii"), timeout=limits.seconds)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"the file is not read after {limits.seconds:g} s", value=file.name, todo=_SMALLER) from None
+    finally:
+        _end(child)
+    if child.returncode:
+        what = f"the file cannot be read within {limits.memory / 1e9:.1f} GB of memory"
+        if child.returncode != _NO_MEMORY:
+            what += ", or breaks its reader"
+        raise DataError(what, value=file.name, todo=_SMALLER)
+    told: dict[str, Any] = json.loads(said)
+    if fault := told.get("fault"):
+        raise DataError(fault["what"], value=fault["value"], todo=fault["todo"])
+    return told
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child with all that it started."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(child.pid, signal.SIGKILL)
+            else:
+                child.kill()
+        child.wait()
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+# In the child.
+
+
+def _main() -> None:
+    asked = json.loads(sys.stdin.buffer.read())
+    limits = UploadLimits(**asked["limits"])
+    _bound(limits)
+    try:
+        told = _read(asked, limits)
+    except MemoryError:
+        sys.exit(_NO_MEMORY)
+    except SmidgenError as error:
+        told = _fault(error)
+    except OSError as error:
+        told = _fault(MachineError.told_by(error, "the file cannot be read"))
+    sys.stdout.write(printable_json(told))
+
+
+def _fault(error: SmidgenError) -> dict[str, Any]:
+    value = error.value if isinstance(error.value, int | float | str) else str(error.value)
+    return {"fault": {"what": error.what, "value": value, "todo": error.todo}}
+
+
+def _bound(limits: UploadLimits) -> None:
+    """Bound this process's memory and processor time, if the system can. Its children inherit both."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's timeout still applies
+        return
+    for kind, most in ((resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_CPU, int(limits.seconds) + 1), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
+
+
+def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
+    recipe = make({"task": asked["task"], "data": {key: value for key, value in asked["settings"].items() if value}}, [])
+    task: Task = registry.find("tasks", asked["task"])
+    table = open_table(
+        asked["file"],
+        need_label=False,
+        settings=recipe.settings(DataSettings),
+        most_labels=task.most_columns,
+        limits=ReadLimits(unpacked=limits.unpacked, memory=limits.memory, seconds=limits.seconds, columns=limits.columns),
+    )
+    told = {
+        "columns": table.columns,
+        "input": table.input.names,
+        "label": table.label.names if table.label else (),
+        "facts": {**table.facts, "format": table.source.name},
+    }
+    if asked["reading"] == "preview":
+        why = [str(choice) for choice in (table.input, table.label) if choice is not None]
+        return {**told, "why": why, "rows": list(_first_rows(table))}
+    with Path(asked["out"]).open("w", encoding="utf-8", newline="\n") as stream:
+        sheet = _Sheet(stream, table, limits)
+        return {**told, **(_rows(table, task, recipe.asked, sheet) if asked["reading"] == "rows" else _records(table, sheet))}
+
+
+class _Sheet:
+    """Writes lines of JSON, within the limits of cells and size."""
+
+    def __init__(self, stream: TextIO, table: DataTable, limits: UploadLimits) -> None:
+        self._stream, self._table, self._limits = stream, table, limits
+        self.rows = self._size = 0
+
+    def write(self, value: Any) -> None:
+        """Add a line."""
+        line = printable_json(value, default=str)
+        self.rows += 1
+        self._size += len(line) + 1
+        if self.rows * len(self._table.columns) > self._limits.cells:
+            raise DataError(f"the file has more than {self._limits.cells:,} cells", value=self._table.name, todo=_SMALLER)
+        if self._size > self._limits.unpacked:
+            what = f"the file's rows come to more than {self._limits.unpacked >> 20:,} MiB"
+            raise DataError(what, value=self._table.name, todo=_SMALLER)
+        self._stream.write(line + "\n")
+
+
+def _first_rows(table: DataTable) -> Iterator[dict[str, Any]]:
+    for number, record in table.records():
+        yield {name: _short(value) for name, value in record.items()}
+        if number == PREVIEW_ROWS:
+            return
+
+
+def _short(value: Any) -> Any:
+    plain = json_value(value)
+    if plain is None or isinstance(plain, bool | int) or (isinstance(plain, float) and math.isfinite(plain)):
+        return plain
+    text = printable_json(plain, default=str) if isinstance(plain, dict | list) else whole(str(plain))
+    return text if len(text) <= _PREVIEW_CELL else text[:_PREVIEW_CELL] + "…"
+
+
+def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet) -> dict[str, Any]:
+    """Write `[input, second, output]` of each row that can be used; an empty answer is one that is not known yet."""
+    faults: list[str] = []
+    skipped = 0
+    place = placing(task)
+
+    def note(error: DataError) -> None:
+        nonlocal skipped
+        skipped += 1
+        if len(faults) < _MOST_FAULTS:
+            faults.append(str(error))
+
+    def parsed(cell: Any) -> Any:
+        return None if cell is None or (isinstance(cell, str) and not cell.strip()) else task.parse(cell, asked)
+
+    def placed(text: Text, output: Any) -> Any:
+        return output if output is None or place is None else place(text, output)
+
+    for row in table.rows(parsed, note, placed):
+        text, second = (row.input, None) if isinstance(row.input, str) else row.input
+        sheet.write([text, second, row.output])
+    return {"rows": sheet.rows, "skipped": skipped, "faults": faults}
+
+
+def _records(table: DataTable, sheet: _Sheet) -> dict[str, Any]:
+    """Write each record; an empty one stands for a row that cannot be read, whose error is in `faults` under its number."""
+    faults: dict[str, str] = {}
+    for number, record in table.each():
+        if isinstance(record, DataError):
+            if len(faults) < _MOST_ROW_FAULTS:
+                faults[str(number)] = str(record)
+            sheet.write({})
+        else:
+            sheet.write({name: json_value(value) for name, value in record.items()})
+    if not sheet.rows:
+        raise InputError("the file holds no rows", value=table.name, todo="Give a file with a header and at least one row.")
+    return {"rows": sheet.rows, "faults": faults}
+
+
+if __name__ == "__main__":
+    _main()
