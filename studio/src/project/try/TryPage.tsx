@@ -8,8 +8,10 @@ import { Skeleton } from "../../ui/Feedback";
 import { WithModel } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
+import { AnswerList } from "./AnswerList";
 import { OneText } from "./OneText";
 import { useAnswering } from "./queries";
+import { SideBySide } from "./SideBySide";
 import styles from "./Try.module.css";
 
 /** Try a model: one text, two models side by side, or a whole list. */
@@ -18,8 +20,8 @@ export function TryPage(): ReactNode {
   return <WithModel project={project}>{(model, picker) => <Tried key={model.id} project={project} model={model} picker={picker} />}</WithModel>;
 }
 
-type Mode = "one" | "compare" | "list";
-const MODES: readonly Mode[] = ["one"];
+const MODES = ["one", "compare", "list"] as const;
+type Mode = (typeof MODES)[number];
 
 function Tried({ project, model, picker }: { project: string; model: Run; picker: ReactNode }): ReactNode {
   const { t } = useTranslation();
@@ -30,14 +32,14 @@ function Tried({ project, model, picker }: { project: string; model: Run; picker
   return (
     <>
       <PageTitle title={t("nav.try")} about={t("try.about")} actions={<div className={styles.picker}>{picker}</div>} />
-      {MODES.length > 1 && (
-        <div className={styles.modes}>
-          <Choice label={t("try.mode")} value={mode} options={MODES.map((value) => ({ value, label: t(`try.modes.${value}`) }))} onChange={choose} />
-        </div>
-      )}
+      <div className={styles.modes}>
+        <Choice label={t("try.mode")} value={mode} options={MODES.map((value) => ({ value, label: t(`try.modes.${value}`) }))} onChange={choose} />
+      </div>
       <Problem query={answering} />
       {answering.isPending && <Skeleton label={t("common.loading")} />}
       {answering.data && mode === "one" && <OneText project={project} model={model.id} facts={answering.data} />}
+      {answering.data && mode === "compare" && <SideBySide project={project} model={model.id} facts={answering.data} />}
+      {mode === "list" && <AnswerList project={project} model={model.id} />}
     </>
   );
 }

@@ -60,3 +60,44 @@ export function useCorrect(project: string) {
     onSuccess: () => Promise.all([queries.invalidateQueries({ queryKey: ["data", project] }), queries.invalidateQueries({ queryKey: ["projects"] })]),
   });
 }
+
+export type Large = Omit<components["schemas"]["LargeRequest"], "texts">;
+
+/** What is compared in one column: an answer, or why there is none. */
+export interface Side {
+  output: unknown;
+  text: string;
+  score: number | null;
+  seconds: number;
+  whyNot: string;
+}
+
+/** A model's answers as one column of a comparison. */
+export async function modelSide(project: string, model: string, texts: TriedText[]): Promise<Side[]> {
+  const answers = await answerTexts(project, model, texts);
+  return answers.map(({ output, text, score, seconds }) => ({ output, text, score, seconds, whyNot: "" }));
+}
+
+/** A large model's answers as one column of a comparison. The key goes to its server by way of ours, and is kept nowhere. */
+export async function largeSide(project: string, model: string, texts: TriedText[], large: Large): Promise<Side[]> {
+  const answers = await body(api.POST("/api/v1/projects/{project}/models/{model}/large", { params: { path: { project, model } }, body: { ...large, texts } }));
+  return answers.map(({ output, text, seconds, why_not }) => ({ output, text, score: null, seconds, whyNot: why_not }));
+}
+
+/** The first rows of an answered file; an error where they are not kept any more. */
+export function useAnsweredRows(project: string, run: string) {
+  return useQuery({
+    queryKey: ["answered", run],
+    retry: false,
+    queryFn: async () => (await body(api.GET("/api/v1/projects/{project}/answer-files/{run}", { params: { path: { project, run }, query: { limit: 50 } } }))).rows,
+  });
+}
+
+/** Delete an answered file from the machine. */
+export function useForgetAnswers(project: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (run: string) => body(api.DELETE("/api/v1/projects/{project}/answer-files/{run}", { params: { path: { project, run } } })),
+    onSuccess: (_, run) => queries.resetQueries({ queryKey: ["answered", run] }),
+  });
+}
