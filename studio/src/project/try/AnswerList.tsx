@@ -65,7 +65,7 @@ function NewList({ project, model }: { project: string; model: string }): ReactN
             <TextArea label={t("try.pasted")} value={lines} rows={7} disabled={!may} onChange={(event) => setLines(event.target.value)} />
             <div className={styles.buttons}>
               <Button kind="primary" type="submit" disabled={!may || count === 0} busy={upload.isPending || start.isPending}>
-                {t("try.answerAll", { count, n: formatNumber(count) })}
+                {count === 0 ? t("try.answerList") : t("try.answerAll", { count, n: formatNumber(count) })}
               </Button>
             </div>
           </form>
@@ -212,7 +212,7 @@ function DoneList({ project, run }: { project: string; run: Run }): ReactNode {
       }
     >
       <Problem query={{ error: forget.error }} />
-      <p className={styles.summary}>
+      <p className={styles.counts}>
         <strong>{result.threshold === null ? t("try.listAll", counted) : t("try.listAnswered", counted)}</strong>
         {result.failed > 0 && <span className={styles.soft}>{t("try.listFailed", { ...counted, count: result.failed })}</span>}
       </p>
