@@ -76,11 +76,14 @@ def test_a_file_out_of_bounds_ends_in_a_message(store: StudioStore, tmp_path: Pa
     rows = store.rows(store.create("Tickets", "classify").id)
     rows.add([DataRow("hello", output="a")], "ann", "add", {})
     file = make(tmp_path / name)
+    columns = {"input": "text", "label": "team"} if name != "wide.csv" else {}
     with pytest.raises(DataError, match=said) as told:
-        import_file(rows, file, "classify", {"input": "text", "label": "team"} if name != "wide.csv" else {}, "ann", limits=SMALL)
+        import_file(rows, file, name, "classify", columns, "ann", limits=SMALL)
     assert name in str(told.value) and told.value.todo
     assert (rows.head(), rows.count()) == (1, 1), "nothing was added and nothing lost"
-    assert [place.name for place in tmp_path.iterdir() if not place.name.startswith("studio.db")] == [name], "nothing is left behind"
+    left = [place.name for place in tmp_path.iterdir() if not place.name.startswith(("studio.db", "home"))]
+    assert left == [name], "nothing is left behind"
+    assert list(uploads.uploads_folder().iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows bounds no memory of a process")
@@ -103,7 +106,7 @@ def test_what_a_file_says_stays_text(store: StudioStore, tmp_path: Path) -> None
     seen = preview_file(file, "classify")
     assert [row["text"] for row in seen.rows] == cells and seen.facts["encoding"] == "utf-16"
     rows = store.rows(store.create("Tickets", "classify").id)
-    assert import_file(rows, file, "classify", {}, "ann").version.rows == 4
+    assert import_file(rows, file, file.name, "classify", {}, "ann").version.rows == 4
     assert [row.input for row in rows.page(0, 9)] == cells
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task
 from smidgen.flows.projects.upload_reader import LIMITS, UploadLimits, read_upload
+from smidgen.flows.projects.uploads import uploads_folder
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows
@@ -57,6 +58,7 @@ def preview_file(file: Path, task: str, settings: Mapping[str, Any] | None = Non
 def import_file(
     rows: ProjectRows,
     file: Path,
+    name: str,
     task: str,
     settings: Mapping[str, Any],
     author: str,
@@ -67,14 +69,14 @@ def import_file(
 
     Raises DataError for a file that cannot be read, or without any usable row.
     """
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".reading-") as folder:
+    with tempfile.TemporaryDirectory(dir=uploads_folder(), prefix="reading-") as folder:
         out = Path(folder) / "rows.jsonl"
         told = read_upload("rows", file, task, settings, out, limits)
         if not told["rows"]:
             todo = told["faults"][0] if told["faults"] else "Give a file with a header and at least one row."
-            raise DataError("the file holds no row that can be used", value=file.name, todo=todo)
-        details = {"file": file.name, "input": told["input"], "label": told["label"], "part": part}
-        version = rows.add(_stored(out, file.name, part), author, "import", details)
+            raise DataError("the file holds no row that can be used", value=name, todo=todo)
+        details = {"file": name, "input": told["input"], "label": told["label"], "part": part}
+        version = rows.add(_stored(out, name, part), author, "import", details)
     return ImportResult(version, told["skipped"], tuple(told["faults"]))
 
 

@@ -207,7 +207,7 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         """Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted."""
         file = uploaded(body.upload)
         settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
-        found = import_file(store.rows(project), file, store.project(project).task, settings, person.name, body.part)
+        found = import_file(store.rows(project), file, file.name, store.project(project).task, settings, person.name, body.part)
         forget_upload(file)
         if queue_look(store, project, person.name) is not None:
             wake()
