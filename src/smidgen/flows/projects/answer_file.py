@@ -59,7 +59,7 @@ def run_answer_file(store: StudioStore, run: Run, progress: RunProgress) -> Mapp
 
 
 def _read(task: str, run: Run, folder: Path, progress: RunProgress) -> dict[str, Any]:
-    """What is known of the file; its records lie in the run's folder."""
+    """The facts of the file; its records lie in the run's folder."""
     kept = folder / _SOURCE
     if not kept.is_file():
         progress.start("read the file")
