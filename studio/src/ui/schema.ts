@@ -61,7 +61,7 @@ function kindOf(node: Node): SchemaField["kind"] {
 export function written(value: unknown): string {
   if (value === undefined || value === null) return "";
   if (Array.isArray(value)) return value.map(String).join("\n");
-  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** What was typed in, as the setting's value. Undefined: nothing is given. What does not fit stays as it is: the server says what is wrong with it. */
