@@ -61,7 +61,7 @@ def demo(
     if studio:
         if hybrid or fast or folder is not None:
             raise InputError(
-                "the Studio's sample project takes no other flag", value="--studio", todo="Leave out --hybrid, --fast and --dir."
+                "the Studio's sample project takes no such flag", value="--studio", todo="Leave out --hybrid, --fast and --dir."
             )
         _studio(port, no_open, as_json)
         return
