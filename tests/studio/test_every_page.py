@@ -10,7 +10,7 @@ from tests.conftest import shop
 from tests.studio_browser import SIZES, RunningStudio, browsing, needed, running_studio
 
 pytestmark = needed
-PAGES = ("data", "build", "report", "try", "run", "canvas")
+PAGES = ("data", "label", "build", "report", "try", "run", "learn", "costs", "canvas")
 LINEAR = {"student": {"kind": "linear", "baseline": "none"}}
 
 

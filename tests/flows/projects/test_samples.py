@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.core.errors import DataError, UnknownPart
+from smidgen.core.errors import DataError, RecipeError, UnknownPart
 from smidgen.flows.projects import samples
 from smidgen.flows.projects.build import recipe_of, tables_of
 from smidgen.flows.projects.recipes import recipe_mistakes, recipe_text, recipe_tree
@@ -64,3 +64,15 @@ def test_the_sample_project_is_there_once_and_its_build_starts_by_itself(store: 
     runs.ask_to_stop(runs.of_project(project.id)[0].id)
     open_sample(store)
     assert len(runs.of_project(project.id)) == 2
+
+
+@pytest.mark.parametrize("file", ["/etc/passwd", "../../studio.db", "~/keys.json"])
+def test_a_recipe_reads_no_file_of_the_server(store: StudioStore, file: str) -> None:
+    project = create_from_sample(store, "field-extraction", "ann")
+    tree = recipe_tree(project)
+    assert recipe_mistakes(project, tree) == []
+    stray = {**tree, "extract": {**tree["extract"], "schema_file": file}}
+    (mistake,) = recipe_mistakes(project, stray)
+    assert mistake.place == "extract.schema_file" and "the project's own folder" in mistake.text
+    with pytest.raises(RecipeError, match=r"extract\.schema_file: must be a file of the project's own folder"):
+        recipe_of(project, {"extract": {"schema_file": file}}, tables_of(store, project, project.version))

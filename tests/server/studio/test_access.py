@@ -102,6 +102,15 @@ def test_another_sites_page_changes_nothing(client: TestClient) -> None:
     assert client.post("/api/v1/projects", json=wanted, headers={**OURS, "Origin": "http://127.0.0.1:8765"}).status_code == 201
 
 
+def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
+    wanted = '{"name": "x", "task": "classify"}'
+    large = client.post("/api/v1/projects", content=wanted, headers={"Content-Length": str(17 << 20)})
+    assert large.status_code == 413 and large.json()["error"]["code"] == "body_too_large"
+    untold = client.post("/api/v1/projects", content=iter([wanted.encode()]), headers={"Content-Type": "application/json"})
+    assert untold.status_code == 413
+    assert client.post("/api/v1/projects", content=wanted, headers={"Content-Type": "application/json"}).status_code == 201
+
+
 def test_another_host_name_is_refused(client: TestClient) -> None:
     assert client.get("/api/v1/session", headers={"Host": "evil.example"}).status_code == 403
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, RecipeError
 from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.projects.answers import write_answers
-from smidgen.flows.projects.recipes import laid_over, model_name, project_folder, recipe_tree
+from smidgen.flows.projects.recipes import laid_over, model_name, project_folder, recipe_tree, stray_files
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.studio.data_rows import DataRow, Part, RowFilter
@@ -62,11 +62,15 @@ def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables,
     if given.test is not None:
         data["test"] = given.test.name
     tree = laid_over({"name": model_name(project), **recipe_tree(project)}, settings)
-    own = {name: value for name, value in tree.get("data", {}).items() if name not in ("test", "unlabelled")}
+    own = {name: value for name, value in tree.get("data", {}).items() if name not in ("train", "test", "unlabelled")}
+    source = f"the project {project.name}"
+    strays = stray_files(make({**tree, "task": project.task, "data": own}, [], folder=project_folder(project.id), source=source))
+    if strays:
+        raise RecipeError("the recipe names files of others", value=source, todo="Correct each of these:", mistakes=strays)
     if unlabelled is not None:
         data["unlabelled"] = str(unlabelled)
     tree |= {"task": project.task, "data": {**own, **data}}
-    return make(tree, [], folder=project_folder(project.id), source=f"the project {project.name}")
+    return make(tree, [], folder=project_folder(project.id), source=source)
 
 
 def _unlabelled(store: StudioStore, project: Project, version: int, file: Path) -> Path | None:

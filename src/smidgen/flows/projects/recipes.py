@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
+from smidgen.core.settings import Settings, is_file
 from smidgen.flows.projects.canvas import CanvasMistake, node_of
-from smidgen.parts.recipe import make, parsed, written
+from smidgen.parts.recipe import Recipe, make, parsed, written
 from smidgen.store.files import home
 from smidgen.store.studio.store import Project, StudioStore
 
@@ -52,7 +53,7 @@ def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMis
     if task != project.task:
         found.append(f"task: this project's task is {project.task!r}, not {task!r}; make another project for another task")
     try:
-        make({**tree, "task": project.task}, folder=project_folder(project.id))
+        found += stray_files(make({**tree, "task": project.task}, folder=project_folder(project.id)))
     except UnknownPart as error:
         found.append(f"student.kind: {error}")
     except RecipeError as error:
@@ -61,6 +62,21 @@ def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMis
         found.append(f"task: {error}")
     split = [mistake.partition(": ") for mistake in found]
     return [CanvasMistake(place, node_of(place, project.task), text) for place, _, text in split]
+
+
+def stray_files(recipe: Recipe) -> list[str]:
+    """Mistakes about files outside the recipe's folder: nobody may read the server's other files through a project."""
+    sections = {**recipe.sections, **({"route": recipe.route} if recipe.route is not None else {})}
+    return [mistake for name, section in sections.items() for mistake in _strays(section, name, recipe.folder.resolve())]
+
+
+def _strays(settings: Settings, place: str, folder: Path) -> Iterator[str]:
+    for name, known in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings):
+            yield from _strays(value, f"{place}.{name}", folder)
+        elif is_file(known) and value and not (folder / Path(str(value)).expanduser()).resolve().is_relative_to(folder):
+            yield f"{place}.{name}: must be a file of the project's own folder, not {str(value)!r}"
 
 
 def _unwritable(value: Any, place: str) -> Iterator[str]:

@@ -43,6 +43,8 @@ LOCAL_OWNER = "owner"
 _LINK_SECONDS = 600.0
 _SEEN_SECONDS = 60.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_UPLOADS, _MOST_BODY = "/uploads", 16 << 20
+"""Bytes of a call's body. Files have a bound of their own, and are never held in memory."""
 _OWN_PATH = re.compile(r"/(?:[\w-][\w/?=&.-]*)?", re.ASCII)
 """A path of the Studio's own: `//other.example` would lead away."""
 _TRIES, _TRY_SECONDS = 5, 60.0
@@ -211,6 +213,11 @@ class StudioGuard:
                 "This call did not come from the Studio's own page. Send the header X-Studio-Page: 1 with calls that change something."
             )
             await failure(403, message, "foreign_origin")(scope, receive, send)
+            return
+        length = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
+        if not scope["path"].endswith(_UPLOADS) and not (length.isdecimal() and int(length) <= _MOST_BODY):
+            message = f"The body of this call is larger than {_MOST_BODY >> 20} MB, or its length is not told. Send less at a time."
+            await failure(413, message, "body_too_large")(scope, receive, send)
             return
         cookie = cookie_of(request.headers)
         scope.setdefault("state", {})["person"] = self._access.person(cookie) if cookie else None
