@@ -67,7 +67,7 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
         />
       }
     >
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("build.compareTitle")}>
         <table className={cx(styles.past, styles.compare)}>
           <thead>
             <tr>

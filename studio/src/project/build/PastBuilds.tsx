@@ -39,7 +39,7 @@ export function PastBuilds({ project, runs }: { project: string; runs: readonly 
   return (
     <Card title={t("build.past")} note={models > 1 ? t("build.pastNote") : undefined}>
       <Problem query={{ error: move.error }} />
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("build.past")}>
         <table className={styles.past}>
           <thead>
             <tr>

@@ -194,7 +194,7 @@ function Others({ costs, onChoose }: { costs: Costs; onChoose: (name: string) =>
   if (costs.against.length < 2) return null;
   return (
     <Card title={t("costs.others")} note={t("costs.othersNote", { count: costs.months.length })}>
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("costs.others")}>
         <table className={styles.others}>
           <thead>
             <tr>

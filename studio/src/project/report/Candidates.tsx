@@ -29,7 +29,7 @@ export function Candidates({ project, view }: { project: string; view: ReportVie
   return (
     <Card title={t("report.candidates")} note={t("report.candidatesNote")}>
       {bubbles.length > 1 && <SpeedQuality bubbles={bubbles} picked={picked} onPick={setPicked} format={format} yLabel={metricName(report.headline)} summary={t("report.candidatesSummary", { n: bubbles.length })} />}
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.candidates")}>
         <table className={styles.table}>
           <thead>
             <tr>

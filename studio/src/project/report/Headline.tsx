@@ -104,7 +104,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
   if (metrics.length < 2) return null;
   return (
     <Card title={t("report.metrics")} note={t("report.intervalNote")}>
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.metrics")}>
         <table className={styles.table}>
           <thead>
             <tr>

@@ -48,7 +48,7 @@ export function Labels({ view }: { view: ReportView }): ReactNode {
   );
   return (
     <Card title={t("report.labels")} note={t("report.labelsNote")}>
-      <div className={styles.wide}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.labels")}>
         <table className={styles.table}>
           <thead>
             <tr>

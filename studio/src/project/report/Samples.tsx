@@ -60,7 +60,7 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
             fillings.slice(0, shown).map((filling, place) => (
               <li key={place} className={styles.sample}>
                 <p className={styles.quote}>{filling.text}</p>
-                <div className={styles.wide}>
+                <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.samples")}>
                   <table className={styles.table}>
                     <thead>
                       <tr>
