@@ -10,6 +10,8 @@ export default tseslint.config(
   reactHooks.configs.flat.recommended,
   {
     rules: {
+      // A region that scrolls must be reached by the keyboard.
+      "jsx-a11y/no-noninteractive-tabindex": ["error", { roles: ["region"], tags: [] }],
       "no-restricted-syntax": [
         "error",
         { selector: "JSXAttribute[name.name='dangerouslySetInnerHTML']", message: "Texts of users and models are never HTML." },

@@ -102,7 +102,6 @@ export function HeatMap({ labels, cells, onOpen, describe, summary, downTitle, a
   return (
     <div ref={frame} className={styles.frame} style={square}>
       {/* Scrolled by arrow keys; every cell with mistakes is also a button in the list beside the map. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.scroll} tabIndex={0} role="region" aria-label={summary} onScroll={hide}>
         <div className={styles.map}>
           <div className={styles.corner}>

@@ -32,7 +32,6 @@ export function CodeBlock({ code, label, copy = false }: { code: string; label: 
         </div>
       )}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <pre className={styles.code} tabIndex={0} role="region" aria-label={label}>
         {code}
       </pre>

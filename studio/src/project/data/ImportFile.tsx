@@ -173,7 +173,6 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
       </div>
       {!label && single && <Notice>{t("data.unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>
         <table>
           <thead>

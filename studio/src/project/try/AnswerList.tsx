@@ -228,7 +228,6 @@ function Answered({ rows, threshold }: { rows: readonly Record<string, unknown>[
   const [answer = "", score = "", error = ""] = names.slice(-3);
   return (
     // A region that scrolls takes the focus, so that arrow keys scroll it.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={cx(styles.wide, styles.tall)} tabIndex={0} role="region" aria-label={t("try.firstRows")}>
       <table className={styles.compared}>
         <thead>
