@@ -17,11 +17,25 @@ import styles from "./Start.module.css";
 
 export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc" };
 
+/** A card of the first page: a kind of job, and the page on which one begins it. */
+interface Job {
+  name: string;
+  goal: Goal;
+  page: "data" | "run";
+}
+
+/** The jobs to choose from. Taking load off a large model begins by watching what it is asked; what is found most often is sorting. */
+function jobsOf(goals: readonly Goal[]): readonly Job[] {
+  const sorting = goals.find((goal) => goal.task === "classify");
+  const own = goals.map((goal) => ({ name: goal.task, goal, page: "data" as const }));
+  return sorting ? [...own, { name: "offload", goal: sorting, page: "run" }] : own;
+}
+
 /** The first page: the jobs to choose from, and the projects. */
 export function Start(): ReactNode {
   const { t } = useTranslation();
   const goals = useGoals();
-  const [chosen, setChosen] = useState<Goal | null>(null);
+  const [chosen, setChosen] = useState<Job | null>(null);
   const mayEdit = useMay("edit");
   return (
     <Shell>
@@ -29,17 +43,17 @@ export function Start(): ReactNode {
         <PageTitle title={t("start.title")} about={t("start.about")} />
         <Problem query={goals} />
         <div className={styles.goals}>
-          {goals.data?.map((goal) => (
-            <button key={goal.task} type="button" className={styles.goal} disabled={!mayEdit} onClick={() => setChosen(goal)}>
-              <Icon name={GOAL_ICONS[goal.task] ?? "bolt"} size={24} />
-              <strong>{goalTitle(t, goal.task)}</strong>
-              <span>{t(`goal.${goal.task}.about`, { defaultValue: goal.summary })}</span>
+          {jobsOf(goals.data ?? []).map((job) => (
+            <button key={job.name} type="button" className={styles.goal} disabled={!mayEdit} onClick={() => setChosen(job)}>
+              <Icon name={GOAL_ICONS[job.name] ?? "bolt"} size={24} />
+              <strong>{goalTitle(t, job.name)}</strong>
+              <span>{t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}</span>
             </button>
           ))}
         </div>
         <Samples />
         <Projects />
-        {chosen && <NewProject goal={chosen} onClose={() => setChosen(null)} />}
+        {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
       </Main>
     </Shell>
   );
@@ -85,17 +99,17 @@ function Projects(): ReactNode {
   );
 }
 
-function NewProject({ goal, onClose }: { goal: Goal; onClose: () => void }): ReactNode {
+function NewProject({ job, onClose }: { job: Job; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const go = useNavigate();
   const create = useCreateProject();
   const [name, setName] = useState("");
   function submit(event: SubmitEvent): void {
     event.preventDefault();
-    create.mutate({ name: name.trim() || goalTitle(t, goal.task), task: goal.task }, { onSuccess: (project) => void go(`/projects/${project.id}/data`) });
+    create.mutate({ name: name.trim() || goalTitle(t, job.name), task: job.goal.task }, { onSuccess: (project) => void go(`/projects/${project.id}/${job.page}`) });
   }
   return (
-    <Dialog open onClose={onClose} title={goalTitle(t, goal.task)} about={t(`goal.${goal.task}.about`, { defaultValue: goal.summary })}>
+    <Dialog open onClose={onClose} title={goalTitle(t, job.name)} about={t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}>
       <form onSubmit={submit} id="new-project">
         <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={t("start.nameExample")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
       </form>
