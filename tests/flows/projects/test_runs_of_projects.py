@@ -13,7 +13,9 @@ from tests.tried_model import LINEAR, ticket_rows
 
 from smidgen.core.progress import Silent
 from smidgen.flows.projects import supervisor as watching
+from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.run_process import is_alive, run_folder
+from smidgen.flows.projects.serving import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
@@ -121,3 +123,18 @@ def test_a_terminal_may_wait_for_the_runs(store: StudioStore, project: str) -> N
     runs.enqueue(store.create("Empty", "classify").id, "build", {}, "ann")
     with pytest.raises(StudioError, match="no row of this version has an answer"):
         watching.finish_runs(store, store.projects()[0].id, progress)
+
+
+def test_a_deleted_project_leaves_nothing_behind(store: StudioStore, project: str) -> None:
+    runs, supervisor = RunStore(store.database), Supervisor(store)
+    done = runs.enqueue(project, "build", {"recipe": LINEAR}, "ann")
+    wait(supervisor, runs, done, lambda found: found.finished)
+    going = runs.enqueue(project, "build", {}, "ann")
+    process = wait(supervisor, runs, going, lambda found: found.state == "running").process
+    waiting = runs.enqueue(project, "build", {"recipe": LINEAR}, "ann")
+    assert run_folder(done.id).is_dir() and run_folder(going.id).is_dir()
+    delete_project(store, project, ModelServers(store))
+    assert process and supervisor._processes[going.id].wait(10) == -signal.SIGKILL
+    assert store.projects() == [] and not any(run_folder(run.id).exists() for run in (done, going, waiting))
+    with pytest.raises(StudioError):
+        runs.get(waiting.id)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import SmidgenError
 from smidgen.core.version import VERSION
+from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.open_models import OpenModels
 from smidgen.flows.projects.serving import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
@@ -73,7 +74,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         ],
     )
     app.include_router(session_routes(access, settings.secure))
-    app.include_router(project_routes(store, servers.forget))
+    app.include_router(project_routes(store, lambda project: delete_project(store, project, servers)))
     app.include_router(data_routes(store, supervisor.wake))
     app.include_router(look_routes(store))
     app.include_router(recipe_routes(store))

@@ -59,8 +59,8 @@ def project_view(project: Project) -> ProjectView:
     )
 
 
-def project_routes(store: StudioStore, forget: Callable[[str], None]) -> APIRouter:
-    """The routes of goals and projects. `forget` stops what runs for a project that is about to be deleted."""
+def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRouter:
+    """The routes of goals and projects. `delete` deletes one with all that runs for it."""
     router = APIRouter(prefix="/api/v1", tags=["projects"])
 
     @router.get("/goals")
@@ -92,7 +92,6 @@ def project_routes(store: StudioStore, forget: Callable[[str], None]) -> APIRout
     @router.delete("/projects/{project}", status_code=204)
     def delete_project(person: Owner, project: str) -> None:
         """Delete a project with its data, runs and models, its server and the requests that were captured."""
-        forget(store.project(project).id)
-        store.delete(project)
+        delete(project)
 
     return router

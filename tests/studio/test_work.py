@@ -1,0 +1,84 @@
+"""Work on a project in Chromium: label by keys, ask the model, put it right; and a Studio that is killed in mid-build."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.studio_browser import RunningStudio, browsing, needed, running_studio
+from tests.tried_model import LINEAR, ticket_rows
+
+pytestmark = needed
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def studio(home: Path) -> Iterator[RunningStudio]:
+    with running_studio(home) as running:
+        yield running
+
+
+def add(studio: RunningStudio, folder: Path, unlabelled: int = 0) -> str:
+    """A project of tickets, the first of them without an answer."""
+    file = folder / "tickets.csv"
+    rows = [f"{row.input},{'' if number < unlabelled else row.output}" for number, row in enumerate(ticket_rows())]
+    file.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    project = str(studio.client.create_project("Tickets", "classify")["id"])
+    studio.client.add_file(project, file, input="text", label="label")
+    return project
+
+
+def test_rows_are_labelled_by_keys_alone(studio: RunningStudio, tmp_path: Path) -> None:
+    project = add(studio, tmp_path, unlabelled=60)
+    before = studio.client.call("GET", f"projects/{project}/data")
+    assert before["unlabelled"] == 60
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/label")
+        page.get_by_role("heading", level=1, name="Label rows").wait_for()
+        page.get_by_text("60 to go").wait_for()
+        for number in range(50):
+            page.keyboard.press(str(1 + number % 3))
+            page.get_by_text(f"{number + 1} answered now").wait_for()
+        page.get_by_text("All answers are saved").wait_for()
+    after = studio.client.call("GET", f"projects/{project}/data")
+    assert after["unlabelled"] == 10
+    assert after["version"] - before["version"] <= 10, "not a version for each row"
+
+
+def test_a_message_is_answered_and_put_right(studio: RunningStudio, tmp_path: Path) -> None:
+    project = add(studio, tmp_path)
+    studio.client.build(project, LINEAR, timeout=300)
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/try")
+        page.get_by_role("textbox", name="Your text").fill("the parcel for my tent is late")
+        page.get_by_text("Which words mattered").wait_for()
+        assert "delivery" in page.inner_text("main")
+        browser.shot("try-answered")
+        assert browser.accessibility_faults() == []
+        rows = studio.client.call("GET", f"projects/{project}/data")["rows"]
+        page.get_by_role("textbox", name="Your text").fill("my sofa of money came with a courier")
+        page.get_by_label("Which words mattered").get_by_text("sofa").first.wait_for()  # the answer is that of the new text
+        page.get_by_role("group", name="Is this wrong?").get_by_role("button", name="account").click()
+        page.get_by_text("Added to the data").wait_for()
+        assert studio.client.call("GET", f"projects/{project}/data")["rows"] == rows + 1
+
+
+def test_a_build_goes_on_when_the_studio_is_killed(home: Path, tmp_path: Path) -> None:
+    with running_studio(tmp_path) as first:
+        project = add(first, tmp_path)
+        run = first.client.start(project, "build", {"recipe": {"student": {"kind": "linear"}}})["id"]
+        events = first.client.events(run)
+        assert next(events)["kind"] == "step"
+        first.process.send(signal.SIGKILL)
+    with running_studio(tmp_path) as second, browsing(second) as browser:
+        browser.goto(f"/projects/{project}/build")
+        browser.page.get_by_text("Builds so far").wait_for(timeout=120_000)
+        assert second.client.wait(run, timeout=120)["state"] == "done"
