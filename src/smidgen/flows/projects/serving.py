@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ LINE = "line"
 """In place of a model's id: the champion of the project's line, whichever it is."""
 NO_MODEL = ""
 """In place of a model's id: none. All requests go to the fallback, and are captured."""
-_FIRST_PORT, _PORTS = 8090, 40
+_FIRST_PORT, _PORTS = 8090, 200
+_LOG_HEAD = 65_536
 _START_SECONDS = 90.0
 _HEALTH_SECONDS = 1.5
 _STOP_SECONDS = 12.0
@@ -179,7 +181,7 @@ class ModelServers:
         if not self._runs(number, record.process):
             return self._buried(project, record, settings)
         url = f"http://127.0.0.1:{settings.port}"
-        if _is_healthy(settings.port):
+        if url in _log(project) and _is_healthy(settings.port):  # else another program may answer there
             return ServerStatus("running", settings, url, name, record.started, process=number)
         young = time.time() - (record.started or 0) < _START_SECONDS
         message = "" if young else "The process runs, but its address does not answer."
@@ -195,7 +197,7 @@ class ModelServers:
             raise InputError("the server runs already", value=now.url, todo="Stop it first; then start it with other settings.")
         folder = served_folder(self._store, project, settings.model)
         _check(settings, folder)
-        port = settings.port or _free_port()
+        port = settings.port or _free_port(project)
         if not _is_free(port):
             raise InputError("the port is in use by another program", value=port, todo="Choose another port, or leave it empty.")
         settings = settings.model_copy(update={"port": port})
@@ -299,6 +301,15 @@ def _check(settings: ServingSettings, folder: Path | None) -> None:
         raise InputError("the price has two parts", value="one of them", todo="Fill in both prices, for reading and writing, or neither.")
 
 
+def _log(project: str) -> str:
+    """The beginning of the server's log, in which it tells its address as soon as it answers, without spaces and line ends."""
+    try:
+        with (serving_folder(project) / "log.txt").open(encoding="utf-8", errors="replace") as stream:
+            return "".join(stream.read(_LOG_HEAD).split())
+    except OSError:
+        return ""
+
+
 def _is_healthy(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_HEALTH_SECONDS)
     try:
@@ -322,8 +333,10 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
-    found = next((port for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS) if _is_free(port)), None)
+def _free_port(project: str) -> int:
+    """A free port. Each project begins its search elsewhere, so that two that start at once do not take the same one."""
+    first = zlib.crc32(project.encode()) % _PORTS
+    found = next((port for step in range(_PORTS) if _is_free(port := _FIRST_PORT + (first + step) % _PORTS)), None)
     if found is not None:
         return found
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
