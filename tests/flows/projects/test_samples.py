@@ -59,11 +59,11 @@ def test_an_unknown_example_is_told_and_a_broken_one_leaves_nothing(store: Studi
 
 def test_the_sample_project_is_there_once_and_its_build_starts_by_itself(store: StudioStore) -> None:
     project, runs = open_sample(store), RunStore(store.database)
-    assert [run.kind for run in runs.of_project(project.id)] == ["build"]
-    assert open_sample(store).id == project.id and len(runs.of_project(project.id)) == 1
-    runs.ask_to_stop(runs.of_project(project.id)[0].id)
+    assert sorted(run.kind for run in runs.of_project(project.id)) == ["build", "look"]
+    assert open_sample(store).id == project.id and len(runs.of_project(project.id)) == 2
+    runs.ask_to_stop(next(run.id for run in runs.of_project(project.id) if run.kind == "build"))
     open_sample(store)
-    assert len(runs.of_project(project.id)) == 2
+    assert len(runs.of_project(project.id)) == 3
 
 
 @pytest.mark.parametrize("file", ["/etc/passwd", "../../studio.db", "~/keys.json"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smidgen.core.errors import SmidgenError
 from smidgen.flows.projects.imports import import_file
+from smidgen.flows.projects.look import queue_look
 from smidgen.flows.projects.models import BUILD
 from smidgen.flows.projects.recipes import project_folder, save_recipe
 from smidgen.flows.sample_recipes import SampleRecipe, sample_recipe
@@ -22,7 +23,10 @@ _PARTS: dict[str, Part] = {"train": "train", "test": "test"}
 
 
 def create_from_sample(store: StudioStore, name: str, author: str, title: str | None = None) -> Project:
-    """Make a project from an example: its rows, and its recipe with the files that it names. Raises UnknownPart for an unknown name."""
+    """Make a project from an example: its rows, and its recipe with the files that it names. A first look at the rows is queued.
+
+    Raises UnknownPart for an unknown name.
+    """
     sample = sample_recipe(name)
     project = store.create(title or name.replace("-", " ").capitalize(), sample.tree["task"], {_SETTING: name})
     try:
@@ -30,6 +34,7 @@ def create_from_sample(store: StudioStore, name: str, author: str, title: str | 
     except SmidgenError:
         store.delete(project.id)
         raise
+    queue_look(store, project.id, author)
     return store.project(project.id)
 
 

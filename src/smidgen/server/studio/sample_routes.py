@@ -42,7 +42,9 @@ def sample_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     @router.post("/samples/{sample}", status_code=201)
     def start_from_sample(person: Editor, sample: str, body: SampleTitle) -> ProjectView:
         """Make a project from an example, with its rows and its recipe."""
-        return ProjectView.model_validate(asdict(create_from_sample(store, sample, person.name, body.name)))
+        project = create_from_sample(store, sample, person.name, body.name)
+        wake()
+        return ProjectView.model_validate(asdict(project))
 
     @router.post("/sample-project", status_code=201)
     def open_sample_project(person: Builder, body: SampleTitle) -> ProjectView:
