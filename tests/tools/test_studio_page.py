@@ -31,6 +31,26 @@ def test_an_old_node_is_not_taken(tmp_path: Path) -> None:
     assert {version: studio_page.is_new_enough(str(node(tmp_path, version))) for version in versions} == versions
 
 
+def test_where_the_machines_npm_fails_another_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def run(npm: str, command: list[str]) -> int:
+        asked.append((npm, command[-1] if command[0] == "run" else command[0]))
+        return int(npm == "/usr/bin/npm")
+
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    monkeypatch.setattr(studio_page, "_MODULES", modules)
+    monkeypatch.setattr(studio_page, "find_npm", lambda: "/usr/bin/npm")
+    monkeypatch.setattr(studio_page, "wheel_npm", lambda: "/venv/bin/npm")
+    monkeypatch.setattr(studio_page, "run_npm", run)
+    assert studio_page.main([]) == 0
+    assert [npm for npm, _ in asked] == ["/usr/bin/npm", "/venv/bin/npm", "/venv/bin/npm"]
+    monkeypatch.setattr(studio_page, "wheel_npm", lambda: "/usr/bin/npm")
+    (modules / ".installed").unlink()
+    assert studio_page.main([]) == 1
+
+
 def test_a_change_of_a_source_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studio_page, "ROOT", tmp_path)
     monkeypatch.setattr(studio_page, "SOURCES", tmp_path / "studio")
