@@ -1,4 +1,4 @@
-"""What the wheel's build checks: the Studio's page is a part of it, and only Node can make it."""
+"""Stop the build of a wheel or sdist that lacks the Studio's page, which only Node can build."""
 
 from __future__ import annotations
 

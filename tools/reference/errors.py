@@ -34,7 +34,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "adapter_not_found": ((404,), "The engine has no adapter of this name."),
     "request_not_found": ((404,), "Feedback on a request that is not stored, or that another key sent."),
     "not_captured": ((404,), "Feedback on a server that stores no requests. See `--capture`."),
-    "no_session": ((401,), "Studio: nobody is logged in. Open its link, or log in."),
+    "no_session": ((401,), "Studio: the call has no session. Open the Studio's link, or log in."),
     "wrong_password": ((401,), "Studio: the name or the password is wrong."),
     "not_allowed": ((403,), "Studio: the account's role does not allow this."),
     "foreign_origin": (

@@ -66,8 +66,8 @@ class AccessSettings(Settings):
     )
     key_file: Path | None = setting(
         None,
-        "File with the SHA-256 of a key and a name on each line, such as the Studio writes. It is read again when it changes. A line * "
-        "lets everyone call; without it, and without any key, nobody may.",
+        "File of API keys: each line has the SHA-256 of a key, and a name. It is read again when it changes. A line * lets everyone call. "
+        "With neither a key nor a *, every call is refused.",
     )
     allow_hosts: tuple[str, ...] = setting(
         (), "A host name that clients may use for this server, besides localhost. May be repeated.", alias="allow_host"

@@ -873,7 +873,7 @@ export interface paths {
         put?: never;
         /**
          * Make Key
-         * @description Make an API key. It works at once; from the first one on, nobody may call without one.
+         * @description Make an API key, which works at once. As soon as one key exists, calls without a key are refused.
          */
         post: operations["make_key_api_v1_projects__project__serving_keys_post"];
         delete?: never;

@@ -57,7 +57,7 @@ class TriedAnswer:
         text: the answer as a text.
         marks: the places in the text that it names.
         answers: whether its score reaches the threshold; None without one.
-        words: which words mattered; None if nobody asked, or it cannot be told.
+        words: which words mattered; None if not asked for, or if the model's replies have no probability.
         seconds: that the answer itself took.
     """
 

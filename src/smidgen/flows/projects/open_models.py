@@ -58,7 +58,7 @@ class OpenModels:
             self._close_excess()
 
     def close(self) -> None:
-        """Close all models that nobody uses."""
+        """Close all models that no request is using."""
         self._close_excess(0)
 
     def _close_excess(self, most: int | None = None) -> None:

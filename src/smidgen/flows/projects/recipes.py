@@ -65,7 +65,7 @@ def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMis
 
 
 def stray_files(recipe: Recipe) -> list[str]:
-    """Mistakes about files outside the recipe's folder: nobody may read the server's other files through a project."""
+    """List the settings that name files outside the recipe's folder. A project must not read the server's other files."""
     sections = {**recipe.sections, **({"route": recipe.route} if recipe.route is not None else {})}
     return [mistake for name, section in sections.items() for mistake in _strays(section, name, recipe.folder.resolve())]
 

@@ -1,7 +1,7 @@
 """Serve a project's model: start `smidgen serve` as a process of its own, find it again, stop it, and say how it ended.
 
 The server outlives the Studio. What is to run is in the database; the files that it reads lie in a folder of the project: the keys' hashes,
-the fallback's key (which nobody else may read), the captured requests, and its log.
+the fallback's key (readable by this user alone), the captured requests, and its log.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
 
     @router.post("/serving/keys", status_code=201)
     def make_key(person: Operator, project: str, body: NewKey) -> MadeKey:
-        """Make an API key. It works at once; from the first one on, nobody may call without one."""
+        """Make an API key, which works at once. As soon as one key exists, calls without a key are refused."""
         key, text = records.make_key(store.project(project).id, body.name, person.name)
         write_keys(store, project)
         return MadeKey(**_key(key), key=text)
