@@ -12,7 +12,7 @@ import pytest
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
 from smidgen.data.tables import open_table
-from smidgen.store.traffic.database import Database
+from smidgen.store.database import Database
 from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 from smidgen.tasks.classify import Classify, ClassifySettings
@@ -117,7 +117,7 @@ def test_one_thing_at_a_time_and_nothing_without_a_store(home: Path, capsys: pyt
 def test_where_it_is_not_known_that_all_is_gone_it_says_so(
     filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Database, "scrub", lambda self: None)
+    monkeypatch.setattr(Database, "scrub", lambda self, tables: None)
     assert told(capsys, "--delete-user", "user-1") == {"requests": 4, "feedback": 1, "gone": None}
     assert code(["traffic", "--delete-user", "user-2"]) == 0
     shown = capsys.readouterr()
@@ -127,7 +127,7 @@ def test_where_it_is_not_known_that_all_is_gone_it_says_so(
 def test_where_texts_are_left_the_deletion_does_not_count_as_done(
     filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Database, "scrub", lambda self: False)
+    monkeypatch.setattr(Database, "scrub", lambda self, tables: False)
     assert code(["traffic", "--delete-user", "user-1"]) == 1
     shown = capsys.readouterr()
     assert "Deleted 4 requests" in shown.out and "still holds texts" in shown.err.replace("\n", " ")

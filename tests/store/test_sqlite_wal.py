@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.store import sqlite_wal
+from smidgen.store import database, sqlite_wal
 from smidgen.store.sqlite_wal import into_wal
 
 
@@ -88,15 +88,15 @@ def test_versions_without_the_bug(version: tuple[int, ...], safe: bool) -> None:
 def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     """Of each store, one that writes and one that reads."""
     from smidgen.store import spending_ledger, usage_records
-    from smidgen.store.traffic.database import Database, url_of
-    from smidgen.store.traffic.records import Exchange
+    from smidgen.store.traffic.records import Exchange, TrafficError
     from smidgen.store.traffic.store import TrafficStore
+    from smidgen.store.traffic.tables import url_of
 
     sums = usage_records.UsageSums()
     sums.entry(usage_records.UsageKey("2026-11-28", "m", "local", "")).add(usage_records.UsageTotals(requests=1))
     usage_records.add(sums, "w", 1, "2026-11-28", folder / "account.sqlite3")
     books = spending_ledger.SpendingLedger(folder / "spending.sqlite3")
-    traffic = TrafficStore(Database(url_of(f"sqlite:///{folder / 'traffic.db'}")))
+    traffic = TrafficStore(database.Database(url_of(f"sqlite:///{folder / 'traffic.db'}"), "the traffic store", TrafficError))
     row = Exchange(id="r", time=datetime.now(UTC), asked="m", path="/v1/chat/completions", input="a", answered_by="upstream", answer="b")
     traffic.add([row])
     return {
@@ -112,7 +112,6 @@ def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], 
 def test_every_store_writes_in_turn_and_reads_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one holds the turn nobody else commits or runs a checkpoint, which the WAL-reset bug of SQLite needs."""
     from smidgen.store import spending_ledger, usage_records
-    from smidgen.store.traffic import database
     from smidgen.store.traffic.records import TrafficError
 
     for room, name in ((usage_records, "_WAIT_SECONDS"), (spending_ledger, "_WAIT_SECONDS"), (database, "_BUSY_SECONDS")):
@@ -128,15 +127,14 @@ def test_every_store_writes_in_turn_and_reads_at_any_time(tmp_path: Path, monkey
 
 
 def test_deleting_and_clearing_the_journal_take_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smidgen.store.traffic import database
     from smidgen.store.traffic.records import TrafficError
 
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
-    base = database.Database(database.url_of(f"sqlite:///{tmp_path / 'traffic.db'}"))
+    base = database.Database(database.file_url(tmp_path / "traffic.db"), "the traffic store", TrafficError)
     base.open()
-    assert base.scrub() is True
+    assert base.scrub(("requests",)) is True
     with sqlite_wal.writing(tmp_path / "traffic.db", 1.0), pytest.raises(TrafficError, match="another program writes"):
-        base.scrub()
+        base.scrub(("requests",))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")

@@ -243,7 +243,7 @@ def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store:
 
 def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'aside.db'}")
-    monkeypatch.setattr("smidgen.store.traffic.database.secrets.token_hex", lambda count: "5a" * count)
+    monkeypatch.setattr("smidgen.store.traffic.tables.secrets.token_hex", lambda count: "5a" * count)
     line.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(2300)}),)}))
     with opened(held_out=0.08) as store:
         capture(store, range(2800))

@@ -12,7 +12,8 @@ import pytest
 from tests.tried_model import with_model
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.flows.projects import answer_file, uploads
+from smidgen.flows.projects import answer_file
+from smidgen.flows.projects.data import uploads
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts import registry
 from smidgen.store.studio.runs import Run, RunStore

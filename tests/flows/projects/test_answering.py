@@ -16,12 +16,12 @@ from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.forms import FieldForm, LabelForm, SpanForm
 from smidgen.core.replies import Reply
 from smidgen.flows.local_model import Model
-from smidgen.flows.projects import attribution
-from smidgen.flows.projects.answering import answer, answering_facts, operating_point
-from smidgen.flows.projects.attribution import weigh_words
-from smidgen.flows.projects.corrections import correct
-from smidgen.flows.projects.model_report import OPERATING_POINT
-from smidgen.flows.projects.open_models import OpenModels
+from smidgen.flows.projects.data.review import correct
+from smidgen.flows.projects.models import attribution
+from smidgen.flows.projects.models.answering import answer, answering_facts, operating_point
+from smidgen.flows.projects.models.attribution import weigh_words
+from smidgen.flows.projects.models.model_report import OPERATING_POINT
+from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.store.studio.data_rows import DataRow, RowFilter
 from smidgen.store.studio.store import StudioStore
 from smidgen.tasks.classify import part as classify
@@ -135,7 +135,7 @@ def test_a_model_in_use_is_never_closed(copies: Callable[[str], Path], monkeypat
 
 
 def test_requests_at_once_load_a_model_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smidgen.flows.projects import open_models
+    from smidgen.flows.projects.models import open_models
 
     loaded: list[Path] = []
     monkeypatch.setattr(open_models, "load", lambda folder, threads: loaded.append(folder) or object())
@@ -162,7 +162,7 @@ def test_a_bundle_that_cannot_be_opened_is_told_and_forgotten(tmp_path: Path) ->
 
 def test_trying_a_model_loads_no_torch(bundle: Path) -> None:
     code = (
-        "import sys, pathlib; import smidgen.server.studio.app; from smidgen.flows.projects.open_models import OpenModels\n"
+        "import sys, pathlib; import smidgen.server.studio.app; from smidgen.flows.projects.models.open_models import OpenModels\n"
         f"with OpenModels(threads=1).using(pathlib.Path({str(bundle)!r})) as model: print(model.predict(['my parcel'])[0].output)\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )

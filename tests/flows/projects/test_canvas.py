@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.settings import Settings, settings_of
-from smidgen.flows.projects.canvas import (
+from smidgen.flows.projects.recipes.canvas import (
     CanvasNode,
     CanvasWire,
     graph_of,

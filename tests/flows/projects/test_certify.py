@@ -10,8 +10,8 @@ from tests.certified_bundle import pairs
 from tests.studio_model import do, project_with_model
 
 from smidgen.core.errors import SmidgenError
-from smidgen.flows.projects.certificates import fresh_rows, read_certificate, revoke_certificate
 from smidgen.flows.projects.certify import run_certify
+from smidgen.flows.projects.serving.certificates import fresh_rows, read_certificate, revoke_certificate
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.store import StudioStore
 

@@ -11,11 +11,11 @@ from tests.certified_bundle import pairs, text
 from tests.studio_model import do, project_with_model
 
 from smidgen.core.errors import InputError
+from smidgen.flows.projects.data.review import label_request, read_queue, skip_request
 from smidgen.flows.projects.jobs import project_of_job, run_jobs
 from smidgen.flows.projects.learn import run_learn
-from smidgen.flows.projects.line import go_back, read_line
-from smidgen.flows.projects.review import label_request, read_queue, skip_request
-from smidgen.flows.projects.serving import LINE, ModelServers, served_folder, served_name, traffic_url
+from smidgen.flows.projects.serving.line import go_back, read_line
+from smidgen.flows.projects.serving.servers import LINE, ModelServers, served_folder, served_name, traffic_url
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.records import Exchange, Feedback

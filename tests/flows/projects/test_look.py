@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.flows.projects.findings import item_id, keep_items, open_findings, open_suspects
-from smidgen.flows.projects.first_answer import PREFERRED, operating_points, shown_point, why_no_answer
-from smidgen.flows.projects.labelling import RowAnswer, answer_rows, label_queue
+from smidgen.flows.projects.costs import monthly_saving
+from smidgen.flows.projects.data.findings import item_id, keep_items, open_findings, open_suspects
+from smidgen.flows.projects.data.first_answer import PREFERRED, operating_points, shown_point, why_no_answer
+from smidgen.flows.projects.data.labelling import RowAnswer, answer_rows, label_queue
 from smidgen.flows.projects.look import ANSWER, KIND, newest_look, queue_look, read_answers, read_look, run_look
 from smidgen.flows.projects.run_process import RunProgress, run_folder
-from smidgen.flows.projects.savings import monthly_saving
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import StudioStore

@@ -15,7 +15,7 @@ from smidgen.core.progress import Silent
 from smidgen.flows.projects import supervisor as watching
 from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.run_process import is_alive, run_folder
-from smidgen.flows.projects.serving import ModelServers
+from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore

@@ -10,7 +10,7 @@ import pytest
 from smidgen.core.errors import DataError, RecipeError, UnknownPart
 from smidgen.flows.projects import samples
 from smidgen.flows.projects.build import recipe_of, tables_of
-from smidgen.flows.projects.recipes import recipe_mistakes, recipe_text, recipe_tree
+from smidgen.flows.projects.recipes.project_recipe import recipe_mistakes, recipe_text, recipe_tree
 from smidgen.flows.projects.samples import create_from_sample, open_sample
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.store.studio.data_rows import RowFilter

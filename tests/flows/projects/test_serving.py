@@ -16,8 +16,8 @@ from tests.studio_model import project_with_model
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.live_traffic import list_requests, read_traffic
-from smidgen.flows.projects.serving import ModelServers, ServingSettings, keep_fallback_key, serving_folder, write_keys
+from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
+from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, keep_fallback_key, serving_folder, write_keys
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter

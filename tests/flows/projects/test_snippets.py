@@ -13,8 +13,8 @@ import pytest
 from tests.eventually import eventually
 from tests.studio_model import project_with_model
 
-from smidgen.flows.projects.serving import ModelServers, ServingSettings, write_keys
-from smidgen.flows.projects.snippets import KEY_PLACE, snippets
+from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, write_keys
+from smidgen.flows.projects.serving.snippets import KEY_PLACE, snippets
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 

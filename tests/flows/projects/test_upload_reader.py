@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import DataError, InputError, RequestError
-from smidgen.flows.projects import uploads
-from smidgen.flows.projects.imports import import_file, preview_file
-from smidgen.flows.projects.upload_reader import LIMITS, read_upload
+from smidgen.flows.projects.data import uploads
+from smidgen.flows.projects.data.imports import import_file, preview_file
+from smidgen.flows.projects.data.upload_reader import LIMITS, read_upload
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.store import StudioStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from tests.studio_model import project_with_model
 
-from smidgen.flows.projects.serving import traffic_url
+from smidgen.flows.projects.serving.servers import traffic_url
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened

@@ -36,7 +36,7 @@ from smidgen.server.traffic import recorder as recorders
 from smidgen.server.traffic.captured_request import OVERHEAD_BYTES, CapturedRequest, CaptureMemory
 from smidgen.server.traffic.exchange import choices_of
 from smidgen.server.traffic.recorder import CaptureMiddleware
-from smidgen.store.traffic import database
+from smidgen.store import database
 from smidgen.store.traffic.records import Exchange, TrafficError
 from smidgen.store.traffic.store import TrafficStore, opened
 
@@ -255,7 +255,7 @@ def test_where_redaction_cannot_run_nothing_is_stored_and_it_is_counted(gateway:
 
 
 def test_a_locked_store_costs_rows_and_no_answer(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("smidgen.store.database._BUSY_SECONDS", 0.05)
     running = gateway()
     other = sqlite3.connect(home / "traffic.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")

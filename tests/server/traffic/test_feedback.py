@@ -187,7 +187,7 @@ def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.M
 
 
 def test_a_store_that_is_locked_acknowledges_nothing(serve: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("smidgen.store.database._BUSY_SECONDS", 0.05)
     running = serve(**ON)
     id = asked(running)
     assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}).status_code == 200

@@ -15,11 +15,12 @@ import pytest
 
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.core.replies import NOT_COMPARABLE
-from smidgen.store.traffic import database
+from smidgen.store.database import Database
 from smidgen.store.traffic import store as stores
-from smidgen.store.traffic.database import url_of
+from smidgen.store.traffic import tables
 from smidgen.store.traffic.records import MOST_TEXT, Exchange, Feedback, LateLabel, TrafficError
 from smidgen.store.traffic.store import TrafficStore, opened
+from smidgen.store.traffic.tables import url_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -305,7 +306,7 @@ def test_what_is_deleted_is_gone_from_the_files(store: TrafficStore, home: Path)
 
 
 def test_a_deletion_says_so_while_another_program_reads(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("smidgen.store.database._BUSY_SECONDS", 0.05)
     store = opened()
     store.add([asked(1)])
     reader = sqlite3.connect(home / "traffic.db", isolation_level=None)
@@ -374,7 +375,7 @@ def test_a_store_that_is_deleted_while_it_is_open_is_made_anew(store: TrafficSto
 
 
 def test_a_locked_store_is_told_and_works_when_it_is_free(store: TrafficStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("smidgen.store.database._BUSY_SECONDS", 0.05)
     other = sqlite3.connect(home / "traffic.db", isolation_level=None)
     with opened() as short:
         other.execute("BEGIN IMMEDIATE")
@@ -445,13 +446,13 @@ def test_a_store_of_an_earlier_smidgen_is_brought_forward_with_all_that_is_in_it
         before.add([asked(1)])
         key = before._sides.hashed("user", "anna")
     more = ("ALTER TABLE requests ADD COLUMN mood VARCHAR", "UPDATE requests SET mood = 'good'")
-    monkeypatch.setattr(database, "CHANGES", (*database.CHANGES, more))
+    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES, more))
     with opened() as after:
         assert [pair.id for pair in after.pairs(held_out=None)] == ["req_1"] and after._sides.hashed("user", "anna") == key
     opened().close()  # and not a second time
     with sqlite3.connect(home / "traffic.db") as raw:
         assert raw.execute("SELECT mood FROM requests").fetchall() == [("good",)]
-        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [(str(1 + len(database.CHANGES)),)]
+        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [(str(1 + len(tables.CHANGES)),)]
 
 
 def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> None:
@@ -542,13 +543,13 @@ def test_of_a_database_server_it_is_not_known_when_the_last_byte_goes(monkeypatc
         def exec_driver_sql(self, statement: str) -> None:
             told.append(statement)
 
-    monkeypatch.setattr(database.Database, "_connection", lambda self, begin: Server())
-    assert database.Database(url_of("postgresql+psycopg://me:x@db.example/traffic")).scrub() is None
+    monkeypatch.setattr(Database, "_connection", lambda self, begin: Server())
+    assert Database(url_of("postgresql+psycopg://me:x@db.example/traffic"), "the store", TrafficError).scrub(("requests",)) is None
     assert told == ["VACUUM requests, aliases, feedback, kept, labels"]
 
 
 def test_many_make_and_fill_one_store_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 120.0)  # a machine with other work takes its time
+    monkeypatch.setattr("smidgen.store.database._BUSY_SECONDS", 120.0)  # a machine with other work takes its time
 
     def fill(place: int) -> None:
         with opened() as store:
@@ -595,11 +596,11 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
     from smidgen.store.traffic import pairs
 
     dialect = postgresql.dialect()
-    made = [str(CreateTable(table).compile(dialect=dialect)) for table in database.METADATA.sorted_tables]
+    made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
     assert len(made) == 7 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(pairs.select_page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
-    assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(database.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
+    assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
 
 
 def test_a_pair_is_json_ready(store: TrafficStore) -> None:

@@ -19,9 +19,9 @@ from smidgen.data.splits import SplitSide, assign_held_side
 from smidgen.flows.certify import losses
 from smidgen.flows.learn.learning_rows import LineRow, Source
 from smidgen.gateway.routing_decision import SCORE, SEGMENT, UNANSWERED
-from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.records import StoredShare, TrafficPair
 from smidgen.store.traffic.store import TrafficStore, opened
+from smidgen.store.traffic.tables import url_of
 
 LEAST_OF_A_NEW_LABEL = 5
 """Fewest rows for a label that the champion does not know: a single mistake of the large model is not a new label."""

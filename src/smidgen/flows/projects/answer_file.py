@@ -15,11 +15,11 @@ from smidgen.core.replies import Reply
 from smidgen.flows.answer_files import AnswerFile, JsonRecords, answer_file_for
 from smidgen.flows.local_model import load
 from smidgen.flows.prediction import predict
-from smidgen.flows.projects.answering import operating_point
-from smidgen.flows.projects.models import model_folder
+from smidgen.flows.projects.data.upload_reader import read_upload
+from smidgen.flows.projects.data.uploads import KEEP_SECONDS, forget_upload, uploaded
+from smidgen.flows.projects.models.answering import operating_point
+from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.flows.projects.run_process import QuickRun, RunProgress, run_folder
-from smidgen.flows.projects.upload_reader import read_upload
-from smidgen.flows.projects.uploads import KEEP_SECONDS, forget_upload, uploaded
 from smidgen.machine.processor import threads as thread_count
 from smidgen.store.files import home, write
 from smidgen.store.studio.runs import Run, RunStore

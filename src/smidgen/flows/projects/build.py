@@ -12,8 +12,8 @@ from smidgen.core.errors import InputError, RecipeError
 from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
-from smidgen.flows.projects.answers import write_answers
-from smidgen.flows.projects.recipes import laid_over, model_name, project_folder, recipe_tree, stray_files
+from smidgen.flows.projects.models.built_models import write_answers
+from smidgen.flows.projects.recipes.project_recipe import laid_over, model_name, project_folder, recipe_tree, stray_files
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.studio.data_rows import DataRow, Part, RowFilter

@@ -15,12 +15,12 @@ from smidgen.flows.learn.line_certificate import recertify
 from smidgen.flows.learn.settings import LineCertificateSettings
 from smidgen.flows.local_model import load
 from smidgen.flows.projects.build import tables_of
-from smidgen.flows.projects.certificates import certified_folder, fresh_rows, row_of
 from smidgen.flows.projects.run_process import RunProgress
-from smidgen.flows.projects.serving import LINE, traffic_url
+from smidgen.flows.projects.serving.certificates import certified_folder, fresh_rows, row_of
+from smidgen.flows.projects.serving.servers import LINE, traffic_url
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
-from smidgen.store.traffic.database import use_store
+from smidgen.store.traffic.tables import use_store
 
 
 class CertifyRequest(BaseModel):

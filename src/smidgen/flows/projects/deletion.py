@@ -8,9 +8,9 @@ import shutil
 import signal
 import time
 
-from smidgen.flows.projects.recipes import project_folder
+from smidgen.flows.projects.recipes.project_recipe import project_folder
 from smidgen.flows.projects.run_process import is_alive, run_folder
-from smidgen.flows.projects.serving import ModelServers
+from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
 

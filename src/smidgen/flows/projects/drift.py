@@ -9,10 +9,10 @@ from smidgen.core.errors import InputError
 from smidgen.flows.drift import DriftSettings
 from smidgen.flows.drift.check import look_for_drift
 from smidgen.flows.projects.run_process import RunProgress
-from smidgen.flows.projects.serving import served_folder, traffic_url
+from smidgen.flows.projects.serving.servers import served_folder, traffic_url
 from smidgen.store.studio.runs import Run
 from smidgen.store.studio.store import StudioStore
-from smidgen.store.traffic.database import use_store
+from smidgen.store.traffic.tables import use_store
 
 
 def run_drift(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:

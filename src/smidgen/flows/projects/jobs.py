@@ -10,8 +10,8 @@ from smidgen.core.errors import InputError
 from smidgen.data.splits import SplitSide
 from smidgen.flows.jobs.discovery import find_job, find_jobs
 from smidgen.flows.learn.traffic_rows import rows_of_pairs
-from smidgen.flows.projects.live_traffic import captured
 from smidgen.flows.projects.run_process import RunProgress
+from smidgen.flows.projects.serving.live_traffic import captured
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.store.studio.data_rows import DataRow

@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from smidgen.core.errors import InputError
 from smidgen.flows.learn.cycle import learn
 from smidgen.flows.learn.settings import LearnSettings
-from smidgen.flows.projects.models import model_folder, models_of
+from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.run_process import RunProgress, run_folder
-from smidgen.flows.projects.serving import line_folder, served_name, traffic_url
+from smidgen.flows.projects.serving.servers import line_folder, served_name, traffic_url
 from smidgen.store import files
 from smidgen.store.line import is_line
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.runs import Run, RunStore
 from smidgen.store.studio.store import StudioStore
-from smidgen.store.traffic.database import use_store
+from smidgen.store.traffic.tables import use_store
 
 _INPUT, _SECOND, _OUTPUT = "input", "second", "output"
 

@@ -23,7 +23,7 @@ from smidgen.data.inspection import Survey, inspect
 from smidgen.data.label_errors import word_vectors
 from smidgen.data.row_selection import select_covering
 from smidgen.flows.embedding import embedder
-from smidgen.flows.projects.first_answer import QuickAnswers, answer_quickly, measure, why_no_answer
+from smidgen.flows.projects.data.first_answer import QuickAnswers, answer_quickly, measure, why_no_answer
 from smidgen.flows.projects.run_process import QuickRun, RunProgress, run_folder
 from smidgen.parts import registry
 from smidgen.parts.recipe import make

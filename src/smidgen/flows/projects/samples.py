@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smidgen.core.errors import SmidgenError
-from smidgen.flows.projects.imports import import_file
+from smidgen.flows.projects.data.imports import import_file
 from smidgen.flows.projects.look import queue_look
-from smidgen.flows.projects.models import BUILD
-from smidgen.flows.projects.recipes import project_folder, save_recipe
+from smidgen.flows.projects.models.built_models import BUILD
+from smidgen.flows.projects.recipes.project_recipe import project_folder, save_recipe
 from smidgen.flows.sample_recipes import SampleRecipe, sample_recipe
 from smidgen.store.studio.data_rows import Part
 from smidgen.store.studio.runs import RunStore

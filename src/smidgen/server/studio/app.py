@@ -15,8 +15,8 @@ from starlette.responses import Response
 from smidgen.core.errors import SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.flows.projects.deletion import delete_project
-from smidgen.flows.projects.open_models import OpenModels
-from smidgen.flows.projects.serving import ModelServers
+from smidgen.flows.projects.models.open_models import OpenModels
+from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware

@@ -14,9 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.flows.projects.imports import import_file, parse_output, preview_file
+from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file
+from smidgen.flows.projects.data.uploads import forget_upload, new_upload, uploaded
 from smidgen.flows.projects.look import queue_look
-from smidgen.flows.projects.uploads import forget_upload, new_upload, uploaded
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
 from smidgen.store.studio.store import StudioStore

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
+from smidgen.flows.projects.data.review import label_request, read_queue, skip_request
 from smidgen.flows.projects.jobs import project_of_job
-from smidgen.flows.projects.line import LineVersion, ProjectLine, go_back, read_line
-from smidgen.flows.projects.review import label_request, read_queue, skip_request
+from smidgen.flows.projects.serving.line import LineVersion, ProjectLine, go_back, read_line
 from smidgen.server.studio.access import Editor, Operator, Viewer
 from smidgen.server.studio.data_routes import VersionView, version_view
 from smidgen.server.studio.project_routes import ProjectView, project_view

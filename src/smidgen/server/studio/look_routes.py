@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.projects.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
-from smidgen.flows.projects.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
+from smidgen.flows.projects.costs import REQUESTS, monthly_saving
+from smidgen.flows.projects.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
+from smidgen.flows.projects.data.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
 from smidgen.flows.projects.look import ANSWER, newest_look, read_look
-from smidgen.flows.projects.savings import REQUESTS, monthly_saving
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.data_routes import RowView, VersionView, row_view, version_view
 from smidgen.store.studio.runs import RunState

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from smidgen.flows.projects.build_settings import check_settings, parts_of, sections_of
+from smidgen.flows.projects.recipes.build_settings import check_settings, parts_of, sections_of
 from smidgen.server.studio.access import Viewer
 from smidgen.store.studio.store import StudioStore
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
-from smidgen.flows.projects.canvas import (
+from smidgen.flows.projects.recipes.canvas import (
     CanvasGraph,
     CanvasNode,
     CanvasWire,
@@ -20,8 +20,7 @@ from smidgen.flows.projects.canvas import (
     wires_of,
     wiring_mistakes,
 )
-from smidgen.flows.projects.recipe_presets import presets_of
-from smidgen.flows.projects.recipes import MOST_TEXT, recipe_mistakes, recipe_text, recipe_tree, save_recipe
+from smidgen.flows.projects.recipes.project_recipe import MOST_TEXT, presets_of, recipe_mistakes, recipe_text, recipe_tree, save_recipe
 from smidgen.parts import registry
 from smidgen.parts.recipe import parsed, written
 from smidgen.server.studio.access import Editor, Viewer

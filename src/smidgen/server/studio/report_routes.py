@@ -11,16 +11,15 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, StreamingResponse
 
 from smidgen.bundles.open import read_manifest
-from smidgen.flows.projects.answers import ModelAnswer, read_answers
-from smidgen.flows.projects.downloads import bundle_file, zip_bundle
-from smidgen.flows.projects.model_report import (
+from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, read_answers
+from smidgen.flows.projects.models.downloads import bundle_file, zip_bundle
+from smidgen.flows.projects.models.model_report import (
     choose_operating_point,
     compare_models,
     confusion_map,
     earlier_model,
     read_report,
 )
-from smidgen.flows.projects.models import model_folder
 from smidgen.judge import wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Delta, Measured

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from smidgen.flows.projects.certificates import read_certificate, revoke_certificate
-from smidgen.flows.projects.live_traffic import list_requests, read_traffic
-from smidgen.flows.projects.serving import (
+from smidgen.flows.projects.serving.certificates import read_certificate, revoke_certificate
+from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
+from smidgen.flows.projects.serving.servers import (
     ModelServers,
     ServerState,
     ServerStatus,
@@ -20,7 +20,7 @@ from smidgen.flows.projects.serving import (
     keep_fallback_key,
     write_keys,
 )
-from smidgen.flows.projects.snippets import snippets
+from smidgen.flows.projects.serving.snippets import snippets
 from smidgen.server.studio.access import Operator, Viewer
 from smidgen.store.studio.servers import ServerStore, ServingKey
 from smidgen.store.studio.store import StudioStore

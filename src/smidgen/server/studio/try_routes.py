@@ -15,10 +15,12 @@ from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.forms import AnswerShape
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
-from smidgen.flows.projects import answer_file, answering, corrections, large_model
-from smidgen.flows.projects.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
-from smidgen.flows.projects.models import model_folder
-from smidgen.flows.projects.open_models import OpenModels
+from smidgen.flows.projects import answer_file
+from smidgen.flows.projects.data import review
+from smidgen.flows.projects.models import answering, large_model
+from smidgen.flows.projects.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
+from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.judge.sections import CoveragePoint
 from smidgen.server.served_bundle import takes_pairs
 from smidgen.server.studio.access import Builder, Editor, Viewer
@@ -202,7 +204,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:
         """Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back."""
         task = store.project(project).task
-        made = corrections.correct(store.rows(project), task, body.text, body.second, body.output, person.name)
+        made = review.correct(store.rows(project), task, body.text, body.second, body.output, person.name)
         version = None if made.version is None else version_view(made.version)
         return CorrectionView(version=version, relabelled=made.relabelled, added=made.added)
 

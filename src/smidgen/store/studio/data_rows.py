@@ -12,8 +12,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
+from smidgen.store.database import Database
 from smidgen.store.studio.tables import PROJECTS, ROWS, VERSIONS, StudioError
-from smidgen.store.traffic.database import Database
 
 Part = Literal["train", "test"]
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
+from smidgen.store.database import Database
 from smidgen.store.studio.tables import EVENTS, RUNS, StudioError
-from smidgen.store.traffic.database import Database
 
 RunState = Literal["queued", "running", "stopping", "done", "failed", "stopped"]
 UNFINISHED: tuple[RunState, ...] = ("queued", "running", "stopping")

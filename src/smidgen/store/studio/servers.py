@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from smidgen.store.database import Database
 from smidgen.store.studio.tables import KEYS, REVIEWS, SERVERS, StudioError
-from smidgen.store.traffic.database import Database
 
 KEY_PREFIX = "sk-smidgen-"
 

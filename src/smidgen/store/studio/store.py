@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.engine import URL
 
+from smidgen.store.database import Database, file_url, parse_url
 from smidgen.store.files import home
 from smidgen.store.studio.data_rows import ProjectRows
 from smidgen.store.studio.tables import PROJECTS, StudioError, prepare
-from smidgen.store.traffic.database import Database, url_of
 
 URL_ENV = "SMIDGEN_STUDIO_URL"
 FILE = "studio.db"
@@ -41,7 +40,7 @@ class StudioStore:
 
     def __init__(self, url: str | None = None) -> None:
         given = url or os.environ.get(URL_ENV, "").strip()
-        place = url_of(given) if given else URL.create("sqlite", database=str(home() / FILE))
+        place = parse_url(given, "the Studio's database") if given else file_url(home() / FILE)
         self.database = Database(place, "the Studio's database", StudioError)
         self.database.open()
         with self.database.writing() as connection:

@@ -18,14 +18,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
 )
 
 from smidgen.core.errors import SmidgenError
+from smidgen.store.database import current, migrate
 
 METADATA = MetaData()
 
@@ -200,25 +196,5 @@ def prepare(connection: Connection) -> None:
 
     Raises StudioError for a database of a later smidgen.
     """
-    newest = 1 + len(CHANGES)
-    if inspect(connection).has_table(META.name) and _version(connection) == newest:
-        return
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    METADATA.create_all(connection, tables=[META])
-    version = _version(connection)
-    if version is None:
-        METADATA.create_all(connection)
-        connection.execute(insert(META).values(name="version", value=str(newest)))
-        return
-    if not 1 <= version <= newest:
-        raise StudioError("this database was made by a later smidgen", value=f"version {version}", todo="Use a newer smidgen.")
-    for number in range(version, newest):
-        for statement in CHANGES[number - 1]:
-            connection.execute(text(statement))
-    connection.execute(update(META).where(META.c.name == "version").values(value=str(newest)))
-
-
-def _version(connection: Connection) -> int | None:
-    found = connection.execute(select(META.c.value).where(META.c.name == "version")).scalar()
-    return None if found is None else int(found)
+    if current(connection, META, CHANGES) is None:
+        migrate(connection, META, CHANGES, _LOCK, StudioError)

@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 from smidgen.core.errors import DataError
 from smidgen.core.placeholders import PromptFrame, is_masked
 from smidgen.core.replies import NOT_COMPARABLE, AnswerState
-from smidgen.store.traffic.database import FEEDBACK, REQUESTS, of_template
 from smidgen.store.traffic.records import MOST_TEXT, TrafficPair, Whose, from_timestamp
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
 
 # For training, the best answer of each request is used: a correction before an answer, and no answer that a person called wrong. Held-out
 # requests are for measuring, and keep their answers: without the bad ones they would be an easier sample than the traffic.

@@ -12,8 +12,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from smidgen.core.placeholders import PromptFrame
-from smidgen.store.traffic.database import REQUESTS
 from smidgen.store.traffic.records import MOST_TEXT, from_timestamp, to_timestamp
+from smidgen.store.traffic.tables import REQUESTS
 
 # A kind is a template (the system messages, the form of the answer) without variable words (dates, numbers, names) and, within it, the
 # frame of its texts. Only requests that a small model can answer alone count.

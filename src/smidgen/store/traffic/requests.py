@@ -11,8 +11,8 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.store.traffic.database import FEEDBACK, REQUESTS
 from smidgen.store.traffic.records import from_timestamp, to_timestamp
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS
 
 RequestGroup = Literal["all", "local", "uncertified", "passed_on", "cached", "failed", "audited", "corrected", "unpriced", "to_review"]
 RequestOrder = Literal["newest", "slowest", "least_sure"]

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.store.traffic.database import REQUESTS
 from smidgen.store.traffic.records import from_timestamp
+from smidgen.store.traffic.tables import REQUESTS
 
 _HEX = 32
 _BITS = 53

@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
 from smidgen.core.placeholders import UNFRAMED, PromptFrame
+from smidgen.store.database import Database
 from smidgen.store.traffic import pairs, queries, sampling
-from smidgen.store.traffic.database import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, Database, current, prepare, url_of
 from smidgen.store.traffic.queries import KindTotals, PromptKind, StoredText, join_kinds, select_stretch
 from smidgen.store.traffic.records import (
     LOST,
@@ -50,6 +50,7 @@ from smidgen.store.traffic.requests import (
     select_requests,
 )
 from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
+from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, prepare, prepared, url_of
 
 HELD_OUT = 0.2
 """Default held-out share of a new store."""
@@ -74,7 +75,7 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
     """
     if held_out is not None and not 0 <= held_out < 1:
         raise InputError("the held-out share is out of range", value=held_out, todo="Give a number from 0, and under 1.")
-    database = Database(url_of(url))
+    database = Database(url_of(url), "the traffic store", TrafficError)
     if not make and database.file is not None and not database.file.exists():
         todo = "Start a server with --capture answers, or name another store in SMIDGEN_TRAFFIC_URL."
         raise TrafficError("there is no traffic store, because nothing was captured", value=database.shown, todo=todo)
@@ -401,7 +402,7 @@ class TrafficStore:
         with self._writing() as connection:
             said = connection.execute(sql.delete(FEEDBACK).where(own if feedback is None else sql.or_(own, feedback))).rowcount
             gone = connection.execute(sql.delete(REQUESTS).where(requests)).rowcount
-        return DeletedTraffic(gone, said, self._database.scrub())
+        return DeletedTraffic(gone, said, self._database.scrub(table.name for table in (REQUESTS, ALIASES, FEEDBACK, KEPT, LABELS)))
 
     def _row(self, one: Exchange) -> dict[str, Any]:
         """The stored form of a request: texts cut to their limits, names hashed, and its side."""
@@ -469,7 +470,7 @@ class TrafficStore:
             self._database.open()
             try:
                 with self._database.reading() as connection:
-                    meta = current(connection)
+                    meta = prepared(connection)
                 if meta is None:
                     with self._database.writing() as connection:
                         meta = prepare(connection, HELD_OUT if self._wanted is None else self._wanted)

@@ -15,8 +15,8 @@ from smidgen.core.forms import AnswerShape, TextMark
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model, read_task
-from smidgen.flows.projects.attribution import WordWeights, weigh_words
-from smidgen.flows.projects.model_report import OPERATING_POINT
+from smidgen.flows.projects.models.attribution import WordWeights, weigh_words
+from smidgen.flows.projects.models.model_report import OPERATING_POINT
 from smidgen.judge import report as reports
 from smidgen.judge.sections import CoveragePoint
 from smidgen.store.studio.store import Project

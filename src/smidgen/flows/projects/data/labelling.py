@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.findings import keep_items, open_suspects, suspect_id
-from smidgen.flows.projects.imports import parse_output
+from smidgen.flows.projects.data.findings import keep_items, open_suspects, suspect_id
+from smidgen.flows.projects.data.imports import parse_output
 from smidgen.flows.projects.look import newest_look, read_answers
 from smidgen.store.studio.data_rows import DataRow, DataVersion, RowFilter
 from smidgen.store.studio.store import StudioStore

@@ -12,7 +12,7 @@ from smidgen.core.errors import InputError
 from smidgen.core.rows import Row, joined
 from smidgen.flows.certify import certificate_status
 from smidgen.flows.certify.certification import certificate_standing, revoke
-from smidgen.flows.projects.serving import LINE, served_folder
+from smidgen.flows.projects.serving.servers import LINE, served_folder
 from smidgen.gateway.certificate_status import CertificateStatus
 from smidgen.stats.risk_bounds import fewest_rows
 from smidgen.store.studio.data_rows import DataRow, RowFilter

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.models import model_folder
+from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
 from smidgen.store import files
@@ -34,7 +34,7 @@ from smidgen.store.files import home
 from smidgen.store.line import Line, is_line
 from smidgen.store.studio.servers import ServerRecord, ServerStore
 from smidgen.store.studio.store import StudioStore
-from smidgen.store.traffic.database import URL_ENV
+from smidgen.store.traffic.tables import URL_ENV
 
 ServerState = Literal["stopped", "starting", "running", "silent", "failed"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from smidgen.core.errors import BundleError
 from smidgen.flows.learn.promotion import roll_back
-from smidgen.flows.projects.live_traffic import captured
-from smidgen.flows.projects.serving import line_folder
+from smidgen.flows.projects.serving.live_traffic import captured
+from smidgen.flows.projects.serving.servers import line_folder
 from smidgen.judge import report
 from smidgen.store.line import ChampionChange, LastLearning, Line, is_line
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task
-from smidgen.flows.projects.upload_reader import LIMITS, UploadLimits, read_upload
-from smidgen.flows.projects.uploads import uploads_folder
+from smidgen.flows.projects.data.upload_reader import LIMITS, UploadLimits, read_upload
+from smidgen.flows.projects.data.uploads import uploads_folder
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows

@@ -11,7 +11,7 @@ from typing import Any
 
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import SmidgenError
-from smidgen.flows.projects.serving import served_folder, served_name, serving_folder, traffic_url
+from smidgen.flows.projects.serving.servers import served_folder, served_name, serving_folder, traffic_url
 from smidgen.flows.status_report import read_account
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter, RequestOrder, StoredRequest, TrafficFigures

@@ -9,7 +9,8 @@ from typing import Any
 
 from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
 from smidgen.core.settings import Settings, is_file
-from smidgen.flows.projects.canvas import CanvasMistake, node_of
+from smidgen.flows.projects.recipes.canvas import CanvasMistake, node_of
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, parsed, written
 from smidgen.store.files import home
 from smidgen.store.studio.store import Project, StudioStore
@@ -106,3 +107,27 @@ def model_name(project: Project) -> str:
     """A project's name in the letters of a model's name."""
     letters = "".join(letter if letter.isalnum() else "-" for letter in project.name.lower())
     return "-".join(part for part in letters.split("-") if part)[:60] or "model"
+
+
+_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"student": {"quality": "fast"}},
+    "balanced": {"student": {"quality": "balanced"}},
+    "best": {"student": {"quality": "best"}},
+    "small": {"student": {"quality": "balanced", "max_size_mb": 25.0}},
+    "strict": {"gate": {"max_loss": 0.005, "must_beat_baseline": True}},
+    "relay": {
+        "route": {
+            "fallback": ["https://api.openai.com/v1"],
+            "fallback_model": ["gpt-6-luna"],
+            "quality": 0.95,
+            "privacy": "mask",
+            "capture": "answers",
+        }
+    },
+}
+_TAUGHT = {"data": {"teacher": {"source": "https://api.openai.com/v1", "model": "gpt-6-luna", "uses": ["label"], "budget_usd": 5.0}}}
+
+
+def presets_of(task: str) -> dict[str, Mapping[str, Any]]:
+    """The presets of a task, by name."""
+    return {**_PRESETS, **({"taught": _TAUGHT} if registry.find("tasks", task).teachable else {})}

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.answers import ModelAnswer, read_answers
-from smidgen.flows.projects.models import model_folder, models_of
+from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, models_of, read_answers
 from smidgen.judge import report as reports
 from smidgen.judge.classifier_sections import confusion_table
 from smidgen.judge.report import Report

@@ -1,0 +1,1 @@
+"""Data of a project: imported, checked, labelled and corrected."""

@@ -1,0 +1,1 @@
+"""Models of a project: asked, explained, measured and downloaded."""

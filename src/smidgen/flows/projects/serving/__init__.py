@@ -1,0 +1,1 @@
+"""The server of a project's model: started and stopped, certified, watched."""
