@@ -29,11 +29,12 @@ export function SchemaForm({ schema, value, onChange, errors = {}, hide = [] }: 
   );
 }
 
-function SettingField({ field, value, error, onChange }: { field: SchemaField; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
+/** One setting; `label` where it has a name of its own on this page. */
+export function SettingField({ field, label = labelOf(field.name), value, error, onChange }: { field: SchemaField; label?: string; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
   const { t } = useTranslation();
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
-  const shared = { label: labelOf(field.name), help: field.help.replaceAll("`", ""), error };
+  const shared = { label, help: field.help.replaceAll("`", ""), error };
   const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.standard.replaceAll("\n", ", ") });
   function type(next: string): void {
     setText(next);
@@ -41,11 +42,12 @@ function SettingField({ field, value, error, onChange }: { field: SchemaField; v
   }
   if (field.kind === "choice" || field.kind === "switch") {
     const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: choice }));
+    const stray = value === undefined || choices.some((choice) => choice.value === written(value)) ? [] : [{ value: written(value), label: written(value) }];
     const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
-    return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
+    return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices, ...stray]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
   }
-  if (field.kind === "list" || field.kind === "json") return <TextArea {...shared} rows={3} placeholder={field.kind === "list" ? t("form.onePerLine") : standard} value={shown} onChange={(event) => type(event.target.value)} />;
-  return <TextField {...shared} inputMode={field.kind === "number" ? "decimal" : "text"} placeholder={standard} value={shown} onChange={(event) => type(event.target.value)} />;
+  if (field.kind === "list" || field.kind === "json" || field.long) return <TextArea {...shared} rows={3} placeholder={field.kind === "list" ? t("form.onePerLine") : standard} value={shown} onChange={(event) => type(event.target.value)} />;
+  return <TextField {...shared} inputMode={field.kind !== "number" ? "text" : field.whole ? "numeric" : "decimal"} placeholder={standard} value={shown} onChange={(event) => type(event.target.value)} />;
 }
 
 /** Whether the typed text is one way to write the value: so that "0." may be typed on the way to "0.5". */

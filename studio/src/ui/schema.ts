@@ -6,7 +6,14 @@ export interface SchemaField {
   /** Its value when nothing is given, as text; empty where there is none. */
   standard: string;
   choices: readonly string[];
+  /** Whole numbers only. */
   whole: boolean;
+  /** A list of numbers. */
+  numbers: boolean;
+  /** A text of many lines. */
+  long: boolean;
+  /** Has a flag on the command line: people ask for it. */
+  asked: boolean;
 }
 
 interface Node {
@@ -16,6 +23,9 @@ interface Node {
   anyOf?: readonly Node[];
   $ref?: string;
   items?: Node;
+  maxLength?: number;
+  readOnly?: boolean;
+  flag?: string;
   default?: unknown;
   description?: string;
 }
@@ -26,13 +36,15 @@ export interface ObjectSchema {
   $defs?: Record<string, Node>;
 }
 
-/** The settings of a schema, in its order. */
+const LONG = 1_000;
+
+/** The settings of a schema that a form may change, in its order. */
 export function fieldsOf(schema: ObjectSchema): SchemaField[] {
-  return Object.entries(schema.properties ?? {}).map(([name, node]) => {
+  return Object.entries(schema.properties ?? {}).filter(([, node]) => !node.readOnly).map(([name, node]) => {
     const arms = (node.anyOf ?? [node]).map((arm) => resolved(arm, schema)).filter((arm) => arm.type !== "null");
     const arm: Node = arms.length === 1 ? { ...arms[0] } : {};
     const choices = (node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
-    return { name, kind: choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer" };
+    return { name, kind: choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, asked: node.flag !== undefined };
   });
 }
 
@@ -57,6 +69,10 @@ function kindOf(node: Node): SchemaField["kind"] {
   }
 }
 
+function isNumeric(node: Node | undefined): boolean {
+  return node?.type === "number" || node?.type === "integer";
+}
+
 /** A value as it stands in its field. */
 export function written(value: unknown): string {
   if (value === undefined || value === null) return "";
@@ -78,7 +94,8 @@ export function readValue(field: SchemaField, text: string): unknown {
       return text
         .split("\n")
         .map((line) => line.trim())
-        .filter(Boolean);
+        .filter(Boolean)
+        .map((line) => (field.numbers && Number.isFinite(Number(line)) ? Number(line) : line));
     case "json":
       try {
         return JSON.parse(text);

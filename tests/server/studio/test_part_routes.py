@@ -75,4 +75,6 @@ def test_mistakes_are_told_at_their_setting(client: TestClient, project: str) ->
     told = check(gate={"max_loss": 7}, student={"max_size_mb": -1, "colour": "red"})
     assert told.keys() == {"gate.max_loss", "student.max_size_mb", "student.colour"}
     assert "less than or equal to 1" in told["gate.max_loss"]
-    assert "no student has this name" in check(student={"kind": "wizard"})["student.kind"]
+    assert "No student has this name" in check(student={"kind": "wizard"})["student.kind"]
+    client.put(f"{project}/recipe", json={"tree": {"name": "t", "task": "classify", "student": {"kind": "kernel"}}}).raise_for_status()
+    assert check(train={"gamma": 3.0}) == {} and check(train={"epochs": 3}).keys() == {"train.epochs"}  # the recipe's student has no epochs

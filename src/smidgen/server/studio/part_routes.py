@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from smidgen.flows.projects.recipes.build_settings import check_settings, parts_of, sections_of
+from smidgen.flows.projects.recipes.build_settings import parts_of, sections_of
+from smidgen.flows.projects.recipes.project_recipe import check_settings
 from smidgen.server.studio.access import Viewer
 from smidgen.store.studio.store import StudioStore
 
@@ -60,7 +61,7 @@ def part_routes(store: StudioStore) -> APIRouter:
     def check(person: Viewer, project: str, body: RecipeSettings) -> list[MistakeView]:
         """Check the settings of a build before it is started. An empty list: it may start."""
         found = check_settings(store.project(project), body.settings)
-        return [MistakeView(place=mistake.place, message=mistake.message) for mistake in found]
+        return [MistakeView(place=mistake.place, message=mistake.text) for mistake in found]
 
     return router
 

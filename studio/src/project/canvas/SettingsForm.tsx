@@ -1,25 +1,12 @@
-import { type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Button } from "../../ui/Button";
-import { Select, TextArea, TextField } from "../../ui/Field";
+import { fieldsOf, type ObjectSchema } from "../../ui/schema";
+import { SettingField } from "../../ui/SchemaForm";
 import styles from "./Canvas.module.css";
 import { settingTitle, shortly } from "./names";
 import type { Kind, Mistake, Step } from "./queries";
-
-interface Schema {
-  type?: string;
-  enum?: unknown[];
-  anyOf?: Schema[];
-  items?: Schema;
-  default?: unknown;
-  description?: string;
-  minimum?: number;
-  maximum?: number;
-  maxLength?: number;
-  readOnly?: boolean;
-  flag?: string;
-}
 
 interface Props {
   node: Step;
@@ -34,19 +21,17 @@ const MAIN = 3;
 export function SettingsForm({ node, kind, mistakes, onChange }: Props): ReactNode {
   const { t } = useTranslation();
   const all = Object.entries(kind?.schemas ?? {}).flatMap(([section, schema]) =>
-    Object.entries((schema["properties"] ?? {}) as Record<string, Schema>)
-      .filter(([, one]) => !one.readOnly)
-      .map(([name, one]) => ({ section, name, schema: one, value: node.settings[section]?.[name] })),
+    fieldsOf(schema as ObjectSchema).map((field) => ({ section, name: field.name, field, value: node.settings[section]?.[field.name] })),
   );
-  const known = new Set(Object.entries(kind?.schemas ?? {}).flatMap(([section, schema]) => Object.keys(schema["properties"] ?? {}).map((name) => `${section}.${name}`)));
+  const known = new Set(Object.entries(kind?.schemas ?? {}).flatMap(([section, schema]) => Object.keys((schema as ObjectSchema).properties ?? {}).map((name) => `${section}.${name}`)));
   const strangers = Object.entries(node.settings).flatMap(([section, held]) => Object.entries(held).filter(([name]) => !known.has(`${section}.${name}`) && name !== "task").map(([name, value]) => ({ section, name, value })));
-  const main = all.filter((one, place) => place < MAIN || one.schema.flag !== undefined || one.value !== undefined);
+  const main = all.filter((one, place) => place < MAIN || one.field.asked || one.value !== undefined);
   const rest = all.filter((one) => !main.includes(one));
   const field = (one: (typeof all)[number]) => (
     <SettingField
       key={`${one.section}.${one.name}`}
       label={settingTitle(t, one.section, one.name)}
-      schema={one.schema}
+      field={one.field}
       value={one.value}
       error={mistakes.find((mistake) => mistake.place === (one.section ? `${one.section}.${one.name}` : one.name))?.text}
       onChange={(value) => onChange(one.section, one.name, value)}
@@ -72,65 +57,5 @@ export function SettingsForm({ node, kind, mistakes, onChange }: Props): ReactNo
         </div>
       ))}
     </div>
-  );
-}
-
-function SettingField({ label, schema, value, error, onChange }: { label: string; schema: Schema; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
-  const { t } = useTranslation();
-  const kind = schema.anyOf?.find((one) => one.type !== "null") ?? schema;
-  const usual = schema.default === undefined || schema.default === null || schema.default === "" || (Array.isArray(schema.default) && schema.default.length === 0) ? t("canvas.usual") : t("canvas.usually", { value: shortly(schema.default) });
-  const around = { label, help: schema.description, error };
-  const choices = kind.enum ?? (kind.type === "boolean" ? [true, false] : undefined);
-  if (choices) {
-    const options = choices.map((one) => ({ value: JSON.stringify(one), label: one === true ? t("canvas.on") : one === false ? t("canvas.off") : String(one) }));
-    const stray = value !== undefined && !choices.includes(value) ? [{ value: JSON.stringify(value), label: shortly(value) }] : [];
-    return <Select {...around} value={value === undefined ? "" : JSON.stringify(value)} options={[{ value: "", label: usual }, ...options, ...stray]} onChange={(event) => onChange(event.target.value === "" ? undefined : (JSON.parse(event.target.value) as unknown))} />;
-  }
-  if (kind.type === "number" || kind.type === "integer") return <NumberField {...around} whole={kind.type === "integer"} usual={usual} value={value} onChange={onChange} />;
-  if (kind.type === "array") return <ListField {...around} numbers={kind.items?.type === "number" || kind.items?.type === "integer"} usual={usual} value={value} onChange={onChange} />;
-  const text = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
-  const props = { ...around, value: text, placeholder: usual, onChange: (event: { target: { value: string } }) => onChange(event.target.value === "" ? undefined : event.target.value) };
-  return (kind.maxLength ?? 0) >= 1_000 ? <TextArea {...props} /> : <TextField {...props} />;
-}
-
-/** A number; what is no number yet stays as text, so that the server can say so. */
-function NumberField({ whole, usual, value, onChange, ...around }: { label: string; help: string | undefined; error: string | undefined; whole: boolean; usual: string; value: unknown; onChange: (value: unknown) => void }): ReactNode {
-  const shown = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
-  const [typed, setTyped] = useState(shown);
-  const text = Number(typed) === value || typed === shown ? typed : shown;
-  return (
-    <TextField
-      {...around}
-      inputMode={whole ? "numeric" : "decimal"}
-      placeholder={usual}
-      value={text}
-      onChange={(event) => {
-        const next = event.target.value.replace(",", ".");
-        setTyped(next);
-        const number = Number(next);
-        onChange(next.trim() === "" ? undefined : Number.isFinite(number) ? number : next);
-      }}
-    />
-  );
-}
-
-/** Several values, one a line. */
-function ListField({ numbers, usual, value, onChange, ...around }: { label: string; help: string | undefined; error: string | undefined; numbers: boolean; usual: string; value: unknown; onChange: (value: unknown) => void }): ReactNode {
-  const shown = (Array.isArray(value) ? value : value === undefined ? [] : [value]).map(String).join("\n");
-  const [typed, setTyped] = useState(shown);
-  const list = (text: string) => text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const text = list(typed).join("\n") === shown ? typed : shown;
-  return (
-    <TextArea
-      {...around}
-      rows={2}
-      placeholder={usual}
-      value={text}
-      onChange={(event) => {
-        setTyped(event.target.value);
-        const items = list(event.target.value);
-        onChange(items.length === 0 ? undefined : items.map((one) => (numbers && Number.isFinite(Number(one)) ? Number(one) : one)));
-      }}
-    />
   );
 }

@@ -1,4 +1,4 @@
-"""The settings that a build takes, as JSON Schemas for forms, and the check of given ones. Each is drawn from the part that owns it."""
+"""The settings that a build takes, as JSON Schemas for forms. Each is drawn from the part that owns it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smidgen.core.errors import InputError, RecipeError, UnknownPart
-from smidgen.core.settings import Settings
+from smidgen.core.errors import InputError
+from smidgen.core.settings import Settings, section_of
 from smidgen.parts import registry
-from smidgen.parts.recipe import ROUTE, make, owners_of
-from smidgen.store.studio.store import Project
+from smidgen.parts.recipe import ROUTE, owners_of
 
 ROOMS = ("tasks", "students", "compress", "engines")
 """Rooms whose parts are told."""
@@ -36,14 +35,6 @@ class SettingSection:
     schema: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class SettingMistake:
-    """A setting that cannot be used. `place`: section and setting, `gate.max_loss`; empty where it belongs to none."""
-
-    place: str
-    message: str
-
-
 def parts_of(room: str) -> list[PartFacts]:
     """The parts of a room, by name. Raises InputError for an unknown room."""
     if room not in ROOMS:
@@ -59,51 +50,38 @@ def parts_of(room: str) -> list[PartFacts]:
 
 def sections_of(task: str, student: str | None = None) -> list[SettingSection]:
     """The sections of a task's recipes that a build of a project takes, the student's training by the student's own settings."""
-    choices = {("student", "kind"): ["auto", *_students(task)], ("compress", "method"): ["auto", "none", *registry.names("compress")]}
     found = []
     for name, owner in owners_of(task, student).items():
-        if name == ROUTE:
-            continue
-        schema = _schema(owner)
-        for (section, key), values in choices.items():
-            if section == name:
-                schema["properties"][key]["enum"] = values
-        schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in _FROM_THE_PROJECT.get(name, ())}
-        if schema["properties"]:
-            found.append(SettingSection(name, " ".join((owner.__doc__ or "").split("\n\n")[0].split()), schema))
+        properties = {key: one for key, one in setting_schemas(name, owner, task).items() if key not in _FROM_THE_PROJECT.get(name, ())}
+        if name != ROUTE and properties:
+            found.append(SettingSection(name, purpose_of(owner), {"type": "object", "properties": properties}))
     return found
 
 
-def _students(task: str) -> list[str]:
+def setting_schemas(section: str, owner: type[Settings], task: str) -> dict[str, Any]:
+    """The JSON Schemas of a section's settings, by their names in recipes. Choices that depend on which parts there are, are filled in."""
+    classes = [inner for known in owner.model_fields.values() if (inner := section_of(known)) is not None] or [owner]
+    found: dict[str, Any] = {}
+    for owning in classes:
+        found |= owning.model_json_schema(by_alias=True).get("properties", {})
+    if section == "student":
+        found["kind"] = {**found["kind"], "enum": ["auto", *students_of(task)]}
+    if section == "compress":
+        found["method"] = {**found["method"], "enum": ["auto", "none", *registry.names("compress")]}
+    return found
+
+
+def purpose_of(owner: type[Settings]) -> str:
+    """What a section is for: the first lines of its class."""
+    return " ".join((owner.__doc__ or "").split("\n\n")[0].split())
+
+
+def students_of(task: str) -> list[str]:
     """The students that may be asked for: those of the task, and others that learn from the same rows as one of them."""
     part = registry.find("tasks", task)
     own = dict.fromkeys([*part.students, part.baseline])
     learns = {registry.find("students", name).learns for name in own}
     return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns in learns)]
-
-
-def check_settings(project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:
-    """Every mistake in the settings of a build; empty where it may start."""
-    data = {"train": "rows", "input": "input", "label": "output"}
-    try:
-        make({**given, "task": project.task, "data": {**_section(given, "data"), **data}}, [])
-    except RecipeError as error:
-        if not error.mistakes:
-            return [SettingMistake("", str(error))]
-        return [_mistake(line) for line in error.mistakes]
-    except UnknownPart as error:
-        return [SettingMistake("student.kind", str(error))]
-    return []
-
-
-def _section(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = given.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _mistake(line: str) -> SettingMistake:
-    place, _, message = line.partition(": ")
-    return SettingMistake(place, f"{message[:1].upper()}{message[1:]}.")
 
 
 def _schema(owner: type[Settings]) -> dict[str, Any]:

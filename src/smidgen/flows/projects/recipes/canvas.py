@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from smidgen.core.settings import Settings, section_of, settings_of
+from smidgen.core.settings import section_of, settings_of
+from smidgen.flows.projects.recipes.build_settings import purpose_of, setting_schemas
 from smidgen.parts import registry
 from smidgen.parts.recipe import OWNERS, ROUTE, owners_of
 
@@ -84,7 +85,7 @@ class CanvasGraph:
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasMistake:
+class SettingMistake:
     """A mistake: its place in the recipe, the node that it stands at, and what it is."""
 
     place: str
@@ -152,10 +153,11 @@ def schemas_of(task: str, student: str | None = None) -> dict[str, dict[str, Any
     """For each kind of node the JSON Schemas of its settings: kind -> section -> schema."""
     found: dict[str, dict[str, Any]] = {}
     for section, owner in owners_of(task, student).items():
-        for name, schema in _properties(section, owner, task).items():
+        for name, schema in setting_schemas(section, owner, task).items():
             held = found.setdefault(_kind_of(section, name, task), {})
-            told = {"type": "object", "description": " ".join((owner.__doc__ or "").split("\n\n")[0].split()), "properties": {}}
-            held.setdefault(section, told)["properties"][name] = schema
+            told = {"type": "object", "description": purpose_of(owner), "properties": {}}
+            fixed = {"readOnly": True} if section == "data" and name in _OF_THE_PROJECT else {}
+            held.setdefault(section, told)["properties"][name] = {**schema, **fixed}
     found.setdefault("serve", {})[TOP] = _top("name", {"type": "string", "maxLength": 100, "description": "Name of the model."})
     seed = "Every random choice comes from this number: the same seed on the same machine gives the same model."
     whole = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 0, "description": seed}
@@ -165,28 +167,6 @@ def schemas_of(task: str, student: str | None = None) -> dict[str, dict[str, Any
 
 def _top(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"title": name.title(), **schema}}}
-
-
-def _properties(section: str, owner: type[Settings], task: str) -> dict[str, Any]:
-    """The schemas of a section's settings by their names in recipes. Choices that depend on which parts there are, are filled in."""
-    classes = [inner for known in owner.model_fields.values() if (inner := section_of(known)) is not None] or [owner]
-    found: dict[str, Any] = {}
-    for owning in classes:
-        found |= owning.model_json_schema(by_alias=True).get("properties", {})
-    if section == "student":
-        found["kind"] = {**found["kind"], "enum": ["auto", *students_of(task)]}
-    if section == "compress":
-        found["method"] = {**found["method"], "enum": ["auto", "none", *registry.names("compress")]}
-    if section == "data":
-        found = {name: {**schema, **({"readOnly": True} if name in _OF_THE_PROJECT else {})} for name, schema in found.items()}
-    return found
-
-
-def students_of(task: str) -> list[str]:
-    """The students that a task can have: its own first, then others that learn the same kind of rows."""
-    own = registry.find("tasks", task).students
-    learnt = registry.find("students", own[0]).learns
-    return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns == learnt)]
 
 
 @functools.cache
@@ -274,25 +254,25 @@ def tree_of(graph: CanvasGraph) -> dict[str, Any]:
     return {name: tree[name] for name in sorted(tree, key=lambda name: order.index(name) if name in order else len(order))}
 
 
-def wiring_mistakes(graph: CanvasGraph, task: str) -> list[CanvasMistake]:
+def wiring_mistakes(graph: CanvasGraph, task: str) -> list[SettingMistake]:
     """Mistakes of the nodes and wires themselves: a step that is missing, not connected, or without effect."""
     kinds = kinds_of(task)
     there = [node.kind for node in graph.nodes]
-    found = [CanvasMistake("", kind.name, "every build takes this step; add it again") for kind in kinds
+    found = [SettingMistake("", kind.name, "every build takes this step; add it again") for kind in kinds
              if kind.needed and kind.name not in there]  # fmt: skip
     for wire in wires_of(there, kinds):
         if wire not in graph.wires:
-            found.append(CanvasMistake("", wire.target, f"it gets no {wire.input}; connect it to: {wire.source}"))
+            found.append(SettingMistake("", wire.target, f"it gets no {wire.input}; connect it to: {wire.source}"))
     for node, kind in ((node, kind) for node in graph.nodes for kind in kinds if node.kind == kind.name and not kind.needed):
         given = {name for held in node.settings.values() for name in held}
         if kind.partner and kind.partner not in there:
-            found.append(CanvasMistake("", kind.name, f"it is never there without the step {kind.partner}; add that, or remove this one"))
+            found.append(SettingMistake("", kind.name, f"it is never there without the step {kind.partner}; add that, or remove this one"))
         if kind.asks and kind.asks not in there:
-            found.append(CanvasMistake("", kind.name, f"it does nothing without the step {kind.asks}; add that, or remove this one"))
+            found.append(SettingMistake("", kind.name, f"it does nothing without the step {kind.asks}; add that, or remove this one"))
         if kind.must and kind.must not in given:
-            found.append(CanvasMistake("", kind.name, f"it does nothing without {kind.must}; give that, or remove this step"))
+            found.append(SettingMistake("", kind.name, f"it does nothing without {kind.must}; give that, or remove this step"))
         elif kind.starts and not node.settings:
-            found.append(CanvasMistake("", kind.name, "none of its settings is given; give one, or remove it"))
+            found.append(SettingMistake("", kind.name, "none of its settings is given; give one, or remove it"))
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
 from smidgen.core.settings import Settings, is_file
-from smidgen.flows.projects.recipes.canvas import CanvasMistake, node_of
+from smidgen.flows.projects.recipes.canvas import SettingMistake, node_of
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, parsed, written
 from smidgen.store.files import home
@@ -47,7 +48,7 @@ def save_recipe(store: StudioStore, project: Project, tree: Mapping[str, Any], t
     return store.update(project.id, settings={_STORED: dict(tree), _TEXT: kept})
 
 
-def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMistake]:
+def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[SettingMistake]:
     """Every mistake of a project's recipe, each with its place and the node that it stands at."""
     found = [*_unwritable(tree, "")]
     task = tree.get("task", project.task)
@@ -62,7 +63,13 @@ def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[CanvasMis
     except SmidgenError as error:
         found.append(f"task: {error}")
     split = [mistake.partition(": ") for mistake in found]
-    return [CanvasMistake(place, node_of(place, project.task), text) for place, _, text in split]
+    return [SettingMistake(place, node_of(place, project.task), text) for place, _, text in split]
+
+
+def check_settings(project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:
+    """Every mistake in the settings of a build, which go over the project's recipe; empty where it may start."""
+    found = recipe_mistakes(project, laid_over(recipe_tree(project), given))
+    return [replace(mistake, text=f"{mistake.text[:1].upper()}{mistake.text[1:].rstrip('.')}.") for mistake in found]
 
 
 def stray_files(recipe: Recipe) -> list[str]:
