@@ -72,7 +72,7 @@ def setting_schemas(section: str, owner: type[Settings], task: str) -> dict[str,
 
 
 def purpose_of(owner: type[Settings]) -> str:
-    """What a section is for: the first lines of its class."""
+    """The purpose of a section: the first paragraph of its class."""
     return " ".join((owner.__doc__ or "").split("\n\n")[0].split())
 
 
