@@ -2336,7 +2336,7 @@ export interface components {
          */
         EditRequest: {
             /** Edit */
-            edit: components["schemas"]["RelabelEdit"] | components["schemas"]["RenameEdit"] | components["schemas"]["DropEdit"] | components["schemas"]["MoveEdit"] | components["schemas"]["AddEdit"];
+            edit: components["schemas"]["RelabelEdit"] | components["schemas"]["RenameEdit"] | components["schemas"]["MergeEdit"] | components["schemas"]["DropEdit"] | components["schemas"]["MoveEdit"] | components["schemas"]["AddEdit"];
         };
         /**
          * Environment
@@ -2539,6 +2539,13 @@ export interface components {
          * @description The answers of a quick model that had not seen the rows.
          */
         FirstAnswer: {
+            /**
+             * On
+             * @description Measured on the project's test rows, or on its rows one by one.
+             * @default rows
+             * @enum {string}
+             */
+            on: "tests" | "rows";
             /**
              * Measured
              * @description Rows on which it was measured: without repeated ones.
@@ -3051,6 +3058,21 @@ export interface components {
             low: number;
             /** High */
             high: number;
+        };
+        /**
+         * MergeEdit
+         * @description Give all rows with one of these answers another one.
+         */
+        MergeEdit: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "merge";
+            /** Old */
+            old: unknown[];
+            /** New */
+            new: unknown;
         };
         /**
          * Mistake
@@ -3766,6 +3788,11 @@ export interface components {
              * @description The least score of an answer; null where the risk cannot be shown.
              */
             threshold: number | null;
+            /**
+             * Needed
+             * @description Where it cannot: about how many rows it takes; null where no number would do.
+             */
+            needed?: number | null;
         };
         /**
          * RollBack

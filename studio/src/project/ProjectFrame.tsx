@@ -7,8 +7,8 @@ import type { IconName } from "../ui/icons";
 import { Problem } from "../ui/Problem";
 import { Main, Shell, SideFrame } from "../ui/Shell";
 
-const PAGES: readonly { page: string; icon: IconName }[] = [
-  { page: "data", icon: "data" },
+const PAGES: readonly { page: string; icon: IconName; within?: readonly string[] }[] = [
+  { page: "data", icon: "data", within: ["label"] },
   { page: "build", icon: "build" },
   { page: "report", icon: "report" },
   { page: "try", icon: "chat" },
@@ -32,7 +32,8 @@ export function ProjectFrame(): ReactNode {
       </Shell>
     );
   }
-  const items = PAGES.map(({ page, icon }) => ({ to: `/projects/${project}/${page}`, label: t(`nav.${page}`), icon }));
+  const path = (page: string) => `/projects/${project}/${page}`;
+  const items = PAGES.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
   return (
     <Shell crumb={found.data?.name}>
       <SideFrame label={t("shell.menu")} items={items} />

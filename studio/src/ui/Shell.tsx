@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, NavLink, Outlet, useLocation, useNavigate } from "react-router";
+import { Link, Outlet, useLocation, useNavigate } from "react-router";
 
 import { useLogOut, useSession } from "../api/queries";
 import { type Language, LANGUAGES, setLanguage } from "../i18n";
@@ -75,6 +75,8 @@ export interface NavItem {
   to: string;
   label: string;
   icon: IconName;
+  /** Pages that one comes to from this one, and that are in no list. */
+  within?: readonly string[];
 }
 
 /** A page with a list of its sisters at the left, or above it on a narrow screen. */
@@ -89,10 +91,10 @@ export function SideFrame({ label, items }: { label: string; items: readonly Nav
     <div className={styles.frame}>
       <nav ref={nav} className={styles.nav} aria-label={label}>
         {items.map((item) => (
-          <NavLink key={item.to} to={item.to}>
+          <Link key={item.to} to={item.to} aria-current={[item.to, ...(item.within ?? [])].includes(pathname) ? "page" : undefined}>
             <Icon name={item.icon} />
             {item.label}
-          </NavLink>
+          </Link>
         ))}
       </nav>
       <main id="content" className={styles.main} tabIndex={-1}>

@@ -104,6 +104,33 @@ def test_a_look_finds_what_was_planted(store: StudioStore, project: str) -> None
     assert {row.key for row in conflict.rows} == {842, 843} and conflict.proposed is None
 
 
+def test_test_rows_are_what_is_measured_on_and_copies_of_training_rows_stand_aside(store: StudioStore) -> None:
+    rows = examples()
+    tests = [DataRow(f"the {word} of my {thing} is {verb} tomorrow", output=label, part="test")
+             for label, words in SUBJECTS.items() for word in words for thing in THINGS[:4] for verb in VERBS]  # fmt: skip
+    wrong = [replace(row, output="refund") for row in tests if row.output == "account"][:10]
+    told = look(store, filled(store, [*rows, *tests, *(replace(row, part="test") for row in rows[:50]), *wrong]))["answer"]
+    assert isinstance(told, dict) and told["on"] == "tests"
+    assert told["measured"] == len(tests) + len(wrong), "a test row that is a training row measures nothing"
+    assert told["accuracy"]["value"] == pytest.approx(1 - len(wrong) / told["measured"], abs=0.02)
+    few = look(store, filled(store, [*rows, *tests[:99]]))["answer"]
+    assert isinstance(few, dict) and few["on"] == "rows" and few["measured"] > 800
+
+
+def test_it_is_told_about_how_many_rows_would_show_a_risk() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.random(400).astype(np.float32)
+    right = rng.random(400) < 0.975
+    before = operating_points(scores[:100], scores[:60], right[:60], 4 / 3)
+    strict = before[2]
+    assert strict.threshold is None and strict.needed is not None and 60 < strict.needed < 1_000
+    assert [point.needed for point in before if point.threshold is not None] == [None] * sum(
+        point.threshold is not None for point in before
+    )
+    hopeless = operating_points(scores[:100], scores, np.zeros(400, bool))
+    assert [point.needed for point in hopeless] == [None] * 6
+
+
 def test_what_is_mended_or_kept_is_gone_and_undo_brings_it_back(store: StudioStore, project: str) -> None:
     look(store, project)
     rows, before = store.rows(project), open_suspects(store, project)

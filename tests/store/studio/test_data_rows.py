@@ -68,6 +68,15 @@ def test_renaming_an_answer_changes_all_its_rows(rows: ProjectRows) -> None:
     assert rows.outputs() == [("a", 1_250), ("b", 1_250)]
 
 
+def test_answers_are_merged_as_one_version_that_one_undo_takes_back(rows: ProjectRows) -> None:
+    before = rows.outputs()
+    made = rows.replace_outputs(["a", "b", "z"], "z", "ben", "rename", {})
+    assert (made.number, rows.head()) == (2, 2) and made.changed == rows.count(RowFilter(output='"z"'))
+    assert {output for output, _ in rows.outputs()} & {"a", "b"} == set()
+    rows.undo("ben")
+    assert rows.outputs() == before
+
+
 def test_edits_are_undone_and_redone_in_their_order(rows: ProjectRows) -> None:
     states = [content(rows)]
     rows.replace_output("a", "c", "ben", "rename", {})

@@ -23,7 +23,7 @@ from smidgen.data.inspection import Survey, inspect
 from smidgen.data.label_errors import word_vectors
 from smidgen.data.row_selection import select_covering
 from smidgen.flows.embedding import embedder
-from smidgen.flows.projects.data.first_answer import QuickAnswers, answer_quickly, measure, why_no_answer
+from smidgen.flows.projects.data.first_answer import LabelledTests, QuickAnswers, answer_quickly, measure, why_no_answer
 from smidgen.flows.projects.run_process import QuickRun, RunProgress, run_folder
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
@@ -38,6 +38,8 @@ MOST_ROWS = 30_000
 """Most rows that are read, so that the answer comes within minutes; of more, an even part."""
 FIRST_ROWS = 3_000
 """Of twice as many rows or more, this part gives an answer before the others are read."""
+MOST_TESTS = 2_000
+"""Test rows that the quick model is measured on; of more, an even part."""
 MOST_QUEUED = 1_000
 """Rows without an answer that are put into the order in which they teach most."""
 MOST_LISTED = 1_000
@@ -126,7 +128,7 @@ def run_look(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str
     answers = None
     for rows in _stages(train) if labelling else []:
         # Of many rows, a part gives an answer within seconds; then all of them do.
-        answers, vectors = _answered(rows, meaning, progress)
+        answers, vectors = _answered(rows, test, meaning, progress)
         labels = [row.output for row in rows]
         facts = {"version": version, "rows": total, "looked_at": len(rows), "unlabelled": sum(row.output is None for row in train)}
         by = "meaning" if meaning.embed is not None else "words"
@@ -150,18 +152,23 @@ def _stages(rows: list[DataRow]) -> list[list[DataRow]]:
     """The rows that are answered one after another: of many, a part first."""
     if len(rows) < 2 * FIRST_ROWS:
         return [rows]
-    return [[rows[place * len(rows) // FIRST_ROWS] for place in range(FIRST_ROWS)], rows]
+    return [_evenly(rows, FIRST_ROWS), rows]
 
 
-def _answered(rows: Sequence[DataRow], meaning: _Remembered, progress: RunProgress) -> tuple[QuickAnswers | None, Floats]:
+def _answered(
+    rows: Sequence[DataRow], test: Sequence[DataRow], meaning: _Remembered, progress: RunProgress
+) -> tuple[QuickAnswers | None, Floats]:
     """The quick model's answers, None where nothing can be learnt; and the vectors of the texts."""
     texts = [_text(row) for row in rows]
     labels = [row.output for row in rows]
-    vectors = meaning.vectors(texts)
+    labelled = _evenly([row for row in test if isinstance(row.output, str)], MOST_TESTS)
+    vectors = meaning.vectors([*texts, *(_text(row) for row in labelled)])  # together: words are counted in both
     if why_no_answer(labels):
-        return None, vectors
+        return None, vectors[: len(texts)]
     progress.start("answer each row")
-    answers = answer_quickly(texts, labels, vectors)
+    tests = LabelledTests([_text(row) for row in labelled], [row.output for row in labelled], vectors[len(texts) :])
+    vectors = vectors[: len(texts)]
+    answers = answer_quickly(texts, labels, vectors, tests)
     progress.finish()
     return answers, vectors
 
@@ -172,13 +179,12 @@ def _read(store: StudioStore, project: Project, version: int) -> tuple[list[Data
     for row in store.rows(project.id).each(version):
         rows[row.part].append(row)
     total = len(rows["train"]) + len(rows["test"])
-    return _part(rows["train"]), _part(rows["test"]), total
+    return _evenly(rows["train"], MOST_ROWS), _evenly(rows["test"], MOST_ROWS), total
 
 
-def _part(rows: list[DataRow]) -> list[DataRow]:
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return [rows[place * len(rows) // MOST_ROWS] for place in range(MOST_ROWS)]
+def _evenly(rows: list[DataRow], most: int) -> list[DataRow]:
+    """The rows; of more than `most`, an even part."""
+    return rows if len(rows) <= most else [rows[place * len(rows) // most] for place in range(most)]
 
 
 def _text(row: DataRow) -> Text:

@@ -25,6 +25,7 @@ MOST_UPLOAD = 512 << 20
 """Bytes of a file."""
 _MOST_ROWS = 500
 _MOST_KEYS = 100_000
+_MOST_MERGED = 1_000
 
 
 class UploadView(BaseModel):
@@ -124,6 +125,14 @@ class RenameEdit(BaseModel):
     new: Any
 
 
+class MergeEdit(BaseModel):
+    """Give all rows with one of these answers another one."""
+
+    kind: Literal["merge"]
+    old: list[Any] = Field(min_length=1, max_length=_MOST_MERGED)
+    new: Any
+
+
 class DropEdit(BaseModel):
     """Remove rows."""
 
@@ -152,7 +161,7 @@ class AddEdit(BaseModel):
 class EditRequest(BaseModel):
     """One edit."""
 
-    edit: RelabelEdit | RenameEdit | DropEdit | MoveEdit | AddEdit = Field(discriminator="kind")
+    edit: RelabelEdit | RenameEdit | MergeEdit | DropEdit | MoveEdit | AddEdit = Field(discriminator="kind")
 
 
 class RowChangeView(BaseModel):
@@ -291,7 +300,9 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     return router
 
 
-def _edit(rows: ProjectRows, task: str, edit: RelabelEdit | RenameEdit | DropEdit | MoveEdit | AddEdit, author: str) -> DataVersion:
+def _edit(
+    rows: ProjectRows, task: str, edit: RelabelEdit | RenameEdit | MergeEdit | DropEdit | MoveEdit | AddEdit, author: str
+) -> DataVersion:
     match edit:
         case RelabelEdit():
             output = parse_output(task, edit.output)
@@ -301,6 +312,9 @@ def _edit(rows: ProjectRows, task: str, edit: RelabelEdit | RenameEdit | DropEdi
         case RenameEdit():
             new = parse_output(task, edit.new)
             return rows.replace_output(edit.old, new, author, "rename", {"old": edit.old, "new": new})
+        case MergeEdit():
+            new = parse_output(task, edit.new)
+            return rows.replace_outputs(edit.old, new, author, "rename", {"old": edit.old, "new": new})
         case DropEdit():
             return rows.change(edit.keys, lambda _: None, author, "drop", {"rows": len(edit.keys)})
         case MoveEdit():

@@ -37,11 +37,13 @@ class RiskPoint(BaseModel):
     coverage: float = Field(description="The share of rows that would be answered; 0 where too few rows can show the risk.")
     wrong: float = Field(description="The share of wrong answers that was seen among them.")
     threshold: float | None = Field(description="The least score of an answer; null where the risk cannot be shown.")
+    needed: int | None = Field(None, description="Where it cannot: about how many rows it takes; null where no number would do.")
 
 
 class FirstAnswer(BaseModel):
     """The answers of a quick model that had not seen the rows."""
 
+    on: Literal["tests", "rows"] = Field("rows", description="Measured on the project's test rows, or on its rows one by one.")
     measured: int = Field(description="Rows on which it was measured: without repeated ones.")
     labels: int
     accuracy: MeasuredShare

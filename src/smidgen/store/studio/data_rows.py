@@ -169,8 +169,13 @@ class ProjectRows:
 
     def replace_output(self, old: Any, new: Any, author: str, action: str, details: Mapping[str, Any]) -> DataVersion:
         """Give every row with the answer `old` the answer `new`: rename a label, or merge it into another."""
+        return self.replace_outputs([old], new, author, action, details)
+
+    def replace_outputs(self, old: Iterable[Any], new: Any, author: str, action: str, details: Mapping[str, Any]) -> DataVersion:
+        """Give every row with one of these answers the answer `new`, as one version."""
         with self._editing(author, action, details) as edit:
-            edit.replace_output(_stored(old), _stored(new))
+            for one in {_stored(output) for output in old} - {_stored(new)}:
+                edit.replace_output(one, _stored(new))
             return edit.done()
 
     def undo(self, author: str) -> DataVersion | None:

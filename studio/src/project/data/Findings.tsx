@@ -145,7 +145,7 @@ interface Mending {
   keep: (items: readonly FindingItem[]) => void;
   drop: (items: readonly FindingItem[]) => void;
   relabel: (item: FindingItem, label: string) => void;
-  merge: (old: string, into: string | null) => void;
+  merge: (old: readonly string[], into: string | null) => void;
   busy: boolean;
   error: Error | null;
 }
@@ -169,7 +169,7 @@ function useMending(project: string): Mending {
     },
     drop: (items) => edit.mutate({ kind: "drop", keys: rowsOf(items) }, { onSuccess: () => undoable(t("findings.dropped", rows(items.length))) }),
     relabel: (item, label) => edit.mutate({ kind: "relabel", keys: rowsOf([item]), output: label }, { onSuccess: () => undoable(t("findings.decided", { label })) }),
-    merge: (old, into) => edit.mutate({ kind: "rename", old, new: into }, { onSuccess: () => undoable(into === null ? t("findings.removedLabel", { label: old }) : t("findings.merged", { label: into })) }),
+    merge: (old, into) => edit.mutate({ kind: "merge", old: [...old], new: into }, { onSuccess: () => undoable(into === null ? t("findings.removedLabel", { label: old.join(", ") }) : t("findings.merged", { label: into })) }),
     busy: edit.isPending || answers.isPending || kept.isPending,
     error: edit.error ?? answers.error ?? kept.error,
   };
@@ -256,16 +256,16 @@ function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode 
         {single
           ? mayEdit && (
               <>
-                <Select label={t("findings.mergeInto")} value="" options={[{ value: "", label: t("findings.chooseLabel") }, ...others.map((name) => ({ value: name, label: name }))]} onChange={(event) => event.target.value && mend.merge(single.label, event.target.value)} />
+                <Select label={t("findings.mergeInto")} value="" options={[{ value: "", label: t("findings.chooseLabel") }, ...others.map((name) => ({ value: name, label: name }))]} onChange={(event) => event.target.value && mend.merge([single.label], event.target.value)} />
                 {finding.kind === "label_names.missing" && (
-                  <Button small disabled={mend.busy} onClick={() => mend.merge(single.label, null)}>
+                  <Button small disabled={mend.busy} onClick={() => mend.merge([single.label], null)}>
                     {t("findings.noLabel")}
                   </Button>
                 )}
               </>
             )
           : item.names.map((name) => (
-              <Button key={name.label} small disabled={!mayEdit || mend.busy} onClick={() => item.names.filter((other) => other.label !== name.label).forEach((other) => mend.merge(other.label, name.label))}>
+              <Button key={name.label} small disabled={!mayEdit || mend.busy} onClick={() => mend.merge(item.names.flatMap((other) => (other.label === name.label ? [] : [other.label])), name.label)}>
                 {t("findings.allAs", { label: name.label })}
               </Button>
             ))}

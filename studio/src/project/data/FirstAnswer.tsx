@@ -3,6 +3,7 @@ import { Trans, useTranslation } from "react-i18next";
 import { Link } from "react-router";
 
 import type { RunStory } from "../../api/events";
+import { headline, useModels } from "../../api/models";
 import { useData, useMay, useProject } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
@@ -13,8 +14,11 @@ import { Select, TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { type Assumptions, type FirstAnswer, isLooking, type Look, useFindings, useLook, useLookAgain, useRemember, useSaving } from "./queries";
 import styles from "./FirstAnswer.module.css";
+import { rowsMissing } from "./rowsMissing";
 
 const PREFERRED = 0.03;
+/** A laxer limit on wrong answers is no promise to begin with. */
+const WORTH_TELLING = 0.1;
 const REQUESTS = 10_000;
 
 /** The first answer from the data: how much of it a model would take over, what that saves, and what stands in the way. */
@@ -122,8 +126,9 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
     return (
       <div className={styles.row}>
         <div>
-          <h2>{t("look.unsure.title")}</h2>
-          <p>{t("look.unsure.about", { accuracy: formatShare(answer.accuracy.value), rows: formatNumber(answer.measured) })}</p>
+          <FewRows answer={answer} risk={1} />
+          <BuiltModel project={project} />
+          <HowMeasured look={look} answer={answer} />
         </div>
       </div>
     );
@@ -133,9 +138,14 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
     <>
       <div className={styles.told}>
         <div className={styles.words}>
-          <p className={styles.sentence}>
-            <Trans i18nKey="look.sentence" values={{ share: formatShare(point.coverage), risk: formatShare(point.risk) }} components={[<b key="0" />, <b key="1" />]} />
-          </p>
+          {point.risk > WORTH_TELLING ? (
+            <FewRows answer={answer} risk={point.risk} />
+          ) : (
+            <p className={styles.sentence}>
+              <Trans i18nKey="look.sentence" values={{ share: formatShare(point.coverage), risk: formatShare(point.risk) }} components={[<b key="0" />, <b key="1" />]} />
+            </p>
+          )}
+          <BuiltModel project={project} />
           <ul className={styles.facts}>
             {suspects && suspects.open > 0 && (
               <li>
@@ -184,9 +194,49 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
       <Problem query={saving} />
       <p className={styles.small}>
         {looking && look.looked_at < look.rows && <Badge tone="accent">{t("look.soFar", { rows: formatNumber(look.looked_at), all: formatNumber(look.rows) })}</Badge>}{" "}
-        {t("look.how", { rows: formatNumber(answer.measured), accuracy: formatShare(answer.accuracy.value, 1), low: formatShare(answer.accuracy.low, 1), high: formatShare(answer.accuracy.high, 1), confidence: formatShare(answer.confidence) })}
-        {look.by === "words" && ` ${t("look.byWords")}`}
+        <HowMeasured look={look} answer={answer} />
       </p>
+    </>
+  );
+}
+
+/** What the quick model gets right, where that is too little or the rows too few for a promise; and how many more rows would do. */
+function FewRows({ answer, risk }: { answer: FirstAnswer; risk: number }): ReactNode {
+  const { t } = useTranslation();
+  const { rows, promise } = rowsMissing(answer, risk) ?? {};
+  return (
+    <>
+      <p className={styles.sentence}>
+        <Trans i18nKey="look.quick" values={{ accuracy: formatShare(answer.accuracy.value) }} components={[<b key="0" />]} />
+      </p>
+      <p>
+        {rows === undefined || promise === undefined
+          ? t("look.fewOpen")
+          : t(answer.on === "tests" ? "look.fewTests" : "look.fewRows", { risk: formatShare(promise), more: formatNumber(rows) })}
+      </p>
+    </>
+  );
+}
+
+/** The figure of the newest model, beside that of the quick look. */
+function BuiltModel({ project }: { project: string }): ReactNode {
+  const model = useModels(project)?.[0];
+  const found = model && headline(model);
+  if (found?.name !== "accuracy" || found.value === undefined) return null;
+  return (
+    <p>
+      <Trans i18nKey="look.built" values={{ accuracy: formatShare(found.value, 1) }} components={[<b key="0" />, <Link key="1" to={`/projects/${project}/report`} />]} />
+    </p>
+  );
+}
+
+function HowMeasured({ look, answer }: { look: Look; answer: FirstAnswer }): ReactNode {
+  const { t } = useTranslation();
+  const figures = { rows: formatNumber(answer.measured), accuracy: formatShare(answer.accuracy.value, 1), low: formatShare(answer.accuracy.low, 1), high: formatShare(answer.accuracy.high, 1), confidence: formatShare(answer.confidence) };
+  return (
+    <>
+      {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)}
+      {look.by === "words" && ` ${t("look.byWords")}`}
     </>
   );
 }

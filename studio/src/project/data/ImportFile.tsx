@@ -1,89 +1,40 @@
-import { type DragEvent, type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { type Upload, useImport, useUpload } from "../../api/queries";
+import { type Upload, useImport, useMay, useUpload } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { cx } from "../../ui/cx";
-import { Notice, ProgressBar } from "../../ui/Feedback";
+import { Notice } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
-import { Icon } from "../../ui/icons";
+import { FileButton, FileDrop, TABLES } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Data.module.css";
-
-const TYPES = ".csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.xlsx";
 
 /** Where a file is dropped, chosen or pasted; `compact` is a button alone. */
 export function ImportFile({ project, compact = false }: { project: string; compact?: boolean }): ReactNode {
   const { t } = useTranslation();
   const upload = useUpload(project);
-  const picker = useRef<HTMLInputElement>(null);
-  const [over, setOver] = useState(false);
+  const mayEdit = useMay("edit");
   const [pasting, setPasting] = useState(false);
   const take = (file: File | undefined) => file && upload.mutate(file);
-
-  function drop(event: DragEvent): void {
-    event.preventDefault();
-    setOver(false);
-    take(event.dataTransfer.files[0] ?? pasted(event.dataTransfer.getData("text/plain"), t("data.pasted")));
-  }
-
+  const takeText = (text: string) => take(pasted(text, t("data.pasted")));
   const paste = (
-    <Button kind={compact ? "quiet" : "plain"} small={compact} icon="copy" onClick={() => setPasting(true)}>
+    <Button kind={compact ? "quiet" : "plain"} small={compact} icon="copy" disabled={!mayEdit} onClick={() => setPasting(true)}>
       {t("data.paste")}
     </Button>
   );
-  const choose = (
-    <>
-      <Button kind={compact ? "plain" : "primary"} small={compact} icon="upload" busy={upload.isPending} onClick={() => picker.current?.click()}>
-        {compact ? t("data.addFile") : t("data.chooseFile")}
-      </Button>
-      <input
-        ref={picker}
-        type="file"
-        accept={TYPES}
-        className="visually-hidden"
-        tabIndex={-1}
-        aria-label={t("data.chooseFile")}
-        onChange={(event) => {
-          take(event.target.files?.[0]);
-          event.target.value = "";
-        }}
-      />
-    </>
-  );
+  const button = { accept: TABLES, busy: upload.isPending, disabled: !mayEdit, onFile: take };
   return (
     <>
       {compact ? (
         <>
           {paste}
-          {choose}
+          <FileButton {...button} small label={t("data.addFile")} />
         </>
       ) : (
-        // Dropping and pasting are further ways to what the button below does.
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
-        <div
-          role="group"
-          aria-label={t("data.dropTitle")}
-          className={cx(styles.drop, over && styles.over)}
-          onDragOver={(event) => {
-            event.preventDefault();
-            setOver(true);
-          }}
-          onDragLeave={() => setOver(false)}
-          onDrop={drop}
-          onPaste={(event) => take(event.clipboardData.files[0] ?? pasted(event.clipboardData.getData("text/plain"), t("data.pasted")))}
-        >
-          <Icon name="upload" size={32} />
-          <h2>{t("data.dropTitle")}</h2>
-          <p>{t("data.dropAbout")}</p>
-          <div className={styles.ways}>
-            {choose}
-            {paste}
-          </div>
-          {upload.isPending && <ProgressBar share={null} label={t("data.reading")} />}
-        </div>
+        <FileDrop {...button} label={t("data.chooseFile")} title={t("data.dropTitle")} about={t("data.dropAbout")} reading={t("data.reading")} onText={takeText} ways={paste} />
       )}
       <Problem query={{ error: upload.error }} />
       {pasting && (
@@ -91,7 +42,7 @@ export function ImportFile({ project, compact = false }: { project: string; comp
           onClose={() => setPasting(false)}
           onRows={(text) => {
             setPasting(false);
-            take(pasted(text, t("data.pasted")));
+            takeText(text);
           }}
         />
       )}

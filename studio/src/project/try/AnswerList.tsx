@@ -1,4 +1,4 @@
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useRunStory } from "../../api/events";
@@ -9,6 +9,7 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Failure, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
+import { FileDrop, TABLES } from "../../ui/FileDrop";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { shown } from "../data/ImportFile";
@@ -17,7 +18,6 @@ import { useAnsweredRows, useForgetAnswers } from "./queries";
 import styles from "./Try.module.css";
 
 const KIND = "answer-file";
-const TYPES = ".csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.xlsx";
 const MOST_LINES = 100_000;
 const SHOWN = 5;
 
@@ -39,12 +39,9 @@ function NewList({ project, model }: { project: string; model: string }): ReactN
   const upload = useUpload(project);
   const start = useStartRun(project);
   const may = useMay("build");
-  const picker = useRef<HTMLInputElement>(null);
   const [lines, setLines] = useState("");
-  const [over, setOver] = useState(false);
   const count = linesOf(lines, MOST_LINES).length;
   const answer = (sent: Upload, input: string[]) => start.mutate({ kind: KIND, request: { model, upload: sent.upload, input } }, { onSuccess: () => upload.reset() });
-  const take = (file: File | undefined) => file && upload.mutate(file);
 
   return (
     <Card title={t("try.list")} note={t("try.listAbout")}>
@@ -69,41 +66,7 @@ function NewList({ project, model }: { project: string; model: string }): ReactN
               </Button>
             </div>
           </form>
-          {/* Dropping is a further way to what the button does. */}
-          {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
-          <div
-            role="group"
-            aria-label={t("try.drop")}
-            className={cx(styles.drop, over && styles.over)}
-            onDragOver={(event) => {
-              event.preventDefault();
-              setOver(true);
-            }}
-            onDragLeave={() => setOver(false)}
-            onDrop={(event) => {
-              event.preventDefault();
-              setOver(false);
-              if (may) take(event.dataTransfer.files[0]);
-            }}
-          >
-            <p>{t("try.drop")}</p>
-            <Button icon="upload" disabled={!may} busy={upload.isPending} onClick={() => picker.current?.click()}>
-              {t("data.chooseFile")}
-            </Button>
-            <input
-              ref={picker}
-              type="file"
-              accept={TYPES}
-              className="visually-hidden"
-              tabIndex={-1}
-              aria-label={t("data.chooseFile")}
-              onChange={(event) => {
-                take(event.target.files?.[0]);
-                event.target.value = "";
-              }}
-            />
-            <p className={styles.soft}>{t("try.dropAbout")}</p>
-          </div>
+          <FileDrop beside label={t("data.chooseFile")} accept={TABLES} disabled={!may} busy={upload.isPending} onFile={(file) => upload.mutate(file)} title={t("try.drop")} about={t("try.dropAbout")} reading={t("data.reading")} />
         </div>
       )}
     </Card>
