@@ -46,6 +46,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "invalid_key": ((422,), "Studio: the key of the large model has characters that a key cannot have."),
     "not_teachable": ((422,), "Studio: a large model cannot be asked to do this job."),
     "no_upload": ((404,), "Studio: there is no such upload. It was imported already, or is over a day old."),
+    "not_here": ((409,), "Studio: it is open to other machines, so nobody may name a folder of this one."),
     "no_answer": ((409,), "Studio: there is no first answer from the data yet, or its rows allow none."),
     "last_owner": ((409,), "Studio: the change would leave no account with the role of owner."),
     "no_password": ((422,), "Studio: a new account needs a password."),

@@ -168,6 +168,46 @@ export interface paths {
         patch: operations["change_project_api_v1_projects__project__patch"];
         trace?: never;
     };
+    "/api/v1/models/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Model File
+         * @description Open a model from a ZIP file, as "Download everything" gives it: a project with the model as a finished build.
+         */
+        post: operations["open_model_file_api_v1_models_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/folder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Model Folder
+         * @description Open a model from a folder of this machine, of which a copy is made. Only where the Studio is open to this machine alone.
+         */
+        post: operations["open_model_folder_api_v1_models_folder_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/uploads": {
         parameters: {
             query?: never;
@@ -388,6 +428,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/traffic-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Traffic Sources
+         * @description List the stores of captured requests on this machine, the project's own first; those without requests are left out.
+         */
+        get: operations["list_traffic_sources_api_v1_projects__project__traffic_sources_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/traffic-sources/{source}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Traffic Jobs
+         * @description List the recurring jobs in a source that a model of this project's kind can do. Takes seconds.
+         */
+        get: operations["list_traffic_jobs_api_v1_projects__project__traffic_sources__source__jobs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/captured-rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preview Captured Rows
+         * @description Show the rows that captured requests would bring. Nothing is changed.
+         */
+        get: operations["preview_captured_rows_api_v1_projects__project__captured_rows_get"];
+        put?: never;
+        /**
+         * Add Captured Rows
+         * @description Add the rows of captured requests as a new version, and look at them.
+         */
+        post: operations["add_captured_rows_api_v1_projects__project__captured_rows_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/look": {
         parameters: {
             query?: never;
@@ -462,6 +566,46 @@ export interface paths {
          * @description Keep items as they are, so that they are not shown again; or show them again.
          */
         post: operations["keep_api_v1_projects__project__findings_keep_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/personal-data/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Placeholders
+         * @description Show rows as they would be with placeholders for their personal data. Nothing is changed.
+         */
+        post: operations["preview_placeholders_api_v1_projects__project__personal_data_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/personal-data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace Personal Data
+         * @description Replace the personal data in rows by placeholders, as one new version. Answers are not touched.
+         */
+        post: operations["replace_personal_data_api_v1_projects__project__personal_data_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1767,6 +1911,47 @@ export interface components {
             requests: components["schemas"]["CapturedView"][];
         };
         /**
+         * CapturedQuery
+         * @description Which captured requests are meant.
+         */
+        CapturedQuery: {
+            /** Source */
+            source: string;
+            /** Job */
+            job?: string | null;
+            /** Model */
+            model?: string | null;
+            /** Days */
+            days?: number | null;
+        };
+        /**
+         * CapturedRowsView
+         * @description The rows that captured requests would bring; the first of them are shown.
+         */
+        CapturedRowsView: {
+            /** Total */
+            total: number;
+            /**
+             * Test
+             * @description Of these, rows that become test rows, since their requests are held out.
+             */
+            test: number;
+            /**
+             * Known
+             * @description Texts that the data holds already.
+             */
+            known: number;
+            /**
+             * Unusable
+             * @description Answers that are left out, by the reason.
+             */
+            unusable: {
+                [key: string]: number;
+            };
+            /** Rows */
+            rows: components["schemas"]["RowView"][];
+        };
+        /**
          * CapturedView
          * @description A captured request. Personal data may have been taken out of its texts.
          */
@@ -2524,7 +2709,7 @@ export interface components {
              * Shape
              * @enum {string}
              */
-            shape: "relabel" | "drop" | "decide" | "names" | "facts";
+            shape: "relabel" | "drop" | "decide" | "names" | "redact" | "facts";
             /** Details */
             details: {
                 [key: string]: unknown;
@@ -3124,6 +3309,14 @@ export interface components {
             size: number;
         };
         /**
+         * ModelFolder
+         * @description A folder of this machine with a model.
+         */
+        ModelFolder: {
+            /** Path */
+            path: string;
+        };
+        /**
          * ModelPrice
          * @description A large model's list price for a million of these texts.
          */
@@ -3557,6 +3750,61 @@ export interface components {
             graph: components["schemas"]["GraphView"];
             /** Mistakes */
             mistakes: components["schemas"]["RecipeMistake"][];
+        };
+        /**
+         * RedactRequest
+         * @description Rows whose personal data is replaced by placeholders; null for all in which the check finds some.
+         */
+        RedactRequest: {
+            /** Keys */
+            keys?: number[] | null;
+        };
+        /**
+         * RedactedRowView
+         * @description A row before and after; `fault`: why it stays as it is.
+         */
+        RedactedRowView: {
+            /** Key */
+            key: number;
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+            /** Second Before */
+            second_before: string | null;
+            /** Second After */
+            second_after: string | null;
+            /** Fault */
+            fault: string;
+        };
+        /**
+         * RedactedView
+         * @description Rows that were redacted, as one new version; null where nothing changed.
+         */
+        RedactedView: {
+            version: components["schemas"]["VersionView"] | null;
+            /**
+             * Left
+             * @description Rows that could not be made safe, and stay as they are.
+             */
+            left: number;
+            /** Faults */
+            faults: string[];
+        };
+        /**
+         * RedactionView
+         * @description The first rows as they would be, and how many are meant in all.
+         */
+        RedactionView: {
+            /** Total */
+            total: number;
+            /**
+             * Most
+             * @description Rows that are changed at once.
+             */
+            most: number;
+            /** Rows */
+            rows: components["schemas"]["RedactedRowView"][];
         };
         /**
          * RelabelEdit
@@ -4343,6 +4591,58 @@ export interface components {
             };
         };
         /**
+         * TrafficJobView
+         * @description A recurring job that a model of this project's kind can do.
+         */
+        TrafficJobView: {
+            /** Id */
+            id: string;
+            /** Requests */
+            requests: number;
+            /**
+             * Labels
+             * @description The most frequent answers, where they are labels.
+             */
+            labels: string[];
+            /** Examples */
+            examples: string[];
+        };
+        /**
+         * TrafficSourceView
+         * @description A store of captured requests.
+         */
+        TrafficSourceView: {
+            /**
+             * Id
+             * @description `gateway` for what `smidgen serve --capture` stored on this machine, else a project's id.
+             */
+            id: string;
+            /**
+             * Name
+             * @description The project's name; empty for the gateway.
+             */
+            name: string;
+            /** Requests */
+            requests: number;
+            /**
+             * First
+             * @description Seconds since 1970.
+             */
+            first: number | null;
+            /**
+             * Last
+             * @description Seconds since 1970.
+             */
+            last: number | null;
+            /**
+             * Models
+             * @description Requests by the model that they named, the most frequent first.
+             */
+            models: {
+                [key: string]: number;
+            };
+        };
+        /**
          * TrafficView
          * @description Live traffic.
          */
@@ -5086,6 +5386,92 @@ export interface operations {
             };
         };
     };
+    open_model_file_api_v1_models_uploads_post: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    open_model_folder_api_v1_models_folder_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelFolder"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     upload_api_v1_projects__project__uploads_post: {
         parameters: {
             query: {
@@ -5556,6 +5942,176 @@ export interface operations {
             };
         };
     };
+    list_traffic_sources_api_v1_projects__project__traffic_sources_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficSourceView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    list_traffic_jobs_api_v1_projects__project__traffic_sources__source__jobs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficJobView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    preview_captured_rows_api_v1_projects__project__captured_rows_get: {
+        parameters: {
+            query: {
+                source: string;
+                job?: string | null;
+                model?: string | null;
+                days?: number | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CapturedRowsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    add_captured_rows_api_v1_projects__project__captured_rows_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CapturedQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     read_first_answer_api_v1_projects__project__look_get: {
         parameters: {
             query?: never;
@@ -5709,6 +6265,94 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    preview_placeholders_api_v1_projects__project__personal_data_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedactRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedactionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    replace_personal_data_api_v1_projects__project__personal_data_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedactRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedactedView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

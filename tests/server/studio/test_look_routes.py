@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from smidgen.flows.projects.look import run_look
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import opened
 
 WORDS = {"refund": ("money", "charge", "invoice"), "delivery": ("parcel", "courier", "tracking")}
 THINGS = (
@@ -103,3 +106,35 @@ def test_there_is_no_saving_without_an_answer(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_answer")
     assert client.get(f"/api/v1/projects/{project}/findings").json() == []
     assert client.get(f"/api/v1/projects/{project}/label-queue").json()["rows"] == []
+
+
+def test_personal_data_is_replaced_after_a_preview(client: TestClient) -> None:
+    project = str(client.post("/api/v1/projects", json={"name": "Mail", "task": "classify"}).json()["id"])
+    path = f"/api/v1/projects/{project}"
+    client.post(f"{path}/edits", json={"edit": {"kind": "add", "input": "write to bob@example.org", "output": "mail"}})
+    shown = client.post(f"{path}/personal-data/preview", json={"keys": [1]}).json()
+    assert (shown["total"], shown["rows"][0]["before"], shown["rows"][0]["after"]) == (1, "write to bob@example.org", "write to [EMAIL_1]")
+    made = client.post(f"{path}/personal-data", json={}).json()
+    assert (made["version"]["action"], made["version"]["changed"], made["left"]) == ("redact", 1, 0)
+    (row,) = client.get(f"{path}/rows").json()["rows"]
+    assert (row["input"], row["output"]) == ("write to [EMAIL_1]", "mail")
+    assert client.post(f"{path}/personal-data", json={}).json()["version"] is None
+
+
+def test_captured_requests_become_rows(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    path = f"/api/v1/projects/{client.post('/api/v1/projects', json={'name': 'Mail', 'task': 'classify'}).json()['id']}"
+    assert client.get(f"{path}/traffic-sources").json() == []
+    with opened() as traffic:
+        traffic.add([Exchange(f"r{n}", datetime.now(UTC), "bot", "/v1/chat/completions", f"text number {n}", "upstream", model="big",
+                              answer="ab"[n % 2], answer_state="whole", template="t", kind="t", held_out=False) for n in range(12)])  # fmt: skip
+    (source,) = client.get(f"{path}/traffic-sources").json()
+    assert (source["id"], source["requests"], source["models"]) == ("gateway", 12, {"bot": 12})
+    (job,) = client.get(f"{path}/traffic-sources/gateway/jobs").json()
+    assert set(job["labels"]) == {"a", "b"}
+    shown = client.get(f"{path}/captured-rows", params={"source": "gateway", "job": job["id"], "days": 7}).json()
+    assert (shown["total"], shown["test"], shown["known"], len(shown["rows"])) == (12, 0, 0, 12)
+    made = client.post(f"{path}/captured-rows", json={"source": "gateway"}).json()
+    assert (made["action"], made["changed"]) == ("import", 12)
+    assert client.post(f"{path}/captured-rows", json={"source": "gateway"}).status_code == 400
+    assert client.get(f"{path}/captured-rows", params={"source": "nowhere"}).status_code >= 400

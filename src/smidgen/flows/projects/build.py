@@ -13,6 +13,7 @@ from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.projects.models.built_models import write_answers
+from smidgen.flows.projects.models.model_report import report_summary
 from smidgen.flows.projects.recipes.project_recipe import laid_over, model_name, project_folder, recipe_tree, stray_files
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.parts.recipe import Recipe, make
@@ -21,8 +22,6 @@ from smidgen.store.studio.runs import Run
 from smidgen.store.studio.store import Project, StudioStore
 
 _INPUT, _SECOND, _OUTPUT = "input", "second", "output"
-_TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training"}
-"""Parts of the report that a run's result tells: what lists of builds show."""
 
 
 def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str, Any]:
@@ -43,8 +42,7 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     made = build(recipe, folder / "model", given=given, progress=progress, listed=False, scratch=scratch)
     shutil.rmtree(scratch, ignore_errors=True)
     write_answers(run.id, made.answers, _keys(store, project, version, "train" if given.test is None else "test"))
-    summary = made.report.model_dump(mode="json", include=_TOLD)
-    return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": summary}
+    return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": report_summary(made.report)}
 
 
 def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables:

@@ -60,7 +60,7 @@ def run_certify(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[
                 model,
                 drawn,
                 CertificateTerms(alpha=asked.alpha, delta=asked.delta, valid_days=asked.valid_days),
-                built_from=tables_of(store, store.project(run.project), built),
+                built_from=tables_of(store, store.project(run.project), built) if built else None,  # one built elsewhere
                 progress=progress,
             )
     except CertificateError as error:

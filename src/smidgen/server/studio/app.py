@@ -21,10 +21,12 @@ from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import RESPONSES, failure, handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
+from smidgen.server.studio.captured_routes import captured_routes
 from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
+from smidgen.server.studio.model_routes import model_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
 from smidgen.server.studio.project_routes import project_routes
@@ -75,7 +77,9 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     )
     app.include_router(session_routes(access, settings.secure))
     app.include_router(project_routes(store, lambda project: delete_project(store, project, servers)))
+    app.include_router(model_routes(store, here=not settings.accounts_needed))
     app.include_router(data_routes(store, supervisor.wake))
+    app.include_router(captured_routes(store, supervisor.wake))
     app.include_router(look_routes(store))
     app.include_router(recipe_routes(store))
     app.include_router(cost_routes(store))

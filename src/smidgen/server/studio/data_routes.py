@@ -18,6 +18,7 @@ from smidgen.flows.projects.data.imports import import_file, parse_output, previ
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload, uploaded
 from smidgen.flows.projects.look import queue_look
 from smidgen.server.studio.access import Editor, Viewer
+from smidgen.server.studio.uploads import FILE_BODY, receive_file
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
 from smidgen.store.studio.store import StudioStore
 
@@ -194,16 +195,14 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     @router.post(
         "/uploads",
         status_code=201,
-        openapi_extra={
-            "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
-        },
+        openapi_extra=FILE_BODY,
     )
     async def upload(person: Editor, request: Request, project: str, name: str = Query(max_length=300)) -> UploadView:
         """Send a file: CSV, TSV, JSONL, Parquet or XLSX. It is looked at, and added by an import."""
         task = store.project(project).task
         file, id = new_upload(name)
         try:
-            await _receive(request, file)
+            await receive_file(request, file, MOST_UPLOAD, "Send a part of the file, or build from the command line.")
             seen = await run_in_threadpool(preview_file, file, task)
         except InputError:
             forget_upload(file)
@@ -334,17 +333,3 @@ def _normal(output: str | None) -> str | None:
         return json.dumps(json.loads(output), ensure_ascii=False, sort_keys=True)
     except ValueError:
         raise RequestError("the answer is not JSON", value=output, todo='Write a label in quotes: "refund".', param="output") from None
-
-
-async def _receive(request: Request, file: Path) -> None:
-    """Write the body to a file. Raises RequestError where it is too large."""
-    received = 0
-    with file.open("wb") as out:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > MOST_UPLOAD:
-                break
-            await run_in_threadpool(out.write, chunk)
-    if received > MOST_UPLOAD:
-        todo = "Send a part of the file, or build from the command line."
-        raise RequestError(f"the file is larger than {MOST_UPLOAD >> 20} MB", value=file.name, todo=todo, status=413, code="body_too_large")

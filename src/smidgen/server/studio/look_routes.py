@@ -1,4 +1,4 @@
-"""`/api/v1/projects/{project}/look`, `…/findings`, `…/label-queue` and `…/answers`: the first answer, what the check found, labelling."""
+"""Routes below `/api/v1/projects/{project}`: the first answer, what the check found and how it is mended, labelling."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from smidgen.flows.projects.costs import REQUESTS, monthly_saving
 from smidgen.flows.projects.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
 from smidgen.flows.projects.data.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
 from smidgen.flows.projects.look import ANSWER, newest_look, read_look
+from smidgen.flows.projects.data.personal_data import MOST_ROWS as REDACTED_ROWS
+from smidgen.flows.projects.data.personal_data import preview_redaction, redact_rows
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.data_routes import RowView, VersionView, row_view, version_view
 from smidgen.store.studio.runs import RunState
@@ -132,6 +134,39 @@ class KeepRequest(BaseModel):
     kept: bool = True
 
 
+class RedactRequest(BaseModel):
+    """Rows whose personal data is replaced by placeholders; null for all in which the check finds some."""
+
+    keys: list[int] | None = Field(None, min_length=1, max_length=REDACTED_ROWS)
+
+
+class RedactedRowView(BaseModel):
+    """A row before and after; `fault`: why it stays as it is."""
+
+    key: int
+    before: str
+    after: str
+    second_before: str | None
+    second_after: str | None
+    fault: str
+
+
+class RedactionView(BaseModel):
+    """The first rows as they would be, and how many are meant in all."""
+
+    total: int
+    most: int = Field(description="Rows that are changed at once.")
+    rows: list[RedactedRowView]
+
+
+class RedactedView(BaseModel):
+    """Rows that were redacted, as one new version; null where nothing changed."""
+
+    version: VersionView | None
+    left: int = Field(description="Rows that could not be made safe, and stay as they are.")
+    faults: list[str]
+
+
 class SuggestedLabel(BaseModel):
     """A label that a quick model gives, and its probability."""
 
@@ -234,6 +269,30 @@ def look_routes(store: StudioStore) -> APIRouter:
     def keep(person: Editor, project: str, body: KeepRequest) -> None:
         """Keep items as they are, so that they are not shown again; or show them again."""
         keep_items(store.project(project).id, body.ids, body.kept)
+
+    @router.post("/personal-data/preview")
+    def preview_placeholders(person: Editor, project: str, body: RedactRequest) -> RedactionView:
+        """Show rows as they would be with placeholders for their personal data. Nothing is changed."""
+        found = preview_redaction(store, project, body.keys)
+        rows = [
+            RedactedRowView(
+                key=row.before.key,
+                before=row.before.input,
+                after=row.after.input,
+                second_before=row.before.second,
+                second_after=row.after.second,
+                fault=row.fault,
+            )
+            for row in found.rows
+        ]
+        return RedactionView(total=found.total, most=REDACTED_ROWS, rows=rows)
+
+    @router.post("/personal-data", status_code=201)
+    def replace_personal_data(person: Editor, project: str, body: RedactRequest) -> RedactedView:
+        """Replace the personal data in rows by placeholders, as one new version. Answers are not touched."""
+        made, done = redact_rows(store, project, body.keys, person.name)
+        left = sum(bool(row.fault) for row in done.rows)
+        return RedactedView(version=None if made is None else version_view(made), left=left, faults=list(done.faults))
 
     @router.get("/label-queue")
     def read_label_queue(person: Viewer, project: str, most: int = Query(100, ge=1, le=MOST_ANSWERS)) -> LabelQueueView:

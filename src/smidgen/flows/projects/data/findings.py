@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.look import FINDINGS, newest_look, read_look
+from smidgen.flows.projects.data.personal_data import can_redact, holds_personal_data
 from smidgen.store.files import home, write
 from smidgen.store.studio.data_rows import DataRow, ProjectRows, RowFilter
 from smidgen.store.studio.store import StudioStore
@@ -21,8 +22,9 @@ MOST_KEPT = 100_000
 _BATCH = 1_000
 _LOCK_SECONDS = 10
 
-Shape = Literal["relabel", "drop", "decide", "names", "facts"]
-"""How an item is mended: a row gets another label; a row is removed; rows with one text get one label; labels are merged; not at all."""
+Shape = Literal["relabel", "drop", "decide", "names", "redact", "facts"]
+"""How an item is mended: a row gets another label; a row is removed; rows with one text get one label; labels are merged; personal data is
+replaced by placeholders; not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,13 @@ def open_findings(store: StudioStore, project: str) -> list[OpenFinding]:
     keys = {key for finding in found for key in _keys(finding)}
     now = _Now(_rows(rows, keys), {output: number for output, number in rows.outputs() if isinstance(output, str)})
     kept = kept_items(project)
-    return [_opened(finding, now, kept) for finding in found]
+    opened = [_opened(finding, now, kept) for finding in found]
+    # Where answers repeat their text, such rows can only be removed.
+    return (
+        opened
+        if can_redact(store.project(project).task)
+        else [replace(one, shape="drop") if one.shape == "redact" else one for one in opened]
+    )
 
 
 def open_suspects(store: StudioStore, project: str) -> list[FindingItem]:
@@ -150,6 +158,12 @@ def _row_items(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[Fin
             yield FindingItem(item_id(kind, key), (now.rows[key],))
 
 
+def _personal(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
+    for item in _row_items(kind, finding, now):
+        if holds_personal_data(item.rows[0]):
+            yield item
+
+
 def _suspects(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
     for entry in finding["details"].get("proposals", []):
         row = now.rows.get(entry["row"])
@@ -203,6 +217,7 @@ def _merges(groups: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], 
 
 _READERS: Mapping[str, tuple[Shape, Callable[[str, Mapping[str, Any], _Now], Iterator[FindingItem]]]] = {
     "mislabels": ("relabel", _suspects),
+    "personal": ("redact", _personal),
     "conflicts": ("decide", _conflicts),
     "duplicates": ("drop", _repeats),
     "duplicates.near": ("drop", _repeats),

@@ -21,6 +21,7 @@ from smidgen.store.studio.store import Project, StudioStore
 
 MOST_LABELS = 400
 """Most labels of a confusion map; of more, those with most mistakes."""
+_TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training"}
 OPERATING_POINT = "operating_point"
 """The project's setting that holds the chosen point, for serving."""
 
@@ -67,6 +68,11 @@ class ModelComparison:
 def read_report(store: StudioStore, project: str, model: str) -> Report:
     """The report of a model. Raises InputError if the project has no such model."""
     return reports.read(model_folder(store, project, model) / "report.json")
+
+
+def report_summary(report: Report) -> dict[str, Any]:
+    """The parts of a report that a build's result tells, and lists of builds show."""
+    return report.model_dump(mode="json", include=_TOLD)
 
 
 def confusion_map(answers: Sequence[ModelAnswer]) -> ConfusionMap | None:
