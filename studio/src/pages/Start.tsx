@@ -12,6 +12,7 @@ import { Icon, type IconName } from "../ui/icons";
 import { Dialog, Menu, useToast } from "../ui/Overlay";
 import { Main, PageTitle, Shell } from "../ui/Shell";
 import { Problem } from "../ui/Problem";
+import { OpenModel } from "./OpenModel";
 import { Samples, SampleProject } from "./Samples";
 import styles from "./Start.module.css";
 
@@ -21,14 +22,14 @@ export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract
 interface Job {
   name: string;
   goal: Goal;
-  page: "data" | "run";
+  page: "data" | "data?take=traffic";
 }
 
 /** The jobs to choose from. Taking load off a large model begins by watching what it is asked; what is found most often is sorting. */
 function jobsOf(goals: readonly Goal[]): readonly Job[] {
   const sorting = goals.find((goal) => goal.task === "classify");
   const own = goals.map((goal) => ({ name: goal.task, goal, page: "data" as const }));
-  return sorting ? [...own, { name: "offload", goal: sorting, page: "run" }] : own;
+  return sorting ? [...own, { name: "offload", goal: sorting, page: "data?take=traffic" }] : own;
 }
 
 /** The first page: the jobs to choose from, and the projects. */
@@ -71,6 +72,7 @@ function Projects(): ReactNode {
     <>
       <div className={styles.section}>
         <h2>{t("start.projects")}</h2>
+        <OpenModel />
       </div>
       <Problem query={projects} />
       <Card flush>

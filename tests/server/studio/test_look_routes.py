@@ -126,15 +126,16 @@ def test_captured_requests_become_rows(client: TestClient, monkeypatch: pytest.M
     path = f"/api/v1/projects/{client.post('/api/v1/projects', json={'name': 'Mail', 'task': 'classify'}).json()['id']}"
     assert client.get(f"{path}/traffic-sources").json() == []
     with opened() as traffic:
-        traffic.add([Exchange(f"r{n}", datetime.now(UTC), "bot", "/v1/chat/completions", f"text number {n}", "upstream", model="big",
-                              answer="ab"[n % 2], answer_state="whole", template="t", kind="t", held_out=False) for n in range(12)])  # fmt: skip
+        facts: dict[str, Any] = {"model": "big", "answer_state": "whole", "template": "t", "kind": "t", "held_out": False}
+        place, now = "/v1/chat/completions", datetime.now(UTC)
+        traffic.add([Exchange(f"r{n}", now, "bot", place, f"text number {n}", "upstream", answer="ab"[n % 2], **facts) for n in range(30)])
     (source,) = client.get(f"{path}/traffic-sources").json()
-    assert (source["id"], source["requests"], source["models"]) == ("gateway", 12, {"bot": 12})
+    assert (source["id"], source["requests"], source["models"]) == ("gateway", 30, {"bot": 30})
     (job,) = client.get(f"{path}/traffic-sources/gateway/jobs").json()
     assert set(job["labels"]) == {"a", "b"}
     shown = client.get(f"{path}/captured-rows", params={"source": "gateway", "job": job["id"], "days": 7}).json()
-    assert (shown["total"], shown["test"], shown["known"], len(shown["rows"])) == (12, 0, 0, 12)
+    assert (shown["total"], shown["test"], shown["known"], len(shown["rows"])) == (30, 0, 0, 20)
     made = client.post(f"{path}/captured-rows", json={"source": "gateway"}).json()
-    assert (made["action"], made["changed"]) == ("import", 12)
+    assert (made["action"], made["changed"]) == ("import", 30)
     assert client.post(f"{path}/captured-rows", json={"source": "gateway"}).status_code == 400
     assert client.get(f"{path}/captured-rows", params={"source": "nowhere"}).status_code >= 400

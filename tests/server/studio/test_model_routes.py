@@ -29,7 +29,7 @@ def test_a_zip_file_becomes_a_project_with_a_model_that_answers(client: TestClie
     assert (made["task"], made["version"], run["kind"], run["state"]) == ("classify", 0, "build", "done")
     assert client.get(f"{path}/models/{run['id']}").json()["report"]["headline"] == "accuracy"
     assert client.get(f"{path}/models/{run['id']}/bundle.zip").content[:2] == b"PK"
-    answered = client.post(f"{path}/models/{run['id']}/answer", json={"texts": ["the parcel for my tent is late"]})
+    answered = client.post(f"{path}/models/{run['id']}/answer", json={"texts": [{"text": "the parcel for my tent is late"}]})
     assert "delivery" in answered.text
     refused = client.post("/api/v1/models/uploads", params={"name": "a.zip"}, content=b"no zip file")
     assert refused.status_code == 400 and "not a ZIP file" in refused.json()["error"]["message"]

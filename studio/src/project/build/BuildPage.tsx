@@ -5,6 +5,7 @@ import { useParams } from "react-router";
 import { isUnfinished, useData, useRuns } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { ButtonLink } from "../../ui/Button";
+import { Card } from "../../ui/Card";
 import { Empty, Skeleton } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
@@ -23,13 +24,12 @@ export function BuildPage(): ReactNode {
   if (data.error || runs.error) return <Problem query={data.error ? data : runs} />;
   if (!data.data || !runs.data) return <Skeleton label={t("common.loading")} />;
   const builds = runs.data.filter((run) => run.kind === "build");
-  if (data.data.rows === data.data.unlabelled && builds.length === 0) {
-    return (
-      <Empty icon="data" title={t("build.noData")} actions={<ButtonLink kind="primary" to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink>}>
-        {t("build.noDataTodo")}
-      </Empty>
-    );
-  }
+  const empty = data.data.rows === data.data.unlabelled && (
+    <Empty icon="data" title={t("build.noData")} actions={<ButtonLink kind="primary" to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink>}>
+      {t("build.noDataTodo")}
+    </Empty>
+  );
+  if (empty && builds.length === 0) return empty;
   const open = builds.filter(isUnfinished).reverse();
   const past = builds.filter((run) => !isUnfinished(run));
   return (
@@ -39,7 +39,7 @@ export function BuildPage(): ReactNode {
         {open.map((run) => (
           <OpenRun key={run.id} project={project} run={run} />
         ))}
-        <NewBuild project={project} />
+        {empty ? <Card>{empty}</Card> : <NewBuild project={project} />}
         <Compare project={project} runs={past} />
         {past.length > 0 && <PastBuilds project={project} runs={past} />}
       </div>

@@ -11,7 +11,7 @@ import { Problem } from "../../ui/Problem";
 import { useChanges } from "../report/queries";
 import { formatMegabytes, formatMilliseconds, formatPoints, formatSeconds } from "../report/wording";
 import styles from "./Build.module.css";
-import { changesOf, presetOf, summaryOf } from "./runs";
+import { changesOf, madeFrom, presetOf, summaryOf } from "./runs";
 
 /** Builds side by side: the ones that the URL names as `compare`. The first is what the others are compared with. */
 export function Compare({ project, runs }: { project: string; runs: readonly Run[] }): ReactNode {
@@ -43,10 +43,10 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
     { name: t("report.oneAnswer"), cell: (run) => maybe(summaryOf(run).speed?.latency_ms_p50, formatMilliseconds) },
     { name: t("report.perSecond"), cell: (run) => maybe(summaryOf(run).speed?.texts_per_second, (value) => formatNumber(value, { maximumSignificantDigits: 3 })) },
     { name: t("report.size"), cell: (run) => maybe(summaryOf(run).speed?.size_mb, formatMegabytes) },
-    { name: t("build.took"), cell: (run) => (run.started && run.ended ? formatDuration(run.ended - run.started) : "–") },
+    { name: t("build.took"), cell: (run) => maybe(madeFrom(run).seconds, formatDuration) },
     { name: t("report.trainedIn"), cell: (run) => maybe(summaryOf(run).training?.seconds, formatSeconds) },
     { name: t("build.energy"), cell: (run) => maybe(summaryOf(run).training?.energy_wh, (value) => `${formatNumber(value, { maximumSignificantDigits: 2 })} Wh`) },
-    { name: t("build.dataVersion"), cell: (run) => maybe(Number(run.result?.["version"]), formatNumber) },
+    { name: t("build.dataVersion"), cell: (run) => maybe(madeFrom(run).version, formatNumber) },
     { name: t("build.settings"), cell: (run) => changesOf(run).join("; ") || t("build.unchanged") },
   ];
   return (

@@ -13,7 +13,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
 import { Curves, Remarks, Steps } from "./OpenRun";
-import { energyOf, modelPath, presetOf } from "./runs";
+import { energyOf, madeFrom, modelPath, presetOf } from "./runs";
 
 const TONES: Partial<Record<Run["state"], Tone>> = { done: "good", failed: "bad", stopped: "warn" };
 const MOST_COMPARED = 4;
@@ -84,6 +84,7 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
   const metric = headline(run);
   const when = formatTime(new Date(run.queued * 1000).toISOString());
   const energy = energyOf(run);
+  const made = madeFrom(run);
   return (
     <>
       <tr>
@@ -94,9 +95,9 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
           <Badge tone={TONES[run.state] ?? "plain"}>{t(`state.${run.state}`)}</Badge>
         </td>
         <td className="numbers">{metric?.value === undefined ? "" : `${formatShare(metric.value, 1)} (${formatShare(metric.low ?? 0, 1)}–${formatShare(metric.high ?? 1, 1)})`}</td>
-        <td className="numbers">{run.started && run.ended ? formatDuration(run.ended - run.started) : ""}</td>
+        <td className="numbers">{made.seconds === null ? "" : formatDuration(made.seconds)}</td>
         <td className="numbers">{energy === null ? "" : `${formatNumber(energy, { maximumSignificantDigits: 2 })} Wh`}</td>
-        <td className="numbers">{run.result ? String(run.result["version"]) : ""}</td>
+        <td className="numbers">{made.version === null ? "" : formatNumber(made.version)}</td>
         <td>
           <div className={styles.rowActions}>
             <Button small kind="quiet" onClick={onSteps}>

@@ -28,8 +28,20 @@ export function settingsOf(run: Run): Settings {
   return (run.request["recipe"] ?? {}) as Settings;
 }
 
+/** Whether the model was built elsewhere and opened here. */
+export function isBrought(run: Run): boolean {
+  return "brought" in run.request;
+}
+
+/** The version of the data that a build learnt from, and how long it took in seconds; null for a model from elsewhere. */
+export function madeFrom(run: Run): { version: number | null; seconds: number | null } {
+  const version = Number(run.result?.["version"] ?? 0);
+  return { version: version || null, seconds: run.started && run.ended && !isBrought(run) ? run.ended - run.started : null };
+}
+
 /** A build's preset, and how many settings were changed beside it. */
 export function presetOf(t: TFunction, run: Run): string {
+  if (isBrought(run)) return t("build.brought");
   const settings = settingsOf(run);
   const quality = settings["student"]?.["quality"];
   const changed = changesOf(run).length;

@@ -3,12 +3,12 @@ import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
-import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useData, useEdit, useLabels, useMay, useStep } from "../../api/queries";
+import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
-import { Badge, Skeleton } from "../../ui/Feedback";
+import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Search, Select } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -19,6 +19,7 @@ import { Findings } from "./Findings";
 import { FirstAnswerCard } from "./FirstAnswer";
 import { ImportFile, shown } from "./ImportFile";
 import { useFindings } from "./queries";
+import { TakeTraffic } from "./TakeTraffic";
 import { Versions } from "./Versions";
 
 /** The data of a project: bring it in, look through it, edit it. */
@@ -26,6 +27,7 @@ export function DataPage(): ReactNode {
   const { t } = useTranslation();
   const { project = "" } = useParams();
   const data = useData(project);
+  const opened = useProject(project);
   const step = useStep(project);
   const mayEdit = useMay("edit");
   const [history, setHistory] = useState(false);
@@ -34,8 +36,9 @@ export function DataPage(): ReactNode {
   if (data.data.version === 0) {
     return (
       <>
-        <PageTitle title={t("nav.data")} about={t("data.emptyAbout")} />
-        <ImportFile project={project} />
+        <PageTitle title={t("nav.data")} about={t(opened.data?.settings["brought"] ? "data.broughtAbout" : "data.emptyAbout")} />
+        {!mayEdit && <Notice>{t("data.mayNot")}</Notice>}
+        <ImportFile project={project} ways={<TakeTraffic project={project} />} />
       </>
     );
   }
@@ -46,16 +49,15 @@ export function DataPage(): ReactNode {
         title={t("nav.data")}
         about={t("data.summary", { rows: formatNumber(rows), unlabelled: formatNumber(unlabelled), test: formatNumber(test_rows) })}
         actions={
-          mayEdit && (
-            <>
-              <IconButton icon="undo" label={undo ? t("data.undo", { action: t(`action.${undo.action}`) }) : t("common.undo")} disabled={!undo || step.isPending} onClick={() => step.mutate("undo")} />
-              <IconButton icon="redo" label={redo ? t("data.redo") : t("data.redo")} disabled={!redo || step.isPending} onClick={() => step.mutate("redo")} />
-              <Button small icon="clock" onClick={() => setHistory(true)}>
-                {t("data.history")}
-              </Button>
-              <ImportFile project={project} compact />
-            </>
-          )
+          <>
+            <IconButton icon="undo" label={undo ? t("data.undo", { action: t(`action.${undo.action}`) }) : t("common.undo")} disabled={!mayEdit || !undo || step.isPending} onClick={() => step.mutate("undo")} />
+            <IconButton icon="redo" label={t("data.redo")} disabled={!mayEdit || !redo || step.isPending} onClick={() => step.mutate("redo")} />
+            <Button small icon="clock" onClick={() => setHistory(true)}>
+              {t("data.history")}
+            </Button>
+            <TakeTraffic project={project} compact />
+            <ImportFile project={project} compact />
+          </>
         }
       />
       <Problem query={{ error: step.error }} />

@@ -12,6 +12,7 @@ import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { Bars, type BarEntry } from "../../charts/Bars";
 import styles from "./Findings.module.css";
+import { RedactRows } from "./Redact";
 import { type Finding, type FindingItem, isLooking, useAnswers, useFindings, useKeep, useLook } from "./queries";
 
 const FEW = 20;
@@ -74,7 +75,9 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
   const [shownRows, setShownRows] = useState(FEW);
   const items = finding.items;
   const picked = items.filter((item) => chosen.has(item.id));
-  const many = items.length > 1 && (finding.shape === "relabel" || finding.shape === "drop");
+  const many = items.length > 1 && (finding.shape === "relabel" || finding.shape === "drop" || finding.shape === "redact");
+  const [redacted, setRedacted] = useState<readonly number[] | "all" | null>(null);
+  const keysOf = (some: readonly FindingItem[]) => some.flatMap((item) => item.rows.map((row) => row.key));
   const toggle = (id: string) =>
     setChosen((before) => {
       const next = new Set(before);
@@ -91,6 +94,13 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
         </span>
       }
       note={t(`findings.${finding.kind.replace(".", "_")}.about`, { defaultValue: finding.todo })}
+      actions={
+        finding.shape === "redact" && (
+          <Button small kind="primary" icon="label" disabled={!mayEdit} title={mayEdit ? undefined : t("data.mayNot")} onClick={() => setRedacted("all")}>
+            {t("redact.all")}
+          </Button>
+        )
+      }
     >
       <MixUps finding={finding} />
       {many && mayEdit && (
@@ -103,6 +113,11 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
               {finding.shape === "relabel" && (
                 <Button small kind="primary" icon="check" busy={mend.busy} onClick={() => mend.take(picked)}>
                   {t("findings.takeMany", { count: picked.length, rows: formatNumber(picked.length) })}
+                </Button>
+              )}
+              {finding.shape === "redact" && (
+                <Button small kind="primary" icon="label" onClick={() => setRedacted(keysOf(picked))}>
+                  {t("redact.replace", { count: picked.length, rows: formatNumber(picked.length) })}
                 </Button>
               )}
               <Button small busy={mend.busy} onClick={() => mend.keep(picked)}>
@@ -120,10 +135,11 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
         {visible.map((item) => (
           <li key={item.id} className={styles.item}>
             {many && mayEdit && <input type="checkbox" aria-label={t("findings.choose", { text: item.rows[0]?.input ?? "" })} checked={chosen.has(item.id)} onChange={() => toggle(item.id)} />}
-            <Item project={project} finding={finding} item={item} mend={mend} mayEdit={mayEdit} />
+            <Item project={project} finding={finding} item={item} mend={mend} mayEdit={mayEdit} onRedact={() => setRedacted(keysOf([item]))} />
           </li>
         ))}
       </ul>
+      {redacted && <RedactRows project={project} keys={redacted === "all" ? null : redacted} onClose={() => setRedacted(null)} />}
       {left > 0 && (
         <Button
           small
@@ -181,9 +197,10 @@ interface ItemProps {
   item: FindingItem;
   mend: Mending;
   mayEdit: boolean;
+  onRedact?: () => void;
 }
 
-function Item({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode {
+function Item({ project, finding, item, mend, mayEdit, onRedact }: ItemProps): ReactNode {
   const { t } = useTranslation();
   const row = item.rows[0];
   const keep = mayEdit && (
@@ -224,6 +241,11 @@ function Item({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode {
         ) : (
           <>
             {typeof row.output === "string" && <span className={styles.given}>{row.output}</span>}
+            {finding.shape === "redact" && (
+              <Button small kind="plain" disabled={!mayEdit || mend.busy} onClick={onRedact}>
+                {t("redact.one")}
+              </Button>
+            )}
             {item.chance !== null && <span className={styles.soft}>{t("findings.alike", { share: formatShare(item.chance) })}</span>}
             <Button small kind="plain" disabled={!mayEdit || mend.busy} onClick={() => mend.drop([item])}>
               {t("findings.drop")}

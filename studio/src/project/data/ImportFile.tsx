@@ -12,8 +12,8 @@ import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Data.module.css";
 
-/** Where a file is dropped, chosen or pasted; `compact` is a button alone. */
-export function ImportFile({ project, compact = false }: { project: string; compact?: boolean }): ReactNode {
+/** Where a file is dropped, chosen or pasted; `compact` is a button alone. `ways`: further ways to rows. */
+export function ImportFile({ project, compact = false, ways }: { project: string; compact?: boolean; ways?: ReactNode }): ReactNode {
   const { t } = useTranslation();
   const upload = useUpload(project);
   const mayEdit = useMay("edit");
@@ -21,7 +21,7 @@ export function ImportFile({ project, compact = false }: { project: string; comp
   const take = (file: File | undefined) => file && upload.mutate(file);
   const takeText = (text: string) => take(pasted(text, t("data.pasted")));
   const paste = (
-    <Button kind={compact ? "quiet" : "plain"} small={compact} icon="copy" disabled={!mayEdit} onClick={() => setPasting(true)}>
+    <Button kind={compact ? "quiet" : "plain"} small={compact} icon="copy" disabled={!mayEdit} title={mayEdit ? undefined : t("data.mayNot")} onClick={() => setPasting(true)}>
       {t("data.paste")}
     </Button>
   );
@@ -34,7 +34,7 @@ export function ImportFile({ project, compact = false }: { project: string; comp
           <FileButton {...button} small label={t("data.addFile")} />
         </>
       ) : (
-        <FileDrop {...button} label={t("data.chooseFile")} title={t("data.dropTitle")} about={t("data.dropAbout")} reading={t("data.reading")} onText={takeText} ways={paste} />
+        <FileDrop {...button} label={t("data.chooseFile")} title={t("data.dropTitle")} about={t("data.dropAbout")} reading={t("data.reading")} onText={takeText} ways={<>{paste}{ways}</>} />
       )}
       <Problem query={{ error: upload.error }} />
       {pasting && (

@@ -79,6 +79,11 @@ function Changes({ project, older, newer, numbers, onOlder, onBack, onClose }: C
           const said = (row: typeof before) => (row === null ? t("data.notThere") : [shown(row.output) || t("data.unlabelled"), ...(moved ? [t(`data.${row.part}`)] : [])].join(" · "));
           return (
             <li key={key}>
+              {before && after && before.input !== after.input && (
+                <p>
+                  <del>{before.input}</del>
+                </p>
+              )}
               <p>{(after ?? before)?.input}</p>
               <p className={styles.soft}>
                 <del>{said(before)}</del> → <ins>{said(after)}</ins>
