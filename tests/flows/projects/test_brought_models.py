@@ -16,9 +16,9 @@ from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows.local_model import load
 from smidgen.flows.projects.models import brought_models
 from smidgen.flows.projects.models.brought_models import open_folder, open_zip
+from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.models.downloads import zip_bundle
 from smidgen.flows.projects.models.model_report import read_report
-from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.recipes.project_recipe import recipe_tree
 from smidgen.store.files import home
 from smidgen.store.studio.store import Project, StudioStore

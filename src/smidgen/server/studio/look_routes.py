@@ -12,9 +12,9 @@ from smidgen.core.errors import RequestError
 from smidgen.flows.projects.costs import REQUESTS, monthly_saving
 from smidgen.flows.projects.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
 from smidgen.flows.projects.data.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
-from smidgen.flows.projects.look import ANSWER, newest_look, read_look
 from smidgen.flows.projects.data.personal_data import MOST_ROWS as REDACTED_ROWS
 from smidgen.flows.projects.data.personal_data import preview_redaction, redact_rows
+from smidgen.flows.projects.look import ANSWER, newest_look, read_look
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.data_routes import RowView, VersionView, row_view, version_view
 from smidgen.store.studio.runs import RunState

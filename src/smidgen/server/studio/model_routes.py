@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.projects.models.brought_models import open_folder, open_zip
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload
+from smidgen.flows.projects.models.brought_models import open_folder, open_zip
 from smidgen.server.studio.access import Builder, Owner
 from smidgen.server.studio.project_routes import ProjectView, project_view
 from smidgen.server.studio.uploads import FILE_BODY, receive_file

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from filelock import FileLock
 
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.look import FINDINGS, newest_look, read_look
 from smidgen.flows.projects.data.personal_data import can_redact, holds_personal_data
+from smidgen.flows.projects.look import FINDINGS, newest_look, read_look
 from smidgen.store.files import home, write
 from smidgen.store.studio.data_rows import DataRow, ProjectRows, RowFilter
 from smidgen.store.studio.store import StudioStore

@@ -21,8 +21,8 @@ from smidgen.bundles.manifest import MANIFEST, MAX_FILES, name_fault
 from smidgen.bundles.open import Bundle, folder_of, open_bundle
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows.local_model import load
-from smidgen.flows.projects.models.model_report import report_summary
 from smidgen.flows.projects.models.built_models import BUILD
+from smidgen.flows.projects.models.model_report import report_summary
 from smidgen.flows.projects.recipes.project_recipe import recipe_mistakes, save_recipe
 from smidgen.flows.projects.run_process import run_folder
 from smidgen.judge import report as reports
