@@ -88,21 +88,43 @@ class RunningStudio:
 
 
 @contextmanager
-def running_studio(home: Path) -> Iterator[RunningStudio]:
+def running_studio(home: Path, port: int = 0) -> Iterator[RunningStudio]:
     """A running Studio with this home folder."""
-    with commands.smidgen("studio", "--json", "--port", "0", environment={**os.environ, "SMIDGEN_HOME": str(home)}) as process:
+    with commands.smidgen("studio", "--json", "--port", port, environment={**os.environ, "SMIDGEN_HOME": str(home)}) as process:
         link = process.ready()["url"]
         with StudioClient(link) as client:
             yield RunningStudio(process, client, link.partition("/?")[0])
 
 
 @contextmanager
-def browsing(studio: RunningStudio, size: str = "wide", dark: bool = False, language: str = "en-US") -> Iterator[Browser]:
-    """Chromium at the first page. Any fault on the way fails the test in the end."""
+def studio_with_accounts(home: Path, name: str, password: str) -> Iterator[RunningStudio]:
+    """A running Studio that other machines reach too, with one owner, as which the client has logged in."""
+    environment = {**os.environ, "SMIDGEN_HOME": str(home)}
+    with commands.smidgen("studio", "--json", "--port", "0", "--host", "0.0.0.0", environment=environment) as process:
+        url = f"http://127.0.0.1:{process.ready()['url'].rpartition(':')[2].strip('/')}"
+        with StudioClient(url, name, password) as client:
+            yield RunningStudio(process, client, url)
+
+
+@contextmanager
+def browsing(
+    studio: RunningStudio,
+    size: str = "wide",
+    dark: bool = False,
+    language: str = "en-US",
+    *,
+    link: str | None = None,
+    refused: bool = False,
+) -> Iterator[Browser]:
+    """Chromium at the first page, or at `link`. Any fault on the way fails the test in the end; with `refused`, calls may fail."""
     from playwright import sync_api
 
     url = studio.url
     width, height = SIZES[size]
+
+    def missed(said: str) -> bool:
+        return refused and said.startswith("Failed to load resource")
+
     with sync_api.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         context = chromium.new_context(
@@ -114,8 +136,8 @@ def browsing(studio: RunningStudio, size: str = "wide", dark: bool = False, lang
         faults = browser.faults
         page.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else faults.append(f"left: {asked.url}"))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("console", lambda said: faults.append(f"console: {said.text}") if said.type == "error" else None)
-        page.goto(studio.link())
+        page.on("console", lambda said: faults.append(f"console: {said.text}") if said.type == "error" and not missed(said.text) else None)
+        page.goto(studio.link() if link is None else link)
         try:
             yield browser
         finally:

@@ -10,6 +10,7 @@ import { Badge, Empty, Skeleton } from "../ui/Feedback";
 import { TextField } from "../ui/Field";
 import { Icon, type IconName } from "../ui/icons";
 import { Dialog, Menu, useToast } from "../ui/Overlay";
+import { RoleNote } from "../ui/RoleNote";
 import { Main, PageTitle, Shell } from "../ui/Shell";
 import { Problem } from "../ui/Problem";
 import { OpenModel } from "./OpenModel";
@@ -42,6 +43,7 @@ export function Start(): ReactNode {
     <Shell>
       <Main>
         <PageTitle title={t("start.title")} about={t("start.about")} />
+        <RoleNote />
         <Problem query={goals} />
         <div className={styles.goals}>
           {jobsOf(goals.data ?? []).map((job) => (
@@ -67,6 +69,7 @@ function goalTitle(t: ReturnType<typeof useTranslation>["t"], task: string): str
 function Projects(): ReactNode {
   const { t } = useTranslation();
   const projects = useProjects();
+  const mayDelete = useMay("manage");
   const [doomed, setDoomed] = useState<Project | null>(null);
   return (
     <>
@@ -90,7 +93,7 @@ function Projects(): ReactNode {
                 <Link to={`/projects/${project.id}/data`}>{project.name}</Link>
                 <Badge>{goalTitle(t, project.task)}</Badge>
                 <span className={styles.facts}>{project.version === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
-                <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />
+                {mayDelete && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />}
               </li>
             ))}
           </ul>

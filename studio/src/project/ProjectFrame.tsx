@@ -5,6 +5,7 @@ import { useParams } from "react-router";
 import { useProject } from "../api/queries";
 import type { IconName } from "../ui/icons";
 import { Problem } from "../ui/Problem";
+import { RoleNote } from "../ui/RoleNote";
 import { Main, Shell, SideFrame } from "../ui/Shell";
 
 const PAGES: readonly { page: string; icon: IconName; within?: readonly string[] }[] = [
@@ -36,7 +37,7 @@ export function ProjectFrame(): ReactNode {
   const items = PAGES.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
   return (
     <Shell crumb={found.data?.name}>
-      <SideFrame label={t("shell.menu")} items={items} />
+      <SideFrame label={t("shell.menu")} items={items} note={<RoleNote />} />
     </Shell>
   );
 }

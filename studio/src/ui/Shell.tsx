@@ -7,6 +7,7 @@ import { type Language, LANGUAGES, setLanguage } from "../i18n";
 import { applyTheme, currentTheme } from "../theme";
 import { IconButton } from "./Button";
 import { Icon, type IconName } from "./icons";
+import { Offline } from "./Offline";
 import { Menu, type MenuItem } from "./Overlay";
 import styles from "./Shell.module.css";
 
@@ -54,6 +55,7 @@ export function Shell({ crumb, tools, children }: { crumb?: ReactNode; tools?: R
           />
         </div>
       </header>
+      <Offline />
       {children}
     </div>
   );
@@ -79,8 +81,8 @@ export interface NavItem {
   within?: readonly string[];
 }
 
-/** A page with a list of its sisters at the left, or above it on a narrow screen. */
-export function SideFrame({ label, items }: { label: string; items: readonly NavItem[] }): ReactNode {
+/** A page with a list of its sisters at the left, or above it on a narrow screen. `note` stands above the page. */
+export function SideFrame({ label, items, note }: { label: string; items: readonly NavItem[]; note?: ReactNode }): ReactNode {
   const nav = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   useEffect(() => {
@@ -98,6 +100,7 @@ export function SideFrame({ label, items }: { label: string; items: readonly Nav
         ))}
       </nav>
       <main id="content" className={styles.main} tabIndex={-1}>
+        {note}
         <Outlet />
       </main>
     </div>

@@ -8,7 +8,7 @@ import { formatNumber } from "../../i18n";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
-import { Badge, Notice, Skeleton } from "../../ui/Feedback";
+import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search, Select } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -37,7 +37,6 @@ export function DataPage(): ReactNode {
     return (
       <>
         <PageTitle title={t("nav.data")} about={t(opened.data?.settings["brought"] ? "data.broughtAbout" : "data.emptyAbout")} />
-        {!mayEdit && <Notice>{t("data.mayNot")}</Notice>}
         <ImportFile project={project} ways={<TakeTraffic project={project} />} />
       </>
     );

@@ -36,7 +36,7 @@ _MOST_MODELS = 20
 
 
 @dataclass(frozen=True)
-class TrafficSource:
+class CaptureSource:
     """A store of captured requests: `id` is `gateway`, or the project whose server captured them; `name` is that project's."""
 
     id: str
@@ -58,7 +58,7 @@ class CapturedChoice:
 
 
 @dataclass(frozen=True)
-class CapturedRows:
+class TrafficRows:
     """The rows that captured requests bring.
 
     Attributes:
@@ -72,7 +72,7 @@ class CapturedRows:
     unusable: Mapping[str, int]
 
 
-def traffic_sources(store: StudioStore, project: str) -> list[TrafficSource]:
+def traffic_sources(store: StudioStore, project: str) -> list[CaptureSource]:
     """The stores with requests in them: the project's own first, then those of other projects, then the machine's."""
     store.project(project)
     names = {found.id: found.name for found in store.projects()}
@@ -83,7 +83,7 @@ def traffic_sources(store: StudioStore, project: str) -> list[TrafficSource]:
             counts = traffic.totals() if traffic is not None else None
         if counts is not None and counts.requests:
             models = dict(list(counts.asked.items())[:_MOST_MODELS])
-            found.append(TrafficSource(id, names.get(id, ""), counts.requests, counts.first, counts.last, models))
+            found.append(CaptureSource(id, names.get(id, ""), counts.requests, counts.first, counts.last, models))
     return found
 
 
@@ -95,7 +95,7 @@ def traffic_jobs(store: StudioStore, project: str, source: str) -> list[FoundJob
         return [job for job in find_jobs(traffic, forecasts=False).jobs if job.task == task] if traffic is not None else []
 
 
-def read_captured(store: StudioStore, project: str, choice: CapturedChoice, now: datetime | None = None) -> CapturedRows:
+def read_captured(store: StudioStore, project: str, choice: CapturedChoice, now: datetime | None = None) -> TrafficRows:
     """The rows that these requests would bring. Raises InputError for an unknown source or job, and for a job of another kind."""
     found = store.project(project)
     _know(store, choice.source)
@@ -137,7 +137,7 @@ def _pairs(traffic: TrafficStore, choice: CapturedChoice, job: FoundJob | None, 
     return deque((pair for pair in found if frame.holds(pair.input)), maxlen=MOST_READ)
 
 
-def _read(store: StudioStore, project: Project, pairs: deque[TrafficPair], job: FoundJob | None) -> CapturedRows:
+def _read(store: StudioStore, project: Project, pairs: deque[TrafficPair], job: FoundJob | None) -> TrafficRows:
     task: Task = registry.find("tasks", project.task)
     key = job.template if job is not None else project.id
     taken = rows_of_pairs(((pair, ()) for pair in pairs), task, None, make({"task": project.task}, []).asked, key)
@@ -149,7 +149,7 @@ def _read(store: StudioStore, project: Project, pairs: deque[TrafficPair], job: 
             newest[_key(row)] = row  # of a text that came often, the newest answer
     here = {_key(row) for row in store.rows(project.id).each()} if newest else set()
     rows = tuple(row for key_, row in newest.items() if key_ not in here)
-    return CapturedRows(rows, len(newest) - len(rows), dict(taken.unusable.most_common()))
+    return TrafficRows(rows, len(newest) - len(rows), dict(taken.unusable.most_common()))
 
 
 def _row(side: SplitSide, one: LineRow) -> DataRow:
