@@ -73,6 +73,34 @@ export function Select({ label, help, error, options, ...rest }: Around & Select
   );
 }
 
+/** A labelled choice of several, in the order of the options. */
+export function Ticks({ label, help, error, options, chosen, onChange }: Around & { options: readonly string[]; chosen: readonly string[]; onChange: (chosen: string[]) => void }): ReactNode {
+  const { id, attributes } = useDescribed({ help, error });
+  return (
+    <fieldset className={styles.field} aria-describedby={attributes["aria-describedby"]}>
+      <legend className={styles.label}>{label}</legend>
+      <div className={styles.ticks}>
+        {options.map((option) => (
+          <label key={option}>
+            <input type="checkbox" checked={chosen.includes(option)} onChange={(event) => onChange(options.filter((one) => (one === option ? event.target.checked : chosen.includes(one))))} />
+            {option}
+          </label>
+        ))}
+      </div>
+      {help && (
+        <p id={`${id}-help`} className={styles.help}>
+          {help}
+        </p>
+      )}
+      {error && (
+        <p id={`${id}-error`} className={styles.error} role="alert">
+          {error}
+        </p>
+      )}
+    </fieldset>
+  );
+}
+
 /** On or off. */
 export function Switch({ label, ...rest }: { label: ReactNode } & Omit<InputHTMLAttributes<HTMLInputElement>, "type">): ReactNode {
   return (

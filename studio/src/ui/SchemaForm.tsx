@@ -1,7 +1,7 @@
 import { type ReactNode, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { Select, TextArea, TextField } from "./Field";
+import { Select, Ticks, TextArea, TextField } from "./Field";
 import { fieldsOf, labelOf, type ObjectSchema, readValue, type SchemaField, written } from "./schema";
 import styles from "./SchemaForm.module.css";
 
@@ -45,6 +45,10 @@ export function SettingField({ field, label = labelOf(field.name), value, error,
     const stray = value === undefined || choices.some((choice) => choice.value === written(value)) ? [] : [{ value: written(value), label: written(value) }];
     const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
     return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices, ...stray]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
+  }
+  if (field.kind === "several") {
+    const chosen = (value === undefined ? field.standard : written(value)).split("\n").filter(Boolean);
+    return <Ticks {...shared} options={field.choices} chosen={chosen} onChange={(next) => onChange(next.join("\n") === field.standard ? undefined : next)} />;
   }
   if (field.kind === "list" || field.kind === "json" || field.long) return <TextArea {...shared} rows={3} placeholder={field.kind === "list" ? t("form.onePerLine") : standard} value={shown} onChange={(event) => type(event.target.value)} />;
   return <TextField {...shared} inputMode={field.kind !== "number" ? "text" : field.whole ? "numeric" : "decimal"} placeholder={standard} value={shown} onChange={(event) => type(event.target.value)} />;

@@ -12,6 +12,9 @@ const SCHEMA = {
     name: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
     mode: { $ref: "#/$defs/Mode", default: "a" },
     words: { type: "array", items: { type: "string" }, default: ["x", "y"] },
+    uses: { type: "array", items: { type: "string", enum: ["label", "score"] }, default: ["label"] },
+    prices: { type: "array", items: { type: "number" }, default: [] },
+    folder: { type: "string", readOnly: true },
     tree: { type: "object", default: { a: 1 } },
     either: { anyOf: [{ type: "string" }, { type: "integer" }] },
   },
@@ -32,6 +35,8 @@ it("draws each kind of setting by its schema", () => {
     ["name", "text"],
     ["mode", "choice"],
     ["words", "list"],
+    ["uses", "several"],
+    ["prices", "list"],
     ["tree", "json"],
     ["either", "json"],
   ]);
@@ -42,6 +47,7 @@ it("draws each kind of setting by its schema", () => {
 it("reads what was typed in, and leaves out what is empty", () => {
   expect([readValue(field("epochs"), "3"), readValue(field("rate"), "0,5"), readValue(field("epochs"), " ")]).toEqual([3, 0.5, undefined]);
   expect([readValue(field("words"), "a\n\n b "), readValue(field("unsure"), "true"), readValue(field("tree"), '{"b":2}')]).toEqual([["a", "b"], true, { b: 2 }]);
+  expect([readValue(field("prices"), "0.5\n3\nfree"), field("uses").choices]).toEqual([[0.5, 3, "free"], ["label", "score"]]);
 });
 
 it("leaves to the server what does not fit", () => {

@@ -1,7 +1,7 @@
 /** A setting as a form draws it, read from a part's JSON Schema. */
 export interface SchemaField {
   name: string;
-  kind: "choice" | "switch" | "number" | "text" | "list" | "json";
+  kind: "choice" | "several" | "switch" | "number" | "text" | "list" | "json";
   help: string;
   /** Its value when nothing is given, as text; empty where there is none. */
   standard: string;
@@ -43,8 +43,9 @@ export function fieldsOf(schema: ObjectSchema): SchemaField[] {
   return Object.entries(schema.properties ?? {}).filter(([, node]) => !node.readOnly).map(([name, node]) => {
     const arms = (node.anyOf ?? [node]).map((arm) => resolved(arm, schema)).filter((arm) => arm.type !== "null");
     const arm: Node = arms.length === 1 ? { ...arms[0] } : {};
-    const choices = (node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
-    return { name, kind: choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, asked: node.flag !== undefined };
+    const several = arm.type === "array" ? arm.items?.enum : undefined;
+    const choices = (several ?? node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
+    return { name, kind: several ? "several" : choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, asked: node.flag !== undefined };
   });
 }
 
@@ -91,6 +92,7 @@ export function readValue(field: SchemaField, text: string): unknown {
     case "switch":
       return text === "true";
     case "list":
+    case "several":
       return text
         .split("\n")
         .map((line) => line.trim())

@@ -101,7 +101,7 @@ class StudioStore:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
+    return json.dumps(dict(value), ensure_ascii=False)
 
 
 def _project(row: Any) -> Project:

@@ -159,11 +159,15 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
     for (const change of changes) {
       if (change.type === "position" && change.position) setMoved({ [change.id]: change.position });
       if (change.type === "select" && change.selected) onSelect(change.id);
-      if (change.type === "remove") {
-        draft.edit({ by: "graph", drawing: withoutStep(drawing, change.id, kinds) });
-        onSelect(null);
-      }
     }
+  }
+
+  /** A step goes with its wires, as one edit: what is left is connected again. */
+  function deleted(steps: readonly AnyNode[], cut: readonly Edge[]): void {
+    if (steps.length > 0) {
+      draft.edit({ by: "graph", drawing: steps.reduce((now, step) => withoutStep(now, step.id, kinds), drawing) });
+      onSelect(null);
+    } else draft.edit({ by: "graph", drawing: cut.reduce((now, edge) => withoutWire(now, now.wires ?? wires, edge.data?.["wire"] as Wire), drawing) });
   }
 
   function dropped(event: DragEvent): void {
@@ -187,7 +191,7 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
         onInit={(made) => (flow.current = made)}
         onNodesChange={changed}
         onPaneClick={() => onSelect(null)}
-        onEdgesDelete={(gone) => draft.edit({ by: "graph", drawing: gone.reduce((now, edge) => withoutWire(now, now.wires ?? wires, edge.data?.["wire"] as Wire), drawing) })}
+        onDelete={(gone) => deleted(gone.nodes, gone.edges)}
         onConnect={({ source, sourceHandle, target, targetHandle }) => draft.edit({ by: "graph", drawing: withWire(drawing, wires, { source, output: sourceHandle ?? "", target, input: targetHandle ?? "" }) })}
         isValidConnection={({ source, sourceHandle, target, targetHandle }) => source !== target && typeOf(source, sourceHandle, "outputs") === typeOf(target, targetHandle, "inputs")}
         connectOnClick={false}

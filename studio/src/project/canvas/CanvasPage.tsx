@@ -12,7 +12,7 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import styles from "./Canvas.module.css";
 import { CanvasGraph, DRAG_TYPE } from "./CanvasGraph";
-import { addable, laidOver, withStep } from "./graph";
+import { addable, laidOver, sameSettings, withStep } from "./graph";
 import { portTitle, stepIcon, stepTitle } from "./names";
 import { type Kind, type Recipe, useKinds, usePresets, useRecipe, useSaveRecipe } from "./queries";
 import { StepList } from "./StepList";
@@ -95,7 +95,7 @@ function Actions({ project, draft, stored }: { project: string; draft: RecipeDra
   const may = useMay("edit");
   const save = useSaveRecipe(project);
   const toast = useToast();
-  const changed = draft.text !== stored.text;
+  const changed = draft.draft.by === "text" ? draft.text !== stored.text : !sameSettings(draft.tree, stored.tree);
   const wrong = draft.mistakes.length;
   return (
     <div className={styles.actions}>

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { addable, type Drawing, fitting, laidOver, layout, withoutStep, withSetting, withStep, withWire } from "./graph";
+import { addable, type Drawing, fitting, laidOver, layout, sameSettings, withoutStep, withSetting, withStep, withWire } from "./graph";
 import type { Kind, Wire } from "./queries";
 import { nextHistory } from "./useDraft";
 
@@ -69,4 +69,9 @@ it("undoes and redoes, and takes edits of one field as one", () => {
   expect(nextHistory(history, { move: "undo" })).toBe(history);
   history = nextHistory(nextHistory(history, { move: "redo" }), { move: "redo" });
   expect(history.now).toEqual(text("x"));
+});
+
+it("knows the same recipe in another order", () => {
+  expect(sameSettings({ a: 1, b: { c: ["x"], d: 2 } }, { b: { d: 2, c: ["x"] }, a: 1 })).toBe(true);
+  expect([sameSettings({ a: 1 }, { a: 1, b: 2 }), sameSettings({ a: { b: 1 } }, { a: { b: 2 } }), sameSettings({ a: ["x", "y"] }, { a: ["y", "x"] })]).toEqual([false, false, false]);
 });

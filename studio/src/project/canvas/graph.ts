@@ -85,6 +85,12 @@ export function laidOver(tree: Record<string, unknown>, over: Record<string, unk
   return merged;
 }
 
+/** Whether two recipes say the same, in whatever order. */
+export function sameSettings(one: unknown, other: unknown): boolean {
+  if (!isTable(one) || !isTable(other)) return JSON.stringify(one) === JSON.stringify(other);
+  return Object.keys(one).length === Object.keys(other).length && Object.entries(one).every(([name, value]) => name in other && sameSettings(value, other[name]));
+}
+
 function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
