@@ -80,14 +80,16 @@ def failure(
     param: str | None = None,
     beside: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return a response in the error shape. 429 and 503 say when to retry."""
+    """Return a response in the error shape. 429 and 503 say when to retry. `parts`: further fields of the error."""
     sent = dict(headers or {})
     if status in (429, 503):
         sent.setdefault("Retry-After", RETRY_AFTER)
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
-    return answer({**_shape(status, message, code, param), **(beside or {})}, status, sent)
+    body = _shape(status, message, code, param)
+    return answer({"error": {**body["error"], **(parts or {})}, **(beside or {})}, status, sent)
 
 
 def told(error: RequestError) -> dict[str, Any]:

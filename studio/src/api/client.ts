@@ -2,19 +2,25 @@ import createClient from "openapi-fetch";
 
 import type { paths } from "./schema";
 
-/** An error as the server tells it: what happened, with which value, and what to do next. */
+/** The parts of an error, as the API and a failed run tell them. */
+export interface ErrorParts {
+  message?: string | undefined;
+  what?: string | undefined;
+  value?: string | undefined;
+  todo?: string | undefined;
+  kind?: string | undefined;
+  row?: number | undefined;
+  column?: string | undefined;
+}
+
+/** An error that the server told, or that it could not be reached (status 0). */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
-    message: string,
-    readonly todo?: string,
+    readonly parts: ErrorParts,
   ) {
-    super(message);
+    super(parts.message);
   }
-}
-
-interface ErrorBody {
-  error?: { message?: string; todo?: string };
 }
 
 /** Calls of the Studio's API, typed by its OpenAPI description. The session is a cookie; the header shows that a call comes from this page. */
@@ -26,9 +32,13 @@ export async function body<T>(call: Promise<{ data?: T; error?: unknown; respons
   try {
     answer = await call;
   } catch {
-    throw new ApiError(0, "offline");
+    throw new ApiError(0, { message: "offline" });
   }
   if (answer.response.ok) return answer.data as T;
-  const told = (answer.error as ErrorBody | undefined)?.error;
-  throw new ApiError(answer.response.status, told?.message ?? answer.response.statusText, told?.todo);
+  const told = (answer.error as { error?: ErrorParts } | undefined)?.error;
+  throw new ApiError(answer.response.status, { message: answer.response.statusText, ...withoutNull(told ?? {}) });
+}
+
+function withoutNull(parts: ErrorParts): ErrorParts {
+  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== null));
 }

@@ -2544,39 +2544,6 @@ export interface components {
             seed?: number | null;
         };
         /**
-         * ErrorDetail
-         * @description The error of a response.
-         */
-        ErrorDetail: {
-            /**
-             * Message
-             * @description What happened, with which value, and what to do.
-             */
-            message: string;
-            /**
-             * Type
-             * @description The kind of failure: invalid_request_error, authentication_error, rate_limit_error, server_error, ...
-             */
-            type: string;
-            /**
-             * Param
-             * @description The field at fault.
-             */
-            param?: string | null;
-            /**
-             * Code
-             * @description A short stable name of the failure.
-             */
-            code?: string | null;
-        };
-        /**
-         * ErrorReply
-         * @description The body of every reply that is not a success.
-         */
-        ErrorReply: {
-            error: components["schemas"]["ErrorDetail"];
-        };
-        /**
          * FiguresView
          * @description Figures over the captured requests.
          */
@@ -4433,6 +4400,69 @@ export interface components {
             chosen_because: string;
         };
         /**
+         * StudioErrorDetail
+         * @description The error of a response. `message` holds `what`, `value` and `todo` in one text.
+         */
+        StudioErrorDetail: {
+            /**
+             * Message
+             * @description What happened, with which value, and what to do.
+             */
+            message: string;
+            /**
+             * Type
+             * @description The kind of failure: invalid_request_error, authentication_error, rate_limit_error, server_error, ...
+             */
+            type: string;
+            /**
+             * Param
+             * @description The field at fault.
+             */
+            param?: string | null;
+            /**
+             * Code
+             * @description A short stable name of the failure.
+             */
+            code?: string | null;
+            /**
+             * What
+             * @description What happened, without its place and value.
+             */
+            what?: string | null;
+            /**
+             * Value
+             * @description The value it happened with.
+             */
+            value?: string | null;
+            /**
+             * Todo
+             * @description What to do next; further lines list what is to be corrected.
+             */
+            todo?: string | null;
+            /**
+             * Kind
+             * @description The class of the error, such as DataError.
+             */
+            kind?: string | null;
+            /**
+             * Row
+             * @description The data row at fault, from 1.
+             */
+            row?: number | null;
+            /**
+             * Column
+             * @description The column at fault.
+             */
+            column?: string | null;
+        };
+        /**
+         * StudioErrorReply
+         * @description The body of every reply that is not a success.
+         */
+        StudioErrorReply: {
+            error: components["schemas"]["StudioErrorDetail"];
+        };
+        /**
          * SuggestedLabel
          * @description A label that a quick model gives, and its probability.
          */
@@ -4896,7 +4926,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -4905,7 +4935,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -4938,7 +4968,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -4947,7 +4977,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -4974,7 +5004,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -4983,7 +5013,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5012,7 +5042,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5021,7 +5051,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5050,7 +5080,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5059,7 +5089,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5094,7 +5124,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5103,7 +5133,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5132,7 +5162,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5141,7 +5171,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5170,7 +5200,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5179,7 +5209,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5208,7 +5238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5217,7 +5247,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5250,7 +5280,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5259,7 +5289,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5290,7 +5320,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5299,7 +5329,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5328,7 +5358,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5337,7 +5367,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5372,7 +5402,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5381,7 +5411,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5504,7 +5534,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5513,7 +5543,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5548,7 +5578,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5557,7 +5587,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5588,7 +5618,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5597,7 +5627,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5637,7 +5667,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5646,7 +5676,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5679,7 +5709,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5688,7 +5718,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5723,7 +5753,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5732,7 +5762,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5763,7 +5793,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5772,7 +5802,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5803,7 +5833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5812,7 +5842,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5843,7 +5873,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5852,7 +5882,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5884,7 +5914,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5893,7 +5923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -5928,7 +5958,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -5937,7 +5967,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6138,7 +6168,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6147,7 +6177,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6187,7 +6217,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6196,7 +6226,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6229,7 +6259,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6238,7 +6268,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6273,7 +6303,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6282,7 +6312,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6403,7 +6433,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6412,7 +6442,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6447,7 +6477,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6456,7 +6486,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6487,7 +6517,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6496,7 +6526,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6531,7 +6561,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6540,7 +6570,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6575,7 +6605,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6584,7 +6614,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6617,7 +6647,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6626,7 +6656,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6657,7 +6687,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6666,7 +6696,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6695,7 +6725,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6704,7 +6734,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6756,7 +6786,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6765,7 +6795,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6794,7 +6824,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6803,7 +6833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6838,7 +6868,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6847,7 +6877,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6880,7 +6910,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6889,7 +6919,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6920,7 +6950,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6929,7 +6959,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -6964,7 +6994,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -6973,7 +7003,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7004,7 +7034,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7013,7 +7043,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7044,7 +7074,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7053,7 +7083,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7084,7 +7114,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7093,7 +7123,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7124,7 +7154,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7133,7 +7163,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7164,7 +7194,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7173,7 +7203,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7208,7 +7238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7217,7 +7247,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7248,7 +7278,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7257,7 +7287,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7288,7 +7318,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7297,7 +7327,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7332,7 +7362,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7341,7 +7371,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7371,7 +7401,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7380,7 +7410,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7417,7 +7447,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7426,7 +7456,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7460,7 +7490,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7469,7 +7499,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7502,7 +7532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7511,7 +7541,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7551,7 +7581,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7560,7 +7590,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7591,7 +7621,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7600,7 +7630,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7635,7 +7665,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7644,7 +7674,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7677,7 +7707,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7686,7 +7716,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7722,7 +7752,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7731,7 +7761,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7767,7 +7797,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7776,7 +7806,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7807,7 +7837,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7816,7 +7846,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7849,7 +7879,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7858,7 +7888,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7893,7 +7923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7902,7 +7932,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7934,7 +7964,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7943,7 +7973,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -7975,7 +8005,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -7984,7 +8014,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8022,7 +8052,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8031,7 +8061,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8065,7 +8095,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8074,7 +8104,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8110,7 +8140,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8119,7 +8149,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8150,7 +8180,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8159,7 +8189,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8189,7 +8219,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8198,7 +8228,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8230,7 +8260,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8239,7 +8269,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8275,7 +8305,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8284,7 +8314,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8318,7 +8348,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8327,7 +8357,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8363,7 +8393,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8372,7 +8402,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8406,7 +8436,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8415,7 +8445,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8445,7 +8475,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8454,7 +8484,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8485,7 +8515,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8494,7 +8524,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };
@@ -8529,7 +8559,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
             /** @description The server cannot answer now, or failed. */
@@ -8538,7 +8568,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorReply"];
+                    "application/json": components["schemas"]["StudioErrorReply"];
                 };
             };
         };

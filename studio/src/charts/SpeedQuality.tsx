@@ -9,6 +9,8 @@ import { useWidth } from "./useWidth";
 
 export interface Bubble {
   name: string;
+  /** Its name in words. */
+  title: string;
   /** Milliseconds for one text. */
   latency: number;
   value: number;
@@ -55,7 +57,7 @@ export function SpeedQuality({ bubbles, picked, onPick, format, yLabel, summary 
           // The table below the chart picks by keyboard.
            
           <g key={bubble.name} onClick={() => onPick(bubble.name)}>
-            <title>{bubble.name}</title>
+            <title>{bubble.title}</title>
             <line className={styles.whisker} x1={x(bubble.latency)} x2={x(bubble.latency)} y1={y(bubble.low)} y2={y(bubble.high)} />
             <circle className={cx(styles.bubble, bubble.reference && styles.reference, bubble.name === picked && styles.picked)} cx={x(bubble.latency)} cy={y(bubble.value)} r={radius(bubble.size)} />
           </g>

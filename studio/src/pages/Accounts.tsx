@@ -7,6 +7,7 @@ import { useMay } from "../api/queries";
 import type { components } from "../api/schema";
 import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
+import { failureOf } from "../ui/failure";
 import { Badge, Empty, Notice, Skeleton } from "../ui/Feedback";
 import { Select, TextField } from "../ui/Field";
 import { Icon } from "../ui/icons";
@@ -73,7 +74,7 @@ function AccountLine({ account, onEdit }: { account: Account; onEdit: () => void
       toast({ text: t("accounts.deleted", { name: account.name }) });
       return queries.invalidateQueries({ queryKey: ["accounts"] });
     },
-    onError: (error) => toast({ text: error.message }),
+    onError: (error) => toast({ text: failureOf(t, error).message }),
   });
   const items = [
     { label: t("accounts.change"), icon: "people" as const, onSelect: onEdit },

@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 
 import { Button } from "./Button";
 import { cx } from "./cx";
+import type { ShownError } from "./failure";
 import styles from "./Feedback.module.css";
 import { Icon, type IconName } from "./icons";
 
@@ -56,13 +57,34 @@ export function Skeleton({ lines = 5, label }: { lines?: number; label: string }
   );
 }
 
-/** An error of the server, as it says it: what happened, and what to do; `again` tries once more. */
-export function Failure({ error, again, againLabel }: { error: { message: string; todo?: string | undefined }; again?: (() => void) | undefined; againLabel?: string }): ReactNode {
+/** An error: what happened, and what to do; `again` tries once more. */
+export function Failure({ error, again, againLabel }: { error: ShownError; again?: (() => void) | undefined; againLabel?: string }): ReactNode {
   return (
     <Notice tone="bad" action={again && <Button small onClick={again}>{againLabel}</Button>}>
       <p>{error.message}</p>
       {error.todo && <p>{error.todo}</p>}
+      <FailureDetails error={error} />
     </Notice>
+  );
+}
+
+/** What is to be corrected, one by one, and the server's own English where there are no other words. */
+export function FailureDetails({ error }: { error: ShownError }): ReactNode {
+  return (
+    <>
+      {error.list && error.list.length > 0 && (
+        <ul className={styles.list}>
+          {error.list.map((item, place) => (
+            <li key={place}>{item}</li>
+          ))}
+        </ul>
+      )}
+      {error.exact && (
+        <p lang="en" className={styles.exact}>
+          {error.exact}
+        </p>
+      )}
+    </>
   );
 }
 

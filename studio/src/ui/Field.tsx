@@ -74,7 +74,7 @@ export function Select({ label, help, error, options, ...rest }: Around & Select
 }
 
 /** A labelled choice of several, in the order of the options. */
-export function Ticks({ label, help, error, options, chosen, onChange }: Around & { options: readonly string[]; chosen: readonly string[]; onChange: (chosen: string[]) => void }): ReactNode {
+export function Ticks({ label, help, error, options, named = (option) => option, chosen, onChange }: Around & { options: readonly string[]; named?: (option: string) => string; chosen: readonly string[]; onChange: (chosen: string[]) => void }): ReactNode {
   const { id, attributes } = useDescribed({ help, error });
   return (
     <fieldset className={styles.field} aria-describedby={attributes["aria-describedby"]}>
@@ -83,7 +83,7 @@ export function Ticks({ label, help, error, options, chosen, onChange }: Around 
         {options.map((option) => (
           <label key={option}>
             <input type="checkbox" checked={chosen.includes(option)} onChange={(event) => onChange(options.filter((one) => (one === option ? event.target.checked : chosen.includes(one))))} />
-            {option}
+            {named(option)}
           </label>
         ))}
       </div>

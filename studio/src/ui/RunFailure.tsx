@@ -1,12 +1,14 @@
 import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
 import type { Run } from "../api/queries";
+import { runFailureOf } from "./failure";
 import { Failure } from "./Feedback";
 
-/** Why a run failed, in the server's own words, where it did; `title` stands above them. */
+/** Why a run failed, where it did; `title` stands above it. */
 export function RunFailure({ run, title }: { run: Run | undefined; title?: string }): ReactNode {
+  const { t } = useTranslation();
   if (run?.state !== "failed") return null;
-  const text = (name: string) => (typeof run.error?.[name] === "string" ? run.error[name] : undefined);
-  const message = text("message") ?? "";
-  return title === undefined ? <Failure error={{ message, todo: text("todo") }} /> : <Failure error={{ message: title, todo: [message, text("todo")].filter(Boolean).join(" ") }} />;
+  const error = runFailureOf(t, run.error);
+  return <Failure error={title === undefined ? error : { ...error, message: title, todo: [error.message, error.todo].filter(Boolean).join(" ") }} />;
 }

@@ -2,10 +2,13 @@ import { type ReactNode, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Select, Ticks, TextArea, TextField } from "./Field";
-import { fieldsOf, labelOf, type ObjectSchema, readValue, type SchemaField, written } from "./schema";
+import { fieldsOf, type ObjectSchema, readValue, type SchemaField, written } from "./schema";
 import styles from "./SchemaForm.module.css";
+import { optionName, settingHelp, settingTitle } from "./settings";
 
 interface SchemaFormProps {
+  /** The section of the recipe that the settings belong to. */
+  section: string;
   schema: ObjectSchema;
   /** The settings that were given; what is left out has its standard value. */
   value: Readonly<Record<string, unknown>>;
@@ -18,37 +21,37 @@ interface SchemaFormProps {
 }
 
 /** The settings of a part, drawn from its JSON Schema. */
-export function SchemaForm({ schema, value, onChange, errors = {}, hide = [] }: SchemaFormProps): ReactNode {
+export function SchemaForm({ section, schema, value, onChange, errors = {}, hide = [] }: SchemaFormProps): ReactNode {
   const fields = fieldsOf(schema).filter((field) => !hide.includes(field.name));
   return (
     <div className={styles.form}>
       {fields.map((field) => (
-        <SettingField key={field.name} field={field} value={value[field.name]} error={errors[field.name]} onChange={(next) => onChange(field.name, next)} />
+        <SettingField key={field.name} section={section} field={field} value={value[field.name]} error={errors[field.name]} onChange={(next) => onChange(field.name, next)} />
       ))}
     </div>
   );
 }
 
-/** One setting; `label` where it has a name of its own on this page. */
-export function SettingField({ field, label = labelOf(field.name), value, error, onChange }: { field: SchemaField; label?: string; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
+/** One setting of a section of the recipe. */
+export function SettingField({ section, field, value, error, onChange }: { section: string; field: SchemaField; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
   const { t } = useTranslation();
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
-  const shared = { label, help: field.help.replaceAll("`", ""), error };
-  const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.standard.replaceAll("\n", ", ") });
+  const shared = { label: settingTitle(t, section, field.name), help: settingHelp(field.help), error };
+  const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.kind === "choice" ? optionName(t, field.name, field.standard) : field.standard.replaceAll("\n", ", ") });
   function type(next: string): void {
     setText(next);
     onChange(readValue(field, next));
   }
   if (field.kind === "choice" || field.kind === "switch") {
-    const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: choice }));
+    const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: optionName(t, field.name, choice) }));
     const stray = value === undefined || choices.some((choice) => choice.value === written(value)) ? [] : [{ value: written(value), label: written(value) }];
     const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
     return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices, ...stray]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
   }
   if (field.kind === "several") {
     const chosen = (value === undefined ? field.standard : written(value)).split("\n").filter(Boolean);
-    return <Ticks {...shared} options={field.choices} chosen={chosen} onChange={(next) => onChange(next.join("\n") === field.standard ? undefined : next)} />;
+    return <Ticks {...shared} options={field.choices} named={(choice) => optionName(t, field.name, choice)} chosen={chosen} onChange={(next) => onChange(next.join("\n") === field.standard ? undefined : next)} />;
   }
   if (field.kind === "list" || field.kind === "json" || field.long) return <TextArea {...shared} rows={3} placeholder={field.kind === "list" ? t("form.onePerLine") : standard} value={shown} onChange={(event) => type(event.target.value)} />;
   return <TextField {...shared} inputMode={field.kind !== "number" ? "text" : field.whole ? "numeric" : "decimal"} placeholder={standard} value={shown} onChange={(event) => type(event.target.value)} />;

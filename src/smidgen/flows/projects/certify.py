@@ -15,7 +15,7 @@ from smidgen.flows.learn.line_certificate import recertify
 from smidgen.flows.learn.settings import LineCertificateSettings
 from smidgen.flows.local_model import load
 from smidgen.flows.projects.build import tables_of
-from smidgen.flows.projects.run_process import RunProgress
+from smidgen.flows.projects.run_process import RunProgress, parts_of_error
 from smidgen.flows.projects.serving.certificates import certified_folder, fresh_rows, row_of
 from smidgen.flows.projects.serving.servers import LINE, traffic_url
 from smidgen.store.studio.runs import Run, RunStore
@@ -64,7 +64,8 @@ def run_certify(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[
                 progress=progress,
             )
     except CertificateError as error:
-        return {"certified": False, "certificate": None, "why": str(error), "facts": dict(error.facts)}
+        parts = parts_of_error(error)
+        return {"certified": False, "certificate": None, "why": str(error), "facts": dict(error.facts), "error": parts}
     return {"certified": True, "certificate": issued.certificate.facts_for_reader(), "why": "", "facts": {}}
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from smidgen.core.errors import SmidgenError, shown
+from smidgen.core.errors import DataError, SmidgenError, shown
 from smidgen.parts import registry
 from smidgen.store.files import home
 from smidgen.store.studio.runs import Run, RunStore
@@ -138,9 +138,18 @@ def _do(store: StudioStore, runs: RunStore, id: str) -> int:
     return 0
 
 
-def _told(error: SmidgenError) -> dict[str, str]:
-    """The error as it is stored: its message and its advice apart."""
-    return {"message": f"{error.what}: {shown(error.value, _LONGEST)}.", "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
+def parts_of_error(error: SmidgenError) -> dict[str, Any]:
+    """The parts of an error's message one by one, as a page puts them into its own words."""
+    what, place = error.what, {}
+    if isinstance(error, DataError):
+        what, place = error.fault, {"row": error.row, "column": error.column}
+    told = {"what": what, "value": shown(error.value, _LONGEST), "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
+    return told | {name: value for name, value in place.items() if value is not None}
+
+
+def _told(error: SmidgenError) -> dict[str, Any]:
+    """The error as it is stored: the message without its advice, and its parts."""
+    return {"message": f"{error.what}: {shown(error.value, _LONGEST)}.", **parts_of_error(error)}
 
 
 if __name__ == "__main__":

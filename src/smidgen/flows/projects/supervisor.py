@@ -109,10 +109,10 @@ class Supervisor:
         elif run.attempts >= MOST_ATTEMPTS:
             log = run_folder(run.id) / "log.txt"
             lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-            what = f"The run's process ended {run.attempts} times without a result{': ' + lines[-1][:500] if lines else '.'}"
-            self._runs.finish(
-                run.id, "failed", error={"message": what, "todo": "See that the machine has memory and disk left, then resume it."}
-            )
+            what = f"The run's process ended {run.attempts} times without a result"
+            last, todo = lines[-1][:500] if lines else "", "See that the machine has memory and disk left, then resume it."
+            message = f"{what}: {last}" if last else f"{what}."
+            self._runs.finish(run.id, "failed", error={"message": message, "what": what, "value": last, "todo": todo})
         else:
             self._runs.requeue(run.id)
 

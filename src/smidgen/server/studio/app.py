@@ -9,21 +9,19 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 
-from smidgen.core.errors import SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
-from smidgen.server.errors import RESPONSES, failure, handle_in
+from smidgen.server.errors import handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.captured_routes import captured_routes
 from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
+from smidgen.server.studio.errors import STUDIO_RESPONSES, tell_errors
 from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.model_routes import model_routes
@@ -69,7 +67,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        responses=RESPONSES,
+        responses=STUDIO_RESPONSES,
         middleware=[
             Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.host, *settings.hosts)),
             Middleware(StudioGuard, access=access, secure=settings.secure),
@@ -93,11 +91,5 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)
-    app.add_exception_handler(SmidgenError, _told)
+    tell_errors(app)
     return app
-
-
-async def _told(_: Request, error: Exception) -> Response:
-    """Any other error of smidgen's: the caller's mistake where the command line calls it one too."""
-    assert isinstance(error, SmidgenError)
-    return failure(400 if error.exit_code == 2 else 409, str(error), type(error).__name__)

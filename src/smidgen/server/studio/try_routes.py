@@ -21,6 +21,7 @@ from smidgen.flows.projects.models import answering, large_model
 from smidgen.flows.projects.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
 from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.flows.projects.models.open_models import OpenModels
+from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.judge.sections import CoveragePoint
 from smidgen.server.served_bundle import takes_pairs
 from smidgen.server.studio.access import Builder, Editor, Viewer
@@ -249,7 +250,7 @@ def _written(models: OpenModels, folder: Path, body: TriedText, threshold: float
                 else:
                     yield _event("answer", _answer_view(part).model_dump(mode="json"))
     except SmidgenError as error:
-        yield _event("failed", {"message": error.what, "todo": error.todo})
+        yield _event("failed", {"message": str(error), **parts_of_error(error)})
 
 
 def _event(kind: str, body: Any) -> str:

@@ -10,6 +10,7 @@ import { cx } from "../../ui/cx";
 import { Problem } from "../../ui/Problem";
 import { useChanges } from "../report/queries";
 import { formatMegabytes, formatMilliseconds, formatPoints, formatSeconds } from "../report/wording";
+import { candidateName } from "../../ui/settings";
 import styles from "./Build.module.css";
 import { changesOf, madeFrom, presetOf, summaryOf } from "./runs";
 
@@ -39,7 +40,7 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
       },
     })),
     { name: t("build.difference"), cell: (run) => (run.id === first.id ? t("build.reference") : <Difference project={project} run={run} first={first} />) },
-    { name: t("build.student"), cell: (run) => [summaryOf(run).student?.kind, summaryOf(run).student?.method].filter(Boolean).join(" ") || "–" },
+    { name: t("build.student"), cell: (run) => (summaryOf(run).student?.kind ? candidateName(t, summaryOf(run).student?.kind ?? "", summaryOf(run).student?.method) : "–") },
     { name: t("report.oneAnswer"), cell: (run) => maybe(summaryOf(run).speed?.latency_ms_p50, formatMilliseconds) },
     { name: t("report.perSecond"), cell: (run) => maybe(summaryOf(run).speed?.texts_per_second, (value) => formatNumber(value, { maximumSignificantDigits: 3 })) },
     { name: t("report.size"), cell: (run) => maybe(summaryOf(run).speed?.size_mb, formatMegabytes) },

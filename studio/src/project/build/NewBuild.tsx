@@ -2,11 +2,13 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useMay, useStartRun } from "../../api/queries";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
 import { Disclosure, SchemaForm } from "../../ui/SchemaForm";
+import { settingHelp } from "../../ui/settings";
 import styles from "./Build.module.css";
 import { type BuildSettings, errorsOf, type Mistake, useCheckSettings, useSections, withSetting } from "./queries";
 
@@ -91,7 +93,7 @@ function Sections({ project, settings, mistakes, onChange }: { project: string; 
     <div className={styles.sections}>
       {elsewhere.map((mistake) => (
         <Notice key={mistake.place + mistake.message} tone="bad">
-          {mistake.place} {mistake.message}
+          {mistake.place} {told(mistake.message)}
         </Notice>
       ))}
       {sorted.map((section) => {
@@ -104,12 +106,12 @@ function Sections({ project, settings, mistakes, onChange }: { project: string; 
           <Disclosure
             key={section.name}
             title={t(`build.section.${section.name.replace(".", "_")}`, { defaultValue: t("build.section.task") })}
-            about={section.about.replaceAll("`", "")}
+            about={settingHelp(section.about)}
             note={note}
             open={opened[section.name] ?? wrong > 0}
             onToggle={(open) => setOpened((before) => ({ ...before, [section.name]: open }))}
           >
-            <SchemaForm schema={section.schema} value={given} errors={errors} hide={HIDDEN[section.name] ?? []} onChange={(name, value) => onChange(withSetting(settings, section.name, name, value))} />
+            <SchemaForm section={section.name} schema={section.schema} value={given} errors={errors} hide={HIDDEN[section.name] ?? []} onChange={(name, value) => onChange(withSetting(settings, section.name, name, value))} />
           </Disclosure>
         );
       })}

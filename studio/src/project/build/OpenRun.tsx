@@ -5,6 +5,7 @@ import { type RunCurve, type RunStep, type RunStory, secondsLeft, useRunStory } 
 import { type Run, useMay, useMoveRun } from "../../api/queries";
 import { LineChart } from "../../charts/LineChart";
 import { formatDuration, formatNumber } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -52,10 +53,10 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
         {step && (
           <div className={styles.now}>
             <p>
-              <strong>{t("build.step", { number: story.steps.length, name: step.name })}</strong>
+              <strong>{t("build.step", { number: story.steps.length, name: told(step.name) })}</strong>
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
-            <ProgressBar share={step.total && step.ended === null ? Math.min(1, step.done / step.total) : null} label={step.name} />
+            <ProgressBar share={step.total && step.ended === null ? Math.min(1, step.done / step.total) : null} label={told(step.name)} />
             {facts.length > 0 && (
               <p className={styles.time}>
                 {facts.map(([name, value]) => `${t(`build.fact.${name}`, { defaultValue: name })}: ${value}`).join(" · ")}
@@ -85,14 +86,14 @@ export function Curves({ curves, height = 180 }: { curves: readonly RunCurve[]; 
       {drawn.map((curve) => (
         <figure key={`${curve.step}-${curve.name}`}>
           <figcaption>
-            {curve.step}: {t(`build.fact.${curve.name}`, { defaultValue: curve.name })}
+            {told(curve.step)}: {t(`build.fact.${curve.name}`, { defaultValue: curve.name })}
           </figcaption>
           <LineChart
             height={height}
             x={curve.points.map((point) => point.at)}
             xLabel={t("build.units")}
-            lines={[{ label: curve.name, values: curve.points.map((point) => point.value) }]}
-            summary={t("build.curve", { name: curve.name, value: asFigure(curve.points.at(-1)?.value ?? 0) })}
+            lines={[{ label: t(`build.fact.${curve.name}`, { defaultValue: curve.name }), values: curve.points.map((point) => point.value) }]}
+            summary={t("build.curve", { name: t(`build.fact.${curve.name}`, { defaultValue: curve.name }), value: asFigure(curve.points.at(-1)?.value ?? 0) })}
             format={asFigure}
           />
         </figure>
@@ -121,9 +122,9 @@ export function Steps({ steps, hideNote }: { steps: readonly RunStep[]; hideNote
         {steps.slice(from).map((step, place) => (
           <li key={from + place} className={cx(step.ended === null && styles.going)}>
             <Icon name={step.ended === null ? "clock" : "check"} size={16} />
-            <span>{step.name}</span>
+            <span>{told(step.name)}</span>
             <span className={styles.time}>{step.ended !== null && formatDuration(step.ended - step.began)}</span>
-            {step.note && step.note !== hideNote && <p>{step.note}</p>}
+            {step.note && step.note !== hideNote && <p>{told(step.note)}</p>}
           </li>
         ))}
       </ol>
@@ -140,7 +141,7 @@ export function Remarks({ story }: { story: RunStory }): ReactNode {
       <h3>{t("build.remarks")}</h3>
       <ul className={styles.remarks}>
         {story.remarks.map((remark, place) => (
-          <li key={place}>{remark}</li>
+          <li key={place}>{told(remark)}</li>
         ))}
       </ul>
     </div>

@@ -8,7 +8,8 @@ import { type Run, useMay, useMoveRun } from "../../api/queries";
 import { formatDuration, formatNumber, formatShare, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
-import { Badge, Notice, Skeleton, type Tone } from "../../ui/Feedback";
+import { runFailureOf } from "../../ui/failure";
+import { Badge, FailureDetails, Notice, Skeleton, type Tone } from "../../ui/Feedback";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
@@ -126,19 +127,16 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
   );
 }
 
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
 /** Why a build failed, in full, and what to do next. */
 function RunFailure({ project, error }: { project: string; error: NonNullable<Run["error"]> }): ReactNode {
   const { t } = useTranslation();
-  const { message, todo, kind } = error;
+  const shown = runFailureOf(t, error);
   return (
     <Notice tone="bad" action={<div><ButtonLink small to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink></div>}>
-      <p className={styles.full}>{sentence(String(message))}</p>
-      {typeof todo === "string" && <p className={styles.full}>{todo}</p>}
-      <p>{t(kind === "GateError" ? "build.afterGate" : "build.afterFailure")}</p>
+      <p className={styles.full}>{shown.message}</p>
+      {shown.todo && <p className={styles.full}>{shown.todo}</p>}
+      <FailureDetails error={shown} />
+      <p>{t(error["kind"] === "GateError" ? "build.afterGate" : "build.afterFailure")}</p>
     </Notice>
   );
 }

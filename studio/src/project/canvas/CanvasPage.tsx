@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
 import { useMay } from "../../api/queries";
+import { told } from "../../i18n/serverTexts";
 import { Button, ButtonLink, IconButton } from "../../ui/Button";
 import { Choice } from "../../ui/Choice";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
@@ -166,7 +167,7 @@ function TextView({ draft }: { draft: RecipeDraft }): ReactNode {
         <Notice tone="bad">
           {draft.mistakes.map((mistake) => (
             <p key={mistake.place + mistake.node + mistake.text}>
-              <code>{mistake.place || mistake.node}</code> {mistake.text}
+              <code>{mistake.place || mistake.node}</code> {told(mistake.text)}
             </p>
           ))}
         </Notice>
@@ -185,7 +186,7 @@ function Astray({ draft }: { draft: RecipeDraft }): ReactNode {
     <Notice tone="bad">
       {astray.map((mistake) => (
         <p key={mistake.node + mistake.text}>
-          <code>{mistake.place || mistake.node}</code> {mistake.text}
+          <code>{mistake.place || mistake.node}</code> {told(mistake.text)}
         </p>
       ))}
     </Notice>

@@ -1,11 +1,12 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { fieldsOf, type ObjectSchema } from "../../ui/schema";
 import { SettingField } from "../../ui/SchemaForm";
 import styles from "./Canvas.module.css";
-import { settingTitle, shortly } from "./names";
+import { shortly } from "./names";
 import type { Kind, Mistake, Step } from "./queries";
 
 interface Props {
@@ -30,10 +31,10 @@ export function SettingsForm({ node, kind, mistakes, onChange }: Props): ReactNo
   const field = (one: (typeof all)[number]) => (
     <SettingField
       key={`${one.section}.${one.name}`}
-      label={settingTitle(t, one.section, one.name)}
+      section={one.section}
       field={one.field}
       value={one.value}
-      error={mistakes.find((mistake) => mistake.place === (one.section ? `${one.section}.${one.name}` : one.name))?.text}
+      error={mistakes.filter((mistake) => mistake.place === (one.section ? `${one.section}.${one.name}` : one.name)).map((mistake) => told(mistake.text))[0]}
       onChange={(value) => onChange(one.section, one.name, value)}
     />
   );

@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 
+import { told } from "../../i18n/serverTexts";
 import { Button, IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
@@ -34,7 +35,7 @@ export function StepPanel({ project, node, draft, kinds, onClose, onSelect }: { 
         <Notice tone="bad">
           {mistakes.map((mistake) => (
             <p key={mistake.place + mistake.text}>
-              {mistake.place && <code>{mistake.place}</code>} {mistake.text}
+              {mistake.place && <code>{mistake.place}</code>} {told(mistake.text)}
             </p>
           ))}
         </Notice>

@@ -1,6 +1,7 @@
 import type { TFunction } from "i18next";
 
 import type { IconName } from "../../ui/icons";
+import { settingHelp } from "../../ui/settings";
 import type { Kind, Mistake, Step } from "./queries";
 
 const ICONS: Record<string, IconName> = {
@@ -37,18 +38,13 @@ export function stepTitle(t: TFunction, node: { kind: string; id?: string }): st
 /** What a step does. */
 export function stepAbout(t: TFunction, node: Step, kind: Kind | undefined): string {
   if (node.kind === "unknown") return t("canvas.unknownAbout");
-  const told = Object.values(kind?.schemas ?? {}).map((schema) => schema["description"]).find((one) => typeof one === "string");
-  return t(`canvas.kind.${node.kind}.about`, { defaultValue: told ?? "" });
+  const said = Object.values(kind?.schemas ?? {}).map((schema) => schema["description"]).find((one) => typeof one === "string");
+  return t(`canvas.kind.${node.kind}.about`, { defaultValue: settingHelp(said) });
 }
 
 /** What a port carries. */
 export function portTitle(t: TFunction, type: string): string {
   return t(`canvas.port.${type}`, { defaultValue: sentence(type) });
-}
-
-/** A setting's name on the screen. */
-export function settingTitle(t: TFunction, section: string, name: string): string {
-  return t(`canvas.setting.${section.replaceAll(".", "_") || "top"}_${name}`, { defaultValue: sentence(name) });
 }
 
 export function sentence(name: string): string {

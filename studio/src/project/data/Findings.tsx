@@ -4,6 +4,7 @@ import { Link, useLocation } from "react-router";
 
 import { useEdit, useLabels, useMay, useStep } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Empty, Skeleton } from "../../ui/Feedback";
@@ -37,7 +38,7 @@ export function Findings({ project }: { project: string }): ReactNode {
     return <Card>{isLooking(look.data) ? <Skeleton label={t("findings.looking")} /> : <Empty icon="search" title={t("findings.notYet")}>{t("findings.notYetAbout")}</Empty>}</Card>;
   }
   const open = findings.data.filter((finding) => finding.open > 0);
-  const told = findings.data.filter((finding) => finding.open === 0 && finding.shape === "facts" && !FACTS.has(finding.kind));
+  const plain = findings.data.filter((finding) => finding.open === 0 && finding.shape === "facts" && !FACTS.has(finding.kind));
   return (
     <div className={styles.findings}>
       {open.length === 0 && (
@@ -50,13 +51,13 @@ export function Findings({ project }: { project: string }): ReactNode {
       {open.map((finding) => (
         <OneFinding key={finding.kind} project={project} finding={finding} onAll={() => setAll(true)} />
       ))}
-      <Facts findings={findings.data} told={told} />
+      <Facts findings={findings.data} plain={plain} />
     </div>
   );
 }
 
 function titleOf(t: ReturnType<typeof useTranslation>["t"], finding: Finding, number: number): string {
-  return t(`findings.${finding.kind.replace(".", "_")}.title`, { count: number, rows: formatNumber(number), defaultValue: finding.text });
+  return t(`findings.${finding.kind.replace(".", "_")}.title`, { count: number, rows: formatNumber(number), defaultValue: told(finding.text) });
 }
 
 interface OneProps {
@@ -93,7 +94,7 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
           {titleOf(t, finding, finding.open)} {finding.severity !== "note" && <Badge tone={TONES[finding.severity]}>{t(`findings.${finding.severity}`)}</Badge>}
         </span>
       }
-      note={t(`findings.${finding.kind.replace(".", "_")}.about`, { defaultValue: finding.todo })}
+      note={t(`findings.${finding.kind.replace(".", "_")}.about`, { defaultValue: told(finding.todo) })}
       actions={
         finding.shape === "redact" && (
           <Button small kind="primary" icon="label" disabled={!mayEdit} title={mayEdit ? undefined : t("data.mayNot")} onClick={() => setRedacted("all")}>
@@ -272,7 +273,7 @@ function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode 
             {name.label} <span className="numbers">({formatNumber(name.rows)})</span>
           </Link>
         ))}
-        {item.why && <span className={styles.soft}>{item.why}</span>}
+        {item.why && <span className={styles.soft}>{told(item.why)}</span>}
       </p>
       <div className={styles.actions}>
         {single
@@ -319,13 +320,13 @@ function MixUps({ finding }: { finding: Finding }): ReactNode {
 }
 
 /** Plain facts: rows of each label, languages, lengths. */
-function Facts({ findings, told }: { findings: readonly Finding[]; told: readonly Finding[] }): ReactNode {
+function Facts({ findings, plain }: { findings: readonly Finding[]; plain: readonly Finding[] }): ReactNode {
   const { t } = useTranslation();
   const of = (kind: string) => findings.find((finding) => finding.kind === kind);
   const labels = entries(of("counts")?.details["labels"]);
   const languages = entries(of("language")?.details["languages"]);
   const lengths = of("lengths")?.details as { median: number; p99: number; longest: number } | undefined;
-  if (!labels.length && !languages.length && !lengths && !told.length) return null;
+  if (!labels.length && !languages.length && !lengths && !plain.length) return null;
   return (
     <Card title={t("findings.facts")}>
       <div className={styles.facts}>
@@ -352,9 +353,9 @@ function Facts({ findings, told }: { findings: readonly Finding[]; told: readonl
             </dl>
           </div>
         )}
-        {told.length > 0 && (
+        {plain.length > 0 && (
           <ul>
-            {told.map((finding) => (
+            {plain.map((finding) => (
               <li key={finding.kind}>{titleOf(t, finding, finding.count)}</li>
             ))}
           </ul>

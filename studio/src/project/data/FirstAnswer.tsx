@@ -6,9 +6,11 @@ import type { RunStory } from "../../api/events";
 import { headline, useModels } from "../../api/models";
 import { useData, useMay, useProject } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
+import { runFailureOf } from "../../ui/failure";
 import { Badge, Failure, Notice, ProgressBar } from "../../ui/Feedback";
 import { Select, TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
@@ -41,7 +43,7 @@ export function FirstAnswerCard({ project }: { project: string }): ReactNode {
     <Card className={styles.card}>
       <Problem query={{ error: again.error }} />
       {looking && <Looking story={story} first={found.answer === null} />}
-      {!looking && found.run?.state === "failed" && <Failure error={failureOf(found.run.error)} again={() => again.mutate()} againLabel={t("common.again")} />}
+      {!looking && found.run?.state === "failed" && <Failure error={runFailureOf(t, found.run.error)} again={() => again.mutate()} againLabel={t("common.again")} />}
       {!looking && found.version === null && found.run?.state !== "failed" && (
         <div className={styles.row}>
           <p>{t("look.none")}</p>
@@ -57,11 +59,6 @@ export function FirstAnswerCard({ project }: { project: string }): ReactNode {
       )}
     </Card>
   );
-}
-
-function failureOf(error: Record<string, unknown> | null): { message: string; todo?: string } {
-  const { message, todo } = error ?? {};
-  return { message: typeof message === "string" ? message : "", ...(typeof todo === "string" ? { todo } : {}) };
 }
 
 function Looking({ story, first }: { story: RunStory; first: boolean }): ReactNode {
@@ -295,7 +292,7 @@ function AssumptionFields({ assumptions, model, models, said, onChange }: Fields
         <summary>{t("look.all")}</summary>
         <ul>
           {said.map((sentence) => (
-            <li key={sentence}>{sentence}</li>
+            <li key={sentence}>{told(sentence)}</li>
           ))}
         </ul>
       </details>

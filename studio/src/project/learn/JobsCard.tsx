@@ -4,6 +4,7 @@ import { useNavigate } from "react-router";
 
 import { isUnfinished, useMay, useRuns, useStartRun } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare, formatTime } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Empty } from "../../ui/Feedback";
@@ -96,7 +97,7 @@ function OneJob({ project, job }: { project: string; job: Job }): ReactNode {
         {share !== null && ` ${t("learn.forecast", { share: formatShare(share) })}`}
       </p>
       {job.task === null ? (
-        <p className={styles.soft}>{job.why}</p>
+        <p className={styles.soft}>{told(job.why)}</p>
       ) : (
         <div>
           <Button small kind="primary" icon="build" disabled={!may} title={may ? undefined : t("learn.mayNot")} onClick={() => setBuilding(true)}>

@@ -6,6 +6,7 @@ import { useRunStory } from "../../api/events";
 import { useModels } from "../../api/models";
 import { isUnfinished, type Run, useMay, useMoveRun, useRuns, useStartRun } from "../../api/queries";
 import { formatNumber, formatShare, formatTime } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -115,15 +116,15 @@ function Learning({ project, run }: { project: string; run: Run }): ReactNode {
   const story = useRunStory(run.id);
   const move = useMoveRun(project);
   const step = story.steps.at(-1);
-  const [told, setTold] = useState(false);
-  if (story.ended && !told) {
-    setTold(true);
+  const [ended, setEnded] = useState(false);
+  if (story.ended && !ended) {
+    setEnded(true);
     void queries.invalidateQueries({ queryKey: ["line", project] });
   }
   return (
     <div className={styles.start}>
-      <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: step?.name ?? "" })}</p>
-      <ProgressBar share={step?.total ? Math.min(1, step.done / step.total) : null} label={t("learn.learning", { step: step?.name ?? "" })} />
+      <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: told(step?.name ?? "") })}</p>
+      <ProgressBar share={step?.total ? Math.min(1, step.done / step.total) : null} label={t("learn.learning", { step: told(step?.name ?? "") })} />
       <div>
         <Button small icon="stop" busy={run.state === "stopping"} onClick={() => move.mutate({ run: run.id, move: "stop" })}>
           {t("build.stop")}
@@ -166,7 +167,7 @@ function LastLearning({ found, run }: { found: Learnt; run: Run }): ReactNode {
             {t(`learn.verdict.${verdictOf(found)}`)}
             <details className={styles.exact}>
               <summary>{t("learn.exact")}</summary>
-              {sentence(found.why)}
+              {sentence(told(found.why))}
             </details>
           </dd>
         </div>
@@ -220,7 +221,7 @@ function Timeline({ project, line }: { project: string; line: Line }): ReactNode
                 {turn.by === "learn" && (
                   <details className={styles.exact}>
                     <summary>{t("learn.reason")}</summary>
-                    {sentence(turn.why)}
+                    {sentence(told(turn.why))}
                   </details>
                 )}
                 <time className={styles.soft}>{formatTime(new Date(turn.time * 1000).toISOString())}</time>

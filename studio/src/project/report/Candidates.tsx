@@ -3,17 +3,23 @@ import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 
 import { useMay, useStartRun } from "../../api/queries";
+import { told } from "../../i18n/serverTexts";
 import { SpeedQuality } from "../../charts/SpeedQuality";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
+import { candidateName } from "../../ui/settings";
 import type { Alternative, ReportView } from "./queries";
 import styles from "./Report.module.css";
 import { formatMegabytes, formatMetric, formatMilliseconds, formatSeconds, useMetricName } from "./wording";
 
 const WHOLE = ["fp32", "f16", ""];
+
+function sentence(text: string): string {
+  return text && `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
+}
 
 /** The models that could have been shipped, by size, speed and quality. One can be picked and built. */
 export function Candidates({ project, view }: { project: string; view: ReportView }): ReactNode {
@@ -22,8 +28,9 @@ export function Candidates({ project, view }: { project: string; view: ReportVie
   const { report } = view;
   const [picked, setPicked] = useState(report.alternatives.find((one) => one.chosen)?.name ?? report.alternatives[0]?.name ?? "");
   const rows = report.alternatives;
+  const titleOf = (row: Alternative) => candidateName(t, row.student, row.method);
   if (rows.length < 2) return null;
-  const bubbles = rows.flatMap((row) => (row.accuracy && typeof row.latency_ms_p50 === "number" ? [{ name: row.name, latency: row.latency_ms_p50, value: row.accuracy.value, low: row.accuracy.low, high: row.accuracy.high, size: row.size_mb ?? null, reference: row.baseline }] : []));
+  const bubbles = rows.flatMap((row) => (row.accuracy && typeof row.latency_ms_p50 === "number" ? [{ name: row.name, title: titleOf(row), latency: row.latency_ms_p50, value: row.accuracy.value, low: row.accuracy.low, high: row.accuracy.high, size: row.size_mb ?? null, reference: row.baseline }] : []));
   const format = (value: number) => formatMetric(report, report.headline, value);
   const chosen = rows.find((row) => row.name === picked);
   return (
@@ -46,7 +53,7 @@ export function Candidates({ project, view }: { project: string; view: ReportVie
                 <th scope="row">
                   <label className={styles.pick}>
                     <input type="radio" name="candidate" checked={row.name === picked} onChange={() => setPicked(row.name)} />
-                    {row.name}
+                    {titleOf(row)}
                     {row.chosen && <Badge tone="accent">{t("report.thisModel")}</Badge>}
                   </label>
                 </th>
@@ -72,7 +79,7 @@ function Picked({ project, row, because }: { project: string; row: Alternative; 
   const recipe = { student: { kind: row.student }, compress: { method: WHOLE.includes(row.method) ? "none" : row.method } };
   return (
     <div className={styles.picked}>
-      <p>{row.chosen ? because || t("report.thisModel") : row.why_not ? `${t("report.whyNot")} ${row.why_not}.` : ""}</p>
+      <p>{row.chosen ? sentence(told(because)) || t("report.thisModel") : row.why_not ? `${t("report.whyNot")} ${told(row.why_not)}.` : ""}</p>
       <Problem query={{ error: start.error }} />
       {!row.chosen && !row.baseline && (
         <Button small icon="build" disabled={!may} title={may ? undefined : t("report.mayNot")} busy={start.isPending} onClick={() => start.mutate({ kind: "build", request: { recipe } }, { onSuccess: () => void go(`/projects/${project}/build`) })}>

@@ -7,6 +7,7 @@ import { formatNumber } from "../../i18n";
 import { Skeleton } from "../../ui/Feedback";
 import { WithModel } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
+import { candidateName } from "../../ui/settings";
 import { PageTitle } from "../../ui/Shell";
 import { AnsweringAlone } from "./AnsweringAlone";
 import { Candidates } from "./Candidates";
@@ -35,7 +36,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
     <>
       <PageTitle
         title={t("nav.report")}
-        about={data && t("report.about", { train: formatNumber(data.train ?? 0), test: formatNumber(data.test ?? 0), student: view.report.student.kind })}
+        about={data && t("report.about", { train: formatNumber(data.train ?? 0), test: formatNumber(data.test ?? 0), student: candidateName(t, view.report.student.kind, view.report.student.method) })}
         actions={<div className={styles.picker}>{picker}</div>}
       />
       <Problem query={found} />

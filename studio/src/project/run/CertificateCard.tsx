@@ -2,11 +2,13 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
+import type { ErrorParts } from "../../api/client";
 import { isUnfinished, type Run, useMay, useRuns, useStartRun } from "../../api/queries";
 import { useRunStory } from "../../api/events";
 import { formatNumber, formatShare, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
+import { inWords } from "../../ui/failure";
 import { Badge, Failure, Notice, ProgressBar, Skeleton, type Tone } from "../../ui/Feedback";
 import { Select, TextField } from "../../ui/Field";
 import { modelName } from "../../ui/ModelPicker";
@@ -35,6 +37,7 @@ interface Paper {
 interface Outcome {
   certified: boolean;
   why: string;
+  error?: ErrorParts;
 }
 
 /** The certificate in plain words: what may be said of the model's answers, or what is missing before anything may be said. */
@@ -170,7 +173,7 @@ function Issue({ project, model, standing, again, last, alpha, delta, onAlpha, o
   const few = !own && standing.rows < standing.fewest;
   return (
     <section className={styles.issue} aria-label={again ? t("run.issueAgain") : t("run.issue")}>
-      {!going && outcome?.certified === false && <Failure error={{ message: t("run.notIssued"), todo: outcome.why }} />}
+      {!going && outcome?.certified === false && <NotIssued outcome={outcome} />}
       <RunFailure run={last} title={t("run.notIssued")} />
       {going && <Testing run={last} onEnded={onDone} />}
       {!going && (
@@ -195,6 +198,12 @@ function Issue({ project, model, standing, again, last, alpha, delta, onAlpha, o
       )}
     </section>
   );
+}
+
+function NotIssued({ outcome }: { outcome: Outcome }): ReactNode {
+  const { t } = useTranslation();
+  const error = inWords(t, outcome.error ?? { message: outcome.why });
+  return <Failure error={{ ...error, message: t("run.notIssued"), todo: [error.message, error.todo].filter(Boolean).join(" ") }} />;
 }
 
 function Testing({ run, onEnded }: { run: Run; onEnded: () => void }): ReactNode {

@@ -5,6 +5,7 @@ import { useSearchParams } from "react-router";
 
 import { isUnfinished, useMay, useRuns, useStartRun } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare, formatTime } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
@@ -179,7 +180,7 @@ function Drift({ project, traffic, model }: { project: string; traffic: Traffic;
       </Button>
       <Problem query={{ error: start.error }} />
       <RunFailure run={last} />
-      {few && <Notice>{t("run.driftFew", { why: few })}</Notice>}
+      {few && <Notice>{t("run.driftFew", { why: told(few) })}</Notice>}
       {found && !few && <Notice tone={found.alarm ? "warn" : "good"}>{found.alarm ? t("run.drifted", { moved }) : t("run.notDrifted")}</Notice>}
     </section>
   );

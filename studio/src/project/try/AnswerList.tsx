@@ -7,6 +7,7 @@ import { formatNumber, formatShare, formatTime } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
+import { runFailureOf } from "../../ui/failure";
 import { Failure, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { FileDrop, TABLES } from "../../ui/FileDrop";
@@ -149,7 +150,7 @@ function DoneList({ project, run }: { project: string; run: Run }): ReactNode {
           </Button>
         }
       >
-        {run.error && <Failure error={{ message: String(run.error["message"]) }} />}
+        {run.error && <Failure error={runFailureOf(t, run.error)} />}
         <Problem query={{ error: move.error }} />
       </Card>
     );

@@ -176,7 +176,7 @@ function useWriting(project: string, model: string): Writing {
       (answer) => setState((old) => ({ ...old, answer, busy: false })),
       (error: unknown) => {
         if (control.signal.aborted) return;
-        setState((old) => ({ ...old, busy: false, error: error instanceof ApiError ? error : new ApiError(0, "offline") }));
+        setState((old) => ({ ...old, busy: false, error: error instanceof ApiError ? error : new ApiError(0, { message: "offline" }) }));
       },
     );
   }

@@ -1,6 +1,6 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, ApiError, body } from "../../api/client";
+import { api, ApiError, body, type ErrorParts } from "../../api/client";
 import type { components } from "../../api/schema";
 import { readEvents } from "./eventStream";
 
@@ -43,13 +43,13 @@ export interface Written {
 /** Follow a text while it is written; the whole answer at its end. Throws ApiError where it cannot be written. */
 export async function writeAnswer(project: string, model: string, text: TriedText, onPiece: (piece: Written) => void, signal: AbortSignal): Promise<Answer> {
   const response = await fetch(`/api/v1/projects/${project}/models/${model}/stream`, { method: "POST", headers: { "X-Studio-Page": "1", "Content-Type": "application/json" }, body: JSON.stringify(text), signal });
-  if (!response.ok || !response.body) throw new ApiError(response.status, response.statusText);
+  if (!response.ok || !response.body) throw new ApiError(response.status, { message: response.statusText });
   for await (const { event, data } of readEvents(response.body)) {
     if (event === "piece") onPiece(data as Written);
     if (event === "answer") return data as Answer;
-    if (event === "failed") throw new ApiError(409, (data as { message: string }).message, (data as { todo?: string }).todo);
+    if (event === "failed") throw new ApiError(409, data as ErrorParts);
   }
-  throw new ApiError(0, "offline");
+  throw new ApiError(0, { message: "offline" });
 }
 
 /** Put the right answer into the data. */

@@ -95,7 +95,8 @@ def read_upload(
         raise DataError(what, value=file.name, todo=_SMALLER)
     told: dict[str, Any] = json.loads(said)
     if fault := told.get("fault"):
-        raise DataError(fault["what"], value=fault["value"], todo=fault["todo"])
+        place = {name: fault.get(name) for name in ("file", "row", "column")}
+        raise DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
     return told
 
 
@@ -134,7 +135,8 @@ def _main() -> None:
 
 def _fault(error: SmidgenError) -> dict[str, Any]:
     value = error.value if isinstance(error.value, int | float | str) else str(error.value)
-    return {"fault": {"what": error.what, "value": value, "todo": error.todo}}
+    place = {"file": error.file, "row": error.row, "column": error.column} if isinstance(error, DataError) else {}
+    return {"fault": {"what": error.fault if isinstance(error, DataError) else error.what, "value": value, "todo": error.todo, **place}}
 
 
 def _bound(limits: UploadLimits) -> None:

@@ -1,0 +1,144 @@
+"""The page has German for what the server says in English: texts of settings, steps of runs, and errors of the Studio."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from tests.house.conftest import ROOT
+
+from smidgen.flows.projects.recipes.build_settings import sections_of, students_of
+from smidgen.flows.projects.recipes.canvas import schemas_of
+from smidgen.parts import registry
+
+GERMAN = ROOT / "studio" / "src" / "i18n" / "server" / "de"
+SOURCES = ROOT / "src" / "smidgen"
+OF_THE_STUDIO = ("flows/projects", "server/studio", "store/studio")
+RUN_BY_THE_STUDIO = (*OF_THE_STUDIO, "flows/build", "students", "data/findings", "flows/drift")
+_GAP = re.compile(r"\{\d\}")
+_SPLIT = re.compile(r'"\s*\n\s*f?"')
+"""Where a long text of the source goes on in its next line."""
+
+
+@cache
+def german() -> Mapping[str, str]:
+    """All texts with their German."""
+    found: dict[str, str] = {}
+    for file in sorted(GERMAN.glob("*.json")):
+        found |= json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def shapes() -> tuple[re.Pattern[str], ...]:
+    """The texts with gaps, as patterns."""
+    return tuple(
+        re.compile(".+?".join(re.escape(piece) for piece in _GAP.split(text)), re.DOTALL) for text in german() if _GAP.search(text)
+    )
+
+
+def has_german(text: str) -> bool:
+    """Whether the page has German for a text; gaps of the source are filled with a number."""
+    return text in german() or any(shape.fullmatch(text) for shape in shapes())
+
+
+def text_of(node: ast.expr) -> str | None:
+    """A literal text, with a 7 for each value that is filled in; None for another expression."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(piece.value) if isinstance(piece, ast.Constant) else "7" for piece in node.values)
+    return None
+
+
+def files(*rooms: str) -> list[Path]:
+    """The source files of some rooms."""
+    return [file for file in sorted(SOURCES.rglob("*.py")) if file.relative_to(SOURCES).as_posix().startswith(rooms)]
+
+
+def calls(*rooms: str) -> Iterator[tuple[str, str, ast.Call]]:
+    """Each call in some rooms, with the name that is called and the file."""
+    for file in files(*rooms):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                yield name, file.relative_to(SOURCES).as_posix(), node
+
+
+def described() -> dict[str, str]:
+    """Every description of a shipped part's settings, with the place of one that has it."""
+    found: dict[str, str] = {}
+    for task in registry.names("tasks"):
+        for student in (None, *students_of(task)):
+            for section in sections_of(task, student):
+                found.setdefault(section.about, section.name)
+                found |= {one["description"]: f"{section.name}.{name}" for name, one in section.schema["properties"].items()}
+            for parts in schemas_of(task, student).values():
+                for name, schema in parts.items():
+                    found |= {schema["description"]: name} if "description" in schema else {}
+                    found |= {one["description"]: f"{name}.{key}" for key, one in schema["properties"].items() if not one.get("readOnly")}
+    return found
+
+
+def test_every_setting_is_described_in_german() -> None:
+    found = described()
+    known = json.loads((GERMAN / "settings.json").read_text(encoding="utf-8"))
+    assert {text: place for text, place in found.items() if text not in known} == {}
+    assert set(known) - set(found) == set(), "German for a description that no part has any more"
+    assert len(found) > 150
+
+
+def test_every_setting_has_a_title() -> None:
+    titles = json.loads((ROOT / "studio" / "src" / "i18n" / "en" / "setting.json").read_text(encoding="utf-8"))
+    places = [place.rpartition(".") for place in described().values() if "." in place.removeprefix("data.teacher")]
+    missing = [(section, name) for section, _, name in places if not {name, f"{section.replace('.', '_') or 'top'}_{name}"} & set(titles)]
+    assert missing == [] and len(places) > 100
+
+
+def test_every_step_of_a_run_has_german() -> None:
+    told = {(text_of(node.args[0]), file) for name, file, node in calls(*RUN_BY_THE_STUDIO) if name == "start" and node.args}
+    steps = {(text, file) for text, file in told if text}
+    assert {(text, file) for text, file in steps if not has_german(text)} == set()
+    assert len(steps) > 20
+
+
+def errors() -> Iterator[tuple[str, str]]:
+    """The `what` and `todo` of each error of the Studio, with the file; a name stands for each text that it is given in the file."""
+    for file in files(*OF_THE_STUDIO):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        named: dict[str, list[str]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and (text := text_of(node.value)):
+                named.setdefault(node.targets[0].id, []).append(text)
+        for node in ast.walk(tree):
+            advice = [one.value for one in node.keywords if one.arg == "todo"] if isinstance(node, ast.Call) else []
+            if isinstance(node, ast.Call) and advice and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+                for given in (*node.args[:1], *advice):
+                    texts = named.get(given.id, []) if isinstance(given, ast.Name) else [text_of(given) or ""]
+                    yield from ((text, file.name) for text in texts if text.strip("7. "))
+
+
+def test_every_error_of_the_studio_has_german() -> None:
+    found = set(errors())
+    assert {(text, file) for text, file in found if not has_german(text)} == set()
+    assert len(found) > 80
+
+
+def test_no_german_stands_for_a_text_that_is_gone() -> None:
+    said = _SPLIT.sub("", "\n".join(file.read_text(encoding="utf-8") for file in files(""))).replace('\\"', '"')
+    names = {name for room in ("students", "compress") for name in registry.names(room)}
+    stale = [
+        text
+        for file in ("steps", "errors", "remarks")
+        for text in json.loads((GERMAN / f"{file}.json").read_text(encoding="utf-8"))
+        if any(len(piece) > 3 and piece not in names and piece not in said for piece in map(_plain, _GAP.split(text)))
+    ]
+    assert stale == [] and len(said) > 1_000_000
+
+
+def _plain(piece: str) -> str:
+    return piece.strip(" .,:;()'")
