@@ -84,6 +84,21 @@ AnswerShape = Literal["label", "labels", "spans", "fields", "text", "value"]
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerOutline:
+    """How the answers of some rows look, for a person who reads or gives one.
+
+    Attributes:
+        shape: how pages show them.
+        names: labels, or kinds of span, the most frequent first.
+        schema: the JSON schema of the fields; None for answers of another shape, or before any field is known.
+    """
+
+    shape: AnswerShape
+    names: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TextMark:
     """A place in the text that an answer names: characters from `start` to `end`, its kind or field, and the probability that it is right
     (None if unknown)."""

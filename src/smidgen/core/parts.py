@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from smidgen.core.errors import TrainError
-from smidgen.core.forms import Form, LabelForm, TagSet
+from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -87,6 +87,7 @@ class Task(ABC):
             empty if the form shows nothing.
         not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
         nothing: the output for an empty result.
+        several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
     """
 
@@ -108,6 +109,7 @@ class Task(ABC):
     answer_kinds: tuple[str, ...] = ()
     not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
     nothing: Any = None
+    several: Mapping[str, Any] = MappingProxyType({})
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
 
@@ -116,6 +118,14 @@ class Task(ABC):
     @abstractmethod
     def parse(self, value: Any, settings: Settings) -> Any:
         """A cell of the output column as the task's own value. Raises ValueError with a reason for an unusable cell."""
+
+    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+        """Parsed outputs of a whole file with the types that its cells show together: a column of numbers holds numbers. None stays."""
+        return outputs
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """How these outputs look, for pages on which a person reads and gives answers. There may be none, and they need teach nothing."""
+        return AnswerOutline("value")
 
     @abstractmethod
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
@@ -403,6 +413,10 @@ class Student(ABC):
     partners: tuple[str, ...] = ()
     embeds = False
     forecasts = False
+
+    def why_not(self, form: Form) -> str:
+        """Why it cannot learn all that answers of this form hold, a clause; empty if it can."""
+        return ""
 
     @abstractmethod
     def fit(self, training: Training, space: Workspace) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, joined
@@ -50,6 +51,13 @@ class LexicalStudent(Student):
     settings = LexicalSettings
     learns = "spans"
     engine = "lexical"
+
+    def why_not(self, form: Form) -> str:
+        """It finds words in the text, and chooses nothing by the whole of it."""
+        if form.tagging is None:
+            return "the texts do not state the answers word by word"
+        chosen = [str(choice["path"]) for choice in form.tagging.choices]
+        return f"it finds what the texts state, and they do not state {', '.join(chosen)}" if chosen else ""
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job without spans."""
@@ -91,7 +99,8 @@ class LexicalStudent(Student):
 
 
 def _spans(row: Row, kinds: Sequence[str]) -> list[tagging.CharacterSpan]:
-    return [(span["start"], span["end"], kinds.index(span["label"])) for span in row.output if span["label"] in kinds]
+    marked = row.output["spans"] if isinstance(row.output, Mapping) else row.output
+    return [(span["start"], span["end"], kinds.index(span["label"])) for span in marked if span["label"] in kinds]
 
 
 def _names(rows: Sequence[Row], kinds: Sequence[str], level: str) -> tuple[dict[str, int], list[set[str]]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from smidgen.core.errors import DataError
-from smidgen.core.forms import LabelForm
+from smidgen.core.forms import AnswerOutline, LabelForm
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -64,6 +65,7 @@ class Classify(Task):
     form_type = LabelForm
     rows_name_labels = True
     answer_kinds = ("labels",)
+    several = MappingProxyType({"multi_label": True})
     not_foreseen = ""
     teachable = True
     loss_words = "the answer is not the reference's"
@@ -72,6 +74,13 @@ class Classify(Task):
         """A label, or a list of labels if the task is multi-label. Raises ValueError with the reason."""
         multi = isinstance(settings, ClassifySettings) and settings.multi_label
         return _labels(value) if multi else _label(value)
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """The labels, the most frequent first."""
+        multi = isinstance(settings, ClassifySettings) and settings.multi_label
+        counts = Counter(label for output in outputs for label in _as_list(output))
+        names = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
+        return AnswerOutline("labels" if multi else "label", names)
 
     def likely(self, cells: Sequence[Any]) -> float:
         """The share of repeated cells; 0 if the cells do not look like labels, which are short and repeat often."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError
-from smidgen.core.forms import FieldForm, Form, SpanForm
+from smidgen.core.forms import AnswerOutline, FieldForm, Form, SpanForm
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -19,7 +19,7 @@ from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, extraction_metrics
 from smidgen.stats.extraction_metrics import Likely, lookup_spans
 from smidgen.tasks import teacher_answers
-from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, parsed
+from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, outlined, parsed, typed
 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
@@ -94,6 +94,19 @@ class Extract(Task):
         found = [_span(entry) for entry in _listed(value)]
         found = [span for span in found if not kinds or span["label"] in kinds]
         return _in_order(found) if all("start" in span for span in found) else found
+
+    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+        """Cells of several columns with the types of their columns; other outputs unchanged."""
+        return typed(outputs, settings)
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """The fields, by the given schema or the values; else the kinds of span."""
+        objects = [output for output in outputs if isinstance(output, Mapping)]
+        spans = [span for output in outputs if isinstance(output, list) for span in output]
+        if objects or not spans or (isinstance(settings, ExtractSettings) and settings.schema_file):
+            return AnswerOutline("fields", schema=outlined(objects, settings))
+        counts = Counter(str(span["label"]) for span in spans)
+        return AnswerOutline("spans", tuple(sorted(counts, key=lambda kind: (-counts[kind], kind))))
 
     def likely(self, cells: Sequence[Any]) -> float:
         """The share of cells that are lists or objects, or JSON of them."""

@@ -16,7 +16,7 @@ from smidgen.core.forms import FieldForm
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text, joined
+from smidgen.core.rows import Row, RowCells, Text, joined
 from smidgen.core.settings import Settings
 from smidgen.stats import calibration, extraction_metrics, field_values
 from smidgen.stats.extraction_metrics import lookup_fields
@@ -258,6 +258,33 @@ def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
     if fault := values.fault(settled):
         raise ValueError(fault)
     return settled
+
+
+def typed(outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+    """Rows of cells with the types of their columns: numbers, dates, choices. A row of empty cells is not known: None."""
+    cells = [output for output in outputs if isinstance(output, RowCells)]
+    if not cells or getattr(settings, "schema_file", None):
+        return outputs
+    values = FieldValues(field_schema.derived(cells))
+    return [_settled(output, values) if isinstance(output, RowCells) else output for output in outputs]
+
+
+def _settled(cells: RowCells, values: FieldValues) -> dict[str, Any] | None:
+    settled = values.settled(cells)
+    return settled if field_values.values_by_path(settled) else None
+
+
+def outlined(objects: Sequence[Mapping[str, Any]], settings: Settings) -> field_schema.Schema | None:
+    """The schema that is given, else that of the objects; None if there are none. Values of several types count as texts."""
+    if file := getattr(settings, "schema_file", None):
+        return field_schema.read(file)
+    if not objects:
+        return None
+    try:
+        return field_schema.derived(objects)
+    except ValueError:
+        names = dict.fromkeys(name for one in objects for name in one)
+        return {"type": "object", "properties": {name: {"type": ["string", "null"]} for name in names}, "required": []}
 
 
 @lru_cache(4)

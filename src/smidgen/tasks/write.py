@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
-from smidgen.core.forms import TextForm
+from smidgen.core.forms import AnswerOutline, TextForm
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -96,6 +96,10 @@ class Write(Task):
         if not found:
             raise ValueError("it is an empty list")
         return found
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Texts."""
+        return AnswerOutline("text")
 
     def likely(self, cells: Sequence[Any]) -> float:
         """The share of distinct cells, scaled to at most 0.8; 0 for short cells. Labels may look like this, so it is never certain."""

@@ -308,6 +308,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/answer-form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Answer Form
+         * @description Read how the project's answers look: labels, kinds of span, or fields with their values.
+         */
+        get: operations["read_answer_form_api_v1_projects__project__answer_form_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/edits": {
         parameters: {
             query?: never;
@@ -1680,6 +1700,77 @@ export interface components {
             undo: boolean;
         };
         /**
+         * AnswerFieldView
+         * @description A field of the answers.
+         */
+        AnswerFieldView: {
+            /**
+             * Path
+             * @description Its name; names of nested fields are joined by dots.
+             */
+            path: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "integer" | "number" | "truth" | "date" | "choice" | "json";
+            /**
+             * Options
+             * @description The values to choose from; empty where any value may be given.
+             */
+            options: unknown[];
+            /**
+             * Many
+             * @description Whether it holds a list of values.
+             */
+            many: boolean;
+            /** About */
+            about: string;
+            /**
+             * Rows
+             * @description Answers in which it has a value.
+             */
+            rows: number;
+            /**
+             * Values
+             * @description The commonest values.
+             */
+            values: components["schemas"]["ValueView"][];
+        };
+        /**
+         * AnswerFormView
+         * @description How a project's answers look: what a person reads, and gives.
+         */
+        AnswerFormView: {
+            /**
+             * Shape
+             * @enum {string}
+             */
+            shape: "label" | "labels" | "spans" | "fields" | "text" | "value";
+            /**
+             * Names
+             * @description Labels, or kinds of span.
+             */
+            names: components["schemas"]["NameView"][];
+            /** Fields */
+            fields: components["schemas"]["AnswerFieldView"][];
+            /**
+             * Fixed
+             * @description Whether a schema gives the fields, so that no other can be added.
+             */
+            fixed: boolean;
+            /**
+             * Pairs
+             * @description Whether rows have two texts.
+             */
+            pairs: boolean;
+            /**
+             * Read
+             * @description Answers that were looked at.
+             */
+            read: number;
+        };
+        /**
          * AnswerPage
          * @description Some answers, and how many there are.
          */
@@ -2767,6 +2858,18 @@ export interface components {
              */
             part: "train" | "test";
             /**
+             * Several
+             * @description A text may have several labels: the project's recipe says so from then on.
+             * @default false
+             */
+            several: boolean;
+            /**
+             * Separator
+             * @description What stands between several labels of a cell; empty for the task's own way.
+             * @default
+             */
+            separator: string;
+            /**
              * Settings
              * @description Further settings of the data: encoding, sheet, delimiter.
              */
@@ -3333,6 +3436,16 @@ export interface components {
         NameCount: {
             /** Label */
             label: string;
+            /** Rows */
+            rows: number;
+        };
+        /**
+         * NameView
+         * @description A label or a kind of span, and how many answers have it.
+         */
+        NameView: {
+            /** Name */
+            name: string;
             /** Rows */
             rows: number;
         };
@@ -4768,8 +4881,31 @@ export interface components {
             columns: string[];
             /** Input */
             input: string[];
-            /** Label */
+            /**
+             * Label
+             * @description The columns of the answers: one, or one for each field.
+             */
             label: string[];
+            /**
+             * Several
+             * @description Whether a cell seems to hold several labels.
+             */
+            several: boolean;
+            /**
+             * Separator
+             * @description What stands between them; empty for the task's own way.
+             */
+            separator: string;
+            /**
+             * May Have Several
+             * @description Whether texts of this project may have several labels.
+             */
+            may_have_several: boolean;
+            /**
+             * Most Label
+             * @description The most columns of answers.
+             */
+            most_label: number;
             /** Why */
             why: string[];
             /**
@@ -4786,6 +4922,16 @@ export interface components {
             facts: {
                 [key: string]: string;
             };
+        };
+        /**
+         * ValueView
+         * @description A value of a field, and how many answers have it.
+         */
+        ValueView: {
+            /** Value */
+            value: unknown;
+            /** Rows */
+            rows: number;
         };
         /**
          * VersionView
@@ -5640,6 +5786,10 @@ export interface operations {
                 search?: string;
                 /** @description Only rows with this answer, as JSON. */
                 output?: string | null;
+                /** @description Only rows whose answer holds this label, kind or value, as JSON. */
+                holds?: string | null;
+                /** @description With `holds`: the field that has the value. */
+                field?: string | null;
                 unlabelled?: boolean;
                 part?: ("train" | "test") | null;
                 version?: number | null;
@@ -5719,6 +5869,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_answer_form_api_v1_projects__project__answer_form_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerFormView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
                 };
             };
         };

@@ -72,6 +72,9 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     """
     recipe, task, asked = work.recipe, work.task, work.recipe.settings(StudentSettings)
     barred = task.barred(work.form)
+    named = registry.find("students", asked.kind) if asked.kind != "auto" else None
+    if named is not None and (why := named.why_not(work.form)):
+        barred = {**barred, asked.kind: why}
     for name, why in ({} if more else barred).items():
         if asked.kind == name:
             raise RecipeError(

@@ -134,7 +134,7 @@ def run_look(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str
         by = "meaning" if meaning.embed is not None else "words"
         told = {**facts, "by": by, "why_not": why_no_answer(labels), "answer": None}
         if answers is not None:
-            told["answer"] = measure(answers, [_text(row) for row in rows])
+            told["answer"] = measure(answers, [row.text for row in rows])
         if rows is train:
             _save(folder, train, answers, _order(train, vectors, answers))
         told["seconds"] = round(time.monotonic() - started, 1)
@@ -159,7 +159,7 @@ def _answered(
     rows: Sequence[DataRow], test: Sequence[DataRow], meaning: _Remembered, progress: RunProgress
 ) -> tuple[QuickAnswers | None, Floats]:
     """The quick model's answers, None where nothing can be learnt; and the vectors of the texts."""
-    texts = [_text(row) for row in rows]
+    texts = [row.text for row in rows]
     labels = [row.output for row in rows]
     labelled = _evenly([row for row in test if isinstance(row.output, str)], MOST_TESTS)
     vectors = meaning.vectors([*texts, *(_text(row) for row in labelled)])  # together: words are counted in both
@@ -185,10 +185,6 @@ def _read(store: StudioStore, project: Project, version: int) -> tuple[list[Data
 def _evenly(rows: list[DataRow], most: int) -> list[DataRow]:
     """The rows; of more than `most`, an even part."""
     return rows if len(rows) <= most else [rows[place * len(rows) // most] for place in range(most)]
-
-
-def _text(row: DataRow) -> Text:
-    return row.input if row.second is None else (row.input, row.second)
 
 
 def _names_labels(task: str) -> bool:
@@ -275,7 +271,7 @@ def _findings(
     part: Task = registry.find("tasks", project.task)
     asked = make({"task": project.task}, []).asked
     places = [place for place, row in enumerate(train) if row.output is not None]
-    rows = [Row(_text(train[place]), train[place].output, train[place].key) for place in places]
+    rows = [Row(train[place].text, train[place].output, train[place].key) for place in places]
     if not rows:
         return []
     try:
@@ -284,7 +280,7 @@ def _findings(
         labels = None
     unknown = frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset[str]()
     embed = meaning.remembered(meaning.embed) if meaning.embed is not None else None
-    tests = [Row(_text(row), row.output, row.key) for row in test]
+    tests = [Row(row.text, row.output, row.key) for row in test]
     survey = Survey(rows, (), tests, embed, unknown, progress, examples=MOST_LISTED)
     if answers is not None:  # the judges have judged already
         index = {place: number for number, place in enumerate(places)}

@@ -43,13 +43,13 @@ def _fill(store: StudioStore, project: Project, sample: SampleRecipe, author: st
     folder.mkdir(parents=True, exist_ok=True)
     for file in sample.task_files.values():
         (folder / file).write_text(sample.read(file), encoding="utf-8", newline="\n")
-    save_recipe(store, project, sample.tree, sample.text)
+    saved = save_recipe(store, project, sample.tree, sample.text)
     data = sample.tree["data"]
     settings = {key: data[key] for key in ("input", "label")}
     for key, part in _PARTS.items():
         if key in sample.data_files:
             with importlib.resources.as_file(sample.folder / sample.data_files[key]) as place:
-                import_file(store.rows(project.id), Path(place), place.name, project.task, settings, author, part)
+                import_file(store, saved, Path(place), place.name, settings, author, part)
 
 
 def open_sample(store: StudioStore, author: str = "owner", title: str | None = None) -> Project:

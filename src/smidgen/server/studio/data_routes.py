@@ -14,13 +14,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file
+from smidgen.core.forms import AnswerShape
+from smidgen.flows.projects.data.answer_form import FieldKind, answer_form
+from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file, take_several
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload, uploaded
 from smidgen.flows.projects.look import queue_look
+from smidgen.parts import registry
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.uploads import FILE_BODY, receive_file
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows, RowFilter
-from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.store import Project, StudioStore
 
 MOST_UPLOAD = 512 << 20
 """Bytes of a file."""
@@ -36,7 +39,11 @@ class UploadView(BaseModel):
     name: str
     columns: list[str]
     input: list[str]
-    label: list[str]
+    label: list[str] = Field(description="The columns of the answers: one, or one for each field.")
+    several: bool = Field(description="Whether a cell seems to hold several labels.")
+    separator: str = Field(description="What stands between them; empty for the task's own way.")
+    may_have_several: bool = Field(description="Whether texts of this project may have several labels.")
+    most_label: int = Field(description="The most columns of answers.")
     why: list[str]
     rows: list[dict[str, Any]] = Field(description="The first rows, by column.")
     facts: dict[str, str] = Field(description="How the file was read: format, encoding, delimiter, sheet.")
@@ -49,6 +56,8 @@ class ImportRequest(BaseModel):
     input: list[str] = Field(min_length=1, max_length=2)
     label: list[str] = Field(max_length=200)
     part: Part = "train"
+    several: bool = Field(False, description="A text may have several labels: the project's recipe says so from then on.")
+    separator: str = Field("", max_length=5, description="What stands between several labels of a cell; empty for the task's own way.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Further settings of the data: encoding, sheet, delimiter.")
 
 
@@ -97,6 +106,43 @@ class AnswerCount(BaseModel):
 
     output: Any
     rows: int
+
+
+class NameView(BaseModel):
+    """A label or a kind of span, and how many answers have it."""
+
+    name: str
+    rows: int
+
+
+class ValueView(BaseModel):
+    """A value of a field, and how many answers have it."""
+
+    value: Any
+    rows: int
+
+
+class AnswerFieldView(BaseModel):
+    """A field of the answers."""
+
+    path: str = Field(description="Its name; names of nested fields are joined by dots.")
+    kind: FieldKind
+    options: list[Any] = Field(description="The values to choose from; empty where any value may be given.")
+    many: bool = Field(description="Whether it holds a list of values.")
+    about: str
+    rows: int = Field(description="Answers in which it has a value.")
+    values: list[ValueView] = Field(description="The commonest values.")
+
+
+class AnswerFormView(BaseModel):
+    """How a project's answers look: what a person reads, and gives."""
+
+    shape: AnswerShape
+    names: list[NameView] = Field(description="Labels, or kinds of span.")
+    fields: list[AnswerFieldView]
+    fixed: bool = Field(description="Whether a schema gives the fields, so that no other can be added.")
+    pairs: bool = Field(description="Whether rows have two texts.")
+    read: int = Field(description="Answers that were looked at.")
 
 
 class DataSummary(BaseModel):
@@ -207,7 +253,9 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         except InputError:
             forget_upload(file)
             raise
+        part = registry.find("tasks", task)
         return UploadView(upload=id, name=Path(name).name, columns=list(seen.columns), input=list(seen.input), label=list(seen.label),
+                          several=seen.several, separator=seen.separator, may_have_several=bool(part.several), most_label=part.most_columns,
                           why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
 
     @router.post("/imports", status_code=201)
@@ -215,7 +263,8 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         """Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted."""
         file = uploaded(body.upload)
         settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
-        found = import_file(store.rows(project), file, file.name, store.project(project).task, settings, person.name, body.part)
+        into = take_several(store, store.project(project)) if body.several else store.project(project)
+        found = import_file(store, into, file, file.name, settings, person.name, body.part, body.separator)
         forget_upload(file)
         if queue_look(store, project, person.name) is not None:
             wake()
@@ -238,12 +287,14 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         limit: int = Query(100, ge=1, le=_MOST_ROWS),
         search: str = Query("", max_length=500),
         output: str | None = Query(None, description="Only rows with this answer, as JSON."),
+        holds: str | None = Query(None, max_length=1_000, description="Only rows whose answer holds this label, kind or value, as JSON."),
+        field: str | None = Query(None, max_length=200, description="With `holds`: the field that has the value."),
         unlabelled: bool = False,
         part: Part | None = None,
         version: int | None = Query(None, ge=0),
     ) -> RowPage:
         """List rows in the order in which they were added."""
-        rows, where = store.rows(project), RowFilter(search, _normal(output), unlabelled, part)
+        rows, where = store.rows(project), RowFilter(search, _normal(output), unlabelled, part, holds=_normal(holds), field=field)
         found = rows.page(offset, limit, where, version)
         return RowPage(
             total=rows.count(where, version), version=rows.head() if version is None else version, rows=[row_view(row) for row in found]
@@ -255,10 +306,25 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         store.project(project)  # an unknown one is told, not shown as empty
         return [AnswerCount(output=output, rows=number) for output, number in store.rows(project).outputs(version)]
 
+    @router.get("/answer-form")
+    def read_answer_form(person: Viewer, project: str) -> AnswerFormView:
+        """Read how the project's answers look: labels, kinds of span, or fields with their values."""
+        form = answer_form(store, project)
+        fields = [
+            AnswerFieldView(
+                **{name: getattr(field, name) for name in ("path", "kind", "many", "about", "rows")},
+                options=list(field.options),
+                values=[ValueView(value=value, rows=rows) for value, rows in field.values],
+            )
+            for field in form.fields
+        ]
+        names = [NameView(name=name, rows=rows) for name, rows in form.names]
+        return AnswerFormView(shape=form.shape, names=names, fields=fields, fixed=form.fixed, pairs=form.pairs, read=form.read)
+
     @router.post("/edits", status_code=201)
     def edit(person: Editor, project: str, body: EditRequest) -> VersionView:
         """Edit the data; the edit is a new version."""
-        return version_view(_edit(store.rows(project), store.project(project).task, body.edit, person.name))
+        return version_view(_edit(store.rows(project), store.project(project), body.edit, person.name))
 
     @router.post("/undo")
     def undo(person: Editor, project: str) -> VersionView | None:
@@ -300,19 +366,20 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
 
 
 def _edit(
-    rows: ProjectRows, task: str, edit: RelabelEdit | RenameEdit | MergeEdit | DropEdit | MoveEdit | AddEdit, author: str
+    rows: ProjectRows, project: Project, edit: RelabelEdit | RenameEdit | MergeEdit | DropEdit | MoveEdit | AddEdit, author: str
 ) -> DataVersion:
     match edit:
         case RelabelEdit():
-            output = parse_output(task, edit.output)
+            output = parse_output(project, edit.output)
+            told = {"output": output, "rows": len(edit.keys)}
             return rows.change(
-                edit.keys, lambda row: replace(row, output=output), author, "relabel", {"output": output, "rows": len(edit.keys)}
+                edit.keys, lambda row: replace(row, output=parse_output(project, edit.output, row.text)), author, "relabel", told
             )
         case RenameEdit():
-            new = parse_output(task, edit.new)
+            new = parse_output(project, edit.new)
             return rows.replace_output(edit.old, new, author, "rename", {"old": edit.old, "new": new})
         case MergeEdit():
-            new = parse_output(task, edit.new)
+            new = parse_output(project, edit.new)
             return rows.replace_outputs(edit.old, new, author, "rename", {"old": edit.old, "new": new})
         case DropEdit():
             return rows.change(edit.keys, lambda _: None, author, "drop", {"rows": len(edit.keys)})
@@ -321,7 +388,8 @@ def _edit(
                 edit.keys, lambda row: replace(row, part=edit.part), author, "move", {"part": edit.part, "rows": len(edit.keys)}
             )
         case AddEdit():
-            row = DataRow(edit.input, edit.second, parse_output(task, edit.output), "train", edit.source)
+            row = DataRow(edit.input, edit.second, None, "train", edit.source)
+            row = replace(row, output=parse_output(project, edit.output, row.text))
             return rows.add([row], author, "add", {"source": edit.source})
 
 
@@ -330,6 +398,6 @@ def _normal(output: str | None) -> str | None:
     if output is None:
         return None
     try:
-        return json.dumps(json.loads(output), ensure_ascii=False, sort_keys=True)
+        return json.dumps(json.loads(output), ensure_ascii=False)
     except ValueError:
         raise RequestError("the answer is not JSON", value=output, todo='Write a label in quotes: "refund".', param="output") from None

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from smidgen.flows.projects.recipes.able_students import able_students, check_build
 from smidgen.flows.projects.recipes.build_settings import parts_of, sections_of
-from smidgen.flows.projects.recipes.project_recipe import check_settings
 from smidgen.server.studio.access import Viewer
 from smidgen.store.studio.store import StudioStore
 
@@ -54,13 +54,14 @@ def part_routes(store: StudioStore) -> APIRouter:
     @router.get("/projects/{project}/settings")
     def list_settings(person: Viewer, project: str, student: str | None = None) -> list[SectionView]:
         """List the settings that a build of the project takes. `student`: the student whose training settings are meant."""
-        sections = sections_of(store.project(project).task, student)
+        found = store.project(project)
+        sections = sections_of(found.task, student, [name for name, why in able_students(store, found).items() if not why])
         return [SectionView(name=section.name, about=section.about, settings=dict(section.schema)) for section in sections]
 
     @router.post("/projects/{project}/settings/check")
     def check(person: Viewer, project: str, body: RecipeSettings) -> list[MistakeView]:
         """Check the settings of a build before it is started. An empty list: it may start."""
-        found = check_settings(store.project(project), body.settings)
+        found = check_build(store, store.project(project), body.settings)
         return [MistakeView(place=mistake.place, message=mistake.text) for mistake in found]
 
     return router

@@ -204,8 +204,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     @router.post("/corrections", status_code=201)
     def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:
         """Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back."""
-        task = store.project(project).task
-        made = review.correct(store.rows(project), task, body.text, body.second, body.output, person.name)
+        made = review.correct(store.rows(project), store.project(project), body.text, body.second, body.output, person.name)
         version = None if made.version is None else version_view(made.version)
         return CorrectionView(version=version, relabelled=made.relabelled, added=made.added)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
+from smidgen.core.rows import Text
 from smidgen.store.database import Database
 from smidgen.store.studio.tables import PROJECTS, ROWS, VERSIONS, StudioError
 
@@ -42,6 +43,11 @@ class DataRow:
     part: Part = "train"
     source: str = ""
     key: int = 0
+
+    @property
+    def text(self) -> Text:
+        """The text, or both texts of a pair."""
+        return self.input if self.second is None else (self.input, self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class RowFilter:
         part: "train" or "test".
         keys: these rows alone.
         input: rows with exactly this text.
+        holds: JSON of a label or a kind of span that the answer holds; with `field`, of that field's value.
+        field: the field's own name.
     """
 
     search: str = ""
@@ -85,6 +93,8 @@ class RowFilter:
     part: Part | None = None
     keys: Sequence[int] | None = None
     input: str | None = None
+    holds: str | None = None
+    field: str | None = None
 
 
 class ProjectRows:
@@ -381,9 +391,12 @@ class _Edit:
 def _conditions(where: RowFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if where.search:
-        letters = where.search.replace("!", "!!").replace("%", "!%").replace("_", "!_")
         texts = (ROWS.c.input, ROWS.c.second)
-        conditions.append(sql.or_(*(text.ilike(f"%{letters}%", escape="!") for text in texts)))
+        conditions.append(sql.or_(*(text.ilike(f"%{_literally(where.search)}%", escape="!") for text in texts)))
+    if where.holds is not None:
+        named = "" if where.field is None else f"{_stored(where.field)}: "
+        ends = ("",) if where.field is None else (",", "}")
+        conditions.append(sql.or_(*(ROWS.c.output.like(f"%{_literally(named + where.holds + end)}%", escape="!") for end in ends)))
     if where.unlabelled:
         conditions.append(ROWS.c.output.is_(None))
     elif where.output is not None:
@@ -397,12 +410,17 @@ def _conditions(where: RowFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _literally(text: str) -> str:
+    """A text as a part of a pattern that has `!` before each sign of its own."""
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
 def _same(one: DataRow, other: DataRow) -> bool:
     return (one.input, one.second, one.output, one.part, one.source) == (other.input, other.second, other.output, other.part, other.source)
 
 
 def _stored(output: Any) -> str | None:
-    return None if output is None else json.dumps(output, ensure_ascii=False, sort_keys=True)
+    return None if output is None else json.dumps(output, ensure_ascii=False)
 
 
 def _answer(stored: str | None) -> Any:

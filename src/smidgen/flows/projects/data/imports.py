@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import Task
+from smidgen.core.parts import Task, placing
+from smidgen.core.rows import Text
 from smidgen.flows.projects.data.upload_reader import LIMITS, UploadLimits, read_upload
 from smidgen.flows.projects.data.uploads import uploads_folder
+from smidgen.flows.projects.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
 from smidgen.parts import registry
-from smidgen.parts.recipe import make
-from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows
+from smidgen.store.studio.data_rows import DataRow, DataVersion, Part
+from smidgen.store.studio.store import Project, StudioStore
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class FilePreview:
     Attributes:
         columns: all columns, in the file's order.
         input: the guessed text column, or two for tasks with pairs.
-        label: the guessed column of answers; None where none looks like one.
+        label: the guessed column of answers, or one for each field; empty where none looks like one.
+        several: whether a cell seems to hold several labels.
+        separator: what stands between them; empty for the task's own way.
         why: how the guesses were made, one sentence each.
         rows: the first rows, by column.
         facts: how the file was read: format, encoding, delimiter, sheet.
@@ -34,6 +38,8 @@ class FilePreview:
     columns: tuple[str, ...]
     input: tuple[str, ...]
     label: tuple[str, ...]
+    several: bool
+    separator: str
     why: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     facts: Mapping[str, str]
@@ -52,31 +58,44 @@ def preview_file(file: Path, task: str, settings: Mapping[str, Any] | None = Non
     """Look at the first rows of a file. Raises DataError for a file that cannot be read."""
     told = read_upload("preview", file, task, settings or {}, limits=limits)
     lists = {name: tuple(told[name]) for name in ("columns", "input", "label", "why", "rows")}
-    return FilePreview(**lists, facts=told["facts"])
+    return FilePreview(**lists, several=told["several"], separator=told["separator"], facts=told["facts"])
 
 
 def import_file(
-    rows: ProjectRows,
+    store: StudioStore,
+    project: Project,
     file: Path,
     name: str,
-    task: str,
     settings: Mapping[str, Any],
     author: str,
     part: Part = "train",
+    separator: str = "",
     limits: UploadLimits = LIMITS,
 ) -> ImportResult:
     """Add a file's rows to a project. Rows that cannot be used are left out and counted; an empty answer is one that is not known yet.
+
+    Args:
+        store: of the project.
+        project: whose recipe says how answers are read.
+        file: the upload.
+        name: of the file, as people know it.
+        settings: of the data: `input` and `label`, encoding, sheet.
+        author: who adds it.
+        part: of the data that the rows go to.
+        separator: of several labels in a cell; empty for the task's own way.
+        limits: the most that reading may take.
 
     Raises DataError for a file that cannot be read, or without any usable row.
     """
     with tempfile.TemporaryDirectory(dir=uploads_folder(), prefix="reading-") as folder:
         out = Path(folder) / "rows.jsonl"
-        told = read_upload("rows", file, task, settings, out, limits)
+        asked = asked_of(project).model_dump(mode="json", exclude_unset=True)
+        told = read_upload("rows", file, project.task, settings, out, limits, asked, separator)
         if not told["rows"]:
             todo = told["faults"][0] if told["faults"] else "Give a file with a header and at least one row."
             raise DataError("the file holds no row that can be used", value=name, todo=todo)
         details = {"file": name, "input": told["input"], "label": told["label"], "part": part}
-        version = rows.add(_stored(out, name, part), author, "import", details)
+        version = store.rows(project.id).add(_stored(out, name, part), author, "import", details)
     return ImportResult(version, told["skipped"], tuple(told["faults"]))
 
 
@@ -87,12 +106,30 @@ def _stored(lines: Path, source: str, part: Part) -> Iterator[DataRow]:
             yield DataRow(text, second, output, part, source)
 
 
-def parse_output(task: str, output: Any) -> Any:
-    """An answer as the task reads a cell of a data file; None stays None. Raises InputError where the task does not take it."""
+def take_several(store: StudioStore, project: Project) -> Project:
+    """Let a text of a project have several labels, from now on. Raises InputError for a task in which that makes no difference."""
+    part: Task = registry.find("tasks", project.task)
+    if not part.several:
+        raise InputError("a text of this task has no labels", value=project.task, todo="Add the rows without `several`.")
+    return save_recipe(store, project, laid_over(recipe_tree(project), {project.task: dict(part.several)}))
+
+
+def parse_output(project: Project, output: Any, text: Text | None = None) -> Any:
+    """An answer as the task reads a cell of a data file, and joined with its text if there is one; None stays None.
+
+    Raises InputError where the task does not take it, or it does not fit the text.
+    """
     if output is None:
         return None
-    part: Task = registry.find("tasks", task)
+    part: Task = registry.find("tasks", project.task)
     try:
-        return part.parse(output, make({"task": task}, []).asked)
+        parsed = part.parse(output, asked_of(project))
     except ValueError as error:
-        raise InputError(f"the answer does not fit the task {task}", value=output, todo=f"{error}.") from None
+        raise InputError(f"the answer does not fit the task {project.task}", value=output, todo=f"{error}.") from None
+    place = placing(part)
+    if place is None or text is None:
+        return parsed
+    try:
+        return place(text, parsed)
+    except ValueError as error:
+        raise InputError("the answer does not fit its text", value=str(output), todo=f"{error}.") from None

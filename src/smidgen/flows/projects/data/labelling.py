@@ -100,14 +100,15 @@ def answer_rows(store: StudioStore, project: str, answers: Sequence[RowAnswer], 
     """
     if len(answers) > MOST_ANSWERS:
         raise InputError("these are too many answers at once", value=f"{len(answers):,}", todo=f"Send at most {MOST_ANSWERS:,}.")
-    task = store.project(project).task
-    wanted = {answer.key: replace(answer, output=parse_output(task, answer.output)) for answer in answers}
-    rows = store.rows(project)
+    found, rows = store.project(project), store.rows(project)
+    given = {answer.key: answer for answer in answers}
+    wanted: dict[int, RowAnswer] = {}
     changed: list[int] = []
     confirmed: list[str] = []
     reopened: list[str] = []
-    for row in rows.page(0, MOST_ANSWERS, RowFilter(keys=list(wanted))):
-        answer = wanted[row.key]
+    for row in rows.page(0, MOST_ANSWERS, RowFilter(keys=list(given))):
+        answer = replace(given[row.key], output=parse_output(found, given[row.key].output, row.text))
+        wanted[row.key] = answer
         if row.output != answer.output:
             changed.append(row.key)
         if isinstance(row.output, str) and isinstance(answer.output, str):

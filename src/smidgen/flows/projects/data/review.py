@@ -9,13 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smidgen.core.errors import InputError
-from smidgen.core.parts import Task, placing
 from smidgen.flows.projects.data.imports import parse_output
 from smidgen.flows.projects.serving.live_traffic import captured
-from smidgen.parts import registry
 from smidgen.store.studio.data_rows import DataRow, DataVersion, ProjectRows, RowFilter
 from smidgen.store.studio.servers import ServerStore
-from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.store import Project, StudioStore
 from smidgen.store.traffic.records import Feedback
 from smidgen.store.traffic.requests import RequestFilter, StoredRequest
 
@@ -64,7 +62,7 @@ def label_request(store: StudioStore, project: str, request: str, output: Any, a
     Raises InputError for an answer that the task does not take, and for a request that is not there any more.
     """
     found = _find(project, request)
-    answer = parse_output(store.project(project).task, output)
+    answer = parse_output(store.project(project), output, found.input)
     if answer is None:
         raise InputError("there is no answer", value="nothing", todo="Choose one, or skip the text.")
     row = DataRow(found.input or "", output=answer, source=SOURCE)
@@ -98,9 +96,11 @@ class Correction:
     added: bool
 
 
-def correct(rows: ProjectRows, task: str, text: str, second: str | None, output: Any, author: str) -> Correction:
+def correct(rows: ProjectRows, project: Project, text: str, second: str | None, output: Any, author: str) -> Correction:
     """Write down the right answer to a text. Raises InputError where the task does not take the answer."""
-    placed = _placed(task, text, second, output)
+    if output is None:
+        raise InputError("a correction needs an answer", value="none", todo="Say what the right answer is.")
+    placed = parse_output(project, output, (text, second) if second else text)
     same = [row for row in rows.each(where=RowFilter(input=text)) if (row.second or None) == (second or None)]
     if not same:
         row = DataRow(text, second or None, placed, "train", PLAYGROUND)
@@ -110,17 +110,3 @@ def correct(rows: ProjectRows, task: str, text: str, second: str | None, output:
         return Correction(None, 0, False)
     details: Mapping[str, Any] = {"output": placed, "rows": len(wrong), "source": PLAYGROUND}
     return Correction(rows.change(wrong, lambda row: replace(row, output=placed), author, "relabel", details), len(wrong), False)
-
-
-def _placed(task: str, text: str, second: str | None, output: Any) -> Any:
-    if output is None:
-        raise InputError("a correction needs an answer", value="none", todo="Say what the right answer is.")
-    part: Task = registry.find("tasks", task)
-    parsed = parse_output(task, output)
-    place = placing(part)
-    if place is None:
-        return parsed
-    try:
-        return place((text, second) if second else text, parsed)
-    except ValueError as error:
-        raise InputError("the answer does not fit its text", value=str(output), todo=f"{error}.") from None

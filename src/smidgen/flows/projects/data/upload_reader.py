@@ -14,16 +14,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 from smidgen.core.errors import DataError, InputError, MachineError, SmidgenError
 from smidgen.core.parts import Task, placing
 from smidgen.core.printable import printable_json, whole
-from smidgen.core.rows import Text
+from smidgen.core.rows import Row, Text
 from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import DataTable, json_value, open_table
+from smidgen.flows.projects.data.answer_guess import guess_answer
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 
@@ -60,9 +62,26 @@ LIMITS = UploadLimits()
 
 
 def read_upload(
-    reading: Reading, file: Path, task: str, settings: Mapping[str, Any], out: Path | None = None, limits: UploadLimits = LIMITS
+    reading: Reading,
+    file: Path,
+    task: str,
+    settings: Mapping[str, Any],
+    out: Path | None = None,
+    limits: UploadLimits = LIMITS,
+    asked: Mapping[str, Any] | None = None,
+    separator: str = "",
 ) -> dict[str, Any]:
     """Read a file in a child process; rows and records go to `out` as JSON lines. Returns what the child tells of it.
+
+    Args:
+        reading: what to read.
+        file: the upload.
+        task: the project's task.
+        settings: of the data: columns, encoding, sheet.
+        out: where lines go; None for a preview.
+        limits: the most that reading may take.
+        asked: the task's own settings, by which answers are read.
+        separator: of several labels in a cell; empty for the task's own way.
 
     Raises DataError for a file that cannot be read, or not within the limits.
     """
@@ -71,6 +90,8 @@ def read_upload(
         "file": str(file),
         "task": task,
         "settings": dict(settings),
+        "own": dict(asked or {}),
+        "separator": separator,
         "out": str(out or ""),
         "limits": asdict(limits),
     }
@@ -151,7 +172,8 @@ def _bound(limits: UploadLimits) -> None:
 
 
 def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
-    recipe = make({"task": asked["task"], "data": {key: value for key, value in asked["settings"].items() if value}}, [])
+    data = {key: value for key, value in asked["settings"].items() if value}
+    recipe = make({"task": asked["task"], "data": data, asked["task"]: asked["own"]}, [])
     task: Task = registry.find("tasks", asked["task"])
     table = open_table(
         asked["file"],
@@ -167,11 +189,17 @@ def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
         "facts": {**table.facts, "format": table.source.name},
     }
     if asked["reading"] == "preview":
-        why = [str(choice) for choice in (table.input, table.label) if choice is not None]
-        return {**told, "why": why, "rows": list(_first_rows(table))}
+        records = [record for _, record in islice(table.records(), PREVIEW_ROWS)]
+        guess = guess_answer(table, task, records)
+        why = [str(choice) for choice in (table.input, guess.label) if choice is not None]
+        rows = [{name: _short(value) for name, value in record.items()} for record in records]
+        label = guess.label.names if guess.label else ()
+        return {**told, "label": label, "several": guess.several, "separator": guess.separator, "why": why, "rows": rows}
     with Path(asked["out"]).open("w", encoding="utf-8", newline="\n") as stream:
         sheet = _Sheet(stream, table, limits)
-        return {**told, **(_rows(table, task, recipe.asked, sheet) if asked["reading"] == "rows" else _records(table, sheet))}
+        if asked["reading"] == "records":
+            return {**told, **_records(table, sheet)}
+        return {**told, **_rows(table, task, recipe.asked, sheet, asked["separator"])}
 
 
 class _Sheet:
@@ -194,13 +222,6 @@ class _Sheet:
         self._stream.write(line + "\n")
 
 
-def _first_rows(table: DataTable) -> Iterator[dict[str, Any]]:
-    for number, record in table.records():
-        yield {name: _short(value) for name, value in record.items()}
-        if number == PREVIEW_ROWS:
-            return
-
-
 def _short(value: Any) -> Any:
     plain = json_value(value)
     if plain is None or isinstance(plain, bool | int) or (isinstance(plain, float) and math.isfinite(plain)):
@@ -209,8 +230,11 @@ def _short(value: Any) -> Any:
     return text if len(text) <= _PREVIEW_CELL else text[:_PREVIEW_CELL] + "…"
 
 
-def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet) -> dict[str, Any]:
-    """Write `[input, second, output]` of each row that can be used; an empty answer is one that is not known yet."""
+def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: str) -> dict[str, Any]:
+    """Write `[input, second, output]` of each row that can be used; an empty answer is one that is not known yet.
+
+    Cells of several columns are read together, so that each column has one type.
+    """
     faults: list[str] = []
     skipped = 0
     place = placing(task)
@@ -222,15 +246,26 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet) -> dict[str, 
             faults.append(str(error))
 
     def parsed(cell: Any) -> Any:
-        return None if cell is None or (isinstance(cell, str) and not cell.strip()) else task.parse(cell, asked)
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
+            return None
+        if separator and isinstance(cell, str):
+            cell = [piece for piece in cell.split(separator) if piece.strip()]
+        return task.parse(cell, asked)
 
     def placed(text: Text, output: Any) -> Any:
         return output if output is None or place is None else place(text, output)
 
-    for row in table.rows(parsed, note, placed):
+    found = table.rows(parsed, note, placed)
+    for row in _typed(found, task, asked) if table.label and len(table.label.names) > 1 else found:
         text, second = (row.input, None) if isinstance(row.input, str) else row.input
         sheet.write([text, second, row.output])
     return {"rows": sheet.rows, "skipped": skipped, "faults": faults}
+
+
+def _typed(rows: Iterator[Row], task: Task, asked: Any) -> Iterator[Row]:
+    whole = list(rows)
+    outputs = task.typed([row.output for row in whole], asked)
+    return (replace(row, output=output) for row, output in zip(whole, outputs, strict=True))
 
 
 def _records(table: DataTable, sheet: _Sheet) -> dict[str, Any]:

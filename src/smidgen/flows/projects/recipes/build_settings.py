@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,17 @@ def parts_of(room: str) -> list[PartFacts]:
     return found
 
 
-def sections_of(task: str, student: str | None = None) -> list[SettingSection]:
-    """The sections of a task's recipes that a build of a project takes, the student's training by the student's own settings."""
+def sections_of(task: str, student: str | None = None, students: Sequence[str] = ()) -> list[SettingSection]:
+    """The sections of a task's recipes that a build of a project takes, the student's training by the student's own settings.
+
+    `students`: those to choose from; empty for all that may learn the task.
+    """
     found = []
     for name, owner in owners_of(task, student).items():
-        properties = {key: one for key, one in setting_schemas(name, owner, task).items() if key not in _FROM_THE_PROJECT.get(name, ())}
+        schemas = setting_schemas(name, owner, task)
+        if name == "student" and students:
+            schemas["kind"] = {**schemas["kind"], "enum": ["auto", *students]}
+        properties = {key: one for key, one in schemas.items() if key not in _FROM_THE_PROJECT.get(name, ())}
         if name != ROUTE and properties:
             found.append(SettingSection(name, purpose_of(owner), {"type": "object", "properties": properties}))
     return found

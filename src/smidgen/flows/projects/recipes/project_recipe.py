@@ -101,6 +101,13 @@ def _unwritable(value: Any, place: str) -> Iterator[str]:
         yield f"{place}: must be a text, a number or true or false, not {value!s}"
 
 
+def asked_of(project: Project) -> Settings:
+    """The task's own settings in a project's recipe, by which its answers are read. Their file paths are whole."""
+    own = recipe_tree(project).get(project.task)
+    sections = {project.task: own} if isinstance(own, Mapping) else {}
+    return make({"task": project.task, **sections}, folder=project_folder(project.id), source=_SOURCE).asked
+
+
 def laid_over(tree: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe with further settings over its own, section by section."""
     merged = dict(tree)

@@ -1,0 +1,59 @@
+"""The students that can learn a project's rows, as far as the rows themselves show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.forms import Form
+from smidgen.core.parts import Student, Task
+from smidgen.core.rows import Row
+from smidgen.flows.projects.recipes.canvas import SettingMistake, node_of
+from smidgen.flows.projects.recipes.project_recipe import asked_of, check_settings, laid_over, recipe_tree
+from smidgen.parts import registry
+from smidgen.store.studio.data_rows import RowFilter
+from smidgen.store.studio.store import Project, StudioStore
+
+_ROWS = 300
+"""Rows that show which students can learn them."""
+
+
+def able_students(store: StudioStore, project: Project) -> dict[str, str]:
+    """The students that may be asked for: those of the task, and others that learn from the same rows as one of them. Each with the reason
+    why it cannot learn the project's rows; empty if it can."""
+    task: Task = registry.find("tasks", project.task)
+    form = _form(store, project, task)
+    if form is not None:
+        task = task.formed(form)
+    own = dict.fromkeys([*task.students, task.baseline])
+    parts: dict[str, Student] = {name: registry.find("students", name) for name in registry.names("students")}
+    learns = {parts[name].learns for name in own}
+    names = [*own, *(name for name, part in parts.items() if name not in own and part.learns in learns)]
+    barred = task.barred(form) if form is not None else {}
+    return {name: barred.get(name) or ("" if form is None else parts[name].why_not(form)) for name in names}
+
+
+def check_build(store: StudioStore, project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:
+    """Every mistake in the settings of a build, and whether its student can learn the rows; empty where it may start."""
+    found = check_settings(project, given)
+    student = laid_over(recipe_tree(project), given).get("student")
+    kind = student.get("kind") if isinstance(student, Mapping) else None
+    why = able_students(store, project).get(str(kind)) if not found and kind else ""
+    if not why:
+        return found
+    return [SettingMistake("student.kind", node_of("student.kind", project.task), f"{kind} cannot learn from these rows: {why}.")]
+
+
+def _form(store: StudioStore, project: Project, task: Task) -> Form | None:
+    """The form of a model of the project's first rows; None where they cannot teach one yet."""
+    rows = []
+    for row in store.rows(project.id).each(where=RowFilter(part="train")):
+        if row.output is not None:
+            rows.append(Row(row.text, row.output, row.key))
+        if len(rows) == _ROWS:
+            break
+    try:
+        return task.form(rows, asked_of(project))
+    except (DataError, RecipeError):
+        return None
