@@ -82,6 +82,10 @@ export interface RowQuery {
   output: string | null;
   unlabelled: boolean;
   part: "train" | "test" | null;
+  /** JSON of a label, a kind or a value that the answer holds. */
+  holds?: string | null;
+  /** With `holds`: the field that has the value. */
+  field?: string | null;
 }
 
 export const ROWS_PER_PAGE = 200;
@@ -100,6 +104,8 @@ export function rowsQuery(project: string, where: RowQuery, page: number) {
     unlabelled: where.unlabelled,
     ...(where.output === null ? {} : { output: where.output }),
     ...(where.part === null ? {} : { part: where.part }),
+    ...(where.holds ? { holds: where.holds } : {}),
+    ...(where.field ? { field: where.field } : {}),
   };
   return {
     queryKey: ["data", project, "rows", where, page],
@@ -108,8 +114,13 @@ export function rowsQuery(project: string, where: RowQuery, page: number) {
 }
 
 /** The answers that occur, and how many rows have each. */
-export function useLabels(project: string) {
-  return useQuery({ queryKey: ["data", project, "labels"], queryFn: () => body(api.GET("/api/v1/projects/{project}/labels", { params: { path: { project } } })) });
+export function useLabels(project: string, enabled = true) {
+  return useQuery({ enabled, queryKey: ["data", project, "labels"], queryFn: () => body(api.GET("/api/v1/projects/{project}/labels", { params: { path: { project } } })) });
+}
+
+/** How the project's answers look: labels, kinds of span, or fields. */
+export function useAnswerForm(project: string) {
+  return useQuery({ queryKey: ["data", project, "form"], queryFn: () => body(api.GET("/api/v1/projects/{project}/answer-form", { params: { path: { project } } })) });
 }
 
 /** The versions of the data, the newest first. */

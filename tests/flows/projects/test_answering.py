@@ -174,13 +174,14 @@ def test_trying_a_model_loads_no_torch(bundle: Path) -> None:
 
 
 def test_a_correction_relabels_rows_with_the_same_text_or_adds_one(store: StudioStore) -> None:
-    rows = store.rows(store.create("Tickets", "classify").id)
+    project = store.create("Tickets", "classify")
+    rows = store.rows(project.id)
     rows.add([DataRow("where is it", output="refund"), DataRow("where is it", output="delivery", part="test")], "ann", "import", {})
-    made = correct(rows, "classify", "where is it", None, "delivery", "ann")
+    made = correct(rows, project, "where is it", None, "delivery", "ann")
     assert (made.relabelled, made.added) == (1, False) and made.version is not None and made.version.action == "relabel"
     assert [row.output for row in rows.page(0, 9)] == ["delivery", "delivery"]
-    assert correct(rows, "classify", "where is it", None, "delivery", "ann").version is None
-    new = correct(rows, "classify", "where is my coat", None, "delivery", "ann")
+    assert correct(rows, project, "where is it", None, "delivery", "ann").version is None
+    new = correct(rows, project, "where is my coat", None, "delivery", "ann")
     assert (new.relabelled, new.added) == (0, True)
     (row,) = rows.page(0, 9, RowFilter(input="where is my coat"))
     assert (row.output, row.part, row.source) == ("delivery", "train", "playground")
@@ -189,10 +190,11 @@ def test_a_correction_relabels_rows_with_the_same_text_or_adds_one(store: Studio
 
 
 def test_corrected_spans_are_placed_in_their_text(store: StudioStore) -> None:
-    rows = store.rows(store.create("Notes", "extract").id)
-    correct(rows, "extract", "call Ann now", None, [{"text": "Ann", "label": "name"}], "ann")
+    project = store.create("Notes", "extract")
+    rows = store.rows(project.id)
+    correct(rows, project, "call Ann now", None, [{"text": "Ann", "label": "name"}], "ann")
     assert rows.page(0, 1)[0].output == [{"start": 5, "end": 8, "label": "name"}]
     with pytest.raises(InputError, match="not in the text"):
-        correct(rows, "extract", "call Ann now", None, [{"text": "Ben", "label": "name"}], "ann")
+        correct(rows, project, "call Ann now", None, [{"text": "Ben", "label": "name"}], "ann")
     with pytest.raises(InputError, match="needs an answer"):
-        correct(rows, "extract", "call Ann now", None, None, "ann")
+        correct(rows, project, "call Ann now", None, None, "ann")

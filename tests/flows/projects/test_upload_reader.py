@@ -73,12 +73,13 @@ def packed_rows(file: Path) -> Path:
     ],
 )
 def test_a_file_out_of_bounds_ends_in_a_message(store: StudioStore, tmp_path: Path, name: str, make: Any, said: str) -> None:
-    rows = store.rows(store.create("Tickets", "classify").id)
+    project = store.create("Tickets", "classify")
+    rows = store.rows(project.id)
     rows.add([DataRow("hello", output="a")], "ann", "add", {})
     file = make(tmp_path / name)
     columns = {"input": "text", "label": "team"} if name != "wide.csv" else {}
     with pytest.raises(DataError, match=said) as told:
-        import_file(rows, file, name, "classify", columns, "ann", limits=SMALL)
+        import_file(store, project, file, name, columns, "ann", limits=SMALL)
     assert name in str(told.value) and told.value.todo
     assert (rows.head(), rows.count()) == (1, 1), "nothing was added and nothing lost"
     left = [place.name for place in tmp_path.iterdir() if not place.name.startswith(("studio.db", "home"))]
@@ -105,8 +106,9 @@ def test_what_a_file_says_stays_text(store: StudioStore, tmp_path: Path) -> None
     file = write(tmp_path / "tickets.csv", ("text,team\n" + "".join(f"{cell},a\n" for cell in cells)).encode("utf-16"))
     seen = preview_file(file, "classify")
     assert [row["text"] for row in seen.rows] == cells and seen.facts["encoding"] == "utf-16"
-    rows = store.rows(store.create("Tickets", "classify").id)
-    assert import_file(rows, file, file.name, "classify", {}, "ann").version.rows == 4
+    project = store.create("Tickets", "classify")
+    rows = store.rows(project.id)
+    assert import_file(store, project, file, file.name, {}, "ann").version.rows == 4
     assert [row.input for row in rows.page(0, 9)] == cells
 
 

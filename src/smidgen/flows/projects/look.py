@@ -162,11 +162,11 @@ def _answered(
     texts = [row.text for row in rows]
     labels = [row.output for row in rows]
     labelled = _evenly([row for row in test if isinstance(row.output, str)], MOST_TESTS)
-    vectors = meaning.vectors([*texts, *(_text(row) for row in labelled)])  # together: words are counted in both
+    vectors = meaning.vectors([*texts, *(row.text for row in labelled)])  # together: words are counted in both
     if why_no_answer(labels):
         return None, vectors[: len(texts)]
     progress.start("answer each row")
-    tests = LabelledTests([_text(row) for row in labelled], [row.output for row in labelled], vectors[len(texts) :])
+    tests = LabelledTests([row.text for row in labelled], [row.output for row in labelled], vectors[len(texts) :])
     vectors = vectors[: len(texts)]
     answers = answer_quickly(texts, labels, vectors, tests)
     progress.finish()

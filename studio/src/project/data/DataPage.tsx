@@ -3,14 +3,18 @@ import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
-import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
+import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useAnswerForm, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
 import { formatNumber } from "../../i18n";
+import { AnswerEditor } from "../../ui/answer/AnswerEditor";
+import { type AnswerForm, entriesOf, type Fields, placesOf, valueAt, valueText } from "../../ui/answer/answers";
+import { AnswerLine, AnswerView, useWords } from "../../ui/answer/AnswerView";
+import { MarkedText } from "../../ui/answer/MarkedText";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
 import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search, Select } from "../../ui/Field";
-import { useToast } from "../../ui/Overlay";
+import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { type Column, Table } from "../../ui/Table";
@@ -88,17 +92,22 @@ function Views({ project, mayEdit }: { project: string; mayEdit: boolean }): Rea
   );
 }
 
-function useWhere(): [RowQuery, (change: Partial<Record<"q" | "label" | "part", string>>) => void] {
+type Change = Partial<Record<"q" | "label" | "part" | "holds" | "field", string>>;
+
+function useWhere(): [RowQuery, (change: Change) => void] {
   const [address, setAddress] = useSearchParams();
   const label = address.get("label");
   const part = address.get("part");
+  const holds = address.get("holds");
   const where = {
     search: address.get("q") ?? "",
     output: label !== null && label !== "" && label !== "none" ? label : null,
     unlabelled: label === "none",
     part: part === "train" || part === "test" ? part : null,
+    holds,
+    field: address.get("field"),
   } as const;
-  function change(values: Partial<Record<"q" | "label" | "part", string>>): void {
+  function change(values: Change): void {
     setAddress(
       (old) => {
         for (const [name, value] of Object.entries(values)) {
@@ -117,7 +126,7 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
   const { t } = useTranslation();
   const [where, change] = useWhere();
   const deferred = useDeferredValue(where.search);
-  const asked = useMemo(() => ({ ...where, search: deferred }), [where.output, where.unlabelled, where.part, deferred]); // eslint-disable-line react-hooks/exhaustive-deps
+  const asked = useMemo(() => ({ ...where, search: deferred }), [where.output, where.unlabelled, where.part, where.holds, where.field, deferred]); // eslint-disable-line react-hooks/exhaustive-deps
   const [pages, setPages] = useState<readonly number[]>([0]);
   const [selected, setSelected] = useState<number | undefined>(undefined);
   const first = useQuery({ ...rowsQuery(project, asked, 0), placeholderData: keepPreviousData });
@@ -130,10 +139,12 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
     const wanted = Array.from({ length: Math.floor(end / ROWS_PER_PAGE) - from + 1 }, (_, step) => from + step);
     setPages((old) => (old.length === wanted.length && old.every((page, place) => page === wanted[place]) ? old : wanted));
   }, []);
+  const form = useAnswerForm(project).data;
+  const answers = useAnswerColumns(form);
   const columns: readonly Column<Row>[] = [
-    { key: "number", title: "#", width: "5rem", number: true, cell: (_, index) => formatNumber(index + 1) },
-    { key: "input", title: t("data.text"), width: "minmax(14rem, 3fr)", cell: (item) => item.input },
-    { key: "output", title: t("data.answer"), width: "minmax(9rem, 1fr)", cell: (item) => (item.output === null ? <Badge tone="warn">{t("data.unlabelled")}</Badge> : shown(item.output)) },
+    { key: "number", title: "#", width: "4rem", number: true, cell: (_, index) => formatNumber(index + 1) },
+    { key: "input", title: t("data.text"), width: "minmax(14rem, 3fr)", cell: (item) => (item.second ? `${item.input} · ${item.second}` : item.input) },
+    ...answers,
     { key: "part", title: t("data.part"), width: "6rem", cell: (item) => t(`data.${item.part}`) },
   ];
   const current = selected === undefined ? undefined : row(selected);
@@ -152,42 +163,139 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
         </p>
       </Card>
       <div className={styles.side}>
-        {current && <Detail key={current.key} project={project} row={current} mayEdit={mayEdit} />}
-        <Labels project={project} chosen={where.unlabelled ? "none" : (where.output ?? "")} onChoose={(label) => change({ label })} />
+        {current && form && <Detail key={`${current.key} ${JSON.stringify(current.output)}`} project={project} row={current} form={form} mayEdit={mayEdit} />}
+        {form?.shape === "label" && <Labels project={project} chosen={where.unlabelled ? "none" : (where.output ?? "")} onChoose={(label) => change({ label })} />}
+        {form && form.shape !== "label" && form.shape !== "text" && <Parts project={project} form={form} where={where} onChoose={change} />}
       </div>
     </div>
   );
 }
 
-function Detail({ project, row, mayEdit }: { project: string; row: Row; mayEdit: boolean }): ReactNode {
+const MOST_FIELDS = 12;
+
+/** A column for the answer, or for each of its fields. */
+function useAnswerColumns(form: AnswerForm | undefined): Column<Row>[] {
   const { t } = useTranslation();
-  const labels = useLabels(project);
+  const words = useWords();
+  const none = <Badge tone="warn">{t("data.unlabelled")}</Badge>;
+  if (form?.shape === "fields" && form.fields.length > 0) {
+    return form.fields.slice(0, MOST_FIELDS).map((field, place) => ({
+      key: `field ${field.path}`,
+      title: field.path,
+      width: field.kind === "truth" || field.kind === "integer" ? "minmax(5rem, 1fr)" : "minmax(7.5rem, 1fr)",
+      cell: (item) => (item.output === null ? place === 0 && none : valueText(valueAt(item.output, field.path), words)),
+    }));
+  }
+  return [{ key: "output", title: t("data.answer"), width: form?.shape === "label" ? "minmax(9rem, 1fr)" : "minmax(12rem, 2fr)", cell: (item) => (item.output === null ? none : <AnswerLine value={item.output} text={item.input} empty={form?.shape} />) }];
+}
+
+function Detail({ project, row, form, mayEdit }: { project: string; row: Row; form: AnswerForm; mayEdit: boolean }): ReactNode {
+  const { t } = useTranslation();
   const edit = useEdit(project);
   const toast = useToast();
   const step = useStep(project);
+  const [open, setOpen] = useState(false);
   const undoable = (text: string) => toast({ text, action: { label: t("common.undo"), run: () => step.mutate("undo") } });
-  const names = labels.data?.filter((found) => typeof found.output === "string").map((found) => found.output as string) ?? [];
+  const relabel = (output: unknown) => edit.mutate({ kind: "relabel", keys: [row.key], output }, { onSuccess: () => undoable(t("data.relabelled")) });
+  const single = form.shape === "label" && (row.output === null || typeof row.output === "string");
+  const bare = form.shape === "label" || form.shape === "labels" || form.shape === "text";
   return (
     <Card title={t("data.row")}>
       <div className={styles.detail}>
-        <p className={styles.text}>{row.input}</p>
+        {(bare || row.output === null) && <p className={styles.text}>{row.input}</p>}
         {row.second && <p className={styles.text}>{row.second}</p>}
-        {mayEdit && names.length > 0 && (row.output === null || typeof row.output === "string") && (
-          <Select
-            label={t("data.answer")}
-            value={row.output ?? ""}
-            options={[{ value: "", label: t("data.unlabelled") }, ...names.map((name) => ({ value: name, label: name }))]}
-            onChange={(event) => edit.mutate({ kind: "relabel", keys: [row.key], output: event.target.value || null }, { onSuccess: () => undoable(t("data.relabelled")) })}
-          />
+        {single && mayEdit ? (
+          <OneLabel project={project} value={row.output as string | null} onChange={relabel} />
+        ) : (
+          <>
+            {!bare && row.output !== null && form.shape === "fields" && <FieldsText row={row} form={form} />}
+            <AnswerView value={row.output} text={row.input} empty={form.shape} names={form.shape === "fields" ? form.fields.map((field) => field.path) : form.names.map((known) => known.name)} bare={form.shape === "fields"} />
+          </>
         )}
-        {row.output !== null && typeof row.output !== "string" && <pre className={styles.text}>{JSON.stringify(row.output, null, 2)}</pre>}
         {mayEdit && (
-          <Button small kind="danger" icon="trash" busy={edit.isPending} onClick={() => edit.mutate({ kind: "drop", keys: [row.key] }, { onSuccess: () => undoable(t("data.dropped")) })}>
-            {t("data.drop")}
-          </Button>
+          <div className={styles.ways}>
+            {!single && (
+              <Button small icon="label" onClick={() => setOpen(true)}>
+                {t(row.output === null ? "data.giveAnswer" : "data.changeAnswer")}
+              </Button>
+            )}
+            <Button small kind="danger" icon="trash" busy={edit.isPending && !open} onClick={() => edit.mutate({ kind: "drop", keys: [row.key] }, { onSuccess: () => undoable(t("data.dropped")) })}>
+              {t("data.drop")}
+            </Button>
+          </div>
         )}
         <Problem query={{ error: edit.error }} />
       </div>
+      {open && (
+        <Dialog open wide onClose={() => setOpen(false)} title={t(row.output === null ? "data.giveAnswer" : "data.changeAnswer")}>
+          <AnswerEditor form={form} text={row.input} second={row.second} start={row.output} busy={edit.isPending} saveLabel={t("data.saveAnswer")} save={(output) => edit.mutate({ kind: "relabel", keys: [row.key], output }, {
+              onSuccess: () => {
+                setOpen(false);
+                undoable(t("data.relabelled"));
+              },
+            })
+          } />
+          <Problem query={{ error: edit.error }} />
+        </Dialog>
+      )}
+    </Card>
+  );
+}
+
+/** The text of a row with its fields marked where it says them. */
+function FieldsText({ row, form }: { row: Row; form: AnswerForm }): ReactNode {
+  const entries = entriesOf((row.output ?? {}) as Fields);
+  return <MarkedText text={row.input} marks={placesOf(row.input, entries)} names={form.fields.map((field) => field.path)} box />;
+}
+
+function OneLabel({ project, value, onChange }: { project: string; value: string | null; onChange: (label: string | null) => void }): ReactNode {
+  const { t } = useTranslation();
+  const labels = useLabels(project);
+  const names = labels.data?.map((found) => found.output).filter((output) => typeof output === "string") ?? [];
+  if (names.length === 0) return null;
+  return <Select label={t("data.answer")} value={value ?? ""} options={[{ value: "", label: t("data.unlabelled") }, ...names.map((name) => ({ value: name, label: name }))]} onChange={(event) => onChange(event.target.value || null)} />;
+}
+
+/** The labels, kinds or fields that answers are made of, and how many have each. Choosing one shows its rows. */
+function Parts({ project, form, where, onChoose }: { project: string; form: AnswerForm; where: RowQuery; onChoose: (change: Change) => void }): ReactNode {
+  const { t } = useTranslation();
+  const words = useWords();
+  const unlabelled = useData(project).data?.unlabelled ?? 0;
+  const fields = form.shape === "fields";
+  const [opened, setOpened] = useState(where.field ?? "");
+  const entry = (key: string, name: string, rows: number, pressed: boolean, choose: () => void) => (
+    <li key={key}>
+      <button type="button" aria-pressed={pressed} onClick={choose}>
+        <span>{name}</span>
+        <span>{formatNumber(rows)}</span>
+      </button>
+    </li>
+  );
+  const clear: Change = { holds: "", field: "", label: "" };
+  return (
+    <Card title={t(fields ? "data.fields" : form.shape === "spans" ? "data.kinds" : "data.labels")} note={t(fields ? "data.fieldsNote" : "data.kindsNote")}>
+      <ul className={styles.labels}>
+        {unlabelled > 0 && entry("none", t("data.unlabelled"), unlabelled, where.unlabelled, () => onChoose({ ...clear, label: where.unlabelled ? "" : "none" }))}
+        {form.names.map(({ name, rows }) => entry(name, name, rows, where.holds === JSON.stringify(name), () => onChoose({ ...clear, holds: where.holds === JSON.stringify(name) ? "" : JSON.stringify(name) })))}
+        {form.fields.map((field) => (
+          <li key={field.path}>
+            <button type="button" aria-expanded={field.values.length > 0 ? opened === field.path : undefined} onClick={() => setOpened(opened === field.path ? "" : field.path)}>
+              <span>{field.path}</span>
+              <span>{formatNumber(field.rows)}</span>
+            </button>
+            {opened === field.path && (
+              <ul className={styles.values}>
+                {field.values.map(({ value, rows }) => {
+                  const [name, json] = [field.path.split(".").at(-1) ?? "", JSON.stringify(value)];
+                  const pressed = where.field === name && where.holds === json;
+                  return entry(json, valueText(value, words), rows, pressed, () => onChoose(pressed ? clear : { ...clear, holds: json, field: name }));
+                })}
+                {field.values.length === 0 && <li className={styles.soft}>{t("data.eachOnce")}</li>}
+              </ul>
+            )}
+          </li>
+        ))}
+      </ul>
     </Card>
   );
 }

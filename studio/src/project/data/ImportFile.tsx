@@ -6,7 +6,7 @@ import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { cx } from "../../ui/cx";
 import { Notice } from "../../ui/Feedback";
-import { Select, TextArea } from "../../ui/Field";
+import { Select, Switch, TextArea } from "../../ui/Field";
 import { FileButton, FileDrop, TABLES } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -84,16 +84,21 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
   const add = useImport(project);
   const toast = useToast();
   const [input, setInput] = useState(upload.input[0] ?? "");
-  const [label, setLabel] = useState(upload.label[0] ?? "");
+  const [second, setSecond] = useState(upload.input[1] ?? "");
+  const [labels, setLabels] = useState<readonly string[]>(upload.label);
   const [part, setPart] = useState<"train" | "test">("train");
+  const [several, setSeveral] = useState(upload.several);
   const columns = upload.columns.map((name) => ({ value: name, label: name }));
-  const single = upload.label.length < 2;
+  const fields = upload.most_label > 1;
+  const texts = second ? [input, second] : [input];
+  const label = labels.filter((name) => !texts.includes(name));
+  const used = new Set([...texts, ...label]);
 
   function submit(): void {
-    const wanted = { upload: upload.upload, input: upload.input.length === 2 ? upload.input : [input], label: single ? (label ? [label] : []) : upload.label, part, settings: {} };
-    add.mutate(wanted, {
-      onSuccess: ({ version, skipped }) => {
-        toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) });
+    const separated = several ? { several, separator: upload.separator } : { several, separator: "" };
+    add.mutate({ upload: upload.upload, input: texts, label: [...label], part, settings: {}, ...separated }, {
+      onSuccess: ({ version, skipped, faults }) => {
+        toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) + (faults[0] ? ` ${faults[0]}` : "") });
         onClose();
       },
     });
@@ -109,7 +114,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
       foot={
         <>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button kind="primary" busy={add.isPending} disabled={!input || input === label} onClick={submit}>
+          <Button kind="primary" busy={add.isPending} disabled={!input || input === second} onClick={submit}>
             {t("data.add")}
           </Button>
         </>
@@ -117,19 +122,35 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
     >
       <div className={styles.choices}>
         <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={columns} value={input} onChange={(event) => setInput(event.target.value)} />
-        {single && (
-          <Select label={t("data.labelColumn")} help={t("data.labelHelp")} options={[{ value: "", label: t("data.noLabel") }, ...columns]} value={label} error={input === label ? t("data.sameColumn") : undefined} onChange={(event) => setLabel(event.target.value)} />
+        {!fields && (
+          <Select label={t("data.labelColumn")} help={t("data.labelHelp")} options={[{ value: "", label: t("data.noLabel") }, ...columns.filter(({ value }) => !texts.includes(value))]} value={label[0] ?? ""} onChange={(event) => setLabels(event.target.value ? [event.target.value] : [])} />
         )}
+        {upload.columns.length > 2 && !fields && <Select label={t("data.secondColumn")} help={t("data.secondHelp")} options={[{ value: "", label: t("data.noSecond") }, ...columns.filter(({ value }) => value !== input)]} value={second} onChange={(event) => setSecond(event.target.value)} />}
         <Select label={t("data.part")} help={t("data.partHelp")} options={[{ value: "train", label: t("data.train") }, { value: "test", label: t("data.test") }]} value={part} onChange={(event) => setPart(event.target.value as "train" | "test")} />
       </div>
-      {!label && single && <Notice>{t("data.unlabelledNotice")}</Notice>}
+      {fields && (
+        <fieldset className={styles.ticks}>
+          <legend>{t("data.fieldColumns")}</legend>
+          {upload.columns
+            .filter((name) => !texts.includes(name))
+            .map((name) => (
+              <label key={name}>
+                <input type="checkbox" checked={label.includes(name)} onChange={(event) => setLabels(event.target.checked ? upload.columns.filter((other) => other === name || label.includes(other)) : label.filter((other) => other !== name))} />
+                {name}
+              </label>
+            ))}
+          <p>{t("data.fieldColumnsHelp")}</p>
+        </fieldset>
+      )}
+      {upload.may_have_several && label.length > 0 && <Switch label={t("data.several")} checked={several} onChange={(event) => setSeveral(event.target.checked)} />}
+      {label.length === 0 && <Notice>{t(fields ? "data.noFieldsNotice" : "data.unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>
         <table>
           <thead>
             <tr>
               {upload.columns.map((name) => (
-                <th key={name} scope="col" className={cx((name === input || name === label) && styles.used)}>
+                <th key={name} scope="col" className={cx(used.has(name) && styles.used)}>
                   {name}
                 </th>
               ))}
@@ -139,7 +160,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
             {upload.rows.slice(0, 12).map((row, number) => (
               <tr key={number}>
                 {upload.columns.map((name) => (
-                  <td key={name} className={cx((name === input || name === label) && styles.used)}>
+                  <td key={name} className={cx(used.has(name) && styles.used)}>
                     {shown(row[name])}
                   </td>
                 ))}

@@ -3,12 +3,13 @@ import { useTranslation } from "react-i18next";
 
 import { useRestore, useVersions } from "../../api/queries";
 import { formatNumber, formatTime } from "../../i18n";
+import { lineOf } from "../../ui/answer/answers";
+import { useWords } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Skeleton } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { shown } from "./ImportFile";
 import { MOST_CHANGES, useChanges } from "./queries";
 import styles from "./Versions.module.css";
 
@@ -65,6 +66,7 @@ interface ChangesProps {
 function Changes({ project, older, newer, numbers, onOlder, onBack, onClose }: ChangesProps): ReactNode {
   const { t } = useTranslation();
   const changes = useChanges(project, older, newer);
+  const words = useWords();
   const others = [...numbers.filter((number) => number < newer), 0];
   return (
     <Dialog open wide onClose={onClose} title={t("data.changesTitle", { older: formatNumber(older), newer: formatNumber(newer) })} foot={<Button onClick={onBack}>{t("data.backToHistory")}</Button>}>
@@ -76,7 +78,7 @@ function Changes({ project, older, newer, numbers, onOlder, onBack, onClose }: C
       <ul className={styles.changes}>
         {changes.data?.map(({ key, before, after }) => {
           const moved = before !== null && after !== null && before.part !== after.part;
-          const said = (row: typeof before) => (row === null ? t("data.notThere") : [shown(row.output) || t("data.unlabelled"), ...(moved ? [t(`data.${row.part}`)] : [])].join(" · "));
+          const said = (row: typeof before) => (row === null ? t("data.notThere") : [lineOf(row.output, row.input, words) || t("data.unlabelled"), ...(moved ? [t(`data.${row.part}`)] : [])].join(" · "));
           return (
             <li key={key}>
               {before && after && before.input !== after.input && (

@@ -2,7 +2,7 @@ import { type KeyboardEvent as ReactKeyboardEvent, type ReactNode, useEffect, us
 import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
 
-import { useLabels, useMay } from "../../api/queries";
+import { useAnswerForm, useLabels, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -12,7 +12,9 @@ import { Search } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { isLooking, useLook, useLookAgain } from "../data/queries";
+import { ByForm } from "./ByForm";
 import { assignKeys, matching } from "./keys";
+import { SaveState } from "./SaveState";
 import styles from "./Label.module.css";
 import { type Labelling, useLabelling } from "./queries";
 
@@ -25,32 +27,27 @@ export function LabelPage(): ReactNode {
   const { project = "" } = useParams();
   const mayEdit = useMay("edit");
   const labelling = useLabelling(project);
-  const labels = useLabels(project);
-  const { look, story } = useLook(project);
+  const form = useAnswerForm(project);
+  const byKeys = form.data?.shape === "label";
+  const labels = useLabels(project, byKeys);
+  const { story } = useLook(project);
   const { queue, session } = labelling;
   const back = (
     <ButtonLink small icon="data" to={`/projects/${project}/data`}>
       {t("label.back")}
     </ButtonLink>
   );
-  if (queue.error ?? labels.error) return <Problem query={queue.error ? queue : labels} />;
-  if (!queue.data || !labels.data) return <Skeleton label={t("common.loading")} />;
-  if (look.data?.why_not === "other_task" || labels.data.some((found) => found.output !== null && typeof found.output !== "string")) {
-    return (
-      <Empty icon="label" title={t("label.otherTask")} actions={back}>
-        {t("label.otherTaskAbout")}
-      </Empty>
-    );
-  }
+  if (queue.error ?? form.error ?? labels.error) return <Problem query={queue.error ? queue : form.error ? form : labels} />;
+  if (!queue.data || !form.data || (byKeys && !labels.data)) return <Skeleton label={t("common.loading")} />;
   const waiting = Math.max(0, queue.data.unlabelled + queue.data.suspects - session.rows.filter(({ row }) => session.answered.has(row.key)).length);
   return (
     <div className={styles.page}>
-      <PageTitle title={t("label.title")} about={t("label.progress", { done: formatNumber(session.past.filter((one) => one.answered).length), left: formatNumber(waiting) })} actions={back} />
-      <Suggestions project={project} labelling={labelling} share={story.steps.at(-1)?.total ? (story.steps.at(-1)?.done ?? 0) / (story.steps.at(-1)?.total ?? 1) : null} />
+      <PageTitle title={t("label.title")} about={t(byKeys ? "label.progress" : "label.progressForm", { done: formatNumber(session.past.filter((one) => one.answered).length), left: formatNumber(waiting) })} actions={back} />
+      {byKeys && <Suggestions project={project} labelling={labelling} share={story.steps.at(-1)?.total ? (story.steps.at(-1)?.done ?? 0) / (story.steps.at(-1)?.total ?? 1) : null} />}
       <Problem query={{ error: labelling.error, refetch: labelling.save }} />
-      {session.current ? (
-        <KnownLabels labelling={labelling} known={labels.data.flatMap((found) => (typeof found.output === "string" ? [found.output] : []))} mayEdit={mayEdit} />
-      ) : (
+      {session.current && !byKeys && <ByForm key={session.current.row.key} project={project} labelling={labelling} form={form.data} mayEdit={mayEdit} />}
+      {session.current && byKeys && <KnownLabels labelling={labelling} known={(labels.data ?? []).flatMap((found) => (typeof found.output === "string" ? [found.output] : []))} mayEdit={mayEdit} />}
+      {!session.current && (
         <Card>
           <Empty
             icon="check"
@@ -260,9 +257,7 @@ function CurrentRow({ labelling, labels, mayEdit }: CurrentProps): ReactNode {
             <kbd>↵</kbd> {t("label.take")}
           </span>
         )}
-        <span className={styles.saved} role="status">
-          {session.pending.length ? t("label.unsaved", { count: session.pending.length, rows: formatNumber(session.pending.length) }) : t("label.saved")}
-        </span>
+        <SaveState session={session} />
       </div>
     </>
   );

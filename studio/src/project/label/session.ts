@@ -16,7 +16,7 @@ export interface Session {
 
 export type Move =
   | { kind: "rows"; rows: readonly QueuedRow[] }
-  | { kind: "answer"; output: string }
+  | { kind: "answer"; output: unknown }
   | { kind: "skip" }
   | { kind: "undo" }
   | { kind: "again" }

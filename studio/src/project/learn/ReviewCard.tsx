@@ -1,13 +1,16 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { useLabels, useMay } from "../../api/queries";
+import { useAnswerForm, useLabels, useMay } from "../../api/queries";
 import { formatNumber } from "../../i18n";
+import { AnswerEditor } from "../../ui/answer/AnswerEditor";
+import type { AnswerForm } from "../../ui/answer/answers";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Empty, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import { parsedAnswer } from "../run/answers";
 import styles from "./Learn.module.css";
 import { type Captured, useQueue, useReview } from "./queries";
 import { suggestionsFor } from "./suggestions";
@@ -54,21 +57,60 @@ interface OneProps {
 function One({ project, request, onAnswer, onSkip }: OneProps): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
-  const labels = useLabels(project);
+  const form = useAnswerForm(project);
+  const labels = useLabels(project, form.data?.shape === "label");
+  if (form.data && form.data.shape !== "label") return <ByForm form={form.data} request={request} may={may} onAnswer={onAnswer} onSkip={onSkip} />;
   if (!labels.data) return <Skeleton label={t("common.loading")} lines={2} />;
   const answers = labels.data.map((found) => found.output).filter((output) => output !== null);
   const named = answers.filter((output): output is string => typeof output === "string" && output.length <= LONGEST_LABEL);
   const byLabel = named.length === answers.length && (answers.length === 0 ? request.local_output === null || request.local_output.startsWith('"') : new Set(named).size < 300);
-  const why = request.corrected !== null || request.verdict === "down" ? t("learn.corrected") : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why });
   return (
     <div className={styles.one}>
       <p className={styles.text}>{request.input}</p>
-      <p className={styles.soft}>
-        {why}
-        {request.local_score !== null && ` · ${t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) })}`}
-        {request.altered && ` · ${t("run.altered")}`}
-      </p>
-      {byLabel ? <ByLabel request={request} names={named} may={may} onAnswer={onAnswer} onSkip={onSkip} /> : <ByText request={request} json={typeof answers[0] !== "string"} may={may} onAnswer={onAnswer} onSkip={onSkip} />}
+      <Why request={request} />
+      {byLabel ? <ByLabel request={request} names={named} may={may} onAnswer={onAnswer} onSkip={onSkip} /> : <ByText request={request} may={may} onAnswer={onAnswer} onSkip={onSkip} />}
+    </div>
+  );
+}
+
+function Why({ request }: { request: Captured }): ReactNode {
+  const { t } = useTranslation();
+  const why = request.corrected !== null || request.verdict === "down" ? t("learn.corrected") : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why });
+  return (
+    <p className={styles.soft}>
+      {why}
+      {request.local_score !== null && ` · ${t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) })}`}
+      {request.altered && ` · ${t("run.altered")}`}
+    </p>
+  );
+}
+
+/** An answer of fields, marks, several labels or a text: what somebody said about this text stands in the form already. */
+function ByForm({ form, request, may, onAnswer, onSkip }: AnswerProps & { form: AnswerForm }): ReactNode {
+  const { t } = useTranslation();
+  const said = suggestionsFor(request, [])[0];
+  const start = said === undefined ? null : parsedAnswer(said.answer);
+  return (
+    <div className={styles.one}>
+      {(form.shape === "text" || form.shape === "labels" || form.shape === "value") && <p className={styles.text}>{request.input}</p>}
+      <Why request={request} />
+      {said && <p className={styles.soft}>{t(`learn.startsWith.${said.by}`)}</p>}
+      <AnswerEditor
+        form={form}
+        text={request.input ?? ""}
+        start={form.shape === "text" || typeof start === "object" ? start : null}
+        disabled={!may}
+        save={onAnswer}
+        saveLabel={t("learn.take")}
+        more={
+          <>
+            <Button kind="quiet" disabled={!may} onClick={onSkip}>
+              {t("learn.skip")}
+            </Button>
+            {!may && <span className={styles.soft}>{t("learn.mayNot")}</span>}
+          </>
+        }
+      />
     </div>
   );
 }
@@ -124,26 +166,14 @@ function ByLabel({ request, names, may, onAnswer, onSkip }: AnswerProps & { name
   );
 }
 
-function ByText({ request, json, may, onAnswer, onSkip }: AnswerProps & { json: boolean }): ReactNode {
+function ByText({ request, may, onAnswer, onSkip }: AnswerProps): ReactNode {
   const { t } = useTranslation();
   const [text, setText] = useState(() => suggestionsFor(request, [])[0]?.answer ?? "");
-  const [wrong, setWrong] = useState(false);
-  function submit(): void {
-    if (!json) {
-      onAnswer(text);
-      return;
-    }
-    try {
-      onAnswer(JSON.parse(text));
-    } catch {
-      setWrong(true);
-    }
-  }
   return (
     <>
-      <TextArea label={t("learn.rightAnswer")} error={wrong ? t("learn.notJson") : undefined} value={text} onChange={(event) => setText(event.target.value)} />
+      <TextArea label={t("learn.rightAnswer")} value={text} onChange={(event) => setText(event.target.value)} />
       <div className={styles.foot}>
-        <Button kind="primary" icon="check" disabled={!may || text.trim() === ""} onClick={submit}>
+        <Button kind="primary" icon="check" disabled={!may || text.trim() === ""} onClick={() => onAnswer(text)}>
           {t("learn.take")}
         </Button>
         <Button kind="quiet" disabled={!may} onClick={onSkip}>

@@ -5,13 +5,13 @@ import { useSearchParams } from "react-router";
 import { useModels } from "../../api/models";
 import { type Run, useData } from "../../api/queries";
 import { formatNumber } from "../../i18n";
+import { AnswerLine } from "../../ui/answer/AnswerView";
 import { ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Notice } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
 import { modelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
-import { shown } from "../data/ImportFile";
 import { type Comparison, type ReportView, useChanges } from "./queries";
 import styles from "./Report.module.css";
 import { formatMetric, formatPoints } from "./wording";
@@ -104,7 +104,7 @@ function Found({ view, found }: { view: ReportView; found: Comparison }): ReactN
               <li key={row.key}>
                 <span className={styles.quote}>{(row.after ?? row.before)?.input}</span>
                 <span className={styles.soft}>
-                  {row.before ? shown(row.before.output) : t("report.added")} → {row.after ? shown(row.after.output) : t("report.removed")}
+                  {row.before ? <AnswerLine value={row.before.output} text={row.before.input} /> : t("report.added")} → {row.after ? <AnswerLine value={row.after.output} text={row.after.input} /> : t("report.removed")}
                 </span>
               </li>
             ))}

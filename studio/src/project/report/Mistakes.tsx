@@ -2,9 +2,13 @@ import { type ReactNode, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
-import { useEdit, useLabels, useMay, useStep } from "../../api/queries";
+import { useAnswerForm, useEdit, useLabels, useMay, useStep } from "../../api/queries";
 import { HeatMap } from "../../charts/HeatMap";
 import { formatNumber, formatShare } from "../../i18n";
+import { AnswerEditor } from "../../ui/answer/AnswerEditor";
+import { agreeing, isFields, spansOf } from "../../ui/answer/answers";
+import { AnswerLine, AnswersBeside } from "../../ui/answer/AnswerView";
+import { MarkedText } from "../../ui/answer/MarkedText";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
@@ -138,32 +142,84 @@ function AnswerRows({ project, view, where, onClose }: { project: string; view: 
 function AnswerItem({ project, answer }: { project: string; answer: Answer }): ReactNode {
   const { t } = useTranslation();
   const single = typeof answer.wanted === "string" || answer.wanted === null;
-  const changed = answer.now !== null && JSON.stringify(answer.now.output) !== JSON.stringify(answer.wanted);
+  const parts = typeof answer.wanted === "object" && answer.wanted !== null;
+  const changed = answer.now !== null && !agreeing(answer.now.output, answer.wanted);
+  const names = [...new Set([...spansOf(answer.wanted), ...spansOf(answer.answer)].map((span) => span.label))];
+  const corrected = changed && (
+    <Badge tone="accent" icon="check">
+      {t("report.corrected")}
+    </Badge>
+  );
   return (
     <li className={styles.answer}>
-      <p className={styles.quote}>{answer.input}</p>
+      {names.length > 0 ? <MarkedText text={answer.input} marks={spansOf(answer.answer)} names={names} box /> : <p className={styles.quote}>{answer.input}</p>}
       {answer.second && <p className={styles.quote}>{answer.second}</p>}
       <p className={styles.soft}>
-        {t("report.saidSure", { share: formatShare(answer.score) })} <Said value={answer.answer} tone="bad" />
+        {t(parts ? "report.wasSure" : "report.saidSure", { share: formatShare(answer.score) })} {!parts && <Said value={answer.answer} tone="bad" />} {parts && corrected}
       </p>
-      {answer.grade < 1 && (
+      {parts && (isFields(answer.wanted) || names.length > 0) && <AnswersBeside said={answer.answer} wanted={answer.wanted} text={answer.input} />}
+      {parts && !isFields(answer.wanted) && names.length === 0 && (
         <p className={styles.soft}>
-          {t("report.dataSays")} <Said value={answer.wanted} tone="good" />
-          {changed && (
-            <Badge tone="accent" icon="check">
-              {t("report.corrected")}
-            </Badge>
-          )}
+          <AnswerLine value={answer.answer} text={answer.input} empty="labels" /> · {t("report.dataSays")} <AnswerLine value={answer.wanted} text={answer.input} empty="labels" />
         </p>
       )}
-      {answer.now === null ? <p className={styles.soft}>{t("report.rowGone")}</p> : single && <Relabel project={project} answer={answer} />}
+      {!parts && answer.grade < 1 && (
+        <p className={styles.soft}>
+          {t("report.dataSays")} <Said value={answer.wanted} tone="good" />
+          {corrected}
+        </p>
+      )}
+      {answer.now === null ? <p className={styles.soft}>{t("report.rowGone")}</p> : single ? <Relabel project={project} answer={answer} /> : <Rewrite project={project} answer={answer} row={answer.now} />}
     </li>
   );
 }
 
 function Said({ value, tone }: { value: unknown; tone: "good" | "bad" }): ReactNode {
   if (typeof value === "string" && value.length < 80) return <b className={tone === "bad" ? styles.said : styles.wanted}>{value}</b>;
-  return <pre className={styles.json}>{typeof value === "string" ? value : JSON.stringify(value, null, 1)}</pre>;
+  return typeof value === "string" ? <span className={styles.json}>{value}</span> : <AnswerLine value={value} text="" />;
+}
+
+/** Put a row of fields, marks or several labels right: take over the model's answer, or change what is wrong. */
+function Rewrite({ project, answer, row }: { project: string; answer: Answer; row: NonNullable<Answer["now"]> }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const form = useAnswerForm(project);
+  const edit = useEdit(project);
+  const step = useStep(project);
+  const toast = useToast();
+  const [open, setOpen] = useState(false);
+  const change = (output: unknown) =>
+    edit.mutate(
+      { kind: "relabel", keys: [row.key], output },
+      {
+        onSuccess: () => {
+          setOpen(false);
+          toast({ text: t("data.relabelled"), action: { label: t("common.undo"), run: () => step.mutate("undo") } });
+        },
+      },
+    );
+  if (!form.data) return null;
+  if (open) {
+    return (
+      <div className={styles.rewrite}>
+        <AnswerEditor form={form.data} text={row.input} second={row.second} start={row.output} busy={edit.isPending} saveLabel={t("data.saveAnswer")} save={change} more={<Button onClick={() => setOpen(false)}>{t("common.cancel")}</Button>} />
+        <Problem query={{ error: edit.error }} />
+      </div>
+    );
+  }
+  return (
+    <div className={styles.badges}>
+      {answer.answer !== null && !agreeing(answer.answer, row.output) && (
+        <Button small icon="check" disabled={!may} title={may ? undefined : t("report.mayNotEdit")} busy={edit.isPending} onClick={() => change(answer.answer)}>
+          {t("report.modelIsRight")}
+        </Button>
+      )}
+      <Button small icon="label" disabled={!may} title={may ? undefined : t("report.mayNotEdit")} onClick={() => setOpen(true)}>
+        {t("data.changeAnswer")}
+      </Button>
+      <Problem query={{ error: edit.error }} />
+    </div>
+  );
 }
 
 function Relabel({ project, answer }: { project: string; answer: Answer }): ReactNode {

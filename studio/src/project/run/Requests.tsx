@@ -2,12 +2,13 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { formatMoney, formatNumber, formatTime } from "../../i18n";
+import { AnswerLine, AnswerView } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { answerText } from "./answers";
+import { parsedAnswer } from "./answers";
 import { type Captured, REQUESTS_PER_PAGE, useRequests } from "./queries";
 import styles from "./Run.module.css";
 import { useTrafficPlace } from "./TrafficCard";
@@ -37,7 +38,7 @@ export function Requests({ project }: { project: string }): ReactNode {
           <li key={request.id}>
             <button type="button" onClick={() => setOpen(request)}>
               <span className={styles.said}>{request.input ?? t("run.notStored")}</span>
-              <span className={styles.given}>{request.answered_by === "local" ? answerText(request.local_output) : (request.answer ?? "")}</span>
+              <span className={styles.given}><AnswerLine value={parsedAnswer(request.answered_by === "local" ? request.local_output : request.answer)} text={request.input ?? ""} /></span>
               <Badge tone={request.answered_by === "local" ? "good" : "plain"}>{t(`run.by.${request.answered_by}`)}</Badge>
               <time className={styles.soft}>{formatTime(new Date(request.time * 1000).toISOString())}</time>
             </button>
@@ -63,12 +64,13 @@ export function Requests({ project }: { project: string }): ReactNode {
 function OneRequest({ request, onClose }: { request: Captured; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const ms = (value: number | null) => (value === null ? "" : t("run.ms", { ms: formatNumber(value, { maximumSignificantDigits: 3 }) }));
-  const rows: readonly (readonly [string, string])[] = [
-    [t("run.answerSmall"), answerText(request.local_output)],
+  const shown = (stored: string | null): ReactNode => (stored === null || stored === "" ? "" : <AnswerView value={parsedAnswer(stored)} text={request.input ?? ""} bare />);
+  const rows: readonly (readonly [string, ReactNode])[] = [
+    [t("run.answerSmall"), shown(request.local_output)],
     [t("run.scoreOf"), request.local_score === null ? "" : formatNumber(request.local_score, { maximumFractionDigits: 3 })],
-    [request.model ? t("run.answerOf", { model: request.model }) : t("run.answerLarge"), request.answer ?? ""],
-    [t("run.answerAudit"), request.audit_answer ?? ""],
-    [t("run.answerPerson"), request.corrected === null ? "" : answerText(request.corrected)],
+    [request.model ? t("run.answerOf", { model: request.model }) : t("run.answerLarge"), shown(request.answer)],
+    [t("run.answerAudit"), shown(request.audit_answer)],
+    [t("run.answerPerson"), shown(request.corrected)],
     [t("run.whyPassed"), request.why === "" ? "" : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why })],
     [t("run.tookHere"), ms(request.local_ms)],
     [t("run.tookUp"), ms(request.upstream_ms)],

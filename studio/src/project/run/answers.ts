@@ -8,3 +8,13 @@ export function answerText(stored: string | null): string {
     return stored;
   }
 }
+
+/** An answer as it was stored, read: the value of JSON, else the text itself. */
+export function parsedAnswer(stored: string | null): unknown {
+  if (stored === null) return null;
+  try {
+    return JSON.parse(stored) as unknown;
+  } catch {
+    return stored;
+  }
+}

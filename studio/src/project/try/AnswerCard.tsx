@@ -1,15 +1,15 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { useMay } from "../../api/queries";
+import { useAnswerForm, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
+import { AnswerView } from "../../ui/answer/AnswerView";
 import { Card } from "../../ui/Card";
-import { cx } from "../../ui/cx";
+import { CodeBlock } from "../../ui/Code";
 import { Badge } from "../../ui/Feedback";
 import { shown } from "../data/ImportFile";
 import { Correct } from "./Correct";
 import type { Answer, Answering, TriedText } from "./queries";
-import { segments } from "./segments";
 import styles from "./Try.module.css";
 import { Words } from "./Words";
 
@@ -25,10 +25,12 @@ interface Props {
 export function AnswerCard({ project, facts, text, answer, speed }: Props): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
+  const form = useAnswerForm(project).data;
+  const names = form === undefined ? undefined : form.shape === "fields" ? form.fields.map((field) => field.path) : form.names.map((known) => known.name);
   return (
     <>
       <Card title={t("try.answer")} note={speed ?? t("try.took", { ms: formatNumber(answer.seconds * 1000, { maximumSignificantDigits: 2 }) })}>
-        <Output facts={facts} text={text} answer={answer} />
+        <Output facts={facts} text={text} answer={answer} names={names} />
         <Decision facts={facts} answer={answer} />
         {answer.runners_up.length > 0 && (
           <div className={styles.runners}>
@@ -60,71 +62,21 @@ function Meter({ share, threshold }: { share: number; threshold?: number | undef
   );
 }
 
-function Output({ facts, text, answer }: Omit<Props, "project" | "speed">): ReactNode {
+function Output({ facts, text, answer, names }: Omit<Props, "project" | "speed"> & { names: readonly string[] | undefined }): ReactNode {
   const { t } = useTranslation();
   if (answer.output === null) return <p className={styles.output}>{t("try.noAnswer")}</p>;
-  switch (facts.shape) {
-    case "label":
-      return <p className={styles.output}>{shown(answer.output)}</p>;
-    case "labels":
-      return <p className={styles.output}>{(answer.output as string[]).join(", ") || t("try.noLabel")}</p>;
-    case "text":
-      return <p className={styles.written}>{answer.text}</p>;
-    case "spans":
-      return <Marked text={text.text} answer={answer} />;
-    case "fields":
-      return (
-        <>
-          {answer.marks.length > 0 && <Marked text={text.text} answer={answer} list={false} />}
-          <dl className={styles.fields}>
-            {Object.entries(answer.output as Record<string, unknown>).map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value === null ? <span className={styles.soft}>{t("try.notSaid")}</span> : shown(value)}</dd>
-              </div>
-            ))}
-          </dl>
-        </>
-      );
-    default:
-      return <pre className={styles.output}>{shown(answer.output)}</pre>;
-  }
-}
-
-function Marked({ text, answer, list = true }: { text: string; answer: Answer; list?: boolean }): ReactNode {
-  const { t } = useTranslation();
-  const kinds = [...new Set(answer.marks.map((mark) => mark.label))];
-  const tone = (label: string) => styles[`kind${kinds.indexOf(label) % 4}`];
-  const pieces = segments(text, answer.marks);
+  if (facts.shape === "label") return <p className={styles.output}>{shown(answer.output)}</p>;
+  if (facts.shape === "text") return <p className={styles.written}>{answer.text}</p>;
+  const scores = answer.facts["scores"];
+  const structured = facts.shape === "fields" || facts.shape === "spans";
   return (
     <>
-      <p className={styles.marked}>
-        {pieces.map((piece, place) =>
-          piece.place ? (
-            <mark key={place} className={cx(styles.span, tone(piece.place.label))}>
-              {piece.text}
-              <small>{piece.place.label}</small>
-            </mark>
-          ) : (
-            <span key={place}>{piece.text}</span>
-          ),
-        )}
-      </p>
-      {list && answer.marks.length === 0 && <p className={styles.soft}>{t("try.nothingFound")}</p>}
-      {list && answer.marks.length > 0 && (
-        <dl className={styles.fields}>
-          {pieces.map(
-            (piece, place) =>
-              piece.place && (
-                <div key={place}>
-                  <dt>{piece.place.label}</dt>
-                  <dd>
-                    {piece.text} {piece.place.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(piece.place.score)}</span>}
-                  </dd>
-                </div>
-              ),
-          )}
-        </dl>
+      <AnswerView value={answer.output} text={text.text} marks={answer.marks} names={names} scores={facts.shape === "fields" ? (scores as Record<string, number> | undefined) : undefined} empty={facts.shape} />
+      {structured && (
+        <details className={styles.raw}>
+          <summary>{t("try.asJson")}</summary>
+          <CodeBlock code={JSON.stringify(answer.output, null, 2)} label={t("try.asJson")} copy />
+        </details>
       )}
     </>
   );

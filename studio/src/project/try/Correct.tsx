@@ -2,11 +2,11 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 
-import { useStep } from "../../api/queries";
+import { useAnswerForm, useStep } from "../../api/queries";
+import { AnswerEditor } from "../../ui/answer/AnswerEditor";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
-import { Notice } from "../../ui/Feedback";
-import { Switch, TextArea, TextField } from "../../ui/Field";
+import { Notice, Skeleton } from "../../ui/Feedback";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { shown } from "../data/ImportFile";
@@ -54,35 +54,37 @@ export function Correct({ project, facts, text, answer, may }: Props): ReactNode
       ) : (
         <fieldset className={styles.correct} disabled={!may || correct.isPending}>
           <legend className="visually-hidden">{t("try.correct")}</legend>
-          <Editor facts={facts} text={text} answer={answer} save={save} />
+          <Editor project={project} facts={facts} text={text} answer={answer} save={save} busy={correct.isPending} may={may} />
         </fieldset>
       )}
     </Card>
   );
 }
 
-function Editor({ facts, text, answer, save }: { facts: Answering; text: TriedText; answer: Answer; save: Save }): ReactNode {
-  switch (facts.shape) {
-    case "label":
-      return <LabelEditor facts={facts} answer={answer} save={save} />;
-    case "labels":
-      return <LabelsEditor facts={facts} answer={answer} save={save} />;
-    case "spans":
-      return <SpansEditor text={text} answer={answer} save={save} />;
-    case "text":
-      return <TextEditor start={answer.text} save={save} read={(value) => value} />;
-    default:
-      return <TextEditor start={typeof answer.output === "object" ? JSON.stringify(answer.output, null, 2) : shown(answer.output)} save={save} read={asJson} />;
+function Editor({ project, facts, text, answer, save, busy, may }: Omit<Props, "may"> & { save: Save; busy: boolean; may: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const form = useAnswerForm(project);
+  const structured = facts.shape === "fields" || facts.shape === "spans" || facts.shape === "labels";
+  const [open, setOpen] = useState(!structured);
+  if (facts.shape === "label") return <LabelEditor facts={facts} answer={answer} save={save} />;
+  if (form.error) return <Problem query={form} />;
+  if (!form.data) return <Skeleton label={t("common.loading")} />;
+  if (!open) {
+    return (
+      <div className={styles.choices}>
+        <Button icon="label" disabled={!may} onClick={() => setOpen(true)}>
+          {t("try.putRight")}
+        </Button>
+        {answer.output !== null && (
+          <Button kind="quiet" icon="check" disabled={!may} onClick={() => save(answer.output)}>
+            {t("try.right")}
+          </Button>
+        )}
+      </div>
+    );
   }
-}
-
-/** A value as JSON where it is JSON, else as it was typed. */
-function asJson(value: string): unknown {
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return value;
-  }
+  const known = facts.shape === "labels" ? { ...form.data, names: facts.options.map((name) => ({ name, rows: 0 })) } : form.data;
+  return <AnswerEditor form={{ ...known, shape: facts.shape }} text={text.text} second={text.second} start={facts.shape === "text" ? answer.text : answer.output} save={save} saveLabel={t("try.save")} busy={busy} disabled={!may} />;
 }
 
 function LabelEditor({ facts, answer, save }: { facts: Answering; answer: Answer; save: Save }): ReactNode {
@@ -109,69 +111,5 @@ function LabelEditor({ facts, answer, save }: { facts: Answering; answer: Answer
         {t("try.right")}
       </Button>
     </div>
-  );
-}
-
-function LabelsEditor({ facts, answer, save }: { facts: Answering; answer: Answer; save: Save }): ReactNode {
-  const { t } = useTranslation();
-  const [chosen, setChosen] = useState<readonly string[]>(answer.output as string[]);
-  return (
-    <>
-      <div className={styles.switches}>
-        {facts.options.map((label) => (
-          <Switch key={label} label={label} checked={chosen.includes(label)} onChange={(event) => setChosen(event.target.checked ? [...chosen, label] : chosen.filter((other) => other !== label))} />
-        ))}
-      </div>
-      <Button onClick={() => save(chosen)}>{t("try.save")}</Button>
-    </>
-  );
-}
-
-function TextEditor({ start, save, read }: { start: string; save: Save; read: (value: string) => unknown }): ReactNode {
-  const { t } = useTranslation();
-  const [value, setValue] = useState(start);
-  return (
-    <>
-      <TextArea label={t("try.rightAnswer")} value={value} rows={5} onChange={(event) => setValue(event.target.value)} />
-      <Button disabled={!value.trim()} onClick={() => save(read(value))}>
-        {t("try.save")}
-      </Button>
-    </>
-  );
-}
-
-interface Found {
-  text: string;
-  label: string;
-  start: number | null;
-  end: number | null;
-}
-
-function SpansEditor({ text, answer, save }: { text: TriedText; answer: Answer; save: Save }): ReactNode {
-  const { t } = useTranslation();
-  const letters = Array.from(text.text);
-  const [spans, setSpans] = useState<readonly Found[]>(answer.marks.map((mark) => ({ text: letters.slice(mark.start, mark.end).join(""), label: mark.label, start: mark.start, end: mark.end })));
-  const change = (place: number, values: Partial<Found>) => setSpans(spans.map((span, other) => (other === place ? { ...span, ...values } : span)));
-  const sent = () => spans.map(({ start, end, label, text: words }) => (start === null ? { text: words.trim(), label: label.trim() } : { start, end, label: label.trim() }));
-  return (
-    <>
-      {spans.map((span, place) => (
-        <div key={place} className={styles.spanRow}>
-          <TextField label={t("try.words1")} value={span.text} onChange={(event) => change(place, { text: event.target.value, start: null, end: null })} />
-          <TextField label={t("try.kind")} value={span.label} onChange={(event) => change(place, { label: event.target.value })} />
-          <Button small icon="trash" onClick={() => setSpans(spans.filter((_, other) => other !== place))}>
-            {t("common.delete")}
-          </Button>
-        </div>
-      ))}
-      <div className={styles.buttons}>
-        <Button small icon="plus" onClick={() => setSpans([...spans, { text: "", label: answer.marks[0]?.label ?? "", start: null, end: null }])}>
-          {t("try.addSpan")}
-        </Button>
-        <Button small kind="primary" disabled={spans.some((span) => !span.text.trim() || !span.label.trim())} onClick={() => save(sent())}>
-          {t("try.save")}
-        </Button>
-      </div>
-    </>
   );
 }

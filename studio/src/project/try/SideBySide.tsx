@@ -6,6 +6,8 @@ import { useSearchParams } from "react-router";
 import { useModels } from "../../api/models";
 import { rowsQuery, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
+import { agreeing } from "../../ui/answer/answers";
+import { AnswerLine } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -14,7 +16,7 @@ import { Select, TextArea, TextField } from "../../ui/Field";
 import { modelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { type Answering, type Large, largeSide, modelSide, type Side, type TriedText } from "./queries";
-import { agreeing, evenly, linesOf } from "./lists";
+import { evenly, linesOf } from "./lists";
 import styles from "./Try.module.css";
 
 const MOST = 20;
@@ -148,8 +150,8 @@ function Comparison({ compared, names }: { compared: Compared; names: [string, s
             {order.map((place) => (
               <tr key={place} className={cx(!same[place] && styles.differs)}>
                 <td>{compared.texts[place]?.text}</td>
-                <SideCell side={compared.one[place]} />
-                <SideCell side={compared.other[place]} />
+                <SideCell side={compared.one[place]} text={compared.texts[place]?.text ?? ""} />
+                <SideCell side={compared.other[place]} text={compared.texts[place]?.text ?? ""} />
                 <td>{same[place] ? <Badge icon="check">{t("try.same")}</Badge> : <Badge tone="warn">{t("try.differ")}</Badge>}</td>
               </tr>
             ))}
@@ -160,12 +162,12 @@ function Comparison({ compared, names }: { compared: Compared; names: [string, s
   );
 }
 
-function SideCell({ side }: { side: Side | undefined }): ReactNode {
+function SideCell({ side, text }: { side: Side | undefined; text: string }): ReactNode {
   if (!side) return <td />;
   if (side.whyNot) return <td className={styles.soft}>{side.whyNot}</td>;
   return (
     <td>
-      <span className={styles.sideText}>{side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(side.score)}</span>}
+      <span className={styles.sideText}>{typeof side.output === "object" ? <AnswerLine value={side.output} text={text} /> : side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(side.score)}</span>}
     </td>
   );
 }

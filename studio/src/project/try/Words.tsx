@@ -5,7 +5,7 @@ import { formatNumber } from "../../i18n";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import type { Answer, TriedText } from "./queries";
-import { heaviest, segments, strength } from "./segments";
+import { heaviest, segments, strength } from "../../ui/answer/segments";
 import styles from "./Try.module.css";
 
 const TOLD = 5;

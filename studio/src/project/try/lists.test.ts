@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { agreeing, evenly, linesOf, listFile } from "./lists";
+import { evenly, linesOf, listFile } from "./lists";
 
 it("takes one text a line, up to a bound", () => {
   expect(linesOf(" a \n\n b\nc", 2)).toEqual([{ text: "a" }, { text: "b" }]);
@@ -9,12 +9,6 @@ it("takes one text a line, up to a bound", () => {
 it("spreads a choice over all items", () => {
   expect(evenly([1, 2, 3, 4, 5, 6], 3)).toEqual([1, 3, 5]);
   expect(evenly([1, 2], 9)).toEqual([1, 2]);
-});
-
-it("compares answers by what they say", () => {
-  expect(agreeing({ a: 1, b: [2] }, { b: [2], a: 1 })).toBe(true);
-  expect(agreeing("refund", "delivery")).toBe(false);
-  expect(agreeing(null, null)).toBe(false);
 });
 
 it("keeps quotes and commas of a pasted list", async () => {

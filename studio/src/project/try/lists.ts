@@ -16,21 +16,6 @@ export function evenly<I>(items: readonly I[], most: number): I[] {
   return Array.from({ length: count }, (_, place) => items[Math.floor((place * items.length) / count)] as I);
 }
 
-/** Whether two answers say the same: as JSON, whatever the order of an object's fields. */
-export function agreeing(one: unknown, other: unknown): boolean {
-  return one !== null && JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([one], [other]) => (one < other ? -1 : 1))
-      .map(([name, inner]) => [name, sorted(inner)]),
-  );
-}
-
 /** A pasted list as a file that keeps every letter: one JSON object a line. */
 export function listFile(lines: string, name: string): File {
   const rows = linesOf(lines, 100_000).map(({ text }) => JSON.stringify({ text }));
