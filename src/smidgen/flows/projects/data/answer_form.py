@@ -49,7 +49,7 @@ class AnswerField:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerForm:
+class ProjectAnswerForm:
     """How a project's answers look.
 
     Attributes:
@@ -69,7 +69,7 @@ class AnswerForm:
     read: int
 
 
-def answer_form(store: StudioStore, project: str) -> AnswerForm:
+def answer_form(store: StudioStore, project: str) -> ProjectAnswerForm:
     """Read the form of a project's answers from its recipe, and from the answers that it has."""
     found, rows = store.project(project), store.rows(project)
     part: Task = registry.find("tasks", found.task)
@@ -86,7 +86,7 @@ def answer_form(store: StudioStore, project: str) -> AnswerForm:
     fixed = outline.schema is not None and part.outline((), asked).schema is not None
     first = rows.page(0, 1)
     pairs = bool(first) and first[0].second is not None
-    return AnswerForm(outline.shape, names, fields, fixed, pairs, sum(number for _, number in known))
+    return ProjectAnswerForm(outline.shape, names, fields, fixed, pairs, sum(number for _, number in known))
 
 
 def _names(output: Any) -> set[str]:
