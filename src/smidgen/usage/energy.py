@@ -19,6 +19,9 @@ _RAPL = Path("/sys/class/powercap")
 WATTS_PER_BUSY_CORE = 10.0
 """The estimate's assumption: a busy server core with its share of cache, memory and fans. Servers are rated at 200 to 400 W for 24 to
 64 cores, laptops at 15 to 28 W for 2 to 4 performance cores; 10 W a core lies above most of them, so the estimate errs high."""
+LARGE_MODEL_WH = 0.24
+"""Watt hours of one request to a large model: the median text prompt of Gemini Apps in May 2025, idle machines and cooling included
+(Elsworth et al., "Measuring the environmental impact of delivering AI at Google Scale", arXiv:2508.15734). Others named 0.3 to 0.34."""
 
 
 @dataclass(frozen=True, slots=True)

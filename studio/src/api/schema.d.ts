@@ -4797,6 +4797,16 @@ export interface components {
             energy_wh: number | null;
             /** Energy Measured */
             energy_measured: boolean;
+            /**
+             * Energy Saved Wh
+             * @description The same requests to a large model, at a published figure, without `energy_wh`.
+             */
+            energy_saved_wh: number | null;
+            /**
+             * Energy Large Model Wh
+             * @description The published figure: watt hours of one request to a large model.
+             */
+            energy_large_model_wh: number;
             /** Drift */
             drift: {
                 [key: string]: unknown;

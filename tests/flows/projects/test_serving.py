@@ -21,6 +21,7 @@ from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter
+from smidgen.usage.energy import LARGE_MODEL_WH
 
 SECRET = "sk-large-model-secret"
 
@@ -110,6 +111,7 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     live = read_traffic(store, project, model, 7)
     found = live.figures
     assert found is not None and live.energy_wh is not None
+    assert live.energy_saved_wh == pytest.approx(LARGE_MODEL_WH - live.energy_wh)  # of the one request that was answered here
     assert (found.requests, found.local, found.uncertified, found.passed_on, found.audited) == (2, 1, 1, 1, 0)
     assert found.reasons == {"score": 1} and found.local_ms is not None and found.upstream_ms is not None
     assert found.saved_usd > 0 and found.cost_usd == pytest.approx((3 * 1.0 + 2 * 2.0) / 1e6)

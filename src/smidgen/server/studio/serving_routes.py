@@ -25,6 +25,7 @@ from smidgen.server.studio.access import Operator, Viewer
 from smidgen.store.studio.servers import ServerStore, ServingKey
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder
+from smidgen.usage.energy import LARGE_MODEL_WH
 
 _MOST_REQUESTS = 200
 _MOST_DAYS = 366
@@ -136,6 +137,8 @@ class TrafficView(BaseModel):
     figures: FiguresView | None
     energy_wh: float | None
     energy_measured: bool
+    energy_saved_wh: float | None = Field(description="The same requests to a large model, at a published figure, without `energy_wh`.")
+    energy_large_model_wh: float = Field(description="The published figure: watt hours of one request to a large model.")
     drift: dict[str, Any] | None
 
 
@@ -271,6 +274,8 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             figures=None if facts is None else FiguresView(**facts),
             energy_wh=found.energy_wh,
             energy_measured=found.energy_measured,
+            energy_saved_wh=found.energy_saved_wh,
+            energy_large_model_wh=LARGE_MODEL_WH,
             drift=None if found.drift is None else dict(found.drift),
         )
 

@@ -119,6 +119,13 @@ function Shown({ project, traffic, figures, serving }: { project: string; traffi
             <small>{traffic.energy_measured ? t("run.energyMeasured") : t("run.energyEstimated")}</small>
           </div>
         )}
+        {traffic.energy_saved_wh !== null && traffic.energy_saved_wh > 0 && (
+          <div className={styles.tile}>
+            <span>{t("run.energySaved")}</span>
+            <strong>{energy(traffic.energy_saved_wh, t)}</strong>
+            <small>{t("run.energySavedAbout", { wh: formatNumber(traffic.energy_large_model_wh) })}</small>
+          </div>
+        )}
       </div>
       <DayChart days={figures.days} />
       {reasons.length > 0 && (

@@ -16,6 +16,7 @@ from smidgen.flows.status_report import read_account
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter, RequestOrder, StoredRequest, TrafficFigures
 from smidgen.store.traffic.store import TrafficStore, opened
+from smidgen.usage.energy import LARGE_MODEL_WH
 from smidgen.watch import drift_record
 
 
@@ -26,6 +27,7 @@ class LiveTraffic:
     Attributes:
         figures: over the captured requests; None where none was captured yet.
         energy_wh: watt hours of the model's own answers, and whether they were measured; None where nothing was counted.
+        energy_saved_wh: the same requests to a large model, at a published figure a request, without `energy_wh`.
         drift: the last drift test, as it was written down; None without one.
     """
 
@@ -33,6 +35,7 @@ class LiveTraffic:
     figures: TrafficFigures | None
     energy_wh: float | None
     energy_measured: bool
+    energy_saved_wh: float | None
     drift: Mapping[str, Any] | None
 
 
@@ -62,6 +65,7 @@ def read_traffic(store: StudioStore, project: str, model: str, days: int, now: d
         figures,
         energy[0] if energy else None,
         bool(energy and energy[1]),
+        figures.local * LARGE_MODEL_WH - energy[0] if figures and energy else None,
         _drift(folder) if folder is not None else None,
     )
 
