@@ -36,7 +36,7 @@ def model_routes(store: StudioStore, here: bool) -> APIRouter:
 
     @router.post("/uploads", status_code=201, openapi_extra=FILE_BODY)
     async def open_model_file(person: Builder, request: Request, name: FileName) -> ProjectView:
-        """Open a model from a ZIP file, as "Download everything" gives it: a project with the model as a finished build."""
+        """Open a model from a ZIP file, as the page Report gives it: a project with the model as a finished build."""
         file, _ = new_upload(name)
         try:
             await receive_file(request, file, MOST_MODEL, "Open it from its folder, or serve it from the command line.")

@@ -52,7 +52,7 @@ export function DataPage(): ReactNode {
         title={t("nav.data")}
         about={t("data.summary", { rows: formatNumber(rows), unlabelled: formatNumber(unlabelled), test: formatNumber(test_rows) })}
         actions={
-          <>
+          <div className={styles.actions}>
             <IconButton icon="undo" label={undo ? t("data.undo", { action: t(`action.${undo.action}`) }) : t("common.undo")} disabled={!mayEdit || !undo || step.isPending} onClick={() => step.mutate("undo")} />
             <IconButton icon="redo" label={t("data.redo")} disabled={!mayEdit || !redo || step.isPending} onClick={() => step.mutate("redo")} />
             <Button small icon="clock" onClick={() => setHistory(true)}>
@@ -60,7 +60,7 @@ export function DataPage(): ReactNode {
             </Button>
             <TakeTraffic project={project} compact />
             <ImportFile project={project} compact />
-          </>
+          </div>
         }
       />
       <Problem query={{ error: step.error }} />

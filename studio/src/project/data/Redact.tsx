@@ -9,6 +9,7 @@ import { Button } from "../../ui/Button";
 import { Notice, Skeleton } from "../../ui/Feedback";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import { partsOf } from "./replacements";
 import styles from "./Versions.module.css";
 
 type Keys = readonly number[] | null;
@@ -65,16 +66,18 @@ export function RedactRows({ project, keys, onClose }: { project: string; keys: 
       {found && found.total > found.most && <Notice>{t("redact.most", { rows: formatNumber(found.most) })}</Notice>}
       {unsafe.length > 0 && <Notice tone="warn">{t("redact.unsafe", { count: unsafe.length, rows: formatNumber(unsafe.length) })}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
-      <ul className={styles.changes} tabIndex={0} aria-label={t("redact.preview")}>
-        {found?.rows.map((row) => (
-          <li key={row.key}>
-            {[
-              { before: row.before, after: row.after },
-              { before: row.second_before, after: row.second_after },
-            ].map(({ before, after }, place) => before !== null && (place === 0 || before !== after) && <Change key={place} before={before} after={after ?? ""} fault={row.fault !== ""} />)}
-          </li>
-        ))}
-      </ul>
+      <div className={styles.changes} tabIndex={0} role="region" aria-label={t("redact.preview")}>
+        <ul>
+          {found?.rows.map((row) => (
+            <li key={row.key}>
+              {[
+                { before: row.before, after: row.after },
+                { before: row.second_before, after: row.second_after },
+              ].map(({ before, after }, place) => before !== null && (place === 0 || before !== after) && <Change key={place} before={before} after={after ?? ""} fault={row.fault !== ""} />)}
+            </li>
+          ))}
+        </ul>
+      </div>
       <Problem query={{ error: redact.error }} />
     </Dialog>
   );
@@ -89,14 +92,30 @@ function Change({ before, after, fault }: { before: string; after: string; fault
       </p>
     );
   }
+  const parts = partsOf(before, after);
+  if (parts === null) {
+    return (
+      <>
+        <p>
+          <del>{before}</del>
+        </p>
+        <p>
+          <ins>{after}</ins>
+        </p>
+      </>
+    );
+  }
   return (
-    <>
-      <p>
-        <del>{before}</del>
-      </p>
-      <p>
-        <ins>{after}</ins>
-      </p>
-    </>
+    <p>
+      {parts.map((part, place) =>
+        part.after === null ? (
+          <span key={place}>{part.before}</span>
+        ) : (
+          <span key={place}>
+            <del>{part.before}</del> <ins>{part.after}</ins>
+          </span>
+        ),
+      )}
+    </p>
   );
 }

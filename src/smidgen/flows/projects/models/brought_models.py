@@ -141,7 +141,7 @@ def _bound_directory(archive: Path) -> None:
         tail = stream.read(_TAIL)
     place = tail.rfind(_END)
     if place < 0 or len(tail) < place + 22:
-        raise InputError("this is not a ZIP file", value=archive.name, todo="Send the file that “Download everything” gives, as it is.")
+        raise InputError("this is not a ZIP file", value=archive.name, todo="Send the ZIP file of a model, as the page Report gives it.")
     listed, length = struct.unpack_from("<HI", tail, place + 10)
     if _FAR_END in tail or length > _MOST_DIRECTORY or listed > 2 * MAX_FILES:
         raise BundleError("the ZIP file holds too many files for a model", value=f"over {MAX_FILES}", todo=_AGAIN, file=archive.name)

@@ -1,0 +1,173 @@
+"""An error at every step in Chromium: each shows words that say what to do, and nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.studio_browser import RunningStudio, browsing, needed, running_studio
+from tests.tried_model import LINEAR, built_once, ticket_rows, with_model
+
+from smidgen.flows.projects.run_process import run_folder
+from smidgen.store.studio.store import StudioStore
+
+pytestmark = needed
+BROKEN = {
+    "broken.xlsx": (b"PK\x03\x04 no workbook", "cannot be read"),
+    "empty.csv": (b"", "empty"),
+    "photo.csv": (bytes(range(256)) * 20, "photo.csv"),
+}
+ONE_COLUMN = b"text\n" + b"\n".join(b"message %d" % number for number in range(30))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMIDGEN_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def model(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The ids of a project and its model."""
+    store = StudioStore()
+    found = with_model(store, built_once(tmp_path_factory))
+    store.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def studio(home: Path, model: tuple[str, str]) -> Iterator[RunningStudio]:
+    with running_studio(home) as running:
+        yield running
+
+
+def choose(page: Any, name: str, content: bytes) -> None:
+    page.locator("input[type=file]").first.set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
+
+
+def told(page: Any) -> str:
+    """What the page says is wrong, once it says so."""
+    alert = page.get_by_role("alert").first
+    alert.wait_for()
+    said: str = alert.inner_text()
+    assert len(said.splitlines()) >= 1 and len(said) > 20, said
+    return said
+
+
+def tickets(labels: int) -> bytes:
+    rows = [row for row in ticket_rows() if labels > 1 or row.output == "refund"]
+    return "\n".join(["text,label", *(f"{row.input},{row.output}" for row in rows)]).encode()
+
+
+def test_files_that_cannot_be_read_are_told_and_the_next_one_works(studio: RunningStudio) -> None:
+    project = studio.client.create_project("Broken files", "classify")["id"]
+    with browsing(studio, refused=True) as browser:
+        page, seen = browser.page, 0
+        browser.goto(f"/projects/{project}/data")
+        for name, (content, word) in BROKEN.items():
+            page.get_by_text("Drop your examples here").wait_for()
+            choose(page, name, content)
+            assert word in told(page), name
+            page.reload()
+            seen += 1
+        assert seen == len(BROKEN) and studio.client.call("GET", f"projects/{project}/data")["version"] == 0
+        choose(page, "texts.csv", ONE_COLUMN)
+        page.get_by_label("Answer").select_option("text")
+        page.get_by_text("Choose another column than the text's").wait_for()
+        assert page.get_by_role("button", name="Add these rows").is_disabled()
+        page.get_by_role("button", name="Cancel").click()
+        choose(page, "tickets.csv", tickets(1))
+        page.get_by_role("button", name="Add these rows").click()
+        page.get_by_role("grid").wait_for()
+        assert studio.client.call("GET", f"projects/{project}/data")["rows"] > 100
+
+        browser.goto(f"/projects/{project}/build")
+        page.get_by_role("button", name="Build a model").click()
+        assert "label" in told(page).lower()
+        assert page.get_by_role("button", name="Try again").first.is_enabled(), "it can be put right and tried again"
+
+
+def test_a_waiting_build_says_so_and_a_stopped_one_is_taken_up_again(studio: RunningStudio, tmp_path: Path) -> None:
+    project = studio.client.create_project("Queue", "classify")["id"]
+    file = tmp_path / "tickets.csv"
+    file.write_bytes(tickets(3))
+    studio.client.add_file(project, file, input="text", label="label")
+    first, second = (studio.client.start(project, "build", {"recipe": LINEAR})["id"] for _ in range(2))
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/build")
+        page.get_by_text("Waiting for its turn").last.wait_for()
+        page.get_by_role("button", name="Cancel").last.click()
+        page.get_by_role("button", name="Resume").first.wait_for()
+        studio.client.wait(first, timeout=240)
+        page.get_by_role("button", name="Resume").first.click()
+        assert studio.client.wait(second, timeout=240)["state"] == "done"
+        page.get_by_role("table").get_by_text("done", exact=True).nth(1).wait_for()
+
+
+def test_a_wrong_key_and_a_model_whose_files_are_gone_are_told(studio: RunningStudio, model: tuple[str, str]) -> None:
+    project, run = model
+    place = f"projects/{project}"
+    studio.client.call("POST", f"{place}/serving/keys", {"name": "shop"})
+    serving = studio.client.call("POST", f"{place}/serving/start", {"settings": {"model": run}})
+    with browsing(studio, refused=True) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/run")
+        page.get_by_text("Your model is running").wait_for()
+        body = {"model": "tickets", "messages": [{"role": "user", "content": "the parcel is late"}]}
+        wrong = httpx.post(
+            f"{serving['url']}/v1/chat/completions", json=body, headers={"Authorization": "Bearer wrong"}, timeout=60, trust_env=False
+        )
+        assert wrong.status_code == 401 and "key" in wrong.json()["error"]["message"]
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_text("Your model is not running").wait_for()
+        kept = run_folder(run).rename(run_folder(run).with_name("elsewhere"))
+        try:
+            page.get_by_role("button", name="Start", exact=True).click()
+            assert "folder" in told(page) or "model" in told(page)
+            seen = 0
+            for name in ("report", "try"):
+                browser.goto(f"/projects/{project}/{name}")
+                told(page)
+                seen += 1
+            assert seen == 2
+        finally:
+            shutil.move(kept, run_folder(run))
+        browser.goto(f"/projects/{project}/report")
+        page.get_by_text("test rows").first.wait_for()
+        assert studio.client.call("GET", f"{place}/data")["rows"] == len(ticket_rows())
+
+
+def test_a_killed_server_is_told_and_the_page_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file = tmp_path / "tickets.csv"
+    file.write_bytes(tickets(3))
+    home = tmp_path / "home"
+    with running_studio(home, port) as first:
+        project = first.client.create_project("Tickets", "classify")["id"]
+        first.client.add_file(project, file, input="text", label="label")
+        with browsing(first, refused=True) as browser:
+            page = browser.page
+            browser.goto(f"/projects/{project}/data")
+            page.get_by_role("grid").wait_for()
+            first.process.send(signal.SIGKILL)
+            page.get_by_text("The Studio's server does not answer").first.wait_for()
+            page.get_by_role("link", name="Build").click()
+            assert "smidgen studio" in told(page)
+            with running_studio(home, port) as second:
+                page.get_by_text("The Studio's server does not answer").first.wait_for(state="detached")
+                page.get_by_role("link", name="Data").click()
+                page.get_by_role("gridcell", name="the refund for my shoes is late").first.click()
+                page.get_by_role("button", name="Remove row").click()
+                page.get_by_text("Row removed").wait_for()
+                assert second.client.call("GET", f"projects/{project}/data")["rows"] == len(ticket_rows()) - 1
