@@ -19,7 +19,7 @@ from smidgen.store.studio.store import StudioStore
 
 pytestmark = needed
 BROKEN = {
-    "broken.xlsx": (b"PK\x03\x04 no workbook", "cannot be read"),
+    "broken.xlsx": (b"PK\x03\x04 no workbook", "workbook is damaged"),
     "empty.csv": (b"", "empty"),
     "photo.csv": (bytes(range(256)) * 20, "photo.csv"),
 }
@@ -167,7 +167,7 @@ def test_a_killed_server_is_told_and_the_page_goes_on_when_it_is_back(tmp_path: 
             with running_studio(home, port) as second:
                 page.get_by_text("The Studio's server does not answer").first.wait_for(state="detached")
                 page.get_by_role("link", name="Data").click()
-                page.get_by_role("gridcell", name="the refund for my shoes is late").first.click()
+                page.get_by_role("gridcell", name="the money for my shoes is late").first.click()
                 page.get_by_role("button", name="Remove row").click()
                 page.get_by_text("Row removed").wait_for()
                 assert second.client.call("GET", f"projects/{project}/data")["rows"] == len(ticket_rows()) - 1

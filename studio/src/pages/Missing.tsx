@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { Button, ButtonLink } from "../ui/Button";
 import { Card } from "../ui/Card";
 import { Empty } from "../ui/Feedback";
+import { useServerGone } from "../ui/Offline";
 import { Main, Shell } from "../ui/Shell";
 
 /** What stands at an address that no page has. */
@@ -22,14 +23,27 @@ export function Missing(): ReactNode {
   );
 }
 
-/** What stands in place of a page that could not be shown, such as one of an older Studio after an update. */
+function reload(): void {
+  window.location.reload();
+}
+
+/** What stands in place of a page that could not be shown, such as one of an older Studio after an update. While the server is gone, the
+ * frame says so, and the page is loaded again when it is back. */
 export function Broken(): ReactNode {
   const { t } = useTranslation();
+  const gone = useServerGone(reload);
+  if (gone) {
+    return (
+      <Shell>
+        <Main>{null}</Main>
+      </Shell>
+    );
+  }
   return (
     <Shell>
       <Main>
         <Card>
-          <Empty icon="warning" title={t("missing.broken")} actions={<Button kind="primary" onClick={() => window.location.reload()}>{t("missing.reload")}</Button>}>
+          <Empty icon="warning" title={t("missing.broken")} actions={<Button kind="primary" onClick={reload}>{t("missing.reload")}</Button>}>
             {t("missing.brokenAbout")}
           </Empty>
         </Card>
