@@ -179,7 +179,7 @@ export interface paths {
         put?: never;
         /**
          * Open Model File
-         * @description Open a model from a ZIP file, as "Download everything" gives it: a project with the model as a finished build.
+         * @description Open a model from a ZIP file, as the page Report gives it: a project with the model as a finished build.
          */
         post: operations["open_model_file_api_v1_models_uploads_post"];
         delete?: never;
