@@ -76,7 +76,7 @@ def test_a_confusion_map_of_150_labels_scrolls(studio: RunningStudio, tmp_path: 
     studio.client.build(project, {"student": {"kind": "linear", "baseline": "none"}}, timeout=300)
     with browsing(studio) as browser:
         browser.goto(f"/projects/{project}/report")
-        browser.page.get_by_text("The same as a map").click()
+        browser.page.get_by_text("All answers as a map").click()
         place = browser.page.get_by_role("region", name="Map of")
         place.scroll_into_view_if_needed()
         browser.page.wait_for_timeout(500)

@@ -59,6 +59,20 @@ export function formatTime(iso: string): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
 
+/** A day; `iso` is ISO 8601. */
+export function formatDay(iso: string): string {
+  return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
+}
+
+/** The name of a language, by its code. */
+export function languageName(code: string): string {
+  try {
+    return new Intl.DisplayNames(i18next.language, { type: "language" }).of(code) ?? code;
+  } catch {
+    return code; // not a code, such as "other"
+  }
+}
+
 /** Seconds as "1 h 5 min", "3 min" or "40 s". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -24,6 +24,6 @@ const WHOLE = ["", "none", "fp32", "f32", "f16"];
 
 /** A model in words: its kind, and how it was made smaller. */
 export function candidateName(t: TFunction, kind: string, method: string | null | undefined): string {
-  const name = t(`student.${kind}`, { defaultValue: kind });
+  const name = kind.includes("+") ? kind.split("+").map((part) => t(`student.${part}`, { defaultValue: part })).join(" + ") : t(`student.${kind}`, { defaultValue: kind });
   return WHOLE.includes(method ?? "") ? name : t("student.smaller", { name, method });
 }

@@ -3,10 +3,9 @@ import { useTranslation } from "react-i18next";
 
 import { Badge } from "../../ui/Feedback";
 import { Icon } from "../../ui/icons";
-import { optionName, settingTitle } from "../../ui/settings";
 import styles from "./Canvas.module.css";
 import { STAGES } from "./graph";
-import { givenSettings, mistakesAt, shortly, stepIcon, stepTitle } from "./names";
+import { givenSettings, givenWords, mistakesAt, stepIcon, stepTitle } from "./names";
 import type { Kind, Step } from "./queries";
 import type { RecipeDraft } from "./useDraft";
 
@@ -31,7 +30,7 @@ export function StepList({ draft, kinds, selected, onSelect, panel }: { draft: R
                       <Icon name={stepIcon(node.kind)} />
                       <span>
                         <strong>{stepTitle(t, node)}</strong>
-                        <small>{givenSettings(node).filter((one) => one.name !== "task").map((one) => `${settingTitle(t, one.section, one.name)}: ${typeof one.value === "string" ? optionName(t, one.name, one.value) : shortly(one.value)}`).join(", ") || t("canvas.asUsual")}</small>
+                        <small>{givenSettings(node).filter((one) => one.name !== "task").map((one) => givenWords(t, one)).join(", ") || t("canvas.asUsual")}</small>
                       </span>
                       {wrong > 0 && <Badge tone="bad">{t("canvas.mistakes", { count: wrong })}</Badge>}
                       <Icon name={open ? "down" : "right"} size={16} />

@@ -5,9 +5,8 @@ import { useTranslation } from "react-i18next";
 import { cx } from "../../ui/cx";
 import { told } from "../../i18n/serverTexts";
 import { Icon } from "../../ui/icons";
-import { optionName, settingTitle } from "../../ui/settings";
 import styles from "./Canvas.module.css";
-import { givenSettings, portColour, portTitle, shortly, stepIcon, stepTitle } from "./names";
+import { givenSettings, givenWords, portColour, portTitle, stepIcon, stepTitle } from "./names";
 import type { Mistake, Port, Step } from "./queries";
 
 export interface Side {
@@ -44,7 +43,7 @@ export const StepNode = memo(function StepNode({ data, selected }: NodeProps<Ste
           {told(mistakes[0].text)}
         </span>
       ) : (
-        <span className={styles.given}>{first ? `${settingTitle(t, first.section, first.name)}: ${typeof first.value === "string" ? shortly(optionName(t, first.name, first.value)) : shortly(first.value)}${given.length > 1 ? ` +${given.length - 1}` : ""}` : t("canvas.asUsual")}</span>
+        <span className={styles.given}>{first ? `${givenWords(t, first)}${given.length > 1 ? ` +${given.length - 1}` : ""}` : t("canvas.asUsual")}</span>
       )}
       {sides.map((side) => {
         const along = { [side.position === Position.Left || side.position === Position.Right ? "top" : "left"]: `${side.at * 100}%` };

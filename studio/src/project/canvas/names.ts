@@ -1,7 +1,8 @@
 import type { TFunction } from "i18next";
 
+import { formatNumber } from "../../i18n";
 import type { IconName } from "../../ui/icons";
-import { settingHelp } from "../../ui/settings";
+import { optionName, settingHelp, settingTitle } from "../../ui/settings";
 import type { Kind, Mistake, Step } from "./queries";
 
 const ICONS: Record<string, IconName> = {
@@ -55,8 +56,14 @@ export function sentence(name: string): string {
 /** A given value in a few letters. */
 export function shortly(value: unknown): string {
   const one: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
-  const text = typeof one === "string" ? one : JSON.stringify(one);
+  const text = typeof one === "string" ? one : typeof one === "number" ? formatNumber(one, { maximumSignificantDigits: 12, useGrouping: false }) : JSON.stringify(one);
   return text.length > 24 ? `${text.slice(0, 23)}…` : text;
+}
+
+/** A given setting in a few words: "Base model: minilm". */
+export function givenWords(t: TFunction, { section, name, value }: { section: string; name: string; value: unknown }): string {
+  const chosen = typeof value === "string" && section !== "" && section !== "data";
+  return `${settingTitle(t, section, name)}: ${shortly(chosen ? optionName(t, name, value) : value)}`;
 }
 
 /** The settings that a step was given: section, name and value. */

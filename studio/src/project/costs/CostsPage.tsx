@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
 import { LineChart } from "../../charts/LineChart";
-import { formatMoney, formatNumber, formatShare } from "../../i18n";
+import { formatDay, formatMoney, formatNumber, formatShare } from "../../i18n";
 import { Card } from "../../ui/Card";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Range, Select, TextField } from "../../ui/Field";
@@ -77,7 +77,7 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
     <Card title={t("costs.yourCase")} className={styles.questions}>
       <Range label={t("costs.requests_per_day")} shown={formatNumber(perDay, { maximumFractionDigits: 0 })} min={0} max={MOST_PER_DAY * STEPS} step={1} value={Math.round(Math.log10(Math.max(1, perDay)) * STEPS)} onChange={(event) => put("requests_per_day", String(twoDigits(10 ** (Number(event.target.value) / STEPS))))} />
       <Range label={t("costs.share")} help={t(`costs.shareFrom.${costs.share_from}`)} shown={formatShare(share)} min={0} max={100} step={1} value={Math.round(share * 100)} onChange={(event) => put("share", String(Number(event.target.value) / 100))} />
-      <Select label={t("costs.model")} help={t("costs.modelHelp", { date: costs.prices_as_of })} value={model ?? ""} options={options} onChange={(event) => put("model", event.target.value)} />
+      <Select label={t("costs.model")} help={t("costs.modelHelp", { date: formatDay(costs.prices_as_of) })} value={model ?? ""} options={options} onChange={(event) => put("model", event.target.value)} />
       {model === OWN && (
         <div className={styles.pair}>
           {number("price_in", 0)}

@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { Link, useLocation } from "react-router";
 
 import { useEdit, useLabels, useMay, useStep } from "../../api/queries";
-import { formatNumber, formatShare } from "../../i18n";
+import { formatNumber, formatShare, languageName } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -324,7 +324,7 @@ function Facts({ findings, plain }: { findings: readonly Finding[]; plain: reado
   const { t } = useTranslation();
   const of = (kind: string) => findings.find((finding) => finding.kind === kind);
   const labels = entries(of("counts")?.details["labels"]);
-  const languages = entries(of("language")?.details["languages"]);
+  const languages = entries(of("language")?.details["languages"]).map((entry) => ({ ...entry, name: languageName(entry.name) }));
   const lengths = of("lengths")?.details as { median: number; p99: number; longest: number } | undefined;
   if (!labels.length && !languages.length && !lengths && !plain.length) return null;
   return (
