@@ -34,7 +34,7 @@ export function BuildPage(): ReactNode {
   const past = builds.filter((run) => !isUnfinished(run));
   return (
     <>
-      <PageTitle title={t("nav.build")} about={t("build.about", { rows: formatNumber(data.data.rows - data.data.unlabelled) })} />
+      <PageTitle title={t("nav.build")} about={!empty && t("build.about", { rows: formatNumber(data.data.rows - data.data.unlabelled) })} />
       <div className={styles.runs}>
         {open.map((run) => (
           <OpenRun key={run.id} project={project} run={run} />

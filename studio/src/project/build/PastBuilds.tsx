@@ -14,7 +14,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
 import { Curves, Remarks, Steps } from "./OpenRun";
-import { energyOf, madeFrom, modelPath, presetOf } from "./runs";
+import { energyOf, isBrought, madeFrom, modelPath, presetOf } from "./runs";
 
 const TONES: Partial<Record<Run["state"], Tone>> = { done: "good", failed: "bad", stopped: "warn" };
 const MOST_COMPARED = 4;
@@ -101,9 +101,11 @@ function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume
         <td className="numbers">{made.version === null ? "" : formatNumber(made.version)}</td>
         <td>
           <div className={styles.rowActions}>
-            <Button small kind="quiet" onClick={onSteps}>
-              {t("build.steps")}
-            </Button>
+            {!isBrought(run) && (
+              <Button small kind="quiet" onClick={onSteps}>
+                {t("build.steps")}
+              </Button>
+            )}
             {run.state === "done" ? (
               <ButtonLink small to={`/projects/${project}/report?run=${run.id}`}>
                 {t("nav.report")}

@@ -16,5 +16,6 @@ describe("rows that are missing for a promise", () => {
   it("are not told where no number would do, or the limit is reached", () => {
     expect(rowsMissing(answer({ 0.03: null, 0.05: null, 0.1: null }), 1)).toBeNull();
     expect(rowsMissing(answer({ 0.1: 500 }), 0.1)).toBeNull();
+    expect(rowsMissing(answer({ 0.05: 222_343 }), 1)).toBeNull();
   });
 });
