@@ -14,7 +14,10 @@ from tests.certified_bundle import LABELS, answer, certified_bundle, text  # noq
 
 from smidgen.cli import main
 from smidgen.core.errors import DataError, InputError
+from smidgen.core.forms import FieldForm, SpanForm
+from smidgen.core.replies import Reply
 from smidgen.data.tables import open_table
+from smidgen.flows.answer_files import answer_file_for
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import Model, load
 
@@ -85,3 +88,25 @@ def test_the_command_says_where_they_are(certified_bundle: Path, tmp_path: Path,
     data, out = source(tmp_path / "test.csv", ";", "cp1252"), tmp_path / "errors.csv"
     assert main.code(["eval", str(certified_bundle), "--data", str(data), "--errors", str(out)]) == 0
     assert f"3 errors: {out}" in capsys.readouterr().out.replace("\n", "") and out.is_file()
+
+
+def test_a_table_has_a_column_for_each_field_or_kind() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "size": {"type": ["string", "null"]},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "to": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+    fields = FieldForm(schema=schema, derived=True, instruction="", temperature=1.0, shift=0.0)
+    table = answer_file_for("a.csv", ("text", "size"), None, "order", fields)
+    assert table.head == b"text,size,smidgen size,tags,to.city,score,error\n"
+    record, output = {"text": "hi", "size": "x"}, {"size": None, "tags": ["a", "b"], "to": {"city": "=Rome"}}
+    assert table.row(1, record, Reply(output, 0.5)) == b"hi,x,,a; b,'=Rome,0.500000,\n"
+    assert table.row(2, record, "it is too long") == b"hi,x,,,,0.000000,it is too long\n"
+    assert table.row(3, record, Reply(None, 0.0, facts={"refused": "no"})) == b"hi,x,,,,0.000000,no\n"
+    spans = SpanForm(kinds=("who", "day"), only=False, threshold=0.5, span_slope=1, span_shift=0, temperature=1, shift=0)
+    found = [{"start": 0, "end": 3, "label": "who"}, {"start": 8, "end": 11, "label": "who"}]
+    table = answer_file_for("a.csv", ("text",), None, None, spans)
+    assert table.row(1, {"text": "Ann and Ben"}, Reply(found, 1.0, facts={"texts": ["Ann", "Ben"]})) == b"Ann and Ben,Ann; Ben,,1.000000,\n"

@@ -5,7 +5,7 @@ Each task may define its own `Form` in its own file. Other code uses a form only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -201,6 +201,15 @@ class Form(BaseModel):
         """The places in the text that an answer names, by its output and facts."""
         return ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of an answer in a table; empty for a single one."""
+        return ()
+
+    def cells(self, output: Any, facts: Mapping[str, Any]) -> list[Any]:
+        """The cells of an answer in `columns`, by its output and facts. Several values of a cell are joined by semicolons."""
+        return []
+
     def purpose(self, quote: Callable[[str], str]) -> str:
         """On its card, what a model of this form does, with names and texts `quote`d; empty where its task says all."""
         return ""
@@ -381,6 +390,16 @@ class SpanForm(Form):
         return tuple(TextMark(span["start"], span["end"], span["label"], score) for span, score in zip(output or (), scores, strict=True))
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The kinds."""
+        return self.kinds
+
+    def cells(self, output: Any, facts: Mapping[str, Any]) -> list[Any]:
+        """The words of each kind's spans."""
+        words = list(zip(output or (), facts.get("texts") or (), strict=False))
+        return ["; ".join(text for span, text in words if span["label"] == kind) for kind in self.kinds]
+
+    @property
     def answer_keys(self) -> tuple[str, ...]:
         """The names in a span."""
         return ("text", "label")
@@ -448,6 +467,15 @@ class FieldForm(Form):
         scores = facts.get("scores") or {}
         found = ((start, end, path) for path, places in (facts.get("spans") or {}).items() for start, end in places)
         return tuple(TextMark(start, end, path, scores.get(path)) for start, end, path in sorted(found))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields; names of nested ones are joined by dots."""
+        return tuple(_schema_leaves(self.json_schema, ""))
+
+    def cells(self, output: Any, facts: Mapping[str, Any]) -> list[Any]:
+        """The values of the fields."""
+        return [_cell_at(output, path.split(".")) for path in self.columns]
 
     @property
     def page(self) -> str:
@@ -545,6 +573,22 @@ class TextForm(Form):
     def renamed(self, by: Renaming) -> Self:
         """A copy with another instruction."""
         return self.model_copy(update={"instruction": by.text(self.instruction)})
+
+
+def _schema_leaves(schema: Mapping[str, Any], before: str) -> Iterator[str]:
+    for name, node in schema.get("properties", {}).items():
+        if "properties" in node:
+            yield from _schema_leaves(node, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
+
+
+def _cell_at(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if isinstance(value, list) and not any(isinstance(one, list | Mapping) for one in value):
+        return "; ".join(str(one) for one in value)
+    return value
 
 
 def _renamed_schema(node: Any, by: Renaming) -> Any:

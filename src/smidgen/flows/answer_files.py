@@ -70,16 +70,18 @@ class TableAnswers:
     would take for a formula gets an apostrophe in front.
     """
 
-    def __init__(self, columns: Sequence[str], delimiter: str, encoding: str = "utf-8", answer: str = _ANSWER) -> None:
-        self._columns = tuple(columns)
+    def __init__(
+        self, columns: Sequence[str], delimiter: str, encoding: str = "utf-8", answer: str = _ANSWER, form: Form | None = None
+    ) -> None:
+        self._columns, self._form = tuple(columns), form
         self._delimiter = delimiter
         first, self._encoding = _MARKS.get(encoding, (encoding, encoding))
         self.lost = 0
-        self.head = self._bytes(answer_header(columns, answer), first)
+        self.head = self._bytes(answer_header(columns, answer, form), first)
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
         """See `AnswerFile`."""
-        return self._bytes([_cell(value) for value in answer_cells(self._columns, record, answer)], self._encoding)
+        return self._bytes([_cell(value) for value in answer_cells(self._columns, record, answer, self._form)], self._encoding)
 
     def finish(self, written: Path) -> None:
         """See `AnswerFile`."""
@@ -101,14 +103,14 @@ class WorkbookAnswers:
 
     lost = 0
 
-    def __init__(self, columns: Sequence[str], answer: str = _ANSWER) -> None:
-        self._columns = tuple(columns)
-        self._names = answer_header(columns, answer)
+    def __init__(self, columns: Sequence[str], answer: str = _ANSWER, form: Form | None = None) -> None:
+        self._columns, self._form = tuple(columns), form
+        self._names = answer_header(columns, answer, form)
         self.head = b""
 
     def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
         """See `AnswerFile`."""
-        row = [value if isinstance(value, float) else _cell(value) for value in answer_cells(self._columns, record, answer)]
+        row = [value if isinstance(value, float) else _cell(value) for value in answer_cells(self._columns, record, answer, self._form)]
         return (printable_json(row) + "\n").encode("utf-8")
 
     def finish(self, written: Path) -> None:
@@ -124,7 +126,9 @@ class WorkbookAnswers:
             book.unlink(missing_ok=True)
 
 
-def answer_file_for(out: str, columns: Sequence[str], facts: Mapping[str, str] | None = None, answer: str | None = None) -> AnswerFile:
+def answer_file_for(
+    out: str, columns: Sequence[str], facts: Mapping[str, str] | None = None, answer: str | None = None, form: Form | None = None
+) -> AnswerFile:
     """Choose the kind of file by the name `out`; "-" gives JSON lines.
 
     Args:
@@ -132,6 +136,7 @@ def answer_file_for(out: str, columns: Sequence[str], facts: Mapping[str, str] |
         columns: of the source.
         facts: how the source was read: a CSV keeps its `delimiter` and its `encoding`.
         answer: column of the answer, as in the model's examples. Without one, or if the source has it already: `output`.
+        form: of the answers, for a table with a column for each of its `columns`; None for all of an answer in one.
 
     Raises:
         InputError: the format is not supported.
@@ -140,11 +145,11 @@ def answer_file_for(out: str, columns: Sequence[str], facts: Mapping[str, str] |
     suffix = "" if out == "-" else PurePath(out).suffix.lower()
     name = answer if answer and answer not in columns else _ANSWER
     if suffix == _WORKBOOK:
-        return WorkbookAnswers(columns, name)
+        return WorkbookAnswers(columns, name, form)
     if suffix in _DELIMITERS:
         table = "delimiter" in facts
         delimiter = facts["delimiter"] if table and suffix == ".csv" and facts["delimiter"] != "\t" else _DELIMITERS[suffix]
-        return TableAnswers(columns, delimiter, facts["encoding"] if table else "utf-8", name)
+        return TableAnswers(columns, delimiter, facts["encoding"] if table else "utf-8", name, form)
     if suffix in _LINES:
         return JsonLinesAnswers()
     raise InputError("answers cannot be written in this format", value=out, todo="Name a file that ends in .jsonl, .csv, .tsv or .xlsx.")
@@ -160,22 +165,24 @@ def answer_line(reply: Reply) -> dict[str, Any]:
     }
 
 
-def answer_header(columns: Sequence[str], answer: str) -> list[str]:
+def answer_header(columns: Sequence[str], answer: str, form: Form | None = None) -> list[str]:
     """Return the header: the source's columns, then those of the answer."""
-    own = []
-    for name in (answer, _SCORE, _ERROR):
-        while name in columns:
+    own: list[str] = []
+    for name in (*((form.columns if form is not None else ()) or (answer,)), _SCORE, _ERROR):
+        while name in columns or name in own:
             name = f"smidgen {name}"
         own.append(name)
     return [*columns, *own]
 
 
-def answer_cells(columns: Sequence[str], record: Record, answer: Reply | str) -> list[Any]:
+def answer_cells(columns: Sequence[str], record: Record, answer: Reply | str, form: Form | None = None) -> list[Any]:
     """Return the values of a row in the order of the header. The score is a float."""
     own = [record.get(name) for name in columns]
+    wide = len(form.columns) if form is not None else 0
     if isinstance(answer, str):
-        return [*own, None, 0.0, answer]
-    return [*own, answer.output, answer.score, str(answer.facts.get("refused", ""))]
+        return [*own, *[None] * max(1, wide), 0.0, answer]
+    cells = form.cells(answer.output, answer.facts) if form is not None and wide else [answer.output]
+    return [*own, *cells, answer.score, str(answer.facts.get("refused", ""))]
 
 
 def _rows(file: Path) -> Iterator[list[Any]]:

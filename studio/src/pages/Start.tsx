@@ -116,7 +116,7 @@ function NewProject({ job, onClose }: { job: Job; onClose: () => void }): ReactN
   return (
     <Dialog open onClose={onClose} title={goalTitle(t, job.name)} about={t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}>
       <form onSubmit={submit} id="new-project">
-        <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={t("start.nameExample")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+        <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={t(`goal.${job.name}.name`, { defaultValue: goalTitle(t, job.name) })} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
       </form>
       <Problem query={create} />
       <Button kind="primary" type="submit" form="new-project" busy={create.isPending}>

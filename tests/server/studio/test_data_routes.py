@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.flower_orders import as_csv, orders
 
 CSV = "text,team\n" + "".join(f"message {number},{'ab'[number % 2]}\n" for number in range(40))
 
@@ -119,3 +120,33 @@ def test_edits_are_versions_that_can_be_taken_back(client: TestClient, filled: s
 def test_an_unknown_project_is_told(client: TestClient) -> None:
     statuses = [client.get(f"/api/v1/projects/none{path}").status_code for path in ("", "/data", "/rows", "/versions", "/labels")]
     assert statuses == [409] * 5
+
+
+def test_columns_of_fields_come_in_and_are_told(client: TestClient) -> None:
+    made = client.post("/api/v1/projects", json={"name": "Orders", "task": "extract"}).json()["id"]
+    path = f"/api/v1/projects/{made}"
+    seen = send(client, made, "orders.csv", as_csv(orders(20)).encode()).json()
+    assert (seen["label"], seen["most_label"] > 1, seen["may_have_several"]) == (["customer", "flower", "amount", "day"], True, False)
+    client.post(f"{path}/imports", json={"upload": seen["upload"], "input": ["message"], "label": ["customer", "amount"]})
+    form = client.get(f"{path}/answer-form").json()
+    assert [(field["path"], field["kind"], field["rows"]) for field in form["fields"]] == [
+        ("customer", "text", 20),
+        ("amount", "integer", 20),
+    ]
+    found = client.get(f"{path}/rows", params={"field": "customer", "holds": '"Anna Weber"'}).json()
+    assert found["total"] == len([row for row in orders(20) if row["customer"] == "Anna Weber"]) > 0
+    key = found["rows"][0]["key"]
+    client.post(f"{path}/edits", json={"edit": {"kind": "relabel", "keys": [key], "output": {"customer": "Ann", "amount": 5}}})
+    assert client.get(f"{path}/rows", params={"field": "amount", "holds": "5"}).json()["rows"][0]["output"]["customer"] == "Ann"
+
+
+def test_a_text_may_have_several_labels(client: TestClient, project: str) -> None:
+    lines = [f'"goods number {place}","{("garden, gift", "gift", "kitchen, gift")[place % 3]}"' for place in range(12)]
+    seen = send(client, project, "goods.csv", "\n".join(["text,tags", *lines]).encode()).json()
+    assert (seen["label"], seen["several"], seen["separator"], seen["may_have_several"]) == (["tags"], True, ",", True)
+    wanted = {"upload": seen["upload"], "input": seen["input"], "label": seen["label"], "several": True, "separator": ","}
+    assert client.post(f"/api/v1/projects/{project}/imports", json=wanted).json()["skipped"] == 0
+    form = client.get(f"/api/v1/projects/{project}/answer-form").json()
+    assert (form["shape"], form["names"][0]) == ("labels", {"name": "gift", "rows": 12})
+    assert client.get(f"/api/v1/projects/{project}/rows", params={"holds": '"garden"'}).json()["total"] == 4
+    assert client.get(f"/api/v1/projects/{project}/recipe").json()["tree"]["classify"] == {"multi_label": True}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError
+from smidgen.core.forms import Form
 from smidgen.core.replies import Reply
 from smidgen.flows.answer_files import AnswerFile, JsonRecords, answer_file_for
 from smidgen.flows.local_model import load
@@ -46,12 +47,12 @@ def run_answer_file(store: StudioStore, run: Run, progress: RunProgress) -> Mapp
     try:
         columns = run.request.get("input") or source["input"]
         predict(model, str(folder / _RECORDS), str(folder / _REPLIES), input=",".join(columns), progress=progress)
-        answer_column = model.columns[1]
+        answer_column, form = model.columns[1], model.form
     finally:
         model.close()
     point = operating_point(project, str(run.request["model"]), bundle)
     progress.start("write the files", source["rows"])
-    counts = _write_files(folder, source, answer_column, None if point is None else point.threshold, progress)
+    counts = _write_files(folder, source, (answer_column, form), None if point is None else point.threshold, progress)
     for name in (_RECORDS, _SOURCE, _REPLIES):
         (folder / name).unlink(missing_ok=True)
     progress.finish(f"{source['rows']:,} rows")
@@ -73,16 +74,16 @@ def _read(task: str, run: Run, folder: Path, progress: RunProgress) -> dict[str,
 
 
 def _write_files(
-    folder: Path, source: Mapping[str, Any], answer: str | None, threshold: float | None, progress: RunProgress
+    folder: Path, source: Mapping[str, Any], answer: tuple[str | None, Form], threshold: float | None, progress: RunProgress
 ) -> dict[str, Any]:
-    """Write the answers beside the file's own columns, in each format; returns what is counted on the way."""
+    """Write the answers beside the file's own columns, in each format; returns what is counted on the way. `answer`: column and form."""
     columns, facts = source["columns"], source["facts"]
     # Excel takes a CSV without a byte order mark for the machine's old encoding.
     table = {"delimiter": facts.get("delimiter", ","), "encoding": "utf-8-sig"}
-    in_table, in_lines = answer_file_for("answers.csv", columns, table, answer), JsonRecords(columns, errors=True)
+    in_table, in_lines = answer_file_for("answers.csv", columns, table, *answer), JsonRecords(columns, errors=True)
     kinds: dict[str, AnswerFile] = {"csv": in_table, "jsonl": in_lines}
     if facts["format"] == "xlsx":
-        kinds["xlsx"] = answer_file_for("answers.xlsx", columns, {}, answer)
+        kinds["xlsx"] = answer_file_for("answers.xlsx", columns, {}, *answer)
     streams = {name: (folder / f"{_ANSWERS}.{name}").open("wb") for name in kinds}
     answered = passed = failed = 0
     outputs: Counter[str] = Counter()

@@ -66,6 +66,12 @@ export function LabelPage(): ReactNode {
             }
           >
             {t("label.doneAbout")}
+            {session.past.length > 0 && (
+              <>
+                <br />
+                <SaveState session={session} />
+              </>
+            )}
           </Empty>
         </Card>
       )}

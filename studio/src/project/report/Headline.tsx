@@ -25,11 +25,13 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   }
   const spoken = { low: formatMetric(report, report.headline, found.low), high: formatMetric(report, report.headline, found.high), n: formatNumber(found.n), count: found.n };
   const right = report.headline === "accuracy";
+  const { precision, recall } = report.metrics ?? {};
+  const parts = report.headline === "f1" && precision && recall ? { right: ofHundred(precision.value), found: ofHundred(recall.value) } : null;
   return (
     <Card>
-      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
+      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : parts ? t("report.foundOf", parts) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
       <p className={styles.soft}>
-        {t("report.between", spoken)}
+        {parts ? t("report.foundBetween", { ...spoken, value: formatMetric(report, report.headline, found.value) }) : t("report.between", spoken)}
         {found.n < 400 && ` ${t("report.few")}`}
       </p>
       <Verdict view={view} />

@@ -1,6 +1,7 @@
 import { type ReactNode, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { useAnswerForm } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -23,9 +24,11 @@ const VALUE: Record<Exclude<Sorting, "label">, (row: ClassRow) => number> = {
 };
 
 /** Each label's scores, the weakest first. */
-export function Labels({ view }: { view: ReportView }): ReactNode {
+export function Labels({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const rows = view.report.per_class;
+  const shape = useAnswerForm(project).data?.shape;
+  const title = t(shape === "fields" ? "report.fieldLabels" : shape === "spans" ? "report.kindLabels" : "report.labels");
   const [sorting, setSorting] = useState<Sorting>("f1");
   const [down, setDown] = useState(false);
   const [all, setAll] = useState(false);
@@ -47,8 +50,8 @@ export function Labels({ view }: { view: ReportView }): ReactNode {
     </th>
   );
   return (
-    <Card title={t("report.labels")} note={t("report.labelsNote")}>
-      <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.labels")}>
+    <Card title={title} note={t(shape === "fields" ? "report.fieldLabelsNote" : "report.labelsNote")}>
+      <div className={styles.wide} tabIndex={0} role="region" aria-label={title}>
         <table className={styles.table}>
           <thead>
             <tr>

@@ -49,7 +49,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
           <AnsweringAlone project={project} view={view} />
           <Samples view={view} />
           <Mistakes project={project} view={view} />
-          <Labels view={view} />
+          <Labels project={project} view={view} />
           <div className={styles.two}>
             <Scores view={view} />
             <div className={styles.stack}>

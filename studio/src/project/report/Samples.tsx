@@ -2,6 +2,7 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { formatNumber, formatShare } from "../../i18n";
+import { useWords } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -15,6 +16,8 @@ const FEW = 4;
 export function Samples({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const { samples, fillings } = view.report;
+  const words = useWords();
+  const truth = (said: string) => (said === "true" ? words.yes : said === "false" ? words.no : said);
   return (
     <>
       {samples.length > 0 && (
@@ -73,8 +76,8 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
                       {filling.fields.map((field) => (
                         <tr key={field.name}>
                           <th scope="row">{field.name}</th>
-                          <td className={cx(!field.right && styles.said)}>{field.got || t("report.nothing")}</td>
-                          <td className={cx(!field.right && styles.wanted)}>{field.wanted || t("report.nothing")}</td>
+                          <td className={cx(!field.right && styles.said)}>{truth(field.got) || t("report.nothing")}</td>
+                          <td className={cx(!field.right && styles.wanted)}>{truth(field.wanted) || t("report.nothing")}</td>
                         </tr>
                       ))}
                     </tbody>

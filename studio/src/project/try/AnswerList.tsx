@@ -4,6 +4,8 @@ import { useTranslation } from "react-i18next";
 import { useRunStory } from "../../api/events";
 import { isUnfinished, type Run, type Upload, useMay, useMoveRun, useRuns, useStartRun, useUpload } from "../../api/queries";
 import { formatNumber, formatShare, formatTime } from "../../i18n";
+import { entriesOf, isFields, spansOf, valueAt, valueText } from "../../ui/answer/answers";
+import { AnswerLine, useWords } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -187,18 +189,21 @@ function DoneList({ project, run }: { project: string; run: Run }): ReactNode {
 
 function Answered({ rows, threshold }: { rows: readonly Record<string, unknown>[]; threshold: number | null }): ReactNode {
   const { t } = useTranslation();
+  const words = useWords();
   const names = Object.keys(rows[0] ?? {});
   // The file's own columns come first, then the answer, its score, and the error.
   const [answer = "", score = "", error = ""] = names.slice(-3);
+  const own = names.slice(0, -3);
+  const paths = [...new Set(rows.flatMap((row) => (isFields(row[answer]) ? entriesOf(row[answer]).map(([path]) => path) : [])))];
   return (
     // A region that scrolls takes the focus, so that arrow keys scroll it.
     <div className={cx(styles.wide, styles.tall)} tabIndex={0} role="region" aria-label={t("try.firstRows")}>
       <table className={styles.compared}>
         <thead>
           <tr>
-            {[...names.slice(0, -3), answer, score].map((name) => (
-              <th key={name} scope="col">
-                {name === answer ? t("try.answer") : name === score ? t("try.score") : name}
+            {[...own, ...(paths.length > 0 ? paths : [t("try.answer")]), t("try.score")].map((name, place) => (
+              <th key={place} scope="col">
+                {name}
               </th>
             ))}
           </tr>
@@ -206,10 +211,24 @@ function Answered({ rows, threshold }: { rows: readonly Record<string, unknown>[
         <tbody>
           {rows.map((row, place) => (
             <tr key={place}>
-              {names.slice(0, -3).map((name) => (
+              {own.map((name) => (
                 <td key={name}>{shown(row[name])}</td>
               ))}
-              <td>{row[error] ? <span className={styles.soft}>{shown(row[error])}</span> : <strong>{shown(row[answer])}</strong>}</td>
+              {row[error] ? (
+                <td colSpan={Math.max(1, paths.length)}>
+                  <span className={styles.soft}>{shown(row[error])}</span>
+                </td>
+              ) : paths.length > 0 ? (
+                paths.map((path) => (
+                  <td key={path}>
+                    <strong>{valueText(valueAt(row[answer], path), words)}</strong>
+                  </td>
+                ))
+              ) : (
+                <td>
+                  <strong>{typeof row[answer] === "object" ? <AnswerLine value={row[answer]} text={own.length === 1 ? shown(row[own[0] ?? ""]) : textOf(row, own, row[answer])} /> : shown(row[answer])}</strong>
+                </td>
+              )}
               <td className={cx("numbers", threshold !== null && Number(row[score]) < threshold && styles.soft)}>{row[error] ? "" : formatShare(Number(row[score]))}</td>
             </tr>
           ))}
@@ -217,4 +236,11 @@ function Answered({ rows, threshold }: { rows: readonly Record<string, unknown>[
       </table>
     </div>
   );
+}
+
+/** The text of a row that its spans fit: of several columns, the longest. */
+function textOf(row: Record<string, unknown>, own: readonly string[], answer: unknown): string {
+  const end = Math.max(0, ...spansOf(answer).map((span) => span.end));
+  const texts = own.map((name) => shown(row[name])).filter((text) => Array.from(text).length >= end);
+  return texts.sort((one, other) => other.length - one.length)[0] ?? "";
 }

@@ -82,8 +82,8 @@ def answer_form(store: StudioStore, project: str) -> ProjectAnswerForm:
         for name in _names(output):
             seen[name] += number
     names = tuple((name, seen[name]) for name in outline.names)
-    fields = tuple(_fields(outline.schema, known)) if outline.schema is not None else ()
     fixed = outline.schema is not None and part.outline((), asked).schema is not None
+    fields = tuple(_fields(outline.schema, known, fixed)) if outline.schema is not None else ()
     first = rows.page(0, 1)
     pairs = bool(first) and first[0].second is not None
     return ProjectAnswerForm(outline.shape, names, fields, fixed, pairs, sum(number for _, number in known))
@@ -96,7 +96,8 @@ def _names(output: Any) -> set[str]:
     return {name for name in told if isinstance(name, str)}
 
 
-def _fields(schema: Schema, known: Sequence[tuple[Any, int]]) -> Iterator[AnswerField]:
+def _fields(schema: Schema, known: Sequence[tuple[Any, int]], fixed: bool) -> Iterator[AnswerField]:
+    """The fields of a schema. Values that merely occur often in the rows are suggestions: only a given schema makes them a choice."""
     values: dict[str, Counter[Any]] = {}
     rows: Counter[str] = Counter()
     for output, number in known:
@@ -108,7 +109,7 @@ def _fields(schema: Schema, known: Sequence[tuple[Any, int]]) -> Iterator[Answer
                     told[value] += number
     for path, node in schema_paths(schema):
         one = node.get("items", node)
-        options = tuple(value for value in one.get("enum", ()) if value is not None)
+        options = tuple(value for value in one.get("enum", ()) if value is not None) if fixed else ()
         common = tuple((value, number) for value, number in values.get(path, Counter()).most_common(_MOST_VALUES) if number > 1)
         yield AnswerField(path, _kind(one, bool(options)), options, "items" in node, str(node.get("description", "")), rows[path], common)
 
