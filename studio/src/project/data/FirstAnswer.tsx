@@ -121,12 +121,13 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
   const [open, setOpen] = useState(false);
   if (!point) {
     return (
-      <div className={styles.row}>
-        <div>
-          <FewRows answer={answer} risk={1} />
-          <BuiltModel project={project} />
-          <HowMeasured look={look} answer={answer} />
-        </div>
+      <div className={styles.words}>
+        <FewRows answer={answer} risk={1} />
+        <BuiltModel project={project} />
+        <Ways project={project} unlabelled={unlabelled} />
+        <p className={styles.small}>
+          <HowMeasured look={look} answer={answer} limited={false} />
+        </p>
       </div>
     );
   }
@@ -158,16 +159,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
               </li>
             )}
           </ul>
-          <div className={styles.buttons}>
-            <ButtonLink kind="primary" icon="build" to={`/projects/${project}/build`}>
-              {t("look.build")}
-            </ButtonLink>
-            {unlabelled > 0 && (
-              <ButtonLink icon="label" to={`/projects/${project}/label`}>
-                {t("look.labelRows", { count: unlabelled, rows: formatNumber(unlabelled) })}
-              </ButtonLink>
-            )}
-          </div>
+          <Ways project={project} unlabelled={unlabelled} />
         </div>
         <div className={styles.picture}>
           <Shares coverage={point.coverage} wrong={point.wrong} />
@@ -191,7 +183,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
       <Problem query={saving} />
       <p className={styles.small}>
         {looking && look.looked_at < look.rows && <Badge tone="accent">{t("look.soFar", { rows: formatNumber(look.looked_at), all: formatNumber(look.rows) })}</Badge>}{" "}
-        <HowMeasured look={look} answer={answer} />
+        <HowMeasured look={look} answer={answer} limited />
       </p>
     </>
   );
@@ -227,12 +219,30 @@ function BuiltModel({ project }: { project: string }): ReactNode {
   );
 }
 
-function HowMeasured({ look, answer }: { look: Look; answer: FirstAnswer }): ReactNode {
+/** What to do next. */
+function Ways({ project, unlabelled }: { project: string; unlabelled: number }): ReactNode {
   const { t } = useTranslation();
-  const figures = { rows: formatNumber(answer.measured), accuracy: formatShare(answer.accuracy.value, 1), low: formatShare(answer.accuracy.low, 1), high: formatShare(answer.accuracy.high, 1), confidence: formatShare(answer.confidence) };
+  return (
+    <div className={styles.buttons}>
+      <ButtonLink kind="primary" icon="build" to={`/projects/${project}/build`}>
+        {t("look.build")}
+      </ButtonLink>
+      {unlabelled > 0 && (
+        <ButtonLink icon="label" to={`/projects/${project}/label`}>
+          {t("look.labelRows", { count: unlabelled, rows: formatNumber(unlabelled) })}
+        </ButtonLink>
+      )}
+    </div>
+  );
+}
+
+/** How the figures came about; `limited`: a limit on wrong answers is among them. */
+function HowMeasured({ look, answer, limited }: { look: Look; answer: FirstAnswer; limited: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const figures = { rows: formatNumber(answer.measured), accuracy: formatShare(answer.accuracy.value, 1), low: formatShare(answer.accuracy.low, 1), high: formatShare(answer.accuracy.high, 1) };
   return (
     <>
-      {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)}
+      {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)} {limited && t("look.limit", { confidence: formatShare(answer.confidence) })} {t("look.usually")}
       {look.by === "words" && ` ${t("look.byWords")}`}
     </>
   );
