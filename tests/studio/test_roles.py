@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 PAGES = ("data", "label", "build", "report", "try", "run", "learn", "costs", "canvas")
 LOCKED = {
     "": ("Sort messages", "Open the sample project", "Open a model", "A shop's inbox"),
-    "data": ("Add a file", "Paste rows", "Take captured requests", "Look at the data"),
+    "data": ("Add a file", "Paste rows", "Take collected requests", "Look at the data"),
     "build": ("Build a model",),
     "run": ("Start",),
 }
