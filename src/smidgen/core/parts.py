@@ -82,6 +82,7 @@ class Task(ABC):
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
+        reads_attributes: several columns may be one input, a list of attributes: `name: Oak stool; colour: red`.
         loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
         answer_kinds: the forms of a large model's answers to such a job, for recognising unknown jobs: `labels`, `fields`, `spans`, `text`;
             empty if the form shows nothing.
@@ -106,6 +107,7 @@ class Task(ABC):
     teachable = False
     writes = False
     streams = False
+    reads_attributes = False
     answer_kinds: tuple[str, ...] = ()
     not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
     nothing: Any = None

@@ -19,6 +19,20 @@ LABEL_NAMES = (
 )  # fmt: skip
 
 
+WRITTEN_NAMES = (
+    "output", "description", "summary", "corrected", "product text", "product_text", "copy", "answer", "response", "reply", "target", "ref",
+    "text", "beschreibung", "produkttext", "zusammenfassung", "antwort", "korrigiert",
+)  # fmt: skip
+"""Names of a column of finished texts."""
+UNTOLD_NAMES = (
+    "id", "key", "sku", "ean", "gtin", "upc", "index", "row", "number", "no", "nr", "nummer", "artikelnummer", "url", "link", "image",
+    "picture", "photo", "bild", "foto", "column_1",
+)  # fmt: skip
+"""Names of columns that no text tells of."""
+_TEXT_WORDS, _LONG_WORDS = 3.0, 8.0
+"""Mean words of a cell from which a column of such a name is taken for finished texts, and any column for texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
     """The chosen column (two for text pairs), and how it was chosen: `given`, `remembered`, `default` or `guessed`."""
@@ -127,6 +141,39 @@ def choose_label(
             file=file,
         )
     return ColumnChoice((best,), "guessed")
+
+
+def choose_written(columns: Sequence[str], sample: Sequence[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a file of finished texts: those that a text is written from, and the one that holds it (none where no column looks
+    like one). The former are one column of texts, or the columns of a table of goods."""
+    words = {name: _mean_words(_cells(sample, name)) for name in columns}
+    filled = [name for name in columns if words[name] > 0]
+    wordiest = max(filled, key=lambda name: words[name], default=None)
+    named = _by_name([name for name in filled if words[name] >= _TEXT_WORDS], WRITTEN_NAMES)
+    label = named or (wordiest if wordiest is not None and words[wordiest] >= _LONG_WORDS and len(filled) > 1 else None)
+    others = [name for name in filled if name != label]
+    plain = _by_name(others, ("input", "attributes"))
+    long = max(others, key=lambda name: words[name], default=None)
+    if plain is None and long is not None and words[long] >= _LONG_WORDS:
+        plain = long
+    if plain is not None:
+        return (plain,), () if label is None else (label,)
+    goods = [name for name in others if name.casefold().strip() not in UNTOLD_NAMES and not _are_links(_cells(sample, name))]
+    return tuple(goods or others), () if label is None else (label,)
+
+
+def _cells(sample: Sequence[Record], name: str) -> list[str]:
+    """The filled plain cells of a column as texts."""
+    values = (record.get(name) for record in sample)
+    return [text for value in values if isinstance(value, str | int | float) and (text := str(value).strip())]
+
+
+def _mean_words(values: Sequence[str]) -> float:
+    return sum(len(value.split()) for value in values) / len(values) if values else 0.0
+
+
+def _are_links(values: Sequence[str]) -> bool:
+    return bool(values) and all(value.startswith(("http://", "https://")) for value in values)
 
 
 def _known(columns: Sequence[str], file: str, given: str | None, remembered: str | None, flag: str, most: int) -> ColumnChoice | None:

@@ -22,6 +22,7 @@ from smidgen.core.rows import Row, RowCells, Text
 from smidgen.data.columns import ColumnChoice, choose_input, choose_label, resolve
 from smidgen.data.source import DataSettings, DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
 from smidgen.parts import registry
+from smidgen.text import attribute_lists
 
 
 def json_value(value: Any) -> Any:
@@ -41,6 +42,8 @@ def json_value(value: Any) -> Any:
 
 
 STDIN = "-"
+ATTRIBUTES = "attributes"
+"""The column of a text that is made of several others."""
 _HEAD = 64 << 10
 _SAMPLE = 2000
 _TEXTS_ALONE = ("csv", "xlsx")
@@ -108,6 +111,20 @@ class DataTable:
                 bad(error)
                 continue
             yield Row(text, output, number)
+
+    def with_attributes(self, names: Sequence[str]) -> DataTable:
+        """The table with one input made of several columns, `name: Oak stool; colour: red`, in a further column of its records."""
+        column = ATTRIBUTES
+        while column in self.columns:
+            column += "_"
+
+        def read() -> Rows:
+            for number, record in self._read():
+                if not isinstance(record, DataError):
+                    record = {**record, column: attribute_lists.written((name, _plain(record.get(name))) for name in names)}
+                yield number, record
+
+        return replace(self, input=ColumnChoice((column,), "given"), _read=read)
 
     def text(self, number: int, record: Record) -> Text:
         """The input of a record. Raises DataError if it is empty or not a text."""
@@ -191,11 +208,13 @@ def open_table(
     return DataTable(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
 
 
-def open_columns(path: str | Path, columns: str | None = None, settings: DataSettings | None = None) -> DataTable:
+def open_columns(
+    path: str | Path, columns: str | None = None, settings: DataSettings | None = None, limits: ReadLimits | None = None
+) -> DataTable:
     """Open a data file for its columns, without guessing: those named, joined by commas, or all. They are the table's `input`, and it has
     no output. Raises DataError for a file that cannot be read, or lacks a named column."""
     settings = settings or DataSettings()
-    origin, keep, source, content, _ = _opened(path, settings)
+    origin, keep, source, content, _ = _opened(path, settings, limits)
     names = content.columns if columns is None else resolve(columns, content.columns, origin.name, "--input", len(content.columns))
     how = "all" if columns is None else "given"
     return DataTable(
@@ -299,6 +318,14 @@ def _unopened(error: OSError | ValueError, name: str) -> DataError:
         told = MachineError.told_by(error)
         return DataError("the file cannot be opened", value=told.what, todo=told.todo, file=name)
     return DataError("the file cannot be opened", value=str(error), todo="Check the path.", file=name)
+
+
+def _plain(cell: Any) -> str:
+    """A cell of an attribute as a text; empty where it holds none."""
+    value = json_value(cell)
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_plain, value)))
+    return "" if value is None or isinstance(value, dict | bytes) else str(value)
 
 
 def _halved(value: Any) -> bool:

@@ -70,6 +70,7 @@ class Write(Task):
     teachable = True
     writes = True
     streams = True
+    reads_attributes = True
     answer_kinds = ("text",)
     not_foreseen = "not predicted: how near a small model's text comes to the large one's, only a trained one shows"
     loss_words = "1 − ROUGE-L of the best reference"

@@ -35,6 +35,24 @@ def attributes(text: str) -> Attributes:
     return _bracketed(text) or _key_value_pairs(text)
 
 
+def written(pairs: Iterable[tuple[str, str]]) -> str:
+    """Attributes as one text, `name: Oak stool; colour: red`, which `attributes` can read. Those without a value are left out."""
+    found = []
+    for key, value in pairs:
+        words = " ".join(value.replace(";", ",").split())
+        if words:
+            found.append(f"{_key(key)}: {words}")
+    return "; ".join(found)
+
+
+def _key(name: str) -> str:
+    """A column's name as a key: `Price (£)` becomes `Price`."""
+    words = re.sub(r"[^\w\-/. ]|\([^)]*\)", " ", name.replace("_", " ")).split()
+    while words and not words[0][0].isalpha():
+        words = words[1:]
+    return " ".join(word[:30] for word in words[:4]) or "attribute"
+
+
 def _bracketed(text: str) -> Attributes:
     """Parse `name[Alimentum], area[city centre]`. One attribute is enough, because prose does not have this form."""
     found, at = [], 0

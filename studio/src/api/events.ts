@@ -1,5 +1,7 @@
+import { useQueries } from "@tanstack/react-query";
 import { useEffect, useReducer } from "react";
 
+import { readEvents } from "./eventStream";
 import type { Run } from "./queries";
 
 /** A step of a run, as far as it has come. `total` is null where it is not known. */
@@ -115,5 +117,21 @@ export function useRunStory(run: string | undefined): RunStory {
     });
     return () => source.close();
   }, [run]);
+  return story;
+}
+
+/** What finished runs have told, in their order; undefined for one that is not read yet. */
+export function useRunStories(runs: readonly string[]): readonly (RunStory | undefined)[] {
+  return useQueries({ queries: runs.map((run) => ({ queryKey: ["story", run], staleTime: Infinity, queryFn: () => readStory(run) })) }).map((found) => found.data);
+}
+
+async function readStory(run: string): Promise<RunStory> {
+  const response = await fetch(`/api/v1/runs/${run}/events`);
+  let story = EMPTY;
+  if (!response.ok || !response.body) return story;
+  for await (const { event, data } of readEvents(response.body)) {
+    if (event === "end") return { ...story, ended: data as Run };
+    story = withEvent(story, data as Told);
+  }
   return story;
 }

@@ -25,7 +25,7 @@ export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: {
     if (!frame) return;
     const ink = token("--soft");
     const axis = { stroke: ink, grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--sans")}` };
-    const strokes = [token("--accent"), token("--warn"), token("--good"), token("--bad")];
+    const strokes = ["--hue-1", "--hue-2", "--hue-3", "--hue-4"].map(token);
     const made = new uPlot(
       {
         width: frame.clientWidth || 300,
@@ -34,7 +34,7 @@ export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: {
         cursor: { points: { size: 6 } },
         legend: { show: names.includes("\n") }, // one line is named by its caption
         axes: [{ ...axis, size: 26, label: xLabel, labelSize: 18, labelGap: 0, labelFont: axis.font }, { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(format) }],
-        series: [{ label: xLabel }, ...names.split("\n").map((label, number) => ({ label, width: 2, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
+        series: [{ label: xLabel }, ...names.split("\n").map((label, number) => ({ label, width: 2, spanGaps: true, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
       },
       [[], ...names.split("\n").map(() => [])],
       frame,

@@ -59,6 +59,12 @@ export function formatTime(iso: string): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
 
+/** A point in time, without its date where that is today's. */
+export function formatWhen(time: Date, now = new Date()): string {
+  const today = time.toDateString() === now.toDateString();
+  return new Intl.DateTimeFormat(i18next.language, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" }).format(time);
+}
+
 /** A day; `iso` is ISO 8601. */
 export function formatDay(iso: string): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));

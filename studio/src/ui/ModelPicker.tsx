@@ -2,18 +2,23 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
-import { headline, useModels } from "../api/models";
-import type { Run } from "../api/queries";
-import { formatShare, formatTime } from "../i18n";
+import { describeModel, useModels } from "../api/models";
+import { type Run, useProject } from "../api/queries";
 import { ButtonLink } from "./Button";
 import { Empty, Skeleton } from "./Feedback";
 import { Select } from "./Field";
 
-/** A model's name on the screens: when it was built, and how good it is. */
-export function modelName(run: Run): string {
-  const quality = headline(run)?.value;
-  const when = formatTime(new Date(run.queued * 1000).toISOString());
-  return quality === undefined ? when : `${when} · ${formatShare(quality, 1)}`;
+/** What models are known by on the screens, by their runs. */
+export function useModelName(project: string): (run: Run) => string {
+  const name = useBuildName(project);
+  return (run) => describeModel(run, name(run));
+}
+
+/** A build's own name, or its number. */
+export function useBuildName(project: string): (run: Run) => string {
+  const { t } = useTranslation();
+  const names = useProject(project).data?.settings["names"] as Readonly<Record<string, string>> | undefined;
+  return (run) => names?.[run.id] || (run.number ? t("common.buildNumber", { number: run.number }) : t("common.build"));
 }
 
 interface PickerProps {
@@ -27,6 +32,7 @@ export function WithModel({ project, children }: PickerProps): ReactNode {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
   const models = useModels(project);
+  const modelName = useModelName(project);
   if (!models) return <Skeleton label={t("common.loading")} />;
   const chosen = models.find((run) => run.id === search.get("run")) ?? models[0];
   if (!chosen) {

@@ -16,6 +16,7 @@ from smidgen.core.replies import Reply
 from smidgen.flows.answer_files import AnswerFile, JsonRecords, answer_file_for
 from smidgen.flows.local_model import load
 from smidgen.flows.prediction import predict
+from smidgen.flows.projects.data.imports import remembered_columns
 from smidgen.flows.projects.data.upload_reader import read_upload
 from smidgen.flows.projects.data.uploads import KEEP_SECONDS, forget_upload, uploaded
 from smidgen.flows.projects.models.answering import operating_point
@@ -24,7 +25,7 @@ from smidgen.flows.projects.run_process import QuickRun, RunProgress, run_folder
 from smidgen.machine.processor import threads as thread_count
 from smidgen.store.files import home, write
 from smidgen.store.studio.runs import Run, RunStore
-from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.store import Project, StudioStore
 
 KIND = "answer-file"
 FORMATS = ("csv", "jsonl", "xlsx")
@@ -42,11 +43,10 @@ def run_answer_file(store: StudioStore, run: Run, progress: RunProgress) -> Mapp
     project, folder = store.project(run.project), run_folder(run.id)
     folder.mkdir(parents=True, exist_ok=True)
     bundle = model_folder(store, project.id, str(run.request.get("model")))
-    source = _read(project.task, run, folder, progress)
+    source = _read(store, project, run, folder, progress)
     model = load(bundle, max(1, thread_count() // 2))
     try:
-        columns = run.request.get("input") or source["input"]
-        predict(model, str(folder / _RECORDS), str(folder / _REPLIES), input=",".join(columns), progress=progress)
+        predict(model, str(folder / _RECORDS), str(folder / _REPLIES), input=",".join(source["input"]), progress=progress)
         answer_column, form = model.columns[1], model.form
     finally:
         model.close()
@@ -59,13 +59,14 @@ def run_answer_file(store: StudioStore, run: Run, progress: RunProgress) -> Mapp
     return {"name": source["name"], "rows": source["rows"], **counts}
 
 
-def _read(task: str, run: Run, folder: Path, progress: RunProgress) -> dict[str, Any]:
+def _read(store: StudioStore, project: Project, run: Run, folder: Path, progress: RunProgress) -> dict[str, Any]:
     """The facts of the file; its records lie in the run's folder."""
     kept = folder / _SOURCE
     if not kept.is_file():
         progress.start("read the file")
         file = uploaded(str(run.request.get("upload")))
-        told = read_upload("records", file, task, {}, folder / _RECORDS)
+        settings, before = {"input": run.request.get("input") or []}, remembered_columns(store.rows(project.id))
+        told = read_upload("records", file, project.task, settings, folder / _RECORDS, remembered=before)
         write(kept, json.dumps({**told, "name": file.name}).encode("utf-8"))
         forget_upload(file)
         progress.finish(f"{told['rows']:,} rows")

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.forms import AnswerShape
 from smidgen.flows.projects.data.answer_form import FieldKind, answer_form
-from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file, take_several
+from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file, remembered_columns, take_several
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload, uploaded
 from smidgen.flows.projects.look import queue_look
 from smidgen.parts import registry
@@ -44,6 +44,7 @@ class UploadView(BaseModel):
     separator: str = Field(description="What stands between them; empty for the task's own way.")
     may_have_several: bool = Field(description="Whether texts of this project may have several labels.")
     most_label: int = Field(description="The most columns of answers.")
+    attributes: bool = Field(description="Whether a text may be written from several columns: then an import may name more than two.")
     why: list[str]
     rows: list[dict[str, Any]] = Field(description="The first rows, by column.")
     facts: dict[str, str] = Field(description="How the file was read: format, encoding, delimiter, sheet.")
@@ -53,7 +54,7 @@ class ImportRequest(BaseModel):
     """Which columns of a file to add."""
 
     upload: str = Field(pattern=r"^[0-9a-f]{12}$")
-    input: list[str] = Field(min_length=1, max_length=2)
+    input: list[str] = Field(min_length=1, max_length=200)
     label: list[str] = Field(max_length=200)
     part: Part = "train"
     several: bool = Field(False, description="A text may have several labels: the project's recipe says so from then on.")
@@ -249,20 +250,20 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         file, id = new_upload(name)
         try:
             await receive_file(request, file, MOST_UPLOAD, "Send a part of the file, or build from the command line.")
-            seen = await run_in_threadpool(preview_file, file, task)
+            seen = await run_in_threadpool(preview_file, file, task, remembered=remembered_columns(store.rows(project)))
         except InputError:
             forget_upload(file)
             raise
         part = registry.find("tasks", task)
         return UploadView(upload=id, name=Path(name).name, columns=list(seen.columns), input=list(seen.input), label=list(seen.label),
                           several=seen.several, separator=seen.separator, may_have_several=bool(part.several), most_label=part.most_columns,
-                          why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
+                          attributes=seen.attributes, why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
 
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:
         """Add the rows of a file as a new version, and look at them. Rows that cannot be used are left out and counted."""
         file = uploaded(body.upload)
-        settings = {**body.settings, "input": ",".join(body.input), "label": ",".join(body.label)}
+        settings = {**body.settings, "input": body.input, "label": body.label}
         into = take_several(store, store.project(project)) if body.several else store.project(project)
         found = import_file(store, into, file, file.name, settings, person.name, body.part, body.separator)
         forget_upload(file)

@@ -39,6 +39,7 @@ class RunView(BaseModel):
     started: float | None
     ended: float | None
     ahead: int | None = Field(None, description="How many runs of all projects go before it; null unless it waits.")
+    number: int | None = Field(None, description="In lists, its place among the project's finished runs of its kind; null before its end.")
 
 
 class NewRun(BaseModel):
@@ -48,9 +49,9 @@ class NewRun(BaseModel):
     request: dict[str, Any] = Field(default_factory=dict)
 
 
-def _view(run: Run, ahead: int | None = None) -> RunView:
+def _view(run: Run, ahead: int | None = None, number: int | None = None) -> RunView:
     plain = {name: getattr(run, name) for name in ("id", "project", "kind", "state", "author", "queued", "started", "ended")}
-    return RunView(**plain, request=dict(run.request), result=_dict(run.result), error=_dict(run.error), ahead=ahead)
+    return RunView(**plain, request=dict(run.request), result=_dict(run.result), error=_dict(run.error), ahead=ahead, number=number)
 
 
 def _dict(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -66,7 +67,8 @@ def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
     def list_runs(person: Viewer, project: str) -> list[RunView]:
         """List the runs of a project, the newest first."""
         ahead = {run.id: place for place, run in enumerate(runs.unfinished()) if run.state == "queued"}
-        return [_view(run, ahead.get(run.id)) for run in runs.of_project(project)]
+        numbers = runs.numbers(project)
+        return [_view(run, ahead.get(run.id), numbers.get(run.id)) for run in runs.of_project(project)]
 
     @router.post("/projects/{project}/runs", status_code=201)
     def start_run(person: Builder, project: str, body: NewRun) -> RunView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -103,6 +104,17 @@ class RunStore:
         chosen = sql.select(RUNS).where(RUNS.c.project == project).order_by(RUNS.c.queued.desc()).limit(limit)
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(chosen)]
+
+    def numbers(self, project: str) -> dict[str, int]:
+        """The finished runs of a project, each with its number among those of its kind: the first to end is 1."""
+        chosen = sql.select(RUNS.c.id, RUNS.c.kind).where(RUNS.c.project == project, RUNS.c.state == "done").order_by(RUNS.c.ended)
+        counted: Counter[str] = Counter()
+        found = {}
+        with self._database.reading() as connection:
+            for id, kind in connection.execute(chosen):
+                counted[kind] += 1
+                found[id] = counted[kind]
+        return found
 
     def unfinished(self) -> list[Run]:
         """Runs that wait or go on, the oldest first."""

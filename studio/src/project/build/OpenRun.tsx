@@ -72,7 +72,8 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
   );
 }
 
-function asFigure(value: number): string {
+/** A figure of a curve, short. */
+export function asFigure(value: number): string {
   return formatNumber(value, { maximumSignificantDigits: 3 });
 }
 

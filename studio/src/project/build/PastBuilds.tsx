@@ -1,18 +1,21 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
 import { useRunStory } from "../../api/events";
-import { headline } from "../../api/models";
-import { type Run, useMay, useMoveRun } from "../../api/queries";
-import { formatDuration, formatNumber, formatShare, formatTime } from "../../i18n";
-import { Button, ButtonLink } from "../../ui/Button";
+import { formatHeadline, headline } from "../../api/models";
+import { type Run, useMay, useMoveRun, useProject } from "../../api/queries";
+import { formatDuration, formatNumber, formatWhen } from "../../i18n";
+import { Button, ButtonLink, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { runFailureOf } from "../../ui/failure";
 import { Badge, FailureDetails, Notice, Skeleton, type Tone } from "../../ui/Feedback";
+import { TextField } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
+import { useBuildName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
+import { useRemember } from "../data/queries";
 import { Curves, Remarks, Steps } from "./OpenRun";
 import { energyOf, isBrought, madeFrom, modelPath, presetOf } from "./runs";
 
@@ -24,6 +27,8 @@ export function PastBuilds({ project, runs }: { project: string; runs: readonly 
   const { t } = useTranslation();
   const [address, setAddress] = useSearchParams();
   const move = useMoveRun(project);
+  const buildName = useBuildName(project);
+  const [renamed, setRenamed] = useState<Run | null>(null);
   const chosen = (address.get("compare") ?? "").split(",").filter(Boolean);
   const shownRun = runs.find((run) => run.id === address.get("steps"));
   const set = (name: string, value: string) =>
@@ -49,7 +54,7 @@ export function PastBuilds({ project, runs }: { project: string; runs: readonly 
                   <span className="visually-hidden">{t("build.compare")}</span>
                 </th>
               )}
-              {["when", "preset", "state", "quality", "took", "energy", "dataVersion"].map((name) => (
+              {["name", "preset", "state", "quality", "took", "energy", "dataVersion"].map((name) => (
                 <th key={name} scope="col">
                   {t(`build.${name}`)}
                 </th>
@@ -59,43 +64,80 @@ export function PastBuilds({ project, runs }: { project: string; runs: readonly 
           </thead>
           <tbody>
             {runs.map((run) => (
-              <PastRow key={run.id} project={project} run={run} comparable={models > 1} checked={chosen.includes(run.id)} onCheck={() => toggle(run.id)} onSteps={() => set("steps", run.id)} onResume={() => move.mutate({ run: run.id, move: "resume" })} />
+              <PastRow key={run.id} project={project} run={run} name={buildName(run)} comparable={models > 1} checked={chosen.includes(run.id)} onCheck={() => toggle(run.id)} onSteps={() => set("steps", run.id)} onRename={() => setRenamed(run)} onResume={() => move.mutate({ run: run.id, move: "resume" })} />
             ))}
           </tbody>
         </table>
       </div>
-      {shownRun && <PastSteps run={shownRun} onClose={() => set("steps", "")} />}
+      {renamed && <Rename project={project} run={renamed} name={buildName(renamed)} onClose={() => setRenamed(null)} />}
+      {shownRun && <PastSteps run={shownRun} name={buildName(shownRun)} onClose={() => set("steps", "")} />}
     </Card>
+  );
+}
+
+/** Give a build a name of one's own. */
+function Rename({ project, run, name, onClose }: { project: string; run: Run; name: string; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const [text, setText] = useState(name);
+  const names = useProject(project).data?.settings["names"] as Readonly<Record<string, string>> | undefined;
+  const remember = useRemember(project);
+  const save = () => remember.mutate({ names: { ...names, [run.id]: text.trim() } }, { onSuccess: onClose });
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title={t("build.rename", { name })}
+      foot={
+        <>
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button kind="primary" busy={remember.isPending} onClick={save}>
+            {t("common.save")}
+          </Button>
+        </>
+      }
+    >
+      <TextField label={t("build.name")} help={t("build.nameHelp")} maxLength={60} value={text} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === "Enter" && save()} />
+      <Problem query={{ error: remember.error }} />
+    </Dialog>
   );
 }
 
 interface PastRowProps {
   project: string;
   run: Run;
+  name: string;
   comparable: boolean;
   checked: boolean;
   onCheck: () => void;
   onSteps: () => void;
+  onRename: () => void;
   onResume: () => void;
 }
 
-function PastRow({ project, run, comparable, checked, onCheck, onSteps, onResume }: PastRowProps): ReactNode {
+function PastRow({ project, run, name, comparable, checked, onCheck, onSteps, onRename, onResume }: PastRowProps): ReactNode {
   const { t } = useTranslation();
   const may = useMay("build");
   const metric = headline(run);
-  const when = formatTime(new Date(run.queued * 1000).toISOString());
+  const when = formatWhen(new Date(run.queued * 1000));
+  const mayName = useMay("edit");
   const energy = energyOf(run);
   const made = madeFrom(run);
   return (
     <>
       <tr>
-        {comparable && <td>{run.state === "done" && <input type="checkbox" aria-label={t("build.compareThis", { when })} checked={checked} onChange={onCheck} />}</td>}
-        <td>{when}</td>
+        {comparable && <td>{run.state === "done" && <input type="checkbox" aria-label={t("build.compareThis", { name })} checked={checked} onChange={onCheck} />}</td>}
+        <td className={styles.breaks}>
+          <span className={styles.named}>
+            <strong>{name}</strong>
+            {run.state === "done" && mayName && <IconButton icon="pencil" small label={t("build.rename", { name })} onClick={onRename} />}
+          </span>
+          <span className={styles.when}>{when}</span>
+        </td>
         <td className={styles.breaks}>{presetOf(t, run)}</td>
         <td>
           <Badge tone={TONES[run.state] ?? "plain"}>{t(`state.${run.state}`)}</Badge>
         </td>
-        <td className="numbers">{metric?.value === undefined ? "" : `${formatShare(metric.value, 1)} (${formatShare(metric.low ?? 0, 1)}–${formatShare(metric.high ?? 1, 1)})`}</td>
+        <td className="numbers">{metric?.value === undefined ? "" : `${formatHeadline(run, metric.value)} (${formatHeadline(run, metric.low ?? 0)}–${formatHeadline(run, metric.high ?? 1)})`}</td>
         <td className="numbers">{made.seconds === null ? "" : formatDuration(made.seconds)}</td>
         <td className="numbers">{energy === null ? "" : `${formatNumber(energy, { maximumSignificantDigits: 2 })} Wh`}</td>
         <td className="numbers">{made.version === null ? "" : formatNumber(made.version)}</td>
@@ -143,11 +185,11 @@ function RunFailure({ project, error }: { project: string; error: NonNullable<Ru
   );
 }
 
-function PastSteps({ run, onClose }: { run: Run; onClose: () => void }): ReactNode {
+function PastSteps({ run, name, onClose }: { run: Run; name: string; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const story = useRunStory(run.id);
   return (
-    <Dialog open wide onClose={onClose} title={t("build.stepsOf", { when: formatTime(new Date(run.queued * 1000).toISOString()) })}>
+    <Dialog open wide onClose={onClose} title={t("build.stepsOf", { name })} about={formatWhen(new Date(run.queued * 1000))}>
       {story.steps.length === 0 && !story.ended && <Skeleton label={t("common.loading")} />}
       {story.steps.length === 0 && story.ended && <Notice>{t("build.noSteps")}</Notice>}
       <Curves curves={story.curves} height={140} />

@@ -6,8 +6,9 @@ interface Summary {
   metrics?: Record<string, { value: number; low: number; high: number; n?: number }>;
   headline?: string;
   graded?: boolean;
+  units?: Record<string, string>;
   student?: { kind?: string; method?: string; base?: string | null; chosen_because?: string };
-  speed?: { latency_ms_p50?: number | null; texts_per_second?: number | null; size_mb?: number | null; peak_memory_mb?: number | null };
+  speed?: { latency_ms_p50?: number | null; texts_per_second?: number | null; tokens_per_second?: number | null; size_mb?: number | null; peak_memory_mb?: number | null };
   training?: { seconds?: number | null; energy_wh?: number | null };
 }
 

@@ -86,6 +86,11 @@ function NoAnswer({ project, look }: { project: string; look: Look }): ReactNode
         <h2>{t(`look.whyNot.${look.why_not}.title`)}</h2>
         <p>{t(`look.whyNot.${look.why_not}.about`, { rows: formatNumber(look.rows), unlabelled: formatNumber(look.unlabelled) })}</p>
       </div>
+      {look.why_not === "other_task" && look.unlabelled < look.rows && (
+        <ButtonLink kind="primary" icon="build" to={`/projects/${project}/build`}>
+          {t("look.build")}
+        </ButtonLink>
+      )}
       {look.unlabelled > 0 && (
         <ButtonLink kind="primary" icon="label" to={`/projects/${project}/label`}>
           {t("look.label")}

@@ -10,6 +10,7 @@ import { Select, Switch, TextArea } from "../../ui/Field";
 import { FileButton, FileDrop, TABLES } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import { canAdd, toggled } from "./columns";
 import styles from "./Data.module.css";
 
 /** Where a file is dropped, chosen or pasted; `compact` is a button alone. `ways`: further ways to rows. */
@@ -84,19 +85,21 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
   const add = useImport(project);
   const toast = useToast();
   const [input, setInput] = useState(upload.input[0] ?? "");
+  const [given, setGiven] = useState<readonly string[]>(upload.input);
   const [second, setSecond] = useState(upload.input[1] ?? "");
   const [labels, setLabels] = useState<readonly string[]>(upload.label);
   const [part, setPart] = useState<"train" | "test">("train");
   const [several, setSeveral] = useState(upload.several);
   const columns = upload.columns.map((name) => ({ value: name, label: name }));
   const fields = upload.most_label > 1;
-  const texts = second ? [input, second] : [input];
+  const texts = upload.attributes ? given : second ? [input, second] : [input];
+  const words = (name: string) => t(upload.attributes ? `data.written.${name}` : `data.${name}`);
   const label = labels.filter((name) => !texts.includes(name));
   const used = new Set([...texts, ...label]);
 
   function submit(): void {
     const separated = several ? { several, separator: upload.separator } : { several, separator: "" };
-    add.mutate({ upload: upload.upload, input: texts, label: [...label], part, settings: {}, ...separated }, {
+    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: {}, ...separated }, {
       onSuccess: ({ version, skipped, faults }) => {
         toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) + (faults[0] ? ` ${faults[0]}` : "") });
         onClose();
@@ -114,18 +117,21 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
       foot={
         <>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button kind="primary" busy={add.isPending} disabled={!input || input === second} onClick={submit}>
+          <Button kind="primary" busy={add.isPending} disabled={!canAdd(texts, label) || (!upload.attributes && input === second)} onClick={submit}>
             {t("data.add")}
           </Button>
         </>
       }
     >
       <div className={styles.choices}>
-        <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={columns} value={input} onChange={(event) => setInput(event.target.value)} />
+        {!upload.attributes && <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={columns} value={input} onChange={(event) => setInput(event.target.value)} />}
         {!fields && (
-          <Select label={t("data.labelColumn")} help={t("data.labelHelp")} options={[{ value: "", label: t("data.noLabel") }, ...columns.filter(({ value }) => !texts.includes(value))]} value={label[0] ?? ""} onChange={(event) => setLabels(event.target.value ? [event.target.value] : [])} />
+          <Select label={words("labelColumn")} help={words("labelHelp")} options={[{ value: "", label: words("noLabel") }, ...columns.filter(({ value }) => upload.attributes || !texts.includes(value))]} value={label[0] ?? ""} onChange={(event) => {
+              setLabels(event.target.value ? [event.target.value] : []);
+              setGiven(given.filter((name) => name !== event.target.value));
+            }} />
         )}
-        {upload.columns.length > 2 && !fields && <Select label={t("data.secondColumn")} help={t("data.secondHelp")} options={[{ value: "", label: t("data.noSecond") }, ...columns.filter(({ value }) => value !== input)]} value={second} onChange={(event) => setSecond(event.target.value)} />}
+        {upload.columns.length > 2 && !fields && !upload.attributes && <Select label={t("data.secondColumn")} help={t("data.secondHelp")} options={[{ value: "", label: t("data.noSecond") }, ...columns.filter(({ value }) => value !== input)]} value={second} onChange={(event) => setSecond(event.target.value)} />}
         <Select label={t("data.part")} help={t("data.partHelp")} options={[{ value: "train", label: t("data.train") }, { value: "test", label: t("data.test") }]} value={part} onChange={(event) => setPart(event.target.value as "train" | "test")} />
       </div>
       {fields && (
@@ -143,7 +149,21 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
         </fieldset>
       )}
       {upload.may_have_several && label.length > 0 && <Switch label={t("data.several")} checked={several} onChange={(event) => setSeveral(event.target.checked)} />}
-      {label.length === 0 && <Notice>{t(fields ? "data.noFieldsNotice" : "data.unlabelledNotice")}</Notice>}
+      {upload.attributes && (
+        <fieldset className={styles.ticks}>
+          <legend>{t("data.written.inputColumn")}</legend>
+          {upload.columns
+            .filter((name) => !label.includes(name))
+            .map((name) => (
+              <label key={name}>
+                <input type="checkbox" checked={given.includes(name)} onChange={() => setGiven(toggled(given, name, upload.columns))} />
+                {name}
+              </label>
+            ))}
+          <p>{t("data.written.inputHelp")}</p>
+        </fieldset>
+      )}
+      {label.length === 0 && <Notice>{fields ? t("data.noFieldsNotice") : words("unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>
         <table>

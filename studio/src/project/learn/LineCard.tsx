@@ -13,7 +13,7 @@ import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { Icon, type IconName } from "../../ui/icons";
-import { modelName } from "../../ui/ModelPicker";
+import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
@@ -90,6 +90,7 @@ function Start({ project, line, models }: { project: string; line: Line | null; 
   const { t } = useTranslation();
   const may = useMay("build");
   const start = useStartRun(project);
+  const modelName = useModelName(project);
   const [model, setModel] = useState("");
   const [uncertified, setUncertified] = useState(false);
   return (

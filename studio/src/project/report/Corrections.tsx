@@ -10,7 +10,7 @@ import { ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Notice } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
-import { modelName } from "../../ui/ModelPicker";
+import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { type Comparison, type ReportView, useChanges } from "./queries";
 import styles from "./Report.module.css";
@@ -36,6 +36,7 @@ export function Corrections({ project, view, model }: { project: string; view: R
   const { t } = useTranslation();
   const [address, setAddress] = useSearchParams();
   const models = useModels(project) ?? [];
+  const modelName = useModelName(project);
   const place = models.findIndex((run) => run.id === model.id);
   const others = models.filter((run) => run.id !== model.id);
   const wanted = address.get("earlier");

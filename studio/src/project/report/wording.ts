@@ -4,10 +4,15 @@ import { formatDuration, formatNumber, formatShare } from "../../i18n";
 import type { Report, ReportView } from "./queries";
 
 /** A metric's value: a share as a percentage, or a number with its unit. Metrics named as the report names them are shares from 0 to 1. */
-export function formatMetric(report: Report, name: string, value: number, digits = 1): string {
+export function formatMetric(report: Pick<Report, "units" | "graded">, name: string, value: number, digits = 1): string {
   const unit = report.units?.[name];
   if (unit !== undefined) return `${formatNumber(value, { maximumSignificantDigits: 3 })} ${unit}`;
-  return report.graded && name === report.headline ? formatNumber(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 }) : formatShare(value, digits);
+  return isGrade(name) ? formatNumber(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : formatShare(value, digits);
+}
+
+/** Whether a metric says how near texts come to the wanted ones, which is no share of anything. */
+export function isGrade(name: string): boolean {
+  return /^(rouge|chrf)/.test(name);
 }
 
 /** Milliseconds, with two digits that matter. */

@@ -11,7 +11,7 @@ import { Card } from "../../ui/Card";
 import { inWords } from "../../ui/failure";
 import { Badge, Failure, Notice, ProgressBar, Skeleton, type Tone } from "../../ui/Feedback";
 import { Select, TextField } from "../../ui/Field";
-import { modelName } from "../../ui/ModelPicker";
+import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
@@ -44,6 +44,7 @@ interface Outcome {
 export function CertificateCard({ project, model: served, models }: { project: string; model: string; models: readonly Run[] }): ReactNode {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
+  const modelName = useModelName(project);
   const named = search.get("run");
   const model = named === LINE || models.some((run) => run.id === named) ? (named ?? served) : served;
   const options = models.map((run) => ({ value: run.id, label: modelName(run) }));

@@ -9,7 +9,7 @@ import { CodeBlock, CopyButton } from "../../ui/Code";
 import { cx } from "../../ui/cx";
 import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
-import { modelName } from "../../ui/ModelPicker";
+import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { useLine } from "../learn/queries";
 import { asked, chosenPoint, type Draft, drafted } from "./draft";
@@ -54,13 +54,14 @@ export function ServerCard({ project, serving, models }: { project: string; serv
           {serving.log.length > 0 && <CodeBlock code={serving.log.join("\n")} label={t("run.log")} />}
         </Notice>
       )}
-      {on ? <Running serving={serving} models={models} /> : <StartForm key={serving.started ?? 0} project={project} serving={serving} models={models} may={may} />}
+      {on ? <Running project={project} serving={serving} models={models} /> : <StartForm key={serving.started ?? 0} project={project} serving={serving} models={models} may={may} />}
     </Card>
   );
 }
 
-function Running({ serving, models }: { serving: Serving; models: readonly Run[] }): ReactNode {
+function Running({ project, serving, models }: { project: string; serving: Serving; models: readonly Run[] }): ReactNode {
   const { t } = useTranslation();
+  const modelName = useModelName(project);
   const { settings } = serving;
   const built = models.find((run) => run.id === settings.model);
   const facts: readonly (readonly [string, ReactNode])[] = [
@@ -84,6 +85,7 @@ function Running({ serving, models }: { serving: Serving; models: readonly Run[]
 function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
   const { t } = useTranslation();
   const start = useStartServing(project);
+  const modelName = useModelName(project);
   const line = useLine(project).data;
   const [draft, setDraft] = useState(() => drafted(serving.settings, models[0]?.id));
   const [key, setKey] = useState("");

@@ -13,7 +13,7 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea, TextField } from "../../ui/Field";
-import { modelName } from "../../ui/ModelPicker";
+import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { type Answering, type Large, largeSide, modelSide, type Side, type TriedText } from "./queries";
 import { evenly, linesOf } from "./lists";
@@ -37,6 +37,7 @@ export function SideBySide({ project, model, facts }: { project: string; model: 
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
   const models = useModels(project)?.filter((run) => run.id !== model) ?? [];
+  const modelName = useModelName(project);
   const mayAsk = useMay("build");
   const queries = useQueryClient();
   const [lines, setLines] = useState("");

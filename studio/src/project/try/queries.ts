@@ -2,7 +2,7 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 
 import { api, ApiError, body, type ErrorParts } from "../../api/client";
 import type { components } from "../../api/schema";
-import { readEvents } from "./eventStream";
+import { readEvents } from "../../api/eventStream";
 
 export type Answering = components["schemas"]["AnsweringView"];
 export type Answer = components["schemas"]["TriedAnswerView"];

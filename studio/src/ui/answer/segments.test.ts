@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { takeEvents } from "../../project/try/eventStream";
+import { takeEvents } from "../../api/eventStream";
 import { heaviest, segments, strength } from "./segments";
 
 it("cuts a text at its places, counting an emoji as one character", () => {

@@ -12,11 +12,11 @@ from typing import Any
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Text
-from smidgen.flows.projects.data.upload_reader import LIMITS, UploadLimits, read_upload
+from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
 from smidgen.flows.projects.data.uploads import uploads_folder
 from smidgen.flows.projects.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
 from smidgen.parts import registry
-from smidgen.store.studio.data_rows import DataRow, DataVersion, Part
+from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows
 from smidgen.store.studio.store import Project, StudioStore
 
 
@@ -30,6 +30,7 @@ class FilePreview:
         label: the guessed column of answers, or one for each field; empty where none looks like one.
         several: whether a cell seems to hold several labels.
         separator: what stands between them; empty for the task's own way.
+        attributes: whether the text may be written from several columns; then `input` may name more than two.
         why: how the guesses were made, one sentence each.
         rows: the first rows, by column.
         facts: how the file was read: format, encoding, delimiter, sheet.
@@ -40,6 +41,7 @@ class FilePreview:
     label: tuple[str, ...]
     several: bool
     separator: str
+    attributes: bool
     why: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     facts: Mapping[str, str]
@@ -54,11 +56,23 @@ class ImportResult:
     faults: tuple[str, ...]
 
 
-def preview_file(file: Path, task: str, settings: Mapping[str, Any] | None = None, limits: UploadLimits = LIMITS) -> FilePreview:
-    """Look at the first rows of a file. Raises DataError for a file that cannot be read."""
-    told = read_upload("preview", file, task, settings or {}, limits=limits)
+def preview_file(
+    file: Path,
+    task: str,
+    settings: Mapping[str, Any] | None = None,
+    limits: UploadLimits = LIMITS,
+    remembered: ChosenColumns | None = None,
+) -> FilePreview:
+    """Look at the first rows of a file. Raises DataError for a file that cannot be read. `remembered`: see `read_upload`."""
+    told = read_upload("preview", file, task, settings or {}, limits=limits, remembered=remembered)
     lists = {name: tuple(told[name]) for name in ("columns", "input", "label", "why", "rows")}
-    return FilePreview(**lists, several=told["several"], separator=told["separator"], facts=told["facts"])
+    return FilePreview(**lists, attributes=told["attributes"], several=told["several"], separator=told["separator"], facts=told["facts"])
+
+
+def remembered_columns(rows: ProjectRows) -> ChosenColumns | None:
+    """The columns of the newest file that was added; None before the first."""
+    added = next((version for version in rows.versions() if version.action == "import"), None)
+    return None if added is None else ChosenColumns(added.details.get("input", ()), added.details.get("label", ()))
 
 
 def import_file(

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -23,8 +23,9 @@ from smidgen.core.errors import DataError, InputError, MachineError, SmidgenErro
 from smidgen.core.parts import Task, placing
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.rows import Row, Text
+from smidgen.data.columns import ColumnChoice, choose_written, resolve
 from smidgen.data.source import DataSettings, ReadLimits
-from smidgen.data.tables import DataTable, json_value, open_table
+from smidgen.data.tables import DataTable, json_value, open_columns, open_table
 from smidgen.flows.projects.data.answer_guess import guess_answer
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
@@ -32,6 +33,7 @@ from smidgen.parts.recipe import make
 Reading = Literal["preview", "rows", "records"]
 """The first rows; all rows in the task's form; all records as they are."""
 PREVIEW_ROWS: Final = 50
+_SAMPLE = 2000
 _PREVIEW_CELL = 500
 _MOST_FAULTS = 20
 _MOST_ROW_FAULTS = 10_000
@@ -61,6 +63,14 @@ class UploadLimits:
 LIMITS = UploadLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenColumns:
+    """The columns of inputs and of answers."""
+
+    input: Sequence[str]
+    label: Sequence[str] = ()
+
+
 def read_upload(
     reading: Reading,
     file: Path,
@@ -70,6 +80,7 @@ def read_upload(
     limits: UploadLimits = LIMITS,
     asked: Mapping[str, Any] | None = None,
     separator: str = "",
+    remembered: ChosenColumns | None = None,
 ) -> dict[str, Any]:
     """Read a file in a child process; rows and records go to `out` as JSON lines. Returns what the child tells of it.
 
@@ -82,6 +93,7 @@ def read_upload(
         limits: the most that reading may take.
         asked: the task's own settings, by which answers are read.
         separator: of several labels in a cell; empty for the task's own way.
+        remembered: the columns of an earlier file, taken where this one has them and `settings` names none.
 
     Raises DataError for a file that cannot be read, or not within the limits.
     """
@@ -94,6 +106,7 @@ def read_upload(
         "separator": separator,
         "out": str(out or ""),
         "limits": asdict(limits),
+        "remembered": None if remembered is None else asdict(remembered),
     }
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", __name__],  # -P: no imports from the current folder
@@ -172,20 +185,25 @@ def _bound(limits: UploadLimits) -> None:
 
 
 def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
-    data = {key: value for key, value in asked["settings"].items() if value}
-    recipe = make({"task": asked["task"], "data": data, asked["task"]: asked["own"]}, [])
     task: Task = registry.find("tasks", asked["task"])
-    table = open_table(
-        asked["file"],
-        need_label=False,
-        settings=recipe.settings(DataSettings),
-        most_labels=task.most_columns,
-        limits=ReadLimits(unpacked=limits.unpacked, memory=limits.memory, seconds=limits.seconds, columns=limits.columns),
-    )
+    given = {key: ",".join(value) if isinstance(value, list) else value for key, value in asked["settings"].items() if value}
+    remembered = ChosenColumns(**asked["remembered"]) if asked["remembered"] else ChosenColumns(())
+    bounds = ReadLimits(unpacked=limits.unpacked, memory=limits.memory, seconds=limits.seconds, columns=limits.columns)
+    if task.reads_attributes:
+        data = {key: given[key] for key in given if key not in ("input", "label")}
+        recipe = make({"task": asked["task"], "data": data, asked["task"]: asked["own"]}, [])
+        table, columns = _finished_texts(asked["file"], asked["settings"], recipe.settings(DataSettings), bounds, remembered)
+    else:
+        recipe = make({"task": asked["task"], "data": given, asked["task"]: asked["own"]}, [])
+        before = (",".join(remembered.input) or None, ",".join(remembered.label) or None)
+        settings, most = recipe.settings(DataSettings), task.most_columns
+        table = open_table(asked["file"], need_label=False, settings=settings, remembered=before, most_labels=most, limits=bounds)
+        columns = table.input.names
     told = {
         "columns": table.columns,
-        "input": table.input.names,
+        "input": columns,
         "label": table.label.names if table.label else (),
+        "attributes": task.reads_attributes,
         "facts": {**table.facts, "format": table.source.name},
     }
     if asked["reading"] == "preview":
@@ -198,8 +216,34 @@ def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
     with Path(asked["out"]).open("w", encoding="utf-8", newline="\n") as stream:
         sheet = _Sheet(stream, table, limits)
         if asked["reading"] == "records":
-            return {**told, **_records(table, sheet)}
+            return {**told, "input": table.input.names, **_records(table, sheet)}
         return {**told, **_rows(table, task, recipe.asked, sheet, asked["separator"])}
+
+
+def _finished_texts(
+    file: str, given: Mapping[str, Any], settings: DataSettings, bounds: ReadLimits, remembered: ChosenColumns
+) -> tuple[DataTable, tuple[str, ...]]:
+    """The table of a task whose input may be several columns, made one text; and the columns that it is made of."""
+    table = open_columns(file, settings=settings, limits=bounds)
+    sample = [record for _, record in islice(table.each(), _SAMPLE) if not isinstance(record, DataError)]
+    guessed, label = choose_written(table.columns, sample)
+    if known := [name for name in remembered.input if name in table.columns]:
+        guessed, label = tuple(known), tuple(name for name in remembered.label if name in table.columns)
+    columns = _named(given.get("input"), table) or guessed
+    label = _named(given["label"], table) if "label" in given else tuple(name for name in label if name not in columns)
+    if not columns:
+        raise DataError("no column has anything to write from", value=", ".join(table.columns), todo="Give a file with filled columns.")
+    table = replace(table, label=ColumnChoice(label, "given") if label else None)
+    if len(columns) > 1:
+        return table.with_attributes(columns), columns
+    return replace(table, input=ColumnChoice(columns, "given")), columns
+
+
+def _named(given: Any, table: DataTable) -> tuple[str, ...]:
+    """The columns that a person named, as a list or joined by commas. Raises DataError for one that the file lacks."""
+    wanted = given if isinstance(given, list) else [given] if given else []
+    found = [name for one in wanted for name in resolve(one, table.columns, table.name, "--input", len(table.columns))]
+    return tuple(dict.fromkeys(found))
 
 
 class _Sheet:
