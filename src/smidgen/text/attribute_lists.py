@@ -47,7 +47,7 @@ def written(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _key(name: str) -> str:
     """A column's name as a key: `Price (£)` becomes `Price`."""
-    words = re.sub(r"[^\w\-/. ]|\([^)]*\)", " ", name.replace("_", " ")).split()
+    words = re.sub(r"[^\w\-/. ]", " ", name.replace("_", " ")).split()
     while words and not words[0][0].isalpha():
         words = words[1:]
     return " ".join(word[:30] for word in words[:4]) or "attribute"

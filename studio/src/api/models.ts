@@ -26,6 +26,11 @@ export function headline(run: Run): Headline | null {
   return metric ? { ...metric, ...(name === undefined ? {} : { name }) } : null;
 }
 
+/** Whether a build's answers are more or less good, such as texts, not right or wrong. */
+export function isGraded(run: Run | undefined): boolean {
+  return (run && told(run)?.graded) ?? false;
+}
+
 /** A value of a build's headline metric: right answers as a percentage, the grade of written texts as a number. */
 export function formatHeadline(run: Run, value: number): string {
   return told(run)?.graded ? formatNumber(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : formatShare(value, 1);

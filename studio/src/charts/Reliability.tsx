@@ -18,7 +18,7 @@ const LEFT = 44;
 const BOTTOM = 40;
 
 /** The share that was right among answers of like score, with its interval. On the dashed line a score means what it says. */
-export function Reliability({ bins, summary }: { bins: readonly ReliabilityBin[]; summary: string }): ReactNode {
+export function Reliability({ bins, summary, graded = false }: { bins: readonly ReliabilityBin[]; summary: string; graded?: boolean }): ReactNode {
   const { t } = useTranslation();
   const [place, width] = useWidth<HTMLDivElement>(360);
   const side = Math.min(width, 400);
@@ -41,16 +41,16 @@ export function Reliability({ bins, summary }: { bins: readonly ReliabilityBin[]
         <line className={styles.ideal} x1={x(0)} y1={y(0)} x2={x(1)} y2={y(1)} />
         {bins.map((bin, number) => (
           <g key={number}>
-            <title>{t("report.bin", { score: formatShare(bin.confidence), right: formatShare(bin.accuracy), n: formatNumber(bin.n) })}</title>
+            <title>{t(graded ? "report.binGraded" : "report.bin", { score: formatShare(bin.confidence), right: formatShare(bin.accuracy), n: formatNumber(bin.n) })}</title>
             <line className={styles.whisker} x1={x(bin.confidence)} x2={x(bin.confidence)} y1={y(bin.low)} y2={y(bin.high)} />
             <circle className={styles.dot} cx={x(bin.confidence)} cy={y(bin.accuracy)} r={5} />
           </g>
         ))}
         <text x={side - 12} y={side - 6} textAnchor="end">
-          {t("report.scoreAxis")} →
+          {t(graded ? "report.scoreAxisGraded" : "report.scoreAxis")} →
         </text>
         <text x={LEFT} y={12} className={styles.strong}>
-          {t("report.rightAxis")}
+          {t(graded ? "report.rightAxisGraded" : "report.rightAxis")}
         </text>
       </svg>
     </div>

@@ -32,7 +32,7 @@ export function AnsweringAlone({ project, view }: { project: string; view: Repor
   if (!settings) return null;
   const stored = (settings["operating_point"] ?? {}) as StoredPoint;
   return (
-    <Card title={t("report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
+    <Card title={t(view.report.graded ? "report.aloneGraded" : "report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
       <PointChooser key={view.id} project={project} view={view} stored={stored} />
     </Card>
   );
@@ -82,19 +82,19 @@ function PointChooser({ project, view, stored }: { project: string; view: Report
     setMoved(true);
   }
   const shares = { answered: formatShare(point.coverage), passed: formatShare(1 - point.coverage), wrong: formatShare(point.risk, 1), low: formatShare(point.risk_low, 1), high: formatShare(point.risk_high, 1), score: formatNumber(point.threshold, { maximumSignificantDigits: 3 }) };
-  const grade = { grade: formatNumber(1 - point.risk, { maximumFractionDigits: 3 }), low: formatNumber(1 - point.risk_high, { maximumFractionDigits: 3 }), high: formatNumber(1 - point.risk_low, { maximumFractionDigits: 3 }), answered: shares.answered, score: shares.score };
+  const grade = { grade: formatNumber(1 - point.risk, { maximumFractionDigits: 2 }), low: formatNumber(1 - point.risk_high, { maximumFractionDigits: 2 }), high: formatNumber(1 - point.risk_low, { maximumFractionDigits: 2 }), answered: shares.answered, passed: shares.passed, score: shares.score };
   const words = graded ? t("report.pointGraded", grade) : t("report.point", shares);
   return (
     <div className={styles.alone}>
       <div>
         <RiskCurve points={points} chosen={chosen} cheapest={cheapest} costs={costs ? points.map((one) => costPerThousand(one, costs)) : null} yLabel={t(graded ? "report.lossAxis" : "report.wrongAxis")} summary={words} onChoose={move} />
-        <Range label={t("report.answerShare")} shown={shares.answered} min={0} max={points.length - 1} step={1} value={chosen} onChange={(event) => move(Number(event.target.value))} />
+        <Range label={t(graded ? "report.letThrough" : "report.answerShare")} shown={shares.answered} min={0} max={points.length - 1} step={1} value={chosen} onChange={(event) => move(Number(event.target.value))} />
       </div>
       <div className={styles.pointSide}>
         <p className={styles.pointWords} aria-live="polite">
           {words}
         </p>
-        <p className={styles.soft}>{t("report.pointScore", shares)}</p>
+        <p className={styles.soft}>{t(graded ? "report.pointGradedScore" : "report.pointScore", shares)}</p>
         {!graded && (
           <>
             <div className={styles.money}>

@@ -84,12 +84,12 @@ function Found({ view, found }: { view: ReportView; found: Comparison }): ReactN
           <dd>{show(after?.value)}</dd>
         </div>
         <div>
-          <dt>{t("report.gained")}</dt>
+          <dt>{t(report.graded ? "report.gainedGraded" : "report.gained")}</dt>
           <dd>{formatNumber(found.gained)}</dd>
           {found.corrected > 0 && <dd className={styles.below}>{t("report.ofCorrected", { rows: formatNumber(found.corrected), count: found.corrected })}</dd>}
         </div>
         <div>
-          <dt>{t("report.lost")}</dt>
+          <dt>{t(report.graded ? "report.lostGraded" : "report.lost")}</dt>
           <dd>{formatNumber(found.lost)}</dd>
         </div>
         <div>

@@ -25,6 +25,7 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   }
   const spoken = { low: formatMetric(report, report.headline, found.low), high: formatMetric(report, report.headline, found.high), n: formatNumber(found.n), count: found.n };
   const right = report.headline === "accuracy";
+  if (report.graded) return <WrittenHeadline view={view} spoken={spoken} few={found.n < 200} />;
   const { precision, recall } = report.metrics ?? {};
   const parts = report.headline === "f1" && precision && recall ? { right: ofHundred(precision.value), found: ofHundred(recall.value) } : null;
   return (
@@ -33,6 +34,27 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
       <p className={styles.soft}>
         {parts ? t("report.foundBetween", { ...spoken, value: formatMetric(report, report.headline, found.value) }) : t("report.between", spoken)}
         {found.n < 400 && ` ${t("report.few")}`}
+      </p>
+      <Verdict view={view} />
+      <Figures view={view} />
+    </Card>
+  );
+}
+
+/** The result of a model that writes: the facts that its texts keep, and how near they come to one's own. */
+function WrittenHeadline({ view, spoken, few }: { view: ReportView; spoken: { low: string; high: string; n: string; count: number }; few: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const { report } = view;
+  const { coverage, unsupported } = report.metrics ?? {};
+  const likeness = formatMetric(report, report.headline, report.metrics?.[report.headline]?.value ?? 0);
+  return (
+    <Card>
+      <p className={styles.opening}>{coverage ? t("report.factsKept", { of: ofHundred(coverage.value) }) : t("report.likeYours", { value: likeness })}</p>
+      <p className={styles.soft}>
+        {unsupported && `${t("report.madeUp", { of: ofHundred(unsupported.value), low: formatShare(unsupported.low), high: formatShare(unsupported.high) })} `}
+        {coverage && `${t("report.likeYours", { value: likeness })} `}
+        {t("report.likeYoursAbout", spoken)}
+        {few && ` ${t("report.few")}`}
       </p>
       <Verdict view={view} />
       <Figures view={view} />
@@ -72,8 +94,9 @@ function Figures({ view }: { view: ReportView }): ReactNode {
   const { speed, training } = report;
   const metricName = useMetricName(view);
   const figures: [string, string, string][] = [];
+  const told = report.graded && report.metrics?.["coverage"] ? ["rouge1", "rouge2", "rougeLsum", "chrf", "coverage"] : [report.headline];
   for (const [name, metric] of Object.entries(report.metrics ?? {})) {
-    if (name !== report.headline && figures.length < 2) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
+    if (!told.includes(name) && figures.length < 2) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
   }
   if (typeof speed.latency_ms_p50 === "number") figures.push([t("report.oneAnswer"), formatMilliseconds(speed.latency_ms_p50), t("report.median")]);
   if (typeof speed.tokens_per_second === "number") figures.push([t("report.tokens"), formatNumber(speed.tokens_per_second, { maximumFractionDigits: 0 }), t("report.oneAtATime")]);
@@ -104,8 +127,10 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
   const { report } = view;
   const metrics = Object.entries(report.metrics ?? {});
   if (metrics.length < 2) return null;
+  const rows = new Set(metrics.map(([, metric]) => metric.n));
+  const same = rows.size === 1;
   return (
-    <Card title={t("report.metrics")} note={t("report.intervalNote")}>
+    <Card title={t("report.metrics")} note={`${t("report.intervalNote")}${same ? ` ${t("report.onRows", { n: formatNumber([...rows][0] ?? 0) })}` : ""}${report.graded ? ` ${t("report.gradesNote")}` : ""}`}>
       <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.metrics")}>
         <table className={styles.table}>
           <thead>
@@ -113,7 +138,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
               <th scope="col">{t("report.metric")}</th>
               <th scope="col" className={styles.right}>{t("report.value")}</th>
               <th scope="col" className={styles.right}>{t("report.interval")}</th>
-              <th scope="col" className={styles.right}>{t("report.testRows")}</th>
+              {!same && <th scope="col" className={styles.right}>{t("report.testRows")}</th>}
             </tr>
           </thead>
           <tbody>
@@ -124,7 +149,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
                 <td className={styles.right}>
                   {formatMetric(report, name, metric.low)} – {formatMetric(report, name, metric.high)}
                 </td>
-                <td className={styles.right}>{formatNumber(metric.n)}</td>
+                {!same && <td className={styles.right}>{formatNumber(metric.n)}</td>}
               </tr>
             ))}
           </tbody>

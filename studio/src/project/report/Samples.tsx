@@ -7,6 +7,7 @@ import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge } from "../../ui/Feedback";
+import { Highlighted } from "../../ui/Highlighted";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 
@@ -25,11 +26,14 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
           {(shown) =>
             samples.slice(0, shown).map((sample, place) => (
               <li key={place} className={styles.sample}>
-                <p className={styles.quote}>{sample.text}</p>
+                <h3>{t("report.given")}</h3>
+                <p className={styles.quote}>
+                  <Highlighted text={sample.text} phrases={sample.missing.map((one) => one.value)} tone="warn" />
+                </p>
                 <div className={styles.beside}>
                   <div>
                     <h3>{t("report.modelWrote")}</h3>
-                    <p>{sample.got || t("report.nothing")}</p>
+                    <p>{sample.got ? <Highlighted text={sample.got} phrases={sample.unsupported.map((one) => one.value)} tone="bad" /> : t("report.nothing")}</p>
                   </div>
                   <div>
                     <h3>{t("report.youWrote")}</h3>
@@ -40,6 +44,11 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
                 </div>
                 <p className={styles.badges}>
                   <Badge tone={sample.grade >= 0.5 ? "good" : sample.weak ? "bad" : "warn"}>{t("report.gradeIs", { grade: formatNumber(sample.grade, { maximumFractionDigits: 2 }) })}</Badge>
+                  {view.report.metrics?.["coverage"] && sample.missing.length + sample.unsupported.length === 0 && (
+                    <Badge tone="good" icon="check">
+                      {t("report.allFacts")}
+                    </Badge>
+                  )}
                   {sample.cut && <Badge tone="warn">{t("report.cut")}</Badge>}
                   {sample.missing.map((one) => (
                     <Badge key={`m-${one.key}`} tone="warn">

@@ -15,10 +15,18 @@ export function Scores({ view }: { view: ReportView }): ReactNode {
   const facts = view.report.calibration;
   if (!facts?.bins.length) return null;
   const off = typeof facts.ece_after === "number" ? formatNumber(100 * facts.ece_after, { maximumFractionDigits: 1 }) : null;
+  const graded = view.report.graded;
+  if (graded && !facts.fitted) {
+    return (
+      <Card title={t("report.scores")}>
+        <p className={styles.soft}>{t("report.scoresUnfitted")}</p>
+      </Card>
+    );
+  }
   const words = off === null ? t("report.calibrationUnknown") : t("report.calibration", { off });
   return (
-    <Card title={t("report.scores")} note={t("report.scoresNote")}>
-      <Reliability bins={facts.bins} summary={words} />
+    <Card title={t("report.scores")} note={t(graded ? "report.scoresGradedNote" : "report.scoresNote")}>
+      <Reliability bins={facts.bins} summary={words} graded={graded} />
       <p className={styles.soft}>{words}</p>
     </Card>
   );

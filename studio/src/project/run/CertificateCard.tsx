@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
 import type { ErrorParts } from "../../api/client";
+import { isGraded } from "../../api/models";
 import { isUnfinished, type Run, useMay, useRuns, useStartRun } from "../../api/queries";
 import { useRunStory } from "../../api/events";
 import { formatNumber, formatShare, formatTime } from "../../i18n";
@@ -20,6 +21,8 @@ import styles from "./Run.module.css";
 
 const LINE = "line";
 const ALPHAS = [0.01, 0.02, 0.05, 0.1] as const;
+/** Of texts: what may be missing to a likeness of 1, on average. */
+const GRADED_ALPHAS = [0.3, 0.4, 0.5, 0.6, 0.7];
 const DELTAS = [0.01, 0.05, 0.1] as const;
 
 /** What a reader needs of a certificate's file. */
@@ -53,7 +56,7 @@ export function CertificateCard({ project, model: served, models }: { project: s
   return (
     <Card
       title={t("run.certificate")}
-      note={t("run.certificateAbout")}
+      note={t(isGraded(models[0]) ? "run.certificateGradedAbout" : "run.certificateAbout")}
       actions={
         options.length > 1 && (
           <div className={styles.pick}>
@@ -62,14 +65,14 @@ export function CertificateCard({ project, model: served, models }: { project: s
         )
       }
     >
-      <ModelCertificate key={model} project={project} model={model} />
+      <ModelCertificate key={model} project={project} model={model} graded={isGraded(models.find((run) => run.id === model) ?? models[0])} />
     </Card>
   );
 }
 
-function ModelCertificate({ project, model }: { project: string; model: string }): ReactNode {
+function ModelCertificate({ project, model, graded }: { project: string; model: string; graded: boolean }): ReactNode {
   const { t } = useTranslation();
-  const [alpha, setAlpha] = useState(0.05);
+  const [alpha, setAlpha] = useState(graded ? 0.5 : 0.05);
   const [delta, setDelta] = useState(0.05);
   const found = useCertificate(project, model, alpha, delta);
   const runs = useRuns(project).data?.filter((run) => run.kind === "certify" && run.request["model"] === model) ?? [];
@@ -78,19 +81,21 @@ function ModelCertificate({ project, model }: { project: string; model: string }
   const paper = found.data.certificate as unknown as Paper | null;
   return (
     <div className={styles.certificate}>
-      {paper === null ? <p className={styles.promise}>{t("run.noCertificate")}</p> : <Promise project={project} model={model} standing={found.data} paper={paper} />}
-      <Issue project={project} model={model} standing={found.data} again={found.data.valid} last={runs[0]} alpha={alpha} delta={delta} onAlpha={setAlpha} onDelta={setDelta} onDone={() => void found.refetch()} />
+      {paper === null ? <p className={styles.promise}>{t("run.noCertificate")}</p> : <Promise project={project} model={model} graded={graded} standing={found.data} paper={paper} />}
+      <Issue project={project} model={model} graded={graded} standing={found.data} again={found.data.valid} last={runs[0]} alpha={alpha} delta={delta} onAlpha={setAlpha} onDelta={setDelta} onDone={() => void found.refetch()} />
     </div>
   );
 }
 
-function Promise({ project, model, standing, paper }: { project: string; model: string; standing: Certificate; paper: Paper }): ReactNode {
+function Promise({ project, model, graded, standing, paper }: { project: string; model: string; graded: boolean; standing: Certificate; paper: Paper }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("serve");
   const [ending, setEnding] = useState(false);
   const sum = (pick: (entry: Paper["answering"][number]) => number) => paper.answering.reduce((total, entry) => total + pick(entry), 0);
   const answered = sum((entry) => entry.answered);
   const numbers = {
+    likeness: formatNumber(1 - paper.alpha, { maximumFractionDigits: 2 }),
+    reached: formatNumber(answered > 0 ? 1 - sum((entry) => entry.loss) / answered : 0, { maximumFractionDigits: 2 }),
     alpha: formatShare(paper.alpha, paper.alpha < 0.01 ? 1 : 0),
     sure: formatShare(1 - paper.delta),
     n: formatNumber(paper.calibration.n),
@@ -107,9 +112,9 @@ function Promise({ project, model, standing, paper }: { project: string; model: 
         {t(`run.paper.${standing.valid ? "valid" : "invalid"}`)}
       </Badge>
       {!standing.valid && <Notice tone="warn">{t(`run.paperState.${standing.state.replaceAll(" ", "_")}`)}</Notice>}
-      <p className={styles.promise}>{t("run.promise", numbers)}</p>
+      <p className={styles.promise}>{t(graded ? "run.promiseGraded" : "run.promise", numbers)}</p>
       <ul className={styles.terms}>
-        <li>{t("run.tested", numbers)}</li>
+        <li>{t(graded ? "run.testedGraded" : "run.tested", numbers)}</li>
         <li>{t("run.like")}</li>
         <li>{standing.valid ? t("run.until_", numbers) : t("run.wasUntil", numbers)}</li>
         {audits !== null && <li>{audits.audits > 0 ? t("run.audited", { audits: formatNumber(audits.audits), losses: formatNumber(audits.losses, { maximumFractionDigits: 1 }) }) : t("run.notAudited")}</li>}
@@ -154,6 +159,7 @@ function Revoke({ project, model, onClose }: { project: string; model: string; o
 interface IssueProps {
   project: string;
   model: string;
+  graded: boolean;
   standing: Certificate;
   again: boolean;
   last: Run | undefined;
@@ -164,7 +170,7 @@ interface IssueProps {
   onDone: () => void;
 }
 
-function Issue({ project, model, standing, again, last, alpha, delta, onAlpha, onDelta, onDone }: IssueProps): ReactNode {
+function Issue({ project, model, graded, standing, again, last, alpha, delta, onAlpha, onDelta, onDone }: IssueProps): ReactNode {
   const { t } = useTranslation();
   const may = useMay("serve");
   const start = useStartRun(project);
@@ -181,7 +187,7 @@ function Issue({ project, model, standing, again, last, alpha, delta, onAlpha, o
         <>
           <h3>{again ? t("run.issueAgain") : t("run.issue")}</h3>
           <div className={styles.fields}>
-            <Select label={t("run.alpha")} value={String(alpha)} options={ALPHAS.map((value) => ({ value: String(value), label: formatShare(value) }))} onChange={(event) => onAlpha(Number(event.target.value))} />
+            <Select label={t(graded ? "run.alphaGraded" : "run.alpha")} value={String(alpha)} options={(graded ? GRADED_ALPHAS : ALPHAS).map((value) => ({ value: String(value), label: graded ? formatNumber(1 - value, { maximumFractionDigits: 2 }) : formatShare(value) }))} onChange={(event) => onAlpha(Number(event.target.value))} />
             <Select label={t("run.delta")} value={String(delta)} options={DELTAS.map((value) => ({ value: String(value), label: formatShare(1 - value) }))} onChange={(event) => onDelta(Number(event.target.value))} />
           </div>
           <p className={styles.soft}>{own ? t("run.ownRows") : t("run.rowsToTest", { rows: formatNumber(standing.rows), fewest: formatNumber(standing.fewest) })}</p>

@@ -6,7 +6,8 @@ import { formatNumber, formatShare } from "../../i18n";
 import { AnswerView } from "../../ui/answer/AnswerView";
 import { Card } from "../../ui/Card";
 import { CodeBlock } from "../../ui/Code";
-import { Badge } from "../../ui/Feedback";
+import { Badge, Notice } from "../../ui/Feedback";
+import { Highlighted } from "../../ui/Highlighted";
 import { shown } from "../data/ImportFile";
 import { Correct } from "./Correct";
 import type { Answer, Answering, TriedText } from "./queries";
@@ -31,6 +32,7 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
     <>
       <Card title={t("try.answer")} note={speed ?? t("try.took", { ms: formatNumber(answer.seconds * 1000, { maximumSignificantDigits: 2 }) })}>
         <Output facts={facts} text={text} answer={answer} names={names} />
+        <Facts answer={answer} />
         <Decision facts={facts} answer={answer} />
         {answer.runners_up.length > 0 && (
           <div className={styles.runners}>
@@ -66,7 +68,13 @@ function Output({ facts, text, answer, names }: Omit<Props, "project" | "speed">
   const { t } = useTranslation();
   if (answer.output === null) return <p className={styles.output}>{t("try.noAnswer")}</p>;
   if (facts.shape === "label") return <p className={styles.output}>{shown(answer.output)}</p>;
-  if (facts.shape === "text") return <p className={styles.written}>{answer.text}</p>;
+  if (facts.shape === "text") {
+    return (
+      <p className={styles.written}>
+        <Highlighted text={answer.text} phrases={told(answer, "unsupported").map((one) => one.value)} tone="bad" />
+      </p>
+    );
+  }
   const scores = answer.facts["scores"];
   const structured = facts.shape === "fields" || facts.shape === "spans";
   return (
@@ -82,21 +90,68 @@ function Output({ facts, text, answer, names }: Omit<Props, "project" | "speed">
   );
 }
 
+interface Attribute {
+  key: string;
+  value: string;
+}
+
+/** The attributes that a written text leaves out, or makes up; empty where none were checked. */
+function told(answer: Answer, name: "missing" | "unsupported"): readonly Attribute[] {
+  return (answer.facts[name] as readonly Attribute[] | undefined) ?? [];
+}
+
+/** What the check of the facts found, in words. */
+function Facts({ answer }: { answer: Answer }): ReactNode {
+  const { t } = useTranslation();
+  if (answer.facts["finished"] === false) return <Notice tone="warn">{t("try.cutOff")}</Notice>;
+  if (!("missing" in answer.facts)) return null;
+  const [missing, unsupported] = [told(answer, "missing"), told(answer, "unsupported")];
+  if (missing.length + unsupported.length === 0) {
+    return (
+      <p>
+        <Badge tone="good" icon="check">
+          {t("try.factsKept")}
+        </Badge>
+      </p>
+    );
+  }
+  const listed = (found: readonly Attribute[]) => found.map((one) => `${one.key}: ${one.value}`).join(", ");
+  return (
+    <ul className={styles.faults}>
+      {missing.length > 0 && (
+        <li>
+          <Badge tone="warn" icon="warning">
+            {t("try.leavesOut", { what: listed(missing) })}
+          </Badge>
+        </li>
+      )}
+      {unsupported.length > 0 && (
+        <li>
+          <Badge tone="bad" icon="warning">
+            {t("try.makesUp", { what: listed(unsupported) })}
+          </Badge>
+        </li>
+      )}
+    </ul>
+  );
+}
+
 function Decision({ facts, answer }: { facts: Answering; answer: Answer }): ReactNode {
   const { t } = useTranslation();
   const { point } = facts;
+  const writes = facts.shape === "text";
   const unscored = answer.facts["unscored"];
   if (typeof unscored === "string") return null;
   return (
     <div className={styles.decision}>
       <div className={styles.sure}>
         <Meter share={answer.score} threshold={point?.threshold} />
-        <strong className="numbers">{t("try.sure", { share: formatShare(answer.score) })}</strong>
+        <strong className="numbers">{writes ? t("try.score", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
       </div>
       {answer.answers !== null && point && (
         <>
-          <p>{answer.answers ? <Badge tone="good" icon="check">{t("try.answers")}</Badge> : <Badge tone="warn" icon="right">{t("try.passes")}</Badge>}</p>
-          <p className={styles.soft}>{t("try.threshold", { threshold: formatShare(point.threshold), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })}</p>
+          <p>{answer.answers ? <Badge tone="good" icon="check">{t(writes ? "try.goesOut" : "try.answers")}</Badge> : <Badge tone="warn" icon="right">{t(writes ? "try.readFirst" : "try.passes")}</Badge>}</p>
+          <p className={styles.soft}>{t(writes ? "try.thresholdWrite" : "try.threshold", { score: formatNumber(point.threshold, { maximumFractionDigits: 2 }), likeness: formatNumber(1 - point.risk, { maximumFractionDigits: 2 }), threshold: formatShare(point.threshold), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })}</p>
         </>
       )}
     </div>

@@ -33,6 +33,7 @@ export function OneText({ project, model, facts }: Props): ReactNode {
   const [second, setSecond] = useState(search.get("second") ?? "");
   const settled = useSettled(text, second, PAUSE_MS);
   const writing = useWriting(project, model);
+  const writes = facts.shape === "text";
   const tried: TriedText = { text: settled.text, second: facts.pairs ? settled.second : null };
 
   useEffect(() => {
@@ -65,11 +66,11 @@ export function OneText({ project, model, facts }: Props): ReactNode {
           }}
         >
           <TextArea
-            label={facts.pairs ? t("try.first") : t("try.yourText")}
+            label={facts.pairs ? t("try.first") : t(writes ? "try.given" : "try.yourText")}
             value={text}
             maxLength={20_000}
             rows={6}
-            placeholder={t("try.placeholder")}
+            placeholder={t(writes ? "try.placeholderWrite" : "try.placeholder")}
             onChange={(event) => setText(event.target.value)}
             onKeyDown={(event) => {
               if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
@@ -116,12 +117,12 @@ function LiveAnswer({ project, model, facts, text }: Props & { text: TriedText }
   return <AnswerCard project={project} facts={facts} text={answer.isPlaceholderData ? shown : text} answer={answer.data} />;
 }
 
-function Waiting(): ReactNode {
+function Waiting({ writes = false }: { writes?: boolean }): ReactNode {
   const { t } = useTranslation();
   return (
     <Card>
-      <Empty icon="chat" title={t("try.nothing")}>
-        {t("try.nothingTodo")}
+      <Empty icon="chat" title={t(writes ? "try.nothingWritten" : "try.nothing")}>
+        {t(writes ? "try.nothingWrittenTodo" : "try.nothingTodo")}
       </Empty>
     </Card>
   );
@@ -192,11 +193,11 @@ function useWriting(project: string, model: string): Writing {
 function WrittenAnswer({ project, facts, writing }: { project: string; facts: Answering; writing: Writing }): ReactNode {
   const { t } = useTranslation();
   if (writing.error) return <Problem query={{ error: writing.error }} />;
-  if (!writing.text) return <Waiting />;
+  if (!writing.text) return <Waiting writes />;
   const speed = writing.speed && writing.speed.seconds > 0 ? t("try.speed", { tokens: formatNumber(writing.speed.tokens), rate: formatNumber(writing.speed.tokens / writing.speed.seconds, { maximumFractionDigits: 0 }) }) : undefined;
   if (writing.answer) return <AnswerCard project={project} facts={facts} text={writing.text} answer={writing.answer} speed={speed} />;
   return (
-    <Card title={t("try.answer")} note={speed}>
+    <Card title={t("try.answer")} note={writing.busy ? speed : t("try.stopped")}>
       {writing.soFar || !writing.busy ? <p className={styles.written}>{writing.soFar}</p> : <Skeleton lines={3} label={t("try.writing")} />}
     </Card>
   );

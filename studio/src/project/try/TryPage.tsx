@@ -31,7 +31,7 @@ function Tried({ project, model, picker }: { project: string; model: Run; picker
   const choose = (next: Mode) => setSearch((before) => new URLSearchParams({ ...Object.fromEntries(before), mode: next }), { replace: true });
   return (
     <>
-      <PageTitle title={t("nav.try")} about={t("try.about")} actions={<div className={styles.picker}>{picker}</div>} />
+      <PageTitle title={t("nav.try")} about={t(answering.data?.shape === "text" ? "try.aboutWrite" : "try.about")} actions={<div className={styles.picker}>{picker}</div>} />
       <div className={styles.modes}>
         <Choice label={t("try.mode")} value={mode} options={MODES.map((value) => ({ value, label: t(`try.modes.${value}`) }))} onChange={choose} />
       </div>
