@@ -7,7 +7,7 @@ import importlib.resources
 
 import pytest
 
-from smidgen.text.attribute_lists import attributes, copied_values, substitute_values
+from smidgen.text.attribute_lists import attributes, copied_values, substitute_values, written
 
 
 @pytest.mark.parametrize(
@@ -173,3 +173,11 @@ def test_letters_of_any_language_are_put_back(value: str) -> None:
     assert swap.back("Ranchero is near the ranch, not by Ranch.") is None, "a word that is made of it is left"
     assert swap.back("It is near the ranch.") == f"It is near the {value}."
     assert swap.there(f"It is near {value}.") == "It is near Ranch."
+
+
+def test_cells_of_a_table_become_a_text_that_is_read_back() -> None:
+    cells = [("Product_name", "Oak stool; small"), ("Price (£)", " 49 "), ("Size, in cm", "45 x 45"), ("2 colours", "red"), ("care", "")]
+    text = written(cells)
+    assert text == "Product name: Oak stool, small; Price: 49; Size in cm: 45 x 45; colours: red"
+    assert attributes(text) == [("Product name", "Oak stool, small"), ("Price", "49"), ("Size in cm", "45 x 45"), ("colours", "red")]
+    assert written([("care", " ")]) == ""

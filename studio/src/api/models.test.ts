@@ -6,7 +6,7 @@ import type { Run } from "./queries";
 const NOW = new Date(2026, 10, 29, 16, 0);
 
 function built(report: object, queued = new Date(2026, 10, 29, 14, 2)): Run {
-  return { id: "a", project: "p", kind: "build", state: "done", author: "owner", request: {}, result: { report }, error: null, queued: queued.getTime() / 1000, started: null, ended: null, ahead: null, number: 3 } as Run;
+  return { id: "a", project: "p", kind: "build", state: "done", author: "owner", request: {}, result: { report }, error: null, queued: queued.getTime() / 1000, started: null, ended: null, ahead: null, number: 3 };
 }
 
 it("names a model by what tells it from others", () => {

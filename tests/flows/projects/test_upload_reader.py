@@ -14,7 +14,7 @@ import pytest
 
 from smidgen.core.errors import DataError, InputError, RequestError
 from smidgen.flows.projects.data import uploads
-from smidgen.flows.projects.data.imports import import_file, preview_file
+from smidgen.flows.projects.data.imports import import_file, preview_file, remembered_columns
 from smidgen.flows.projects.data.upload_reader import LIMITS, read_upload
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.store import StudioStore
@@ -144,3 +144,36 @@ def test_an_upload_lies_alone_and_is_forgotten_after_a_day(store: StudioStore, m
     monkeypatch.setattr(uploads.time, "time", lambda: now + uploads.KEEP_SECONDS + 60)
     uploads.new_upload("b.csv")
     assert not file.parent.exists()
+
+
+GOODS = """sku,Product,Price (GBP),Photo,Text
+A1,Oak stool,49,https://x.example/1.png,"A stool of oak that stands as firm as the tree did, for £49."
+A2,Pine; bench,129,,"Sit down, there is room for three on this bench of pine for £129."
+A3,,,,"A shelf of ash that carries all your books and asks for nothing in return."
+"""
+
+
+def test_a_table_of_goods_becomes_texts_to_write_from(store: StudioStore, tmp_path: Path) -> None:
+    file = write(tmp_path / "goods.csv", GOODS)
+    seen = preview_file(file, "write")
+    assert (seen.input, seen.label, seen.attributes) == (("Product", "Price (GBP)"), ("Text",), True)
+    rows = store.rows(store.create("Goods", "write").id)
+    assert remembered_columns(rows) is None
+    added = import_file(rows, file, file.name, "write", {"input": list(seen.input), "label": list(seen.label)}, "ann")
+    assert [row.input for row in rows.each()] == ["Product: Oak stool; Price GBP: 49", "Product: Pine, bench; Price GBP: 129"]
+    assert added.skipped == 1 and "the text is empty" in added.faults[0]
+
+    remembered = remembered_columns(rows)
+    assert remembered is not None and list(remembered.input) == ["Product", "Price (GBP)"]
+    fewer = write(tmp_path / "new.csv", "Price (GBP),Note,Product\n12,a long note that nobody wants to see in any of the texts,Ash tray\n")
+    out = tmp_path / "records.jsonl"
+    told = read_upload("records", fewer, "write", {}, out, remembered=remembered)
+    assert json.loads(out.read_text(encoding="utf-8"))[told["input"][0]] == "Product: Ash tray; Price GBP: 12"
+    assert told["columns"] == ["Price (GBP)", "Note", "Product"]
+
+
+def test_a_task_of_single_texts_takes_no_attributes(tmp_path: Path) -> None:
+    file = write(tmp_path / "goods.csv", GOODS)
+    assert preview_file(file, "classify").attributes is False
+    with pytest.raises(DataError, match="too many columns"):
+        read_upload("rows", file, "classify", {"input": ["sku", "Product", "Text"], "label": []}, tmp_path / "rows.jsonl")

@@ -61,3 +61,11 @@ def test_an_unknown_run_is_told(runs: RunStore) -> None:
     with pytest.raises(StudioError, match="no such run"):
         runs.get("none")
     assert runs.is_stopping("none")
+
+
+def test_finished_runs_are_numbered_by_their_end(runs: RunStore, project: str) -> None:
+    first, second, failed, other = (runs.enqueue(project, kind, {}, "ann").id for kind in ("build", "build", "build", "look"))
+    for id, state in ((second, "done"), (failed, "failed"), (other, "done"), (first, "done")):
+        runs.start(id, 41)
+        runs.finish(id, state)  # type: ignore[arg-type]
+    assert runs.numbers(project) == {second: 1, first: 2, other: 1}
