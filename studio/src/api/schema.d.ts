@@ -4219,6 +4219,11 @@ export interface components {
              * @description How many runs of all projects go before it; null unless it waits.
              */
             ahead?: number | null;
+            /**
+             * Number
+             * @description In lists, its place among the project's finished runs of its kind; null before its end.
+             */
+            number?: number | null;
         };
         /**
          * RunnerUp
@@ -4916,6 +4921,11 @@ export interface components {
              * @description The most columns of answers.
              */
             most_label: number;
+            /**
+             * Attributes
+             * @description Whether a text may be written from several columns: then an import may name more than two.
+             */
+            attributes: boolean;
             /** Why */
             why: string[];
             /**

@@ -157,9 +157,10 @@ def test_a_table_of_goods_becomes_texts_to_write_from(store: StudioStore, tmp_pa
     file = write(tmp_path / "goods.csv", GOODS)
     seen = preview_file(file, "write")
     assert (seen.input, seen.label, seen.attributes) == (("Product", "Price (GBP)"), ("Text",), True)
-    rows = store.rows(store.create("Goods", "write").id)
+    project = store.create("Goods", "write")
+    rows = store.rows(project.id)
     assert remembered_columns(rows) is None
-    added = import_file(rows, file, file.name, "write", {"input": list(seen.input), "label": list(seen.label)}, "ann")
+    added = import_file(store, project, file, file.name, {"input": list(seen.input), "label": list(seen.label)}, "ann")
     assert [row.input for row in rows.each()] == ["Product: Oak stool; Price GBP: 49", "Product: Pine, bench; Price GBP: 129"]
     assert added.skipped == 1 and "the text is empty" in added.faults[0]
 

@@ -255,9 +255,8 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
             forget_upload(file)
             raise
         part = registry.find("tasks", task)
-        return UploadView(upload=id, name=Path(name).name, columns=list(seen.columns), input=list(seen.input), label=list(seen.label),
-                          several=seen.several, separator=seen.separator, may_have_several=bool(part.several), most_label=part.most_columns,
-                          attributes=seen.attributes, why=list(seen.why), rows=[dict(row) for row in seen.rows], facts=dict(seen.facts))  # fmt: skip
+        guessed = {**vars(seen), "may_have_several": bool(part.several), "most_label": part.most_columns}
+        return UploadView.model_validate({"upload": id, "name": Path(name).name, **guessed})
 
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:

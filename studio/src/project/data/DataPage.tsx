@@ -18,7 +18,6 @@ import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { type Column, Table } from "../../ui/Table";
-import { areTexts } from "./answers";
 import styles from "./Data.module.css";
 import { Findings } from "./Findings";
 import { FirstAnswerCard } from "./FirstAnswer";
@@ -165,6 +164,7 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
       </Card>
       <div className={styles.side}>
         {current && form && <Detail key={`${current.key} ${JSON.stringify(current.output)}`} project={project} row={current} form={form} mayEdit={mayEdit} />}
+        {!current && form?.shape === "text" && <Card title={t("data.row")}>{t("data.chooseRow")}</Card>}
         {form?.shape === "label" && <Labels project={project} chosen={where.unlabelled ? "none" : (where.output ?? "")} onChoose={(label) => change({ label })} />}
         {form && form.shape !== "label" && form.shape !== "text" && <Parts project={project} form={form} where={where} onChoose={change} />}
       </div>
@@ -298,21 +298,6 @@ function Parts({ project, form, where, onChoose }: { project: string; form: Answ
         ))}
       </ul>
     </Card>
-  );
-}
-
-/** A written answer, to be read and changed. */
-function WrittenAnswer({ text, mayEdit, busy, onSave }: { text: string; mayEdit: boolean; busy: boolean; onSave: (text: string) => void }): ReactNode {
-  const { t } = useTranslation();
-  const [value, setValue] = useState(text);
-  if (!mayEdit) return <p className={styles.text}>{text}</p>;
-  return (
-    <>
-      <TextArea label={t("data.answer")} rows={7} value={value} onChange={(event) => setValue(event.target.value)} />
-      <Button small kind="primary" busy={busy} disabled={!value.trim() || value === text} onClick={() => onSave(value)}>
-        {t("data.saveAnswer")}
-      </Button>
-    </>
   );
 }
 

@@ -339,7 +339,7 @@ function Facts({ findings, plain }: { findings: readonly Finding[]; plain: reado
         {languages.length > 0 && (
           <div>
             <h3>{t("findings.languages")}</h3>
-            <Bars entries={languages.map(({ name, value }) => ({ name: languageName(name), value }))} most={6} format={(value) => formatShare(value)} label={t("findings.languages")} />
+            <Bars entries={languages} most={6} format={(value) => formatShare(value)} label={t("findings.languages")} />
           </div>
         )}
         {lengths && (

@@ -146,7 +146,7 @@ function Decision({ facts, answer }: { facts: Answering; answer: Answer }): Reac
     <div className={styles.decision}>
       <div className={styles.sure}>
         <Meter share={answer.score} threshold={point?.threshold} />
-        <strong className="numbers">{writes ? t("try.score", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
+        <strong className="numbers">{writes ? t("try.scoreIs", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
       </div>
       {answer.answers !== null && point && (
         <>
