@@ -3,12 +3,16 @@ import "uplot/dist/uPlot.min.css";
 import { type ReactNode, useEffect, useRef } from "react";
 import uPlot from "uplot";
 
+import { formatNumber } from "../i18n";
 import styles from "./LineChart.module.css";
 
 export interface Line {
   label: string;
   values: readonly (number | null)[];
 }
+
+/** Distances between the marks of the lower axis: months and steps are whole numbers. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 
 function token(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -33,8 +37,8 @@ export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: {
         scales: { x: { time: false } },
         cursor: { points: { size: 6 } },
         legend: { show: names.includes("\n") }, // one line is named by its caption
-        axes: [{ ...axis, size: 26, label: xLabel, labelSize: 18, labelGap: 0, labelFont: axis.font }, { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(format) }],
-        series: [{ label: xLabel }, ...names.split("\n").map((label, number) => ({ label, width: 2, spanGaps: true, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
+        axes: [{ ...axis, incrs: WHOLE, values: (_, splits) => splits.map((value) => formatNumber(value)), size: 26, label: xLabel, labelSize: 18, labelGap: 0, labelFont: axis.font }, { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(format) }],
+        series: [{ label: xLabel, value: (_: uPlot, value: number | null) => (value === null ? "" : formatNumber(value)) }, ...names.split("\n").map((label, number) => ({ label, width: 2, spanGaps: true, points: { show: false }, stroke: strokes[number % strokes.length] ?? ink, value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)) }))],
       },
       [[], ...names.split("\n").map(() => [])],
       frame,

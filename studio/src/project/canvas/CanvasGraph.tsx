@@ -199,7 +199,7 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
         minZoom={0.3}
         fitView
         fitViewOptions={FIT}
-        ariaLabelConfig={{ "controls.zoomIn.ariaLabel": t("canvas.zoomIn"), "controls.zoomOut.ariaLabel": t("canvas.zoomOut"), "controls.fitView.ariaLabel": t("canvas.fitView") }}
+        ariaLabelConfig={{ "node.a11yDescription.default": t("canvas.nodeHelp"), "node.a11yDescription.keyboardDisabled": t("canvas.nodeHelp"), "edge.a11yDescription.default": t("canvas.wireHelp"), "controls.zoomIn.ariaLabel": t("canvas.zoomIn"), "controls.zoomOut.ariaLabel": t("canvas.zoomOut"), "controls.fitView.ariaLabel": t("canvas.fitView") }}
       >
         <Background gap={24} />
         <Controls showInteractive={false} orientation="horizontal" />

@@ -71,7 +71,7 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
     { value: OWN, label: t("costs.ownPrice") },
   ];
   const number = (name: NumberName, shown: number, help?: string) => (
-    <TextField label={t(`costs.${name}`)} help={help} type="number" min={0} step="any" inputMode="decimal" value={asked.get(name) ?? Number(shown.toPrecision(4))} onChange={(event) => put(name, event.target.value)} />
+    <TextField label={t(`costs.${name}`)} help={help} type="number" min={0} step="any" inputMode="decimal" value={asked.get(name) ?? (name.startsWith("tokens") ? Math.max(1, Math.round(shown)) : Number(shown.toPrecision(4)))} onChange={(event) => put(name, event.target.value)} />
   );
   return (
     <Card title={t("costs.yourCase")} className={styles.questions}>
