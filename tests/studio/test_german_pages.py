@@ -14,7 +14,10 @@ from tests.studio_browser import Browser, RunningStudio, browsing, needed, runni
 
 pytestmark = [*needed, pytest.mark.thorough]
 LINEAR = {"student": {"kind": "linear", "baseline": "none"}}
-ENGLISH = re.compile(r"(?i)(?<![\w-])(the|of|and|with|is|are|for|from|this|that|it|you|your|or|to|by|be|has|have|which|where|when|than|column|rows?|given|chosen|trained)(?![\w-])")
+ENGLISH = re.compile(
+    r"(?i)(?<![\w-])(the|of|and|with|is|are|for|from|this|that|it|you|your|or|to|by|be|has|have|which|where|when|than|"
+    r"column|rows?|given|chosen|trained)(?![\w-])"
+)
 """Words of English sentences that no German one has."""
 TEXTS = """() => {
   const found = [];
@@ -41,7 +44,12 @@ def project(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> 
     wares = ["Lampe", "Vase", "Decke", "Kanne", "Uhr", "Schale"]
     kinds = {
         "lieferung": ["Wann kommt meine {}?", "Die {} ist noch nicht da.", "Wo bleibt die {} denn?", "Lieferzeit {} bitte"],
-        "ruecksendung": ["Ich will die {} zurückgeben.", "Wie schicke ich die {} zurück?", "Umtausch {} möglich?", "Geld zurück für die {}!"],
+        "ruecksendung": [
+            "Ich will die {} zurückgeben.",
+            "Wie schicke ich die {} zurück?",
+            "Umtausch {} möglich?",
+            "Geld zurück für die {}!",
+        ],
         "lob": ["Die {} gefällt mir sehr.", "Tolle {}, danke!", "Schöne {}, gerne wieder.", "Beste {} überhaupt"],
     }
     rows = [
@@ -50,7 +58,12 @@ def project(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> 
         for text in texts
         for number, ware in enumerate(wares, 1)
     ]
-    rows += [*rows[:2], f'"{kinds["lob"][0].format("Vase")} (2)",lieferung', '"Schreiben Sie an anna.muster@example.com",lob', '"Noch offen",']
+    rows += [
+        *rows[:2],
+        f'"{kinds["lob"][0].format("Vase")} (2)",lieferung',
+        '"Schreiben Sie an anna.muster@example.com",lob',
+        '"Noch offen",',
+    ]
     file.write_text("\n".join(["nachricht,art", *rows]), encoding="utf-8")
     made = str(studio.client.create_project("Nachrichten", "classify")["id"])
     studio.client.add_file(made, file, input="nachricht", label="art")
@@ -128,6 +141,6 @@ def test_errors_are_told_in_german(studio: RunningStudio, project: str) -> None:
         page = browser.page
         browser.goto(f"/projects/{project}/data")
         page.get_by_role("heading", level=1).wait_for()
-        browser.drop("body", "leer.csv", "text,antwort\n")
+        page.locator("input[type=file]").first.set_input_files({"name": "leer.csv", "mimeType": "text/csv", "buffer": b"text,antwort\n"})
         page.get_by_text("Die Datei enthält keine Zeilen").wait_for()
         assert english(browser) == []
