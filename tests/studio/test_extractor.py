@@ -38,7 +38,7 @@ def project(studio: RunningStudio) -> str:
         page.get_by_role("button", name="Add these rows").click()
         page.get_by_role("columnheader", name="flower").wait_for()
         page.get_by_role("link", name="Label rows").click()
-        page.get_by_label("customer").fill("Jonas Frank")
+        page.get_by_label("customer").fill("Lena Vogt")
         page.get_by_label("flower").fill("peonies")
         page.get_by_label("amount").fill("many")
         page.get_by_text("A whole number, such as 3.").wait_for()
@@ -49,7 +49,7 @@ def project(studio: RunningStudio) -> str:
         page.get_by_text("All answers are saved").wait_for()
     (made,) = (one for one in studio.client.projects() if one["name"] == "Orders")
     second = studio.client.call("GET", f"projects/{made['id']}/rows")["rows"][1]
-    assert second["output"] == {"customer": "Jonas Frank", "flower": "peonies", "amount": 14, "day": "Monday"}
+    assert second["output"] == {"customer": "Lena Vogt", "flower": "peonies", "amount": 14, "day": "Monday"}
     studio.client.build(made["id"], LEXICAL, timeout=300)
     return str(made["id"])
 

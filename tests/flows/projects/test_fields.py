@@ -83,12 +83,12 @@ def test_columns_become_fields_with_the_types_of_their_cells(store: StudioStore,
 
 def test_several_labels_are_lists_from_then_on(store: StudioStore, tmp_path: Path) -> None:
     project = take_several(store, store.create("Goods", "classify"))
-    file = write(tmp_path / "a.csv", 'text,tags\na spade,"garden, gift"\na pan,kitchen\n')
+    file = write(tmp_path / "a.csv", 'text,tags\na spade,"garden, gift"\na pan,kitchen\na pot,kitchen\n')
     import_file(store, project, file, file.name, {"input": "text", "label": "tags"}, "ann", separator=",")
-    assert [row.output for row in store.rows(project.id).page(0, 9)] == [["garden", "gift"], ["kitchen"]]
+    assert [row.output for row in store.rows(project.id).page(0, 9)] == [["garden", "gift"], ["kitchen"], ["kitchen"]]
     assert parse_output(project, ["gift", "garden"]) == ["garden", "gift"]
     form = answer_form(store, project.id)
-    assert (form.shape, form.names) == ("labels", (("garden", 1), ("gift", 1), ("kitchen", 1)))
+    assert (form.shape, form.names) == ("labels", (("kitchen", 2), ("garden", 1), ("gift", 1)))
     with pytest.raises(InputError, match="no labels"):
         take_several(store, store.create("Orders", "extract"))
 

@@ -30,7 +30,7 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   const parts = report.headline === "f1" && precision && recall ? { right: ofHundred(precision.value), found: ofHundred(recall.value) } : null;
   return (
     <Card>
-      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : parts ? t("report.foundOf", parts) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
+      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : parts ? t(found.value >= 1 ? "report.foundAll" : "report.foundOf", { ...parts, n: formatNumber(found.n) }) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
       <p className={styles.soft}>
         {parts ? t("report.foundBetween", { ...spoken, value: formatMetric(report, report.headline, found.value) }) : t("report.between", spoken)}
         {found.n < 400 && ` ${t("report.few")}`}

@@ -3,7 +3,8 @@ import { useTranslation } from "react-i18next";
 
 import { useAnswerForm, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
-import { AnswerView } from "../../ui/answer/AnswerView";
+import { lineOf } from "../../ui/answer/answers";
+import { AnswerView, useWords } from "../../ui/answer/AnswerView";
 import { Card } from "../../ui/Card";
 import { CodeBlock } from "../../ui/Code";
 import { Badge, Notice } from "../../ui/Feedback";
@@ -27,6 +28,7 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
   const { t } = useTranslation();
   const may = useMay("edit");
   const form = useAnswerForm(project).data;
+  const words = useWords();
   const names = form === undefined ? undefined : form.shape === "fields" ? form.fields.map((field) => field.path) : form.names.map((known) => known.name);
   return (
     <>
@@ -49,7 +51,7 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
           </div>
         )}
       </Card>
-      {answer.words && <Words text={text} words={answer.words} answer={answer.text} />}
+      {answer.words && <Words text={text} words={answer.words} answer={lineOf(answer.output, text.text, words) || answer.text} />}
       <Correct key={JSON.stringify([text, answer.output])} project={project} facts={facts} text={text} answer={answer} may={may} />
     </>
   );
@@ -66,7 +68,15 @@ function Meter({ share, threshold }: { share: number; threshold?: number | undef
 
 function Output({ facts, text, answer, names }: Omit<Props, "project" | "speed"> & { names: readonly string[] | undefined }): ReactNode {
   const { t } = useTranslation();
-  if (answer.output === null) return <p className={styles.output}>{t("try.noAnswer")}</p>;
+  if (answer.output === null) {
+    const refused = answer.facts["refused"];
+    return (
+      <>
+        <p className={styles.output}>{t("try.noAnswer")}</p>
+        {typeof refused === "string" && <p className={styles.soft}>{t("try.refused", { why: refused })}</p>}
+      </>
+    );
+  }
   if (facts.shape === "label") return <p className={styles.output}>{shown(answer.output)}</p>;
   if (facts.shape === "text") {
     return (

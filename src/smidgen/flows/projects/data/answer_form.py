@@ -81,7 +81,7 @@ def answer_form(store: StudioStore, project: str) -> ProjectAnswerForm:
     for output, number in known:
         for name in _names(output):
             seen[name] += number
-    names = tuple((name, seen[name]) for name in outline.names)
+    names = tuple(sorted(((name, seen[name]) for name in outline.names), key=lambda entry: -entry[1]))
     fixed = outline.schema is not None and part.outline((), asked).schema is not None
     fields = tuple(_fields(outline.schema, known, fixed)) if outline.schema is not None else ()
     first = rows.page(0, 1)
