@@ -83,6 +83,7 @@ class Task(ABC):
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
         reads_attributes: several columns may be one input, a list of attributes: `name: Oak stool; colour: red`.
+        quick: settings of a build that is quick rather than thorough; empty where there is no quicker way.
         loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
         answer_kinds: the forms of a large model's answers to such a job, for recognising unknown jobs: `labels`, `fields`, `spans`, `text`;
             empty if the form shows nothing.
@@ -108,6 +109,7 @@ class Task(ABC):
     writes = False
     streams = False
     reads_attributes = False
+    quick: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     answer_kinds: tuple[str, ...] = ()
     not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
     nothing: Any = None

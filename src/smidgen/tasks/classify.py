@@ -65,6 +65,7 @@ class Classify(Task):
     form_type = LabelForm
     rows_name_labels = True
     answer_kinds = ("labels",)
+    quick = MappingProxyType({"student": {"kind": "kernel"}, "compress": {"method": "none"}})
     several = MappingProxyType({"multi_label": True})
     not_foreseen = ""
     teachable = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -71,6 +72,7 @@ class Write(Task):
     writes = True
     streams = True
     reads_attributes = True
+    quick = MappingProxyType({"train": {"time_budget": "5m"}})
     answer_kinds = ("text",)
     not_foreseen = "not predicted: how near a small model's text comes to the large one's, only a trained one shows"
     loss_words = "1 − ROUGE-L of the best reference"

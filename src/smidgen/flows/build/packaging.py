@@ -128,7 +128,7 @@ def ship(work: Work, context: BuildContext) -> Work:
             todo="Nothing was shipped; build with --fresh.",
         )
     pack(final, open_bundle(final).manifest, work.out)
-    context.progress.finish(str(work.out))
+    context.progress.finish("the model is packed, and answers as it was measured")
     return work
 
 

@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { useMay, useStartRun } from "../../api/queries";
+import { useAnswerForm, useMay, useStartRun } from "../../api/queries";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -10,6 +10,8 @@ import { Problem } from "../../ui/Problem";
 import { Disclosure, SchemaForm } from "../../ui/SchemaForm";
 import { settingHelp } from "../../ui/settings";
 import styles from "./Build.module.css";
+import { usePresets } from "../canvas/queries";
+import { withPreset } from "./presets";
 import { type BuildSettings, errorsOf, type Mistake, useCheckSettings, useSections, withSetting } from "./queries";
 
 const PRESETS = ["fast", "balanced", "best"] as const;
@@ -25,6 +27,8 @@ export function NewBuild({ project }: { project: string }): ReactNode {
   const may = useMay("build");
   const start = useStartRun(project);
   const check = useCheckSettings(project);
+  const presets = usePresets(project);
+  const shape = useAnswerForm(project).data?.shape;
   const [preset, setPreset] = useState<Preset>("balanced");
   const [settings, setSettings] = useState<BuildSettings>({});
   const [open, setOpen] = useState(false);
@@ -32,12 +36,13 @@ export function NewBuild({ project }: { project: string }): ReactNode {
   const changed = Object.values(settings).reduce((sum, section) => sum + Object.keys(section).length, 0);
 
   function submit(): void {
-    const recipe = { ...settings, student: { ...settings["student"], quality: preset } };
+    const chosen = (presets.data?.find((found) => found.name === preset)?.settings ?? {}) as BuildSettings;
+    const recipe = withPreset({ ...chosen, student: { ...chosen["student"], quality: preset } }, settings);
     check.mutate(recipe, {
       onSuccess: (found) => {
         setMistakes(found);
         if (found.length > 0) setOpen(true);
-        else start.mutate({ kind: "build", request: { recipe, preset } });
+        else start.mutate({ kind: "build", request: { recipe, preset, own: settings } });
       },
     });
   }
@@ -50,6 +55,7 @@ export function NewBuild({ project }: { project: string }): ReactNode {
             <input type="radio" name="preset" checked={name === preset} onChange={() => setPreset(name)} />
             <strong>{t(`build.${name}.title`)}</strong>
             <span>{t(`build.${name}.about`)}</span>
+            <span>{t(`build.${name}.time.${shape === "label" || shape === "text" ? shape : "other"}`)}</span>
           </label>
         ))}
       </div>

@@ -26,7 +26,7 @@ type Settings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** The settings that a build was started with. */
 export function settingsOf(run: Run): Settings {
-  return (run.request["recipe"] ?? {}) as Settings;
+  return (run.request["own"] ?? run.request["recipe"] ?? {}) as Settings;
 }
 
 /** Whether the model was built elsewhere and opened here. */
@@ -44,7 +44,7 @@ export function madeFrom(run: Run): { version: number | null; seconds: number | 
 export function presetOf(t: TFunction, run: Run): string {
   if (isBrought(run)) return t("build.brought");
   const settings = settingsOf(run);
-  const quality = settings["student"]?.["quality"];
+  const quality = run.request["preset"] ?? settings["student"]?.["quality"];
   const changed = changesOf(run).length;
   const name = typeof quality === "string" ? t(`build.${quality}.title`) : t("build.own");
   return changed > 0 ? `${name}, ${t("build.changed", { count: changed })}` : name;

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
+from smidgen.core.parts import Task
 from smidgen.core.settings import Settings, is_file
 from smidgen.flows.projects.recipes.canvas import SettingMistake, node_of
 from smidgen.parts import registry
@@ -111,10 +112,25 @@ def asked_of(project: Project) -> Settings:
 def laid_over(tree: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe with further settings over its own, section by section."""
     merged = dict(tree)
+    if "train" not in over and _kind(over) not in (None, _kind(tree) or _first_student(tree)):
+        merged.pop("train", None)  # they are the settings of another student
     for name, value in over.items():
         own = merged.get(name)
         merged[name] = laid_over(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def _kind(tree: Mapping[str, Any]) -> Any:
+    """The student that a recipe asks for; None where it leaves the choice to the build."""
+    student = tree.get("student")
+    kind = student.get("kind") if isinstance(student, Mapping) else None
+    return None if kind == "auto" else kind
+
+
+def _first_student(tree: Mapping[str, Any]) -> str | None:
+    """The student that training settings belong to where a recipe names none."""
+    task = tree.get("task")
+    return registry.find("tasks", task).students[0] if task in registry.names("tasks") else None
 
 
 def model_name(project: Project) -> str:
@@ -144,4 +160,6 @@ _TAUGHT = {"data": {"teacher": {"source": "https://api.openai.com/v1", "model": 
 
 def presets_of(task: str) -> dict[str, Mapping[str, Any]]:
     """The presets of a task, by name."""
-    return {**_PRESETS, **({"taught": _TAUGHT} if registry.find("tasks", task).teachable else {})}
+    part: Task = registry.find("tasks", task)
+    fast = laid_over(_PRESETS["fast"], part.quick)
+    return {**_PRESETS, "fast": fast, **({"taught": _TAUGHT} if part.teachable else {})}
