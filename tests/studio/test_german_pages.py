@@ -137,7 +137,7 @@ def test_no_english_reaches_a_german_page(studio: RunningStudio, project: str) -
 
 
 def test_errors_are_told_in_german(studio: RunningStudio, project: str) -> None:
-    with browsing(studio, language="de-DE") as browser:
+    with browsing(studio, language="de-DE", refused=True) as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/data")
         page.get_by_role("heading", level=1).wait_for()
