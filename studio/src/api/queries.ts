@@ -75,6 +75,7 @@ export type DataSummary = components["schemas"]["DataSummary"];
 export type AnswerCount = components["schemas"]["AnswerCount"];
 export type Version = components["schemas"]["VersionView"];
 export type Edit = components["schemas"]["EditRequest"]["edit"];
+export type Added = components["schemas"]["ImportView"];
 export type Import = components["schemas"]["ImportRequest"];
 
 export interface RowQuery {
@@ -128,12 +129,15 @@ export function useVersions(project: string, enabled: boolean) {
   return useQuery({ enabled, queryKey: ["data", project, "versions"], queryFn: () => body(api.GET("/api/v1/projects/{project}/versions", { params: { path: { project } } })) });
 }
 
-/** A change of the data: whatever shows the data is fetched again. */
-export function useDataChange<V, R>(project: string, change: (value: V) => Promise<R>) {
+/** A change of the data: whatever shows the data is fetched again. `onDone` is called first, even where the page has changed meanwhile. */
+export function useDataChange<V, R>(project: string, change: (value: V) => Promise<R>, onDone?: (result: R) => void) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: change,
-    onSuccess: () => Promise.all([queries.invalidateQueries({ queryKey: ["data", project] }), queries.invalidateQueries({ queryKey: ["projects"] })]),
+    onSuccess: (result) => {
+      onDone?.(result);
+      return Promise.all([queries.invalidateQueries({ queryKey: ["data", project] }), queries.invalidateQueries({ queryKey: ["projects"] })]);
+    },
   });
 }
 
@@ -153,8 +157,8 @@ export function useRestore(project: string) {
 }
 
 /** Add the rows of an uploaded file. */
-export function useImport(project: string) {
-  return useDataChange(project, (wanted: Import) => body(api.POST("/api/v1/projects/{project}/imports", { params: { path: { project } }, body: wanted })));
+export function useImport(project: string, onDone: (added: Added) => void) {
+  return useDataChange(project, (wanted: Import) => body(api.POST("/api/v1/projects/{project}/imports", { params: { path: { project } }, body: wanted })), onDone);
 }
 
 /** Send a file to be looked at. */

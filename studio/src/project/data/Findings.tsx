@@ -178,15 +178,17 @@ function useMending(project: string): Mending {
   const undoable = (text: string) => toast({ text, action: { label: t("common.undo"), run: () => step.mutate("undo") } });
   const rowsOf = (items: readonly FindingItem[]) => items.flatMap((item) => item.rows.map((row) => row.key));
   const rows = (number: number) => ({ count: number, rows: formatNumber(number) });
+  // Said even where the finding, and this with it, is gone from the page by then.
+  const after = (work: Promise<unknown>, say: () => void) => void work.then(say, () => undefined);
   return {
-    take: (items) => answers.mutate(items.flatMap((item) => item.rows.map((row) => ({ key: row.key, output: item.proposed, undo: false }))), { onSuccess: () => undoable(t("findings.taken", rows(items.length))) }),
+    take: (items) => after(answers.mutateAsync(items.flatMap((item) => item.rows.map((row) => ({ key: row.key, output: item.proposed, undo: false })))), () => undoable(t("findings.taken", rows(items.length)))),
     keep: (items) => {
       const ids = items.map((item) => item.id);
-      kept.mutate({ ids, kept: true }, { onSuccess: () => toast({ text: t("findings.kept", rows(ids.length)), action: { label: t("common.undo"), run: () => kept.mutate({ ids, kept: false }) } }) });
+      after(kept.mutateAsync({ ids, kept: true }), () => toast({ text: t("findings.kept", rows(ids.length)), action: { label: t("common.undo"), run: () => kept.mutate({ ids, kept: false }) } }));
     },
-    drop: (items) => edit.mutate({ kind: "drop", keys: rowsOf(items) }, { onSuccess: () => undoable(t("findings.dropped", rows(items.length))) }),
-    relabel: (item, label) => edit.mutate({ kind: "relabel", keys: rowsOf([item]), output: label }, { onSuccess: () => undoable(t("findings.decided", { label })) }),
-    merge: (old, into) => edit.mutate({ kind: "merge", old: [...old], new: into }, { onSuccess: () => undoable(into === null ? t("findings.removedLabel", { label: old.join(", ") }) : t("findings.merged", { label: into })) }),
+    drop: (items) => after(edit.mutateAsync({ kind: "drop", keys: rowsOf(items) }), () => undoable(t("findings.dropped", rows(items.length)))),
+    relabel: (item, label) => after(edit.mutateAsync({ kind: "relabel", keys: rowsOf([item]), output: label }), () => undoable(t("findings.decided", { label }))),
+    merge: (old, into) => after(edit.mutateAsync({ kind: "merge", old: [...old], new: into }), () => undoable(into === null ? t("findings.removedLabel", { label: old.join(", ") }) : t("findings.merged", { label: into }))),
     busy: edit.isPending || answers.isPending || kept.isPending,
     error: edit.error ?? answers.error ?? kept.error,
   };

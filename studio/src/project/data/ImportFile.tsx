@@ -82,8 +82,11 @@ function pasted(text: string, name: string): File | undefined {
 
 function ChooseColumns({ project, upload, onClose }: { project: string; upload: Upload; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
-  const add = useImport(project);
   const toast = useToast();
+  const add = useImport(project, ({ version, skipped, faults }) => {
+    toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) + (faults[0] ? ` ${faults[0]}` : "") });
+    onClose();
+  });
   const [input, setInput] = useState(upload.input[0] ?? "");
   const [given, setGiven] = useState<readonly string[]>(upload.input);
   const [second, setSecond] = useState(upload.input[1] ?? "");
@@ -99,12 +102,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
 
   function submit(): void {
     const separated = several ? { several, separator: upload.separator } : { several, separator: "" };
-    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: {}, ...separated }, {
-      onSuccess: ({ version, skipped, faults }) => {
-        toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) + (faults[0] ? ` ${faults[0]}` : "") });
-        onClose();
-      },
-    });
+    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: {}, ...separated });
   }
 
   return (

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 
 import { api, body } from "../../api/client";
 import { useDataChange, useStep } from "../../api/queries";
+import type { components } from "../../api/schema";
 import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Notice, Skeleton } from "../../ui/Feedback";
@@ -14,8 +15,10 @@ import styles from "./Versions.module.css";
 
 type Keys = readonly number[] | null;
 
-function useRedact(project: string) {
-  return useDataChange(project, (keys: Keys) => body(api.POST("/api/v1/projects/{project}/personal-data", { params: { path: { project } }, body: { keys: keys === null ? null : [...keys] } })));
+type Redacted = components["schemas"]["RedactedView"];
+
+function useRedact(project: string, onDone: (redacted: Redacted) => void) {
+  return useDataChange(project, (keys: Keys) => body(api.POST("/api/v1/projects/{project}/personal-data", { params: { path: { project } }, body: { keys: keys === null ? null : [...keys] } })), onDone);
 }
 
 /** Rows before and after their personal data is replaced by placeholders. `keys`: of the rows; null for all with personal data. */
@@ -23,7 +26,13 @@ export function RedactRows({ project, keys, onClose }: { project: string; keys: 
   const { t } = useTranslation();
   const toast = useToast();
   const step = useStep(project);
-  const redact = useRedact(project);
+  const redact = useRedact(project, ({ version, left }) => {
+    const changed = version?.changed ?? 0;
+    const said = t("redact.done", { count: changed, rows: formatNumber(changed) });
+    const kept = left > 0 ? ` ${t("redact.left", { count: left, rows: formatNumber(left) })}` : "";
+    toast({ text: said + kept, ...(version ? { action: { label: t("common.undo"), run: () => step.mutate("undo") } } : {}) });
+    onClose();
+  });
   const preview = useQuery({
     queryKey: ["data", project, "redact", keys],
     queryFn: () => body(api.POST("/api/v1/projects/{project}/personal-data/preview", { params: { path: { project } }, body: { keys: keys === null ? null : [...keys] } })),
@@ -31,18 +40,6 @@ export function RedactRows({ project, keys, onClose }: { project: string; keys: 
   const found = preview.data;
   const number = Math.min(found?.total ?? 0, found?.most ?? 0);
   const unsafe = found?.rows.filter((row) => row.fault) ?? [];
-
-  function submit(): void {
-    redact.mutate(keys, {
-      onSuccess: ({ version, left }) => {
-        const changed = version?.changed ?? 0;
-        const said = t("redact.done", { count: changed, rows: formatNumber(changed) });
-        const kept = left > 0 ? ` ${t("redact.left", { count: left, rows: formatNumber(left) })}` : "";
-        toast({ text: said + kept, ...(version ? { action: { label: t("common.undo"), run: () => step.mutate("undo") } } : {}) });
-        onClose();
-      },
-    });
-  }
 
   return (
     <Dialog
@@ -54,7 +51,7 @@ export function RedactRows({ project, keys, onClose }: { project: string; keys: 
       foot={
         <>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button kind="primary" disabled={number === 0} busy={redact.isPending} onClick={submit}>
+          <Button kind="primary" disabled={number === 0} busy={redact.isPending} onClick={() => redact.mutate(keys)}>
             {t("redact.replace", { count: number, rows: formatNumber(number) })}
           </Button>
         </>

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
 import { api, body } from "../../api/client";
-import { useDataChange, useMay } from "../../api/queries";
+import { useDataChange, useMay, type Version } from "../../api/queries";
 import type { components } from "../../api/schema";
 import { formatNumber } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
@@ -45,8 +45,8 @@ function useCaptured(project: string, wanted: Wanted) {
   });
 }
 
-function useTake(project: string) {
-  return useDataChange(project, (wanted: Wanted) => body(api.POST("/api/v1/projects/{project}/captured-rows", { params: { path: { project } }, body: wanted })));
+function useTake(project: string, onDone: (version: Version) => void) {
+  return useDataChange(project, (wanted: Wanted) => body(api.POST("/api/v1/projects/{project}/captured-rows", { params: { path: { project } }, body: wanted })), onDone);
 }
 
 /** Captured requests as a source of rows. The URL says whether its dialog is open, so that other pages lead here. */
@@ -103,20 +103,14 @@ function Choose({ project, sources, onClose }: { project: string; sources: reado
   const jobs = useJobs(project, source);
   const wanted: Wanted = { source, ...(job ? { job } : {}), ...(model ? { model } : {}), ...(days ? { days: Number(days) } : {}) };
   const rows = useCaptured(project, wanted);
-  const add = useTake(project);
+  const add = useTake(project, (version) => {
+    toast({ text: t("traffic.added", { count: version.changed, rows: formatNumber(version.changed) }) });
+    onClose();
+  });
   const chosen = sources.find((one) => one.id === source);
   const models = Object.entries(chosen?.models ?? {});
   const nameOf = (one: Source) => `${one.id === "gateway" ? t("traffic.gateway") : one.id === project ? t("traffic.own") : one.name} (${formatNumber(one.requests)})`;
   const total = rows.data?.total ?? 0;
-
-  function submit(): void {
-    add.mutate(wanted, {
-      onSuccess: (version) => {
-        toast({ text: t("traffic.added", { count: version.changed, rows: formatNumber(version.changed) }) });
-        onClose();
-      },
-    });
-  }
 
   return (
     <Dialog
@@ -128,7 +122,7 @@ function Choose({ project, sources, onClose }: { project: string; sources: reado
       foot={
         <>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button kind="primary" disabled={!mayEdit || total === 0 || rows.isPlaceholderData} busy={add.isPending} onClick={submit}>
+          <Button kind="primary" disabled={!mayEdit || total === 0 || rows.isPlaceholderData} busy={add.isPending} onClick={() => add.mutate(wanted)}>
             {t("traffic.add", { count: total, rows: formatNumber(total) })}
           </Button>
         </>

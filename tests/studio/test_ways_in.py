@@ -1,0 +1,79 @@
+"""Three ways in, in Chromium: a model from its ZIP file, rows from collected requests, and personal data that becomes placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.studio_browser import RunningStudio, browsing, needed, running_studio
+from tests.tried_model import built_once, ticket_rows
+
+from smidgen.flows.projects.models.downloads import zip_bundle
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import opened
+
+pytestmark = [*needed, pytest.mark.thorough]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """A Studio on a machine whose gateway has collected requests."""
+    home = tmp_path_factory.mktemp("home")
+    facts: dict[str, Any] = {"model": "big", "answer_state": "whole", "template": "t", "kind": "t"}
+    with opened(f"sqlite:///{home}/traffic.db") as traffic:
+        for number, row in enumerate(ticket_rows()[::2]):
+            text = f"{row.input}, write to ann{number}@example.org" if number < 12 else row.input
+            traffic.add(
+                [Exchange(f"r{number}", datetime.now(UTC), "bot", "/v1/chat/completions", text, "upstream", answer=row.output, **facts)]
+            )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+        with running_studio(home) as running:
+            yield running
+
+
+def test_a_model_is_opened_and_answers(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> None:
+    content = b"".join(zip_bundle(built_once(tmp_path_factory), "tickets"))
+    with browsing(studio, refused=True) as browser:
+        page = browser.page
+        page.get_by_role("button", name="Open a model").click()
+        picker = page.get_by_role("dialog").locator("input[type=file]")
+        picker.set_input_files({"name": "broken.zip", "mimeType": "application/zip", "buffer": content[:900]})
+        page.get_by_role("alert").get_by_text("not a ZIP file").wait_for()
+        picker.set_input_files({"name": "tickets.zip", "mimeType": "application/zip", "buffer": content})
+        page.get_by_role("textbox", name="Your text").fill("the parcel for my tent is late")
+        page.get_by_text("Which words mattered").wait_for()
+        page.get_by_role("link", name="Data").click()
+        page.get_by_text("This model came from elsewhere").wait_for()
+        page.get_by_role("link", name="Report").first.click()
+        page.get_by_text("test rows").first.wait_for()
+    assert len(studio.client.projects()) == 1
+
+
+def test_collected_requests_become_rows_without_personal_data(studio: RunningStudio) -> None:
+    with browsing(studio) as browser:
+        page = browser.page
+        page.get_by_role("button", name="Take load off a large AI model").click()
+        page.get_by_role("button", name="Create project").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_text("new rows").wait_for()
+        assert browser.accessibility_faults() == []
+        dialog.get_by_role("button", name="Add").click()
+        page.get_by_role("grid").wait_for()
+        project = next(one["id"] for one in studio.client.projects() if one["version"] == 1)
+        (look,) = [run for run in studio.client.call("GET", f"projects/{project}/runs") if run["kind"] == "look"]
+        studio.client.wait(look["id"], timeout=240)
+        browser.goto(f"/projects/{project}/data?view=findings")
+        page.get_by_role("button", name="Replace by placeholders").click()
+        dialog.get_by_text("[EMAIL_1]").first.wait_for()
+        assert browser.accessibility_faults() == []
+        before = studio.client.call("GET", f"projects/{project}/labels")
+        dialog.get_by_role("button", name="Replace in").click()
+        page.get_by_text("Personal data replaced in").wait_for()
+        rows = studio.client.call("GET", f"projects/{project}/rows", search="@example.org")
+        assert rows["total"] == 0 and studio.client.call("GET", f"projects/{project}/labels") == before
+        page.get_by_role("button", name="Undo", exact=True).click()
+        page.get_by_role("button", name="Replace by placeholders").wait_for()
+        assert studio.client.call("GET", f"projects/{project}/rows", search="@example.org")["total"] == 12
