@@ -290,3 +290,21 @@ def test_a_row_that_cannot_be_used_names_its_columns(tmp_path: Path) -> None:
         open_table(table, input="text", label="count,name")
     with pytest.raises(DataError, match=r"no such column: 'nome'\. Did you mean 'name'"):
         open_table(table, input="text", label="count,nome", most_labels=2)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_file_without_column_names_keeps_its_first_row(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"plain.{suffix}"
+    if suffix == "csv":
+        file.write_text("where is my parcel,delivery\nI want my money back,refund\n", encoding="utf-8")
+    else:
+        with xlsxwriter.Workbook(str(file)) as book:
+            sheet = book.add_worksheet()
+            sheet.write_row(0, 0, ["where is my parcel", "delivery"])
+            sheet.write_row(1, 0, ["I want my money back", "refund"])
+    table = open_table(file, input="column_1", label="column_2", settings=DataSettings(header=False))
+    assert [(number, record) for number, record in table.records()] == [
+        (1, {"column_1": "where is my parcel", "column_2": "delivery"}),
+        (2, {"column_1": "I want my money back", "column_2": "refund"}),
+    ]
+    assert table.facts["header"] == "none" and "header" not in open_table(file, need_label=False).facts

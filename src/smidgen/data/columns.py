@@ -49,8 +49,21 @@ class ColumnChoice:
         return ",".join(self.names)
 
 
-def header(cells: Sequence[object], file: str) -> tuple[str, ...]:
-    """Column names from the first row: trimmed, unique, not empty. An unnamed first column (an index) is called `column_1`."""
+class NoHeader(DataError):
+    """The first row looks like an example."""
+
+
+class NoTextColumn(DataError):
+    """No column looks like texts."""
+
+
+def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str, ...]:
+    """Column names from the first row: trimmed, unique, not empty. An unnamed first column (an index) is called `column_1`.
+
+    `named`: false where the first row is an example; then every column is called by its number.
+    """
+    if not named:
+        return tuple(f"column_{place}" for place in range(1, len(cells) + 1))
     names = ["" if cell is None else str(cell).strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -102,7 +115,7 @@ def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, gi
     scores = {name: _prose(texts[name]) for name in columns}
     best = max(columns, key=lambda name: scores[name])
     if scores[best] <= 0:
-        raise DataError("no column looks like the text to learn from", value=", ".join(columns), todo="Name it with --input.", file=file)
+        raise NoTextColumn("no column looks like the text to learn from", value=", ".join(columns), todo="Name it with --input.", file=file)
     return ColumnChoice((best,), "guessed")
 
 
@@ -134,10 +147,10 @@ def choose_label(
     best = max(likely, key=lambda name: scores[name])
     values = _texts(sample, best)
     if best in values:
-        raise DataError(
+        raise NoHeader(
             "the first row looks like an example, not like column names",
             value=", ".join(columns),
-            todo="Put a row of column names above it, such as: text,label",
+            todo="Put a row of column names above it, such as: text,label. Or set header = false under [data].",
             file=file,
         )
     return ColumnChoice((best,), "guessed")

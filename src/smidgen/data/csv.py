@@ -116,14 +116,14 @@ class CsvSource:
             raise first
         if first is None:
             raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
-        columns = header(first, origin.name)
+        columns = header(first, origin.name, origin.header)
 
         def records() -> Rows:
             with open_text(origin, encoding) as stream:
                 yield from _records(stream, dialect, origin, encoding, columns)
 
         facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
-        return SourceContent(columns, facts, records)
+        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or had a byte order mark."""
@@ -139,14 +139,14 @@ class CsvSource:
 
 
 def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
-    """Records as lists of cells, the header first, without blank lines. An unreadable record gives its error instead. The caller may fill
+    """Records as lists of cells, a header first, without blank lines. An unreadable record gives its error instead. The caller may fill
     `names` after the header."""
     # The csv module's own limit is only ever raised: the feed bounds a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
     if dialect.hint:
         next(feed)
     reader = csv.reader(feed, delimiter=dialect.delimiter, quoting=dialect.quoting, strict=True)  # type: ignore[arg-type]
-    row = 0
+    row = int(not origin.header)
     while True:
         feed.begin(row)
         try:
@@ -172,7 +172,8 @@ def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Enco
 def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...]) -> Rows:
     names = list(columns)
     parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names)
-    next(parsed)
+    if origin.header:
+        next(parsed)
     width = len(columns)
     for row, cells in enumerate(parsed, start=1):
         if isinstance(cells, DataError):

@@ -42,6 +42,7 @@ class DataSettings(Settings):
     dedupe: bool = setting(True, "Train on one copy of rows that repeat an input and its output exactly.")
     encoding: str | None = setting(None, "Text encoding of the files, where it is not found by itself (`cp1252`).")
     sheet: str | None = setting(None, "Worksheet of an XLSX file; the first one that is not empty unless named.")
+    header: bool = setting(True, "The first row of a CSV or XLSX file names the columns. Without: they are called `column_1`, `column_2`.")
     licence: str | None = setting(None, "Licence of the data (an SPDX identifier, or a sentence), for the model card.")
 
 
@@ -94,6 +95,7 @@ class SourceFile:
         limits: the most that reading it may take.
         encoding: the text encoding, if the user has named it.
         sheet: the worksheet, if the user has named it.
+        header: whether the first row of a table of cells names its columns.
     """
 
     path: Path
@@ -102,6 +104,7 @@ class SourceFile:
     limits: ReadLimits = field(default_factory=ReadLimits)
     encoding: str | None = None
     sheet: str | None = None
+    header: bool = True
 
     @property
     def suffix(self) -> str:
@@ -129,7 +132,8 @@ class SourceContent:
 
     Attributes:
         columns: names in the file's order.
-        facts: how it was read (`encoding`, `delimiter`, `sheet`): shown to the user, and used by `write` to write in the same way.
+        facts: how it was read (`encoding`, `delimiter`, `sheet`; `header` where it has none): shown to the user, and used by
+            `write` to write in the same way.
         records: reads the rows from the start; may be called again. A row that cannot be read gives an error instead.
     """
 

@@ -294,7 +294,7 @@ def _origin(path: str | Path, settings: DataSettings, limits: ReadLimits) -> tup
         raise _unopened(error, name) from error
     if not head:
         raise DataError("the file is empty", value="0 bytes", todo="Give a file with a header and rows.", file=name)
-    return SourceFile(file, name, head, limits, settings.encoding, settings.sheet), keep
+    return SourceFile(file, name, head, limits, settings.encoding, settings.sheet, settings.header), keep
 
 
 def _look_at(file: Path, given: str, name: str) -> None:

@@ -43,12 +43,12 @@ class XlsxSource:
         """Bound the size after unpacking, choose the worksheet and read it, in a separate process."""
         _bound(origin)
         sheet, frame = reader_process.workbook(origin)
-        columns = header(frame.row(0), origin.name)
+        columns = header(frame.row(0), origin.name, origin.header)
         width = len(columns)
 
         def records() -> Rows:
             number = 0
-            for cells in frame.slice(1).iter_rows(buffer_size=1024):
+            for cells in frame.slice(int(origin.header)).iter_rows(buffer_size=1024):
                 if not any(cell is not None and cell.strip() for cell in cells):
                     continue
                 number += 1
@@ -65,7 +65,7 @@ class XlsxSource:
                     continue
                 yield number, dict(zip(columns, cells, strict=False))
 
-        return SourceContent(columns, {"sheet": sheet}, records)
+        return SourceContent(columns, {"sheet": sheet} if origin.header else {"sheet": sheet, "header": "none"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""

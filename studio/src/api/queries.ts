@@ -176,6 +176,11 @@ export function useUpload(project: string) {
   });
 }
 
+/** Look at a sent file again; `header`: whether its first row names the columns. */
+export function useLookAgain(project: string, upload: string) {
+  return useMutation({ mutationFn: (header: boolean) => body(api.GET("/api/v1/projects/{project}/uploads/{upload}", { params: { path: { project, upload }, query: { header } } })) });
+}
+
 export type Run = components["schemas"]["RunView"];
 
 const UNFINISHED: readonly Run["state"][] = ["queued", "running", "stopping"];

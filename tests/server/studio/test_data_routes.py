@@ -50,6 +50,24 @@ def test_a_file_without_answers_can_be_added(client: TestClient, project: str) -
     assert client.get(f"/api/v1/projects/{project}/data").json()["unlabelled"] == 2
 
 
+def test_a_file_without_column_names_is_seen_as_one(client: TestClient, project: str) -> None:
+    lines = [f"where is my parcel number {number}\t{'ab'[number % 2]}" for number in range(20)]
+    seen = send(client, project, "plain.tsv", "\n".join(lines).encode()).json()
+    assert (seen["header"], seen["columns"], seen["input"], seen["label"]) == (False, ["column_1", "column_2"], ["column_1"], ["column_2"])
+    assert seen["rows"][0] == {"column_1": "where is my parcel number 0", "column_2": "a"}
+    path = f"/api/v1/projects/{project}"
+    named = client.get(f"{path}/uploads/{seen['upload']}", params={"header": True}).json()
+    assert (named["header"], named["columns"], named["input"]) == (True, ["where is my parcel number 0", "a"], [])
+    asked = {"upload": seen["upload"], "input": ["column_1"], "label": ["column_2"], "settings": {"header": False}}
+    assert client.post(f"{path}/imports", json=asked).json()["version"]["rows"] == 20
+
+
+def test_where_no_column_looks_like_texts_people_choose(client: TestClient, project: str) -> None:
+    rows = [{"code": number, "size": number % 3} for number in range(9)]
+    seen = send(client, project, "codes.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode()).json()
+    assert (seen["columns"], seen["input"], seen["header"], len(seen["rows"])) == (["code", "size"], [], True, 9)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

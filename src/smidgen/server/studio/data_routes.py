@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,7 @@ class UploadView(BaseModel):
     separator: str = Field(description="What stands between them; empty for the task's own way.")
     may_have_several: bool = Field(description="Whether texts of this project may have several labels.")
     most_label: int = Field(description="The most columns of answers.")
+    header: bool = Field(description="Whether the first row was taken for the names of the columns.")
     attributes: bool = Field(description="Whether a text may be written from several columns: then an import may name more than two.")
     why: list[str]
     rows: list[dict[str, Any]] = Field(description="The first rows, by column.")
@@ -235,6 +236,15 @@ def row_view(row: DataRow) -> RowView:
     return RowView(key=row.key, input=row.input, second=row.second, output=row.output, part=row.part, source=row.source)
 
 
+def _looked_at(
+    store: StudioStore, project: Project, file: Path, upload: str, name: str, settings: Mapping[str, Any] | None = None
+) -> UploadView:
+    part = registry.find("tasks", project.task)
+    seen = preview_file(file, project.task, settings, remembered=remembered_columns(store.rows(project.id)))
+    guessed = {**vars(seen), "may_have_several": bool(part.several), "most_label": part.most_columns}
+    return UploadView.model_validate({"upload": upload, "name": name, **guessed})
+
+
 def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     """The routes of a project's data. `wake` tells the supervisor that a run waits."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["data"])
@@ -246,17 +256,20 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     )
     async def upload(person: Editor, request: Request, project: str, name: str = Query(max_length=300)) -> UploadView:
         """Send a file: CSV, TSV, JSONL, Parquet or XLSX. It is looked at, and added by an import."""
-        task = store.project(project).task
+        found = store.project(project)
         file, id = new_upload(name)
         try:
             await receive_file(request, file, MOST_UPLOAD, "Send a part of the file, or build from the command line.")
-            seen = await run_in_threadpool(preview_file, file, task, remembered=remembered_columns(store.rows(project)))
+            return await run_in_threadpool(_looked_at, store, found, file, id, Path(name).name)
         except InputError:
             forget_upload(file)
             raise
-        part = registry.find("tasks", task)
-        guessed = {**vars(seen), "may_have_several": bool(part.several), "most_label": part.most_columns}
-        return UploadView.model_validate({"upload": id, "name": Path(name).name, **guessed})
+
+    @router.get("/uploads/{upload}")
+    def look_at_upload(person: Editor, project: str, upload: str, header: bool) -> UploadView:
+        """Look at a sent file again: whether its first row names the columns (`header`), or is an example."""
+        file = uploaded(upload)
+        return _looked_at(store, store.project(project), file, upload, file.name, {"header": header})
 
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:

@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { type Upload, useImport, useMay, useUpload } from "../../api/queries";
+import { type Upload, useImport, useLookAgain, useMay, useUpload } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { cx } from "../../ui/cx";
@@ -47,7 +47,7 @@ export function ImportFile({ project, compact = false, ways }: { project: string
           }}
         />
       )}
-      {upload.data && <ChooseColumns project={project} upload={upload.data} onClose={() => upload.reset()} />}
+      {upload.data && <SentFile project={project} upload={upload.data} onClose={() => upload.reset()} />}
     </>
   );
 }
@@ -80,7 +80,14 @@ function pasted(text: string, name: string): File | undefined {
   return text.trim() ? new File([text], `${name}.${text.includes("\t") ? "tsv" : "csv"}`) : undefined;
 }
 
-function ChooseColumns({ project, upload, onClose }: { project: string; upload: Upload; onClose: () => void }): ReactNode {
+/** A sent file, looked at again where somebody says that its first row is an example, or is none. */
+function SentFile({ project, upload, onClose }: { project: string; upload: Upload; onClose: () => void }): ReactNode {
+  const again = useLookAgain(project, upload.upload);
+  const shown = again.data ?? upload;
+  return <ChooseColumns key={String(shown.header)} project={project} upload={shown} again={again} onClose={onClose} />;
+}
+
+function ChooseColumns({ project, upload, again, onClose }: { project: string; upload: Upload; again: ReturnType<typeof useLookAgain>; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const toast = useToast();
   const add = useImport(project, ({ version, skipped, faults }) => {
@@ -102,7 +109,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
 
   function submit(): void {
     const separated = several ? { several, separator: upload.separator } : { several, separator: "" };
-    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: {}, ...separated });
+    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: { header: upload.header }, ...separated });
   }
 
   return (
@@ -122,7 +129,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
       }
     >
       <div className={styles.choices}>
-        {!upload.attributes && <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={columns} value={input} onChange={(event) => setInput(event.target.value)} />}
+        {!upload.attributes && <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={input ? columns : [{ value: "", label: t("data.chooseColumn") }, ...columns]} value={input} onChange={(event) => setInput(event.target.value)} />}
         {!fields && (
           <Select label={words("labelColumn")} help={words("labelHelp")} options={[{ value: "", label: words("noLabel") }, ...columns.filter(({ value }) => upload.attributes || !texts.includes(value))]} value={label[0] ?? ""} onChange={(event) => {
               setLabels(event.target.value ? [event.target.value] : []);
@@ -161,6 +168,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
           <p>{t("data.written.inputHelp")}</p>
         </fieldset>
       )}
+      {["csv", "xlsx"].includes(upload.facts["format"] ?? "") && <Switch label={t("data.header")} checked={upload.header} disabled={again.isPending} onChange={(event) => again.mutate(event.target.checked)} />}
       {label.length === 0 && <Notice>{fields ? t("data.noFieldsNotice") : words("unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>
@@ -187,7 +195,7 @@ function ChooseColumns({ project, upload, onClose }: { project: string; upload: 
           </tbody>
         </table>
       </div>
-      <Problem query={{ error: add.error }} />
+      <Problem query={{ error: add.error ?? again.error }} />
     </Dialog>
   );
 }

@@ -12,6 +12,6 @@ it("keeps the file's order of the columns that a text is written from", () => {
 it("adds nothing without a text, nor a text that is its own answer", () => {
   expect(canAdd(["name", "colour"], ["description"])).toBe(true);
   expect(canAdd(["name"], [])).toBe(true);
-  expect(canAdd([], ["description"])).toBe(false);
+  expect([canAdd([], ["description"]), canAdd([""], ["description"])]).toEqual([false, false]);
   expect(canAdd(["name", "description"], ["description"])).toBe(false);
 });

@@ -5,5 +5,5 @@ export function toggled(chosen: readonly string[], name: string, columns: readon
 
 /** Whether these columns can be added: there is a text, and it is not its own answer. */
 export function canAdd(input: readonly string[], label: readonly string[]): boolean {
-  return input.length > 0 && !label.some((name) => input.includes(name));
+  return input.length > 0 && input.every(Boolean) && !label.some((name) => input.includes(name));
 }

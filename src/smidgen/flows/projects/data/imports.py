@@ -30,6 +30,7 @@ class FilePreview:
         label: the guessed column of answers, or one for each field; empty where none looks like one.
         several: whether a cell seems to hold several labels.
         separator: what stands between them; empty for the task's own way.
+        header: whether the first row was taken for the names of the columns.
         attributes: whether the text may be written from several columns; then `input` may name more than two.
         why: how the guesses were made, one sentence each.
         rows: the first rows, by column.
@@ -41,6 +42,7 @@ class FilePreview:
     label: tuple[str, ...]
     several: bool
     separator: str
+    header: bool
     attributes: bool
     why: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
@@ -66,7 +68,8 @@ def preview_file(
     """Look at the first rows of a file. Raises DataError for a file that cannot be read. `remembered`: see `read_upload`."""
     told = read_upload("preview", file, task, settings or {}, limits=limits, remembered=remembered)
     lists = {name: tuple(told[name]) for name in ("columns", "input", "label", "why", "rows")}
-    return FilePreview(**lists, attributes=told["attributes"], several=told["several"], separator=told["separator"], facts=told["facts"])
+    others = {name: told[name] for name in ("header", "attributes", "several", "separator", "facts")}
+    return FilePreview(**{**lists, **others})
 
 
 def remembered_columns(rows: ProjectRows) -> ChosenColumns | None:

@@ -23,7 +23,7 @@ from smidgen.core.errors import DataError, InputError, MachineError, SmidgenErro
 from smidgen.core.parts import Task, placing
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.rows import Row, Text
-from smidgen.data.columns import ColumnChoice, choose_written, resolve
+from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, choose_written, resolve
 from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import DataTable, json_value, open_columns, open_table
 from smidgen.flows.projects.data.answer_guess import guess_answer
@@ -34,6 +34,7 @@ Reading = Literal["preview", "rows", "records"]
 """The first rows; all rows in the task's form; all records as they are."""
 PREVIEW_ROWS: Final = 50
 _SAMPLE = 2000
+_NOT_KNOWN = "not known"
 _PREVIEW_CELL = 500
 _MOST_FAULTS = 20
 _MOST_ROW_FAULTS = 10_000
@@ -186,24 +187,24 @@ def _bound(limits: UploadLimits) -> None:
 
 def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
     task: Task = registry.find("tasks", asked["task"])
-    given = {key: ",".join(value) if isinstance(value, list) else value for key, value in asked["settings"].items() if value}
+    settings = asked["settings"]
+    given = {key: ",".join(value) if isinstance(value, list) else value for key, value in settings.items() if value or value is False}
     remembered = ChosenColumns(**asked["remembered"]) if asked["remembered"] else ChosenColumns(())
     bounds = ReadLimits(unpacked=limits.unpacked, memory=limits.memory, seconds=limits.seconds, columns=limits.columns)
     if task.reads_attributes:
         data = {key: given[key] for key in given if key not in ("input", "label")}
         recipe = make({"task": asked["task"], "data": data, asked["task"]: asked["own"]}, [])
-        table, columns = _finished_texts(asked["file"], asked["settings"], recipe.settings(DataSettings), bounds, remembered)
+        table, columns = _finished_texts(asked["file"], settings, recipe.settings(DataSettings), bounds, remembered)
     else:
         recipe = make({"task": asked["task"], "data": given, asked["task"]: asked["own"]}, [])
-        before = (",".join(remembered.input) or None, ",".join(remembered.label) or None)
-        settings, most = recipe.settings(DataSettings), task.most_columns
-        table = open_table(asked["file"], need_label=False, settings=settings, remembered=before, most_labels=most, limits=bounds)
-        columns = table.input.names
+        table = _table(asked, task, recipe.settings(DataSettings), bounds, remembered)
+        columns = () if table.input.how == _NOT_KNOWN else table.input.names
     told = {
         "columns": table.columns,
         "input": columns,
         "label": table.label.names if table.label else (),
         "attributes": task.reads_attributes,
+        "header": "header" not in table.facts,
         "facts": {**table.facts, "format": table.source.name},
     }
     if asked["reading"] == "preview":
@@ -218,6 +219,22 @@ def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
         if asked["reading"] == "records":
             return {**told, "input": table.input.names, **_records(table, sheet)}
         return {**told, **_rows(table, task, recipe.asked, sheet, asked["separator"])}
+
+
+def _table(asked: Mapping[str, Any], task: Task, settings: DataSettings, bounds: ReadLimits, remembered: ChosenColumns) -> DataTable:
+    """The table of a file. In a preview nothing has to be guessed: people choose the columns, and say whether the first row names them."""
+    before = (",".join(remembered.input) or None, ",".join(remembered.label) or None)
+    try:
+        return open_table(
+            asked["file"], need_label=False, settings=settings, remembered=before, most_labels=task.most_columns, limits=bounds
+        )
+    except (NoHeader, NoTextColumn) as error:
+        if asked["reading"] != "preview":
+            raise
+        if isinstance(error, NoHeader) and settings.header and "header" not in asked["settings"]:
+            return _table(asked, task, settings.model_copy(update={"header": False}), bounds, remembered)
+        table = open_columns(asked["file"], settings=settings, limits=bounds)
+        return replace(table, input=ColumnChoice(table.columns[:1], _NOT_KNOWN))
 
 
 def _finished_texts(
