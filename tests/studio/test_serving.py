@@ -45,7 +45,7 @@ def test_a_model_is_put_to_work_and_taught(studio: RunningStudio, project: str, 
     with browsing(studio) as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/run")
-        page.get_by_text("Put a large model behind it").click()
+        page.get_by_text("Let a large model answer what yours is not sure of").click()
         page.get_by_label("Address", exact=True).fill(upstream.url)
         page.get_by_label("Name of the large model").fill("big")
         page.get_by_text("Answer what it is sure of").click()
