@@ -21,7 +21,7 @@ from smidgen.core.rows import Row, joined
 from smidgen.core.settings import Settings
 from smidgen.data import row_selection
 from smidgen.data.findings.labels import respelt
-from smidgen.data.label_errors import LEAST_ROWS, judge_labels
+from smidgen.data.label_errors import LEAST_ROWS, LOWEST_AGREEMENT, judge_labels
 from smidgen.data.source import DataSettings
 from smidgen.data.splits import split_rows
 from smidgen.data.tables import STDIN, DataTable, open_table
@@ -276,5 +276,5 @@ def sound_rows(
     """Places of the rows whose label is not likely wrong: a wrong one among few does more harm than among many."""
     if len(set(labels)) < 2 or len(texts) < LEAST_ROWS:
         return list(range(len(texts)))
-    wrong = {doubt.place for doubt in judge_labels(texts, labels, vectors).doubts() if doubt.given != unknown}
+    wrong = {doubt.place for doubt in judge_labels(texts, labels, vectors).doubts(LOWEST_AGREEMENT) if doubt.given != unknown}
     return [place for place in range(len(texts)) if place not in wrong]
