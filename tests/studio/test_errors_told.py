@@ -107,6 +107,7 @@ def test_a_waiting_build_says_so_and_a_stopped_one_is_taken_up_again(studio: Run
         page.get_by_role("button", name="Resume").first.wait_for()
         studio.client.wait(first, timeout=240)
         page.get_by_role("button", name="Resume").first.click()
+        page.get_by_role("button", name="Resume").first.wait_for(state="detached")  # the call has been answered
         assert studio.client.wait(second, timeout=240)["state"] == "done"
         page.get_by_role("table").get_by_text("done", exact=True).nth(1).wait_for()
 
