@@ -31,10 +31,11 @@ from smidgen.stats.kernel_ridge import Floats32
 LEAST_ROWS = 20
 """Least rows for judging labels."""
 LEAST_AGREEMENT = 0.75
-"""Judges that agree with a smaller share of the labels are not believed about the others. With one label in twenty flipped, in thirteen
-samples of six sets, 8 to 10 of 10 findings of `judge_labels` were flipped rows above it, and 3 to 8 of 10 below it."""
+"""Judges that agree with a smaller share of the labels are not believed about the others. With one label in twenty flipped, in twelve
+samples of six sets, 8 to 10 of 10 findings of `judge_labels` were flipped rows above it and 3 to 8 below; of `judge_quickly` 5 to 10, and
+3 to 4 below."""
 LOWEST_AGREEMENT = 0.5
-"""The same where no person is asked to read the rows, and to leave a good one out costs little: a teacher's labels, rows to choose from."""
+"""The same bound where a program leaves doubtful rows out, and losing a good one costs little: a teacher's labels, `data.select`."""
 CLEAR = 0.8
 """Probability from which a proposed label is taken without a person reading the row."""
 MOST_CELLS = 50_000_000

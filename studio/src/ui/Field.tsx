@@ -16,13 +16,10 @@ function useDescribed({ help, error }: Omit<Around, "label">) {
   return { id, attributes: { id, "aria-describedby": described || undefined, "aria-invalid": error ? true : undefined, className: cx(styles.control) } };
 }
 
-function Frame({ id, label, help, error, children }: Around & { id: string; children: ReactNode }): ReactNode {
+/** What stands below a control: its help, and what is wrong with it. */
+function Below({ id, help, error }: Omit<Around, "label"> & { id: string }): ReactNode {
   return (
-    <div className={styles.field}>
-      <label htmlFor={id} className={styles.label}>
-        {label}
-      </label>
-      {children}
+    <>
       {help && (
         <p id={`${id}-help`} className={styles.help}>
           {help}
@@ -33,6 +30,18 @@ function Frame({ id, label, help, error, children }: Around & { id: string; chil
           {error}
         </p>
       )}
+    </>
+  );
+}
+
+function Frame({ id, label, help, error, children }: Around & { id: string; children: ReactNode }): ReactNode {
+  return (
+    <div className={styles.field}>
+      <label htmlFor={id} className={styles.label}>
+        {label}
+      </label>
+      {children}
+      <Below {...{ id, help, error }} />
     </div>
   );
 }
@@ -87,16 +96,7 @@ export function Ticks({ label, help, error, options, named = (option) => option,
           </label>
         ))}
       </div>
-      {help && (
-        <p id={`${id}-help`} className={styles.help}>
-          {help}
-        </p>
-      )}
-      {error && (
-        <p id={`${id}-error`} className={styles.error} role="alert">
-          {error}
-        </p>
-      )}
+      <Below {...{ id, help, error }} />
     </fieldset>
   );
 }

@@ -73,7 +73,7 @@ def described() -> dict[str, str]:
     """Every description of a shipped part's settings, with the place of one that has it."""
     found: dict[str, str] = {}
     for task in registry.names("tasks"):
-        for student in (None, *students_of(task)):
+        for student in (None, *students_of(registry.find("tasks", task))):
             for section in sections_of(task, student):
                 found.setdefault(section.about, section.name)
                 found |= {one["description"]: f"{section.name}.{name}" for name, one in section.schema["properties"].items()}

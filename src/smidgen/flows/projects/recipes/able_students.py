@@ -9,6 +9,7 @@ from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Student, Task
 from smidgen.core.rows import Row
+from smidgen.flows.projects.recipes.build_settings import students_of
 from smidgen.flows.projects.recipes.canvas import SettingMistake, node_of
 from smidgen.flows.projects.recipes.project_recipe import asked_of, check_settings, laid_over, recipe_tree
 from smidgen.parts import registry
@@ -20,18 +21,14 @@ _ROWS = 300
 
 
 def able_students(store: StudioStore, project: Project) -> dict[str, str]:
-    """The students that may be asked for: those of the task, and others that learn from the same rows as one of them. Each with the reason
-    why it cannot learn the project's rows; empty if it can."""
+    """The students that may be asked for, each with the reason why it cannot learn the project's rows; empty if it can."""
     task: Task = registry.find("tasks", project.task)
     form = _form(store, project, task)
     if form is not None:
         task = task.formed(form)
-    own = dict.fromkeys([*task.students, task.baseline])
-    parts: dict[str, Student] = {name: registry.find("students", name) for name in registry.names("students")}
-    learns = {parts[name].learns for name in own}
-    names = [*own, *(name for name, part in parts.items() if name not in own and part.learns in learns)]
+    parts: dict[str, Student] = {name: registry.find("students", name) for name in students_of(task)}
     barred = task.barred(form) if form is not None else {}
-    return {name: barred.get(name) or ("" if form is None else parts[name].why_not(form)) for name in names}
+    return {name: barred.get(name) or ("" if form is None else part.why_not(form)) for name, part in parts.items()}
 
 
 def check_build(store: StudioStore, project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:

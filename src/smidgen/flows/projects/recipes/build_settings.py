@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.errors import InputError
+from smidgen.core.parts import Task
 from smidgen.core.settings import Settings, section_of
 from smidgen.parts import registry
 from smidgen.parts.recipe import ROUTE, owners_of
@@ -71,7 +72,7 @@ def setting_schemas(section: str, owner: type[Settings], task: str) -> dict[str,
     for owning in classes:
         found |= owning.model_json_schema(by_alias=True).get("properties", {})
     if section == "student":
-        found["kind"] = {**found["kind"], "enum": ["auto", *students_of(task)]}
+        found["kind"] = {**found["kind"], "enum": ["auto", *students_of(registry.find("tasks", task))]}
     if section == "compress":
         found["method"] = {**found["method"], "enum": ["auto", "none", *registry.names("compress")]}
     return found
@@ -82,10 +83,9 @@ def purpose_of(owner: type[Settings]) -> str:
     return " ".join((owner.__doc__ or "").split("\n\n")[0].split())
 
 
-def students_of(task: str) -> list[str]:
+def students_of(task: Task) -> list[str]:
     """The students that may be asked for: those of the task, and others that learn from the same rows as one of them."""
-    part = registry.find("tasks", task)
-    own = dict.fromkeys([*part.students, part.baseline])
+    own = dict.fromkeys([*task.students, task.baseline])
     learns = {registry.find("students", name).learns for name in own}
     return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns in learns)]
 
