@@ -11,7 +11,7 @@ import { Problem } from "../../ui/Problem";
 import { parsedAnswer } from "./answers";
 import { type Captured, REQUESTS_PER_PAGE, useRequests } from "./queries";
 import styles from "./Run.module.css";
-import { useTrafficPlace } from "./TrafficCard";
+import { useTrafficPlace } from "./trafficPlace";
 
 /** The captured requests behind a figure. */
 export function Requests({ project }: { project: string }): ReactNode {

@@ -1,7 +1,6 @@
 import type { TFunction } from "i18next";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { useSearchParams } from "react-router";
 
 import { isUnfinished, useMay, useRuns, useStartRun } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare, formatTime } from "../../i18n";
@@ -14,31 +13,10 @@ import { Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
 import { DayChart } from "./DayChart";
-import { type Figures, type Group, GROUPS, type Serving, type Traffic, useTraffic } from "./queries";
+import { type Figures, type Group, type Serving, type Traffic, useTraffic } from "./queries";
 import { Requests } from "./Requests";
 import styles from "./Run.module.css";
-
-const PERIODS = ["1", "7", "30"] as const;
-
-/** The traffic's place in the URL: the days, and the rows that are shown. */
-export function useTrafficPlace() {
-  const [search, setSearch] = useSearchParams();
-  const days = PERIODS.find((period) => period === search.get("days")) ?? "7";
-  const group = GROUPS.find((name) => name === search.get("show")) ?? null;
-  function go(values: Record<string, string | null>): void {
-    setSearch(
-      (old) => {
-        for (const [name, value] of Object.entries(values)) {
-          if (value === null || value === "") old.delete(name);
-          else old.set(name, value);
-        }
-        return old;
-      },
-      { replace: true },
-    );
-  }
-  return { days, group, why: search.get("why"), text: search.get("q") ?? "", page: Math.max(0, Number(search.get("page") ?? 0) || 0), go };
-}
+import { PERIODS, useTrafficPlace } from "./trafficPlace";
 
 /** Live traffic: each figure is a button that shows the requests behind it. */
 export function TrafficCard({ project, serving }: { project: string; serving: Serving }): ReactNode {

@@ -4,24 +4,10 @@ import { useTranslation } from "react-i18next";
 import { Button } from "../Button";
 import { Select, Switch, TextArea, TextField } from "../Field";
 import styles from "./Answer.module.css";
-import { type AnswerForm, isFields, spansOf } from "./answers";
+import { isFields, spansOf } from "./answers";
 import { FieldsEditor } from "./FieldsEditor";
+import { type EditorProps, SaveBar } from "./SaveBar";
 import { SpansEditor } from "./SpansEditor";
-
-export interface EditorProps {
-  form: AnswerForm;
-  /** The text that is answered. Its words can be selected. */
-  text: string;
-  second?: string | null | undefined;
-  /** The answer to begin with. */
-  start: unknown;
-  save: (output: unknown) => void;
-  saveLabel: string;
-  busy?: boolean;
-  disabled?: boolean;
-  /** Further buttons beside the one that saves. */
-  more?: ReactNode;
-}
 
 const MOST_SWITCHES = 60;
 
@@ -43,18 +29,6 @@ export function AnswerEditor(props: EditorProps): ReactNode {
     default:
       return <TextEditor {...props} />;
   }
-}
-
-/** The button that saves, and others beside it. */
-export function SaveBar({ save, saveLabel, busy = false, disabled = false, more }: Pick<EditorProps, "saveLabel" | "busy" | "disabled" | "more"> & { save: () => void }): ReactNode {
-  return (
-    <div className={styles.bar}>
-      <Button kind="primary" icon="check" busy={busy} disabled={disabled} onClick={save}>
-        {saveLabel}
-      </Button>
-      {more}
-    </div>
-  );
 }
 
 function LabelEditor({ form, start, save, ...bar }: EditorProps): ReactNode {

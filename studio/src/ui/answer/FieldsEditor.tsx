@@ -5,7 +5,7 @@ import { Button } from "../Button";
 import { cx } from "../cx";
 import { TextField } from "../Field";
 import styles from "./Answer.module.css";
-import { type EditorProps, SaveBar } from "./AnswerEditor";
+import { type EditorProps, SaveBar } from "./SaveBar";
 import { type AnswerField, type Fields, fieldsFor, isEmpty, nested, newField, placesOf, read, typedText, valueAt } from "./answers";
 import { hue, MarkedText, selectedIn } from "./MarkedText";
 

@@ -5,7 +5,7 @@ import { Button, IconButton } from "../Button";
 import { cx } from "../cx";
 import { TextField } from "../Field";
 import styles from "./Answer.module.css";
-import { type EditorProps, SaveBar } from "./AnswerEditor";
+import { type EditorProps, SaveBar } from "./SaveBar";
 import { placesOf, type Span, wordsAt } from "./answers";
 import { hue, MarkedText, selectedIn } from "./MarkedText";
 
