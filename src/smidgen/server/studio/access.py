@@ -71,6 +71,8 @@ class StudioAccess:
         self._links: dict[str, float] = {}
         self._failed: dict[tuple[str, str], deque[float]] = {}
         self._lock = threading.Lock()
+        self._hashing = threading.Lock()
+        """One password at a time: each check takes 64 MB, and anyone may ask for many at once."""
 
     def new_link(self) -> str:
         """Make a token that opens one session, once, within ten minutes."""
@@ -99,8 +101,8 @@ class StudioAccess:
             stored = connection.execute(sql.select(ACCOUNTS.c.password).where(ACCOUNTS.c.name == name)).scalar()
         hasher = PasswordHasher()
         try:
-            # An unknown name takes as long as a wrong password.
-            hasher.verify(stored or _unknown_hash(hasher), password)
+            with self._hashing:  # An unknown name takes as long as a wrong password.
+                hasher.verify(stored or _unknown_hash(hasher), password)
         except (VerificationError, InvalidHashError):
             stored = None
         if stored is None:
