@@ -48,12 +48,12 @@ def parse_url(given: str, name: str) -> URL:
 class Database:
     """An engine tied to its file: if that was deleted or replaced, it is opened anew before use.
 
-    `name` stands in messages. Every failure of the database is raised as an `error`. Raises MissingExtra if PostgreSQL's driver is not
-    installed.
+    `name` stands in messages. Every failure of the database is raised as an `error`. `patience` is how many seconds a writer waits for
+    the one before it. Raises MissingExtra if PostgreSQL's driver is not installed.
     """
 
-    def __init__(self, url: URL, name: str, error: type[SmidgenError]) -> None:
-        self.url, self._name, self._error = url, name, error
+    def __init__(self, url: URL, name: str, error: type[SmidgenError], patience: float = _BUSY_SECONDS) -> None:
+        self.url, self._name, self._error, self._patience = url, name, error, patience
         self.shown = url.render_as_string(hide_password=True)
         self.file = Path(url.database) if url.drivername == _SQLITE and url.database else None
         self._engine: Engine | None = None
@@ -72,12 +72,12 @@ class Database:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 make_private(self.file)
                 self._opened = _identity(self.file)
-                engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+                engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": self._patience})
                 event.listen(engine, "connect", _prepared)
                 event.listen(engine, "begin", _begun)
             else:
                 try:
-                    waits = {"connect_timeout": int(_BUSY_SECONDS), "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
+                    waits = {"connect_timeout": int(_BUSY_SECONDS), "options": f"-c lock_timeout={int(self._patience * 1000)}"}
                     engine = create_engine(self.url, hide_parameters=True, pool_pre_ping=True, connect_args=waits)
                 except ModuleNotFoundError:
                     raise MissingExtra("psycopg", "postgres") from None
@@ -119,7 +119,7 @@ class Database:
         return not busy
 
     def _turn(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self.file is None else writing(self.file, _BUSY_SECONDS)
+        return contextlib.nullcontext() if self.file is None else writing(self.file, self._patience)
 
     def _connection(self, begin: str) -> Connection:
         """A connection whose SQLite transactions begin by this statement; empty for none."""

@@ -115,6 +115,30 @@ def test_a_quick_run_does_not_wait_for_a_build(store: StudioStore, project: str,
     assert started == [build.id, look.id, second.id] and runs.get(later.id).state == "queued"
 
 
+def test_the_queue_goes_on_after_the_database_or_a_process_failed(
+    store: StudioStore, project: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs, failures = RunStore(store.database), [StudioError("the disk is full", value="1 B", todo="Make room."), OSError("no memory")]
+
+    def fail_first(supervisor: Supervisor, run: Run) -> None:
+        if failures:
+            raise failures.pop(0)
+        assert runs.start(run.id, 1)
+        runs.finish(run.id, "done", result={})
+
+    monkeypatch.setattr(watching.Supervisor, "_start", fail_first)
+    monkeypatch.setattr(watching, "_TROUBLE_SECONDS", 0.05)
+    supervisor = Supervisor(store)
+    run = runs.enqueue(project, "build", {"recipe": LINEAR}, "ann")
+    supervisor.start()
+    end = time.monotonic() + 30
+    while not runs.get(run.id).finished and time.monotonic() < end:
+        time.sleep(0.05)
+    supervisor.close()
+    assert runs.get(run.id).state == "done" and not failures
+    assert "the disk is full" in caplog.text and "no memory" in caplog.text
+
+
 def test_a_terminal_may_wait_for_the_runs(store: StudioStore, project: str) -> None:
     runs, progress = RunStore(store.database), Steps()
     first = runs.enqueue(project, "build", {"recipe": LINEAR}, "ann")

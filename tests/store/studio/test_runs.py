@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from smidgen.store.database import Database, file_url
+from smidgen.store.sqlite_wal import writing
 from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.studio.tables import StudioError
@@ -69,3 +72,18 @@ def test_finished_runs_are_numbered_by_their_end(runs: RunStore, project: str) -
         runs.start(id, 41)
         runs.finish(id, state)  # type: ignore[arg-type]
     assert runs.numbers(project) == {second: 1, first: 2, other: 1}
+
+
+def test_a_run_waits_while_a_large_file_is_added(tmp_path: Path, runs: RunStore, project: str) -> None:
+    file = tmp_path / "studio.db"
+    run, hasty = runs.enqueue(project, "build", {}, "ann"), Database(file_url(file), "the store", StudioError, patience=0.2)
+    hasty.open()
+    with writing(file, 1):
+        telling = threading.Thread(target=runs.tell, args=(run.id, "step", {"step": "train", "total": None}))
+        telling.start()
+        with pytest.raises(StudioError, match="another program writes to it"), hasty.writing():
+            pass
+        assert runs.events(run.id) == [] and telling.is_alive()
+    telling.join(10)
+    assert [event.kind for event in runs.events(run.id)] == ["step"]
+    hasty.close()

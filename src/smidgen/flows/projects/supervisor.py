@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from smidgen.store.studio.tables import StudioError
 MOST_ATTEMPTS = 3
 """Starts of a run whose process dies each time; after them it has failed."""
 _POLL_SECONDS = 0.5
+_TROUBLE_SECONDS = 5.0
+_log = logging.getLogger("smidgen.studio")
 _PATIENCE_SECONDS = 20.0
 """How long a run may take to stop by itself, before its process is killed."""
 _START_SECONDS = 30.0
@@ -56,8 +59,14 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            self.look()
-            self._wake.wait(_POLL_SECONDS)
+            pause = _POLL_SECONDS
+            try:
+                self.look()
+            except (StudioError, OSError) as error:
+                # A full disk or no memory for a process: the queue waits until there is.
+                _log.error("The queue of runs cannot go on: %s. It is tried again in %g s.", error, _TROUBLE_SECONDS)
+                pause = _TROUBLE_SECONDS
+            self._wake.wait(pause)
             self._wake.clear()
 
     def look(self) -> None:

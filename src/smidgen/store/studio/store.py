@@ -19,6 +19,8 @@ from smidgen.store.studio.tables import PROJECTS, StudioError, prepare
 
 URL_ENV = "SMIDGEN_STUDIO_URL"
 FILE = "studio.db"
+_PATIENCE_SECONDS = 120.0
+"""How long a writer waits: a file of a million rows is added in one transaction, and neither a build nor the queue may fail over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class StudioStore:
     def __init__(self, url: str | None = None) -> None:
         given = url or os.environ.get(URL_ENV, "").strip()
         place = parse_url(given, "the Studio's database") if given else file_url(home() / FILE)
-        self.database = Database(place, "the Studio's database", StudioError)
+        self.database = Database(place, "the Studio's database", StudioError, _PATIENCE_SECONDS)
         self.database.open()
         with self.database.writing() as connection:
             prepare(connection)
