@@ -97,10 +97,13 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction, which is on the disk when the block has ended. Raises its `error` for any failure: nothing is written then."""
+    def writing(self, patience: float | None = None) -> Iterator[Connection]:
+        """A transaction, which is on the disk when the block has ended. Raises its `error` for any failure: nothing is written then.
+
+        `patience`: seconds to wait for a writer of a SQLite file, where they are not the database's own.
+        """
         # BEGIN IMMEDIATE: a transaction that begins by reading may find later that it cannot write.
-        with self._told(), self._turn(), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+        with self._told(), self._turn(patience), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
             yield connection
 
     def scrub(self, tables: Iterable[str]) -> bool | None:
@@ -118,8 +121,8 @@ class Database:
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         return not busy
 
-    def _turn(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self.file is None else writing(self.file, self._patience)
+    def _turn(self, patience: float | None = None) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.file is None else writing(self.file, self._patience if patience is None else patience)
 
     def _connection(self, begin: str) -> Connection:
         """A connection whose SQLite transactions begin by this statement; empty for none."""

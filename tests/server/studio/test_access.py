@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from smidgen.core.errors import RequestError
 from smidgen.server.studio import access as rules
 from smidgen.server.studio.access import COOKIE, ROLES, StudioAccess
 from smidgen.server.studio.app import StudioSettings, create_studio
+from smidgen.store.sqlite_wal import writing
 from smidgen.store.studio.store import StudioStore
 
 from .conftest import OURS
@@ -140,6 +142,21 @@ def test_a_session_ends_when_it_is_idle_or_old(access: StudioAccess, monkeypatch
     for later in (rules.IDLE_SECONDS + 1, rules.SESSION_SECONDS + 1):
         monkeypatch.setattr(rules.time, "time", lambda later=later: now + later)
         assert access.person(cookie) is None
+
+
+def test_nobody_waits_while_a_large_file_is_added(access: StudioAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    access.save_account("ann", "owner", PASSWORD)
+    cookie, now = access.log_in("ann", PASSWORD, "127.0.0.1"), time.time()
+    monkeypatch.setattr(rules.time, "time", lambda: now + 3_600)
+    file = access._store.database.file
+    assert file is not None
+    with writing(file, 1):
+        began = time.monotonic()
+        assert access.person(cookie) is not None
+        assert time.monotonic() - began < 2
+    access.person(cookie)
+    monkeypatch.setattr(rules.time, "time", lambda: now + 3_600 + rules.IDLE_SECONDS - 1)
+    assert access.person(cookie) is not None
 
 
 def test_a_changed_account_ends_its_sessions(access: StudioAccess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import sqlalchemy as sql
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -23,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import failure
 from smidgen.store.studio.store import StudioStore
-from smidgen.store.studio.tables import ACCOUNTS, SESSIONS
+from smidgen.store.studio.tables import ACCOUNTS, SESSIONS, StudioError
 
 Role = Literal["viewer", "builder", "owner"]
 Permission = Literal["view", "edit", "build", "serve", "manage"]
@@ -122,7 +124,8 @@ class StudioAccess:
         if role is None and not (session.account == LOCAL_OWNER and not self.accounts_needed):
             return None
         if now - session.seen > _SEEN_SECONDS:
-            with self._store.database.writing() as connection:
+            # Every request passes here: none waits while a large file is added. The next one tells the time.
+            with contextlib.suppress(StudioError), self._store.database.writing(patience=0) as connection:
                 connection.execute(sql.update(SESSIONS).where(SESSIONS.c.token == hashed).values(seen=now))
         return Person(session.account, role or "owner")
 
@@ -208,7 +211,7 @@ class StudioGuard:
             return
         request = Request(scope)
         if request.method == "GET" and scope["path"] == "/" and "link" in request.query_params:
-            await self._enter(request)(scope, receive, send)
+            await (await run_in_threadpool(self._enter, request))(scope, receive, send)
             return
         if request.method not in _SAFE and not _from_the_studio(request.headers):
             message = (
