@@ -132,9 +132,15 @@ class Database:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Convert the database's failures to smidgen's own errors, which never contain a text that was to be written."""
+        """Convert the database's failures to smidgen's own errors, which never contain a text that was to be written.
+
+        Raises InputError for a number of more than 64 bits, and for a text that is not valid Unicode.
+        """
         try:
             yield
+        except (OverflowError, UnicodeEncodeError) as error:
+            todo = "Send numbers below 2^63, and texts that are valid Unicode."
+            raise InputError("a value cannot be stored or looked for", value=str(error)[:200], todo=todo) from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
         except OSError as error:

@@ -168,3 +168,16 @@ def test_a_text_may_have_several_labels(client: TestClient, project: str) -> Non
     assert (form["shape"], form["names"][0]) == ("labels", {"name": "gift", "rows": 12})
     assert client.get(f"/api/v1/projects/{project}/rows", params={"holds": '"garden"'}).json()["total"] == 4
     assert client.get(f"/api/v1/projects/{project}/recipe").json()["tree"]["classify"] == {"multi_label": True}
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("edits", '{"edit": {"kind": "move", "keys": [0, 9223372036854775808], "part": "test"}}'),
+        ("corrections", '{"text": "hello", "output": "\\ud800"}'),
+        ("answers", '{"answers": [{"key": 9223372036854775808, "output": "billing"}]}'),
+    ],
+)
+def test_what_no_database_holds_is_refused(client: TestClient, project: str, route: str, body: str) -> None:
+    refused = client.post(f"/api/v1/projects/{project}/{route}", content=body, headers={"content-type": "application/json"})
+    assert refused.status_code == 400 and "cannot be stored or looked for" in refused.json()["error"]["message"]
