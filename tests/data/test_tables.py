@@ -209,6 +209,53 @@ def test_max_rows_and_sheet(tmp_path: Path) -> None:
         open_table(book, settings=DataSettings(sheet="Thrid"))
 
 
+def test_a_workbook_as_offices_make_them(tmp_path: Path) -> None:
+    """A sheet with totals first, titles above the table, empty columns, one without a name, and dates."""
+    with xlsxwriter.Workbook(str(tmp_path / "office.xlsx")) as book:
+        book.add_worksheet("Totals").write_row(1, 0, ["As of", "2026-11-01"])
+        sheet = book.add_worksheet("Requests")
+        sheet.merge_range("A1:F1", "Requests of the north branch", book.add_format())
+        sheet.write_row(1, 0, ["Exported", "by H. Miller"])
+        sheet.write_row(3, 0, ["Date", None, "Message", "Topic", None, "Topic"])
+        day = book.add_format({"num_format": "dd.mm.yyyy"})
+        for number, (text, label) in enumerate(PAIRS, start=4):
+            sheet.write_datetime(number, 0, datetime.datetime(2026, 9, 1), day)
+            sheet.write_row(number, 2, [text, label, None, "x", "note" if number == 9 else None])
+    table = open_table(tmp_path / "office.xlsx")
+    assert table.columns == ("Date", "Message", "Topic", "Topic_2", "column_7") and pairs(table) == PAIRS
+    assert {name: table.facts[name] for name in ("sheet", "sheets", "above")} == {
+        "sheet": "Requests",
+        "sheets": "Totals\nRequests",
+        "above": "3",
+    }
+    assert next(table.records())[1]["Date"] == "2026-09-01"
+    totals = open_table(tmp_path / "office.xlsx", need_label=False, settings=DataSettings(sheet="Totals", header=False))
+    assert list(totals.records()) == [(1, {"column_1": "As of", "column_2": "2026-11-01"})]
+
+
+def test_chats_become_what_was_asked_and_the_answer(tmp_path: Path) -> None:
+    def turn(role: str, content: object) -> dict[str, object]:
+        return {"role": role, "content": content}
+
+    chats = [[turn("system", "Sort."), turn("user", text), turn("assistant", label)] for text, label in PAIRS]
+    chats.append(
+        [turn("user", [{"type": "text", "text": "hi"}]), turn("assistant", "hello"), turn("user", "bye"), turn("assistant", "end")]
+    )
+    lines = "".join(json.dumps({"messages": chat, "id": place}) + "\n" for place, chat in enumerate(chats))
+    table = open_table(write(tmp_path, "chats.jsonl", lines))
+    assert table.columns == ("id", "user", "assistant")
+    assert pairs(table) == [*PAIRS, ("user: hi\nassistant: hello\nuser: bye", "end")]
+    post = {"messages": ["a b", "c d"], "topic": "mail"}
+    assert open_table(write(tmp_path, "posts.jsonl", f"{json.dumps(post)}\n"), need_label=False).columns == ("messages", "topic")
+
+
+def test_a_list_of_sentences_is_one_text(tmp_path: Path) -> None:
+    line = json.dumps({"source": ["One sentence.", "And another."], "label": "prose"})
+    assert pairs(open_table(write(tmp_path, "a.jsonl", f"{line}\n"), input="source", label="label")) == [
+        ("One sentence. And another.", "prose")
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is not told there")
 def test_two_hundred_thousand_rows_stream_in_bounded_memory(tmp_path: Path) -> None:
     file = tmp_path / "large.csv"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smidgen.core.errors import DataError
@@ -11,11 +12,13 @@ from smidgen.data.source import Record
 
 INPUT_NAMES = (
     "text", "message", "query", "utterance", "question", "sentence", "body", "content", "review", "comment", "request",
-    "prompt", "ticket", "description", "email", "title", "subject", "document",
+    "prompt", "ticket", "description", "email", "title", "subject", "document", "user",
+    "nachricht", "anfrage", "frage", "mitteilung", "bewertung", "kommentar", "inhalt", "beschreibung", "betreff",
 )  # fmt: skip
 LABEL_NAMES = (
-    "label", "labels", "category", "categories", "intent", "class", "target", "topic", "tag", "tags", "sentiment", "type",
-    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans", "fields",
+    "label", "labels", "intent", "category", "categories", "class", "target", "topic", "tag", "tags", "sentiment", "type",
+    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans", "fields", "assistant",
+    "absicht", "kategorie", "thema", "stimmung", "abteilung", "antwort",
 )  # fmt: skip
 
 
@@ -31,6 +34,10 @@ UNTOLD_NAMES = (
 """Names of columns that no text tells of."""
 _TEXT_WORDS, _LONG_WORDS = 3.0, 8.0
 """Mean words of a cell from which a column of such a name is taken for finished texts, and any column for texts."""
+
+_CODE = re.compile(r"[+-]?\d{1,3}|true|false", re.IGNORECASE)
+_MOST_CODES, _ROWS_OF_A_CODE = 12, 4
+"""Labels written as numbers: the most of them, and the fewest rows that each has on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ class NoTextColumn(DataError):
 
 
 def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str, ...]:
-    """Column names from the first row: trimmed, unique, not empty. An unnamed first column (an index) is called `column_1`.
+    """Column names from the first row: trimmed, unique, not empty. A column without a name is called by its number (`column_3`), and the
+    second of a name `name_2`.
 
     `named`: false where the first row is an example; then every column is called by its number.
     """
@@ -71,20 +79,15 @@ def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str,
         raise DataError(
             "the header row is empty", value=f"{len(cells)} empty cells", todo="Give every column a name in the first row.", file=file
         )
-    if not names[0] and len(names) > 1:
-        names[0] = "column_1"
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     for place, name in enumerate(names, start=1):
-        if not name:
-            raise DataError(
-                f"column number {place} has no name", value=", ".join(names), todo="Give every column a name in the first row.", file=file
-            )
-        if name in seen:
-            raise DataError(
-                "two columns have the same name", value=name, todo="Rename one of them in the first row.", file=file, column=name
-            )
-        seen.add(name)
-    return tuple(names)
+        wanted, copy = name or f"column_{place}", 1
+        free = wanted
+        while free in seen or (copy > 1 and free in names):
+            copy += 1
+            free = f"{wanted}_{copy}"
+        seen[free] = None
+    return tuple(seen)
 
 
 def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int) -> tuple[str, ...]:
@@ -143,17 +146,22 @@ def choose_label(
     scores = {name: _labelness(_texts(sample, name)) for name in free}
     likely = [name for name in free if scores[name] > 0]
     if not likely:
-        return None
+        codes = next((name for name in free if _are_codes([record.get(name) for record in sample])), None)
+        return None if codes is None else _not_an_example(codes, map(str, (record.get(codes) for record in sample)), columns, file)
     best = max(likely, key=lambda name: scores[name])
-    values = _texts(sample, best)
-    if best in values:
+    return _not_an_example(best, _texts(sample, best), columns, file)
+
+
+def _not_an_example(name: str, values: Iterable[str], columns: Sequence[str], file: str) -> ColumnChoice:
+    """The guess of a column of labels. Raises NoHeader where its name is one of them."""
+    if name in values:
         raise NoHeader(
             "the first row looks like an example, not like column names",
             value=", ".join(columns),
             todo="Put a row of column names above it, such as: text,label. Or set header = false under [data].",
             file=file,
         )
-    return ColumnChoice((best,), "guessed")
+    return ColumnChoice((name,), "guessed")
 
 
 def choose_written(columns: Sequence[str], sample: Sequence[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -161,14 +169,16 @@ def choose_written(columns: Sequence[str], sample: Sequence[Record]) -> tuple[tu
     like one). The former are one column of texts, or the columns of a table of goods."""
     words = {name: _mean_words(_cells(sample, name)) for name in columns}
     filled = [name for name in columns if words[name] > 0]
-    wordiest = max(filled, key=lambda name: words[name], default=None)
     named = _by_name([name for name in filled if words[name] >= _TEXT_WORDS], WRITTEN_NAMES)
-    label = named or (wordiest if wordiest is not None and words[wordiest] >= _LONG_WORDS and len(filled) > 1 else None)
+    long = [name for name in filled if words[name] >= _LONG_WORDS]
+    # Of two texts, the shorter one sums up the other.
+    best = min(long, key=lambda name: words[name]) if len(long) == 2 else max(long, key=lambda name: words[name], default=None)
+    label = named or (best if len(filled) > 1 else None)
     others = [name for name in filled if name != label]
     plain = _by_name(others, ("input", "attributes"))
-    long = max(others, key=lambda name: words[name], default=None)
-    if plain is None and long is not None and words[long] >= _LONG_WORDS:
-        plain = long
+    wordiest = max(others, key=lambda name: words[name], default=None)
+    if plain is None and wordiest is not None and words[wordiest] >= _LONG_WORDS:
+        plain = wordiest
     if plain is not None:
         return (plain,), () if label is None else (label,)
     goods = [name for name in others if name.casefold().strip() not in UNTOLD_NAMES and not _are_links(_cells(sample, name))]
@@ -176,9 +186,14 @@ def choose_written(columns: Sequence[str], sample: Sequence[Record]) -> tuple[tu
 
 
 def _cells(sample: Sequence[Record], name: str) -> list[str]:
-    """The filled plain cells of a column as texts."""
-    values = (record.get(name) for record in sample)
+    """The filled plain cells of a column as texts; a list of texts as one."""
+    values = (joined(record.get(name)) for record in sample)
     return [text for value in values if isinstance(value, str | int | float) and (text := str(value).strip())]
+
+
+def joined(value: object) -> object:
+    """A cell; a list of texts, such as sentences, as one text."""
+    return " ".join(value) if isinstance(value, list) and value and all(isinstance(one, str) for one in value) else value
 
 
 def _mean_words(values: Sequence[str]) -> float:
@@ -223,6 +238,14 @@ def _prose(values: Sequence[str]) -> float:
     words = sum(value.count(" ") + 1 for value in values) / len(values)
     letters = sum(any(character.isalpha() for character in value) for value in values) / len(values)
     return distinct * letters * words if words >= 1.5 or len(values[0]) > 3 else 0.0
+
+
+def _are_codes(values: Sequence[object]) -> bool:
+    """Whether values are labels written as numbers or as true and false: few of them, each of them often."""
+    told = [str(value).strip() for value in values if value is not None and value != ""]
+    kinds = set(told)
+    few = 2 <= len(kinds) <= min(_MOST_CODES, len(told) / _ROWS_OF_A_CODE)
+    return few and all(_CODE.fullmatch(kind) for kind in kinds)
 
 
 def _labelness(values: Sequence[str]) -> float:

@@ -1,4 +1,8 @@
-"""JSONL files: one object a line. A JSON array of objects is read too, if it is small enough to be read whole."""
+"""JSONL files: one object a line. A JSON array of objects is read too, if it is small enough to be read whole.
+
+Chats, as large models are trained on (`{"messages": [{"role": "user", "content": "..."}, ...]}`), become two columns: `user`, what was
+asked, and `assistant`, the last answer.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +156,24 @@ def _object(value: Any, origin: SourceFile, row: int) -> Record:
                 row=row,
                 column=whole(column),
             )
-    return value
+    return _chat(value) or value
+
+
+def _chat(record: Record) -> Record | None:
+    """A record of a chat with its turns as columns; None for another record."""
+    turns = record.get("messages")
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) and isinstance(turn.get("role"), str) for turn in turns):
+        return None
+    told = [(turn["role"], _said(turn.get("content"))) for turn in turns if turn["role"] in ("user", "assistant")]
+    answer = told.pop()[1] if told and told[-1][0] == "assistant" else None
+    asked = told[0][1] if len(told) == 1 else "\n".join(f"{role}: {said}" for role, said in told)
+    return {**{name: cell for name, cell in record.items() if name != "messages"}, "user": asked, "assistant": answer}
+
+
+def _said(content: Any) -> str:
+    """The text of a turn, which may come in parts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _deeper(value: dict[str, Any] | list[Any], most: int) -> bool:

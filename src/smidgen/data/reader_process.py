@@ -30,8 +30,8 @@ _WORKBOOK, _PARQUET = "workbook", "parquet"
 _NO_ROWS, _UNREADABLE, _NO_SHEET = "no rows", "unreadable", "no sheet"
 
 
-def workbook(origin: SourceFile) -> tuple[str, polars.DataFrame]:
-    """The name of the worksheet and its cells as texts: the named worksheet, or the first that is not empty.
+def workbook(origin: SourceFile) -> tuple[str, list[str], polars.DataFrame]:
+    """The name of the worksheet, the names of all, and its cells as texts: the named worksheet, or the one with the most filled cells.
 
     Raises DataError for a workbook that cannot be read, or not within the limits.
     """
@@ -49,7 +49,7 @@ def workbook(origin: SourceFile) -> tuple[str, polars.DataFrame]:
             raise origin.error("no such worksheet", value=origin.sheet, todo=f"{meant}There are: {names}.")
         if told.get("fault") == _UNREADABLE:
             raise origin.error("the workbook cannot be read", value=told["said"], todo="Save it again as XLSX or CSV.")
-        return told["sheet"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
+        return told["sheet"], told["sheets"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
 
 
 def try_parquet(origin: SourceFile) -> None:
@@ -118,14 +118,16 @@ def _read_workbook(asked: dict[str, Any]) -> dict[str, Any]:
         told: dict[str, Any] = {"sheets": [whole(name) for name in sheets]}
         if asked["sheet"] and asked["sheet"] not in sheets:
             return {**told, "fault": _NO_SHEET}
+        most = 0
         for sheet in [asked["sheet"]] if asked["sheet"] else sheets:
             frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
-            if frame.height:
+            filled = sum(series.count() for series in frame)
+            if filled > most:
                 frame.write_ipc(Path(asked["folder"]) / _CELLS)
-                return {**told, "sheet": sheet}
+                most, told["sheet"] = filled, sheet
     except fastexcel.FastExcelError as error:
         raise ValueError(str(error)) from error
-    return {**told, "fault": _NO_ROWS}
+    return told if most else {**told, "fault": _NO_ROWS}
 
 
 def _read_parquet(asked: dict[str, Any]) -> dict[str, Any]:

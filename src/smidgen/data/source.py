@@ -41,7 +41,7 @@ class DataSettings(Settings):
     max_cell: int = setting(1_000_000, "Most characters that one cell may hold.", ge=1_000, le=100_000_000)
     dedupe: bool = setting(True, "Train on one copy of rows that repeat an input and its output exactly.")
     encoding: str | None = setting(None, "Text encoding of the files, where it is not found by itself (`cp1252`).")
-    sheet: str | None = setting(None, "Worksheet of an XLSX file; the first one that is not empty unless named.")
+    sheet: str | None = setting(None, "Worksheet of an XLSX file; the one with the most filled cells unless named.")
     header: bool = setting(True, "The first row of a CSV or XLSX file names the columns. Without: they are called `column_1`, `column_2`.")
     licence: str | None = setting(None, "Licence of the data (an SPDX identifier, or a sentence), for the model card.")
 

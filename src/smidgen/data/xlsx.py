@@ -1,13 +1,15 @@
-"""XLSX workbooks: the first worksheet that is not empty, or the named one."""
+"""XLSX workbooks: the fullest worksheet, or the named one, from the row of its column names on."""
 
 from __future__ import annotations
 
 import math
 import re
+import statistics
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from smidgen.core.errors import DataError
 from smidgen.core.printable import whole
@@ -15,12 +17,20 @@ from smidgen.data import reader_process
 from smidgen.data.columns import header
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
+if TYPE_CHECKING:
+    import polars
+
 _CHUNK = 1 << 20
 _CELL = 32_767
 """Most characters that Excel stores in one cell."""
 _ROWS = 1_048_575
 _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
 """Characters that Excel forbids in a worksheet's name; other programs write them all the same."""
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d 00:00:00")
+_LOOK: Final = 200
+"""Rows among which the first of the table is looked for."""
+_MOST_ABOVE: Final = 30
+"""Most rows above a table."""
 
 
 class XlsxSource:
@@ -42,30 +52,23 @@ class XlsxSource:
     def open(self, origin: SourceFile) -> SourceContent:
         """Bound the size after unpacking, choose the worksheet and read it, in a separate process."""
         _bound(origin)
-        sheet, frame = reader_process.workbook(origin)
-        columns = header(frame.row(0), origin.name, origin.header)
-        width = len(columns)
+        sheet, sheets, frame = reader_process.workbook(origin)
+        above = _rows_above(frame)
+        frame = frame.slice(above)
+        places = [place for place, cell in enumerate(frame.row(0)) if _filled(cell) or any(map(_filled, frame.to_series(place)))]
+        if not places:
+            raise origin.error("the worksheet holds no rows", value=sheet, todo="Give a file with a header and rows.")
+        names = [cell if _filled(cell) else f"column_{place + 1}" for place, cell in enumerate(frame.row(0)) if place in places]
+        columns = header(names, origin.name, origin.header)
+        frame = frame.select(frame.columns[place] for place in places)
 
         def records() -> Rows:
-            number = 0
-            for cells in frame.slice(int(origin.header)).iter_rows(buffer_size=1024):
-                if not any(cell is not None and cell.strip() for cell in cells):
-                    continue
-                number += 1
-                if any(cells[width:]):
-                    yield (
-                        number,
-                        origin.error(
-                            f"the row has a cell beyond the {width} named columns",
-                            value=str(next(cell for cell in cells[width:] if cell)),
-                            todo="Give that column a name in the first row, or clear the cell.",
-                            row=number,
-                        ),
-                    )
-                    continue
-                yield number, dict(zip(columns, cells, strict=False))
+            rows = (cells for cells in frame.slice(int(origin.header)).iter_rows(buffer_size=1024) if any(map(_filled, cells)))
+            for number, cells in enumerate(rows, start=1):
+                yield number, {name: _without_midnight(cell) for name, cell in zip(columns, cells, strict=True)}
 
-        return SourceContent(columns, {"sheet": sheet} if origin.header else {"sheet": sheet, "header": "none"}, records)
+        facts = {"sheet": sheet, "sheets": "\n".join(sheets), "above": str(above)}
+        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""
@@ -92,6 +95,23 @@ class XlsxSource:
                     elif value is not None:
                         sheet.write_string(count, place, whole(str(value))[:_CELL])
         return count
+
+
+def _filled(cell: str | None) -> bool:
+    return cell is not None and bool(cell.strip())
+
+
+def _rows_above(frame: polars.DataFrame) -> int:
+    """How many rows stand above the table: titles and dates of an export, with half as many filled cells as its rows have, or fewer."""
+    filled = [sum(map(_filled, cells)) for cells in frame.head(_LOOK).iter_rows()]
+    usual = statistics.median([count for count in filled if count] or [0])
+    first = next((place for place, count in enumerate(filled) if 2 * count > usual), 0)
+    return first if first <= _MOST_ABOVE else 0
+
+
+def _without_midnight(cell: str | None) -> str | None:
+    """A cell; of a date, which the reader gives with the time 00:00:00, the date alone."""
+    return cell[:-9] if cell is not None and _MIDNIGHT.fullmatch(cell) else cell
 
 
 def _bound(origin: SourceFile) -> None:

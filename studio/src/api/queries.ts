@@ -178,7 +178,7 @@ export function useUpload(project: string) {
 
 /** Look at a sent file again; `header`: whether its first row names the columns. */
 export function useLookAgain(project: string, upload: string) {
-  return useMutation({ mutationFn: (header: boolean) => body(api.GET("/api/v1/projects/{project}/uploads/{upload}", { params: { path: { project, upload }, query: { header } } })) });
+  return useMutation({ mutationFn: (how: { header: boolean; sheet?: string }) => body(api.GET("/api/v1/projects/{project}/uploads/{upload}", { params: { path: { project, upload }, query: how } })) });
 }
 
 export type Run = components["schemas"]["RunView"];

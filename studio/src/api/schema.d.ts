@@ -237,7 +237,7 @@ export interface paths {
         };
         /**
          * Look At Upload
-         * @description Look at a sent file again: whether its first row names the columns (`header`), or is an example.
+         * @description Look at a sent file again: whether its first row names the columns (`header`) or is an example, and at which `sheet` of it.
          */
         get: operations["look_at_upload_api_v1_projects__project__uploads__upload__get"];
         put?: never;
@@ -4962,7 +4962,7 @@ export interface components {
             }[];
             /**
              * Facts
-             * @description How the file was read: format, encoding, delimiter, sheet.
+             * @description How the file was read: format, encoding, delimiter; of a workbook its sheet, all sheets (one a line), rows above the table.
              */
             facts: {
                 [key: string]: string;
@@ -5741,8 +5741,9 @@ export interface operations {
     };
     look_at_upload_api_v1_projects__project__uploads__upload__get: {
         parameters: {
-            query: {
-                header: boolean;
+            query?: {
+                header?: boolean;
+                sheet?: string;
             };
             header?: never;
             path: {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 from starlette.testclient import TestClient
 from tests.flower_orders import as_csv, orders
 
@@ -60,6 +62,22 @@ def test_a_file_without_column_names_is_seen_as_one(client: TestClient, project:
     assert (named["header"], named["columns"], named["input"]) == (True, ["where is my parcel number 0", "a"], [])
     asked = {"upload": seen["upload"], "input": ["column_1"], "label": ["column_2"], "settings": {"header": False}}
     assert client.post(f"{path}/imports", json=asked).json()["version"]["rows"] == 20
+
+
+def test_another_sheet_of_a_workbook_can_be_chosen(client: TestClient, project: str) -> None:
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as written:
+        for name, rows in (("Mail", 6), ("Totals", 2)):
+            sheet = written.add_worksheet(name)
+            for number, cells in enumerate([["text", "team"], *[[f"where is my {name} {row}", "shipping"] for row in range(rows)]]):
+                sheet.write_row(number, 0, cells)
+    seen = send(client, project, "book.xlsx", book.getvalue()).json()
+    assert (seen["facts"]["sheet"], seen["facts"]["sheets"].split("\n"), len(seen["rows"])) == ("Mail", ["Mail", "Totals"], 6)
+    path = f"/api/v1/projects/{project}"
+    other = client.get(f"{path}/uploads/{seen['upload']}", params={"sheet": "Totals"}).json()
+    assert (other["facts"]["sheet"], len(other["rows"])) == ("Totals", 2)
+    asked = {"upload": seen["upload"], "input": ["text"], "label": ["team"], "settings": {"header": True, "sheet": "Totals"}}
+    assert client.post(f"{path}/imports", json=asked).json()["version"]["rows"] == 2
 
 
 def test_where_no_column_looks_like_texts_people_choose(client: TestClient, project: str) -> None:

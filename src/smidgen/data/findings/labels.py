@@ -61,7 +61,7 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
     labels = counted(len(counts), "label")
     yield DataFinding("counts", "note", len(survey.rows), f"{rows} under {labels}{each}", details={"labels": counts})
     if len(counts) < 2:
-        todo = "Add rows of another label, or name another column with --label."
+        todo = "Add rows of another label, or choose another column of labels (--label)."
         yield DataFinding("counts.one", "error", 1, f"there is one label only: {next(iter(counts), '')!r}", todo)
         return
     again = respelt(counts)  # a build reads these under their common spelling

@@ -48,7 +48,9 @@ class UploadView(BaseModel):
     attributes: bool = Field(description="Whether a text may be written from several columns: then an import may name more than two.")
     why: list[str]
     rows: list[dict[str, Any]] = Field(description="The first rows, by column.")
-    facts: dict[str, str] = Field(description="How the file was read: format, encoding, delimiter, sheet.")
+    facts: dict[str, str] = Field(
+        description="How the file was read: format, encoding, delimiter; of a workbook `sheet`, all `sheets`, rows `above` the table."
+    )
 
 
 class ImportRequest(BaseModel):
@@ -266,10 +268,12 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
             raise
 
     @router.get("/uploads/{upload}")
-    def look_at_upload(person: Editor, project: str, upload: str, header: bool) -> UploadView:
-        """Look at a sent file again: whether its first row names the columns (`header`), or is an example."""
+    def look_at_upload(
+        person: Editor, project: str, upload: str, header: bool = True, sheet: str = Query("", max_length=300)
+    ) -> UploadView:
+        """Look at a sent file again: whether its first row names the columns (`header`) or is an example, and at which `sheet` of it."""
         file = uploaded(upload)
-        return _looked_at(store, store.project(project), file, upload, file.name, {"header": header})
+        return _looked_at(store, store.project(project), file, upload, file.name, {"header": header, "sheet": sheet})
 
     @router.post("/imports", status_code=201)
     def import_upload(person: Editor, project: str, body: ImportRequest) -> ImportView:
@@ -281,7 +285,7 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         forget_upload(file)
         if queue_look(store, project, person.name) is not None:
             wake()
-        return ImportView(version=version_view(found.version), skipped=found.skipped, faults=list(found.faults))
+        return ImportView(version=version_view(found.version), skipped=found.skipped, faults=[str(fault) for fault in found.faults])
 
     @router.get("/data")
     def read_summary(person: Viewer, project: str) -> DataSummary:

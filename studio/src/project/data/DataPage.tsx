@@ -3,6 +3,7 @@ import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
+import type { ErrorParts } from "../../api/client";
 import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useAnswerForm, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { AnswerEditor } from "../../ui/answer/AnswerEditor";
@@ -12,7 +13,8 @@ import { MarkedText } from "../../ui/answer/MarkedText";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
-import { Badge, Skeleton } from "../../ui/Feedback";
+import { inWords } from "../../ui/failure";
+import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Search, Select } from "../../ui/Field";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -64,10 +66,31 @@ export function DataPage(): ReactNode {
         }
       />
       <Problem query={{ error: step.error }} />
+      {undo?.action === "import" && <LeftOut details={undo.details} />}
       <FirstAnswerCard project={project} />
       <Views project={project} mayEdit={mayEdit} />
       {history && <Versions project={project} onClose={() => setHistory(false)} />}
     </>
+  );
+}
+
+/** The rows of the newest file that could not be used, and why. */
+function LeftOut({ details }: { details: Record<string, unknown> }): ReactNode {
+  const { t } = useTranslation();
+  const { skipped = 0, file = "", faults = [] } = details as { skipped?: number; file?: string; faults?: readonly ErrorParts[] };
+  if (skipped === 0) return null;
+  return (
+    <Notice tone="warn">
+      <p>{t("data.leftOut", { count: skipped, rows: formatNumber(skipped), file })}</p>
+      {faults.map((fault) => {
+        const { message, todo, exact } = inWords(t, fault);
+        return (
+          <p key={fault.row} className={styles.why}>
+            {exact ?? [message, todo].filter(Boolean).join(" ")}
+          </p>
+        );
+      })}
+    </Notice>
   );
 }
 

@@ -80,18 +80,18 @@ function pasted(text: string, name: string): File | undefined {
   return text.trim() ? new File([text], `${name}.${text.includes("\t") ? "tsv" : "csv"}`) : undefined;
 }
 
-/** A sent file, looked at again where somebody says that its first row is an example, or is none. */
+/** A sent file, looked at again where somebody says that its first row is an example or is none, or chooses another sheet. */
 function SentFile({ project, upload, onClose }: { project: string; upload: Upload; onClose: () => void }): ReactNode {
   const again = useLookAgain(project, upload.upload);
   const shown = again.data ?? upload;
-  return <ChooseColumns key={String(shown.header)} project={project} upload={shown} again={again} onClose={onClose} />;
+  return <ChooseColumns key={`${shown.header} ${shown.facts["sheet"]}`} project={project} upload={shown} again={again} onClose={onClose} />;
 }
 
 function ChooseColumns({ project, upload, again, onClose }: { project: string; upload: Upload; again: ReturnType<typeof useLookAgain>; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const toast = useToast();
-  const add = useImport(project, ({ version, skipped, faults }) => {
-    toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) + (faults[0] ? ` ${faults[0]}` : "") });
+  const add = useImport(project, ({ version, skipped }) => {
+    toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) });
     onClose();
   });
   const [input, setInput] = useState(upload.input[0] ?? "");
@@ -100,6 +100,7 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
   const [labels, setLabels] = useState<readonly string[]>(upload.label);
   const [part, setPart] = useState<"train" | "test">("train");
   const [several, setSeveral] = useState(upload.several);
+  const { sheet, sheets = "", above = "0", format = "" } = upload.facts;
   const columns = upload.columns.map((name) => ({ value: name, label: name }));
   const fields = upload.most_label > 1;
   const texts = upload.attributes ? given : second ? [input, second] : [input];
@@ -109,7 +110,7 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
 
   function submit(): void {
     const separated = several ? { several, separator: upload.separator } : { several, separator: "" };
-    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: { header: upload.header }, ...separated });
+    add.mutate({ upload: upload.upload, input: [...texts], label: [...label], part, settings: { header: upload.header, ...(sheet && { sheet }) }, ...separated });
   }
 
   return (
@@ -129,6 +130,7 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
       }
     >
       <div className={styles.choices}>
+        {sheets.includes("\n") && <Select label={t("data.sheet")} help={t("data.sheetHelp")} options={sheets.split("\n").map((name) => ({ value: name, label: name }))} value={sheet} disabled={again.isPending} onChange={(event) => again.mutate({ header: true, sheet: event.target.value })} />}
         {!upload.attributes && <Select label={t("data.inputColumn")} help={t("data.inputHelp")} options={input ? columns : [{ value: "", label: t("data.chooseColumn") }, ...columns]} value={input} onChange={(event) => setInput(event.target.value)} />}
         {!fields && (
           <Select label={words("labelColumn")} help={words("labelHelp")} options={[{ value: "", label: words("noLabel") }, ...columns.filter(({ value }) => upload.attributes || !texts.includes(value))]} value={label[0] ?? ""} onChange={(event) => {
@@ -168,7 +170,8 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
           <p>{t("data.written.inputHelp")}</p>
         </fieldset>
       )}
-      {["csv", "xlsx"].includes(upload.facts["format"] ?? "") && <Switch label={t("data.header")} checked={upload.header} disabled={again.isPending} onChange={(event) => again.mutate(event.target.checked)} />}
+      {["csv", "xlsx"].includes(format) && <Switch label={t("data.header")} checked={upload.header} disabled={again.isPending} onChange={(event) => again.mutate({ header: event.target.checked, ...(sheet && { sheet }) })} />}
+      {above !== "0" && <p className={styles.why}>{t("data.above", { count: Number(above), rows: formatNumber(Number(above)) })}</p>}
       {label.length === 0 && <Notice>{fields ? t("data.noFieldsNotice") : words("unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>

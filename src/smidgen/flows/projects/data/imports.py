@@ -15,9 +15,13 @@ from smidgen.core.rows import Text
 from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
 from smidgen.flows.projects.data.uploads import uploads_folder
 from smidgen.flows.projects.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
+from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.parts import registry
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows
 from smidgen.store.studio.store import Project, StudioStore
+
+_MOST_KINDS = 3
+"""Most errors of rows that a version keeps, of which no two say the same."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ class FilePreview:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """A file that was added to a project. `faults` are the first rows that could not be used, and `skipped` is how many there were."""
+    """A file that was added to a project. `faults` are the errors of the first rows that could not be used, and `skipped` is how many there
+    were."""
 
     version: DataVersion
     skipped: int
-    faults: tuple[str, ...]
+    faults: tuple[DataError, ...]
 
 
 def preview_file(
@@ -108,12 +113,18 @@ def import_file(
         out = Path(folder) / "rows.jsonl"
         asked = asked_of(project).model_dump(mode="json", exclude_unset=True)
         told = read_upload("rows", file, project.task, settings, out, limits, asked, separator)
+        faults = tuple(DataError(**fault) for fault in told["faults"])
         if not told["rows"]:
-            todo = told["faults"][0] if told["faults"] else "Give a file with a header and at least one row."
-            raise DataError("the file holds no row that can be used", value=name, todo=todo)
+            if faults:
+                raise faults[0]
+            raise DataError("the file holds no row that can be used", value=name, todo="Give a file with a header and at least one row.")
         details = {"file": name, "input": told["input"], "label": told["label"], "part": part}
+        if told["skipped"]:
+            kinds = {fault.fault: fault for fault in reversed(faults)}
+            first = sorted(kinds.values(), key=lambda fault: fault.row or 0)[:_MOST_KINDS]
+            details |= {"skipped": told["skipped"], "faults": [parts_of_error(fault) for fault in first]}
         version = store.rows(project.id).add(_stored(out, name, part), author, "import", details)
-    return ImportResult(version, told["skipped"], tuple(told["faults"]))
+    return ImportResult(version, told["skipped"], faults)
 
 
 def _stored(lines: Path, source: str, part: Part) -> Iterator[DataRow]:

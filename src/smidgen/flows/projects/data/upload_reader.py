@@ -162,16 +162,17 @@ def _main() -> None:
     except MemoryError:
         sys.exit(_NO_MEMORY)
     except SmidgenError as error:
-        told = _fault(error)
+        told = {"fault": _fault(error)}
     except OSError as error:
-        told = _fault(MachineError.told_by(error, "the file cannot be read"))
+        told = {"fault": _fault(MachineError.told_by(error, "the file cannot be read"))}
     sys.stdout.write(printable_json(told))
 
 
 def _fault(error: SmidgenError) -> dict[str, Any]:
+    """An error in its parts: what, value, todo; of data also the file, the row and the column."""
     value = error.value if isinstance(error.value, int | float | str) else str(error.value)
     place = {"file": error.file, "row": error.row, "column": error.column} if isinstance(error, DataError) else {}
-    return {"fault": {"what": error.fault if isinstance(error, DataError) else error.what, "value": value, "todo": error.todo, **place}}
+    return {"what": error.fault if isinstance(error, DataError) else error.what, "value": value, "todo": error.todo, **place}
 
 
 def _bound(limits: UploadLimits) -> None:
@@ -249,7 +250,7 @@ def _finished_texts(
     columns = _named(given.get("input"), table) or guessed
     label = _named(given["label"], table) if "label" in given else tuple(name for name in label if name not in columns)
     if not columns:
-        raise DataError("no column has anything to write from", value=", ".join(table.columns), todo="Give a file with filled columns.")
+        raise DataError("every column is empty", value=", ".join(table.columns), todo="Give a file with filled columns.")
     table = replace(table, label=ColumnChoice(label, "given") if label else None)
     if len(columns) > 1:
         return table.with_attributes(columns), columns
@@ -296,7 +297,7 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: st
 
     Cells of several columns are read together, so that each column has one type.
     """
-    faults: list[str] = []
+    faults: list[dict[str, Any]] = []
     skipped = 0
     place = placing(task)
 
@@ -304,7 +305,7 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: st
         nonlocal skipped
         skipped += 1
         if len(faults) < _MOST_FAULTS:
-            faults.append(str(error))
+            faults.append(_fault(error))
 
     def parsed(cell: Any) -> Any:
         if cell is None or (isinstance(cell, str) and not cell.strip()):
