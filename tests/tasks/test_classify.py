@@ -142,6 +142,9 @@ def test_replies_carry_runners_up_and_parents() -> None:
     metrics = part.measure([Row("t", "a/y")], [reply], form)
     assert metrics["accuracy"].value == 0
     assert metrics["parent_accuracy"].value == 1
+    plain = label_form(["n/a", "tv/radio", "z"])
+    reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, plain)[0]
+    assert "parent_accuracy" not in part.measure([Row("t", "n/a")], [reply], plain), "a slash alone makes no hierarchy"
 
 
 def test_several_labels_are_decided_one_by_one() -> None:

@@ -52,7 +52,7 @@ def test_words_are_found_in_their_order_and_as_words_of_their_own() -> None:
         ('[{"start": 0, "end": 8, "label": "order_number"}]', "it is no list of spans with text and label"),
         ('["45"]', "it is no list of spans with text and label"),
         (spans(("45", "amount"), ("fh-20999", "order_number")), "a span is not in the text letter for letter"),
-        (spans(("45", "price")), "a span has a label that is none of yours"),
+        (spans(("45", "price")), "a span has a label that is not one of yours"),
         (spans(("7 March", "date"), ("7 March", "date"), ("7 March", "date")), "spans overlap, or one is given more often than it stands"),
         ("[" * 9000, "it is not JSON"),
     ],
@@ -160,7 +160,7 @@ def test_a_label_is_heard(said: str, label: str) -> None:
     "said", ["", "I think it is card_arrival", "not card_arrival", "card_arrival or card_linking", "top_up", "weather", "x" * 10_000]
 )
 def test_what_is_no_label_is_not_guessed_at(said: str) -> None:
-    with pytest.raises(ValueError, match="none of the labels"):
+    with pytest.raises(ValueError, match="not one of the labels"):
         classify.part.heard(said, DICTATED_FORM)
 
 

@@ -147,7 +147,7 @@ class Database:
             reason = [error.strerror or str(error) or type(error).__name__]
         else:
             return
-        todo = "See that the disk has room, that it may be written to, and that nobody holds it."
+        todo = "Check that the disk has room, that the file may be written to, and that no other program has locked it."
         raise self._error(f"{self._name} cannot be used ({reason[0] if reason else 'no reason'})", value=self.shown, todo=todo)
 
 

@@ -187,7 +187,7 @@ class Classify(Task):
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: LabelForm) -> dict[str, Metric]:
         """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy if there are out-of-scope
-        rows; parent_accuracy if labels are hierarchical (`billing/refund`: the part before the last slash)."""
+        rows; parent_accuracy if labels share a part before their last slash (`billing/refund` and `billing/price`, but not `n/a`)."""
         gold, got = [row.output for row in rows], [reply.output for reply in replies]
         unknown = form.unknown
         labels = [*form.labels, unknown] if unknown is not None and unknown in gold else list(form.labels)
@@ -197,7 +197,7 @@ class Classify(Task):
         elif unknown is not None and unknown in gold:
             metrics["oos_recall"] = classification_metrics.oos_recall(gold, got, unknown)
             metrics["in_scope_accuracy"] = classification_metrics.in_scope_accuracy(gold, got, unknown)
-        if not form.multi_label and any("/" in label for label in labels):
+        if not form.multi_label and len({parent(label) for label in labels}) < len(labels):
             metrics["parent_accuracy"] = classification_metrics.accuracy([parent(g) for g in gold], [parent(g) for g in got])
         return metrics
 

@@ -53,7 +53,7 @@ def label_in(answer: str, allowed: Sequence[str]) -> str:
         tied = len(near) == 2 and _near(key, near[0]) == _near(key, near[1])
         found = folded[near[0]] if near and not tied else None
     if found is None or len(found) > 1:
-        raise ValueError(f"{text[:60]!r} is none of the labels")
+        raise ValueError(f"{text[:60]!r} is not one of the labels")
     return found[0]
 
 
@@ -119,7 +119,7 @@ def spans_in(answer: str, kinds: Sequence[str], text: str) -> list[Span]:
         try:
             kind = label_in(label, kinds)
         except ValueError:
-            raise ValueError("a span has a label that is none of yours") from None
+            raise ValueError("a span has a label that is not one of yours") from None
         start = _place(words.strip(), text, spans)
         spans.append({"start": start, "end": start + len(words.strip()), "label": kind})
     return sorted(spans, key=lambda span: (span["start"], span["end"]))

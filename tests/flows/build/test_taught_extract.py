@@ -120,7 +120,7 @@ def test_what_is_not_in_the_text_letter_for_letter_is_left_out_with_its_reason(s
     assert set(left) == {
         "the answer could not be used: a span is not in the text letter for letter",
         "the answer could not be used: it is not JSON",
-        "the answer could not be used: a span has a label that is none of yours",
+        "the answer could not be used: a span has a label that is not one of yours",
     }
     assert len(new) == facts.kept and facts.kept + sum(facts.dropped.values()) == facts.pool
     assert len(new) > 20 and all(words(row) == [(entry["text"], entry["label"]) for entry in found(joined(row.input))] for row in new)

@@ -74,7 +74,7 @@ def test_spans_stay_where_the_bundle_found_them_and_get_the_students_kinds(monke
     canned(monkeypatch, "extract", span_form(), lambda asked: Reply([{**second, "label": labels[asked]}], 0.9))
     known, unknown = opened(span_form(["product"])).verdicts([Row(asked, None) for asked in labels], 1, "ask", Silent())
     assert known.output == [{**second, "label": "product"}]
-    assert unknown.output is None and unknown.why_not.endswith("a span has a label that is none of yours")
+    assert unknown.output is None and unknown.why_not.endswith("a span has a label that is not one of yours")
 
 
 def test_one_of_several_labels_that_is_not_the_students_own_is_not_taught(monkeypatch: pytest.MonkeyPatch) -> None:

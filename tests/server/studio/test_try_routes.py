@@ -89,7 +89,7 @@ def asked(client: TestClient, model: str, url: str, **more: Any) -> Any:
 def test_a_large_model_does_the_same_job(client: TestClient, project: tuple[str, str], large: TeacherServer, tmp_path: Path) -> None:
     first, second = asked(client, project[1], large.url).json()
     assert (first["output"], first["text"], first["why_not"]) == ("refund", "refund", "")
-    assert second["output"] is None and "none of the labels" in second["why_not"] and second["said"] == "I am not sure."
+    assert second["output"] is None and "not one of the labels" in second["why_not"] and second["said"] == "I am not sure."
     assert "delivery" in large.seen[0]["messages"][0]["content"] and large.keys == {"Bearer secret-key"}
     kept = [file for file in tmp_path.rglob("*") if file.is_file() and b"secret-key" in file.read_bytes()]
     assert kept == [], "the key is stored nowhere"

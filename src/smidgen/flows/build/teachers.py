@@ -270,9 +270,7 @@ def open_remote(
     """The model over HTTP that the settings name, for a teachable task. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise RecipeError(
-            "the key has characters that a key cannot have", value=settings.key_env, todo="Set the variable to the key alone."
-        )
+        raise RecipeError("the key has characters that are not allowed", value=settings.key_env, todo="Set the variable to the key alone.")
     budget = _budget(settings)
     answers = [_answer(task, _first(row.output) if task.graded else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))

@@ -64,7 +64,7 @@ def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables,
     source = f"the project {project.name}"
     strays = stray_files(make({**tree, "task": project.task, "data": own}, [], folder=project_folder(project.id), source=source))
     if strays:
-        raise RecipeError("the recipe names files of others", value=source, todo="Correct each of these:", mistakes=strays)
+        raise RecipeError("the recipe names files outside this project", value=source, todo="Correct each of these:", mistakes=strays)
     if unlabelled is not None:
         data["unlabelled"] = str(unlabelled)
     tree |= {"task": project.task, "data": {**own, **data}}

@@ -50,7 +50,7 @@ def run_learn(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     if not is_line(folder):
         model = asked.model or next((one.id for one in models_of(store, run.project)), "")
         if not model:
-            raise InputError("there is no model that the line could begin with", value="no build", todo="Build a model first.")
+            raise InputError("there is no model to begin with", value="no build", todo="Build a model first.")
         bundle = model_folder(store, run.project, model)
         files.write(begun, json.dumps({"model": model}).encode("ascii"))
         given |= {"start": bundle, "name": served_name(bundle)}

@@ -159,7 +159,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         """Answer texts, in order. The model stays loaded for the next call."""
         if body.explain and len(body.texts) > 1:
             todo = "Ask for one text at a time, or without it."
-            raise RequestError("words are weighed for a single text", value=f"{len(body.texts)} texts", todo=todo, param="explain")
+            raise RequestError("this works for single texts only", value=f"{len(body.texts)} texts", todo=todo, param="explain")
         folder = model_folder(store, project, model)
         threshold = _threshold(store, project, model, folder)
         with models.using(folder) as opened:

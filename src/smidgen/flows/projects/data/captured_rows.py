@@ -105,7 +105,7 @@ def read_captured(store: StudioStore, project: str, choice: CapturedChoice, now:
         job = find_job(traffic, choice.job) if choice.job else None
         if job is not None and job.task != found.task:
             todo = "Make a project from it on the page Learn."
-            raise InputError(f"this job is not one of a project that does {found.task}", value=choice.job, todo=todo)
+            raise InputError(f"this job does not fit the project's task, {found.task}", value=choice.job, todo=todo)
         return _read(store, found, _pairs(traffic, choice, job, now or datetime.now(UTC)), job)
 
 

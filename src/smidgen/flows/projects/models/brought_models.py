@@ -62,7 +62,7 @@ def open_folder(store: StudioStore, path: Path, author: str, name: str | None = 
     """Make a project from a copy of the bundle in a folder, or of a line's champion. Raises as `open_bundle` does."""
     place = path.expanduser()
     if not place.is_absolute():
-        raise InputError("the path is not a whole one", value=str(path), todo="Write it from the root on: /srv/models/support.")
+        raise InputError("the path is incomplete", value=str(path), todo="Give the full path, such as /srv/models/support.")
     bundle = open_bundle(folder_of(place))
     _fits(bundle.size)
 

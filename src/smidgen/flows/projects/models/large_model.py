@@ -103,5 +103,5 @@ def _checked(large: LargeModel) -> str:
         raise RequestError(what, value=large.host, todo=todo, param="url", code="invalid_address") from None
     if not (large.key.isascii() and large.key.isprintable() and " " not in large.key) and large.key:
         todo = "Paste the key alone."
-        raise RequestError("the key has characters that a key cannot have", value="hidden", todo=todo, param="key", code="invalid_key")
+        raise RequestError("the key has characters that are not allowed", value="hidden", todo=todo, param="key", code="invalid_key")
     return url

@@ -155,7 +155,7 @@ def keep_fallback_key(project: str, key: str) -> None:
         file.unlink(missing_ok=True)
         return
     if not all("!" <= letter <= "~" for letter in key) or len(key) > 4096:
-        raise InputError("the key has a space or another sign that no key has", value=f"{len(key)} characters", todo="Paste it again.")
+        raise InputError("the key has a space or a character that is not allowed", value=f"{len(key)} characters", todo="Paste it again.")
     files.write(file, f"{_FALLBACK_KEY} = {json.dumps(key)}\n".encode("ascii"), 0o600)
 
 
