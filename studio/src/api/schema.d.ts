@@ -4962,7 +4962,7 @@ export interface components {
             }[];
             /**
              * Facts
-             * @description How the file was read: format, encoding, delimiter; of a workbook its sheet, all sheets (one a line), rows above the table.
+             * @description How the file was read: format, encoding, delimiter; of a workbook `sheet`, all `sheets`, rows `above` the table.
              */
             facts: {
                 [key: string]: string;
