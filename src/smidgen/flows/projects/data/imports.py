@@ -12,7 +12,7 @@ from typing import Any
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Text
-from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
+from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, error_of, read_upload
 from smidgen.flows.projects.data.uploads import uploads_folder
 from smidgen.flows.projects.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
 from smidgen.flows.projects.run_process import parts_of_error
@@ -113,7 +113,7 @@ def import_file(
         out = Path(folder) / "rows.jsonl"
         asked = asked_of(project).model_dump(mode="json", exclude_unset=True)
         told = read_upload("rows", file, project.task, settings, out, limits, asked, separator)
-        faults = tuple(DataError(**fault) for fault in told["faults"])
+        faults = tuple(map(error_of, told["faults"]))
         if not told["rows"]:
             if faults:
                 raise faults[0]

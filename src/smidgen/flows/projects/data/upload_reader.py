@@ -130,9 +130,14 @@ def read_upload(
         raise DataError(what, value=file.name, todo=_SMALLER)
     told: dict[str, Any] = json.loads(said)
     if fault := told.get("fault"):
-        place = {name: fault.get(name) for name in ("file", "row", "column")}
-        raise DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
+        raise error_of(fault)
     return told
+
+
+def error_of(fault: Mapping[str, Any]) -> DataError:
+    """The error of a file or of a row, from the parts in which the child tells it."""
+    place = {name: fault.get(name) for name in ("file", "row", "column")}
+    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
