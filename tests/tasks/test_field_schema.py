@@ -244,13 +244,16 @@ def test_a_schema_is_derived_from_rows() -> None:
     ]
     schema = made(field_schema.derived(rows))
     fields = schema["properties"]
-    assert fields["kind"] == {"type": "string", "enum": ["late", "lost"]}
-    assert fields["name"] == {"type": "string"} and fields["n"] == {"type": "integer"} and fields["price"] == {"type": "number"}
-    assert fields["day"] == {"type": "string", "format": "date"} and fields["tags"]["items"]["type"] == "string"
+    assert fields["kind"] == {"type": ["string", "null"], "enum": ["late", "lost", None]}
+    assert [fields[name]["type"] for name in ("name", "n", "price")] == [["string", "null"], ["integer", "null"], ["number", "null"]]
+    assert fields["day"] == {"type": ["string", "null"], "format": "date"} and fields["tags"]["items"]["type"] == "string"
     assert fields["who"]["type"] == ["object", "null"] and list(fields["who"]["properties"]) == ["first", "age"]
+    assert fields["note"]["type"] == "string", "it may be left out"
     assert "empty" not in fields and "note" not in schema["required"] and "kind" in schema["required"]
     values = FieldValues(schema)
     assert [values.fault(values.settled(row)) for row in rows] == [""] * 24
+    bare = values.settled({"tags": []})
+    assert values.fault(bare) == "" and bare["kind"] is None, "a text may state none of what every row had"
 
 
 def test_values_of_several_types_cannot_be_derived() -> None:

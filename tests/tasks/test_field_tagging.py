@@ -288,6 +288,7 @@ def test_the_decision_is_fitted_on_held_rows() -> None:
     fitted = task.calibrate(all_of, rows, form, ANY)
     assert 0.25 < fitted.tagged["threshold"] <= 0.35 and fitted.temperature > 0
     replies = task.decode(all_of, fitted)
-    assert sum(reply.output is not None for reply in replies) == 20
+    assert [reply.output for reply in replies[:2]] == [{"name": None}, {"name": "n1"}], "no row lacks it, and a text may all the same"
+    assert sum(reply.output["name"] is not None for reply in replies) == 20
     written = {"texts": [], "likelihood": [], "tokens": [], "finished": []}
     assert "tagged" not in task.calibrate(written, [], form, ANY), "a decoder's bundle has no use for it"

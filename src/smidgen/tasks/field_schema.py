@@ -279,8 +279,9 @@ _TRUTHS = ("true", "false")
 
 
 def derived(objects: Sequence[Mapping[str, Any]]) -> Schema:
-    """The schema that all objects fit: fields in the order of first occurrence, required if always present, nullable if a null occurs, with
-    an `enum` if a few texts occur often. Raises ValueError for a field whose values have several types."""
+    """The schema that all objects fit: fields in the order of first occurrence, required if always present, with an `enum` if a few texts
+    occur often. Every single value may be null, even if no object shows it: a text that does not state it is answered without it. Raises
+    ValueError for a field whose values have several types."""
     return _object(objects, "", any(isinstance(one, RowCells) for one in objects))
 
 
@@ -290,16 +291,22 @@ def _object(objects: Sequence[Mapping[str, Any]], place: str, cells: bool) -> Sc
     # A field that is always empty teaches nothing.
     found = {name: field for name, field in fields.items() if field}
     required = [name for name in found if all(name in one for one in objects)]
-    return {"type": "object", "properties": found, "required": required, "additionalProperties": False}
+    made = {name: field if field["type"] in ("object", "array") or name not in required else _nullable(field) for name, field in found.items()}
+    return {"type": "object", "properties": made, "required": required, "additionalProperties": False}
 
 
 def _field(values: Sequence[Any], place: str, cells: bool) -> Schema:
     filled = [value for value in values if not (value is None or (isinstance(value, str) and not value.strip()))]
     if not filled:
         return {}
-    nullable = len(filled) < len(values)
     made = _typed(filled, place, cells)
-    return {**made, "type": [made["type"], "null"], **({"enum": [*made["enum"], None]} if "enum" in made else {})} if nullable else made
+    return _nullable(made) if len(filled) < len(values) else made
+
+
+def _nullable(field: Schema) -> Schema:
+    if not isinstance(field["type"], str):
+        return field
+    return {**field, "type": [field["type"], "null"], **({"enum": [*field["enum"], None]} if "enum" in field else {})}
 
 
 def _typed(values: Sequence[Any], place: str, cells: bool) -> Schema:
