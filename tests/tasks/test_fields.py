@@ -116,17 +116,18 @@ def test_answers_fit_or_there_is_none() -> None:
     texts = (
         good,
         '{"name":"a","count":2.0,"gone":true}',
-        '{"name":"a","count":2}',
+        '{"name":"a"}',
         "Sure! " + good,
         "[]",
         "",
         '{"name":"a","count":"two","gone":true}',
     )
     replies = task.decode(raw(*texts), form)
-    assert [reply.output for reply in replies[:2]] == [{"name": "a", "count": None, "gone": True}, {"name": "a", "count": 2, "gone": True}]
+    given = [{"name": "a", "count": count, "gone": gone} for count, gone in ((None, True), (2, True), (None, None))]
+    assert [reply.output for reply in replies[:3]] == given, "every row has gone, and a text may lack it"
     assert replies[0].score == pytest.approx(0.9, abs=1e-6) and replies[0].facts == {"tokens": 7}
     assert len(replies) == 7
-    for reply in replies[2:]:
+    for reply in replies[3:]:
         assert reply.output is None and reply.score == 0.0 and reply.facts["refused"] and task.content(reply) == ""
     (cut,) = task.decode(raw(good, finished=0.0), form)
     assert cut.output is None and "its end" in cut.facts["refused"]

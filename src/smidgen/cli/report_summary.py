@@ -145,6 +145,10 @@ def _alternatives(report: Report, measure: str = "accuracy") -> None:
         table.add_row(mark, escape(alternative.name), *_numbers(alternative, report.graded), why, style=style)
     out.print()
     out.print(table)
+    compared = next((one.accuracy for one in report.alternatives if one.chosen), None)
+    tested = report.metrics.get(report.headline)
+    if compared is not None and tested is not None and compared.n < tested.n:
+        out.print(f"[dim]compared on {compared.n} of the {tested.n} test texts[/]")
     if report.student.chosen_because:
         out.print(f"[dim]{escape(report.student.chosen_because)}[/]")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -39,6 +39,12 @@ class RowCells(dict[str, Any]):
 def joined(text: Text) -> str:
     """A text, or a pair, as one string: for hashing, for showing, for methods without pairs."""
     return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"
+
+
+def in_parts(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
+    """Yield the items in order, at most `most` at a time."""
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
 
 
 def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:

@@ -291,8 +291,8 @@ def _object(objects: Sequence[Mapping[str, Any]], place: str, cells: bool) -> Sc
     # A field that is always empty teaches nothing.
     found = {name: field for name, field in fields.items() if field}
     required = [name for name in found if all(name in one for one in objects)]
-    made = {name: field if field["type"] in ("object", "array") or name not in required else _nullable(field) for name, field in found.items()}
-    return {"type": "object", "properties": made, "required": required, "additionalProperties": False}
+    single = {name: _nullable(found[name]) for name in required if found[name]["type"] not in ("object", "array")}
+    return {"type": "object", "properties": {**found, **single}, "required": required, "additionalProperties": False}
 
 
 def _field(values: Sequence[Any], place: str, cells: bool) -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from smidgen.flows.build.work import StudentVariant, Work
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.students.settings import StudentSettings
-from smidgen.tasks import classify, write
+from smidgen.tasks import write
 
 FP32 = candidate("encoder", "fp32", 0.940, 2.9, 90)
 INT8 = candidate("encoder", "int8", 0.938, 1.0, 23)
@@ -279,8 +280,37 @@ def test_who_does_not_write_is_weighed_on_what_was_held_out() -> None:
     assert rows_to_compare_forms(HELD, LEARNT, variant(1.0, writes=False)) is HELD
 
 
-@pytest.mark.parametrize(("p50", "count"), [(10.0, 64), (600.0, 50), (60_000.0, 24)])
-def test_alternatives_are_shown_on_as_many_test_rows_as_half_a_minute_allows(p50: float, count: int) -> None:
-    work: Any = SimpleNamespace(task=write.part, packed=SimpleNamespace(chosen=candidate("decoder", "q4-0", 0.5, p50, 90)))
-    assert len(reporting._rows_compared(work, LEARNT)) == count and len(reporting._rows_compared(work, LEARNT[:10])) == 10
-    assert reporting._rows_compared(SimpleNamespace(task=classify.part), LEARNT) is LEARNT  # type: ignore[arg-type]
+def compared(pace: float, seconds: float, *methods: str, baseline: str = "auto") -> Any:
+    """A build of writers that write this many texts a second in batches, taught for these seconds; the first is chosen, and took two
+    seconds for each of 500 test texts."""
+    found = [candidate("decoder", method, 0.5, 500.0, 90, tokens_per_second=40.0) for method in methods]
+    found = [replace(one, variant=replace(one.variant, timing=replace(one.variant.timing, texts_per_second=pace))) for one in found]
+    draft = SimpleNamespace(chosen=found[0], seconds=1000.0)
+    recipe = make({"task": "write", "student": {"baseline": baseline}})
+    return SimpleNamespace(recipe=recipe, candidates=found, packed=draft, test=LEARNT, seconds=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(300.0, 15), (600.0, 30), (10_000.0, 64), (10.0, 8)])
+def test_alternatives_are_shown_on_as_many_test_rows_as_a_tenth_of_the_training_allows(seconds: float, count: int) -> None:
+    """Each text takes two seconds, checked and written again, of which a batch of first answers takes half a second."""
+    work = compared(2.0, seconds, "q4-0", "f16")
+    assert len(reporting._rows_compared(work, LEARNT)) == count and len(reporting._rows_compared(work, LEARNT[:8])) == 8
+    assert len(reporting._rows_compared(compared(2.0, seconds, "q4-0", "f16", "q8-0"), LEARNT)) == max(8, min(64, int(seconds / 40)))
+    assert len(reporting._rows_compared(compared(2.0, seconds, "q4-0", "f16", baseline="full"), LEARNT)) == 64
+
+
+def test_the_chosen_one_has_answered_all_test_rows_already() -> None:
+    assert reporting._rows_compared(compared(2.0, 10.0, "q4-0"), LEARNT) is LEARNT
+    quick: Any = SimpleNamespace(candidates=ALL, packed=SimpleNamespace(chosen=INT8))
+    assert reporting._rows_compared(quick, LEARNT) is LEARNT, "who does not write takes no time"
+
+
+def test_a_form_that_was_not_asked_for_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be shipped, so that nothing turns on it."""
+    monkeypatch.setattr(training, "served", lambda *_: pytest.fail("it was asked"))
+    recipe = make({"task": "write", "compress": {"method": "q8-0"}})
+    learnt = SimpleNamespace(metric=Metric(0.5, 0.4, 0.6, 20), files=SimpleNamespace(seconds=3.0))
+    work: Any = SimpleNamespace(task=write.part, recipe=recipe, trained={"decoder": learnt}, baseline="prompted")
+    plain = candidate("decoder", "f16", 0.0, 500, 90, tokens_per_second=40.0).variant
+    found = candidates.candidate_of(work, work, HELD, plain, plain)
+    assert found.unfit == "q8-0 was asked for" and found.held == learnt.metric and found.seconds == 3.0

@@ -79,7 +79,7 @@ def test_the_same_bundle_is_alike_and_another_is_not(student: str) -> None:
     assert not alike(student, Bundle(["nonsense"] * 40), Bundle(ANSWERS))
 
 
-@pytest.mark.parametrize(("student", "allowed"), [("tagger", 0), ("decoder", 10)])
+@pytest.mark.parametrize(("student", "allowed"), [("tagger", 0), ("decoder", 4)])
 def test_only_a_writers_texts_may_differ_here_and_there(student: str, allowed: int) -> None:
     for changed in (allowed, allowed + 1):
         answers = [f"{answer}!" if n < changed else answer for n, answer in enumerate(ANSWERS)]

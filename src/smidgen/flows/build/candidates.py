@@ -184,7 +184,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
             if sample is None:
                 continue
             work, held = replace(work, sample=sample), evenly(held, sample.held)
-            context.progress.start(f"ask {name} for {len(held)} held-out rows")
+            context.progress.start(f"ask {name} for {len(held)} held-out rows", len(held))
             raw = training.served(work, context, training.variants(work, context, probe, [])[0], [row.input for row in held])
             context.progress.finish()
         else:
@@ -240,8 +240,14 @@ def _judged(
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
     learnt = TrainedStudent(final, form, raw, metric)
     work = replace(work, trained={**work.trained, final.student: learnt})
+    said = f"held-out {task.headline} {metric.value:.1%}"
+    if made[0].writes and final.student != work.baseline:
+        context.progress.finish(said)
+        said = ""
+        asked = [variant for variant in made if not _unasked(work, variant)]
+        context.progress.start(f"compare the forms of {final.student}", len(rows) * len(asked))
     found = [candidate_of(work, context, rows, variant, made[0]) for variant in made]
-    context.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
+    context.progress.finish(said)
     return replace(work, candidates=(*work.candidates, *found))
 
 
@@ -251,6 +257,9 @@ def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant
     against `plain`, the uncompressed student in the engine, because the schema's corrections would hide the losses of packing."""
     task, learnt, gate = work.task, work.trained[variant.student], work.recipe.settings(GateSettings)
     texts, baseline = [row.input for row in rows], variant.student == work.baseline
+    if variant.writes and not baseline and (why := _unasked(work, variant)):
+        # It cannot be shipped: writing all these texts would show nothing.
+        return Candidate(variant, learnt.metric, learnt.files.seconds, unfit=why)
 
     def value(replies: Sequence[Reply]) -> float:
         return task.measure(rows, replies, learnt.form)[task.headline].value
@@ -277,7 +286,17 @@ def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant
 def of_the_asked_method(candidates: Sequence[Candidate], asked: str) -> list[Candidate]:
     """If a method was named, ship only models compressed by it: students that it cannot compress are unfit."""
     free = asked in ("auto", "none")
-    return [c if free or c.method == asked or c.baseline else replace(c, unfit=c.unfit or f"{asked} was asked for") for c in candidates]
+    return [c if free or c.method == asked or c.baseline else replace(c, unfit=c.unfit or _asked_for(asked)) for c in candidates]
+
+
+def _unasked(work: Work, variant: StudentVariant) -> str:
+    """Why a variant is not of the method that was named; empty if it is, or none was named."""
+    asked = work.recipe.settings(CompressSettings).method
+    return "" if asked in ("auto", "none", variant.spec.method) else _asked_for(asked)
+
+
+def _asked_for(method: str) -> str:
+    return f"{method} was asked for"
 
 
 def _worth_timing(work: Work, context: BuildContext, name: str, trained: float) -> bool:

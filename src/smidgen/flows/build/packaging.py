@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,8 +18,9 @@ from smidgen.bundles.pack import pack
 from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
 from smidgen.core.parts import WHOLE, Base
+from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text, evenly
+from smidgen.core.rows import Text, evenly, in_parts
 from smidgen.core.version import VERSION
 from smidgen.data.source import DataSettings
 from smidgen.flows import local_model
@@ -31,8 +33,9 @@ from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.sections import ParityFacts
 from smidgen.students.settings import StudentSettings
 
-_COMPARED = 64
-"""Test rows that the finished bundle answers once more."""
+_COMPARED, _WRITTEN = 64, 16
+"""Test rows that the finished bundle answers once more; fewer of a writer, whose files are the measured ones to the last bit: one that is
+run wrongly changes every text."""
 _HELD_TO = 200
 """Test rows on which a writer's packed bundle is compared with the trained model, which takes seconds for each."""
 _ROUNDED = 0.25
@@ -70,16 +73,21 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     """Pack the chosen model, load it in the engine that will serve it, and compare it on the test rows with the model as trained."""
     task, rows, learnt, variant = work.task, work.test, work.trained[chosen.student], chosen.variant
     form = learnt.form
-    context.progress.start("measure the packed bundle on the test rows")
+    some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
+    compared = [rows[place] for place in some]
+    texts = [row.input for row in compared]
+    if variant.writes:
+        context.progress.start("answer the test rows with the trained model")
+        training.raw(work, context, learnt.files, texts)
+        context.progress.finish()
+    context.progress.start("measure the packed bundle on the test rows", len(rows) if variant.writes else None)
     model = context.loaded(pack_draft(work, chosen, out))
-    first, served = model.first_and_best([row.input for row in rows])
+    first, served, seconds = _answers(model, [row.input for row in rows], context.progress if variant.writes else None)
     parity.check(rows, first)
     metrics = task.measure(rows, served, form)
     headline = metrics[task.headline]
     # Rewritten texts would hide the losses of packing: parity compares the likeliest first answers.
-    some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
-    compared, packed = [rows[place] for place in some], [first[place] for place in some]
-    texts = [row.input for row in compared]
+    packed = [first[place] for place in some]
     trained = task.decode(training.raw(work, context, learnt.files, texts), form)
     grades = (task.grades(compared, trained, form), task.grades(compared, packed, form)) if task.graded else None
     before = task.measure(compared, trained, form)[task.headline]
@@ -103,11 +111,24 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
         before, after = (task.measure(compared, replies, form)[task.headline] for replies in (unpacked, packed))
         facts = parity.beside(facts, compared, unpacked, packed, settings=settings, before=before, after=after)
     context.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
-    return Draft(chosen, reason, why_not, model, first, served, metrics, facts)
+    return Draft(chosen, reason, why_not, model, first, served, seconds, metrics, facts)
+
+
+def _answers(model: local_model.Model, texts: Sequence[Text], progress: Progress | None) -> tuple[list[Reply], list[Reply], float]:
+    """A model's first and its best answers to texts, and the seconds that they took. Of a writer, `progress` counts them."""
+    began, found = time.perf_counter(), []
+    for some in in_parts(texts, training.WRITTEN_AT_ONCE if progress else len(texts)):
+        found.append(model.first_and_best(some))
+        if progress:
+            progress.advance(len(some))
+    first = [reply for some, _ in found for reply in some]
+    best = first if all(one is other for one, other in found) else [reply for _, some in found for reply in some]
+    return first, best, time.perf_counter() - began
 
 
 def ship(work: Work, context: BuildContext) -> Work:
     """Pass the quality gate, pack everything, compare once more, and move the finished bundle to its requested place."""
+    context.progress.start("pack the model")
     draft, report = work.packed, work.report
     assert report is not None
     quality_gate.require(draft.metrics, work.task.headline, work.recipe.settings(GateSettings), report.strongest)
@@ -145,10 +166,11 @@ def is_what_was_measured(work: Work, context: BuildContext, final: local_model.M
     files = all(was.files[name].sha256 == now.files[name].sha256 for name in was.engine.files)
     if not (files and was.engine == now.engine and was.form == now.form):
         return False
-    texts = [row.input for row in work.test[:_COMPARED]]
-    if not draft.chosen.variant.writes:
-        return _count_changed(final.predict(texts), draft.served[:_COMPARED]) == 0
-    if _count_changed(final.first(texts), draft.first[:_COMPARED]) <= _ROUNDED * len(texts):
+    writes = draft.chosen.variant.writes
+    texts = [row.input for row in work.test[: _WRITTEN if writes else _COMPARED]]
+    if not writes:
+        return _count_changed(final.predict(texts), draft.served[: len(texts)]) == 0
+    if _count_changed(final.first(texts), draft.first[: len(texts)]) <= _ROUNDED * len(texts):
         return True
     return _count_changed(*(_first_answers(model.folder, texts, context.threads) for model in (draft.model, final))) <= _ROUNDED * len(
         texts

@@ -16,7 +16,6 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.data.source import DataSettings
 from smidgen.flows.build import footprint, timing, training
-from smidgen.flows.build.candidates import WRITING_SECONDS
 from smidgen.flows.build.packaging import guide_of, now, settings_taught_by
 from smidgen.flows.build.work import AnsweredRow, BuildContext, Candidate, StudentVariant, Work
 from smidgen.flows.embedding import embedder
@@ -38,8 +37,6 @@ from smidgen.machine.processor import processor
 from smidgen.stats.classification_metrics import same_labels
 
 _Item = TypeVar("_Item")
-_LEAST_COMPARED = 24
-"""Least test rows on which the alternatives of a slow writer are shown: each alternative writes them."""
 LIKE_ITS_INPUT = 0.5
 """Mean grade of returned inputs on training rows from which they count as a baseline."""
 UNCHANGED = "unchanged"
@@ -53,13 +50,20 @@ _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-l
 
 def write_report(work: Work, context: BuildContext) -> Work:
     """The work with its report."""
-    context.progress.start("write the report")
     draft, task, data = work.packed, work.task, work.recipe.settings(DataSettings)
     chosen, model = draft.chosen, draft.model
     learnt, base, guide = work.trained[chosen.student], work.base(chosen.student), guide_of(work, chosen)
-    sections = _sections(work, context)
-    speed = timing.measure_speed(model.runner, [row.input for row in work.test])
-    unchanged = _unchanged(work)
+    context.progress.start("compare the alternatives", _texts_to_write(work) or None)
+    baseline = _baseline(work, context)
+    alternatives = [_alternative(work, context, candidate) for candidate in work.candidates]
+    context.progress.finish()
+    unaided = _unaided(work, context)
+    context.progress.start("measure the speed of the packed model")
+    timed = timing.measure_speed(model.runner, [row.input for row in work.test])
+    speed = _speed(work, context, timed)
+    context.progress.finish()
+    context.progress.start("write the report")
+    sections, unchanged = _sections(work, context), _unchanged(work)
     report = Report(
         name=work.recipe.name,
         task=work.recipe.task,
@@ -91,26 +95,23 @@ def write_report(work: Work, context: BuildContext) -> Work:
             chosen_because=draft.reason,
         ),
         cross_validation=work.crossed,
-        baseline=_baseline(work, context),
+        baseline=baseline,
         unchanged=unchanged,
-        alternatives=(
-            *(_alternative(work, context, candidate) for candidate in work.candidates),
-            *_unaided(work, context),
-            *_as_it_is(unchanged, task.headline),
-        ),
+        alternatives=(*alternatives, *unaided, *_as_it_is(unchanged, task.headline)),
         parity=draft.parity,
-        speed=_speed(work, context, speed),
+        speed=speed,
         training=TrainingFacts(
             seconds=work.seconds,
             energy_wh=work.energy.watt_hours,
             energy_method=work.energy.method,
             device=processor().name,
         ),
-        cost=_cost(work, speed),
+        cost=_cost(work, timed),
         learning_curve=_curve(work, context, sections.get("per_class", ())),
         environment=_environment(work, context),
         **sections,
     )
+    context.progress.finish()
     return replace(work, report=report)
 
 
@@ -202,21 +203,28 @@ def _as_it_is(unchanged: BaselineFacts | None, headline: str) -> list[BuildAlter
 def _alternative(work: Work, context: BuildContext, candidate: Candidate) -> BuildAlternative:
     """A candidate with its accuracy on the test rows, which is shown and never used to choose. A slow writer is measured on evenly
     spread rows."""
-    learnt, task = work.trained[candidate.student], work.task
+    learnt, task, chosen = work.trained[candidate.student], work.task, candidate.name == work.packed.chosen.name
     rows = _rows_of_baseline(work, work.test) if candidate.baseline else _rows_compared(work, work.test)
-    fewer = len(rows) < len(_rows_compared(work, work.test))
-    # The baseline shows the base's own ability: nothing is rewritten for it.
-    form = None if candidate.baseline else learnt.form
-    raw = training.served(work, context, candidate.variant, [row.input for row in rows], form)
+    if chosen:
+        replies = _rows_compared(work, work.packed.served)
+    else:
+        # The baseline shows the base's own ability: nothing is rewritten for it.
+        form = None if candidate.baseline else learnt.form
+        replies = task.decode(training.served(work, context, candidate.variant, [row.input for row in rows], form), learnt.form)
     return _row_of(
         candidate.name,
         candidate.variant,
-        task.measure(rows, task.decode(raw, learnt.form), learnt.form)[task.headline],
+        task.measure(rows, replies, learnt.form)[task.headline],
         candidate.seconds,
-        chosen=candidate.name == work.packed.chosen.name,
+        chosen=chosen,
         baseline=candidate.baseline,
-        why_not=work.packed.why_not.get(candidate.name, "") + (f", on {len(rows)} test texts" if fewer else ""),
+        why_not=work.packed.why_not.get(candidate.name, "") + _on_others(work, rows),
     )
+
+
+def _on_others(work: Work, rows: Sequence[Row]) -> str:
+    """A clause if these are not as many test rows as those of the alternatives."""
+    return f", on {len(rows)} test texts" if len(rows) != len(_rows_compared(work, work.test)) else ""
 
 
 def _row_of(name: str, variant: StudentVariant, accuracy: Metric, seconds: float, **told: Any) -> BuildAlternative:
@@ -239,17 +247,30 @@ def _speeds(found: timing.Timing) -> dict[str, Any]:
 
 
 def _rows_compared(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """The test rows, or the answers to them, on which alternatives are shown: for a writer as many as it writes in `WRITING_SECONDS`."""
-    if not work.task.writes:
+    """The test rows, or the answers to them, on which alternatives are shown: all, unless some of them write. Those write as many as a
+    part of the training time allows, by the time that the chosen one took; it has answered them already."""
+    chosen = work.packed.chosen
+    others = [c.variant.timing for c in work.candidates if c.variant.writes and not c.baseline and c.name != chosen.name]
+    if not others:
         return items
-    in_time = int(1e3 * WRITING_SECONDS / max(1.0, work.packed.chosen.p50))
-    return evenly(items, min(timing.MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
+    # A text that is checked is written several times: how often shows the chosen one, if it writes.
+    again = work.packed.seconds / len(work.test) * chosen.variant.timing.texts_per_second if chosen.variant.writes else 1.0
+    each = sum(max(1.0, again) / max(found.texts_per_second, 1e-6) for found in others)
+    return evenly(items, timing.rows_to_compare(work.recipe, work.seconds, each))
 
 
 def _rows_of_baseline(work: Work, items: Sequence[_Item]) -> Sequence[_Item]:
-    """The compared test rows, or the answers to them, on which a slow baseline is measured."""
-    items = _rows_compared(work, items)
+    """The test rows, or the answers to them, on which the baseline is measured: fewer if it is slow."""
+    if not work.task.writes:
+        return items
+    items = evenly(items, timing.MOST_COMPARED)
     return items if work.sample is None else evenly(items, work.sample.test)
+
+
+def _texts_to_write(work: Work) -> int:
+    """The number of test texts that the alternatives write."""
+    slow = [candidate for candidate in work.candidates if candidate.variant.writes and candidate.name != work.packed.chosen.name]
+    return sum(len((_rows_of_baseline if candidate.baseline else _rows_compared)(work, work.test)) for candidate in slow)
 
 
 def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
@@ -262,9 +283,12 @@ def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
     form, rows = work.trained[name].form, _rows_of_baseline(work, work.test)
     fitted = training.fit(work, context, name, work.train, (), "ask the base without examples", settings=part.unaided)
     (variant,) = training.variants(work, context, fitted, [], seconds=_UNAIDED_TIMED)
+    context.progress.start("measure the base without examples", len(rows))
     replies = task.decode(training.served(work, context, variant, [row.input for row in rows]), form)
+    context.progress.finish()
+    why = "the base as it is, for comparison" + _on_others(work, rows)
     accuracy = task.measure(rows, replies, form)[task.headline]
-    return [_row_of(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not="the base as it is, for comparison")]
+    return [_row_of(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not=why)]
 
 
 def _speed(work: Work, context: BuildContext, speed: timing.Timing) -> SpeedFacts:

@@ -212,7 +212,7 @@ def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_count
 # these are too few to show anything, it is not asked at all, and the build says so.
 
 BASELINE_SHARE = 0.1
-"""Share of the training time that measuring the baseline may take."""
+"""Share of the training time that measuring the baseline may take, and as much again measuring the other alternatives of a writer."""
 BASELINE_TIMED_SHARE = 0.25
 """Share of that for timing it."""
 BASELINE_FEWEST = 8
@@ -220,7 +220,7 @@ BASELINE_FEWEST = 8
 BASELINE_MOST_HELD = 32
 """Most held-out texts: they are shown, and nothing is chosen by them."""
 MOST_COMPARED = 64
-"""Test rows for the alternatives of a writer, and for its baseline if it is quick."""
+"""Most test rows for the alternatives of a writer, and for its baseline if it is quick."""
 _BASELINE_FEWEST_HELD = 2
 _BASELINE_READY = 10.0
 """Approximate seconds for writing the base's files and loading them."""
@@ -266,6 +266,13 @@ def sample_baseline(seconds_per_text: float, seconds: float, held: int, test: in
     if left >= min(test, BASELINE_FEWEST):
         return BaselineSample(few, min(test, left), unaided=False)
     return BaselineSample(min(few, _BASELINE_FEWEST_HELD), min(test, BASELINE_FEWEST), unaided=False) if needed else None
+
+
+def rows_to_compare(recipe: Recipe, training_seconds: float, seconds_per_row: float) -> int:
+    """The number of test rows on which alternatives that write are measured: as many as fit into `BASELINE_SHARE` of the training time, at
+    least `BASELINE_FEWEST` and at most `MOST_COMPARED`. `seconds_per_row`: of all of them together."""
+    fits = baseline_seconds(recipe, training_seconds) / max(seconds_per_row, 1e-6)
+    return int(min(MOST_COMPARED, max(BASELINE_FEWEST, fits)))
 
 
 def is_worth_timing(recipe: Recipe, name: str, seconds: float, like: float | None, held: int, test: int, progress: Progress) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Compressor, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, in_parts
 from smidgen.core.settings import Settings
 from smidgen.flows.build.timing import Timing, measure_speed, with_guess_cost
 from smidgen.flows.build.work import BuildContext, StudentVariant, TrainedFiles, Work
@@ -68,6 +69,8 @@ class StepEffort:
 
 _FACTS = "smidgen_step.json"
 _SAMPLE = 256
+WRITTEN_AT_ONCE = 16
+"""Texts after which the progress of writing is told: twice as many as are written side by side, so that hardly a slot waits."""
 _ENERGY_SECONDS = 1.0  # a reading is two small files or none: frequent enough to look alive, seldom enough to be free
 
 
@@ -203,18 +206,21 @@ def _variant(
 
 def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
     """A variant's outputs for texts, in the engine that would serve it; with a `form`, answers with faults are rewritten. Partners have
-    mostly answered these texts already, so their outputs are only added up."""
+    mostly answered these texts already, so their outputs are only added up. Written texts count as units of the running step."""
     part = work.students[variant.student].part
     if part.partners:
         return part.add([served(work, context, one, texts) for one in variant.partners], variant.mix)
     anew = form if form is not None and any(is_checked(work.task, form, text) for text in texts) else None
 
     def step(folder: Path) -> None:
+        found = []
         with open_runner(variant.spec.engine, variant.folder, variant.spec.options, context.threads) as runner:
-            found = runner.run(texts)
-            if anew is not None:
-                found = improve(work.task, anew, runner, texts, found)
-            _save({name: values for name, values in found.items() if name != "inputs"}, folder)
+            for some in in_parts(texts, WRITTEN_AT_ONCE) if variant.writes and texts else [texts]:
+                written = runner.run(some)
+                found.append(improve(work.task, anew, runner, some, written) if anew is not None else written)
+                if variant.writes:
+                    context.progress.advance(len(some))
+        _save({name: values for name, values in _joined_raw(found).items() if name != "inputs"}, folder)
 
     inputs: dict[str, Any] = {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}
     inputs |= {"form": anew.facts()} if anew is not None else {}
@@ -244,6 +250,15 @@ class _TitledProgress:
 
     def say(self, text: str) -> None:
         self._inner.say(text)
+
+
+def _joined_raw(parts: Sequence[Raw]) -> Raw:
+    """Outputs for several texts after one another."""
+    first, *others = parts
+    if not others:
+        return first
+    columns = {name: [part[name] for part in parts] for name in first}
+    return {name: [*chain(*own)] if isinstance(own[0], list) else np.concatenate(own) for name, own in columns.items()}
 
 
 def _weighted_output(row: Row) -> list[Any]:

@@ -144,7 +144,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Draft:
-    """The chosen candidate, packed and loaded, with its first and its best answers on the test rows."""
+    """The chosen candidate, packed and loaded, with its first and its best answers on the test rows, and the `seconds` that these took."""
 
     chosen: Candidate
     reason: str
@@ -152,6 +152,7 @@ class Draft:
     model: Model
     first: list[Reply]
     served: list[Reply]
+    seconds: float
     metrics: dict[str, Metric]
     parity: ParityFacts
 

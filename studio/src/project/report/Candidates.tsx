@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 
 import { useMay, useStartRun } from "../../api/queries";
+import { formatNumber } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { SpeedQuality } from "../../charts/SpeedQuality";
 import { Button } from "../../ui/Button";
@@ -33,8 +34,11 @@ export function Candidates({ project, view }: { project: string; view: ReportVie
   const bubbles = rows.flatMap((row) => (row.accuracy && typeof row.latency_ms_p50 === "number" ? [{ name: row.name, title: titleOf(row), latency: row.latency_ms_p50, value: row.accuracy.value, low: row.accuracy.low, high: row.accuracy.high, size: row.size_mb ?? null, reference: row.baseline }] : []));
   const format = (value: number) => formatMetric(report, report.headline, value);
   const chosen = rows.find((row) => row.name === picked);
+  const compared = rows.find((row) => row.chosen)?.accuracy?.n ?? 0;
+  const tested = report.metrics?.[report.headline]?.n ?? 0;
+  const fewer = compared < tested ? ` ${t("report.comparedOn", { n: formatNumber(compared), total: formatNumber(tested) })}` : "";
   return (
-    <Card title={t("report.candidates")} note={t("report.candidatesNote")}>
+    <Card title={t("report.candidates")} note={`${t("report.candidatesNote")}${fewer}`}>
       {bubbles.length > 1 && <SpeedQuality bubbles={bubbles} picked={picked} onPick={setPicked} format={format} yLabel={metricName(report.headline)} summary={t("report.candidatesSummary", { n: bubbles.length })} />}
       <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.candidates")}>
         <table className={styles.table}>
