@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.data.columns import NoHeader, choose_label, choose_written
+from smidgen.core.errors import DataError
+from smidgen.data.columns import NoHeader, choose_label, choose_written, resolve
 
 LONG = "A stool of oak in its natural colour, that stands as firm as the tree did."
 
@@ -55,3 +56,13 @@ def test_of_an_intent_and_its_category_the_intent_is_the_label() -> None:
     rows = [{"utterance": LONG, "category": "ORDER", "intent": f"order_{place % 3}"} for place in range(9)]
     label = choose_label(("utterance", "category", "intent"), rows, "a.csv", None, None, ("utterance",))
     assert label is not None and label.names == ("intent",)
+
+
+def test_a_column_whose_name_holds_commas_is_named_among_others() -> None:
+    columns = ("text", "Name, first", "Name, first, last", "size")
+    assert resolve("Name, first,size", columns, "a.csv", "--label", 9) == ("Name, first", "size")
+    assert resolve("size, Name, first, last , text", columns, "a.csv", "--label", 9) == ("size", "Name, first, last", "text")
+    found = choose_label(columns, [], "a.csv", None, "Name, first,size", ("text",), 9)
+    assert found is not None and found.names == ("Name, first", "size") and found.how == "remembered"
+    with pytest.raises(DataError, match="'first'"):
+        resolve("first,size", columns, "a.csv", "--label", 9)

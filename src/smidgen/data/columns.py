@@ -92,9 +92,7 @@ def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str,
 
 def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int) -> tuple[str, ...]:
     """The columns that a user named: one name, or up to `most` joined by commas. Raises DataError for one that is not in the file."""
-    if wanted in columns:
-        return (wanted,)
-    names = tuple(name.strip() for name in wanted.split(","))
+    names = _parted(wanted, columns)
     if len(names) > most:
         raise DataError(f"too many columns for {flag}", value=wanted, todo=f"Name at most {most}.", file=file)
     for name in names:
@@ -208,10 +206,24 @@ def _known(columns: Sequence[str], file: str, given: str | None, remembered: str
     if given is not None:
         return ColumnChoice(resolve(given, columns, file, flag, most), "given")
     if remembered is not None:
-        names = (remembered,) if remembered in columns else tuple(remembered.split(","))
+        names = _parted(remembered, columns)
         if all(name in columns for name in names):
             return ColumnChoice(names, "remembered")
     return None
+
+
+def _parted(joined: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Names joined by commas. A column's own name may hold commas: the longest name that fits is taken."""
+    if joined in columns:
+        return (joined,)
+    known, most = set(columns), 1 + max((name.count(",") for name in columns), default=0)
+    pieces, names = joined.split(","), []
+    while pieces:
+        whole = [",".join(pieces[:count]).strip() for count in range(min(most, len(pieces)), 0, -1)]
+        name = next((one for one in whole if one in known), whole[-1])
+        names.append(name)
+        pieces = pieces[1 + name.count(",") :]
+    return tuple(names)
 
 
 def _missing(name: str, columns: Sequence[str], file: str, flag: str) -> DataError:
