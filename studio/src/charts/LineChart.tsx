@@ -5,6 +5,7 @@ import uPlot from "uplot";
 
 import { formatNumber } from "../i18n";
 import styles from "./LineChart.module.css";
+import { useTokens } from "./useTokens";
 
 export interface Line {
   label: string;
@@ -14,22 +15,21 @@ export interface Line {
 /** Distances between the marks of the lower axis: months and steps are whole numbers. */
 const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 
-function token(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
+const TOKENS = ["--soft", "--line", "--sans", "--hue-1", "--hue-2", "--hue-3", "--hue-4"] as const;
 
 /** Lines over one axis of numbers. `format` writes a value for the axis and the legend. The chart is a picture: `summary` says the same in words. */
 export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: { x: readonly number[]; xLabel: string; lines: readonly Line[]; summary: string; format: (value: number) => string; height?: number }): ReactNode {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
+  const tokens = useTokens(TOKENS);
   const names = lines.map((line) => line.label).join("\n");
 
   useEffect(() => {
     const frame = place.current;
     if (!frame) return;
-    const ink = token("--soft");
-    const axis = { stroke: ink, grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--sans")}` };
-    const strokes = ["--hue-1", "--hue-2", "--hue-3", "--hue-4"].map(token);
+    const ink = tokens["--soft"];
+    const axis = { stroke: ink, grid: { stroke: tokens["--line"], width: 1 }, ticks: { show: false }, font: `11px ${tokens["--sans"]}` };
+    const strokes = [tokens["--hue-1"], tokens["--hue-2"], tokens["--hue-3"], tokens["--hue-4"]];
     const made = new uPlot(
       {
         width: frame.clientWidth || 300,
@@ -51,7 +51,7 @@ export function LineChart({ x, xLabel, lines, summary, format, height = 200 }: {
       made.destroy();
       chart.current = null;
     };
-  }, [names, xLabel, format, height]);
+  }, [names, xLabel, format, height, tokens]);
 
   useEffect(() => {
     chart.current?.setData([[...x], ...lines.map((line) => [...line.values])]);

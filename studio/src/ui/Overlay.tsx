@@ -10,6 +10,7 @@ import styles from "./Overlay.module.css";
 /** A dialog over the page. Escape and a click beside it close it; the focus stays within and goes back afterwards. */
 export function Dialog({ open, onClose, title, about, wide = false, foot, children }: { open: boolean; onClose: () => void; title: ReactNode; about?: ReactNode; wide?: boolean; foot?: ReactNode; children?: ReactNode }): ReactNode {
   const { t } = useTranslation();
+  const opener = useRef<Element | null>(null);
   return (
     <RadixDialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <RadixDialog.Portal>
@@ -17,10 +18,16 @@ export function Dialog({ open, onClose, title, about, wide = false, foot, childr
         <RadixDialog.Content
           className={cx(styles.dialog, wide && styles.wide)}
           onOpenAutoFocus={(event) => {
+            opener.current = document.activeElement;
             const field = (event.currentTarget as HTMLElement).querySelector<HTMLElement>("input, select, textarea");
             if (!field) return;
             event.preventDefault();
             field.focus();
+          }}
+          onCloseAutoFocus={(event) => {
+            // Radix gives the focus back to a trigger of its own only, which these dialogs do not have.
+            event.preventDefault();
+            if (opener.current instanceof HTMLElement) opener.current.focus();
           }}
           {...(about ? {} : { "aria-describedby": undefined })}>
           <div className={styles.top}>

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef } from "react";
 
 import { cx } from "./cx";
 import styles from "./Table.module.css";
@@ -30,6 +30,7 @@ interface TableProps<R> {
 /** A table of any number of rows, of which only those on the screen are drawn. Arrow keys, Home and End move the selection. */
 export function Table<R>({ label, columns, count, row, onVisible, selected, onSelect, rowHeight = 40 }: TableProps<R>): ReactNode {
   const frame = useRef<HTMLDivElement>(null);
+  const id = useId();
   // The library's own hook keeps state that React's compiler cannot see; nothing here is memoised by it.
   // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({ count, getScrollElement: () => frame.current, estimateSize: () => rowHeight, overscan: 12 });
@@ -53,7 +54,7 @@ export function Table<R>({ label, columns, count, row, onVisible, selected, onSe
   }
 
   return (
-    <div ref={frame} className={styles.frame} tabIndex={0} onKeyDown={move} role="grid" aria-label={label} aria-rowcount={count + 1}>
+    <div ref={frame} className={styles.frame} tabIndex={0} onKeyDown={move} role="grid" aria-label={label} aria-rowcount={count + 1} aria-activedescendant={selected === undefined ? undefined : `${id}${selected}`}>
       <div className={styles.table}>
         <div className={styles.head} style={template} role="row" aria-rowindex={1}>
           {columns.map((column) => (
@@ -69,6 +70,7 @@ export function Table<R>({ label, columns, count, row, onVisible, selected, onSe
               // eslint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
               <div
                 key={item.key}
+                id={`${id}${item.index}`}
                 role="row"
                 aria-rowindex={item.index + 2}
                 aria-selected={item.index === selected}
