@@ -24,8 +24,11 @@ from typing import Any
 PRELOADED = (
     *("smidgen.cli.main", "smidgen.cli.serve", "smidgen.server.app", "smidgen.server.process", "smidgen.server.gateway.routing"),
     *("smidgen.server.gateway.fallback", "smidgen.server.traffic.capture_setup", "smidgen.flows.local_model", "tests.server.serving"),
+    *("smidgen.cli.studio", "smidgen.server.studio.app"),
 )
 """Imported once. A name that is gone costs time alone."""
+OUTGOING = Path(__file__).parent / "outgoing"
+"""On the path of a process, it writes down what leaves this machine into the file that SMIDGEN_TEST_OUTGOING names."""
 _PATIENCE = 300.0
 """Longest that a line is waited for, in seconds."""
 FORKED = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
@@ -114,6 +117,8 @@ def close() -> None:
 
 
 def _smidgen(arguments: Sequence[str]) -> None:
+    if "SMIDGEN_TEST_OUTGOING" in os.environ:  # what it starts reads this by itself
+        runpy.run_path(str(OUTGOING / "sitecustomize.py"))
     sys.argv = ["smidgen", *arguments]
     runpy.run_module("smidgen", run_name="__main__", alter_sys=True)
 

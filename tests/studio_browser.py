@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import pytest
 from tests import commands
 from tests.house.conftest import ROOT
 
-from smidgen.client import StudioClient
+from smidgen.client import StudioClient, StudioRefusal
 from smidgen.server.studio import pages
+from smidgen.store import files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
@@ -23,6 +24,8 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+COLOURS = ("color-contrast", "link-in-text-block")
+TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 needed = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -53,15 +56,31 @@ class Browser:
         }"""
         self.page.evaluate(script, [selector, name, content, kind])
 
-    def accessibility_faults(self) -> list[str]:
-        """Serious and critical findings of axe on what is shown now."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    def accessibility_faults(self, *rules: str) -> list[str]:
+        """Serious and critical findings of axe on what is shown now; of these rules alone where some are named."""
+        if self.page.evaluate("typeof axe") == "undefined":
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        asked = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found = self.page.evaluate("asked => axe.run(document, asked)", asked)
         return [
             f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]}"
             for one in found["violations"]
             if one["impact"] in ("serious", "critical")
         ]
+
+    def faults_of_sizes(self) -> dict[str, object]:
+        """What is wrong with what is shown, at each size, light and dark. Themes differ by colours, which axe's rules of colours see."""
+        found: dict[str, object] = {}
+        self.page.emulate_media(reduced_motion="reduce")
+        for size, (width, height) in SIZES.items():
+            self.page.set_viewport_size({"width": width, "height": height})
+            for theme, rules in (("light", ()), ("dark", COLOURS)):
+                self.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'; {TWO_FRAMES}")
+                if faults := self.accessibility_faults(*rules):
+                    found[f"{size} {theme}"] = faults
+            if wider := self.overflow():
+                found[f"{size} is wider"] = wider
+        return found
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than the window."""
@@ -88,22 +107,75 @@ class RunningStudio:
 
 
 @contextmanager
+def _watched_process(home: Path, *arguments: object) -> Iterator[commands.Running]:
+    """A Studio's process. It and those that it starts, builds and servers of models, must not reach beyond this machine."""
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "outgoing.log"
+    paths = os.pathsep.join([str(commands.OUTGOING), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "SMIDGEN_HOME": str(home), "SMIDGEN_TEST_OUTGOING": str(log), "PYTHONPATH": paths}
+    with commands.smidgen("studio", "--json", *arguments, environment=environment) as process:
+        yield process
+    left = log.read_text(encoding="utf-8") if log.exists() else ""
+    log.unlink(missing_ok=True)
+    assert left == "", "a process of the Studio reached beyond this machine"
+
+
+@contextmanager
 def running_studio(home: Path, port: int = 0) -> Iterator[RunningStudio]:
     """A running Studio with this home folder."""
-    with commands.smidgen("studio", "--json", "--port", port, environment={**os.environ, "SMIDGEN_HOME": str(home)}) as process:
+    with _watched_process(home, "--port", port) as process:
         link = process.ready()["url"]
         with StudioClient(link) as client:
             yield RunningStudio(process, client, link.partition("/?")[0])
+            with suppress(StudioRefusal):  # nobody is there where the test has killed it
+                stop_runs(client)
+
+
+def stop_runs(client: StudioClient) -> None:
+    """Stop what still runs, which would go on without the Studio."""
+    for project in client.projects():
+        for run in client.call("GET", f"projects/{project['id']}/runs"):
+            if run["state"] in ("queued", "running"):
+                client.call("POST", f"runs/{run['id']}/stop")
+
+
+def with_bases(home: Path) -> Path:
+    """A Studio's home folder in which the starter models lie already, so that no build fetches them."""
+    if not (home / "bases").exists():
+        (home / "bases").symlink_to(files.home() / "bases")
+    return home
 
 
 @contextmanager
 def studio_with_accounts(home: Path, name: str, password: str) -> Iterator[RunningStudio]:
     """A running Studio that other machines reach too, with one owner, as which the client has logged in."""
-    environment = {**os.environ, "SMIDGEN_HOME": str(home)}
-    with commands.smidgen("studio", "--json", "--port", "0", "--host", "0.0.0.0", environment=environment) as process:
+    with _watched_process(home, "--port", 0, "--host", "0.0.0.0") as process:
         url = f"http://127.0.0.1:{process.ready()['url'].rpartition(':')[2].strip('/')}"
         with StudioClient(url, name, password) as client:
             yield RunningStudio(process, client, url)
+
+
+_OPEN: list[Any] = []
+"""The driver and the browser of this process, once one was needed."""
+
+
+def chromium() -> Any:
+    """The browser of this process, which starts once. Each test has a context of its own: no cookies, an empty cache."""
+    from playwright import sync_api
+
+    if not _OPEN:
+        driver = sync_api.sync_playwright().start()
+        _OPEN[:] = [driver, driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)]
+    return _OPEN[1]
+
+
+def close_chromium() -> None:
+    """Close this process's browser, if it was opened."""
+    if _OPEN:
+        driver, browser = _OPEN
+        _OPEN.clear()
+        browser.close()
+        driver.stop()
 
 
 @contextmanager
@@ -117,29 +189,25 @@ def browsing(
     refused: bool = False,
 ) -> Iterator[Browser]:
     """Chromium at the first page, or at `link`. Any fault on the way fails the test in the end; with `refused`, calls may fail."""
-    from playwright import sync_api
-
     url = studio.url
     width, height = SIZES[size]
 
-    def missed(said: str) -> bool:
-        return refused and said.startswith("Failed to load resource")
+    def heard(said: Any) -> None:
+        if said.type == "error" and not (refused and said.text.startswith("Failed to load resource")):
+            faults.append(f"console: {said.text}")
 
-    with sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=language, accept_downloads=True
-        )
+    context = chromium().new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=language, accept_downloads=True
+    )
+    faults: list[str] = []
+    context.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else faults.append(f"left: {asked.url}"))
+    context.on("weberror", lambda told: faults.append(f"error: {told.error}"))
+    context.on("console", heard)
+    context.set_default_timeout(60_000)
+    try:
         page = context.new_page()
-        page.set_default_timeout(60_000)
-        browser = Browser(page, url)
-        faults = browser.faults
-        page.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else faults.append(f"left: {asked.url}"))
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("console", lambda said: faults.append(f"console: {said.text}") if said.type == "error" and not missed(said.text) else None)
         page.goto(studio.link() if link is None else link)
-        try:
-            yield browser
-        finally:
-            chromium.close()
+        yield Browser(page, url, faults)
+    finally:
+        context.close()
     assert faults == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +20,9 @@ quality = "fast"  # good enough for a start
 """
 
 
-@pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningStudio]:
-    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
-    with running_studio(tmp_path / "home") as running:
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    with running_studio(tmp_path_factory.mktemp("home")) as running:
         yield running
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from tests.studio_browser import Browser, RunningStudio, browsing, needed, running_studio
+from tests.studio_browser import Browser, RunningStudio, browsing, needed, running_studio, stop_runs, with_bases
 from tests.tried_model import LINEAR
 
 pytestmark = needed
@@ -27,7 +26,7 @@ COUNTER = """
 
 @pytest.fixture
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    with running_studio(tmp_path_factory.mktemp("home")) as running:
+    with running_studio(with_bases(tmp_path_factory.mktemp("home"))) as running:
         yield running
 
 
@@ -39,9 +38,7 @@ def seen(browser: Browser) -> dict[str, int]:
 def quick_build(studio: RunningStudio) -> None:
     """Put a build of seconds in the place of the sample's own, which trains for minutes. What a person clicks stays the same."""
     (project,) = studio.client.projects()
-    runs: list[dict[str, Any]] = studio.client.call("GET", f"projects/{project['id']}/runs")
-    for run in runs:
-        studio.client.call("POST", f"runs/{run['id']}/stop")
+    stop_runs(studio.client)
     studio.client.start(project["id"], "build", {"recipe": {**LINEAR, "gate": {"min_headline": 0.3}}})
 
 
@@ -57,7 +54,7 @@ def walk(studio: RunningStudio, *, quick: bool) -> None:
         page.get_by_role("link", name="Data").click()
         page.get_by_role("grid").wait_for()
         page.get_by_role("link", name="Build").click()
-        page.get_by_role("table").get_by_role("link", name="Report").first.wait_for(timeout=570_000)
+        page.get_by_role("table").get_by_role("link", name="Report").first.wait_for(timeout=1_500_000)
         page.get_by_role("table").get_by_role("link", name="Report").first.click()
         page.get_by_role("heading", level=1, name="Report").wait_for()
         page.get_by_text("test rows").first.wait_for()
