@@ -129,6 +129,8 @@ def running_studio(home: Path, port: int = 0) -> Iterator[RunningStudio]:
             yield RunningStudio(process, client, link.partition("/?")[0])
             with suppress(StudioRefusal):  # nobody is there where the test has killed it
                 stop_runs(client)
+                for project in client.projects():
+                    client.call("POST", f"projects/{project['id']}/serving/stop")
 
 
 def stop_runs(client: StudioClient) -> None:

@@ -26,8 +26,6 @@ def table(rows: int) -> str:
 def test_a_dropped_spreadsheet_becomes_rows(studio: RunningStudio) -> None:
     with browsing(studio) as browser:
         page = browser.page
-        first = page.evaluate("performance.getEntriesByType('paint').at(-1).startTime")
-        assert first < 1_000, f"the first view took {first:.0f} ms"
         page.get_by_role("button", name="Sort messages").click()
         page.get_by_label("Name of the project").fill("Tickets")
         page.get_by_role("button", name="Create project").click()

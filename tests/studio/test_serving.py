@@ -32,7 +32,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def studio(project: str, tmp_path: Path) -> Iterator[RunningStudio]:
     with running_studio(tmp_path / "home") as running:
         yield running
-        running.client.call("POST", f"projects/{project}/serving/stop")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Iterator
@@ -10,9 +11,7 @@ from typing import Any
 
 import pytest
 from tests.house.conftest import ROOT
-from tests.studio_browser import RunningStudio, browsing, needed, running_studio
-
-from smidgen.store.files import home
+from tests.studio_browser import RunningStudio, browsing, close_chromium, needed, running_studio, with_bases
 
 pytestmark = [*needed, pytest.mark.thorough]
 MOST_FRAME_MS = 20.0
@@ -32,6 +31,9 @@ FRAMES = """async ([selector, step]) => {
 }"""
 
 
+BEGIN = "window.frames_seen = []; (function next(now) { window.frames_seen.push(now); requestAnimationFrame(next); })(performance.now())"
+
+
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     with running_studio(tmp_path_factory.mktemp("home")) as running:
@@ -42,10 +44,22 @@ def median_frame(page: Any, selector: str, step: int) -> float:
     return statistics.median(page.evaluate(FRAMES, [selector, step]))
 
 
+def median_frame_of_hover(page: Any, selector: str) -> float:
+    """While the mouse moves over an element."""
+    box = page.locator(selector).first.bounding_box()
+    page.evaluate(BEGIN)
+    for step in range(120):
+        page.mouse.move(box["x"] + 20 + (step * 7) % (box["width"] - 40), box["y"] + 20 + (step * 5) % (box["height"] - 40))
+    times: list[float] = page.evaluate("window.frames_seen")
+    assert len(times) > 40
+    return statistics.median(after - before for before, after in itertools.pairwise(times))
+
+
 def test_the_first_view_is_there_within_a_second(studio: RunningStudio) -> None:
-    """From an empty cache; the best of three, since the machine may be busy."""
+    """From an empty cache, in a browser that has just started; the best of three, since the machine may be busy."""
     times = []
     for _ in range(3):
+        close_chromium()
         with browsing(studio) as browser:
             browser.page.get_by_role("heading", level=1).wait_for()
             times.append(browser.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
@@ -63,8 +77,9 @@ def test_a_hundred_thousand_rows_scroll(studio: RunningStudio, tmp_path: Path) -
         browser.goto(f"/projects/{project}/data")
         browser.page.get_by_text("message number 0 ").wait_for()
         slow = [median_frame(browser.page, '[role="grid"]', step) for step in (40, 400, 20_000)]
+        slow.append(median_frame_of_hover(browser.page, '[role="grid"]'))
         print("frames", slow)
-        assert max(slow) <= MOST_FRAME_MS and len(slow) == 3
+        assert max(slow) <= MOST_FRAME_MS and len(slow) == 4
 
 
 def test_a_confusion_map_of_150_labels_scrolls(studio: RunningStudio, tmp_path: Path) -> None:
@@ -80,21 +95,26 @@ def test_a_confusion_map_of_150_labels_scrolls(studio: RunningStudio, tmp_path: 
         place = browser.page.get_by_role("region", name="Map of")
         place.scroll_into_view_if_needed()
         browser.page.wait_for_timeout(500)
+        assert place.locator("[class*=rows] > span").count() == 150
         slow = [median_frame(browser.page, "[role=region][class*=scroll]", step) for step in (6, 30)]
+        slow.append(median_frame_of_hover(browser.page, "[role=region][class*=scroll]"))
+        assert browser.page.locator("[class*=tip]").filter(has_text="label").count() == 1, "the mouse was over cells"
         print("map frames", slow)
-        assert max(slow) <= MOST_FRAME_MS and len(slow) == 2
+        assert max(slow) <= MOST_FRAME_MS and len(slow) == 3
 
 
 @pytest.mark.skipif(not BANKING.is_file(), reason="the data is not here")
 def test_a_first_answer_comes_within_a_minute(tmp_path: Path) -> None:
-    """From the file of BANKING77 to the first accuracy, with the encoder."""
-    (tmp_path / "bases").symlink_to(home() / "bases")
-    with running_studio(tmp_path) as running:
-        project = running.client.create_project("Bank", "classify")["id"]
+    """From dropping the file of BANKING77 on the page to the first accuracy on it, with the encoder."""
+    with running_studio(with_bases(tmp_path)) as running, browsing(running) as browser:
+        page, project = browser.page, running.client.create_project("Bank", "classify")["id"]
+        browser.goto(f"/projects/{project}/data")
+        page.get_by_text("Drop your examples here").wait_for()
         began = time.monotonic()
-        running.client.add_file(project, BANKING)
-        while not (look := running.client.call("GET", f"projects/{project}/look"))["answer"]:
-            assert time.monotonic() - began < MOST_FIRST_ANSWER_SECONDS, look["run"]
-            time.sleep(0.2)
-        print("first answer", time.monotonic() - began, "seconds")
-        assert look["by"] == "meaning" and look["answer"]["accuracy"]["value"] > 0.85
+        browser.drop('[role="group"][aria-label="Drop your examples here"]', "train.csv", BANKING.read_text(encoding="utf-8"))
+        page.get_by_role("button", name="Add these rows").click()
+        page.get_by_text("I would answer").first.wait_for(timeout=3 * 1000 * MOST_FIRST_ANSWER_SECONDS)
+        took = time.monotonic() - began
+        print("first answer", took, "seconds")
+        look = running.client.call("GET", f"projects/{project}/look")
+        assert took < MOST_FIRST_ANSWER_SECONDS and look["by"] == "meaning" and look["answer"]["accuracy"]["value"] > 0.85
