@@ -14,7 +14,7 @@ from smidgen.bundles.manifest import MANIFEST
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows.local_model import load
-from smidgen.flows.projects.models import brought_models
+from smidgen.flows.projects.models import brought_models, model_zip
 from smidgen.flows.projects.models.brought_models import open_folder, open_zip
 from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.models.downloads import zip_bundle
@@ -99,7 +99,10 @@ def put(name: str, content: bytes = b"{}") -> Change:
         (lambda files: files.update({f"f{number}.json": b"" for number in range(1_001)}), "too many files"),
     ],
 )
-def test_a_zip_file_with_anything_else_is_refused(store: StudioStore, bundle: Path, tmp_path: Path, change: Change, told: str) -> None:
+def test_a_zip_file_with_anything_else_is_refused(
+    store: StudioStore, bundle: Path, tmp_path: Path, change: Change, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brought_models, "unpack_apart", model_zip.unpack)  # a process for each would take seconds
     archive = zipped(bundle, tmp_path, change)
     before = {file for file in tmp_path.rglob("*") if file.is_file()}
     with pytest.raises(SmidgenError, match=told):
@@ -129,20 +132,32 @@ def test_links_passwords_and_lies_about_sizes_are_refused(store: StudioStore, bu
     assert store.projects() == []
 
 
-def test_a_list_of_files_that_fills_the_memory_is_not_read(store: StudioStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_file_that_breaks_its_reader_or_takes_too_long_harms_nothing_else(
+    store: StudioStore, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = zipped(bundle, tmp_path, put("report.html", bytes(8 << 20)))
+    for bound, most, told in (("_MEMORY", 1 << 20, "within 0.0 GB of memory"), ("_SECONDS", 0.01, "not read after 0.01 s")):
+        with monkeypatch.context() as patch, pytest.raises(SmidgenError, match=told):
+            patch.setattr(model_zip, bound, most)
+            open_zip(store, archive, "ann")
+    assert store.projects() == [] and not [*(home() / "studio" / "runs").iterdir()]
+    is_whole(store, open_zip(store, zipped(bundle, tmp_path), "ann"), bundle)
+
+
+def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "many.zip"
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as packed:
         for number in range(2_500):
             packed.writestr(f"m/{number}.json", b"")
     archive.write_bytes(held.getvalue())
-    monkeypatch.setattr(brought_models.zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(model_zip.zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
     with pytest.raises(BundleError, match="too many files"):
-        open_zip(store, archive, "ann")
+        model_zip.unpack(archive, tmp_path / "model")
 
 
 def test_a_model_that_does_not_fit_the_disk_is_told(store: StudioStore, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brought_models, "_SPARE", 1 << 62)
+    monkeypatch.setattr(model_zip, "_SPARE", 1 << 62)
     with pytest.raises(InputError, match="not enough room"):
         open_folder(store, bundle, "ann")
     assert store.projects() == []

@@ -12,10 +12,11 @@ from typing import Any
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Text
-from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, error_of, read_upload
+from smidgen.flows.projects.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
 from smidgen.flows.projects.data.uploads import uploads_folder
 from smidgen.flows.projects.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
 from smidgen.flows.projects.run_process import parts_of_error
+from smidgen.flows.projects.worker import error_of
 from smidgen.parts import registry
 from smidgen.store.studio.data_rows import DataRow, DataVersion, Part, ProjectRows
 from smidgen.store.studio.store import Project, StudioStore

@@ -1,25 +1,15 @@
-"""Read an uploaded file in a process of its own, with bounds on its memory, time, columns and size.
-
-A file may come from anyone. Whatever it does to its reader ends that process alone, and the parent raises a DataError. The child writes
-plain JSON, and opens neither the database nor a model.
-"""
+"""Read an uploaded file in a process of its own, with bounds on its memory, time, columns and size."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
-from smidgen.core.errors import DataError, InputError, MachineError, SmidgenError
+from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.rows import Row, Text
@@ -27,6 +17,7 @@ from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, choose_wr
 from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import DataTable, json_value, open_columns, open_table
 from smidgen.flows.projects.data.answer_guess import guess_answer
+from smidgen.flows.projects.worker import ask_worker, fault_of, work
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 
@@ -38,7 +29,6 @@ _NOT_KNOWN = "not known"
 _PREVIEW_CELL = 500
 _MOST_FAULTS = 20
 _MOST_ROW_FAULTS = 10_000
-_NO_MEMORY = 3
 _SMALLER = "Send a part of the file, or save it as CSV."
 
 
@@ -109,89 +99,14 @@ def read_upload(
         "limits": asdict(limits),
         "remembered": None if remembered is None else asdict(remembered),
     }
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],  # -P: no imports from the current folder
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        start_new_session=True,  # a workbook's own reader ends with it
-    )
-    try:
-        said, _ = child.communicate(json.dumps(asked).encode("ascii"), timeout=limits.seconds)
-    except subprocess.TimeoutExpired:
-        raise DataError(f"the file is not read after {limits.seconds:g} s", value=file.name, todo=_SMALLER) from None
-    finally:
-        _end(child)
-    if child.returncode:
-        what = f"the file cannot be read within {limits.memory / 1e9:.1f} GB of memory"
-        if child.returncode != _NO_MEMORY:
-            what += ", or breaks its reader"
-        raise DataError(what, value=file.name, todo=_SMALLER)
-    told: dict[str, Any] = json.loads(said)
-    if fault := told.get("fault"):
-        raise error_of(fault)
-    return told
-
-
-def error_of(fault: Mapping[str, Any]) -> DataError:
-    """The error of a file or of a row, from the parts in which the child tells it."""
-    place = {name: fault.get(name) for name in ("file", "row", "column")}
-    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child with all that it started."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.name == "posix":
-                os.killpg(child.pid, signal.SIGKILL)
-            else:
-                child.kill()
-        child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
+    return ask_worker(__name__, asked, limits.memory, limits.seconds, file.name, _SMALLER)
 
 
 # In the child.
 
 
-def _main() -> None:
-    asked = json.loads(sys.stdin.buffer.read())
+def _read(asked: Mapping[str, Any]) -> dict[str, Any]:
     limits = UploadLimits(**asked["limits"])
-    _bound(limits)
-    try:
-        told = _read(asked, limits)
-    except MemoryError:
-        sys.exit(_NO_MEMORY)
-    except SmidgenError as error:
-        told = {"fault": _fault(error)}
-    except OSError as error:
-        told = {"fault": _fault(MachineError.told_by(error, "the file cannot be read"))}
-    sys.stdout.write(printable_json(told))
-
-
-def _fault(error: SmidgenError) -> dict[str, Any]:
-    """An error in its parts: what, value, todo; of data also the file, the row and the column."""
-    value = error.value if isinstance(error.value, int | float | str) else str(error.value)
-    place = {"file": error.file, "row": error.row, "column": error.column} if isinstance(error, DataError) else {}
-    return {"what": error.fault if isinstance(error, DataError) else error.what, "value": value, "todo": error.todo, **place}
-
-
-def _bound(limits: UploadLimits) -> None:
-    """Bound this process's memory and processor time, if the system can. Its children inherit both."""
-    try:
-        import resource
-    except ImportError:  # Windows: the parent's timeout still applies
-        return
-    for kind, most in ((resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_CPU, int(limits.seconds) + 1), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
-
-
-def _read(asked: Mapping[str, Any], limits: UploadLimits) -> dict[str, Any]:
     task: Task = registry.find("tasks", asked["task"])
     settings = asked["settings"]
     given = {key: ",".join(value) if isinstance(value, list) else value for key, value in settings.items() if value or value is False}
@@ -310,7 +225,7 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: st
         nonlocal skipped
         skipped += 1
         if len(faults) < _MOST_FAULTS:
-            faults.append(_fault(error))
+            faults.append(fault_of(error))
 
     def parsed(cell: Any) -> Any:
         if cell is None or (isinstance(cell, str) and not cell.strip()):
@@ -351,4 +266,4 @@ def _records(table: DataTable, sheet: _Sheet) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _main()
+    work(_read)

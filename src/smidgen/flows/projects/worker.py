@@ -1,0 +1,123 @@
+"""Read a file that may come from anyone in a process of its own, with bounds on its memory and time.
+
+Whatever the file does to its reader ends that process alone, and the parent raises an error. The child opens neither the database nor a
+model: it is sent JSON, and answers with JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smidgen.core.errors import BundleError, DataError, MachineError, SmidgenError
+from smidgen.core.printable import printable_json
+
+_NO_MEMORY = 3
+_ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: float, name: str, todo: str) -> dict[str, Any]:
+    """Run a module, which calls `work`, as a process of its own, and return what it tells.
+
+    Args:
+        module: its name.
+        asked: what it is to do.
+        memory: bytes of the process, where the system can bound them.
+        seconds: its time.
+        name: of the file, for messages.
+        todo: what to do about a file that takes more.
+
+    Raises BundleError and DataError: the module's own, and for a file that breaks its reader or takes more.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", module],  # -P: no imports from the current folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ONE_THREAD},
+        start_new_session=True,  # what it starts, such as a workbook's own reader, ends with it
+    )
+    try:
+        bounds = {"memory": memory, "seconds": seconds}
+        said, _ = child.communicate(json.dumps({"bounds": bounds, "asked": dict(asked)}).encode("ascii"), timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"the file is not read after {seconds:g} s", value=name, todo=todo) from None
+    finally:
+        _end(child)
+    if child.returncode:
+        what = f"the file cannot be read within {memory / 1e9:.1f} GB of memory"
+        if child.returncode != _NO_MEMORY:
+            what += ", or breaks its reader"
+        raise DataError(what, value=name, todo=todo)
+    told: dict[str, Any] = json.loads(said)
+    if fault := told.get("fault"):
+        if fault["kind"] == BundleError.__name__:
+            raise BundleError(fault["what"], value=fault["value"], todo=fault["todo"], file=fault["file"])
+        raise error_of(fault)
+    return told
+
+
+def error_of(fault: Mapping[str, Any]) -> DataError:
+    """The error of a file or of a row, from the parts in which the child tells it."""
+    place = {name: fault.get(name) for name in ("file", "row", "column")}
+    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child with all that it started."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(child.pid, signal.SIGKILL)
+            else:
+                child.kill()
+        child.wait()
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+# In the child.
+
+
+def work(do: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Do what the parent asks, within its bounds, and tell it what came of it."""
+    sent = json.loads(sys.stdin.buffer.read())
+    _bound(**sent["bounds"])
+    told: Mapping[str, Any]
+    try:
+        told = do(sent["asked"])
+    except MemoryError:
+        sys.exit(_NO_MEMORY)
+    except SmidgenError as error:
+        told = {"fault": fault_of(error)}
+    except OSError as error:
+        told = {"fault": fault_of(MachineError.told_by(error, "the file cannot be read"))}
+    sys.stdout.write(printable_json(told))
+
+
+def fault_of(error: SmidgenError) -> dict[str, Any]:
+    """An error in its parts: kind, what, value, todo and file; of data also the row and the column."""
+    value = error.value if isinstance(error.value, int | float | str) else str(error.value)
+    what, place = error.what, {"file": getattr(error, "file", None)}
+    if isinstance(error, DataError):
+        what, place = error.fault, {"file": error.file, "row": error.row, "column": error.column}
+    return {"kind": type(error).__name__, "what": what, "value": value, "todo": error.todo, **place}
+
+
+def _bound(memory: int, seconds: float) -> None:
+    """Bound this process's memory and processor time, if the system can. Its children inherit both."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's timeout still applies
+        return
+    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
