@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from tests.eventually import eventually
 from tests.studio_model import project_with_model
 
 from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, write_keys
-from smidgen.flows.projects.serving.snippets import KEY_PLACE, snippets
+from smidgen.flows.projects.serving.snippets import KEY_PLACE, example_text, snippets
+from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 
@@ -60,8 +62,18 @@ def test_each_works_as_pasted(served: tuple[str, str], tmp_path: Path) -> None:
     assert wrong.returncode != 0 and "401" in wrong.stderr
 
 
-def test_a_name_with_signs_of_its_own_stays_a_name() -> None:
-    lines = snippets("http://127.0.0.1:1", 'it\'s "new"')
+def test_what_has_signs_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
+    name, text = 'it\'s "new"', 'Zoë\'s \\ "$HOME" `5` 😀'
+    lines = snippets("http://127.0.0.1:1", name, text)
     assert len(lines) == 4
     for language in ("python", "openai"):
-        compile(lines[language], language, "exec")
+        compiled = compile(lines[language], language, "exec")
+        assert {name, text} <= {node.value for node in ast.walk(ast.parse(lines[language])) if isinstance(node, ast.Constant)}, compiled
+    sent = subprocess.run(["sh", "-c", lines["curl"].replace("curl ", "printf '%s\\n' ", 1)], capture_output=True, check=True).stdout
+    assert json.loads(sent.decode().splitlines()[-1]) == {"model": name, "messages": [{"role": "user", "content": text}]}
+
+
+def test_the_example_is_a_short_text_of_the_data() -> None:
+    rows = [DataRow("one", "two"), DataRow("x" * 500), DataRow("two\nlines"), DataRow("Where is my parcel?"), DataRow("later")]
+    assert example_text(rows) == "Where is my parcel?"
+    assert example_text(rows[:2]) == example_text([]) == "your text"

@@ -20,7 +20,7 @@ from smidgen.flows.projects.serving.servers import (
     keep_fallback_key,
     write_keys,
 )
-from smidgen.flows.projects.serving.snippets import snippets
+from smidgen.flows.projects.serving.snippets import example_text, snippets
 from smidgen.server.studio.access import Operator, Viewer
 from smidgen.store.studio.servers import ServerStore, ServingKey
 from smidgen.store.studio.store import StudioStore
@@ -29,6 +29,8 @@ from smidgen.usage.energy import LARGE_MODEL_WH
 
 _MOST_REQUESTS = 200
 _MOST_DAYS = 366
+_EXAMPLES = 20
+"""Rows that are looked through for one that shows how to call the model."""
 
 
 class ServingView(BaseModel):
@@ -195,8 +197,12 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             log=list(status.log),
             has_fallback_key=has_fallback_key(project),
             keyed=bool(records.keys(project)),
-            snippets=dict(snippets(status.url, status.name or status.settings.fallback_model)) if status.url else {},
+            snippets=lines(project, status) if status.url else {},
         )
+
+    def lines(project: str, status: ServerStatus) -> dict[str, str]:
+        text = example_text(store.rows(project).page(0, _EXAMPLES))
+        return dict(snippets(status.url, status.name or status.settings.fallback_model, text))
 
     @router.get("/serving")
     def read_serving(person: Viewer, project: str) -> ServingView:
