@@ -4457,6 +4457,11 @@ export interface components {
              * @description Whether the Studio is open to other machines, so that people log in with a password.
              */
             accounts_needed: boolean;
+            /**
+             * Has Accounts
+             * @description Whether there is an account to log in with. On this machine alone, the link works too.
+             */
+            has_accounts: boolean;
             /** Version */
             version: string;
         };

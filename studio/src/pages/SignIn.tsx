@@ -8,15 +8,16 @@ import { Empty } from "../ui/Feedback";
 import { TextField } from "../ui/Field";
 import { Problem } from "../ui/Problem";
 import { Main, Shell } from "../ui/Shell";
+import styles from "./Start.module.css";
 
-/** The page of somebody who is not logged in: a form where there are accounts, else how to get in. */
+/** The page of somebody who is not logged in: a form where there are accounts, and the link where the Studio is open to this machine alone. */
 export function SignIn({ session }: { session: Session }): ReactNode {
   const { t } = useTranslation();
   return (
     <Shell>
       <Main>
-        {session.accounts_needed ? (
-          <LogInForm />
+        {session.has_accounts ? (
+          <LogInForm about={t(session.accounts_needed ? "signIn.about" : "signIn.aboutHere")} />
         ) : (
           <Card>
             <Empty icon="key" title={t("signIn.linkTitle")}>
@@ -31,7 +32,7 @@ export function SignIn({ session }: { session: Session }): ReactNode {
   );
 }
 
-function LogInForm(): ReactNode {
+function LogInForm({ about }: { about: string }): ReactNode {
   const { t } = useTranslation();
   const logIn = useLogIn();
   const [name, setName] = useState("");
@@ -41,14 +42,16 @@ function LogInForm(): ReactNode {
     logIn.mutate({ name, password });
   }
   return (
-    <Card title={t("signIn.title")} note={t("signIn.about")}>
-      <form onSubmit={submit}>
+    <Card title={t("signIn.title")} note={about}>
+      <form className={styles.form} onSubmit={submit}>
         <TextField label={t("signIn.name")} autoComplete="username" required value={name} onChange={(event) => setName(event.target.value)} />
         <TextField label={t("signIn.password")} type="password" autoComplete="current-password" required value={password} onChange={(event) => setPassword(event.target.value)} />
         <Problem query={{ error: logIn.error }} />
-        <Button kind="primary" type="submit" busy={logIn.isPending}>
-          {t("signIn.submit")}
-        </Button>
+        <div>
+          <Button kind="primary" type="submit" busy={logIn.isPending}>
+            {t("signIn.submit")}
+          </Button>
+        </div>
       </form>
     </Card>
   );

@@ -124,7 +124,9 @@ def test_beyond_this_machine_a_link_opens_nothing(store: StudioStore) -> None:
 
 
 def test_people_log_in_and_out(stranger: TestClient, access: StudioAccess) -> None:
+    assert stranger.get("/api/v1/session").json()["has_accounts"] is False
     access.save_account("boss", "owner", PASSWORD)
+    assert stranger.get("/api/v1/session").json()["has_accounts"] is True
     access.save_account("ann", "builder", PASSWORD)
     assert stranger.post("/api/v1/session", json={"name": "ann", "password": "wrong"}).status_code == 401
     assert stranger.post("/api/v1/session", json={"name": "nobody", "password": PASSWORD}).status_code == 401

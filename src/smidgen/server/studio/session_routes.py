@@ -18,6 +18,7 @@ class SessionView(BaseModel):
     role: Role | None
     permissions: list[Permission]
     accounts_needed: bool = Field(description="Whether the Studio is open to other machines, so that people log in with a password.")
+    has_accounts: bool = Field(description="Whether there is an account to log in with. On this machine alone, the link works too.")
     version: str
 
 
@@ -55,7 +56,14 @@ def session_routes(access: StudioAccess, secure: bool) -> APIRouter:
     def view(person: Person | None) -> SessionView:
         permissions = sorted(ROLES[person.role]) if person else []
         name, role = (person.name, person.role) if person else (None, None)
-        return SessionView(name=name, role=role, permissions=permissions, accounts_needed=access.accounts_needed, version=VERSION)
+        return SessionView(
+            name=name,
+            role=role,
+            permissions=permissions,
+            accounts_needed=access.accounts_needed,
+            has_accounts=bool(access.accounts()),
+            version=VERSION,
+        )
 
     @router.get("/session", tags=["session"])
     def read_session(request: Request) -> SessionView:
