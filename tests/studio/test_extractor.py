@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from tests.flower_orders import LEXICAL, as_csv, orders
 from tests.studio_browser import SIZES, RunningStudio, browsing, needed, running_studio
+from tests.upstream_stub import Said, upstream_stub
 
 pytestmark = needed
 PAGES = ("data", "label", "build", "report?rows=wrong", "report", "try?text=Nora+Stein+here,+please+put+9+lilies+aside", "run", "learn")
@@ -104,3 +110,54 @@ def test_every_page_shows_fields_in_order(studio: RunningStudio, project: str, s
             if '{"' in browser.page.inner_text("main"):
                 faults[f"{path} shows JSON"] = browser.page.inner_text("main")
     assert faults == {} and len(PAGES) == 8 and size in SIZES
+
+
+@pytest.mark.thorough
+def test_it_is_certified_put_to_work_and_taught(studio: RunningStudio, project: str, tmp_path: Path) -> None:
+    """The promise stands on the page when the test ends; a pasted call is answered; what was passed on becomes a row, field by field."""
+    text = "This is Rosa Blum: could you keep eleven of the orchids?"
+    said = {"customer": "Rosa Blum", "flower": "orchids", "amount": 11, "day": None}
+    choice = {"index": 0, "message": {"role": "assistant", "content": json.dumps(said)}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 300_000, "completion_tokens": 100_000, "total_tokens": 400_000}
+    with upstream_stub() as upstream, browsing(studio) as browser:
+        page, place = browser.page, f"projects/{project}"
+        upstream.answer = lambda seen: Said(body=json.dumps({"model": "big", "choices": [choice], "usage": usage}).encode())
+        later = tmp_path / "later.csv"
+        later.write_text(as_csv(orders(300)[80:]), encoding="utf-8")
+        studio.client.add_file(project, later, part="test")
+        browser.goto(f"/{place}/run")
+        page.get_by_role("button", name="Test it").click()
+        page.get_by_text("At most 5% of what it answers itself is wrong").wait_for()
+        page.get_by_text("Let a large model answer what yours is not sure of").click()
+        page.get_by_label("Address", exact=True).fill(upstream.url)
+        page.get_by_label("Name of the large model").fill("big")
+        page.get_by_label("Price to read").fill("1")
+        page.get_by_label("Price to write").fill("2")
+        page.get_by_text("More settings").click()
+        page.get_by_text("Take names, addresses and numbers").click()
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_text("Your model is running").wait_for()
+        lines = studio.client.call("GET", f"{place}/serving")["snippets"]["openai"]
+        pasted = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=True).stdout
+        assert json.loads(pasted)["customer"] == "Anna Weber", "the first row of the data, answered by the model itself"
+        for _ in range(40):  # some texts are held out, and are not shown
+            asked = {"model": "orders", "messages": [{"role": "user", "content": text + "!" * len(upstream.seen)}]}
+            url = studio.client.call("GET", f"{place}/serving")["url"]
+            answer = httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=60, trust_env=False)
+            assert answer.headers["x-smidgen-answered-by"] == "upstream"
+            if studio.client.call("GET", f"{place}/review")["waiting"]:
+                break
+        page.get_by_role("button", name="Passed on").click()
+        page.get_by_role("button", name=text[:30]).first.click()
+        assert "$0.5" in page.get_by_role("dialog").inner_text(), "0.3 million tokens at $1, and 0.1 at $2"
+        browser.shot("extract-run-request")
+        browser.goto(f"/{place}/learn")
+        page.get_by_text("Filled in as the large model answered").wait_for()
+        page.get_by_label("flower").fill("orchids of the garden")
+        page.get_by_role("button", name="Take this answer").click()
+        page.get_by_text("1 done").wait_for()
+        page.get_by_role("link", name="Run", exact=True).first.click()
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_text("Your model is not running").wait_for()
+    added = studio.client.call("GET", f"{place}/rows", search="Rosa Blum")["rows"][-1]
+    assert added["output"] == said | {"flower": "orchids of the garden"} and added["source"] == "traffic"

@@ -51,7 +51,7 @@ export function formatShare(value: number, digits = 0): string {
 
 /** An amount in US dollars, the currency of the price lists. */
 export function formatMoney(value: number, digits = 2): string {
-  return formatNumber(value, { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return formatNumber(value, { style: "currency", currency: "USD", minimumFractionDigits: Math.min(2, digits), maximumFractionDigits: digits });
 }
 
 /** A point in time; `iso` is ISO 8601. */

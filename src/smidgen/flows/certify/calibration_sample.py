@@ -248,8 +248,9 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
 def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:
     progress.start("answer", len(rows))
     replies: list[Reply] = []
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
+    size = 2 * model.slots or _BATCH  # a decoder takes a second a text: its progress is told before all are there
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
         replies += model.predict([row.input for row in part])
         progress.advance(len(part))
     progress.finish(f"{len(rows)} rows")

@@ -44,7 +44,7 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
         const summary = summaryOf(run);
         const found = summary.metrics?.[metric];
         if (!found) return NOTHING;
-        const format = (value: number) => formatMetric({ units: summary.units ?? {}, graded: summary.graded ?? false }, metric, value);
+        const format = (value: number) => formatMetric({ units: summary.units ?? {} }, metric, value);
         return (
           <>
             <strong>{format(found.value)}</strong> <span className={styles.time}>({format(found.low)}–{format(found.high)})</span>

@@ -8,8 +8,9 @@ import { useDataChange, useMay, type Version } from "../../api/queries";
 import type { components } from "../../api/schema";
 import { formatNumber } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
-import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
+import { Badge, Empty, Skeleton } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
+import { LeftOut } from "../../ui/LeftOut";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { shown } from "./ImportFile";
@@ -21,13 +22,6 @@ type Wanted = components["schemas"]["CapturedQuery"];
 const DAYS = ["", "30", "7", "1"] as const;
 const ADDRESS = "take";
 const EXAMPLE_LETTERS = 60;
-
-/** The server's own words for answers that are left out, and the page's. */
-const REASONS = [
-  ["its answer was masked", "masked"],
-  ["a label that is too rare", "rare"],
-  ["the answer is none", "unreadable"],
-] as const;
 
 function useSources(project: string) {
   return useQuery({ queryKey: ["traffic-sources", project], queryFn: () => body(api.GET("/api/v1/projects/{project}/traffic-sources", { params: { path: { project } } })) });
@@ -156,7 +150,7 @@ function Choose({ project, sources, onClose }: { project: string; sources: reado
           <p role="status">
             <strong>{t("traffic.found", { count: total, rows: formatNumber(total) })}</strong> {rows.data.test > 0 && t("traffic.test", { count: rows.data.test, rows: formatNumber(rows.data.test) })} {rows.data.known > 0 && t("traffic.known", { count: rows.data.known, rows: formatNumber(rows.data.known) })}
           </p>
-          <Unusable reasons={rows.data.unusable} />
+          <LeftOut reasons={rows.data.unusable} />
           {total > 0 && (
             // A region that scrolls takes the focus, so that arrow keys scroll it.
             <div className={styles.preview} tabIndex={0} role="region" aria-label={t("traffic.preview")}>
@@ -177,20 +171,5 @@ function Choose({ project, sources, onClose }: { project: string; sources: reado
       )}
       <Problem query={{ error: add.error }} />
     </Dialog>
-  );
-}
-
-/** Answers that are left out, and why. */
-function Unusable({ reasons }: { reasons: Record<string, number> }): ReactNode {
-  const { t } = useTranslation();
-  const found = Object.entries(reasons);
-  if (found.length === 0) return null;
-  return (
-    <Notice>
-      {found.map(([reason, number]) => {
-        const known = REASONS.find(([begins]) => reason.startsWith(begins));
-        return <p key={reason}>{known ? t(`traffic.unusable.${known[1]}`, { count: number, rows: formatNumber(number) }) : `${formatNumber(number)}: ${reason}`}</p>;
-      })}
-    </Notice>
   );
 }

@@ -1,4 +1,3 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -13,10 +12,12 @@ import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { Icon, type IconName } from "../../ui/icons";
+import { LeftOut } from "../../ui/LeftOut";
 import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
+import { formatMetric, isGrade } from "../report/wording";
 import styles from "./Learn.module.css";
 import { type Line, useLine, useRollBack } from "./queries";
 import { type Contest, type Outcome, verdictOf } from "./verdict";
@@ -28,16 +29,15 @@ const SHORT = 7;
 interface Learnt extends Outcome {
   why: string;
   contest: (Contest & { n: number; champion: number | null; challenger: number | null; gained: number; lost: number }) | null;
-  rows: { learning: number; choosing: number; certifying: number };
+  rows: { learning: number; choosing: number; certifying: number; unusable: Record<string, number> };
 }
 
 /** The line of versions: let the model learn, see the new version beside the one that serves, and go back. */
 export function LineCard({ project }: { project: string }): ReactNode {
   const { t } = useTranslation();
-  const line = useLine(project);
   const models = useModels(project);
-  const runs = useRuns(project).data?.filter((run) => run.kind === "learn") ?? [];
-  const last = runs[0];
+  const last = useRuns(project).data?.find((run) => run.kind === "learn");
+  const line = useLine(project, last?.ended);
   if (line.data === null && models?.length === 0) {
     return (
       <Card title={t("learn.line")} note={t("learn.lineAbout")}>
@@ -56,12 +56,17 @@ export function LineCard({ project }: { project: string }): ReactNode {
           {line.data && <Standing line={line.data} project={project} />}
           {last && isUnfinished(last) ? <Learning project={project} run={last} /> : <Start project={project} line={line.data} models={models ?? []} />}
           <RunFailure run={last} title={t("learn.failed")} />
-          {last?.state === "done" && <LastLearning found={last.result as unknown as Learnt} run={last} />}
+          {last?.state === "done" && <LastLearning found={last.result as unknown as Learnt} run={last} graded={line.data?.versions.some((version) => version.quality && isGrade(version.quality.name)) ?? false} />}
           {line.data && <Timeline project={project} line={line.data} />}
         </div>
       )}
     </Card>
   );
+}
+
+/** A version's headline figure, or an end of its interval. */
+function formatQuality(quality: NonNullable<Line["versions"][number]["quality"]>, which: "value" | "low" | "high" = "value"): string {
+  return formatMetric({}, quality.name, quality[which]);
 }
 
 function Standing({ line, project }: { line: Line; project: string }): ReactNode {
@@ -71,8 +76,8 @@ function Standing({ line, project }: { line: Line; project: string }): ReactNode
     <div className={styles.standing}>
       <div>
         <span className={styles.soft}>{t("learn.champion")}</span>
-        <strong>{champion?.quality ? formatShare(champion.quality.value, 1) : t("learn.version", { name: line.champion?.slice(0, SHORT) ?? "" })}</strong>
-        <small>{champion?.quality ? t("learn.qualityOf", { low: formatShare(champion.quality.low, 1), high: formatShare(champion.quality.high, 1) }) : t("learn.versionAbout")}</small>
+        <strong>{champion?.quality ? formatQuality(champion.quality) : t("learn.version", { name: line.champion?.slice(0, SHORT) ?? "" })}</strong>
+        <small>{champion?.quality ? t("learn.qualityOf", { metric: t(`metric.${champion.quality.name}`, { defaultValue: champion.quality.name }), low: formatQuality(champion.quality, "low"), high: formatQuality(champion.quality, "high") }) : t("learn.versionAbout")}</small>
       </div>
       <div>
         <span className={styles.soft}>{t("learn.newAnswers")}</span>
@@ -113,15 +118,9 @@ function Start({ project, line, models }: { project: string; line: Line | null; 
 
 function Learning({ project, run }: { project: string; run: Run }): ReactNode {
   const { t } = useTranslation();
-  const queries = useQueryClient();
   const story = useRunStory(run.id);
   const move = useMoveRun(project);
   const step = story.steps.at(-1);
-  const [ended, setEnded] = useState(false);
-  if (story.ended && !ended) {
-    setEnded(true);
-    void queries.invalidateQueries({ queryKey: ["line", project] });
-  }
   return (
     <div className={styles.start}>
       <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: told(step?.name ?? "") })}</p>
@@ -135,7 +134,7 @@ function Learning({ project, run }: { project: string; run: Run }): ReactNode {
   );
 }
 
-function LastLearning({ found, run }: { found: Learnt; run: Run }): ReactNode {
+function LastLearning({ found, run, graded }: { found: Learnt; run: Run; graded: boolean }): ReactNode {
   const { t } = useTranslation();
   const { contest, certificate } = found;
   return (
@@ -154,11 +153,11 @@ function LastLearning({ found, run }: { found: Learnt; run: Run }): ReactNode {
                 <div className={styles.track} aria-hidden="true">
                   <div className={cx(styles.fill, name === "challenger" && styles.new)} style={{ width: `${(contest[name] ?? 0) * 100}%` }} />
                 </div>
-                <strong className="numbers">{formatShare(contest[name] ?? 0, 1)}</strong>
+                <strong className="numbers">{graded ? formatNumber(contest[name] ?? 0, { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : formatShare(contest[name] ?? 0, 1)}</strong>
               </div>
             ))}
           </div>
-          <p className={styles.soft}>{t("learn.duel", { n: formatNumber(contest.n), gained: formatNumber(contest.gained), lost: formatNumber(contest.lost) })}</p>
+          <p className={styles.soft}>{t(graded ? "learn.duelGraded" : "learn.duel", { n: formatNumber(contest.n), gained: formatNumber(contest.gained), lost: formatNumber(contest.lost) })}</p>
         </>
       )}
       <dl className={styles.reasons}>
@@ -180,7 +179,10 @@ function LastLearning({ found, run }: { found: Learnt; run: Run }): ReactNode {
         )}
         <div>
           <dt>{t("learn.learntFrom")}</dt>
-          <dd>{t("learn.rows", { learning: formatNumber(found.rows.learning), held: formatNumber(found.rows.choosing + found.rows.certifying) })}</dd>
+          <dd>
+            {t("learn.rows", { learning: formatNumber(found.rows.learning), held: formatNumber(found.rows.choosing + found.rows.certifying) })}
+            <LeftOut reasons={found.rows.unusable} />
+          </dd>
         </div>
       </dl>
     </section>
@@ -216,7 +218,7 @@ function Timeline({ project, line }: { project: string; line: Line }): ReactNode
               <div>
                 <p>
                   <strong>{t(`learn.turn.${turn.by}`)}</strong> <code>{turn.champion.slice(0, SHORT)}</code>
-                  {quality && <span className="numbers"> · {formatShare(quality.value, 1)}</span>}
+                  {quality && <span className="numbers"> · {formatQuality(quality)}</span>}
                 </p>
                 {turn.by === "rollback" && <p className={styles.soft}>{turn.why}</p>}
                 {turn.by === "learn" && (

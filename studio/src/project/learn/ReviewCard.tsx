@@ -10,7 +10,7 @@ import { Card } from "../../ui/Card";
 import { Badge, Empty, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
-import { parsedAnswer } from "../run/answers";
+import { answerText, parsedAnswer } from "../run/answers";
 import styles from "./Learn.module.css";
 import { type Captured, useQueue, useReview } from "./queries";
 import { suggestionsFor } from "./suggestions";
@@ -79,7 +79,7 @@ function Why({ request }: { request: Captured }): ReactNode {
   return (
     <p className={styles.soft}>
       {why}
-      {request.local_score !== null && ` · ${t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) })}`}
+      {request.local_score !== null && answerText(request.local_output) !== "" && ` · ${t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) })}`}
       {request.altered && ` · ${t("run.altered")}`}
     </p>
   );

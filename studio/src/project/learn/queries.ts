@@ -11,9 +11,13 @@ function at(project: string) {
   return { params: { path: { project } } };
 }
 
-/** The line of the project's model; null where there is none yet. */
-export function useLine(project: string) {
-  return useQuery({ queryKey: ["line", project], queryFn: async () => (await body(api.GET("/api/v1/projects/{project}/line", at(project)))) ?? null });
+/** The line of the project's model; null where there is none yet. `learnt`: when the last learning ended. */
+export function useLine(project: string, learnt: number | null = null) {
+  return useQuery({
+    queryKey: ["line", project, learnt],
+    queryFn: async () => (await body(api.GET("/api/v1/projects/{project}/line", at(project)))) ?? null,
+    placeholderData: (before) => before,
+  });
 }
 
 /** Let an earlier version serve again. */

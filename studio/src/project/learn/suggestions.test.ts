@@ -21,3 +21,7 @@ it("asks the large model's answer only where it gave one", () => {
   expect(suggestionsFor({ ...REQUEST, answered_by: "local" }, [])).toEqual([{ answer: "refund", by: "model" }]);
   expect(suggestionsFor({ ...REQUEST, answered_by: "local", audit_answer: "account" }, [])[0]?.by).toBe("large");
 });
+
+it("suggests nothing in the name of a model that gave no answer", () => {
+  expect(suggestionsFor({ ...REQUEST, answered_by: "none", answer: null, local_output: "null" }, ["refund"])).toEqual([{ answer: "refund", by: "data" }]);
+});

@@ -4,7 +4,7 @@ import { formatDuration, formatNumber, formatShare } from "../../i18n";
 import type { Report, ReportView } from "./queries";
 
 /** A metric's value: a share as a percentage, or a number with its unit. Metrics named as the report names them are shares from 0 to 1. */
-export function formatMetric(report: Pick<Report, "units" | "graded">, name: string, value: number, digits = 1): string {
+export function formatMetric(report: Pick<Report, "units">, name: string, value: number, digits = 1): string {
   const unit = report.units?.[name];
   if (unit !== undefined) return `${formatNumber(value, { maximumSignificantDigits: 3 })} ${unit}`;
   return isGrade(name) ? formatNumber(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : formatShare(value, digits);

@@ -74,15 +74,15 @@ function ModelCertificate({ project, model, graded }: { project: string; model: 
   const { t } = useTranslation();
   const [alpha, setAlpha] = useState(graded ? 0.5 : 0.05);
   const [delta, setDelta] = useState(0.05);
-  const found = useCertificate(project, model, alpha, delta);
-  const runs = useRuns(project).data?.filter((run) => run.kind === "certify" && run.request["model"] === model) ?? [];
+  const last = useRuns(project).data?.find((run) => run.kind === "certify" && run.request["model"] === model);
+  const found = useCertificate(project, model, alpha, delta, last?.ended ?? null);
   if (found.error) return <Problem query={found} />;
   if (!found.data) return <Skeleton label={t("common.loading")} lines={3} />;
   const paper = found.data.certificate as unknown as Paper | null;
   return (
     <div className={styles.certificate}>
       {paper === null ? <p className={styles.promise}>{t("run.noCertificate")}</p> : <Promise project={project} model={model} graded={graded} standing={found.data} paper={paper} />}
-      <Issue project={project} model={model} graded={graded} standing={found.data} again={found.data.valid} last={runs[0]} alpha={alpha} delta={delta} onAlpha={setAlpha} onDelta={setDelta} onDone={() => void found.refetch()} />
+      <Issue project={project} model={model} graded={graded} standing={found.data} again={found.data.valid} last={last} alpha={alpha} delta={delta} onAlpha={setAlpha} onDelta={setDelta} />
     </div>
   );
 }
@@ -167,10 +167,9 @@ interface IssueProps {
   delta: number;
   onAlpha: (alpha: number) => void;
   onDelta: (delta: number) => void;
-  onDone: () => void;
 }
 
-function Issue({ project, model, graded, standing, again, last, alpha, delta, onAlpha, onDelta, onDone }: IssueProps): ReactNode {
+function Issue({ project, model, graded, standing, again, last, alpha, delta, onAlpha, onDelta }: IssueProps): ReactNode {
   const { t } = useTranslation();
   const may = useMay("serve");
   const start = useStartRun(project);
@@ -182,7 +181,7 @@ function Issue({ project, model, graded, standing, again, last, alpha, delta, on
     <section className={styles.issue} aria-label={again ? t("run.issueAgain") : t("run.issue")}>
       {!going && outcome?.certified === false && <NotIssued outcome={outcome} />}
       <RunFailure run={last} title={t("run.notIssued")} />
-      {going && <Testing run={last} onEnded={onDone} />}
+      {going && <Testing run={last} />}
       {!going && (
         <>
           <h3>{again ? t("run.issueAgain") : t("run.issue")}</h3>
@@ -213,15 +212,10 @@ function NotIssued({ outcome }: { outcome: Outcome }): ReactNode {
   return <Failure error={{ ...error, message: t("run.notIssued"), todo: [error.message, error.todo].filter(Boolean).join(" ") }} />;
 }
 
-function Testing({ run, onEnded }: { run: Run; onEnded: () => void }): ReactNode {
+function Testing({ run }: { run: Run }): ReactNode {
   const { t } = useTranslation();
   const story = useRunStory(run.id);
   const step = story.steps.at(-1);
-  const [told, setTold] = useState(false);
-  if (story.ended && !told) {
-    setTold(true);
-    onEnded();
-  }
   return (
     <>
       <p>{run.state === "queued" ? t("run.testQueued") : t("run.testing")}</p>

@@ -72,6 +72,7 @@ function OneRequest({ request, onClose }: { request: Captured; onClose: () => vo
     [t("run.answerAudit"), shown(request.audit_answer)],
     [t("run.answerPerson"), shown(request.corrected)],
     [t("run.whyPassed"), request.why === "" ? "" : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why })],
+    [t("run.got"), request.answered_by === "none" ? t(request.status >= 500 ? "run.gotFailed" : "run.gotRefused", { status: String(request.status) }) : ""],
     [t("run.tookHere"), ms(request.local_ms)],
     [t("run.tookUp"), ms(request.upstream_ms)],
     [t("run.cost"), request.cost_usd === null ? "" : formatMoney(request.cost_usd, 6)],

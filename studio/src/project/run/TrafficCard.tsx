@@ -112,7 +112,7 @@ function Shown({ project, traffic, figures, serving }: { project: string; traffi
           <ul>
             {reasons.map(([why, count]) => (
               <li key={why}>
-                <button type="button" aria-pressed={place.why === why} onClick={() => show("passed_on", why)}>
+                <button type="button" aria-pressed={place.why === why} onClick={() => show("all", why)}>
                   <span>{t(`run.why.${why.replaceAll(" ", "_")}`, { defaultValue: why })}</span>
                   <span className="numbers">{formatNumber(count)}</span>
                 </button>

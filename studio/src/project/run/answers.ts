@@ -1,9 +1,9 @@
-/** An answer as a reader sees it: a label without its quotes, anything else as JSON. */
+/** An answer as a reader sees it: a label without its quotes, anything else as JSON; empty for none. */
 export function answerText(stored: string | null): string {
   if (stored === null) return "";
   try {
     const value: unknown = JSON.parse(stored);
-    return typeof value === "string" ? value : JSON.stringify(value);
+    return value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
   } catch {
     return stored;
   }

@@ -63,11 +63,12 @@ export function useRevokeKey(project: string) {
   return useServingChange(project, (key: string) => body(api.DELETE("/api/v1/projects/{project}/serving/keys/{key}", { params: { path: { project, key } } })));
 }
 
-/** How a model's certificate stands, and the rows that it takes for a share of wrong answers. */
-export function useCertificate(project: string, model: string, alpha: number, delta: number) {
+/** How a model's certificate stands, and the rows that it takes for a share of wrong answers. `tested`: when its last test ended. */
+export function useCertificate(project: string, model: string, alpha: number, delta: number, tested: number | null) {
   return useQuery({
-    queryKey: ["certificate", project, model, alpha, delta],
+    queryKey: ["certificate", project, model, alpha, delta, tested],
     queryFn: () => body(api.GET("/api/v1/projects/{project}/certificates/{model}", { params: { path: { project, model }, query: { alpha, delta } } })),
+    placeholderData: (before) => before,
   });
 }
 
