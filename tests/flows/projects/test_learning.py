@@ -59,6 +59,7 @@ def test_passed_on_and_corrected_requests_are_reviewed_into_rows(store: StudioSt
             exchange(4, "w07 answered here", "", local=True),
             exchange(5, "w09 answered wrongly", "", local=True, local_score=0.9),
             exchange(6, "with tools", "", odd="tools"),
+            exchange(7, "only collected, by no model", "yes", why="", local_score=None, local_output=None),
         ],
     )
     with opened(traffic_url(project)) as traffic:

@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from tests.studio_model import project_with_model
 
+from smidgen.flows.jobs.discovery import find_jobs
 from smidgen.flows.projects.serving.servers import traffic_url
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.records import Exchange
@@ -40,3 +41,28 @@ def test_a_captured_request_becomes_a_row_or_is_skipped(client: TestClient, stor
     after = client.get(f"{path}/review").json()
     assert (after["waiting"], after["done"]) == (0, 2)
     assert client.get(f"{path}/rows", params={"search": "w90 one"}).json()["rows"][0]["source"] == "traffic"
+
+
+def test_a_job_becomes_a_project_whose_rows_are_looked_at(client: TestClient, store: StudioStore) -> None:
+    project = store.create("Watch", "classify").id
+    facts = {"answered_by": "upstream", "answer_state": "whole", "model": "big", "template": "t", "kind": "t", "held_out": False}
+    with opened(traffic_url(project)) as traffic:
+        traffic.add(
+            [
+                Exchange(
+                    f"r{n}",
+                    datetime.now(UTC),
+                    "big",
+                    "/v1/chat/completions",
+                    f"message {n}",
+                    answer=f"team {n % 2}",
+                    system="sort",
+                    **facts,
+                )
+                for n in range(40)
+            ]
+        )  # type: ignore[arg-type]
+        (job,) = find_jobs(traffic, forecasts=False).jobs
+    made = client.post(f"/api/v1/projects/{project}/jobs/{job.id}/project", json={"name": "Sorting"}).json()
+    runs = client.get(f"/api/v1/projects/{made['id']}/runs").json()
+    assert (made["task"], made["version"], [run["kind"] for run in runs]) == ("classify", 1, ["look"])

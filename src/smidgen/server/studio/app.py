@@ -84,7 +84,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(sample_routes(store, supervisor.wake))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
-    app.include_router(learn_routes(store))
+    app.include_router(learn_routes(store, supervisor.wake))
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))
     app.include_router(try_routes(store, models))

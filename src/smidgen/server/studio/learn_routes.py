@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from smidgen.core.errors import RequestError
 from smidgen.flows.projects.data.review import label_request, read_queue, skip_request
 from smidgen.flows.projects.jobs import project_of_job
+from smidgen.flows.projects.look import queue_look
 from smidgen.flows.projects.serving.line import LineVersion, ProjectLine, go_back, read_line
 from smidgen.server.studio.access import Editor, Operator, Viewer
 from smidgen.server.studio.data_routes import VersionView, version_view
@@ -114,8 +116,8 @@ def _line(found: ProjectLine) -> LineView:
     )
 
 
-def learn_routes(store: StudioStore) -> APIRouter:
-    """The routes of learning."""
+def learn_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
+    """The routes of learning. `wake` tells the supervisor that a run waits."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["learning"])
 
     @router.get("/line")
@@ -152,7 +154,10 @@ def learn_routes(store: StudioStore) -> APIRouter:
 
     @router.post("/jobs/{job}/project", status_code=201)
     def build_job(person: Editor, project: str, job: str, body: NewJobProject) -> ProjectView:
-        """Make a project from a recurring job that a run `jobs` found."""
-        return project_view(project_of_job(store, store.project(project).id, job, body.name, person.name))
+        """Make a project from a recurring job that a run `jobs` found, and look at its rows."""
+        made = project_of_job(store, store.project(project).id, job, body.name, person.name)
+        if queue_look(store, made.id, person.name) is not None:
+            wake()
+        return project_view(made)
 
     return router

@@ -200,7 +200,7 @@ def _conditions(where: RequestFilter) -> list[sql.ColumnElement[bool]]:
         "unpriced": [by == "upstream", one.status == _OK, one.cost_usd.is_(None)],
         "to_review": [
             *(one.odd == "", one.input.is_not(None), sql.not_(one.truncated), sql.not_(one.held_out)),
-            sql.or_(by != "local", _corrected()),
+            sql.or_(sql.and_(by != "local", one.why != ""), _corrected()),  # without a model nothing is passed on by one
         ],
     }
     wanted = groups[where.group]

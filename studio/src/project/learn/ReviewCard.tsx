@@ -76,13 +76,8 @@ function One({ project, request, onAnswer, onSkip }: OneProps): ReactNode {
 function Why({ request }: { request: Captured }): ReactNode {
   const { t } = useTranslation();
   const why = request.corrected !== null || request.verdict === "down" ? t("learn.corrected") : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why });
-  return (
-    <p className={styles.soft}>
-      {why}
-      {request.local_score !== null && answerText(request.local_output) !== "" && ` · ${t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) })}`}
-      {request.altered && ` · ${t("run.altered")}`}
-    </p>
-  );
+  const sure = request.local_score !== null && answerText(request.local_output) !== "" && t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) });
+  return <p className={styles.soft}>{[why, sure, request.altered && t("run.altered")].filter(Boolean).join(" · ")}</p>;
 }
 
 /** An answer of fields, marks, several labels or a text: what somebody said about this text stands in the form already. */

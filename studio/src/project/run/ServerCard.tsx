@@ -30,7 +30,7 @@ export function ServerCard({ project, serving, models }: { project: string; serv
       <div className={styles.hero}>
         <span className={cx(styles.light, styles[serving.state])} aria-hidden="true" />
         <div className={styles.state}>
-          <h2 role="status">{t(`run.state.${serving.state}`)}</h2>
+          <h2 role="status">{t(serving.state === "running" && serving.settings.model === "" ? "run.watching" : `run.state.${serving.state}`)}</h2>
           {on ? (
             <p className={styles.address}>
               <code>{serving.url}/v1</code>
@@ -67,12 +67,12 @@ function Running({ project, serving, models }: { project: string; serving: Servi
   const facts: readonly (readonly [string, ReactNode])[] = [
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
-    [t("run.unsure"), settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
+    [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];
   return (
     <dl className={styles.facts}>
-      {facts.map(([name, value]) => (
+      {facts.filter(([, value]) => value !== "").map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd>{value}</dd>

@@ -59,13 +59,23 @@ function tiles(figures: Figures, t: TFunction): readonly Tile[] {
     { name: t("run.passedOn"), value: formatNumber(figures.passed_on), about: figures.upstream_ms ? t("run.tookThere", { median: ms(figures.upstream_ms.median) }) : t("run.passedOnAbout"), group: "passed_on" },
   ];
   if (figures.local_ms) found.push({ name: t("run.latency"), value: ms(figures.local_ms.median), about: t("run.slowest", { p99: ms(figures.local_ms.p99) }), group: "local" });
-  const priced = figures.unsaved < figures.local;
-  found.push({ name: t("run.saved"), value: priced ? formatMoney(figures.saved_usd, figures.saved_usd < 1 ? 4 : 2) : "–", about: priced ? t("run.spent", { spent: formatMoney(figures.cost_usd, figures.cost_usd < 1 ? 4 : 2) }) : t("run.noPrice"), group: priced ? "local" : "unpriced" });
+  found.push(moneyTile(figures, t));
   if (figures.uncertified > 0) found.push({ name: t("run.uncertified"), value: formatNumber(figures.uncertified), about: t("run.uncertifiedAbout"), group: "uncertified" });
   found.push({ name: t("run.audits"), value: formatNumber(figures.audited), about: t("run.auditsAbout"), group: "audited" });
   if (figures.corrected > 0) found.push({ name: t("run.corrected"), value: formatNumber(figures.corrected), about: t("run.correctedAbout"), group: "corrected" });
   if (figures.failed > 0) found.push({ name: t("run.failedRequests"), value: formatNumber(figures.failed), about: t("run.failedAbout"), group: "failed" });
   return found;
+}
+
+/** What the model's own answers saved; as long as there are none, what the large model's cost. */
+function moneyTile(figures: Figures, t: TFunction): Tile {
+  const money = (usd: number) => formatMoney(usd, usd < 1 ? 4 : 2);
+  const spends = figures.local === 0;
+  const priced = spends ? figures.unpriced < figures.passed_on : figures.unsaved < figures.local;
+  const name = t(spends ? "run.spentThere" : "run.saved");
+  if (!priced) return { name, value: "–", about: t("run.noPrice"), group: "unpriced" };
+  if (spends) return { name, value: money(figures.cost_usd), about: t("run.spentThereAbout"), group: "passed_on" };
+  return { name, value: money(figures.saved_usd), about: t("run.spent", { spent: money(figures.cost_usd) }), group: "local" };
 }
 
 const SMALL_WH = 0.1;
