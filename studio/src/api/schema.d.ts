@@ -1257,7 +1257,7 @@ export interface paths {
         put?: never;
         /**
          * Build Job
-         * @description Make a project from a recurring job that a run `jobs` found.
+         * @description Make a project from a recurring job that a run `jobs` found, and look at its rows.
          */
         post: operations["build_job_api_v1_projects__project__jobs__job__project_post"];
         delete?: never;
