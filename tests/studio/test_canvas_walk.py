@@ -53,7 +53,7 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         step("teacher").wait_for()
         wire("teacher.labels>student.labels").wait_for(state="attached")
         assert step("redact").count() == 1
-        step("teacher").get_by_text("it does nothing without source").wait_for()
+        step("teacher").get_by_text("its setting Address is missing").wait_for()
         assert page.get_by_role("button", name="Save").is_disabled()
         page.get_by_label("Address", exact=True).fill("https://llm.example/v1")
         page.get_by_label("Name of the model", exact=True).fill("big")
@@ -67,7 +67,7 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         offered = [item.strip() for item in menu.get_by_role("menuitem").all_inner_texts()]
         assert offered == ["Disconnect from Compress", "Connect to Student"]
         menu.get_by_role("menuitem", name="Disconnect from Compress").click()
-        step("gate").get_by_text("it gets no model").wait_for()
+        step("gate").get_by_text("connect it to the step Compress").wait_for()
         page.get_by_role("button", name="Close").click()
         step("compress").locator(".react-flow__handle.source").drag_to(step("gate").locator(".react-flow__handle-left"))
         wire("compress.model>gate.model").wait_for(state="attached")

@@ -1888,6 +1888,11 @@ export interface components {
             teachable: boolean;
             /** @description From which score it answers by itself; null where that is not known. */
             point: components["schemas"]["CoveragePoint"] | null;
+            /**
+             * Fitted
+             * @description Whether a score says how good an answer is expected to be; else it only ranks answers.
+             */
+            fitted: boolean;
         };
         /**
          * AnswersRequest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,16 @@ def test_the_threshold_is_the_chosen_one_or_the_reports(store: StudioStore, bund
     for other in ({**chosen, "model": "another"}, {"model": run, "threshold": "high"}, "none"):
         store.update(project, settings={OPERATING_POINT: other})
         assert operating_point(store.project(project), run, bundle) == facts.point
+
+
+def test_scores_that_were_not_fitted_are_known_as_such(store: StudioStore, bundle: Path, tmp_path: Path) -> None:
+    project, run = with_model(store, bundle)
+    folder = shutil.copytree(bundle, tmp_path / "model")
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    for fitted in (True, False):
+        report["calibration"]["fitted"] = fitted
+        (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+        assert answering_facts(store.project(project), run, folder).fitted is fitted
 
 
 # Models that stay open.

@@ -128,12 +128,14 @@ def test_the_way_of_a_recipe_with_everything() -> None:
 def test_what_is_wrong_with_the_wiring_stands_at_its_node() -> None:
     graph = graph_of({"task": "classify"}, "classify")
     cut = replace(graph, wires=tuple(wire for wire in graph.wires if wire.target != "gate"))
-    assert [(mistake.node, "connect it to" in mistake.text) for mistake in wiring_mistakes(cut, "classify")] == [("gate", True)] * 2
+    assert [(mistake.node, "connect it to the step" in mistake.text) for mistake in wiring_mistakes(cut, "classify")] == [
+        ("gate", True)
+    ] * 2
     gone = replace(graph, nodes=tuple(node for node in graph.nodes if node.kind != "compress"))
     assert "compress" in {mistake.node for mistake in wiring_mistakes(gone, "classify")}
     bypass = replace(cut, wires=(*cut.wires, CanvasWire("student", "model", "gate", "model")))
     assert "gate" in {mistake.node for mistake in wiring_mistakes(bypass, "classify")}
-    for kind, told in (("cache", "without the step route"), ("teacher", "redact"), ("route", "without fallback")):
+    for kind, told in (("cache", "the step Large model"), ("teacher", "the step Redact"), ("route", "its setting Address")):
         alone = replace(graph, nodes=(*graph.nodes, CanvasNode(kind, kind, {"route": {"cache_hours": 1.0}})))
         assert any(mistake.node == kind and told in mistake.text for mistake in wiring_mistakes(alone, "classify")), kind
 

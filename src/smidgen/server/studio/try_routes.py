@@ -41,6 +41,7 @@ class AnsweringView(BaseModel):
     pairs: bool = Field(description="Whether it takes two texts.")
     teachable: bool = Field(description="Whether a large model can be asked to do the same.")
     point: CoveragePoint | None = Field(description="From which score it answers by itself; null where that is not known.")
+    fitted: bool = Field(description="Whether a score says how good an answer is expected to be; else it only ranks answers.")
 
 
 class TriedText(BaseModel):

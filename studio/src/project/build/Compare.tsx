@@ -15,7 +15,7 @@ import { Problem } from "../../ui/Problem";
 import { shown } from "../data/ImportFile";
 import { useChanges } from "../report/queries";
 import { formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds } from "../report/wording";
-import { candidateName } from "../../ui/settings";
+import { candidateName, optionName, settingTitle } from "../../ui/settings";
 import styles from "./Build.module.css";
 import { differing, sideBySide } from "./curves";
 import { asFigure } from "./OpenRun";
@@ -34,10 +34,11 @@ export function Compare({ project, runs }: { project: string; runs: readonly Run
   const first = chosen[0] as Run;
   const metrics = [...new Set(chosen.flatMap((run) => Object.keys(summaryOf(run).metrics ?? {})))];
   const maybe = (value: number | null | undefined, format: (value: number) => string) => (typeof value === "number" ? format(value) : NOTHING);
-  const settings = differing(chosen.map(settingsOf)).filter(({ name }) => name !== "student.quality");
+  const settings = differing(chosen.map(settingsOf)).filter(({ section, name }) => section !== "student" || name !== "quality");
+  const inWords = (name: string, value: unknown) => (value === null ? t("build.leftAlone") : typeof value === "string" ? optionName(t, name, value) : shown(value));
   const lines: { name: string; cell: (run: Run, place: number) => ReactNode }[] = [
     { name: t("build.preset"), cell: (run) => presetOf(t, run) },
-    ...settings.map(({ name, values }) => ({ name: name.replace(".", ": ").replaceAll("_", " "), cell: (_: Run, place: number) => (values[place] === null ? t("build.leftAlone") : shown(values[place])) })),
+    ...settings.map(({ section, name, values }) => ({ name: settingTitle(t, section, name), cell: (_: Run, place: number) => inWords(name, values[place]) })),
     ...metrics.map((metric) => ({
       name: t(`metric.${metric}`, { defaultValue: metric }),
       cell: (run: Run) => {

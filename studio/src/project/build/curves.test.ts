@@ -27,7 +27,7 @@ it("tells only the settings that differ", () => {
     { student: { quality: "fast" }, gate: { max_loss: 0.02 }, "data.teacher": { model: "a" } },
   ]);
   expect(found).toEqual([
-    { name: "data.teacher.model", values: [null, "a"] },
-    { name: "student.kind", values: ["linear", null] },
+    { section: "data.teacher", name: "model", values: [null, "a"] },
+    { section: "student", name: "kind", values: ["linear", null] },
   ]);
 });

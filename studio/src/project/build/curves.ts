@@ -25,13 +25,10 @@ function longest(curves: readonly RunCurve[]): RunCurve["points"] {
   return curves.reduce<RunCurve["points"]>((best, curve) => (curve.points.length > best.length ? curve.points : best), []);
 }
 
-/** The settings, by section and name, that differ between builds: each with its value in every build, null where it was left alone. */
-export function differing(settings: readonly Readonly<Record<string, Readonly<Record<string, unknown>>>>[]): { name: string; values: readonly unknown[] }[] {
-  const names = [...new Set(settings.flatMap((tree) => Object.entries(tree).flatMap(([section, given]) => Object.keys(given).map((name) => `${section}.${name}`))))].sort();
-  return names
-    .map((name) => {
-      const place = name.lastIndexOf(".");
-      return { name, values: settings.map((tree) => tree[name.slice(0, place)]?.[name.slice(place + 1)] ?? null) };
-    })
+/** The settings that differ between builds, each with its value in every build, null where it was left alone. */
+export function differing(settings: readonly Readonly<Record<string, Readonly<Record<string, unknown>>>>[]): { section: string; name: string; values: readonly unknown[] }[] {
+  const sections = [...new Set(settings.flatMap(Object.keys))].sort();
+  return sections
+    .flatMap((section) => [...new Set(settings.flatMap((tree) => Object.keys(tree[section] ?? {})))].sort().map((name) => ({ section, name, values: settings.map((tree) => tree[section]?.[name] ?? null) })))
     .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);
 }

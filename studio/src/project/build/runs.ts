@@ -45,7 +45,7 @@ export function presetOf(t: TFunction, run: Run): string {
   if (isBrought(run)) return t("build.brought");
   const settings = settingsOf(run);
   const quality = run.request["preset"] ?? settings["student"]?.["quality"];
-  const changed = changesOf(run).length;
+  const changed = Object.entries(settings).reduce((sum, [section, given]) => sum + Object.keys(given).filter((name) => section !== "student" || name !== "quality").length, 0);
   const name = typeof quality === "string" ? t(`build.${quality}.title`) : t("build.own");
   return changed > 0 ? `${name}, ${t("build.changed", { count: changed })}` : name;
 }
@@ -54,13 +54,4 @@ export function presetOf(t: TFunction, run: Run): string {
 export function modelPath(run: Run): string | undefined {
   const found = run.result?.["model"];
   return typeof found === "string" ? found : undefined;
-}
-
-/** The settings of a build beside its preset, such as `student.kind: linear`. */
-export function changesOf(run: Run): string[] {
-  return Object.entries(settingsOf(run)).flatMap(([section, given]) =>
-    Object.entries(given)
-      .filter(([name]) => section !== "student" || name !== "quality")
-      .map(([name, value]) => `${section}.${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`),
-  );
 }

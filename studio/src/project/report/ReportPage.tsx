@@ -32,6 +32,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
   const found = useReport(project, model.id);
   const view = found.data;
   const data = view?.report.data;
+  const short = view?.report.graded && view.report.calibration?.fitted === false;
   return (
     <>
       <PageTitle
@@ -51,10 +52,11 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
           <Mistakes project={project} view={view} />
           <Labels project={project} view={view} />
           <div className={styles.two}>
-            <Scores view={view} />
+            {short ? <Metrics view={view} /> : <Scores view={view} />}
             <div className={styles.stack}>
-              <Metrics view={view} />
+              {!short && <Metrics view={view} />}
               <Parity view={view} />
+              {short && <Scores view={view} />}
             </div>
           </div>
           <Candidates project={project} view={view} />

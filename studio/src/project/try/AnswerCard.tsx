@@ -154,10 +154,14 @@ function Decision({ facts, answer }: { facts: Answering; answer: Answer }): Reac
   if (typeof unscored === "string") return null;
   return (
     <div className={styles.decision}>
-      <div className={styles.sure}>
-        <Meter share={answer.score} threshold={point?.threshold} />
-        <strong className="numbers">{writes ? t("try.scoreIs", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
-      </div>
+      {facts.fitted ? (
+        <div className={styles.sure}>
+          <Meter share={answer.score} threshold={point?.threshold} />
+          <strong className="numbers">{writes ? t("try.scoreIs", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
+        </div>
+      ) : (
+        <p className={styles.soft}>{t("try.unfitted")}</p>
+      )}
       {answer.answers !== null && point && (
         <>
           <p>{answer.answers ? <Badge tone="good" icon="check">{t(writes ? "try.goesOut" : "try.answers")}</Badge> : <Badge tone="warn" icon="right">{t(writes ? "try.readFirst" : "try.passes")}</Badge>}</p>

@@ -38,6 +38,7 @@ class AnsweringFacts:
         teachable: whether a large model can be asked to do the same.
         point: the threshold from which it answers by itself, with the shares of the test rows that it then answers and gets wrong; None
             where that is not known.
+        fitted: whether a score says how good an answer is expected to be. Without, too few rows were held out, and it only ranks answers.
     """
 
     shape: AnswerShape
@@ -46,6 +47,7 @@ class AnsweringFacts:
     pairs: bool
     teachable: bool
     point: CoveragePoint | None
+    fitted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,17 @@ def answering_facts(project: Project, model: str, folder: Path) -> AnsweringFact
     manifest = read_manifest(folder)
     task, form = read_task(manifest)
     names = manifest.columns.input
+    report = _report(folder)
+    fitted = report is None or report.calibration is None or report.calibration.fitted
     point = operating_point(project, model, folder)
-    return AnsweringFacts(form.shape, form.options, task.streams, not isinstance(names, str | None), task.teachable, point)
+    return AnsweringFacts(form.shape, form.options, task.streams, not isinstance(names, str | None), task.teachable, point, fitted)
+
+
+def _report(folder: Path) -> reports.Report | None:
+    try:
+        return reports.read(folder / "report.json")
+    except BundleError:
+        return None
 
 
 def operating_point(project: Project, model: str, folder: Path) -> CoveragePoint | None:
@@ -99,10 +110,8 @@ def operating_point(project: Project, model: str, folder: Path) -> CoveragePoint
             return CoveragePoint.model_validate({name: chosen.get(name) for name in CoveragePoint.model_fields})
         except ValidationError:
             pass
-    try:
-        curve = reports.read(folder / "report.json").risk_coverage
-    except BundleError:
-        return None
+    report = _report(folder)
+    curve = None if report is None else report.risk_coverage
     if curve is None or not curve.at:
         return None
     sure = [at.point for at in curve.at if at.point is not None and at.wanted <= _WANTED]

@@ -133,6 +133,8 @@ _HOLDER = {
 }
 """Where a setting or a section is held by another node than the one with the section's name. A part of `[route]` is held by a node of its
 own, named as that part."""
+_TITLES = {"task": "Job", "capture": "Collect", "route": "Large model", "source": "Address", "fallback": "Address"}
+"""Names on the page that differ from those in the recipe."""
 _OF_THE_PROJECT = ("train", "test", "unlabelled", "input", "label")
 """Settings of `[data]` that a project's own rows stand in for."""
 
@@ -258,22 +260,27 @@ def wiring_mistakes(graph: CanvasGraph, task: str) -> list[SettingMistake]:
     """Mistakes of the nodes and wires themselves: a step that is missing, not connected, or without effect."""
     kinds = kinds_of(task)
     there = [node.kind for node in graph.nodes]
-    found = [SettingMistake("", kind.name, "every build takes this step; add it again") for kind in kinds
+    found = [SettingMistake("", kind.name, "every build needs this step; add it again") for kind in kinds
              if kind.needed and kind.name not in there]  # fmt: skip
     for wire in wires_of(there, kinds):
         if wire not in graph.wires:
-            found.append(SettingMistake("", wire.target, f"it gets no {wire.input}; connect it to: {wire.source}"))
+            found.append(SettingMistake("", wire.target, f"a connection is missing; connect it to the step {_title(wire.source)}"))
     for node, kind in ((node, kind) for node in graph.nodes for kind in kinds if node.kind == kind.name and not kind.needed):
         given = {name for held in node.settings.values() for name in held}
         if kind.partner and kind.partner not in there:
-            found.append(SettingMistake("", kind.name, f"it is never there without the step {kind.partner}; add that, or remove this one"))
+            found.append(SettingMistake("", kind.name, f"it needs the step {_title(kind.partner)}; add that, or remove this one"))
         if kind.asks and kind.asks not in there:
-            found.append(SettingMistake("", kind.name, f"it does nothing without the step {kind.asks}; add that, or remove this one"))
+            found.append(SettingMistake("", kind.name, f"it needs the step {_title(kind.asks)}; add that, or remove this one"))
         if kind.must and kind.must not in given:
-            found.append(SettingMistake("", kind.name, f"it does nothing without {kind.must}; give that, or remove this step"))
+            found.append(SettingMistake("", kind.name, f"its setting {_title(kind.must)} is missing; fill it in, or remove this step"))
         elif kind.starts and not node.settings:
-            found.append(SettingMistake("", kind.name, "none of its settings is given; give one, or remove it"))
+            found.append(SettingMistake("", kind.name, "none of its settings is filled in; fill one in, or remove this step"))
     return found
+
+
+def _title(name: str) -> str:
+    """The name on the page of a step, or of the setting that it must have."""
+    return _TITLES.get(name, name.capitalize())
 
 
 def node_of(place: str, task: str) -> str:
