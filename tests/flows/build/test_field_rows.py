@@ -89,7 +89,7 @@ def test_what_only_test_rows_hold_is_not_in_a_derived_schema(tmp_path: Path) -> 
     lines(tmp_path / "rows.jsonl", outputs())
     lines(tmp_path / "test.jsonl", [{"name": "a", "kind": "stolen", "count": 1}, {"name": "b", "kind": "late", "more": 7}], before="other")
     examples = rows_of(recipe(tmp_path, data={"test": "test.jsonl"}))
-    assert examples.form.derived and examples.form.json_schema["properties"]["kind"]["enum"] == ["late", "lost"]
+    assert examples.form.derived and examples.form.json_schema["properties"]["kind"]["enum"] == ["late", "lost", None]
     assert [row.output.get("kind") for row in examples.test] == ["stolen", "late"], "such rows stay in the test, and count"
 
 
@@ -112,7 +112,7 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     wanted = recipe(tmp_path, data={"train": "rows.csv", "label": "number,count,kind"})
     examples = rows_of(wanted)
     kinds = {name: node["type"] for name, node in examples.form.json_schema["properties"].items()}
-    assert kinds == {"number": "string", "count": ["integer", "null"], "kind": "string"}
+    assert kinds == {"number": ["string", "null"], "count": ["integer", "null"], "kind": ["string", "null"]}
     assert examples.columns == {"input": "text", "label": "number,count,kind"}
     assert type(examples.fit[0].output) is dict and isinstance(examples.fit[0].output["count"], int | None)
 
