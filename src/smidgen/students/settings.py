@@ -15,7 +15,7 @@ class StudentSettings(Settings):
     kind: str = setting(
         "auto",
         "Student by name (encoder, static, blend, kernel, linear; tagger, lexical; decoder, prompted). "
-        "auto: chosen by --quality and the limits.",
+        "prompted learns nothing and takes seconds for each text. auto: chosen by --quality and the limits.",
         flag="--student",
     )
     baseline: Literal["auto", "full", "none"] = setting(

@@ -55,6 +55,8 @@ class ExtractFields(Task):
         # The tagger first: a recipe that names no student gets the settings of the first.
         able = form is not None and form.tagging is not None
         self.students: tuple[str, ...] = ("tagger", "decoder") if able else ("decoder",)
+        # A decoder learns for half an hour and more: a quick build has none where a tagger can do it.
+        self.quick = {"student": {"kind": "tagger"}} if able else {"student": {"kind": "decoder"}, "train": {"time_budget": "5m"}}
 
     def form_fault(self, form: FieldForm, raw: Raw | None = None) -> str:
         """Why a form cannot decide anything: a schema that answers cannot be constrained to, a plan that names fields which the schema

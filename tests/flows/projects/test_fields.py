@@ -12,8 +12,8 @@ from tests.flower_orders import as_csv, orders
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.data.answer_form import ProjectAnswerForm, answer_form
 from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file, take_several
-from smidgen.flows.projects.recipes.able_students import able_students, check_build
-from smidgen.flows.projects.recipes.project_recipe import project_folder, save_recipe
+from smidgen.flows.projects.recipes.able_students import able_students, check_build, formed_task
+from smidgen.flows.projects.recipes.project_recipe import presets_of, project_folder, save_recipe
 from smidgen.store.studio.data_rows import DataRow, RowFilter
 from smidgen.store.studio.store import Project, StudioStore
 
@@ -162,3 +162,13 @@ def test_the_baseline_of_taggers_is_offered_where_texts_state_every_field(store:
     assert able_students(store, other)["lexical"] == "it finds what the texts state, and they do not state bad"
     (mistake,) = check_build(store, other, lexical)
     assert (mistake.place, "cannot learn from these rows" in mistake.text) == ("student.kind", True)
+
+
+def test_a_quick_build_of_fields_trains_no_decoder_where_a_tagger_can_do_it(store: StudioStore, tmp_path: Path) -> None:
+    project = brought(store, write(tmp_path / "orders.csv", as_csv(orders(40))))
+    assert presets_of(formed_task(store, project)[0])["fast"] == {"student": {"quality": "fast", "kind": "tagger"}}
+    other = store.create("Moods", "extract")
+    store.rows(other.id).add([DataRow(f"message {n}", output={"mood": f"m{n}"}) for n in range(9)], "ann", "add", {})
+    quick = presets_of(formed_task(store, other)[0])["fast"]
+    assert quick == {"student": {"quality": "fast", "kind": "decoder"}, "train": {"time_budget": "5m"}}
+    assert check_build(store, other, quick) == check_build(store, project, {"student": {"kind": "tagger"}}) == []

@@ -12,6 +12,7 @@ from smidgen.data.tables import table_in_memory
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.projects.build import recipe_of
 from smidgen.flows.projects.recipes.project_recipe import laid_over, presets_of
+from smidgen.parts import registry
 from smidgen.store.studio.store import StudioStore
 
 TEXT = """# mine
@@ -107,9 +108,9 @@ def test_a_build_goes_by_the_projects_recipe_with_the_preset_over_it(client: Tes
 
 def test_a_quick_build_leaves_out_the_training_settings_of_another_student() -> None:
     own = {"task": "classify", "train": {"epochs": 3}, "gate": {"max_loss": 0.02}}
-    quick = presets_of("classify")["fast"]
+    quick = presets_of(registry.find("tasks", "classify"))["fast"]
     assert quick["student"] == {"quality": "fast", "kind": "kernel"}
     assert laid_over(own, quick) == {"task": "classify", "gate": {"max_loss": 0.02}, **quick}
     assert laid_over(own, {"student": {"kind": "encoder"}})["train"] == {"epochs": 3}
     assert laid_over({"task": "classify"}, {**quick, "train": {"gamma": 2.0}})["train"] == {"gamma": 2.0}
-    assert presets_of("write")["fast"] == {"student": {"quality": "fast"}, "train": {"time_budget": "5m"}}
+    assert presets_of(registry.find("tasks", "write"))["fast"] == {"student": {"quality": "fast"}, "train": {"time_budget": "5m"}}

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
+from smidgen.flows.projects.recipes.able_students import formed_task
 from smidgen.flows.projects.recipes.canvas import (
     CanvasGraph,
     CanvasNode,
@@ -199,8 +200,9 @@ def recipe_routes(store: StudioStore) -> APIRouter:
 
     @router.get("/recipe/presets")
     def list_recipe_presets(person: Viewer, project: str) -> list[RecipePresetView]:
-        """List settings for common cases of this project's task."""
-        return [RecipePresetView(name=name, settings=dict(settings)) for name, settings in presets_of(store.project(project).task).items()]
+        """List settings for common cases of this project's task, as its rows are now."""
+        task, _ = formed_task(store, store.project(project))
+        return [RecipePresetView(name=name, settings=dict(settings)) for name, settings in presets_of(task).items()]
 
     return router
 

@@ -39,7 +39,7 @@ export function BuildPage(): ReactNode {
         {open.map((run) => (
           <OpenRun key={run.id} project={project} run={run} />
         ))}
-        {empty ? <Card>{empty}</Card> : <NewBuild project={project} />}
+        {empty ? <Card>{empty}</Card> : <NewBuild project={project} runs={builds} />}
         <Compare project={project} runs={past} />
         {past.length > 0 && <PastBuilds project={project} runs={past} />}
       </div>

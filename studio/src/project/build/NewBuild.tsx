@@ -1,7 +1,8 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { useAnswerForm, useMay, useStartRun } from "../../api/queries";
+import { type Run, useAnswerForm, useMay, useStartRun } from "../../api/queries";
+import { formatDuration } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -11,7 +12,7 @@ import { Disclosure, SchemaForm } from "../../ui/SchemaForm";
 import { settingHelp } from "../../ui/settings";
 import styles from "./Build.module.css";
 import { usePresets } from "../canvas/queries";
-import { withPreset } from "./presets";
+import { lastTime, withPreset } from "./presets";
 import { type BuildSettings, errorsOf, type Mistake, useCheckSettings, useSections, withSetting } from "./queries";
 
 const PRESETS = ["fast", "balanced", "best"] as const;
@@ -22,7 +23,7 @@ const ORDER = ["student", "gate", "compress", "train"];
 const HIDDEN: Readonly<Record<string, readonly string[]>> = { student: ["quality"] };
 
 /** Start a build: by a preset, and by settings for who wants more. */
-export function NewBuild({ project }: { project: string }): ReactNode {
+export function NewBuild({ project, runs }: { project: string; runs: readonly Run[] }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("build");
   const start = useStartRun(project);
@@ -33,6 +34,7 @@ export function NewBuild({ project }: { project: string }): ReactNode {
   const [settings, setSettings] = useState<BuildSettings>({});
   const [open, setOpen] = useState(false);
   const [mistakes, setMistakes] = useState<readonly Mistake[]>([]);
+  const times = Object.fromEntries(PRESETS.map((name) => [name, lastTime(runs, name)])) as Record<Preset, number | null>;
   const changed = Object.values(settings).reduce((sum, section) => sum + Object.keys(section).length, 0);
 
   function submit(): void {
@@ -55,7 +57,7 @@ export function NewBuild({ project }: { project: string }): ReactNode {
             <input type="radio" name="preset" checked={name === preset} onChange={() => setPreset(name)} />
             <strong>{t(`build.${name}.title`)}</strong>
             <span>{t(`build.${name}.about`)}</span>
-            <span>{t(`build.${name}.time.${shape === "label" || shape === "text" ? shape : "other"}`)}</span>
+            <span>{times[name] === null ? t(`build.${name}.time.${shape === "label" || shape === "text" || shape === "fields" ? shape : "other"}`) : t("build.lastTime", { time: formatDuration(times[name]) })}</span>
           </label>
         ))}
       </div>

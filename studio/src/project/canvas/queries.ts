@@ -55,5 +55,5 @@ export function useKinds(project: string, student: string | undefined) {
 
 /** Settings for common cases. */
 export function usePresets(project: string) {
-  return useQuery({ queryKey: ["recipe", project, "presets"], queryFn: () => body(api.GET("/api/v1/projects/{project}/recipe/presets", at(project))), staleTime: Infinity });
+  return useQuery({ queryKey: ["recipe", project, "presets"], queryFn: () => body(api.GET("/api/v1/projects/{project}/recipe/presets", at(project))) });
 }

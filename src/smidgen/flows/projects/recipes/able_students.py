@@ -22,10 +22,7 @@ _ROWS = 300
 
 def able_students(store: StudioStore, project: Project) -> dict[str, str]:
     """The students that may be asked for, each with the reason why it cannot learn the project's rows; empty if it can."""
-    task: Task = registry.find("tasks", project.task)
-    form = _form(store, project, task)
-    if form is not None:
-        task = task.formed(form)
+    task, form = formed_task(store, project)
     parts: dict[str, Student] = {name: registry.find("students", name) for name in students_of(task)}
     barred = task.barred(form) if form is not None else {}
     return {name: barred.get(name) or ("" if form is None else part.why_not(form)) for name, part in parts.items()}
@@ -42,8 +39,9 @@ def check_build(store: StudioStore, project: Project, given: Mapping[str, Any]) 
     return [SettingMistake("student.kind", node_of("student.kind", project.task), f"{kind} cannot learn from these rows: {why}.")]
 
 
-def _form(store: StudioStore, project: Project, task: Task) -> Form | None:
-    """The form of a model of the project's first rows; None where they cannot teach one yet."""
+def formed_task(store: StudioStore, project: Project) -> tuple[Task, Form | None]:
+    """The task of a project by the form of a model of its first rows, and the form; None where they cannot teach one yet."""
+    task: Task = registry.find("tasks", project.task)
     rows = []
     for row in store.rows(project.id).each(where=RowFilter(part="train")):
         if row.output is not None:
@@ -51,6 +49,7 @@ def _form(store: StudioStore, project: Project, task: Task) -> Form | None:
         if len(rows) == _ROWS:
             break
     try:
-        return task.form(rows, asked_of(project))
+        form: Form = task.form(rows, asked_of(project))
     except (DataError, RecipeError):
-        return None
+        return task, None
+    return task.formed(form), form

@@ -158,8 +158,7 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
 _TAUGHT = {"data": {"teacher": {"source": "https://api.openai.com/v1", "model": "gpt-6-luna", "uses": ["label"], "budget_usd": 5.0}}}
 
 
-def presets_of(task: str) -> dict[str, Mapping[str, Any]]:
+def presets_of(task: Task) -> dict[str, Mapping[str, Any]]:
     """The presets of a task, by name."""
-    part: Task = registry.find("tasks", task)
-    fast = laid_over(_PRESETS["fast"], part.quick)
-    return {**_PRESETS, "fast": fast, **({"taught": _TAUGHT} if part.teachable else {})}
+    fast = laid_over(_PRESETS["fast"], task.quick)
+    return {**_PRESETS, "fast": fast, **({"taught": _TAUGHT} if task.teachable else {})}
