@@ -765,7 +765,7 @@ export interface paths {
         };
         /**
          * List Recipe Presets
-         * @description List settings for common cases of this project's task.
+         * @description List settings for common cases of this project's task, as its rows are now.
          */
         get: operations["list_recipe_presets_api_v1_projects__project__recipe_presets_get"];
         put?: never;

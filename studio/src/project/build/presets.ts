@@ -1,10 +1,10 @@
 import type { Run } from "../../api/queries";
 import type { BuildSettings } from "./queries";
-import { changesOf, isBrought, madeFrom, summaryOf } from "./runs";
+import { isBrought, madeFrom, summaryOf } from "./runs";
 
 /** Seconds that the newest finished build of a preset took, with nothing changed beside it; null where there is none, or where it was stopped and resumed. */
 export function lastTime(runs: readonly Run[], preset: string): number | null {
-  const done = runs.filter((run) => run.kind === "build" && run.state === "done" && !isBrought(run) && run.request["preset"] === preset && changesOf(run).length === 0);
+  const done = runs.filter((run) => run.kind === "build" && run.state === "done" && !isBrought(run) && run.request["preset"] === preset && Object.keys(run.request["own"] ?? {}).length === 0);
   const newest = done.sort((one, other) => other.queued - one.queued)[0];
   const seconds = newest ? madeFrom(newest).seconds : null;
   return newest && seconds !== null && seconds >= (summaryOf(newest).training?.seconds ?? 0) ? seconds : null;
