@@ -36,6 +36,8 @@ def test_spans_are_parsed_from_lists_and_from_cells() -> None:
     assert part.parse(json.dumps(spans), PLAIN) == part.parse(spans, PLAIN) == [spans[1], spans[0]]
     assert part.parse("", PLAIN) == part.parse(None, PLAIN) == part.parse("[]", PLAIN) == []
     assert part.parse({"start": 1.0, "end": 2, "label": " date "}, PLAIN) == [span(1, 2)]
+    elsewhere = [{"entity_type": "date", "start_position": 1, "end_position": 2, "entity_value": "x"}]
+    assert part.parse(elsewhere, PLAIN) == [{**span(1, 2), "text": "x"}]
     assert part.parse([span(1, 2), span(1, 2)], PLAIN) == [span(1, 2)]
     assert part.parse([span(1, 2), span(2, 4, "order")], ExtractSettings(kinds=("order",))) == [span(2, 4, "order")]
 

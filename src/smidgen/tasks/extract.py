@@ -24,6 +24,11 @@ from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, outlined, parsed, 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
 _FIELDS = {"start", "end", "label", "text"}
+_NAMES_ELSEWHERE = {
+    "entity_type": "label", "type": "label", "start_position": "start", "start_offset": "start",
+    "end_position": "end", "end_offset": "end", "entity_value": "text", "value": "text",
+}  # fmt: skip
+"""What other tools call the parts of a span."""
 _PLATEAU = 0.003
 """Thresholds whose F1 is within this of the best count as equally good."""
 
@@ -276,6 +281,7 @@ def _listed(value: Any) -> list[Any]:
 def _span(entry: Any) -> Span:
     if not isinstance(entry, Mapping):
         raise ValueError("a span is an object with start, end and label")
+    entry = {_NAMES_ELSEWHERE.get(name, name): value for name, value in entry.items()}
     strange = set(entry) - _FIELDS
     if strange:
         raise ValueError(f"a span has start, end, label and text, not {sorted(strange)[0]!r}")

@@ -80,17 +80,19 @@ function LeftOut({ details }: { details: Record<string, unknown> }): ReactNode {
   const { skipped = 0, file = "", faults = [] } = details as { skipped?: number; file?: string; faults?: readonly ErrorParts[] };
   if (skipped === 0) return null;
   return (
-    <Notice tone="warn">
-      <p>{t("data.leftOut", { count: skipped, rows: formatNumber(skipped), file })}</p>
-      {faults.map((fault) => {
-        const { message, todo, exact } = inWords(t, fault);
-        return (
-          <p key={fault.row} className={styles.why}>
-            {exact ?? [message, todo].filter(Boolean).join(" ")}
-          </p>
-        );
-      })}
-    </Notice>
+    <div className={styles.leftOut}>
+      <Notice tone="warn">
+        <p>{t("data.leftOut", { count: skipped, rows: formatNumber(skipped), file })}</p>
+        {faults.map((fault) => {
+          const { message, todo, exact } = inWords(t, fault);
+          return (
+            <p key={fault.row} className={styles.why}>
+              {exact ?? [message, todo].filter(Boolean).join(" ")}
+            </p>
+          );
+        })}
+      </Notice>
+    </div>
   );
 }
 
@@ -165,8 +167,8 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
   const form = useAnswerForm(project).data;
   const answers = useAnswerColumns(form);
   const columns: readonly Column<Row>[] = [
-    { key: "number", title: "#", width: "4rem", number: true, cell: (_, index) => formatNumber(index + 1) },
-    { key: "input", title: t("data.text"), width: "minmax(14rem, 3fr)", cell: (item) => (item.second ? `${item.input} · ${item.second}` : item.input) },
+    { key: "number", title: "#", width: "3.25rem", number: true, cell: (_, index) => formatNumber(index + 1) },
+    { key: "input", title: t("data.text"), width: "minmax(10rem, 3fr)", cell: (item) => (item.second ? `${item.input} · ${item.second}` : item.input) },
     ...answers,
     { key: "part", title: t("data.part"), width: "6rem", cell: (item) => t(`data.${item.part}`) },
   ];
@@ -295,6 +297,7 @@ function Parts({ project, form, where, onChoose }: { project: string; form: Answ
       </button>
     </li>
   );
+  if (unlabelled === 0 && form.names.length === 0 && form.fields.length === 0) return null;
   const clear: Change = { holds: "", field: "", label: "" };
   return (
     <Card title={t(fields ? "data.fields" : form.shape === "spans" ? "data.kinds" : "data.labels")} note={t(fields ? "data.fieldsNote" : "data.kindsNote")}>

@@ -326,7 +326,9 @@ function Facts({ findings, plain }: { findings: readonly Finding[]; plain: reado
   const { t } = useTranslation();
   const of = (kind: string) => findings.find((finding) => finding.kind === kind);
   const labels = entries(of("counts")?.details["labels"]);
-  const languages = entries(of("language")?.details["languages"]).map((entry) => ({ ...entry, name: languageName(entry.name) }));
+  const told = entries(of("language")?.details["languages"]);
+  const foreign = told.some(({ name, value }) => name !== "en" && value > 0.5);
+  const languages = told.map((entry) => ({ ...entry, name: languageName(entry.name) }));
   const lengths = of("lengths")?.details as { median: number; p99: number; longest: number } | undefined;
   if (!labels.length && !languages.length && !lengths && !plain.length) return null;
   return (
@@ -342,6 +344,7 @@ function Facts({ findings, plain }: { findings: readonly Finding[]; plain: reado
           <div>
             <h3>{t("findings.languages")}</h3>
             <Bars entries={languages} most={6} format={(value) => formatShare(value)} label={t("findings.languages")} />
+            {foreign && <p>{t("findings.foreign")}</p>}
           </div>
         )}
         {lengths && (

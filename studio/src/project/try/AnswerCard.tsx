@@ -15,6 +15,9 @@ import type { Answer, Answering, TriedText } from "./queries";
 import styles from "./Try.module.css";
 import { Words } from "./Words";
 
+/** The least score of another answer that is worth showing. */
+const LEAST = 0.005;
+
 interface Props {
   project: string;
   facts: Answering;
@@ -29,6 +32,7 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
   const may = useMay("edit");
   const form = useAnswerForm(project).data;
   const words = useWords();
+  const likely = answer.runners_up.filter((other) => other.score >= LEAST);
   const names = form === undefined ? undefined : form.shape === "fields" ? form.fields.map((field) => field.path) : form.names.map((known) => known.name);
   return (
     <>
@@ -36,11 +40,11 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
         <Output facts={facts} text={text} answer={answer} names={names} />
         <Facts answer={answer} />
         <Decision facts={facts} answer={answer} />
-        {answer.runners_up.length > 0 && (
+        {likely.length > 0 && (
           <div className={styles.runners}>
             <h3>{t("try.runnersUp")}</h3>
             <ul>
-              {answer.runners_up.map((other) => (
+              {likely.map((other) => (
                 <li key={shown(other.output)}>
                   <span>{shown(other.output)}</span>
                   <Meter share={other.score} />
