@@ -65,7 +65,7 @@ def test_a_zip_of_the_files_alone_or_from_a_mac_opens_too(store: StudioStore, bu
 
 def test_a_folder_opens_as_a_copy(store: StudioStore, bundle: Path) -> None:
     is_whole(store, open_folder(store, bundle, "ann"), bundle)
-    with pytest.raises(InputError, match="not a whole one"):
+    with pytest.raises(InputError, match="the path is incomplete"):
         open_folder(store, Path("models/support"), "ann")
     with pytest.raises(InputError, match="no such folder"):
         open_folder(store, Path("/no/such/folder"), "ann")
