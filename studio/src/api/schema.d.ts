@@ -4436,6 +4436,13 @@ export interface components {
              */
             keyed: boolean;
             /**
+             * Limits
+             * @description Settings of the recipe's `[route]` that limit what goes to the large model, as they hold or would hold.
+             */
+            limits: {
+                [key: string]: unknown;
+            };
+            /**
              * Snippets
              * @description Lines to paste that call it, by language; empty while it does not run.
              */

@@ -16,8 +16,9 @@ from tests.studio_model import project_with_model
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
 from smidgen.core.errors import InputError
+from smidgen.flows.projects.recipes.project_recipe import save_recipe
 from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
-from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, keep_fallback_key, serving_folder, write_keys
+from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, keep_fallback_key, limits_of, serving_folder, write_keys
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter
@@ -122,6 +123,24 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     (row,) = list_requests(project, RequestFilter(why="score"), 0, 10, "least_sure")[1]
     assert (row.input, row.answer, row.model) == ("w99 unsure", "from above", "big")
     assert list_requests(project, RequestFilter(search="W01"), 0, 10, "slowest")[0] == 1
+
+
+def test_the_budget_of_the_recipe_holds(store: StudioStore, servers: ModelServers, upstream: UpstreamStub, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    route = {"fallback": "http://127.0.0.1:1/v1", "fallback_model": "other", "budget_day": 0.00001, "capture": "off"}
+    save_recipe(store, store.project(project), {"name": "support", "task": "classify", "route": route})
+    settings = ServingSettings(model=model, fallback=upstream.url, fallback_model="big", price_in=1.0, price_out=2.0, redact=False)
+    servers.start(project, settings, "ann")
+    save_recipe(store, store.project(project), {"name": "support", "task": "classify"})
+    assert (limits_of(store, project, True), limits_of(store, project, False)) == ({"budget_day": 0.00001}, {})
+    eventually(lambda: servers.status(project).state != "starting")
+    url = servers.status(project).url
+    answers = [ask(url, f"w99 unsure {number}") for number in range(3)]
+    servers.stop(project)
+    assert answers[-1].status_code == 429 and "budget" in answers[-1].json()["error"]["message"], answers[-1].text
+    sent = [answer.status_code for answer in answers].count(200)
+    assert len(upstream.seen) == sent < 3
+    assert list_requests(project, RequestFilter(group="failed"), 0, 10, "newest")[0] == 3 - sent
 
 
 def test_a_killed_server_is_told(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from smidgen.flows.projects.serving.servers import (
     ServingSettings,
     has_fallback_key,
     keep_fallback_key,
+    limits_of,
     write_keys,
 )
 from smidgen.flows.projects.serving.snippets import example_text, snippets
@@ -45,6 +46,9 @@ class ServingView(BaseModel):
     log: list[str] = Field(description="Its last lines, if it has failed.")
     has_fallback_key: bool
     keyed: bool = Field(description="Whether callers need an API key: from the first one that was made on.")
+    limits: dict[str, Any] = Field(
+        description="Settings of the recipe's `[route]` that limit what goes to the large model, as they hold or would hold."
+    )
     snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
 
 
@@ -197,6 +201,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             log=list(status.log),
             has_fallback_key=has_fallback_key(project),
             keyed=bool(records.keys(project)),
+            limits=limits_of(store, project, running=bool(status.url)),
             snippets=lines(project, status) if status.url else {},
         )
 

@@ -179,7 +179,7 @@ function LastLearning({ found, run, graded }: { found: Learnt; run: Run; graded:
         )}
         <div>
           <dt>{t("learn.learntFrom")}</dt>
-          <dd>
+          <dd className={styles.rows}>
             {t("learn.rows", { learning: formatNumber(found.rows.learning), held: formatNumber(found.rows.choosing + found.rows.certifying) })}
             <LeftOut reasons={found.rows.unusable} />
           </dd>

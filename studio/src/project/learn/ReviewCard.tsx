@@ -10,10 +10,10 @@ import { Card } from "../../ui/Card";
 import { Badge, Empty, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
-import { answerText, parsedAnswer } from "../run/answers";
+import { answerText } from "../run/answers";
 import styles from "./Learn.module.css";
 import { type Captured, useQueue, useReview } from "./queries";
-import { suggestionsFor } from "./suggestions";
+import { startOf, suggestionsFor } from "./suggestions";
 
 const KEYS = 9;
 const LONGEST_LABEL = 80;
@@ -84,7 +84,7 @@ function Why({ request }: { request: Captured }): ReactNode {
 function ByForm({ form, request, may, onAnswer, onSkip }: AnswerProps & { form: AnswerForm }): ReactNode {
   const { t } = useTranslation();
   const said = suggestionsFor(request, [])[0];
-  const start = said === undefined ? null : parsedAnswer(said.answer);
+  const start = said === undefined ? null : startOf(form.shape, said.answer);
   return (
     <div className={styles.one}>
       {(form.shape === "text" || form.shape === "labels" || form.shape === "value") && <p className={styles.text}>{request.input}</p>}
@@ -93,7 +93,7 @@ function ByForm({ form, request, may, onAnswer, onSkip }: AnswerProps & { form: 
       <AnswerEditor
         form={form}
         text={request.input ?? ""}
-        start={form.shape === "text" || typeof start === "object" ? start : null}
+        start={start}
         disabled={!may}
         save={onAnswer}
         saveLabel={t("learn.take")}

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import type { Captured } from "./queries";
-import { suggestionsFor } from "./suggestions";
+import { startOf, suggestionsFor } from "./suggestions";
 
 const REQUEST = {
   id: "r1", time: 0, asked: "support", input: "where is it", answered_by: "upstream", why: "score", status: 200, local_output: '"refund"', local_score: 0.4, certificate: "", model: "big",
@@ -24,4 +24,10 @@ it("asks the large model's answer only where it gave one", () => {
 
 it("suggests nothing in the name of a model that gave no answer", () => {
   expect(suggestionsFor({ ...REQUEST, answered_by: "none", answer: null, local_output: "null" }, ["refund"])).toEqual([{ answer: "refund", by: "data" }]);
+});
+
+it("takes a text as it is, and fields only as JSON", () => {
+  expect(startOf("text", "{}")).toBe("{}");
+  expect(startOf("fields", '{"amount": 5}')).toEqual({ amount: 5 });
+  expect(startOf("fields", "five roses")).toBeNull();
 });

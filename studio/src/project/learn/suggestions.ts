@@ -1,4 +1,5 @@
-import { answerText } from "../run/answers";
+import type { AnswerForm } from "../../ui/answer/answers";
+import { answerText, parsedAnswer } from "../run/answers";
 import type { Captured } from "./queries";
 
 /** Who suggests an answer: a person who corrected it, the large model, the project's own model, or its data. */
@@ -23,4 +24,11 @@ export function suggestionsFor(request: Captured, answers: readonly string[]): r
     if (plain !== "" && !found.some((one) => one.answer === plain)) found.push({ answer: plain, by });
   }
   return found;
+}
+
+/** A suggestion as the form of an answer begins with it. A text stays one even where it looks like JSON; fields, marks and labels have to be it. */
+export function startOf(shape: AnswerForm["shape"], answer: string): unknown {
+  if (shape === "text") return answer;
+  const read = parsedAnswer(answer);
+  return typeof read === "object" ? read : null;
 }

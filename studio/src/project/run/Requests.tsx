@@ -72,7 +72,7 @@ function OneRequest({ request, onClose }: { request: Captured; onClose: () => vo
     [t("run.answerAudit"), shown(request.audit_answer)],
     [t("run.answerPerson"), shown(request.corrected)],
     [t("run.whyPassed"), request.why === "" ? "" : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why })],
-    [t("run.got"), request.answered_by === "none" ? t(request.status >= 500 ? "run.gotFailed" : "run.gotRefused", { status: String(request.status) }) : ""],
+    [t("run.got"), request.answered_by === "none" ? t(`run.got${gotten(request.status)}`, { status: String(request.status) }) : ""],
     [t("run.tookHere"), ms(request.local_ms)],
     [t("run.tookUp"), ms(request.upstream_ms)],
     [t("run.cost"), request.cost_usd === null ? "" : formatMoney(request.cost_usd, 6)],
@@ -94,4 +94,9 @@ function OneRequest({ request, onClose }: { request: Captured; onClose: () => vo
       </dl>
     </Dialog>
   );
+}
+
+/** The kind of an error that a program got, by its status. */
+function gotten(status: number): "Failed" | "Limited" | "Refused" {
+  return status >= 500 ? "Failed" : status === 429 ? "Limited" : "Refused";
 }

@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { type Run, useMay, useProject } from "../../api/queries";
+import { type Run, useAnswerForm, useMay, useProject } from "../../api/queries";
 import { formatNumber, formatShare, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -11,6 +11,7 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
+import { optionName, settingTitle } from "../../ui/settings";
 import { useLine } from "../learn/queries";
 import { asked, chosenPoint, type Draft, drafted } from "./draft";
 import { type Serving, useStartServing, useStopServing } from "./queries";
@@ -68,6 +69,7 @@ function Running({ project, serving, models }: { project: string; serving: Servi
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
     [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
+    [t("run.limits"), settings.fallback ? <Limits limits={serving.limits} /> : ""],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];
   return (
@@ -82,11 +84,21 @@ function Running({ project, serving, models }: { project: string; serving: Servi
   );
 }
 
+/** What the recipe sets for requests to the large model. */
+function Limits({ limits }: { limits: Serving["limits"] }): ReactNode {
+  const { t } = useTranslation();
+  const found = Object.entries(limits);
+  if (found.length === 0) return t("run.noLimits");
+  return found.map(([name, value]) => <span key={name} className={styles.limit}>{`${settingTitle(t, "route", name)}: ${typeof value === "number" ? formatNumber(value, { maximumSignificantDigits: 6 }) : typeof value === "string" ? optionName(t, name, value) : JSON.stringify(value)}`}</span>);
+}
+
 function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
   const { t } = useTranslation();
   const start = useStartServing(project);
   const modelName = useModelName(project);
   const line = useLine(project).data;
+  const shape = useAnswerForm(project).data?.shape;
+  const finds = shape === "fields" || shape === "spans";
   const [draft, setDraft] = useState(() => drafted(serving.settings, models[0]?.id));
   const [key, setKey] = useState("");
   const [behind, setBehind] = useState(serving.settings.fallback !== "" || models.length === 0);
@@ -129,6 +141,7 @@ function StartForm({ project, serving, models, may }: { project: string; serving
         <Switch label={t("run.redact")} checked={draft.redact} onChange={(event) => change({ redact: event.target.checked })} />
         {!draft.redact && <Notice tone="warn">{t("run.notRedacted")}</Notice>}
       </details>
+      {draft.redact && finds && <Notice>{t("run.redactedFinds")}</Notice>}
       <Problem query={{ error: start.error }} />
       <div className={styles.go}>
         <Button type="submit" kind="primary" icon="run" busy={start.isPending} disabled={!may} title={may ? undefined : t("run.notAllowed")} className={styles.big}>

@@ -27,8 +27,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.recipes.project_recipe import recipe_tree
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
+from smidgen.parts.recipe import ROUTE, parsed, written
 from smidgen.store import files
 from smidgen.store.files import home
 from smidgen.store.line import Line, is_line
@@ -51,6 +53,11 @@ _DRAIN_SECONDS = 5
 _LOG_LINES = 12
 _MOST_LOG = 20_000
 _FALLBACK_KEY = "SMIDGEN_FALLBACK_KEY"
+_OF_RECIPE = (
+    *("budget_day", "max_output_tokens", "privacy", "privacy_kind", "cache", "cache_scope", "cache_similarity", "cache_hours"),
+    *("quality", "audit_share", "held_out_aside", "when_upstream_fails"),
+)
+"""What holds of the recipe's `[route]`: limits alone. Whoever starts the server says where requests go and what is kept."""
 _NOT_INHERITED = ("SMIDGEN_API_KEY", "SMIDGEN_ADMIN_KEY", _FALLBACK_KEY, "SMIDGEN_STUDIO_URL", URL_ENV)
 """Variables of the Studio's own environment that would give the server other keys or places than the project's."""
 
@@ -136,6 +143,15 @@ def served_name(folder: Path) -> str:
     return Line(folder).read().name if is_line(folder) else read_manifest(folder_of(folder)).name
 
 
+def limits_of(store: StudioStore, project: str, running: bool) -> dict[str, Any]:
+    """The settings of the recipe that limit what goes to the large model: those that the server was started with, or would be."""
+    if running:
+        file = _route_file(project)
+        return dict(parsed(file.read_text(encoding="utf-8"), file.name)[ROUTE]) if file.is_file() else {}
+    given = recipe_tree(store.project(project)).get(ROUTE) or {}
+    return {name: given[name] for name in _OF_RECIPE if name in given}
+
+
 def write_keys(store: StudioStore, project: str) -> None:
     """Write the file of the keys that the server takes. Until a first key is made, programs on this machine need none."""
     keys = ServerStore(store.database).keys(project)
@@ -203,6 +219,10 @@ class ModelServers:
         settings = settings.model_copy(update={"port": port})
         write_keys(self._store, project)
         place = serving_folder(project)
+        limits = limits_of(self._store, project, False) if settings.fallback else {}
+        _route_file(project).unlink(missing_ok=True)
+        if limits:
+            files.write(_route_file(project), written({ROUTE: limits}).encode("utf-8"), 0o600)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment[URL_ENV] = traffic_url(project)
         with (place / "log.txt").open("wb") as log:
@@ -278,10 +298,15 @@ def _command(project: str, settings: ServingSettings, folder: Path | None) -> li
         "--price-in": settings.price_in if settings.fallback else None,
         "--price-out": settings.price_out if settings.fallback else None,
         "--uncertified-score": settings.uncertified_score if settings.fallback else None,
+        "--recipe": _route_file(project) if _route_file(project).is_file() else None,
         "--secrets": place / "secrets.toml" if settings.fallback and has_fallback_key(project) else None,
     }
     told = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
     return [sys.executable, "-m", "smidgen", "serve", *([str(folder)] if folder is not None else []), *told]
+
+
+def _route_file(project: str) -> Path:
+    return serving_folder(project) / "route.toml"
 
 
 def _check(settings: ServingSettings, folder: Path | None) -> None:
