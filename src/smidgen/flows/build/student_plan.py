@@ -80,7 +80,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
             raise RecipeError(
                 "the requested student cannot learn from these rows",
                 value=f"{name}: {why}",
-                todo=f"Ask for another: --student {task.students[0]}, or auto. Or correct the rows or the schema.",
+                todo=f"Choose another kind of model (--student {task.students[0]}), or auto. Or correct the rows or the schema.",
             )
         if asked.kind == "auto":
             progress.say(f"{name} is not tried: {why}")
