@@ -34,6 +34,15 @@ def kinds(inspection: Inspection) -> set[str]:
     return {finding.kind for finding in inspection.findings}
 
 
+def test_written_texts_are_no_labels_however_often_they_repeat() -> None:
+    rows = [Row(f"draft number {place} of a letter", f"letter {place // 2}", place) for place in range(120)]
+    assert "counts.few" in kinds(look(rows)), "taken for labels"
+    found = look(rows, named=False)
+    assert not {"counts.few", "mislabels", "label_names.alike"} & kinds(found)
+    counts = found.of("counts")
+    assert counts is not None and "can be learnt from" in counts.text
+
+
 def test_clean_rows_have_facts_only() -> None:
     found = look(rows_of(["apple", "banana", "orange"]))
     assert kinds(found) <= {"counts", "lengths", "language", "mislabels"}

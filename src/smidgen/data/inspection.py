@@ -87,6 +87,7 @@ class Survey:
         embed: makes vectors of texts; None without a base, and findings do without vectors.
         unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
         progress: shows the slow parts.
+        named: whether the task's outputs are names of labels. Written texts are none, however often some of them repeat.
         examples: most row numbers and details that a finding lists.
         agreement: share of the labels that the judges of labels would give too; None until `propose_labels` ran.
         proposals: likely wrong labels; None until `propose_labels` ran.
@@ -98,6 +99,7 @@ class Survey:
     embed: Embed | None = None
     unknown: frozenset[str] = frozenset()
     progress: Progress = field(default_factory=Silent)
+    named: bool = True
     examples: int = EXAMPLES
     agreement: float | None = field(default=None, repr=False)
     proposals: list[Any] | None = field(default=None, repr=False)
@@ -116,6 +118,8 @@ class Survey:
     def labels(self) -> list[tuple[str, ...]] | None:
         """The labels of each row; None if the outputs are not labels (spans, fields, written texts)."""
         found: list[tuple[str, ...]] = []
+        if not self.named:
+            return None
         for row in self.rows:
             if isinstance(row.output, str):
                 found.append((row.output,))

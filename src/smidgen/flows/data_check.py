@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, MissingExtra
+from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
@@ -111,7 +112,10 @@ def check_data(
     rows = list(table.rows(parse, unusable.append, placing(part)))
     progress.finish(f"{len(rows):,} rows")
     tests = _tests(test, table, settings, parse, part) if test is not None else []
-    survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
+    labels = _labelling(part, rows, asked)
+    unknown: frozenset[str] = frozenset() if labels is None or labels.unknown is None else frozenset([labels.unknown])
+    named = labels is not None or part.rows_name_labels
+    survey = Survey(rows, unusable, tests, _embed(threads, progress), unknown, progress, named)
     originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
     return DataCheck(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
 
@@ -124,13 +128,12 @@ def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Ca
     return list(opened.rows(parse, lambda _: None, placing(task)))
 
 
-def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:
-    """Return the label for texts that no label fits, if the task has one."""
+def _labelling(task: Task, rows: Sequence[Row], settings: Settings) -> LabelForm | None:
+    """Return the labels that the rows name; None if outputs are no labels, or the rows cannot teach the task."""
     try:
-        labels = task.form(rows, settings).labelling
-    except DataError:  # rows that cannot teach the task: the findings say why
-        return frozenset()
-    return frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset()
+        return task.form(rows, settings).labelling
+    except DataError:  # the findings say why
+        return None
 
 
 def _embed(threads: int | None, progress: Progress) -> Embed | None:

@@ -281,7 +281,7 @@ def _findings(
     unknown = frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset[str]()
     embed = meaning.remembered(meaning.embed) if meaning.embed is not None else None
     tests = [Row(row.text, row.output, row.key) for row in test]
-    survey = Survey(rows, (), tests, embed, unknown, progress, examples=MOST_LISTED)
+    survey = Survey(rows, (), tests, embed, unknown, progress, labels is not None or part.rows_name_labels, MOST_LISTED)
     if answers is not None:  # the judges have judged already
         index = {place: number for number, place in enumerate(places)}
         survey.agreement = answers.agreement
