@@ -7,10 +7,22 @@ import { cx } from "./cx";
 import { Icon, type IconName } from "./icons";
 import styles from "./Overlay.module.css";
 
+/** What opened the last dialog. Where one dialog takes the place of another, that is what opened the first. */
+let opened: HTMLElement | null = null;
+
+/** What a dialog that opens now gives the focus back to: for an item of a menu the menu's button, since the item is gone by then. */
+function openerNow(): HTMLElement | null {
+  const focused = document.activeElement;
+  const menu = focused?.closest("[role=menu]");
+  if (menu) opened = document.getElementById(menu.getAttribute("aria-labelledby") ?? "");
+  else if (focused instanceof HTMLElement && focused !== document.body && !focused.closest("[role=dialog]")) opened = focused;
+  return opened;
+}
+
 /** A dialog over the page. Escape and a click beside it close it; the focus stays within and goes back afterwards. */
 export function Dialog({ open, onClose, title, about, wide = false, foot, children }: { open: boolean; onClose: () => void; title: ReactNode; about?: ReactNode; wide?: boolean; foot?: ReactNode; children?: ReactNode }): ReactNode {
   const { t } = useTranslation();
-  const opener = useRef<Element | null>(null);
+  const opener = useRef<HTMLElement | null>(null);
   return (
     <RadixDialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <RadixDialog.Portal>
@@ -18,7 +30,7 @@ export function Dialog({ open, onClose, title, about, wide = false, foot, childr
         <RadixDialog.Content
           className={cx(styles.dialog, wide && styles.wide)}
           onOpenAutoFocus={(event) => {
-            opener.current = document.activeElement;
+            opener.current = openerNow();
             const field = (event.currentTarget as HTMLElement).querySelector<HTMLElement>("input, select, textarea");
             if (!field) return;
             event.preventDefault();
@@ -27,7 +39,7 @@ export function Dialog({ open, onClose, title, about, wide = false, foot, childr
           onCloseAutoFocus={(event) => {
             // Radix gives the focus back to a trigger of its own only, which these dialogs do not have.
             event.preventDefault();
-            if (opener.current instanceof HTMLElement) opener.current.focus();
+            (opener.current?.isConnected ? opener.current : document.getElementById("content"))?.focus();
           }}
           {...(about ? {} : { "aria-describedby": undefined })}>
           <div className={styles.top}>
@@ -60,7 +72,7 @@ export interface MenuItem {
 /** Actions behind one button, by mouse or keyboard. */
 export function Menu({ trigger, items }: { trigger: ReactNode; items: readonly MenuItem[] }): ReactNode {
   return (
-    <DropdownMenu.Root>
+    <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
       <DropdownMenu.Portal>
         <DropdownMenu.Content className={styles.menu} align="end" sideOffset={6}>
@@ -79,7 +91,7 @@ export function Menu({ trigger, items }: { trigger: ReactNode; items: readonly M
 /** Actions at a point of the screen, opened by what stands there. */
 export function MenuAt({ x, y, label, items, onClose }: { x: number; y: number; label: string; items: readonly MenuItem[]; onClose: () => void }): ReactNode {
   return (
-    <DropdownMenu.Root open onOpenChange={(open) => !open && onClose()}>
+    <DropdownMenu.Root modal={false} open onOpenChange={(open) => !open && onClose()}>
       <DropdownMenu.Trigger asChild>
         <span className={styles.point} style={{ left: x, top: y }} />
       </DropdownMenu.Trigger>

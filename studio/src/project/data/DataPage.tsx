@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
 import type { ErrorParts } from "../../api/client";
-import { type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useAnswerForm, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
+import { type Edit, type Row, ROWS_PER_PAGE, type RowQuery, rowsQuery, useAnswerForm, useData, useEdit, useLabels, useMay, useProject, useStep } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { AnswerEditor } from "../../ui/answer/AnswerEditor";
 import { type AnswerForm, entriesOf, type Fields, placesOf, valueAt, valueText } from "../../ui/answer/answers";
@@ -222,7 +222,16 @@ function Detail({ project, row, form, mayEdit }: { project: string; row: Row; fo
   const step = useStep(project);
   const [open, setOpen] = useState(false);
   const undoable = (text: string) => toast({ text, action: { label: t("common.undo"), run: () => step.mutate("undo") } });
-  const relabel = (output: unknown) => edit.mutate({ kind: "relabel", keys: [row.key], output }, { onSuccess: () => undoable(t("data.relabelled")) });
+  // Said even where the row, and this with it, is gone from the page by then.
+  const change = (wanted: Edit, said: string) =>
+    void edit.mutateAsync(wanted).then(
+      () => {
+        setOpen(false);
+        undoable(said);
+      },
+      () => undefined,
+    );
+  const relabel = (output: unknown) => change({ kind: "relabel", keys: [row.key], output }, t("data.relabelled"));
   const single = form.shape === "label" && (row.output === null || typeof row.output === "string");
   const bare = form.shape === "label" || form.shape === "labels" || form.shape === "text";
   return (
@@ -245,7 +254,7 @@ function Detail({ project, row, form, mayEdit }: { project: string; row: Row; fo
                 {t(row.output === null ? "data.giveAnswer" : "data.changeAnswer")}
               </Button>
             )}
-            <Button small kind="danger" icon="trash" busy={edit.isPending && !open} onClick={() => edit.mutate({ kind: "drop", keys: [row.key] }, { onSuccess: () => undoable(t("data.dropped")) })}>
+            <Button small kind="danger" icon="trash" busy={edit.isPending && !open} onClick={() => change({ kind: "drop", keys: [row.key] }, t("data.dropped"))}>
               {t("data.drop")}
             </Button>
           </div>
@@ -254,13 +263,7 @@ function Detail({ project, row, form, mayEdit }: { project: string; row: Row; fo
       </div>
       {open && (
         <Dialog open wide onClose={() => setOpen(false)} title={t(row.output === null ? "data.giveAnswer" : "data.changeAnswer")}>
-          <AnswerEditor form={form} text={row.input} second={row.second} start={row.output} busy={edit.isPending} saveLabel={t("data.saveAnswer")} save={(output) => edit.mutate({ kind: "relabel", keys: [row.key], output }, {
-              onSuccess: () => {
-                setOpen(false);
-                undoable(t("data.relabelled"));
-              },
-            })
-          } />
+          <AnswerEditor form={form} text={row.input} second={row.second} start={row.output} busy={edit.isPending} saveLabel={t("data.saveAnswer")} save={relabel} />
           <Problem query={{ error: edit.error }} />
         </Dialog>
       )}

@@ -189,14 +189,12 @@ function Rewrite({ project, answer, row }: { project: string; answer: Answer; ro
   const toast = useToast();
   const [open, setOpen] = useState(false);
   const change = (output: unknown) =>
-    edit.mutate(
-      { kind: "relabel", keys: [row.key], output },
-      {
-        onSuccess: () => {
-          setOpen(false);
-          toast({ text: t("data.relabelled"), action: { label: t("common.undo"), run: () => step.mutate("undo") } });
-        },
+    void edit.mutateAsync({ kind: "relabel", keys: [row.key], output }).then(
+      () => {
+        setOpen(false);
+        toast({ text: t("data.relabelled"), action: { label: t("common.undo"), run: () => step.mutate("undo") } });
       },
+      () => undefined,
     );
   if (!form.data) return null;
   if (open) {
@@ -232,7 +230,11 @@ function Relabel({ project, answer }: { project: string; answer: Answer }): Reac
   const current = typeof answer.now?.output === "string" ? answer.now.output : "";
   const names = labels.data?.map((found) => found.output).filter((output) => typeof output === "string") ?? [];
   if (!answer.now || names.length === 0 || names.length > 2_000) return null;
-  const change = (output: string) => edit.mutate({ kind: "relabel", keys: [answer.key], output }, { onSuccess: () => toast({ text: t("report.relabelled", { label: output }), action: { label: t("common.undo"), run: () => step.mutate("undo") } }) });
+  const change = (output: string) =>
+    void edit.mutateAsync({ kind: "relabel", keys: [answer.key], output }).then(
+      () => toast({ text: t("report.relabelled", { label: output }), action: { label: t("common.undo"), run: () => step.mutate("undo") } }),
+      () => undefined,
+    );
   return (
     <div className={styles.relabel}>
       {typeof answer.answer === "string" && answer.answer !== current && names.includes(answer.answer) && (
