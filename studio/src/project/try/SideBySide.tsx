@@ -13,7 +13,7 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea, TextField } from "../../ui/Field";
-import { useModelName } from "../../ui/ModelPicker";
+import { useBuildName, useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { type Answering, type Large, largeSide, modelSide, type Side, type TriedText } from "./queries";
 import { evenly, linesOf } from "./lists";
@@ -36,8 +36,11 @@ interface Compared {
 export function SideBySide({ project, model, facts }: { project: string; model: string; facts: Answering }): ReactNode {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
-  const models = useModels(project)?.filter((run) => run.id !== model) ?? [];
+  const all = useModels(project) ?? [];
+  const models = all.filter((run) => run.id !== model);
   const modelName = useModelName(project);
+  const buildName = useBuildName(project);
+  const named = (id: string) => all.filter((run) => run.id === id).map(buildName)[0] ?? "";
   const mayAsk = useMay("build");
   const queries = useQueryClient();
   const [lines, setLines] = useState("");
@@ -104,7 +107,7 @@ export function SideBySide({ project, model, facts }: { project: string; model: 
       </Card>
       <Problem query={{ error: compare.error }} />
       {compare.isPending && <Skeleton lines={6} label={t("try.comparing")} />}
-      {compare.data && <Comparison compared={compare.data} names={[t("try.thisModel"), other === LARGE ? large.model : t("try.otherModel")]} />}
+      {compare.data && <Comparison compared={compare.data} names={[named(model), other === LARGE ? large.model : named(other)]} />}
     </div>
   );
 }
@@ -135,7 +138,7 @@ function Comparison({ compared, names }: { compared: Compared; names: [string, s
         <span className={styles.soft}>{t("try.times", { one: ms(compared.one), other: ms(compared.other) })}</span>
       </p>
       <div className={styles.wide}>
-        <table className={styles.compared}>
+        <table className={cx(styles.compared, styles.sides)}>
           <thead>
             <tr>
               <th scope="col">{t("try.textColumn")}</th>
