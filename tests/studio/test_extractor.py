@@ -133,16 +133,20 @@ def test_it_is_certified_put_to_work_and_taught(studio: RunningStudio, project: 
         page.get_by_label("Name of the large model").fill("big")
         page.get_by_label("Price to read").fill("1")
         page.get_by_label("Price to write").fill("2")
-        page.get_by_text("More settings").click()
+        page.get_by_text("More settings", exact=True).click()
         page.get_by_text("Take names, addresses and numbers").click()
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_text("Your model is running").wait_for()
-        lines = studio.client.call("GET", f"{place}/serving")["snippets"]["openai"]
+        serving = studio.client.call("GET", f"{place}/serving")
+        lines, url = serving["snippets"]["openai"], serving["url"]
         pasted = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=True).stdout
         assert json.loads(pasted)["customer"] == "Anna Weber", "the first row of the data, answered by the model itself"
+        page.get_by_role("button", name="Revoke certificate").click()
+        page.get_by_label("Why?").fill("Other goods since May")
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        page.get_by_text("It was revoked: everything is passed on").wait_for()
         for _ in range(40):  # some texts are held out, and are not shown
             asked = {"model": "orders", "messages": [{"role": "user", "content": text + "!" * len(upstream.seen)}]}
-            url = studio.client.call("GET", f"{place}/serving")["url"]
             answer = httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=60, trust_env=False)
             assert answer.headers["x-smidgen-answered-by"] == "upstream"
             if studio.client.call("GET", f"{place}/review")["waiting"]:

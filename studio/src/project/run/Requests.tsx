@@ -8,7 +8,7 @@ import { Badge, Skeleton } from "../../ui/Feedback";
 import { Search } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { parsedAnswer } from "./answers";
+import { answerText, parsedAnswer } from "./answers";
 import { type Captured, REQUESTS_PER_PAGE, useRequests } from "./queries";
 import styles from "./Run.module.css";
 import { useTrafficPlace } from "./trafficPlace";
@@ -67,7 +67,7 @@ function OneRequest({ request, onClose }: { request: Captured; onClose: () => vo
   const shown = (stored: string | null): ReactNode => (stored === null || stored === "" ? "" : <AnswerView value={parsedAnswer(stored)} text={request.input ?? ""} bare />);
   const rows: readonly (readonly [string, ReactNode])[] = [
     [t("run.answerSmall"), shown(request.local_output)],
-    [t("run.scoreOf"), request.local_score === null ? "" : formatNumber(request.local_score, { maximumFractionDigits: 3 })],
+    [t("run.scoreOf"), request.local_score === null || answerText(request.local_output) === "" ? "" : formatNumber(request.local_score, { maximumFractionDigits: 3 })],
     [request.model ? t("run.answerOf", { model: request.model }) : t("run.answerLarge"), shown(request.answer)],
     [t("run.answerAudit"), shown(request.audit_answer)],
     [t("run.answerPerson"), shown(request.corrected)],

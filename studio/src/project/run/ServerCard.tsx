@@ -69,7 +69,7 @@ function Running({ project, serving, models }: { project: string; serving: Servi
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
     [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
-    [t("run.limits"), settings.fallback ? <Limits limits={serving.limits} /> : ""],
+    [t("run.limits"), hasLimits(serving) && settings.fallback ? <Limits limits={serving.limits} /> : ""],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];
   return (
@@ -84,12 +84,14 @@ function Running({ project, serving, models }: { project: string; serving: Servi
   );
 }
 
+function hasLimits(serving: Serving): boolean {
+  return Object.keys(serving.limits).length > 0;
+}
+
 /** What the recipe sets for requests to the large model. */
 function Limits({ limits }: { limits: Serving["limits"] }): ReactNode {
   const { t } = useTranslation();
-  const found = Object.entries(limits);
-  if (found.length === 0) return t("run.noLimits");
-  return found.map(([name, value]) => <span key={name} className={styles.limit}>{`${settingTitle(t, "route", name)}: ${typeof value === "number" ? formatNumber(value, { maximumSignificantDigits: 6 }) : typeof value === "string" ? optionName(t, name, value) : JSON.stringify(value)}`}</span>);
+  return Object.entries(limits).map(([name, value]) => <span key={name} className={styles.limit}>{`${settingTitle(t, "route", name)}: ${typeof value === "number" ? formatNumber(value, { maximumSignificantDigits: 6 }) : typeof value === "string" ? optionName(t, name, value) : JSON.stringify(value)}`}</span>);
 }
 
 function StartForm({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
@@ -161,6 +163,11 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
     <fieldset className={styles.behind}>
       <legend>{t("run.behind")}</legend>
       <p className={styles.soft}>{t("run.behindAbout")}</p>
+      {hasLimits(serving) && (
+        <div className={styles.soft}>
+          {t("run.limits")}: <Limits limits={serving.limits} />
+        </div>
+      )}
       <div className={styles.fields}>
         <TextField label={t("run.url")} help={t("run.urlHelp")} type="url" placeholder="https://api.openai.com/v1" required value={draft.fallback} onChange={(event) => change({ fallback: event.target.value })} />
         <TextField label={t("run.largeModel")} placeholder="gpt-4.1-mini" required value={draft.fallback_model} onChange={(event) => change({ fallback_model: event.target.value })} />
