@@ -56,7 +56,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
               <strong>{t("build.step", { number: story.steps.length, name: told(step.name) })}</strong>
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
-            <ProgressBar share={step.total && step.ended === null ? Math.min(1, step.done / step.total) : null} label={told(step.name)} />
+            <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={told(step.name)} />
             {facts.length > 0 && (
               <p className={styles.time}>
                 {facts.map(([name, value]) => `${t(`build.fact.${name}`, { defaultValue: name })}: ${value}`).join(" · ")}
