@@ -20,6 +20,7 @@ from smidgen.cli.main import code
 from smidgen.core.errors import GateError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw
+from smidgen.core.progress import Silent
 from smidgen.core.rows import Text
 from smidgen.flows.build import timing, training
 from smidgen.flows.build.pipeline import build
@@ -94,6 +95,20 @@ def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> No
     assert f'<th scope="row">{UNAIDED}</th>' in page and "the base as it is, for comparison" in page
 
 
+class CountedSteps(Silent):
+    """Progress that keeps for each step the number of texts that it is to write, and of those that were told as written."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[int | None]] = {}
+        self._counts: list[Any] = [None, 0]
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self._counts = self.steps[step] = [total, 0]
+
+    def advance(self, units: int = 1, **facts: float | str) -> None:
+        self._counts[1] += units
+
+
 def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its prompt holds the instruction and no example, and it writes for no more rows than the alternatives are shown on."""
     assert bundle.is_dir(), "its steps are stored, so that here only what is asked anew is done"
@@ -106,12 +121,16 @@ def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_pa
 
     monkeypatch.setattr(training, "served", told)
     monkeypatch.setattr(timing, "MOST_COMPARED", 4)
-    build(recipe, tmp_path / "texts", threads=1)
+    counted = CountedSteps()
+    report = build(recipe, tmp_path / "texts", threads=1, progress=counted).report
     prompts = {len(variant.spec.options["before"]) for variant, _ in asked if variant.student == "prompted"}
     (unaided, count) = asked[-1]
     assert unaided.student == "prompted" and len(unaided.spec.options["before"]) == min(prompts)
     assert max(prompts) > 2 * min(prompts), "the other one has examples in its prompt"
     assert 0 < count <= 4
+    tested = report.metrics["rougeL"].n
+    told = ("measure the packed bundle on the test rows", "compare the alternatives", "measure the base without examples")
+    assert tested > 4 and [counted.steps[step] for step in told] == [[tested, tested], [4, 4], [4, 4]], "the time left can be told"
 
 
 @pytest.fixture(scope="module")
