@@ -14,6 +14,7 @@ import { Problem } from "../../ui/Problem";
 import { amount, cheapestPlace, costPerThousand, passingOnIsCheaper, placeOf } from "./operating";
 import { type ReportView, useChoosePoint } from "./queries";
 import styles from "./Report.module.css";
+import { hasOneScore } from "./wording";
 
 interface StoredPoint {
   model?: string;
@@ -28,7 +29,7 @@ const WRITE_AFTER_MS = 400;
 export function AnsweringAlone({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const settings = useProject(project).data?.settings;
-  if (!view.report.risk_coverage?.points.length) return null;
+  if (!view.report.risk_coverage?.points.length || hasOneScore(view)) return null;
   if (!settings) return null;
   const stored = (settings["operating_point"] ?? {}) as StoredPoint;
   return (

@@ -20,6 +20,7 @@ import { useReport } from "./queries";
 import styles from "./Report.module.css";
 import { Samples } from "./Samples";
 import { Parity, Scores } from "./Scores";
+import { hasOneScore } from "./wording";
 
 /** How good a model is, and what to do about it. */
 export function ReportPage(): ReactNode {
@@ -32,7 +33,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
   const found = useReport(project, model.id);
   const view = found.data;
   const data = view?.report.data;
-  const short = view?.report.graded && view.report.calibration?.fitted === false;
+  const short = view && ((view.report.graded && view.report.calibration?.fitted === false) || hasOneScore(view));
   return (
     <>
       <PageTitle

@@ -43,7 +43,7 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
                   </div>
                 </div>
                 <p className={styles.badges}>
-                  <Badge tone={sample.grade >= 0.5 ? "good" : sample.weak ? "bad" : "warn"}>{t("report.gradeIs", { grade: formatNumber(sample.grade, { maximumFractionDigits: 2 }) })}</Badge>
+                  <Badge tone={sample.grade >= 0.5 ? "good" : sample.weak ? "bad" : "warn"}>{t("report.gradeIs", { grade: formatNumber(sample.grade, { minimumFractionDigits: 2, maximumFractionDigits: 2 }) })}</Badge>
                   {view.report.metrics?.["coverage"] && sample.missing.length + sample.unsupported.length === 0 && (
                     <Badge tone="good" icon="check">
                       {t("report.allFacts")}

@@ -7,23 +7,23 @@ import { Card } from "../../ui/Card";
 import { Badge } from "../../ui/Feedback";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
-import { formatMetric, formatPoints, useMetricName } from "./wording";
+import { formatMetric, formatPoints, hasOneScore, useMetricName } from "./wording";
 
 /** Whether a score means what it says. */
 export function Scores({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const facts = view.report.calibration;
   if (!facts?.bins.length) return null;
-  const off = typeof facts.ece_after === "number" ? formatNumber(100 * facts.ece_after, { maximumFractionDigits: 1 }) : null;
+  const off = typeof facts.ece_after === "number" ? Math.round(1_000 * facts.ece_after) / 10 : null;
   const graded = view.report.graded;
-  if (graded && !facts.fitted) {
+  if (graded && (!facts.fitted || hasOneScore(view))) {
     return (
       <Card title={t("report.scores")}>
-        <p className={styles.soft}>{t("report.scoresUnfitted")}</p>
+        <p className={styles.soft}>{t(facts.fitted ? "report.oneScore" : "report.scoresUnfitted")}</p>
       </Card>
     );
   }
-  const words = off === null ? t("report.calibrationUnknown") : t("report.calibration", { off });
+  const words = off === null ? t("report.calibrationUnknown") : t("report.calibration", { off: formatNumber(off), count: off });
   return (
     <Card title={t("report.scores")} note={t(graded ? "report.scoresGradedNote" : "report.scoresNote")}>
       <Reliability bins={facts.bins} summary={words} graded={graded} />
@@ -49,7 +49,10 @@ export function Parity({ view }: { view: ReportView }): ReactNode {
         </Badge>
       }
     >
-      <p>{t("report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}</p>
+      <p>
+        {t("report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}
+        {report.graded && ` ${t("report.parityGraded")}`}
+      </p>
       <dl className={styles.figures}>
         <div>
           <dt>{t("report.trained", { metric: metricName(parity.metric) })}</dt>

@@ -17,7 +17,12 @@ export function isGrade(name: string): boolean {
 
 /** Milliseconds, with two digits that matter. */
 export function formatMilliseconds(value: number): string {
-  return `${formatNumber(value, { maximumSignificantDigits: 2 })} ms`;
+  return value < 1_000 ? `${formatNumber(value, { maximumSignificantDigits: 2 })} ms` : `${formatNumber(value / 1_000, { maximumSignificantDigits: 2 })} s`;
+}
+
+/** Whether a model that writes gives every text the same score, which then says nothing. */
+export function hasOneScore({ report }: ReportView): boolean {
+  return report.graded && report.risk_coverage?.points.length === 1;
 }
 
 /** Megabytes, with three digits that matter. */
