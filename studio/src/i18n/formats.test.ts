@@ -16,3 +16,8 @@ it("writes numbers, shares, money and days as the chosen language does", async (
   expect(written()).toEqual(["12,345.6", "82.5%", "$1,234.50", "Mar 9, 2026"]);
   expect(plain(formatTime("2026-03-09T14:05:00"))).toBe("Mar 9, 2026, 2:05 PM");
 });
+
+it("writes no sign before what is rounded to nothing", async () => {
+  await i18next.changeLanguage("en");
+  expect([formatMoney(-0.001), formatNumber(-0.2, { maximumFractionDigits: 0 }), formatMoney(-2)]).toEqual(["$0.00", "0", "-$2.00"]);
+});

@@ -39,9 +39,9 @@ export async function setLanguage(language: Language): Promise<void> {
   localStorage.setItem(STORED, language);
 }
 
-/** A number as the chosen language writes it. */
+/** A number as the chosen language writes it. What is rounded to nothing has no sign. */
 export function formatNumber(value: number, options: Intl.NumberFormatOptions = {}): string {
-  return new Intl.NumberFormat(i18next.language, options).format(value);
+  return new Intl.NumberFormat(i18next.language, { signDisplay: "negative", ...options }).format(value);
 }
 
 /** A share from 0 to 1 as a percentage. */
