@@ -128,9 +128,9 @@ def running_studio(home: Path, port: int = 0) -> Iterator[RunningStudio]:
         with StudioClient(link) as client:
             yield RunningStudio(process, client, link.partition("/?")[0])
             with suppress(StudioRefusal):  # nobody is there where the test has killed it
-                stop_runs(client)
                 for project in client.projects():
                     client.call("POST", f"projects/{project['id']}/serving/stop")
+                stop_runs(client)
 
 
 def stop_runs(client: StudioClient) -> None:

@@ -15,8 +15,9 @@ from tests.eventually import eventually
 from tests.studio_model import project_with_model
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, SmidgenError
 from smidgen.flows.projects.recipes.project_recipe import save_recipe
+from smidgen.flows.projects.run_process import run_folder
 from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
 from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, keep_fallback_key, limits_of, serving_folder, write_keys
 from smidgen.store.studio.servers import ServerStore
@@ -159,6 +160,18 @@ def test_a_server_that_cannot_start_says_why(store: StudioStore, servers: ModelS
     servers.start(project, ServingSettings(model=model), "ann")
     eventually(lambda: servers.status(project).state == "failed")
     assert any("linear.safetensors" in line for line in servers.status(project).log)
+
+
+def test_no_process_starts_for_a_model_whose_files_are_gone(
+    store: StudioStore, servers: ModelServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    run_folder(model).rename(tmp_path / "elsewhere")
+    begun: list[object] = []
+    monkeypatch.setattr("smidgen.flows.projects.serving.servers.subprocess.Popen", lambda *given, **_: begun.append(given))
+    with pytest.raises(SmidgenError):
+        servers.start(project, ServingSettings(model=model), "ann")
+    assert begun == [] and servers.status(project).state == "stopped"
 
 
 def test_settings_that_cannot_serve_are_refused(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:

@@ -217,6 +217,7 @@ class ModelServers:
         if not _is_free(port):
             raise InputError("the port is in use by another program", value=port, todo="Choose another port, or leave it empty.")
         settings = settings.model_copy(update={"port": port})
+        stored = {"serving": settings.model_dump(), "name": served_name(folder) if folder is not None else ""}
         write_keys(self._store, project)
         place = serving_folder(project)
         limits = limits_of(self._store, project, False) if settings.fallback else {}
@@ -236,7 +237,6 @@ class ModelServers:
                 start_new_session=True,
             )
         self._started[process.pid] = process
-        stored = {"serving": settings.model_dump(), "name": served_name(folder) if folder is not None else ""}
         self._records.started(project, stored, author, name_process(process.pid))
         return self.status(project)
 
