@@ -34,7 +34,7 @@ CASES: list[tuple[str, str | bytes, str, int | None, str | None]] = [
     ("ragged.csv", GOOD + "a,b,c\n", "3 cells, the header has 2", 21, None),
     ("short.csv", GOOD + "abc\n", "1 cells, the header has 2", 21, None),
     ("nul.csv", GOOD + "a\0b,c\n", "NUL", 21, "text"),
-    ("blank.csv", ",\na,b\n", "header row is empty", None, None),
+    ("blank.csv", ",\na,b\n", "holds no rows", None, None),
     ("open.csv", GOOD + '"a quote opens,b\nand never closes,c\n', "never closed", 21, None),
     ("inner.csv", GOOD + '"He said "hi" to me",b\n', "goes on after its closing quote", 21, None),
     (

@@ -233,6 +233,15 @@ def test_a_workbook_as_offices_make_them(tmp_path: Path) -> None:
     assert list(totals.records()) == [(1, {"column_1": "As of", "column_2": "2026-11-01"})]
 
 
+def test_lines_above_a_table_of_csv_are_left_out(tmp_path: Path) -> None:
+    lines = "Requests of the north branch;\nAs of 1 November;\n;\n" + text_of(";")
+    table = open_table(write(tmp_path, "export.csv", lines))
+    assert (table.columns, table.facts["above"], pairs(table)) == (("text", "category"), "3", PAIRS)
+    assert [number for number, _ in table.records()] == list(range(1, 13))
+    with pytest.raises(DataError, match="row 13: the row has 3 cells"):
+        list(open_table(write(tmp_path, "ragged.csv", lines + "a;b;c\n")).records())
+
+
 def test_chats_become_what_was_asked_and_the_answer(tmp_path: Path) -> None:
     def turn(role: str, content: object) -> dict[str, object]:
         return {"role": role, "content": content}

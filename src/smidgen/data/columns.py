@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ UNTOLD_NAMES = (
 _TEXT_WORDS, _LONG_WORDS = 3.0, 8.0
 """Mean words of a cell from which a column of such a name is taken for finished texts, and any column for texts."""
 
+_MOST_ABOVE = 30
+"""Most rows above a table."""
 _CODE = re.compile(r"[+-]?\d{1,3}|true|false", re.IGNORECASE)
 _MOST_CODES, _ROWS_OF_A_CODE = 12, 4
 """Labels written as numbers: the most of them, and the fewest rows that each has on average."""
@@ -88,6 +91,14 @@ def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str,
             free = f"{wanted}_{copy}"
         seen[free] = None
     return tuple(seen)
+
+
+def rows_above(rows: Sequence[Sequence[object]]) -> int:
+    """How many of the first rows of a table of cells are titles and dates of an export: half as many filled cells as usual, or fewer."""
+    filled = [sum(cell is not None and bool(str(cell).strip()) for cell in cells) for cells in rows]
+    usual = statistics.median([count for count in filled if count] or [0])
+    first = next((place for place, count in enumerate(filled) if 2 * count > usual), 0)
+    return first if first <= _MOST_ABOVE else 0
 
 
 def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from smidgen.core.errors import DataError
 from smidgen.core.printable import HALVES
-from smidgen.data.columns import header
+from smidgen.data.columns import header, rows_above
 from smidgen.data.encoding import Encoding, find_encoding, open_text, undecodable
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
@@ -111,18 +112,24 @@ class CsvSource:
         dialect = _dialect(sample, origin.suffix)
         with open_text(origin, encoding) as stream:
             feed = _Feed(stream, origin, [])
-            first = next(_parsed(feed, dialect, origin, encoding, []), None)
-        if isinstance(first, DataError):
-            raise first
-        if first is None:
+            first = list(islice(_parsed(feed, dialect, origin, encoding, []), _SAMPLE_ROWS))
+        if first and isinstance(first[0], DataError):
+            raise first[0]
+        if not first:
             raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
-        columns = header(first, origin.name, origin.header)
+        rows = [[] if isinstance(cells, DataError) else cells for cells in first]
+        above = rows_above(rows)
+        if any(len(cells) != len(rows[above]) for cells in rows[:above]):
+            above = 0  # lines of an export have as many cells as its table; this may be no table
+        columns = header(rows[above], origin.name, origin.header)
 
         def records() -> Rows:
             with open_text(origin, encoding) as stream:
-                yield from _records(stream, dialect, origin, encoding, columns)
+                yield from _records(stream, dialect, origin, encoding, columns, above)
 
         facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
+        if above:
+            facts["above"] = str(above)
         return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
@@ -138,15 +145,17 @@ class CsvSource:
         return count
 
 
-def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
-    """Records as lists of cells, a header first, without blank lines. An unreadable record gives its error instead. The caller may fill
-    `names` after the header."""
+def _parsed(
+    feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str], above: int = 0
+) -> Iterator[list[str] | DataError]:
+    """Records as lists of cells, rows `above` the table and a header first, without blank lines. An unreadable record gives its error
+    instead. The caller may fill `names` after the header."""
     # The csv module's own limit is only ever raised: the feed bounds a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
     if dialect.hint:
         next(feed)
     reader = csv.reader(feed, delimiter=dialect.delimiter, quoting=dialect.quoting, strict=True)  # type: ignore[arg-type]
-    row = int(not origin.header)
+    row = int(not origin.header) - above
     while True:
         feed.begin(row)
         try:
@@ -169,10 +178,10 @@ def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Enco
         row += 1
 
 
-def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...]) -> Rows:
+def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...], above: int) -> Rows:
     names = list(columns)
-    parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names)
-    if origin.header:
+    parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names, above)
+    for _ in range(above + origin.header):
         next(parsed)
     width = len(columns)
     for row, cells in enumerate(parsed, start=1):

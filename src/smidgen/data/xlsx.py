@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from smidgen.core.errors import DataError
 from smidgen.core.printable import whole
 from smidgen.data import reader_process
-from smidgen.data.columns import header
+from smidgen.data.columns import header, rows_above
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
-
-if TYPE_CHECKING:
-    import polars
 
 _CHUNK = 1 << 20
 _CELL = 32_767
@@ -29,8 +25,6 @@ _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d 00:00:00")
 _LOOK: Final = 200
 """Rows among which the first of the table is looked for."""
-_MOST_ABOVE: Final = 30
-"""Most rows above a table."""
 
 
 class XlsxSource:
@@ -53,7 +47,7 @@ class XlsxSource:
         """Bound the size after unpacking, choose the worksheet and read it, in a separate process."""
         _bound(origin)
         sheet, sheets, frame = reader_process.workbook(origin)
-        above = _rows_above(frame)
+        above = rows_above(frame.head(_LOOK).rows())
         frame = frame.slice(above)
         places = [place for place, cell in enumerate(frame.row(0)) if _filled(cell) or any(map(_filled, frame.to_series(place)))]
         if not places:
@@ -67,7 +61,7 @@ class XlsxSource:
             for number, cells in enumerate(rows, start=1):
                 yield number, {name: _without_midnight(cell) for name, cell in zip(columns, cells, strict=True)}
 
-        facts = {"sheet": sheet, "sheets": "\n".join(sheets), "above": str(above)}
+        facts = {"sheet": sheet, "sheets": "\n".join(sheets)} | ({"above": str(above)} if above else {})
         return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
@@ -99,14 +93,6 @@ class XlsxSource:
 
 def _filled(cell: str | None) -> bool:
     return cell is not None and bool(cell.strip())
-
-
-def _rows_above(frame: polars.DataFrame) -> int:
-    """How many rows stand above the table: titles and dates of an export, with half as many filled cells as its rows have, or fewer."""
-    filled = [sum(map(_filled, cells)) for cells in frame.head(_LOOK).iter_rows()]
-    usual = statistics.median([count for count in filled if count] or [0])
-    first = next((place for place, count in enumerate(filled) if 2 * count > usual), 0)
-    return first if first <= _MOST_ABOVE else 0
 
 
 def _without_midnight(cell: str | None) -> str | None:

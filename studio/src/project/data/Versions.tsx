@@ -30,8 +30,8 @@ export function Versions({ project, onClose }: { project: string; onClose: () =>
           <li key={version.number}>
             <span className="numbers">{version.number}</span>
             <div>
-              <strong>{t(`action.${version.action}`)}</strong>
-              <p>{t("data.versionFacts", { changed: formatNumber(version.changed), rows: formatNumber(version.rows), author: version.author, when: formatTime(new Date(version.time * 1000).toISOString()) })}</p>
+              <strong>{[t(`action.${version.action}`), version.details["file"]].filter(Boolean).join(": ")}</strong>
+              <p>{t("data.versionFacts", { count: version.changed, changed: formatNumber(version.changed), rows: formatNumber(version.rows), author: version.author, when: formatTime(new Date(version.time * 1000).toISOString()) })}</p>
             </div>
             <div className={styles.actions}>
             {version.changed > 0 && (
