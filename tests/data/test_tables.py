@@ -252,7 +252,7 @@ def test_chats_become_what_was_asked_and_the_answer(tmp_path: Path) -> None:
     )
     lines = "".join(json.dumps({"messages": chat, "id": place}) + "\n" for place, chat in enumerate(chats))
     table = open_table(write(tmp_path, "chats.jsonl", lines))
-    assert table.columns == ("id", "user", "assistant")
+    assert table.columns == ("id", "input", "output")
     assert pairs(table) == [*PAIRS, ("user: hi\nassistant: hello\nuser: bye", "end")]
     post = {"messages": ["a b", "c d"], "topic": "mail"}
     assert open_table(write(tmp_path, "posts.jsonl", f"{json.dumps(post)}\n"), need_label=False).columns == ("messages", "topic")

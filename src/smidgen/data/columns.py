@@ -13,12 +13,12 @@ from smidgen.data.source import Record
 
 INPUT_NAMES = (
     "text", "message", "query", "utterance", "question", "sentence", "body", "content", "review", "comment", "request",
-    "prompt", "ticket", "description", "email", "title", "subject", "document", "user",
+    "prompt", "ticket", "description", "email", "title", "subject", "document",
     "nachricht", "anfrage", "frage", "mitteilung", "bewertung", "kommentar", "inhalt", "beschreibung", "betreff",
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "labels", "intent", "category", "categories", "class", "target", "topic", "tag", "tags", "sentiment", "type",
-    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans", "fields", "assistant",
+    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans", "fields",
     "absicht", "kategorie", "thema", "stimmung", "abteilung", "antwort",
 )  # fmt: skip
 

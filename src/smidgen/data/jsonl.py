@@ -1,7 +1,7 @@
 """JSONL files: one object a line. A JSON array of objects is read too, if it is small enough to be read whole.
 
-Chats, as large models are trained on (`{"messages": [{"role": "user", "content": "..."}, ...]}`), become two columns: `user`, what was
-asked, and `assistant`, the last answer.
+Chats, as large models are trained on (`{"messages": [{"role": "user", "content": "..."}, ...]}`), become two columns: `input`, what was
+asked, and `output`, the last answer.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _chat(record: Record) -> Record | None:
     told = [(turn["role"], _said(turn.get("content"))) for turn in turns if turn["role"] in ("user", "assistant")]
     answer = told.pop()[1] if told and told[-1][0] == "assistant" else None
     asked = told[0][1] if len(told) == 1 else "\n".join(f"{role}: {said}" for role, said in told)
-    return {**{name: cell for name, cell in record.items() if name != "messages"}, "user": asked, "assistant": answer}
+    return {**{name: cell for name, cell in record.items() if name != "messages"}, "input": asked, "output": answer}
 
 
 def _said(content: Any) -> str:
