@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,12 @@ from smidgen.store.files import home
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "studio"
 MESSAGE = "tracking has been stuck on the same depot since friday, any news?"
 PAGES = ("data", "label", "build", "report", "try", "run", "learn", "costs", "canvas")
+QUICK = {"student": {"kind": "kernel", "quality": "fast"}, "compress": {"method": "none"}}
+"""What the preset Fast asks for."""
 _SIZE = {"width": 1280, "height": 860}
 _WAIT_MS = 120_000
 _BUILD_SECONDS = 900.0
+_START_SECONDS = 120.0
 _MESSAGES = 60
 
 
@@ -36,7 +40,7 @@ def main() -> int:
     with _studio() as (link, client):
         project = client.call("POST", "samples/support", {"name": "Shop messages"})["id"]
         print("building", flush=True)
-        model = client.build(project, {"student": {"quality": "fast"}}, timeout=_BUILD_SECONDS)["id"]
+        model = client.build(project, QUICK, timeout=_BUILD_SECONDS)["id"]
         for run in client.call("GET", f"projects/{project}/runs"):
             client.wait(run["id"], timeout=_BUILD_SECONDS)
         try:
@@ -49,7 +53,10 @@ def main() -> int:
 
 def _use(client: StudioClient, project: str, model: str) -> None:
     """Put the model to work, send it messages, and correct what it answers wrong, so that there is something to look at."""
-    serving = client.call("POST", f"projects/{project}/serving/start", {"settings": {"model": model}})
+    client.call("POST", f"projects/{project}/serving/start", {"settings": {"model": model}})
+    end = time.monotonic() + _START_SECONDS
+    while (serving := client.call("GET", f"projects/{project}/serving"))["state"] == "starting" and time.monotonic() < end:
+        time.sleep(0.5)
     rows = client.call("GET", f"projects/{project}/rows", part="test", limit=_MESSAGES)["rows"]
     with httpx.Client(base_url=serving["url"], timeout=60.0, trust_env=False) as program:
         for row in rows:
