@@ -295,7 +295,14 @@ def test_texts_are_certified_by_their_loss(certified_bundle: Path, tmp_path: Pat
     bundle = open_bundle(certified_bundle)
     manifest = bundle.manifest.model_copy(update={"task": "write"})
     model = SimpleNamespace(
-        folder=certified_bundle, manifest=manifest, task=write.part, form={}, columns=("text", "intent"), name="writer", predict=written
+        folder=certified_bundle,
+        manifest=manifest,
+        task=write.part,
+        form={},
+        columns=("text", "intent"),
+        name="writer",
+        slots=0,
+        predict=written,
     )
     rows = [(given, given) for given, _ in pairs(800, 3, start=20_000)]
     done = certify(model, write_pairs(tmp_path / "c.csv", rows), CertificateTerms(alpha=0.15), now=NOW)  # type: ignore[arg-type]

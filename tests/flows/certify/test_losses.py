@@ -73,6 +73,7 @@ def writer(certified_bundle: Path) -> Any:  # noqa: F811
         form=FORM,
         columns=("text", "intent"),
         name="writer",
+        slots=0,
         predict=lambda texts: [described(text) for text in texts],
     )
 

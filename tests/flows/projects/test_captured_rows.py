@@ -91,7 +91,7 @@ def test_a_choice_narrows_by_job_model_and_time(store: StudioStore, project: str
     assert 0 < len(recent.rows) < 32 and "ticket 7 about item 49" not in {row.input for row in recent.rows}
     texts = store.create("Texts", "write").id
     assert traffic_jobs(store, texts, "gateway") == []
-    with pytest.raises(InputError, match="not one of a project that does write"):
+    with pytest.raises(InputError, match="does not fit the project's task, write"):
         read_captured(store, texts, CapturedChoice("gateway", job=job.id))
 
 

@@ -62,6 +62,6 @@ def test_a_task_whose_answers_repeat_the_text_is_refused(store: StudioStore) -> 
     spans = store.create("Fields", "extract").id
     store.rows(spans).add([DataRow("a@example.org", output=[{"start": 0, "end": 13, "label": "mail"}])], "ann", "import", {})
     for call in (lambda: preview_redaction(store, spans, None), lambda: redact_rows(store, spans, None, "ann")):
-        with pytest.raises(InputError, match="would not fit it any more"):
+        with pytest.raises(InputError, match="would no longer match it"):
             call()
     assert store.rows(spans).head() == 1
