@@ -27,6 +27,9 @@ interface TableProps<R> {
   rowHeight?: number;
 }
 
+/** Rows are asked for ten times a second at most: a scroll bar that is dragged passes thousands that nobody reads. */
+const TELL_MS = 100;
+
 /** A table of any number of rows, of which only those on the screen are drawn. Arrow keys, Home and End move the selection. */
 export function Table<R>({ label, columns, count, row, onVisible, selected, onSelect, rowHeight = 40 }: TableProps<R>): ReactNode {
   const frame = useRef<HTMLDivElement>(null);
@@ -37,7 +40,14 @@ export function Table<R>({ label, columns, count, row, onVisible, selected, onSe
   const items = virtual.getVirtualItems();
   const first = items[0]?.index ?? 0;
   const last = items.at(-1)?.index ?? 0;
-  useEffect(() => onVisible?.(first, last), [first, last, onVisible]);
+  const told = useRef(-TELL_MS);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      told.current = performance.now();
+      onVisible?.(first, last);
+    }, Math.max(0, told.current + TELL_MS - performance.now()));
+    return () => clearTimeout(timer);
+  }, [first, last, onVisible]);
   useEffect(() => {
     if (selected !== undefined) virtual.scrollToIndex(selected, { align: "auto" });
   }, [selected, virtual]);
