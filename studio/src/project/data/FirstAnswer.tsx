@@ -131,7 +131,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
         <BuiltModel project={project} />
         <Ways project={project} unlabelled={unlabelled} />
         <p className={styles.small}>
-          <HowMeasured look={look} answer={answer} limited={false} />
+          <HowMeasured project={project} look={look} answer={answer} limited={false} />
         </p>
       </div>
     );
@@ -188,7 +188,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
       <Problem query={saving} />
       <p className={styles.small}>
         {looking && look.looked_at < look.rows && <Badge tone="accent">{t("look.soFar", { rows: formatNumber(look.looked_at), all: formatNumber(look.rows) })}</Badge>}{" "}
-        <HowMeasured look={look} answer={answer} limited />
+        <HowMeasured project={project} look={look} answer={answer} limited />
       </p>
     </>
   );
@@ -241,13 +241,14 @@ function Ways({ project, unlabelled }: { project: string; unlabelled: number }):
   );
 }
 
-/** How the figures came about; `limited`: a limit on wrong answers is among them. */
-function HowMeasured({ look, answer, limited }: { look: Look; answer: FirstAnswer; limited: boolean }): ReactNode {
+/** How the figures came about; `limited`: a limit on wrong answers is among them. What a trained model would do is told until there is one. */
+function HowMeasured({ project, look, answer, limited }: { project: string; look: Look; answer: FirstAnswer; limited: boolean }): ReactNode {
   const { t } = useTranslation();
+  const built = (useModels(project)?.length ?? 0) > 0;
   const figures = { rows: formatNumber(answer.measured), accuracy: formatShare(answer.accuracy.value, 1), low: formatShare(answer.accuracy.low, 1), high: formatShare(answer.accuracy.high, 1) };
   return (
     <>
-      {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)} {limited && t("look.limit", { confidence: formatShare(answer.confidence) })} {t("look.usually")}
+      {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)} {limited && t("look.limit", { confidence: formatShare(answer.confidence) })} {!built && t("look.usually")}
       {look.by === "words" && ` ${t("look.byWords")}`}
     </>
   );

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useAnswerForm, useLabels, useMay } from "../../api/queries";
-import { formatNumber } from "../../i18n";
+import { formatNumber, formatShare } from "../../i18n";
 import { AnswerEditor } from "../../ui/answer/AnswerEditor";
 import type { AnswerForm } from "../../ui/answer/answers";
 import { Button, ButtonLink } from "../../ui/Button";
@@ -73,10 +73,10 @@ function One({ project, request, onAnswer, onSkip }: OneProps): ReactNode {
   );
 }
 
-function Why({ request }: { request: Captured }): ReactNode {
+function Why({ request, graded = false }: { request: Captured; graded?: boolean }): ReactNode {
   const { t } = useTranslation();
   const why = request.corrected !== null || request.verdict === "down" ? t("learn.corrected") : t(`run.why.${request.why.replaceAll(" ", "_")}`, { defaultValue: request.why });
-  const sure = request.local_score !== null && answerText(request.local_output) !== "" && t("learn.score", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) });
+  const sure = request.local_score !== null && answerText(request.local_output) !== "" && (graded ? t("try.scoreIs", { score: formatNumber(request.local_score, { maximumFractionDigits: 2 }) }) : t("learn.score", { score: formatShare(request.local_score) }));
   return <p className={styles.soft}>{[why, sure, request.altered && t("run.altered")].filter(Boolean).join(" · ")}</p>;
 }
 
@@ -88,7 +88,7 @@ function ByForm({ form, request, may, onAnswer, onSkip }: AnswerProps & { form: 
   return (
     <div className={styles.one}>
       {(form.shape === "text" || form.shape === "labels" || form.shape === "value") && <p className={styles.text}>{request.input}</p>}
-      <Why request={request} />
+      <Why request={request} graded={form.shape === "text"} />
       {said && <p className={styles.soft}>{t(`learn.startsWith.${said.by}`)}</p>}
       <AnswerEditor
         form={form}

@@ -85,6 +85,21 @@ function energy(wh: number, t: TFunction): string {
   return wh < SMALL_WH ? t("run.mwh", { mwh: formatNumber(wh * 1_000, digits) }) : t("run.wh", { wh: formatNumber(wh, digits) });
 }
 
+/** The energy that its answers saved, beside what they took; only the latter where the saving is not known. */
+function Energy({ traffic, used }: { traffic: Traffic; used: number }): ReactNode {
+  const { t } = useTranslation();
+  const saved = traffic.energy_saved_wh;
+  const how = traffic.energy_measured ? t("run.energyMeasured") : t("run.energyEstimated");
+  const known = saved !== null && saved > 0;
+  return (
+    <div className={styles.tile}>
+      <span>{t(known ? "run.energySaved" : "run.energy")}</span>
+      <strong>{energy(known ? saved : used, t)}</strong>
+      <small>{known ? t("run.energySavedAbout", { used: energy(used, t), wh: formatNumber(traffic.energy_large_model_wh) }) : how}</small>
+    </div>
+  );
+}
+
 function Shown({ project, traffic, figures, serving }: { project: string; traffic: Traffic; figures: Figures; serving: Serving }): ReactNode {
   const { t } = useTranslation();
   const place = useTrafficPlace();
@@ -100,20 +115,7 @@ function Shown({ project, traffic, figures, serving }: { project: string; traffi
             <small>{tile.about}</small>
           </button>
         ))}
-        {traffic.energy_wh !== null && (
-          <div className={styles.tile}>
-            <span>{t("run.energy")}</span>
-            <strong>{energy(traffic.energy_wh, t)}</strong>
-            <small>{traffic.energy_measured ? t("run.energyMeasured") : t("run.energyEstimated")}</small>
-          </div>
-        )}
-        {traffic.energy_saved_wh !== null && traffic.energy_saved_wh > 0 && (
-          <div className={styles.tile}>
-            <span>{t("run.energySaved")}</span>
-            <strong>{energy(traffic.energy_saved_wh, t)}</strong>
-            <small>{t("run.energySavedAbout", { wh: formatNumber(traffic.energy_large_model_wh) })}</small>
-          </div>
-        )}
+        {traffic.energy_wh !== null && <Energy traffic={traffic} used={traffic.energy_wh} />}
       </div>
       <DayChart days={figures.days} />
       {reasons.length > 0 && (
