@@ -12,7 +12,7 @@ export interface ShownError {
 }
 
 const ITEM = "\n  - ";
-const KINDS = ["DataError", "RecipeError", "UnknownPart", "RedactionError", "MissingExtra", "BaseError", "BundleError", "EngineError", "TrainError", "TeacherError", "GateError", "CertificateError", "MachineError", "InputError", "StudioError"];
+const KINDS = ["DataError", "RecipeError", "UnknownPart", "RedactionError", "MissingExtra", "BaseError", "BundleError", "EngineError", "TrainError", "TeacherError", "GateError", "CertificateError", "MachineError", "InputError", "StudioError", "StudioMissing"];
 
 /** An error in the words of the chosen language. */
 export function inWords(t: TFunction, error: ErrorParts): ShownError {

@@ -69,4 +69,4 @@ def test_an_own_price_and_energy_count(client: TestClient, costs: str) -> None:
 @pytest.mark.parametrize("query", [{"requests_per_day": 0}, {"share": 2}, {"model": "nobody"}, {"months": 0}, {"run": "none"}])
 def test_what_cannot_be_computed_is_told(client: TestClient, costs: str, query: dict[str, Any]) -> None:
     answer = client.get(costs, params=query)
-    assert answer.status_code in (400, 409, 422) and answer.json()["error"]["message"]
+    assert answer.status_code in (400, 404, 409, 422) and answer.json()["error"]["message"]

@@ -155,7 +155,7 @@ def test_edits_are_versions_that_can_be_taken_back(client: TestClient, filled: s
 
 def test_an_unknown_project_is_told(client: TestClient) -> None:
     statuses = [client.get(f"/api/v1/projects/none{path}").status_code for path in ("", "/data", "/rows", "/versions", "/labels")]
-    assert statuses == [409] * 5
+    assert statuses == [404] * 5
 
 
 def test_columns_of_fields_come_in_and_are_told(client: TestClient) -> None:

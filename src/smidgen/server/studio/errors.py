@@ -12,6 +12,7 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.server.errors import ErrorDetail, failure
+from smidgen.store.studio.tables import StudioMissing
 
 
 class StudioErrorDetail(ErrorDetail):
@@ -47,7 +48,8 @@ def tell_errors(app: FastAPI) -> None:
 
     async def on_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, SmidgenError)
-        return failure(400 if error.exit_code == 2 else 409, str(error), type(error).__name__, parts=parts_of_error(error))
+        status = 404 if isinstance(error, StudioMissing) else 400 if error.exit_code == 2 else 409
+        return failure(status, str(error), type(error).__name__, parts=parts_of_error(error))
 
     app.add_exception_handler(RequestError, on_refused)
     app.add_exception_handler(SmidgenError, on_error)

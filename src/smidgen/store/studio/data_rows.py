@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from smidgen.core.rows import Text
 from smidgen.store.database import Database
-from smidgen.store.studio.tables import PROJECTS, ROWS, VERSIONS, StudioError
+from smidgen.store.studio.tables import PROJECTS, ROWS, VERSIONS, StudioMissing
 
 Part = Literal["train", "test"]
 
@@ -247,12 +247,12 @@ class ProjectRows:
     def _head(self, connection: Connection) -> int:
         found = connection.execute(sql.select(PROJECTS.c.version).where(PROJECTS.c.id == self.project)).scalar()
         if found is None:
-            raise StudioError("there is no such project", value=self.project, todo="Open the list of projects.")
+            raise StudioMissing("there is no such project", value=self.project, todo="Open the list of projects.")
         return int(found)
 
     def _known(self, connection: Connection, version: int) -> None:
         if not 0 <= version <= self._head(connection):
-            raise StudioError("there is no such version of the data", value=version, todo="Choose one of the list of versions.")
+            raise StudioMissing("there is no such version of the data", value=version, todo="Choose one of the list of versions.")
 
     def _at(self, version: int | None) -> ColumnElement[bool]:
         """The condition of rows that a version holds; None is the newest."""

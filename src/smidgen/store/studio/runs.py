@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 
 from smidgen.store.database import Database
-from smidgen.store.studio.tables import EVENTS, RUNS, StudioError
+from smidgen.store.studio.tables import EVENTS, RUNS, StudioError, StudioMissing
 
 RunState = Literal["queued", "running", "stopping", "done", "failed", "stopped"]
 UNFINISHED: tuple[RunState, ...] = ("queued", "running", "stopping")
@@ -96,7 +96,7 @@ class RunStore:
         with self._database.reading() as connection:
             row = connection.execute(sql.select(RUNS).where(RUNS.c.id == id)).one_or_none()
         if row is None:
-            raise StudioError("there is no such run", value=id, todo="Open the list of the project's runs.")
+            raise StudioMissing("there is no such run", value=id, todo="Open the list of the project's runs.")
         return _run(row)
 
     def of_project(self, project: str, limit: int = 200) -> list[Run]:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from smidgen.store.database import Database
-from smidgen.store.studio.tables import KEYS, REVIEWS, SERVERS, StudioError
+from smidgen.store.studio.tables import KEYS, REVIEWS, SERVERS, StudioMissing
 
 KEY_PREFIX = "sk-smidgen-"
 
@@ -103,7 +103,7 @@ class ServerStore:
             found = connection.execute(sql.update(KEYS).where(mine, KEYS.c.revoked.is_(None)).values(revoked=time.time())).rowcount
             known = found or connection.execute(sql.select(KEYS.c.id).where(mine)).one_or_none() is not None
         if not known:
-            raise StudioError("there is no such key", value=id, todo="Open the list of the project's keys.")
+            raise StudioMissing("there is no such key", value=id, todo="Open the list of the project's keys.")
 
     # Reviews of captured requests.
 

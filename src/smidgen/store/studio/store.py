@@ -15,7 +15,7 @@ import sqlalchemy as sql
 from smidgen.store.database import Database, file_url, parse_url
 from smidgen.store.files import home
 from smidgen.store.studio.data_rows import ProjectRows
-from smidgen.store.studio.tables import PROJECTS, StudioError, prepare
+from smidgen.store.studio.tables import PROJECTS, StudioError, StudioMissing, prepare
 
 URL_ENV = "SMIDGEN_STUDIO_URL"
 FILE = "studio.db"
@@ -62,7 +62,7 @@ class StudioStore:
         with self.database.reading() as connection:
             row = connection.execute(sql.select(PROJECTS).where(PROJECTS.c.id == id)).one_or_none()
         if row is None:
-            raise StudioError("there is no such project", value=id, todo="Open the list of projects.")
+            raise StudioMissing("there is no such project", value=id, todo="Open the list of projects.")
         return _project(row)
 
     def create(self, name: str, task: str, settings: Mapping[str, Any] | None = None) -> Project:

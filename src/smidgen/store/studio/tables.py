@@ -188,7 +188,11 @@ _LOCK = 7_361_002
 
 
 class StudioError(SmidgenError):
-    """The Studio's database cannot be used, or does not hold what is asked for."""
+    """The Studio's database cannot be used, or what is asked for cannot be done with what it holds."""
+
+
+class StudioMissing(StudioError):
+    """The Studio's database does not hold what is asked for."""
 
 
 def prepare(connection: Connection) -> None:
