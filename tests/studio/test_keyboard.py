@@ -54,7 +54,7 @@ CLICKABLE = f"""() => {{ {SCRIPT}
   return [...document.querySelectorAll("main *")].filter((it) => shown(it) && getComputedStyle(it).cursor === "pointer" && alone(it))
     .map(named);
 }}"""
-"""What looks as if it could be clicked, and is no control."""
+"""Elements that look clickable and are no control."""
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ _NAMES_ELSEWHERE = {
     "entity_type": "label", "type": "label", "start_position": "start", "start_offset": "start",
     "end_position": "end", "end_offset": "end", "entity_value": "text", "value": "text",
 }  # fmt: skip
-"""What other tools call the parts of a span."""
+"""Names of the parts of a span in other tools."""
 _PLATEAU = 0.003
 """Thresholds whose F1 is within this of the best count as equally good."""
 

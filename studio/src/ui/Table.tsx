@@ -27,7 +27,7 @@ interface TableProps<R> {
   rowHeight?: number;
 }
 
-/** Rows are asked for ten times a second at most: a scroll bar that is dragged passes thousands that nobody reads. */
+/** Rows are fetched ten times a second at most: a dragged scroll bar passes thousands of them. */
 const TELL_MS = 100;
 
 /** A table of any number of rows, of which only those on the screen are drawn. Arrow keys, Home and End move the selection. */
