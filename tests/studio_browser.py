@@ -69,7 +69,7 @@ class Browser:
         ]
 
     def faults_of_sizes(self) -> dict[str, object]:
-        """The faults of the page as it is shown, at each size, light and dark. Themes differ by colours, which axe's rules of colours see."""
+        """The faults of the shown page, at each size, light and dark. Themes differ by colours, which axe's rules of colours see."""
         found: dict[str, object] = {}
         self.page.emulate_media(reduced_motion="reduce")
         for size, (width, height) in SIZES.items():
