@@ -57,7 +57,7 @@ _OF_RECIPE = (
     *("budget_day", "max_output_tokens", "privacy", "privacy_kind", "cache", "cache_scope", "cache_similarity", "cache_hours"),
     *("quality", "audit_share", "held_out_aside", "when_upstream_fails"),
 )
-"""The settings of the recipe's `[route]` that hold: its limits. Where requests go, and what is kept, is chosen at its start."""
+"""The settings of the recipe's `[route]` that hold: its limits. Where requests go, and what is kept, is chosen when serving starts."""
 _NOT_INHERITED = ("SMIDGEN_API_KEY", "SMIDGEN_ADMIN_KEY", _FALLBACK_KEY, "SMIDGEN_STUDIO_URL", URL_ENV)
 """Variables of the Studio's own environment that would give the server other keys or places than the project's."""
 
