@@ -127,7 +127,7 @@ def running_studio(home: Path, port: int = 0) -> Iterator[RunningStudio]:
         link = process.ready()["url"]
         with StudioClient(link) as client:
             yield RunningStudio(process, client, link.partition("/?")[0])
-            with suppress(StudioRefusal):  # nobody is there where the test has killed it
+            with suppress(StudioRefusal):  # the test may have killed the Studio
                 for project in client.projects():
                     client.call("POST", f"projects/{project['id']}/serving/stop")
                 stop_runs(client)

@@ -26,7 +26,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "studio"
 MESSAGE = "tracking has been stuck on the same depot since friday, any news?"
 PAGES = ("data", "label", "build", "report", "try", "run", "learn", "costs", "canvas")
 QUICK = {"student": {"kind": "kernel", "quality": "fast"}, "compress": {"method": "none"}}
-"""What the preset Fast asks for."""
+"""The settings of the preset Fast, for one kind of model."""
 _SIZE = {"width": 1280, "height": 860}
 _WAIT_MS = 120_000
 _BUILD_SECONDS = 900.0

@@ -196,11 +196,11 @@ def choose_written(columns: Sequence[str], sample: Sequence[Record]) -> tuple[tu
 
 def _cells(sample: Sequence[Record], name: str) -> list[str]:
     """The filled plain cells of a column as texts; a list of texts as one."""
-    values = (joined(record.get(name)) for record in sample)
+    values = (as_text(record.get(name)) for record in sample)
     return [text for value in values if isinstance(value, str | int | float) and (text := str(value).strip())]
 
 
-def joined(value: object) -> object:
+def as_text(value: object) -> object:
     """A cell; a list of texts, such as sentences, as one text."""
     return " ".join(value) if isinstance(value, list) and value and all(isinstance(one, str) for one in value) else value
 

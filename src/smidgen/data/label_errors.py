@@ -35,7 +35,7 @@ LEAST_AGREEMENT = 0.75
 samples of six sets, 8 to 10 of 10 findings of `judge_labels` were flipped rows above it and 3 to 8 below; of `judge_quickly` 5 to 10, and
 3 to 4 below."""
 LOWEST_AGREEMENT = 0.5
-"""The same bound where a program leaves doubtful rows out, and losing a good one costs little: a teacher's labels, `data.select`."""
+"""A lower bound for programs that leave out doubtful rows (a teacher's labels, `data.select`): losing a good row costs little."""
 CLEAR = 0.8
 """Probability from which a proposed label is taken without a person reading the row."""
 MOST_CELLS = 50_000_000

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from smidgen.core.errors import DataError, MachineError
 from smidgen.core.printable import HALVES, whole
 from smidgen.core.rows import Row, RowCells, Text
-from smidgen.data.columns import ColumnChoice, choose_input, choose_label, joined, resolve
+from smidgen.data.columns import ColumnChoice, as_text, choose_input, choose_label, resolve
 from smidgen.data.source import DataSettings, DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
 from smidgen.parts import registry
 from smidgen.text import attribute_lists
@@ -132,7 +132,7 @@ class DataTable:
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
     def _cell(self, number: int, record: Record, name: str) -> str:
-        value = joined(record.get(name))
+        value = as_text(record.get(name))
         if value is None or (isinstance(value, str) and not value.strip()):
             raise self._error("the text is empty", "", number, name, "Fill it in, or remove the row.")
         if isinstance(value, (dict, list, bytes)):

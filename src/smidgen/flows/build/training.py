@@ -210,20 +210,20 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
     part = work.students[variant.student].part
     if part.partners:
         return part.add([served(work, context, one, texts) for one in variant.partners], variant.mix)
-    anew = form if form is not None and any(is_checked(work.task, form, text) for text in texts) else None
+    checked = form if form is not None and any(is_checked(work.task, form, text) for text in texts) else None
 
     def step(folder: Path) -> None:
         found = []
         with open_runner(variant.spec.engine, variant.folder, variant.spec.options, context.threads) as runner:
             for some in in_parts(texts, WRITTEN_AT_ONCE) if variant.writes and texts else [texts]:
                 written = runner.run(some)
-                found.append(improve(work.task, anew, runner, some, written) if anew is not None else written)
+                found.append(improve(work.task, checked, runner, some, written) if checked is not None else written)
                 if variant.writes:
                     context.progress.advance(len(some))
         _save({name: values for name, values in _joined_raw(found).items() if name != "inputs"}, folder)
 
     inputs: dict[str, Any] = {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}
-    inputs |= {"form": anew.facts()} if anew is not None else {}
+    inputs |= {"form": checked.facts()} if checked is not None else {}
     folder = context.steps.run("served", inputs, step)
     return with_inputs(_load(folder), texts)
 

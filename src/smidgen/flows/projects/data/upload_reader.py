@@ -13,7 +13,7 @@ from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task, placing
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.rows import Row, Text
-from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, choose_written, joined, resolve
+from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, as_text, choose_written, resolve
 from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import DataTable, json_value, open_columns, open_table
 from smidgen.flows.projects.data.answer_guess import guess_answer
@@ -205,7 +205,7 @@ class _Sheet:
 
 
 def _short(value: Any) -> Any:
-    plain = joined(json_value(value))
+    plain = as_text(json_value(value))
     if plain is None or isinstance(plain, bool | int) or (isinstance(plain, float) and math.isfinite(plain)):
         return plain
     text = printable_json(plain, default=str) if isinstance(plain, dict | list) else whole(str(plain))
