@@ -26,6 +26,9 @@ ARGUMENTS = [
 ]
 COLOURS = ("color-contrast", "link-in-text-block")
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (broken) =>
+  console.error(`policy: ${broken.effectiveDirective} ${broken.blockedURI}`));"""
+"""Tells violations that the browser itself keeps from the console, such as an `eval` whose refusal the page catches."""
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 needed = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -117,7 +120,7 @@ def _watched_process(home: Path, *arguments: object) -> Iterator[commands.Runnin
         yield process
     left = log.read_text(encoding="utf-8") if log.exists() else ""
     log.unlink(missing_ok=True)
-    assert left == "", "a process of the Studio reached beyond this machine"
+    assert left == "", f"a process of the Studio reached beyond this machine: {left}"
 
 
 @contextmanager
@@ -202,7 +205,14 @@ def browsing(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=language, accept_downloads=True
     )
     faults: list[str] = []
-    context.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else faults.append(f"left: {asked.url}"))
+
+    def asked(it: Any) -> None:
+        if not it.url.startswith((f"{url}/", "blob:", "data:")):
+            faults.append(f"left: {it.url}")
+
+    context.on("request", asked)
+    context.on("page", lambda opened: opened.on("websocket", asked))
+    context.add_init_script(TELL_VIOLATIONS)
     context.on("weberror", lambda told: faults.append(f"error: {told.error}"))
     context.on("console", heard)
     context.set_default_timeout(60_000)
@@ -212,4 +222,4 @@ def browsing(
         yield Browser(page, url, faults)
     finally:
         context.close()
-    assert faults == []
+    assert faults == [], "\n".join(faults)
