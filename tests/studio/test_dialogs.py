@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import shop
 from tests.eventually import eventually
+from tests.line_versions import line_of
 from tests.studio_browser import SIZES, Browser, RunningStudio, browsing, needed, running_studio
+from tests.tried_model import built_once, ticket_rows, with_model
+
+from smidgen.flows.projects.serving.servers import line_folder, traffic_url
+from smidgen.store.studio.data_rows import DataRow
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import opened
 
 pytestmark = [*needed, pytest.mark.thorough]
 LINEAR = {"student": {"kind": "linear", "baseline": "none"}}
@@ -34,12 +43,24 @@ PLACES: dict[str, tuple[str, list[Step]]] = {
     "presets": ("canvas", [("button", "Presets")]),
 }
 """Where each stands, and what is pressed in turn to open it."""
+AT_WORK: dict[str, tuple[str, list[Step]]] = {
+    "of an account": ("/accounts", [("button", "More actions")]),
+    "change a role": ("/accounts", [("button", "More actions"), ("menuitem", "Change")]),
+    "replace personal data": ("data?view=findings", [("button", "Replace by placeholders")]),
+    "roll back": ("learn", [("button", "Go back to this")]),
+    "build this one": ("learn", [("button", "Build this one")]),
+    "a request": ("run?show=all", [("button", re.compile("^message 1"))]),
+    "revoke a certificate": ("run", [("button", "Revoke certificate")]),
+}
+"""Those of a project whose model has been at work."""
 
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    with running_studio(tmp_path_factory.mktemp("home")) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMIDGEN_HOME", str(home := tmp_path_factory.mktemp("home")))
+        with running_studio(home) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +74,27 @@ def project(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> 
     studio.client.call("POST", f"projects/{made}/edits", {"edit": {"kind": "drop", "keys": [7]}})
     studio.client.call("POST", f"projects/{made}/serving/keys", {"name": "shop"})
     studio.client.build(made, LINEAR, timeout=300)
+    return made
+
+
+@pytest.fixture(scope="module")
+def at_work(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A project whose model has a certificate, a line of two versions, and captured requests with a recurring job; and a second account."""
+    store = StudioStore()
+    made, model = with_model(store, built_once(tmp_path_factory))
+    store.rows(made).add([DataRow(f"write to ann{number}@example.org", output="account") for number in range(3)], "ann", "import", {})
+    later = [DataRow(f"please: {row.input}", output=row.output, part="test") for row in ticket_rows()[::2]]
+    store.rows(made).add(later, "ann", "import", {})
+    store.close()
+    line_of(line_folder(made), 2)
+    facts: dict[str, Any] = {"model": "big", "answer_state": "whole", "template": "t", "kind": "t", "system": "sort", "held_out": False}
+    with opened(traffic_url(made)) as traffic:
+        for number in range(40):
+            more = {**facts, "answer": f"team {number % 2}"}
+            traffic.add([Exchange(f"r{number}", datetime.now(UTC), "big", "/v1/chat/completions", f"message {number}", "upstream", **more)])
+    for kind, request in {"jobs": {}, "look": {}, "certify": {"model": model, "alpha": 0.05, "delta": 0.05}}.items():
+        studio.client.wait(studio.client.start(made, kind, request)["id"], timeout=240)
+    studio.client.call("PUT", "accounts/olga", {"role": "owner", "password": "correct horse battery"})
     return made
 
 
@@ -74,9 +116,10 @@ def open_by_key(browser: Browser, steps: list[Step]) -> Any:
     return opened
 
 
-@pytest.mark.parametrize("name", PLACES)
-def test_it_is_in_order_and_the_focus_comes_back(studio: RunningStudio, project: str, name: str) -> None:
-    place, steps = PLACES[name]
+@pytest.mark.parametrize("name", [*PLACES, *AT_WORK])
+def test_it_is_in_order_and_the_focus_comes_back(studio: RunningStudio, name: str, request: pytest.FixtureRequest) -> None:
+    place, steps = (PLACES | AT_WORK)[name]
+    project: str = request.getfixturevalue("project" if name in PLACES else "at_work")
     with browsing(studio) as browser:
         page = browser.page
         browser.goto(place if place.startswith("/") else f"/projects/{project}/{place}")
@@ -106,3 +149,30 @@ def test_a_file_to_add_is_shown_in_order(studio: RunningStudio, project: str) ->
         )
         browser.page.get_by_role("dialog").get_by_role("button", name="Add these rows").wait_for()
         assert browser.faults_of_sizes() == {}
+
+
+def test_a_key_that_was_made_and_a_version_that_is_restored_keep_the_focus(studio: RunningStudio, project: str) -> None:
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/run")
+        dialog = open_by_key(browser, [("button", "New key")])
+        page.keyboard.type("till")
+        page.keyboard.press("Enter")
+        dialog.locator("code").wait_for()
+        assert dialog.evaluate("(it) => it.contains(document.activeElement)") and browser.faults_of_sizes() == {}
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+        begun = find(page, ("button", "New key"))
+        eventually(lambda: begun.evaluate("(it) => it === document.activeElement"), seconds=10)
+
+        browser.goto(f"/projects/{project}/data")
+        dialog = open_by_key(browser, [("button", "History")])
+        versions = dialog.get_by_role("listitem").count()
+        dialog.get_by_role("button", name="Restore").last.focus()
+        page.keyboard.press("Enter")
+        eventually(lambda: dialog.get_by_role("listitem").count() == versions + 1, seconds=30)
+        assert dialog.evaluate("(it) => it.contains(document.activeElement)"), "the focus left it"
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+        begun = find(page, ("button", "History"))
+        eventually(lambda: begun.evaluate("(it) => it === document.activeElement"), seconds=10)

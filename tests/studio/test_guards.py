@@ -147,11 +147,11 @@ def test_a_server_that_reaches_beyond_this_machine_is_found(tmp_path: Path, monk
     project, run = project_with_model(store, tmp_path / "models")
     store.close()
     settings = {"model": run, "fallback": f"{AWAY}v1", "fallback_model": "big", "uncertified_score": 0.9, "redact": False}
-    with pytest.raises(AssertionError, match="reached beyond this machine: socket.getaddrinfo nowhere.invalid by"):
-        with running_studio(tmp_path / "home") as studio:
-            place = f"projects/{project}/serving"
-            studio.client.call("POST", f"{place}/start", {"settings": settings})
-            eventually(lambda: studio.client.call("GET", place)["state"] == "running")
-            asked = {"model": "support", "messages": [{"role": "user", "content": "w98 unsure"}]}
-            url = studio.client.call("GET", place)["url"]
-            assert httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=60, trust_env=False).status_code == 502
+    told = r"reached beyond this machine: socket\.getaddrinfo nowhere\.invalid by"
+    with pytest.raises(AssertionError, match=told), running_studio(tmp_path / "home") as studio:
+        place = f"projects/{project}/serving"
+        studio.client.call("POST", f"{place}/start", {"settings": settings})
+        eventually(lambda: studio.client.call("GET", place)["state"] == "running")
+        asked = {"model": "support", "messages": [{"role": "user", "content": "w98 unsure"}]}
+        url = studio.client.call("GET", place)["url"]
+        assert httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=60, trust_env=False).status_code == 502

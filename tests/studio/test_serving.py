@@ -104,5 +104,6 @@ def test_a_model_is_put_to_work_and_taught(studio: RunningStudio, project: str, 
         page.get_by_label("Name").fill("olga")
         page.get_by_label("Password").fill("correct horse battery")
         browser.shot("log-in-here")
+        assert browser.accessibility_faults() == []
         page.get_by_role("button", name="Log in").click()
         page.get_by_text("Your model is not running").wait_for()

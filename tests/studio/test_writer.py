@@ -41,6 +41,7 @@ def test_a_dropped_table_of_goods_becomes_texts(tmp_path: Path, writer_bundle: P
         answer = page.get_by_role("textbox", name="Right answer")
         answer.wait_for()
         assert answer.input_value().strip() and "a second" in page.inner_text("main")
+        assert browser.accessibility_faults() == []
         answer.fill("An ash tray for 12 pounds.")
         page.get_by_role("button", name="Put it into the data").click()
         page.get_by_text("Added to the data").wait_for()
