@@ -165,3 +165,30 @@ def test_it_is_certified_put_to_work_and_taught(studio: RunningStudio, project: 
         page.get_by_text("Your model is not running").wait_for()
     added = studio.client.call("GET", f"{place}/rows", search="Rosa Blum")["rows"][-1]
     assert added["output"] == said | {"flower": "orchids of the garden"} and added["source"] == "traffic"
+
+
+@pytest.mark.thorough
+def test_two_models_and_a_large_one_differ_field_by_field(studio: RunningStudio, project: str) -> None:
+    studio.client.build(project, LEXICAL | {"train": {"epochs": 1}}, timeout=300)
+    texts = ["Clara Wolf here, please put 12 roses aside until Friday.", "My name is Anna Weber and I need 7 tulips.", "Thank you!"]
+    said = {"customer": "Clara Wolf", "flower": "red roses", "amount": 12, "day": "Friday"}
+    choice = {"index": 0, "message": {"role": "assistant", "content": json.dumps(said)}, "finish_reason": "stop"}
+    with upstream_stub() as upstream, browsing(studio) as browser:
+        upstream.answer = lambda seen: Said(body=json.dumps({"model": "big", "choices": [choice]}).encode())
+        page = browser.page
+        browser.goto(f"/projects/{project}/try?mode=compare")
+        page.get_by_label("Texts, one a line").fill("\n".join(texts))
+        page.get_by_role("button", name="Compare", exact=True).click()
+        page.get_by_text("They agree on").wait_for()
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            browser.shot(f"extract-sides-{size}")
+        page.get_by_label("Compare with").select_option(label="A large model elsewhere")
+        page.get_by_label("Address of the server").fill(upstream.url)
+        page.get_by_label("Name of the model").fill("big")
+        page.get_by_role("button", name="Compare", exact=True).click()
+        page.get_by_text("They agree on").wait_for()
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            browser.shot(f"extract-large-{size}")
+        assert browser.faults_of_sizes() == {}
