@@ -131,16 +131,22 @@ def test_it_is_told_about_how_many_rows_would_show_a_risk() -> None:
     assert [point.needed for point in hopeless] == [None] * 6
 
 
+def mix_ups(store: StudioStore, project: str) -> dict[str, int]:
+    """How often each label is taken for which, among the open suspects."""
+    return next(dict(finding.details["mixed"]) for finding in open_findings(store, project) if finding.kind == "mislabels")
+
+
 def test_what_is_mended_or_kept_is_gone_and_undo_brings_it_back(store: StudioStore, project: str) -> None:
     look(store, project)
-    rows, before = store.rows(project), open_suspects(store, project)
+    rows, before, mixed = store.rows(project), open_suspects(store, project), mix_ups(store, project)
     first, second = before[:2]
+    assert sum(mixed.values()) <= len(before) and mixed[f"{first.rows[0].output} → {first.proposed}"] > 0
     rows.change([first.rows[0].key], lambda row: replace(row, output=first.proposed), "ann", "relabel", {})
     keep_items(project, [second.id], True)
-    assert open_suspects(store, project) == before[2:]
+    assert open_suspects(store, project) == before[2:] and sum(mix_ups(store, project).values()) <= len(before) - 2
     rows.undo("ann")
     keep_items(project, [second.id], False)
-    assert open_suspects(store, project) == before
+    assert open_suspects(store, project) == before and mix_ups(store, project) == mixed
     rows.change([841], lambda _: None, "ann", "drop", {})
     assert not {finding.kind: finding for finding in open_findings(store, project)}["duplicates"].items
 

@@ -335,7 +335,7 @@ function Labels({ project, chosen, onChoose }: { project: string; chosen: string
   const labels = useLabels(project);
   const few = labels.data?.slice(0, 300);
   return (
-    <Card title={t("data.labels")} note={labels.data && t("data.labelsNote", { count: labels.data.length })}>
+    <Card title={t("data.labels")} note={labels.data && t("data.labelsNote", { count: labels.data.filter((found) => found.output !== null).length })}>
       <Problem query={labels} />
       <ul className={styles.labels}>
         {few?.map((found) => {

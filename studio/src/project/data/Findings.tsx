@@ -11,9 +11,10 @@ import { Badge, Empty, Skeleton } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { Bars, type BarEntry } from "../../charts/Bars";
+import { Bars } from "../../charts/Bars";
 import styles from "./Findings.module.css";
 import { RedactRows } from "./Redact";
+import { largestFirst } from "./largestFirst";
 import { type Finding, type FindingItem, isLooking, useAnswers, useFindings, useKeep, useLook } from "./queries";
 
 const FEW = 20;
@@ -304,14 +305,10 @@ function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode 
   );
 }
 
-function entries(value: unknown): BarEntry[] {
-  return Object.entries((value ?? {}) as Record<string, number>).map(([name, number]) => ({ name, value: number }));
-}
-
 /** Which labels are taken for which, the commonest mix-ups first. */
 function MixUps({ finding }: { finding: Finding }): ReactNode {
   const { t } = useTranslation();
-  const pairs = entries(finding.details["mixed"]).slice(0, 5);
+  const pairs = largestFirst(finding.details["mixed"]);
   if (finding.kind !== "mislabels" || pairs.length < 2) return null;
   return (
     <div className={styles.chart}>
@@ -325,8 +322,8 @@ function MixUps({ finding }: { finding: Finding }): ReactNode {
 function Facts({ findings, plain }: { findings: readonly Finding[]; plain: readonly Finding[] }): ReactNode {
   const { t } = useTranslation();
   const of = (kind: string) => findings.find((finding) => finding.kind === kind);
-  const labels = entries(of("counts")?.details["labels"]);
-  const told = entries(of("language")?.details["languages"]);
+  const labels = largestFirst(of("counts")?.details["labels"]);
+  const told = largestFirst(of("language")?.details["languages"]);
   const foreign = told.some(({ name, value }) => name !== "en" && value > 0.5);
   const languages = told.map((entry) => ({ ...entry, name: languageName(entry.name) }));
   const lengths = of("lengths")?.details as { median: number; p99: number; longest: number } | undefined;

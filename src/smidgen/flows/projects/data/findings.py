@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from smidgen.store.studio.store import StudioStore
 MOST_KEPT = 100_000
 _BATCH = 1_000
 _LOCK_SECONDS = 10
+_MIX_UPS = 5
 
 Shape = Literal["relabel", "drop", "decide", "names", "redact", "facts"]
 """How an item is mended: a row gets another label; a row is removed; rows with one text get one label; labels are merged; personal data is
@@ -145,6 +147,8 @@ def _opened(finding: Mapping[str, Any], now: _Now, kept: frozenset[str]) -> Open
     shape, read = _READERS.get(kind, ("drop", _row_items) if finding["rows"] else ("facts", _no_items))
     items = tuple(item for item in read(kind, finding, now) if item.id not in kept)
     shown = {name: value for name, value in details.items() if name not in ("proposals", "texts", "pairs")}
+    if "mixed" in shown:  # of the rows that are still open
+        shown["mixed"] = dict(Counter(f"{item.rows[0].output} → {item.proposed}" for item in items).most_common(_MIX_UPS))
     return OpenFinding(kind, finding["severity"], finding["count"], finding["text"], finding["todo"], shape, shown, items)
 
 
