@@ -59,7 +59,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
             <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={told(step.name)} />
             {facts.length > 0 && (
               <p className={styles.time}>
-                {facts.map(([name, value]) => `${t(`build.fact.${name}`, { defaultValue: name })}: ${value}`).join(" · ")}
+                {facts.map(([name, value]) => `${t(`build.fact.${name}`, { defaultValue: name })}: ${told(value)}`).join(" · ")}
               </p>
             )}
           </div>

@@ -17,6 +17,7 @@ import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { type Answer, type AnswerFilter, type ReportView, useAnswers, useConfusion } from "./queries";
 import styles from "./Report.module.css";
+import { valuesTold } from "./wording";
 
 const FEW = 10;
 
@@ -262,10 +263,10 @@ function ReportedMistakes({ view, actions }: { view: ReportView; actions?: React
           <li key={place} className={styles.answer}>
             <p className={styles.quote}>{mistake.text}</p>
             <p className={styles.soft}>
-              {t("report.saidSure", { share: formatShare(mistake.score) })} <b className={styles.said}>{mistake.answer || t("report.nothing")}</b>
+              {t("report.saidSure", { share: formatShare(mistake.score) })} <b className={styles.said}>{valuesTold(t, mistake.answer)}</b>
             </p>
             <p className={styles.soft}>
-              {t("report.dataSays")} <b className={styles.wanted}>{mistake.gold || t("report.nothing")}</b>
+              {t("report.dataSays")} <b className={styles.wanted}>{valuesTold(t, mistake.gold)}</b>
             </p>
           </li>
         ))}

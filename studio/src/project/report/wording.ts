@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
 import { formatDuration, formatNumber, formatShare } from "../../i18n";
@@ -28,6 +29,11 @@ export function hasOneScore({ report }: ReportView): boolean {
 /** Megabytes, with three digits that matter. */
 export function formatMegabytes(value: number): string {
   return `${formatNumber(value, { maximumSignificantDigits: 3 })} MB`;
+}
+
+/** What a mistake's answer or its gold says, "city: nothing; price: 5", with the page's own word for nothing. */
+export function valuesTold(t: TFunction, text: string): string {
+  return (text || "nothing").replace(/(^|: )nothing(?=;|$)/g, (_, before: string) => before + t("report.nothing"));
 }
 
 /** A training time; under a second in words of its own. */
