@@ -76,7 +76,7 @@ export function mistakesAt(mistakes: readonly Mistake[], id: string): Mistake[] 
   return mistakes.filter((mistake) => mistake.node === id);
 }
 
-const HUES: Record<string, number> = { examples: 1, redacted: 1, labels: 5, holdout: 2, task: 7, base: 3, model: 4, bundle: 5, requests: 6 };
+const HUES: Record<string, number> = { examples: 1, redacted: 1, labels: 8, holdout: 2, task: 7, base: 3, model: 4, bundle: 5, requests: 6 };
 
 /** The colour of a type of port, as a CSS value. */
 export function portColour(type: string): string {

@@ -111,6 +111,7 @@ function Answer({ costs }: { costs: Costs }): ReactNode {
   const [large] = costs.against;
   const name = large?.name === OWN ? t("costs.theLarge") : (large?.name ?? "");
   const llm = running(costs.months.map((month) => month.llm_usd), 0);
+  const owned = monthly + (costs.months[0]?.slm_usd ?? 0); // what it saves on a machine that costs nothing
   const both = running(costs.months.map((month) => month.hybrid_usd), costs.build_usd);
   return (
     <Card>
@@ -124,6 +125,7 @@ function Answer({ costs }: { costs: Costs }): ReactNode {
         <div className={styles.verdict}>
           <Badge tone={pays !== null && pays <= months ? "good" : "warn"}>{pays === null ? t("costs.never") : t("costs.paysIn", { month: pays })}</Badge>
           <p>{pays === null ? (from === null ? t("costs.neverAny", { name }) : t("costs.cheaperFrom", { name, requests: formatNumber(Math.ceil((from * 12) / 365)) })) : t(saved >= 0 ? "costs.savedOver" : "costs.lostOver", { amount: formatMoney(Math.abs(saved), 0), count: months, name })}</p>
+          {monthly < 0 && owned > 0 && <p>{t("costs.ownedSaves", { amount: formatMoney(owned) })}</p>}
         </div>
       </div>
       <LineChart

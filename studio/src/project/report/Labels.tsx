@@ -28,6 +28,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
   const { t } = useTranslation();
   const rows = view.report.per_class;
   const shape = useAnswerForm(project).data?.shape;
+  const what = shape === "fields" ? "field" : shape === "spans" ? "kind" : "label";
   const title = t(shape === "fields" ? "report.fieldLabels" : shape === "spans" ? "report.kindLabels" : "report.labels");
   const [sorting, setSorting] = useState<Sorting>("f1");
   const [down, setDown] = useState(false);
@@ -44,7 +45,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
   const head = (name: Sorting, number = true) => (
     <th scope="col" className={cx(number && styles.right)} aria-sort={name === sorting ? (down ? "descending" : "ascending") : "none"}>
       <button type="button" className={styles.sort} onClick={() => sort(name)}>
-        {t(`report.column.${name}`)}
+        {t(`report.column.${name === "label" ? what : name}`)}
         <span aria-hidden="true">{name === sorting ? (down ? " ↓" : " ↑") : ""}</span>
       </button>
     </th>

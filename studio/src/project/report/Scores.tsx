@@ -50,7 +50,7 @@ export function Parity({ view }: { view: ReportView }): ReactNode {
       }
     >
       <p>
-        {t("report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}
+        {t(parity.agreement.value === 1 ? "report.paritySame" : "report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}
         {report.graded && ` ${t("report.parityGraded")}`}
       </p>
       <dl className={styles.figures}>

@@ -10,7 +10,7 @@ import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { runFailureOf } from "../../ui/failure";
-import { Failure, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
+import { Badge, Failure, Notice, ProgressBar, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { FileDrop, TABLES } from "../../ui/FileDrop";
 import { useToast } from "../../ui/Overlay";
@@ -229,7 +229,9 @@ function Answered({ rows, threshold }: { rows: readonly Record<string, unknown>[
                   <strong>{typeof row[answer] === "object" ? <AnswerLine value={row[answer]} text={own.length === 1 ? shown(row[own[0] ?? ""]) : textOf(row, own, row[answer])} /> : shown(row[answer])}</strong>
                 </td>
               )}
-              <td className={cx("numbers", threshold !== null && Number(row[score]) < threshold && styles.soft)}>{row[error] ? "" : formatShare(Number(row[score]))}</td>
+              <td className="numbers">
+                {!row[error] && formatShare(Number(row[score]))} {!row[error] && threshold !== null && Number(row[score]) < threshold && <Badge tone="warn">{t("try.listPassedOn")}</Badge>}
+              </td>
             </tr>
           ))}
         </tbody>
