@@ -115,6 +115,26 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
         assert wilson(lost, held[place], 0.8)[1] <= 0.01 < wilson(lost + 1, held[place], 0.8)[1], "as many as may be, and not one more"
 
 
+def test_without_a_set_share_the_unknown_answer_costs_no_more_right_answers_than_it_gives() -> None:
+    rng = np.random.default_rng(3)
+    form = label_form("abc", unknown="oos", unknown_examples=100)
+    inside = np.eye(3)[rng.integers(0, 3, 400)] * 2.5 + rng.normal(size=(400, 3))
+    right = {}
+    for outside in (0, 100):  # the same rows in scope, without and with others
+        logits = np.vstack([inside, rng.normal(size=(outside, 3)) * 0.5])
+        data = [Row("x", "abc"[int(np.argmax(row))]) for row in inside] + [Row("x", "oos")] * outside
+        for most in (0.01, None):
+            fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(max_in_scope_loss=most))
+            replies = part.decode({"logits": logits}, fitted)
+            right[outside, most] = sum(reply.output == row.output for reply, row in zip(replies, data, strict=True))
+    assert right[0, 0.01] == right[0, None], "where nothing is out of scope, the set share holds"
+    best = 0
+    for threshold in np.linspace(0, 1, 201):
+        replies = part.decode({"logits": logits}, form.model_copy(update={"temperature": fitted.temperature, "unknown_threshold": threshold}))
+        best = max(best, sum(reply.output == row.output for reply, row in zip(replies, data, strict=True)))
+    assert right[100, 0.01] + 20 < best <= right[100, None]
+
+
 def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
     form = label_form("ab", unknown="oos", unknown_threshold=0.99)
     alone, doubted = part.decode({"logits": np.array([[5.0, 0.0, -9.0], [5.0, 0.0, 5.0]])}, form)

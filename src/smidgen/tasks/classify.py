@@ -24,6 +24,7 @@ from smidgen.tasks import teacher_answers
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
 _ENOUGH_OUTSIDE = 30
+_IN_SCOPE_LOSS = 0.01
 _MOST_LABELS = 20_000
 _LONGEST_LABEL = 200
 _AGAIN, _SHORT = 0.2, 60
@@ -45,9 +46,10 @@ class ClassifySettings(Settings):
     class_weights: Literal["none", "balanced"] = setting(
         "none", "none: each row counts the same in training. balanced: each label does.", flag="--class-weights"
     )
-    max_in_scope_loss: float = setting(
-        0.01,
-        "Largest share of in-scope texts that may lose their right answer to the out-of-scope label (90 % confidence, held-out rows).",
+    max_in_scope_loss: float | None = setting(
+        None,
+        "Largest share of in-scope texts that may lose their right answer to the out-of-scope label (90 % confidence, held-out rows). "
+        "Without one: 0.01, or more where that makes more answers right.",
         ge=0.0,
         le=0.5,
     )
@@ -125,7 +127,8 @@ class Classify(Task):
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: LabelForm, settings: Settings) -> LabelForm:
         """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold. For several labels: the threshold with the
-        best micro-F1. For the unknown answer: the lowest threshold at which at most a set share of in-scope rows loses the right answer."""
+        best micro-F1. For the unknown answer: the lowest threshold at which at most a set share of in-scope rows loses the right answer;
+        where no share was set, a lower one that makes more of the rows' answers right."""
         asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         index = {label: number for number, label in enumerate(form.labels)}
         logits = np.asarray(raw["logits"], dtype=np.float64)
@@ -146,9 +149,9 @@ class Classify(Task):
         if form.unknown is not None:
             best = [form.labels[number] for number in logits[:, : len(index)].argmax(axis=1)]
             right = np.array([label == row.output for label, row in zip(best, rows, strict=True)], dtype=bool)
-            fitted["unknown_threshold"] = _unknown_threshold(
-                strangeness(raw, form.model_copy(update=fitted)), inside, right, asked.max_in_scope_loss
-            )
+            strange, most = strangeness(raw, form.model_copy(update=fitted)), asked.max_in_scope_loss
+            threshold = _unknown_threshold(strange, inside, right, _IN_SCOPE_LOSS if most is None else most)
+            fitted["unknown_threshold"] = _most_right(strange, inside, right, threshold) if most is None else threshold
         return form.model_copy(update=fitted)
 
     def decode(self, raw: Raw, form: LabelForm) -> list[Reply]:
@@ -397,6 +400,16 @@ def _unknown_threshold(strange: Any, inside: Any, right: Any, most: float) -> fl
     floor = float(kept[allowed])
     above = np.sort(strange[~inside & (strange > floor)])
     return float((floor + above[0]) / 2) if (~inside).sum() >= _ENOUGH_OUTSIDE and len(above) else floor
+
+
+def _most_right(strange: Any, inside: Any, right: Any, highest: float) -> float:
+    """The threshold, at most `highest`, at which most rows are answered right; the highest of equal ones. A lower one lies halfway between
+    two rows."""
+    kept, outside, steps = np.sort(strange[inside & right]), np.sort(strange[~inside]), np.unique(strange)
+    halfway = (steps[:-1] + steps[1:]) / 2
+    tried = np.concatenate(([highest], halfway[halfway < highest][::-1]))
+    answered = np.searchsorted(kept, tried, side="right") + len(outside) - np.searchsorted(outside, tried, side="right")
+    return float(tried[int(np.argmax(answered))])
 
 
 part = Classify()
