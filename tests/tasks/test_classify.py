@@ -130,7 +130,8 @@ def test_without_a_set_share_the_unknown_answer_costs_no_more_right_answers_than
     assert right[0, 0.01] == right[0, None], "where nothing is out of scope, the set share holds"
     best = 0
     for threshold in np.linspace(0, 1, 201):
-        replies = part.decode({"logits": logits}, form.model_copy(update={"temperature": fitted.temperature, "unknown_threshold": threshold}))
+        tried = form.model_copy(update={"temperature": fitted.temperature, "unknown_threshold": threshold})
+        replies = part.decode({"logits": logits}, tried)
         best = max(best, sum(reply.output == row.output for reply, row in zip(replies, data, strict=True)))
     assert right[100, 0.01] + 20 < best <= right[100, None]
 
