@@ -170,3 +170,26 @@ def test_a_killed_server_is_told_and_the_page_goes_on_when_it_is_back(tmp_path: 
                 page.get_by_role("button", name="Remove row").click()
                 page.get_by_text("Row removed").wait_for()
                 assert second.client.call("GET", f"projects/{project}/data")["rows"] == len(ticket_rows()) - 1
+
+
+def test_odd_numbers_on_costs_are_told_beside_their_field(studio: RunningStudio, model: tuple[str, str]) -> None:
+    with browsing(studio, refused=True) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{model[0]}/costs?requests_per_day=0&months=7.5&share=much")  # what cannot be is left out
+        tokens, price = page.get_by_label("Tokens in a request"), page.get_by_label("$ per kilowatt hour")
+        usual = tokens.input_value()
+        tokens.fill("")
+        assert tokens.input_value() == ""
+        tokens.press_sequentially("350")
+        page.wait_for_url("**tokens_in=350*")
+        tokens.fill("1000000000")
+        assert told(page) == "Give a number from 0 to 10,000,000."
+        assert "tokens_in=350" in page.url
+        tokens.fill("")
+        price.fill("0,28")
+        page.wait_for_url("**usd_per_kwh=0.28*")
+        assert tokens.input_value() == usual
+        browser.goto(f"/projects/{model[0]}/costs?model=nobody")
+        assert "nobody" in told(page)
+        page.get_by_role("button", name="Begin again with this project's numbers").click()
+        page.get_by_text("Saved in a month").or_(page.get_by_text("Costs more in a month")).first.wait_for()

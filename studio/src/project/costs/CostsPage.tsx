@@ -4,16 +4,32 @@ import { useParams, useSearchParams } from "react-router";
 
 import { LineChart } from "../../charts/LineChart";
 import { formatDay, formatMoney, formatNumber, formatShare } from "../../i18n";
+import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
-import { Range, Select, TextField } from "../../ui/Field";
+import { Range, Select } from "../../ui/Field";
+import { NumberField } from "../../ui/NumberField";
+import { type Bounds, fits } from "../../ui/numbers";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import styles from "./Costs.module.css";
 import { type CostQuery, type Costs, useCosts, usePrices } from "./queries";
 
-const NUMBERS = ["requests_per_day", "price_in", "price_out", "tokens_in", "tokens_out", "share", "machine_usd_per_hour", "watts", "usd_per_kwh", "months"] as const;
-type NumberName = (typeof NUMBERS)[number];
+/** What may be asked: what the address holds beyond it is left out. */
+const BOUNDS = {
+  requests_per_day: { least: 1, most: 1e9 },
+  price_in: { least: 0, most: 1e6 },
+  price_out: { least: 0, most: 1e6 },
+  tokens_in: { least: 0, most: 1e7 },
+  tokens_out: { least: 0, most: 1e7 },
+  share: { least: 0, most: 1 },
+  machine_usd_per_hour: { least: 0, most: 1e4 },
+  watts: { least: 0, most: 1e5 },
+  usd_per_kwh: { least: 0, most: 100 },
+  months: { least: 1, most: 60, whole: true },
+} satisfies Record<string, Bounds>;
+type NumberName = keyof typeof BOUNDS;
+const NUMBERS = Object.keys(BOUNDS) as NumberName[];
 const OWN = "own";
 const MOST_PER_DAY = 6;
 /** The slider of requests is logarithmic: this many steps for each power of ten. */
@@ -26,8 +42,8 @@ export function CostsPage(): ReactNode {
   const { project = "" } = useParams();
   const [search, setSearch] = useSearchParams();
   const asked = new Map(NUMBERS.flatMap((name) => {
-    const value = Number(search.get(name));
-    return search.has(name) && Number.isFinite(value) ? [[name, value] as const] : [];
+    const value = Number(search.get(name) || Number.NaN);
+    return fits(value, BOUNDS[name]) ? [[name, value] as const] : [];
   }));
   const model = search.get("model");
   const query: CostQuery = { ...Object.fromEntries(asked), ...(model === null ? {} : { model }) };
@@ -42,7 +58,16 @@ export function CostsPage(): ReactNode {
       },
       { replace: true },
     );
-  if (!costs.data) return costs.error ? <Problem query={costs} /> : <Skeleton label={t("common.loading")} />;
+  if (costs.error && !costs.data) {
+    return (
+      <>
+        <PageTitle title={t("nav.costs")} about={t("costs.about")} />
+        <Problem query={costs} />
+        {search.size > 0 && <Button onClick={() => setSearch({})}>{t("costs.ownNumbers")}</Button>}
+      </>
+    );
+  }
+  if (!costs.data) return <Skeleton label={t("common.loading")} />;
   return (
     <>
       <PageTitle title={t("nav.costs")} about={t("costs.about")} />
@@ -66,12 +91,12 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
   const share = asked.get("share") ?? costs.share;
   const machine = asked.get("machine_usd_per_hour") ?? costs.machine_usd_per_hour;
   const options = [
-    { value: "", label: t("costs.cheapest", { name: costs.against[0]?.name ?? "" }) },
+    { value: "", label: model === null ? t("costs.cheapest", { name: costs.against[0]?.name ?? "" }) : t("costs.cheapestOfList") },
     ...(prices.data ?? []).map((one) => ({ value: one.name, label: `${one.name} · ${formatMoney(one.input)} / ${formatMoney(one.output)}` })),
     { value: OWN, label: t("costs.ownPrice") },
   ];
-  const number = (name: NumberName, shown: number, help?: string) => (
-    <TextField label={t(`costs.${name}`)} help={help} type="number" min={0} step="any" inputMode="decimal" value={asked.get(name) ?? (name.startsWith("tokens") ? Math.max(1, Math.round(shown)) : Number(shown.toPrecision(4)))} onChange={(event) => put(name, event.target.value)} />
+  const number = (name: NumberName, shown: number) => (
+    <NumberField {...BOUNDS[name]} label={t(`costs.${name}`)} value={asked.get(name) ?? shown} onChange={(value) => put(name, value === null ? null : String(value))} />
   );
   return (
     <Card title={t("costs.yourCase")} className={styles.questions}>
@@ -85,8 +110,8 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
         </div>
       )}
       <div className={styles.pair}>
-        {number("tokens_in", costs.tokens_in)}
-        {number("tokens_out", costs.tokens_out)}
+        {number("tokens_in", Math.max(1, Math.round(costs.tokens_in)))}
+        {number("tokens_out", Math.max(1, Math.round(costs.tokens_out)))}
       </div>
       <p className={styles.note}>{t(`costs.tokensFrom.${costs.tokens_from}`)}</p>
       <Range label={t("costs.machine_usd_per_hour")} help={t("costs.machineHelp")} shown={machine === 0 ? t("costs.machineOwned") : t("costs.anHour", { price: formatMoney(machine, 3) })} min={0} max={0.5} step={0.005} value={machine} onChange={(event) => put("machine_usd_per_hour", event.target.value)} />
@@ -94,7 +119,7 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
         {number("watts", 0)}
         {number("usd_per_kwh", 0)}
       </div>
-      <Select label={t("costs.months")} value={String(costs.months.length)} options={SPANS.map((months) => ({ value: String(months), label: t("costs.span", { count: months }) }))} onChange={(event) => put("months", event.target.value)} />
+      <Select label={t("costs.months")} value={String(costs.months.length)} options={[...new Set([...SPANS, costs.months.length])].map((months) => ({ value: String(months), label: t("costs.span", { count: months }) }))} onChange={(event) => put("months", event.target.value)} />
     </Card>
   );
 }
@@ -133,7 +158,7 @@ function Answer({ costs }: { costs: Costs }): ReactNode {
         xLabel={t("costs.month")}
         lines={[
           { label: t("costs.bothLine"), values: both },
-          { label: t("costs.largeLine", { name }), values: llm },
+          { label: t(large?.name === OWN ? "costs.largeLineOwn" : "costs.largeLine", { name }), values: llm },
         ]}
         summary={t("costs.chart", { count: months, large: formatMoney(llm.at(-1) ?? 0), both: formatMoney(both.at(-1) ?? 0) })}
         format={wholeMoney}
@@ -163,7 +188,7 @@ function Sum({ costs }: { costs: Costs }): ReactNode {
   const lines = [
     { text: t("costs.sumLarge", { requests: formatNumber(first.requests, { maximumFractionDigits: 0 }), price: formatMoney(large.usd_per_request, 6), name }), amount: first.llm_usd },
     { text: t("costs.sumPassed", { share: formatShare(1 - costs.share), name }), amount: -passed },
-    { text: t("costs.sumMachine", { count: first.machines }), amount: -first.slm_usd },
+    { text: t("costs.sumMachine", { count: first.machines, machines: formatNumber(first.machines) }), amount: -first.slm_usd },
   ];
   return (
     <Card title={t("costs.sum")} note={t("costs.sumNote")}>
@@ -186,7 +211,7 @@ function Sum({ costs }: { costs: Costs }): ReactNode {
       <p className={styles.note}>
         {t("costs.build", { amount: formatMoney(costs.build_usd) })} {costs.energy_usd_per_month > 0 && t("costs.energy", { amount: formatMoney(costs.energy_usd_per_month) })} {costs.training_wh !== null && t("costs.training", { energy: formatNumber(costs.training_wh, { maximumSignificantDigits: 3 }) })}
       </p>
-      {first.machines > 1 && <Notice>{t("costs.moreMachines", { count: first.machines })}</Notice>}
+      {first.machines > 1 && <Notice>{t("costs.moreMachines", { count: first.machines, machines: formatNumber(first.machines) })}</Notice>}
     </Card>
   );
 }

@@ -12,7 +12,8 @@ import { Card } from "../../ui/Card";
 import { Choice } from "../../ui/Choice";
 import { runFailureOf } from "../../ui/failure";
 import { Badge, Failure, Notice, ProgressBar } from "../../ui/Feedback";
-import { Select, TextField } from "../../ui/Field";
+import { Select } from "../../ui/Field";
+import { NumberField } from "../../ui/NumberField";
 import { Problem } from "../../ui/Problem";
 import { type Assumptions, type FirstAnswer, isLooking, type Look, useFindings, useLook, useLookAgain, useRemember, useSaving } from "./queries";
 import styles from "./FirstAnswer.module.css";
@@ -22,6 +23,8 @@ const PREFERRED = 0.03;
 /** A laxer limit on wrong answers is no promise to begin with. */
 const WORTH_TELLING = 0.1;
 const REQUESTS = 10_000;
+const MOST_REQUESTS = 1e9;
+const MOST_MACHINE = 1e4;
 
 /** The first answer from the data: how much of it a model would take over, what that saves, and what stands in the way. */
 export function FirstAnswerCard({ project }: { project: string }): ReactNode {
@@ -296,13 +299,12 @@ interface FieldsProps {
 
 function AssumptionFields({ assumptions, model, models, said, onChange }: FieldsProps): ReactNode {
   const { t } = useTranslation();
-  const number = (text: string, least: number) => (Number.isFinite(Number(text)) && Number(text) >= least ? Number(text) : null);
   return (
     <div className={styles.assumptions}>
       <div className={styles.fields}>
-        <NumberField label={t("look.requests")} value={assumptions.requests} least={1} step={1} onChange={(requests) => onChange({ requests: Math.round(requests) })} read={number} />
+        <NumberField label={t("look.requests")} value={assumptions.requests} least={1} most={MOST_REQUESTS} whole late onChange={(requests) => requests !== null && onChange({ requests })} />
         <Select label={t("look.model")} value={model} options={models.map((name) => ({ value: name, label: name }))} onChange={(event) => onChange({ model: event.target.value })} />
-        <NumberField label={t("look.machine")} help={t("look.machineHelp")} value={assumptions.machine} least={0} step={0.01} onChange={(machine) => onChange({ machine })} read={number} />
+        <NumberField label={t("look.machine")} help={t("look.machineHelp")} value={assumptions.machine} least={0} most={MOST_MACHINE} late onChange={(machine) => machine !== null && onChange({ machine })} />
       </div>
       <details>
         <summary>{t("look.all")}</summary>
@@ -314,25 +316,4 @@ function AssumptionFields({ assumptions, model, models, said, onChange }: Fields
       </details>
     </div>
   );
-}
-
-interface NumberFieldProps {
-  label: string;
-  help?: string;
-  value: number;
-  least: number;
-  step: number;
-  read: (text: string, least: number) => number | null;
-  onChange: (value: number) => void;
-}
-
-/** A number that counts as changed when the field is left, or Enter is pressed. */
-function NumberField({ label, help, value, least, step, read, onChange }: NumberFieldProps): ReactNode {
-  const [text, setText] = useState(String(value));
-  const take = () => {
-    const found = read(text, least);
-    if (found === null) setText(String(value));
-    else if (found !== value) onChange(found);
-  };
-  return <TextField type="number" inputMode="decimal" label={label} help={help} min={least} step={step} value={text} onChange={(event) => setText(event.target.value)} onBlur={take} onKeyDown={(event) => event.key === "Enter" && take()} />;
 }

@@ -138,7 +138,7 @@ function ByLabel({ request, names, may, onAnswer, onSkip }: AnswerProps & { name
           <button key={suggestion.answer} type="button" className={styles.answer} disabled={!may} onClick={() => onAnswer(suggestion.answer)}>
             <kbd>{place + 1}</kbd>
             <span>{suggestion.answer}</span>
-            {suggestion.by !== "data" && <small>{t(`learn.by.${suggestion.by}`)}</small>}
+            {suggestion.by !== "data" && <small>{[t(`learn.by.${suggestion.by}`), !names.includes(suggestion.answer) && t("learn.newAnswer")].filter(Boolean).join(" · ")}</small>}
           </button>
         ))}
       </div>

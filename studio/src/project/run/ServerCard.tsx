@@ -9,6 +9,7 @@ import { CodeBlock, CopyButton } from "../../ui/Code";
 import { cx } from "../../ui/cx";
 import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
+import { NumberField } from "../../ui/NumberField";
 import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { optionName, settingTitle } from "../../ui/settings";
@@ -19,6 +20,7 @@ import styles from "./Run.module.css";
 
 const LINE = "line";
 const DEFAULT_SCORE = 0.9;
+const MOST_PRICE = 1e6;
 
 /** The server: its state and address in large, one button to start or stop it, and how it is to be started. */
 export function ServerCard({ project, serving, models }: { project: string; serving: Serving; models: readonly Run[] }): ReactNode {
@@ -138,7 +140,7 @@ function StartForm({ project, serving, models, may }: { project: string; serving
         <summary>{t("run.more")}</summary>
         <div className={styles.fields}>
           <TextField label={t("run.port")} help={t("run.portHelp")} inputMode="numeric" pattern="[0-9]*" value={draft.port} onChange={(event) => change({ port: event.target.value })} />
-          <TextField label={t("run.days")} help={t("run.daysHelp")} type="number" min={1} max={3650} value={draft.days} onChange={(event) => change({ days: Number(event.target.value) })} />
+          <NumberField label={t("run.days")} help={t("run.daysHelp")} least={1} most={3650} whole value={draft.days} onChange={(days) => days !== null && change({ days })} />
         </div>
         <Switch label={t("run.redact")} checked={draft.redact} onChange={(event) => change({ redact: event.target.checked })} />
         {!draft.redact && <Notice tone="warn">{t("run.notRedacted")}</Notice>}
@@ -174,8 +176,8 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
         <TextField label={t("run.key")} help={serving.has_fallback_key ? t("run.keyKept") : t("run.keyHelp")} type="password" autoComplete="off" value={apiKey} onChange={(event) => onKey(event.target.value)} />
       </div>
       <div className={styles.fields}>
-        <TextField label={t("run.priceIn")} help={t("run.priceHelp")} type="number" min={0} step="any" value={draft.price_in} onChange={(event) => change({ price_in: event.target.value })} />
-        <TextField label={t("run.priceOut")} type="number" min={0} step="any" value={draft.price_out} onChange={(event) => change({ price_out: event.target.value })} />
+        <NumberField label={t("run.priceIn")} help={t("run.priceHelp")} least={0} most={MOST_PRICE} value={draft.price_in ?? null} onChange={(price_in) => change({ price_in })} />
+        <NumberField label={t("run.priceOut")} least={0} most={MOST_PRICE} value={draft.price_out ?? null} onChange={(price_out) => change({ price_out })} />
       </div>
       {draft.model !== "" && (
         <div className={styles.until} role="radiogroup" aria-label={t("run.until")}>
@@ -196,7 +198,7 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
           </label>
           {score !== null && (
             <div className={styles.score}>
-              <TextField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point.threshold, { maximumFractionDigits: 3 }), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })} type="number" min={0} max={1} step="any" value={score} onChange={(event) => change({ uncertified_score: Number(event.target.value) })} />
+              <NumberField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point.threshold, { maximumFractionDigits: 3 }), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })} least={0} most={1} value={score} onChange={(typed) => typed !== null && change({ uncertified_score: typed })} />
             </div>
           )}
         </div>

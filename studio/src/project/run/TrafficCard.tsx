@@ -86,17 +86,17 @@ function energy(wh: number, t: TFunction): string {
 }
 
 /** The energy that its answers saved, beside what they took; only the latter where the saving is not known. */
-function Energy({ traffic, used }: { traffic: Traffic; used: number }): ReactNode {
+function Energy({ traffic, used, pressed, onClick }: { traffic: Traffic; used: number; pressed: boolean; onClick: () => void }): ReactNode {
   const { t } = useTranslation();
   const saved = traffic.energy_saved_wh;
   const how = traffic.energy_measured ? t("run.energyMeasured") : t("run.energyEstimated");
   const known = saved !== null && saved > 0;
   return (
-    <div className={styles.tile}>
+    <button type="button" className={styles.tile} aria-pressed={pressed} onClick={onClick}>
       <span>{t(known ? "run.energySaved" : "run.energy")}</span>
       <strong>{energy(known ? saved : used, t)}</strong>
       <small>{known ? t("run.energySavedAbout", { used: energy(used, t), wh: formatNumber(traffic.energy_large_model_wh) }) : how}</small>
-    </div>
+    </button>
   );
 }
 
@@ -115,7 +115,7 @@ function Shown({ project, traffic, figures, serving }: { project: string; traffi
             <small>{tile.about}</small>
           </button>
         ))}
-        {traffic.energy_wh !== null && <Energy traffic={traffic} used={traffic.energy_wh} />}
+        {traffic.energy_wh !== null && <Energy traffic={traffic} used={traffic.energy_wh} pressed={place.group === "local" && place.why === null} onClick={() => show("local")} />}
       </div>
       <DayChart days={figures.days} />
       {reasons.length > 0 && (
@@ -156,6 +156,12 @@ interface DriftFound {
   moved: readonly string[];
 }
 
+/** The texts that differ most from the earlier ones, as the last look found them. */
+function oddTexts(result: Record<string, unknown> | null | undefined): readonly string[] {
+  const tests = (result?.["tests"] ?? []) as readonly { alarm: boolean; examples: readonly string[] }[];
+  return tests.find((test) => test.alarm && test.examples.length > 0)?.examples ?? [];
+}
+
 function Drift({ project, traffic, model }: { project: string; traffic: Traffic; model: string }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("build");
@@ -165,6 +171,7 @@ function Drift({ project, traffic, model }: { project: string; traffic: Traffic;
   const found = traffic.drift as unknown as DriftFound | null;
   const going = start.isPending || (last !== undefined && isUnfinished(last));
   const few = last?.state === "done" && last.result?.["looked"] === false ? asText(last.result["why"]) : "";
+  const odd = found?.alarm && last?.state === "done" ? oddTexts(last.result) : [];
   const moved = found?.moved.map((what) => t(`run.moved.${what}`, { defaultValue: what })).join(", ") ?? "";
   return (
     <section className={styles.drift} aria-label={t("run.drift")}>
@@ -179,6 +186,16 @@ function Drift({ project, traffic, model }: { project: string; traffic: Traffic;
       <RunFailure run={last} />
       {few && <Notice>{t("run.driftFew", { why: told(few) })}</Notice>}
       {found && !few && <Notice tone={found.alarm ? "warn" : "good"}>{found.alarm ? t("run.drifted", { moved }) : t("run.notDrifted")}</Notice>}
+      {odd.length > 0 && !few && (
+        <details>
+          <summary>{t("run.driftTexts")}</summary>
+          <ul>
+            {odd.map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+          </ul>
+        </details>
+      )}
     </section>
   );
 }

@@ -1,24 +1,20 @@
 import type { ServingSettings } from "./queries";
 
-/** How to serve, as the form holds it: numbers as they are typed. */
-export interface Draft extends Omit<ServingSettings, "port" | "price_in" | "price_out"> {
+/** How to serve, as the form holds it: the port as it is typed. */
+export interface Draft extends Omit<ServingSettings, "port"> {
   port: string;
-  price_in: string;
-  price_out: string;
 }
 
 /** The form's first state: as it was served last; a project that was never served begins with its newest model. */
 export function drafted(settings: ServingSettings, newest: string | undefined): Draft {
-  const text = (value: number | null | undefined) => (value ? String(value) : "");
-  return { ...settings, model: settings.model || (settings.fallback ? "" : (newest ?? "")), port: text(settings.port), price_in: text(settings.price_in), price_out: text(settings.price_out) };
+  return { ...settings, model: settings.model || (settings.fallback ? "" : (newest ?? "")), port: settings.port ? String(settings.port) : "" };
 }
 
 /** The settings that the form asks for. Without a large model behind, what was typed about it is left out. */
 export function asked(draft: Draft, behind: boolean): ServingSettings {
-  const number = (value: string) => (value.trim() === "" ? null : Number(value));
-  const shared = { ...draft, port: number(draft.port) ?? 0 };
+  const shared = { ...draft, port: Number(draft.port) };
   if (!behind) return { ...shared, fallback: "", fallback_model: "", price_in: null, price_out: null, uncertified_score: null };
-  return { ...shared, fallback: draft.fallback.trim(), fallback_model: draft.fallback_model.trim(), price_in: number(draft.price_in), price_out: number(draft.price_out) };
+  return { ...shared, fallback: draft.fallback.trim(), fallback_model: draft.fallback_model.trim() };
 }
 
 /** A point of a model's risk-coverage curve. */
