@@ -130,6 +130,8 @@ def test_the_budget_of_the_recipe_holds(store: StudioStore, servers: ModelServer
     project, model = project_with_model(store, tmp_path / "models")
     route = {"fallback": "http://127.0.0.1:1/v1", "fallback_model": "other", "budget_day": 0.00001, "capture": "off"}
     save_recipe(store, store.project(project), {"name": "support", "task": "classify", "route": route})
+    proposed = ServingSettings(model=model, fallback="http://127.0.0.1:1/v1", fallback_model="other")
+    assert servers.status(project).settings == proposed, "a first start proposes what the recipe says"
     settings = ServingSettings(model=model, fallback=upstream.url, fallback_model="big", price_in=1.0, price_out=2.0, redact=False)
     servers.start(project, settings, "ann")
     save_recipe(store, store.project(project), {"name": "support", "task": "classify"})

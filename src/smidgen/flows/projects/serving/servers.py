@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.recipes.project_recipe import recipe_tree
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
@@ -152,6 +152,18 @@ def limits_of(store: StudioStore, project: str, running: bool) -> dict[str, Any]
     return {name: given[name] for name in _OF_RECIPE if name in given}
 
 
+def _proposed(store: StudioStore, project: str) -> ServingSettings:
+    """The settings that a first start proposes: the newest model, and the recipe's fallback with its price, of several the first."""
+    route = recipe_tree(store.project(project)).get(ROUTE) or {}
+    firsts = {name: value[0] if isinstance(value, list) and value else value for name, value in route.items()}
+    names = ("fallback", "fallback_model", "price_in", "price_out", "uncertified_score")
+    newest = next((run.id for run in models_of(store, project)), NO_MODEL)
+    try:
+        return ServingSettings(model=newest, **{name: firsts[name] for name in names if firsts.get(name) not in (None, [])})
+    except ValidationError:  # the canvas says what is wrong with the recipe's
+        return ServingSettings(model=newest)
+
+
 def write_keys(store: StudioStore, project: str) -> None:
     """Write the file of the keys that the server takes. Until a first key is made, programs on this machine need none."""
     keys = ServerStore(store.database).keys(project)
@@ -186,7 +198,7 @@ class ModelServers:
         """The server now: its process is looked for, and asked for its health. One that has ended by itself is written down as such."""
         record = self._records.get(project)
         if record is None:
-            return ServerStatus("stopped", ServingSettings())
+            return ServerStatus("stopped", _proposed(self._store, project))
         settings = ServingSettings(**record.settings["serving"])
         if not record.wanted:
             error = record.error or {}
