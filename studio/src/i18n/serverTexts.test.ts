@@ -13,7 +13,7 @@ afterEach(() => setServerTexts(null));
 it("says what the server says in German, with its numbers", () => {
   setServerTexts(server);
   expect(told("1,403 rows to learn from, 200 to test on")).toBe("1.403 Zeilen zum Lernen, 200 zum Prüfen");
-  expect(told("export and time encoder int8-dynamic")).toBe("Trainiertes Sprachmodell (int8-dynamic) wird gepackt und seine Zeit gemessen");
+  expect(told("pack and time encoder int8-dynamic")).toBe("Trainiertes Sprachmodell (int8-dynamic) wird gepackt und seine Zeit gemessen");
   expect(told("the fastest within 1% of the most accurate (encoder fp32) on held-out rows; asked: quality balanced, at most 12.5 ms")).toBe(
     "Das schnellste, höchstens 1 % hinter dem genauesten (Trainiertes Sprachmodell (fp32)) auf zurückgelegten Zeilen; verlangt: ausgewogen, höchstens 12,5 ms",
   );

@@ -196,7 +196,7 @@ def train_students(work: Work, context: BuildContext) -> Work:
             label = f"train {name} on every row"
             final = training.fit(work, context, name, work.train, (), label, teacher=known.files if known else None)
             fits.append(final)
-        context.progress.start(f"export and time {name}")
+        context.progress.start(f"pack and time {name}")
         # The baseline is only for comparison, so it is not compressed.
         made = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [])
         rows = held if shown else rows_to_compare_forms(held, work.fit, made[0])
