@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.flower_orders import LEXICAL, as_csv, orders
-from tests.studio_browser import SIZES, RunningStudio, browsing, needed, running_studio
+from tests.studio_browser import SIZES, Browser, RunningStudio, browsing, needed, running_studio
 from tests.upstream_stub import Said, upstream_stub
 
 pytestmark = needed
@@ -167,28 +167,53 @@ def test_it_is_certified_put_to_work_and_taught(studio: RunningStudio, project: 
     assert added["output"] == said | {"flower": "orchids of the garden"} and added["source"] == "traffic"
 
 
+def shown_sides(browser: Browser, name: str) -> list[list[str]]:
+    """What stands out in the two answers to the first text: the same at each size, and within the window."""
+    script = """() => [...document.querySelectorAll("tbody tr:first-child td")].slice(1, 3).map((side) =>
+      [...side.querySelectorAll("span > span > span")]
+        .filter((it) => getComputedStyle(it).fontWeight > 500 && it.getBoundingClientRect().right <= innerWidth)
+        .map((it) => it.innerText))"""
+    found = []
+    for size, (width, height) in SIZES.items():
+        browser.page.set_viewport_size({"width": width, "height": height})
+        browser.page.locator("tbody").scroll_into_view_if_needed()
+        browser.shot(f"extract-sides-{name}-{size}")
+        found.append(browser.page.evaluate(script))
+    assert found[0] == found[1] and browser.faults_of_sizes() == {}
+    sides: list[list[str]] = found[0]
+    return sides
+
+
 @pytest.mark.thorough
 def test_two_models_and_a_large_one_differ_field_by_field(studio: RunningStudio, project: str) -> None:
-    studio.client.build(project, LEXICAL | {"train": {"epochs": 1}}, timeout=300)
-    texts = ["Clara Wolf here, please put 12 roses aside until Friday.", "My name is Anna Weber and I need 7 tulips.", "Thank you!"]
-    said = {"customer": "Clara Wolf", "flower": "red roses", "amount": 12, "day": "Friday"}
+    first = next(run["id"] for run in studio.client.call("GET", f"projects/{project}/runs") if run["kind"] == "build")
+    second = studio.client.build(project, LEXICAL | {"train": {"epochs": 1, "learning_rate": 0.000001}}, timeout=300)[
+        "id"
+    ]  # learns nothing
+    texts = ["My name is Anna Weber and I need 7 tulips.", "Clara Wolf here, please put 12 roses aside until Friday."]
+    said = {"customer": "Anna Weber", "flower": "roses", "amount": 7, "day": None}
     choice = {"index": 0, "message": {"role": "assistant", "content": json.dumps(said)}, "finish_reason": "stop"}
     with upstream_stub() as upstream, browsing(studio) as browser:
-        upstream.answer = lambda seen: Said(body=json.dumps({"model": "big", "choices": [choice]}).encode())
-        page = browser.page
-        browser.goto(f"/projects/{project}/try?mode=compare")
+        page, found = browser.page, {"customer": "Anna Weber", "flower": "tulips", "amount": 7}
+        browser.goto(f"/projects/{project}/try?mode=compare&run={first}&with={second}")
         page.get_by_label("Texts, one a line").fill("\n".join(texts))
         page.get_by_role("button", name="Compare", exact=True).click()
-        page.get_by_text("They agree on").wait_for()
-        for size, (width, height) in SIZES.items():
-            page.set_viewport_size({"width": width, "height": height})
-            browser.shot(f"extract-sides-{size}")
+        page.get_by_text("They agree on 0 of 2").wait_for()
+        assert shown_sides(browser, "models") == [
+            [f"{name}: {value}" for name, value in found.items()],
+            [f"{name}: not stated" for name in found],
+        ]
+
+        upstream.answer = lambda seen: Said(body=json.dumps({"model": "big", "choices": [choice]}).encode())
         page.get_by_label("Compare with").select_option(label="A large model elsewhere")
         page.get_by_label("Address of the server").fill(upstream.url)
         page.get_by_label("Name of the model").fill("big")
+        page.get_by_label("Texts, one a line").fill(texts[0])
         page.get_by_role("button", name="Compare", exact=True).click()
-        page.get_by_text("They agree on").wait_for()
-        for size, (width, height) in SIZES.items():
-            page.set_viewport_size({"width": width, "height": height})
-            browser.shot(f"extract-large-{size}")
-        assert browser.faults_of_sizes() == {}
+        page.get_by_text("They agree on 0 of 1").wait_for()
+        assert shown_sides(browser, "large") == [["flower: tulips"], ["flower: roses"]]
+        said["flower"] = "tulips"
+        choice["message"] = {"role": "assistant", "content": json.dumps(said)}
+        page.get_by_role("button", name="Compare", exact=True).click()
+        page.get_by_text("They agree on 1 of 1").wait_for()
+        assert len(upstream.seen) == 2

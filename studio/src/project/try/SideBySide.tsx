@@ -6,8 +6,8 @@ import { useSearchParams } from "react-router";
 import { useModels } from "../../api/models";
 import { rowsQuery, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
-import { agreeing } from "../../ui/answer/answers";
-import { AnswerLine } from "../../ui/answer/AnswerView";
+import { agreeing, differingFields, entriesOf, isEmpty, isFields, valueAt, valueText } from "../../ui/answer/answers";
+import { AnswerLine, useWords } from "../../ui/answer/AnswerView";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
@@ -154,8 +154,8 @@ function Comparison({ compared, names }: { compared: Compared; names: [string, s
             {order.map((place) => (
               <tr key={place} className={cx(!same[place] && styles.differs)}>
                 <td>{compared.texts[place]?.text}</td>
-                <SideCell side={compared.one[place]} text={compared.texts[place]?.text ?? ""} />
-                <SideCell side={compared.other[place]} text={compared.texts[place]?.text ?? ""} />
+                <SideCell side={compared.one[place]} other={compared.other[place]} text={compared.texts[place]?.text ?? ""} />
+                <SideCell side={compared.other[place]} other={compared.one[place]} text={compared.texts[place]?.text ?? ""} />
                 <td>{same[place] ? <Badge icon="check">{t("try.same")}</Badge> : <Badge tone="warn">{t("try.differ")}</Badge>}</td>
               </tr>
             ))}
@@ -166,14 +166,34 @@ function Comparison({ compared, names }: { compared: Compared; names: [string, s
   );
 }
 
-function SideCell({ side, text }: { side: Side | undefined; text: string }): ReactNode {
+function SideCell({ side, other, text }: { side: Side | undefined; other: Side | undefined; text: string }): ReactNode {
   if (!side) return <td />;
   if (side.whyNot) return <td className={styles.soft}>{side.whyNot}</td>;
   return (
     <td>
-      <span className={styles.sideText}>{typeof side.output === "object" ? <AnswerLine value={side.output} text={text} /> : side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(side.score)}</span>}
+      <span className={styles.sideText}>{typeof side.output === "object" ? <SideAnswer value={side.output} other={other?.output} text={text} /> : side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(side.score)}</span>}
     </td>
   );
+}
+
+/** An answer in one line. Of fields that differ from the other side's, each is told, and what both say stands back. */
+function SideAnswer({ value, other, text }: { value: unknown; other: unknown; text: string }): ReactNode {
+  const { t } = useTranslation();
+  const words = useWords();
+  const differing = isFields(value) && isFields(other) ? differingFields(value, other) : null;
+  if (!isFields(value) || !differing?.size) return <AnswerLine value={value} text={text} />;
+  const paths = [...new Set([...entriesOf(value).map(([path]) => path), ...differing])].filter((path) => differing.has(path) || !isEmpty(valueAt(value, path)));
+  return paths.map((path, place) => {
+    const said = valueAt(value, path);
+    return (
+      <span key={path}>
+        {place > 0 && " · "}
+        <span className={cx(!differing.has(path) && styles.alike)}>
+          {path}: {isEmpty(said) ? t("answer.notSaid") : valueText(said, words)}
+        </span>
+      </span>
+    );
+  });
 }
 
 function ms(sides: readonly Side[]): string {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { agreeing, entriesOf, fieldsFor, lineOf, nested, newField, placesOf, read, sameValue, shapeOf, spansOf, typedText, valueAt, valueText, wordsAt } from "./answers";
+import { agreeing, differingFields, entriesOf, fieldsFor, lineOf, nested, newField, placesOf, read, sameValue, shapeOf, spansOf, typedText, valueAt, valueText, wordsAt } from "./answers";
 
 const WORDS = { yes: "yes", no: "no" };
 const SPANS = [
@@ -46,7 +46,9 @@ describe("fields", () => {
     expect([sameValue(" a ", "a"), sameValue("", null), sameValue([], undefined), sameValue(["b", "a"], ["a", "b"])]).toEqual([true, true, true, true]);
     expect([sameValue("a", "b"), sameValue(1, "1"), sameValue(null, false)]).toEqual([false, false, false]);
     expect(agreeing({ a: 1, b: [2] }, { b: [2], a: 1 })).toBe(true);
-    expect([agreeing("refund", "delivery"), agreeing(null, null)]).toEqual([false, false]);
+    expect([agreeing("refund", "delivery"), agreeing(null, null), agreeing({ a: 1 }, null)]).toEqual([false, false, false]);
+    expect([agreeing({ a: 1, b: null }, { a: 1 }), agreeing({ a: 1, b: 2 }, { a: 1 })]).toEqual([true, false]);
+    expect([...differingFields({ a: 1, b: null, to: { city: "Rome" } }, { a: 2, to: { city: "Rome", zip: "1" } })]).toEqual(["a", "to.zip"]);
   });
 
   it("are read from what somebody types, and typed back", () => {

@@ -193,8 +193,15 @@ export function newField(path: string, value?: unknown): AnswerField {
   return { path, kind, options: [], many: false, about: "", rows: 0, values: [] };
 }
 
-/** Whether two answers say the same: as JSON, whatever the order of an object's fields. */
+/** The fields, by path, in which two answers say different things. */
+export function differingFields(one: Fields, other: Fields): ReadonlySet<string> {
+  const paths = [...entriesOf(one), ...entriesOf(other)].map(([path]) => path);
+  return new Set(paths.filter((path) => !sameValue(valueAt(one, path), valueAt(other, path))));
+}
+
+/** Whether two answers say the same: field by field, or as JSON. */
 export function agreeing(one: unknown, other: unknown): boolean {
+  if (isFields(one) && isFields(other)) return differingFields(one, other).size === 0;
   return one !== null && JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
 }
 
