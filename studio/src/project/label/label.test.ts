@@ -65,6 +65,13 @@ describe("a labelling session", () => {
     expect(moved(second, { kind: "unsent" }).pending.map((entry) => entry.key)).toEqual([1, 2]);
   });
 
+  it("asks again for a row whose answer was taken back before the page was closed", () => {
+    const answer = (key: number) => ({ key, output: "a", undo: false });
+    const again = newSession([answer(1), answer(2), { key: 1, output: "old", undo: true }]);
+    expect(moved(again, { kind: "rows", rows: THREE }).current?.row.key).toBe(1);
+    expect(newSession([answer(1), { key: 1, output: "old", undo: true }, answer(1)]).answered.has(1)).toBe(true);
+  });
+
   it("goes through a thousand rows", () => {
     const many = Array.from({ length: 1_000 }, (_, number) => row(number + 1));
     const end = many.reduce((session) => moved(session, { kind: "answer", output: "a" }), moved(newSession([]), { kind: "rows", rows: many }));

@@ -24,8 +24,11 @@ export type Move =
   | { kind: "sent" }
   | { kind: "unsent" };
 
+/** A session that begins with answers which are not saved yet. A row whose answer was taken back last is to be answered again. */
 export function newSession(pending: readonly AnswerEntry[]): Session {
-  return { rows: [], current: null, past: [], skipped: new Set(), answered: new Set(pending.map((entry) => entry.key)), pending, sending: 0 };
+  const last = new Map(pending.map((entry) => [entry.key, entry]));
+  const answered = new Set([...last.values()].filter((entry) => !entry.undo).map((entry) => entry.key));
+  return { rows: [], current: null, past: [], skipped: new Set(), answered, pending, sending: 0 };
 }
 
 /** The session after one move. The row before one's eyes changes only by what one does, never by what comes from the server. */
