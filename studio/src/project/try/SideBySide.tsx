@@ -171,7 +171,7 @@ function SideCell({ side, other, text }: { side: Side | undefined; other: Side |
   if (side.whyNot) return <td className={styles.soft}>{side.whyNot}</td>;
   return (
     <td>
-      <span className={styles.sideText}>{typeof side.output === "object" ? <SideAnswer value={side.output} other={other?.output} text={text} /> : side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers")}>{formatShare(side.score)}</span>}
+      <span className={styles.sideText}>{typeof side.output === "object" ? <SideAnswer value={side.output} other={other?.output} text={text} /> : side.text}</span> {side.score !== null && <span className={cx(styles.soft, "numbers", isFields(side.output) && styles.below)}>{formatShare(side.score)}</span>}
     </td>
   );
 }
