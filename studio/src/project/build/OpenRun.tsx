@@ -13,6 +13,7 @@ import { ProgressBar } from "../../ui/Feedback";
 import { Icon } from "../../ui/icons";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
+import { stepName } from "./runs";
 
 function useNow(): number {
   const [now, setNow] = useState(() => Date.now() / 1000);
@@ -53,10 +54,10 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
         {step && (
           <div className={styles.now}>
             <p>
-              <strong>{t("build.step", { number: story.steps.length, name: told(step.name) })}</strong>
+              <strong>{t("build.step", { number: story.steps.length, name: stepName(t, step.name) })}</strong>
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
-            <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={told(step.name)} />
+            <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={stepName(t, step.name)} />
             {facts.length > 0 && (
               <p className={styles.time}>
                 {facts.map(([name, value]) => `${t(`build.fact.${name}`, { defaultValue: name })}: ${told(value)}`).join(" · ")}
@@ -87,7 +88,7 @@ export function Curves({ curves, height = 180 }: { curves: readonly RunCurve[]; 
       {drawn.map((curve) => (
         <figure key={`${curve.step}-${curve.name}`}>
           <figcaption>
-            {told(curve.step)}: {t(`build.fact.${curve.name}`, { defaultValue: curve.name })}
+            {stepName(t, curve.step)}: {t(`build.fact.${curve.name}`, { defaultValue: curve.name })}
           </figcaption>
           <LineChart
             height={height}
@@ -123,7 +124,7 @@ export function Steps({ steps, hideNote }: { steps: readonly RunStep[]; hideNote
         {steps.slice(from).map((step, place) => (
           <li key={from + place} className={cx(step.ended === null && styles.going)}>
             <Icon name={step.ended === null ? "clock" : "check"} size={16} />
-            <span>{told(step.name)}</span>
+            <span>{stepName(t, step.name)}</span>
             <span className={styles.time}>{step.ended !== null && formatDuration(step.ended - step.began)}</span>
             {step.note && step.note !== hideNote && <p>{told(step.note)}</p>}
           </li>

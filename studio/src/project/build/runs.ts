@@ -1,6 +1,7 @@
 import type { TFunction } from "i18next";
 
 import type { Run } from "../../api/queries";
+import { told } from "../../i18n/serverTexts";
 
 interface Summary {
   metrics?: Record<string, { value: number; low: number; high: number; n?: number }>;
@@ -10,6 +11,13 @@ interface Summary {
   student?: { kind?: string; method?: string; base?: string | null; chosen_because?: string };
   speed?: { latency_ms_p50?: number | null; texts_per_second?: number | null; tokens_per_second?: number | null; size_mb?: number | null; peak_memory_mb?: number | null };
   training?: { seconds?: number | null; energy_wh?: number | null };
+}
+
+const KINDS = /\b(encoder|static|kernel|linear|tagger|lexical|decoder|prompted)\b/g;
+
+/** A step of a run in words, with each kind of model by the name that the report gives it: train “Word counter”. */
+export function stepName(t: TFunction, step: string): string {
+  return told(step).replace(KINDS, (kind: string) => `“${t(`student.${kind}`)}”`);
 }
 
 /** The figures of a finished build that its run tells. */

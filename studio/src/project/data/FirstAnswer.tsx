@@ -252,6 +252,7 @@ function HowMeasured({ project, look, answer, limited }: { project: string; look
   return (
     <>
       {t(answer.on === "tests" ? "look.howTests" : "look.how", figures)} {limited && t("look.limit", { confidence: formatShare(answer.confidence) })} {!built && t("look.usually")}
+      {answer.on !== "tests" && look.looked_at === look.rows && answer.measured < look.rows && ` ${t("look.aside")}`}
       {look.by === "words" && ` ${t("look.byWords")}`}
     </>
   );

@@ -17,6 +17,7 @@ import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
+import { stepName } from "../build/runs";
 import { formatMetric, isGrade } from "../report/wording";
 import styles from "./Learn.module.css";
 import { type Line, useLine, useRollBack } from "./queries";
@@ -123,8 +124,8 @@ function Learning({ project, run }: { project: string; run: Run }): ReactNode {
   const step = story.steps.at(-1);
   return (
     <div className={styles.start}>
-      <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: told(step?.name ?? "") })}</p>
-      <ProgressBar share={step?.total ? Math.min(1, step.done / step.total) : null} label={t("learn.learning", { step: told(step?.name ?? "") })} />
+      <p>{run.state === "queued" ? t("learn.queued") : t("learn.learning", { step: stepName(t, step?.name ?? "") })}</p>
+      <ProgressBar share={step?.total ? Math.min(1, step.done / step.total) : null} label={t("learn.learning", { step: stepName(t, step?.name ?? "") })} />
       <div>
         <Button small icon="stop" busy={run.state === "stopping"} onClick={() => move.mutate({ run: run.id, move: "stop" })}>
           {t("build.stop")}
