@@ -42,6 +42,8 @@ def test_rows_are_labelled_by_keys_alone(studio: RunningStudio, tmp_path: Path) 
     given: dict[str, str] = {}
     with browsing(studio) as browser:
         page = browser.page
+        browser.goto(f"/projects/{project}/data")
+        page.get_by_text("3 different answers").wait_for()  # to have none is not one of them
         browser.goto(f"/projects/{project}/label")
         page.get_by_role("heading", level=1, name="Label rows").wait_for()
         page.get_by_text("60 to go").wait_for()
@@ -97,6 +99,14 @@ def test_a_message_is_answered_and_put_right(studio: RunningStudio, tmp_path: Pa
         page.get_by_role("group", name="Is this wrong?").get_by_role("button", name="account").click()
         page.get_by_text("Added to the data").wait_for()
         assert studio.client.call("GET", f"projects/{project}/data")["rows"] == rows + 1
+        page.get_by_text("A list or a file").click()
+        page.get_by_role("textbox", name="Paste a list").fill("the parcel for my tent is late\nqzx")
+        page.get_by_role("button", name="Answer these texts").click()
+        passed = page.get_by_role("row").filter(has_text="passed on")
+        passed.wait_for()
+        assert "qzx" in passed.inner_text()
+        browser.goto(f"/projects/{project}/costs")
+        page.get_by_text("On one that is there anyway, it saves").wait_for()
 
 
 def test_a_build_goes_on_when_the_studio_is_killed(home: Path, tmp_path: Path) -> None:
