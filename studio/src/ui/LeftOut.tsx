@@ -12,6 +12,11 @@ const REASONS = [
   ["its label stands once", "rare"],
   ["the answer is none", "unreadable"],
   ["held out, and another row", "twice"],
+  ["held out, but learnt from", "known"],
+  ["held out, but of a time to come", "later"],
+  ["held out, but too old", "old"],
+  ["from before a revocation", "old"],
+  ["held out to choose, but there only", "volunteered"],
 ] as const;
 
 /** Answers of captured requests that are left out, and why. */

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.house.conftest import ROOT
 
+from smidgen.flows.learn.learning_rows import OUTDATED
+from smidgen.flows.learn.traffic_rows import MASKED
 from smidgen.flows.projects.recipes.build_settings import sections_of, students_of
 from smidgen.flows.projects.recipes.canvas import schemas_of
 from smidgen.parts import registry
@@ -150,3 +152,14 @@ def test_no_german_stands_for_a_text_that_is_gone() -> None:
 
 def _plain(piece: str) -> str:
     return piece.strip(" .,:;()'")
+
+
+def test_the_page_has_words_for_each_reason_to_leave_a_row_out() -> None:
+    page = (ROOT / "studio" / "src" / "ui" / "LeftOut.tsx").read_text(encoding="utf-8")
+    begins = re.findall(r'^  \["([^"]+)", "\w+"\],$', page, re.MULTILINE)
+    reasons = {MASKED, OUTDATED}
+    for file in files("flows/learn"):
+        text = file.read_text(encoding="utf-8")
+        reasons |= set(re.findall(r'"(held out[^"]+)": len', text)) | set(re.findall(r'unusable\["([^"]+)"\]', text))
+    assert len(reasons) >= 9
+    assert [reason for reason in sorted(reasons) if not reason.startswith(tuple(begins))] == []

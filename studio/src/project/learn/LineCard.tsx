@@ -19,6 +19,7 @@ import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
 import { stepName } from "../build/runs";
 import { formatMetric, isGrade } from "../report/wording";
+import { LINE, useServing } from "../run/queries";
 import styles from "./Learn.module.css";
 import { type Line, useLine, useRollBack } from "./queries";
 import { type Contest, type Outcome, verdictOf } from "./verdict";
@@ -39,6 +40,10 @@ export function LineCard({ project }: { project: string }): ReactNode {
   const models = useModels(project);
   const last = useRuns(project).data?.find((run) => run.kind === "learn");
   const line = useLine(project, last?.ended);
+  const serving = useServing(project).data;
+  const runs = serving !== undefined && serving.state !== "stopped" && serving.state !== "failed";
+  const elsewhere = runs && serving.settings.model !== LINE;
+  const atWork = runs && !elsewhere;
   if (line.data === null && models?.length === 0) {
     return (
       <Card title={t("learn.line")} note={t("learn.lineAbout")}>
@@ -54,11 +59,12 @@ export function LineCard({ project }: { project: string }): ReactNode {
       {line.data === undefined && !line.error && <Skeleton label={t("common.loading")} lines={3} />}
       {line.data !== undefined && (
         <div className={styles.line}>
-          {line.data && <Standing line={line.data} project={project} />}
+          {line.data && <Standing line={line.data} project={project} atWork={atWork} />}
+          {line.data && elsewhere && <Notice tone="warn">{t("learn.notAtWork")}</Notice>}
           {last && isUnfinished(last) ? <Learning project={project} run={last} /> : <Start project={project} line={line.data} models={models ?? []} />}
           <RunFailure run={last} title={t("learn.failed")} />
           {last?.state === "done" && <LastLearning found={last.result as unknown as Learnt} run={last} graded={line.data?.versions.some((version) => version.quality && isGrade(version.quality.name)) ?? false} />}
-          {line.data && <Timeline project={project} line={line.data} />}
+          {line.data && <Timeline project={project} line={line.data} atWork={atWork} />}
         </div>
       )}
     </Card>
@@ -70,13 +76,13 @@ function formatQuality(quality: NonNullable<Line["versions"][number]["quality"]>
   return formatMetric({}, quality.name, quality[which]);
 }
 
-function Standing({ line, project }: { line: Line; project: string }): ReactNode {
+function Standing({ line, project, atWork }: { line: Line; project: string; atWork: boolean }): ReactNode {
   const { t } = useTranslation();
   const champion = line.versions.find((version) => version.id === line.champion);
   return (
     <div className={styles.standing}>
       <div>
-        <span className={styles.soft}>{t("learn.champion")}</span>
+        <span className={styles.soft}>{t(atWork ? "learn.champion" : "learn.chosen")}</span>
         <strong>{champion?.quality ? formatQuality(champion.quality) : t("learn.version", { name: line.champion?.slice(0, SHORT) ?? "" })}</strong>
         <small>{champion?.quality ? t("learn.qualityOf", { metric: t(`metric.${champion.quality.name}`, { defaultValue: champion.quality.name }), low: formatQuality(champion.quality, "low"), high: formatQuality(champion.quality, "high") }) : t("learn.versionAbout")}</small>
       </div>
@@ -195,7 +201,7 @@ function sentence(why: string): string {
   return `${why.charAt(0).toUpperCase()}${why.slice(1).replace(/\.+$/, "")}.`;
 }
 
-function Timeline({ project, line }: { project: string; line: Line }): ReactNode {
+function Timeline({ project, line, atWork }: { project: string; line: Line; atWork: boolean }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("serve");
   const back = useRollBack(project);
@@ -231,7 +237,7 @@ function Timeline({ project, line }: { project: string; line: Line }): ReactNode
                 <time className={styles.soft}>{formatTime(new Date(turn.time * 1000).toISOString())}</time>
               </div>
               {place === 0 ? (
-                <Badge tone="good">{t("learn.serving")}</Badge>
+                <Badge tone="good">{t(atWork ? "learn.serving" : "learn.isChosen")}</Badge>
               ) : (
                 offer && (
                   <Button small icon="undo" disabled={!may} title={may ? undefined : t("run.notAllowed")} onClick={() => setWanted(turn.champion)}>

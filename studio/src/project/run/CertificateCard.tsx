@@ -16,10 +16,9 @@ import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
-import { type Certificate, useCertificate, useRevokeCertificate } from "./queries";
+import { LINE, type Certificate, useCertificate, useRevokeCertificate } from "./queries";
 import styles from "./Run.module.css";
 
-const LINE = "line";
 const ALPHAS = [0.01, 0.02, 0.05, 0.1] as const;
 /** Of texts: what may be missing to a likeness of 1, on average. */
 const GRADED_ALPHAS = [0.3, 0.4, 0.5, 0.6, 0.7];

@@ -15,10 +15,9 @@ import { Problem } from "../../ui/Problem";
 import { optionName, settingTitle } from "../../ui/settings";
 import { useLine } from "../learn/queries";
 import { asked, chosenPoint, type Draft, drafted } from "./draft";
-import { type Serving, useStartServing, useStopServing } from "./queries";
+import { LINE, type Serving, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
 
-const LINE = "line";
 const DEFAULT_SCORE = 0.9;
 const MOST_PRICE = 1e6;
 

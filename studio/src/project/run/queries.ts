@@ -18,6 +18,8 @@ export type Group = (typeof GROUPS)[number];
 const LIVE_MS = 5_000;
 const STARTING_MS = 800;
 export const REQUESTS_PER_PAGE = 50;
+/** In place of a model's id: whichever version the line has chosen. */
+export const LINE = "line";
 
 /** Place of a project in calls of the API. */
 export function at(project: string) {
