@@ -26,6 +26,8 @@ import { type Contest, type Outcome, verdictOf } from "./verdict";
 
 const SIGNS: Record<string, IconName> = { learn: "learn", rollback: "undo", hand: "plus" };
 const SHORT = 7;
+/** The server's words for answers that the model cannot give. */
+const UNKNOWN_VALUE = "the answer is none of the task's";
 
 /** What a run `learn` found out. */
 interface Learnt extends Outcome {
@@ -189,6 +191,7 @@ function LastLearning({ found, run, graded }: { found: Learnt; run: Run; graded:
           <dd className={styles.rows}>
             {t("learn.rows", { learning: formatNumber(found.rows.learning), held: formatNumber(found.rows.choosing + found.rows.certifying) })}
             <LeftOut reasons={found.rows.unusable} />
+            {UNKNOWN_VALUE in found.rows.unusable && <p className={styles.soft}>{t("learn.newValues")}</p>}
           </dd>
         </div>
       </dl>

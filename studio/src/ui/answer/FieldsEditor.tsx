@@ -116,6 +116,7 @@ function Box({ field, attributes, list }: { field: AnswerField; attributes: Attr
     return (
       <select {...attributes} className={styles.control}>
         <option value="">{t("answer.notSaid")}</option>
+        {attributes.value !== "" && !options.some(([value]) => value === attributes.value) && <option value={attributes.value}>{attributes.value}</option>}
         {options.map(([value, label]) => (
           <option key={value} value={value}>
             {label}

@@ -57,6 +57,8 @@ describe("fields", () => {
     expect([read(field("truth"), "false"), read(field("truth"), ""), read(field("text"), "  "), read(field("text"), " a b ")]).toEqual([false, null, null, "a b"]);
     expect([read(field("text", true), "a\n\n b"), read(field("integer", true), "1\nx"), read(field("json"), "{"), read(field("json"), "[1]")]).toEqual([["a", "b"], undefined, undefined, [1]]);
     const cases = [["integer", false, 3], ["truth", false, false], ["text", true, ["a", "b"]], ["json", false, [{ a: 1 }]], ["text", false, null]] as const;
+    const sizes = { kind: "choice" as const, many: false, options: [38, "large"] };
+    expect([read(sizes, "38"), read(sizes, "large"), read(sizes, ""), read(sizes, "huge")]).toEqual([38, "large", null, undefined]);
     for (const [kind, many, value] of cases) expect(read({ kind, many }, typedText({ kind, many }, value))).toEqual(value);
     expect(cases.length).toBe(5);
   });

@@ -147,7 +147,7 @@ function freePlace(text: string, words: string, taken: readonly Place[]): number
 }
 
 /** What somebody typed into a field, as the field takes it; undefined where it takes something else. */
-export function read(field: Pick<AnswerField, "kind" | "many">, typed: string): unknown {
+export function read(field: Pick<AnswerField, "kind" | "many"> & Partial<Pick<AnswerField, "options">>, typed: string): unknown {
   const plain = typed.trim();
   if (field.many && field.kind !== "json") {
     const all = typed
@@ -157,6 +157,7 @@ export function read(field: Pick<AnswerField, "kind" | "many">, typed: string): 
     return all.includes(undefined) ? undefined : all;
   }
   if (plain === "") return null;
+  if (field.kind === "choice") return field.options?.find((option) => String(option) === plain);
   if (field.kind === "truth") return plain === "true";
   if (field.kind === "json") {
     try {
