@@ -101,7 +101,7 @@ def test_a_message_is_answered_and_put_right(studio: RunningStudio, tmp_path: Pa
         assert studio.client.call("GET", f"projects/{project}/data")["rows"] == rows + 1
         page.get_by_text("A list or a file").click()
         page.get_by_role("textbox", name="Paste a list").fill("the parcel for my tent is late\nqzx")
-        page.get_by_role("button", name="Answer these texts").click()
+        page.get_by_role("button", name="2 texts").click()
         passed = page.get_by_role("row").filter(has_text="passed on")
         passed.wait_for()
         assert "qzx" in passed.inner_text()
