@@ -19,6 +19,12 @@ it("says what the server says in German, with its numbers", () => {
   );
 });
 
+it("writes a number with its unit as the language does, also where they may not be parted", () => {
+  setServerTexts(server);
+  expect(told("time 2.3\u00a0s")).toBe("Zeit wird gemessen: 2,3\u00a0s");
+  expect(told("0.05 Wh (estimate)")).toBe("0,05 Wh (geschätzt)");
+});
+
 it("knows a sentence with a capital and a full stop, and leaves what it does not know", () => {
   setServerTexts(server);
   expect(told("Must be greater than 0, not -1.")).toBe("muss größer sein als 0, nicht -1.");

@@ -70,7 +70,7 @@ function toldValue(text: string): string {
   return localNumber(text) ?? told(text);
 }
 
-const NUMBER = /^([+-]?\d[\d,]*)(\.\d+)?( ?%| [a-zA-Z/]{1,9})?$/;
+const NUMBER = /^([+-]?\d[\d,]*)(\.\d+)?([ \u00a0]?%|[ \u00a0][a-zA-Z/]{1,9})?$/;
 
 /** "1,234.50 ms" as the language writes it; null where the text is no number. */
 function localNumber(text: string): string | null {
@@ -80,5 +80,5 @@ function localNumber(text: string): string | null {
   const digits = Math.max(0, rest.length - 1);
   const sign = whole.startsWith("+") ? { signDisplay: "always" as const } : {};
   const number = new Intl.NumberFormat(i18next.language, { minimumFractionDigits: digits, maximumFractionDigits: digits, ...sign }).format(Number(whole.replaceAll(",", "") + rest));
-  return number + (unit === "%" ? " %" : unit);
+  return number + (unit.endsWith("%") ? " %" : unit);
 }
