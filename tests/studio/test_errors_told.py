@@ -89,7 +89,7 @@ def test_files_that_cannot_be_read_are_told_and_the_next_one_works(studio: Runni
 
         browser.goto(f"/projects/{project}/build")
         page.get_by_role("button", name="Build a model").click()
-        assert "label" in told(page).lower()
+        assert "label" in told(page).lower() and browser.accessibility_faults() == []
         assert page.get_by_role("button", name="Try again").first.is_enabled(), "it can be put right and tried again"
 
 

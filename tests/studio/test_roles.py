@@ -77,6 +77,8 @@ def test_each_role_finds_what_it_may_do(studio: RunningStudio) -> None:
     (project,) = studio.client.projects()
     place = f"projects/{project['id']}"
     with browsing(studio, link=studio.url) as browser:
+        browser.page.get_by_label("Password").wait_for()
+        assert browser.accessibility_faults() == []
         log_in(browser.page, "olga")
         browser.goto("/accounts")
         add_account(browser.page, "vera", "Viewer")
@@ -102,7 +104,7 @@ def test_each_role_finds_what_it_may_do(studio: RunningStudio) -> None:
         browser.goto(f"/{place}/try")
         page.get_by_role("textbox", name="Your text").fill("the parcel for my tent is late")
         page.get_by_text("Which words mattered").wait_for()
-        assert told == 1 + len(PAGES)
+        assert told == 1 + len(PAGES) and browser.accessibility_faults() == []
         changed = [one for one in sent if not one.endswith(("/answer", "/large", "/attribution", "/stream"))]
         assert changed == [], "looking sends nothing that changes something"
         browser.goto("/accounts")
