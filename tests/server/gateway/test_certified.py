@@ -390,9 +390,13 @@ def test_what_is_saved_is_said_where_the_price_is_listed(gateway: Any, model: Mo
     assert saved["tokens"] == {"input": given, "output": got, "estimated": "one for every four characters"}
 
 
-def test_a_small_model_that_fails_escalates(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    certify(model)
-    running = gateway()
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_small_model_that_fails_escalates(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch, certified: bool
+) -> None:
+    if certified:
+        certify(model)
+    running = gateway(uncertified_score=score(50))
 
     def broken(texts: Any) -> Any:
         raise ValueError("a secret text")

@@ -145,6 +145,7 @@ class CertificateRouter:
             return
         await self._ask(request, course)
         if course.local is None:
+            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed)
             return
         found = rulings.decision_uncertified(course.decision, course.local.replies, course.body, least)
         if found.local:
