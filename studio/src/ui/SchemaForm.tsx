@@ -47,7 +47,8 @@ export function SettingField({ section, field, value, error, onChange }: { secti
     const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: optionName(t, field.name, choice) }));
     const stray = value === undefined || choices.some((choice) => choice.value === written(value)) ? [] : [{ value: written(value), label: written(value) }];
     const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
-    return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...choices, ...stray]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
+    const others = choices.filter((choice) => choice.value !== field.standard || choice.value === written(value));
+    return <Select {...shared} value={written(value)} options={[{ value: "", label: usual }, ...others, ...stray]} onChange={(event) => onChange(readValue(field, event.target.value))} />;
   }
   if (field.kind === "several") {
     const chosen = (value === undefined ? field.standard : written(value)).split("\n").filter(Boolean);
