@@ -7038,7 +7038,7 @@ export interface operations {
     compute_costs_api_v1_projects__project__costs_get: {
         parameters: {
             query?: {
-                requests_per_day?: number;
+                requests_per_day?: number | null;
                 /** @description The large model to compare with; 'own' takes the prices here. */
                 model?: string | null;
                 /** @description Dollars per million tokens that it reads. */

@@ -36,19 +36,19 @@ class CostQuestion:
     """A question about costs; None stands for what is not said.
 
     Attributes:
-        requests_per_day: requests on an average day.
+        requests_per_day: requests on an average day; without it, as many as the first answer's saving assumes.
         model: the large model to compare with, by its name in the price list; `OWN_MODEL` for one with the prices given here.
         price_in, price_out: its prices in dollars per million tokens.
         tokens_in, tokens_out: of one request.
         share: the part that is answered here.
-        machine_usd_per_hour: what the machine costs.
+        machine_usd_per_hour: what the machine costs; without it, what a person said beside the first answer, else the usual price.
         watts, usd_per_kwh: power and its price, which come to the machine's cost.
         growth_percent: by how much requests grow in a month.
         months: how far to look.
         bundle_run: the model; the newest without it.
     """
 
-    requests_per_day: float
+    requests_per_day: float | None = None
     model: str | None = None
     price_in: float | None = None
     price_out: float | None = None
@@ -92,9 +92,13 @@ def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> 
     share, share_from = _share(project, asked, folder, report)
     tokens_in, tokens_out, tokens_from = _tokens(store, project, asked, report)
     energy = asked.watts / 1000 * asked.usd_per_kwh
-    machine = asked.machine_usd_per_hour if asked.machine_usd_per_hour is not None else cost_estimate.MACHINE_USD_PER_HOUR
+    requests, machine = _assumed(project)
+    if asked.requests_per_day is not None:
+        requests = round(asked.requests_per_day * DAYS_A_MONTH)
+    if asked.machine_usd_per_hour is not None:
+        machine = asked.machine_usd_per_hour
     settings = CostSettings(
-        requests_per_month=max(1, round(asked.requests_per_day * DAYS_A_MONTH)),
+        requests_per_month=max(1, requests),
         bundle=folder,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
@@ -115,6 +119,17 @@ def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> 
         saved_per_month=saved[0],
         saved_so_far=tuple(itertools.accumulate(saved, initial=-first.build_usd))[1:],
     )
+
+
+def _assumed(project: Project) -> tuple[int, float]:
+    """Requests a month and dollars an hour for the machine: what a person said beside the first answer, else the usual ones."""
+    said = project.settings.get(SAVING)
+    requests, machine = (said.get("requests"), said.get("machine")) if isinstance(said, Mapping) else (None, None)
+    if not (isinstance(requests, int | float) and 1 <= requests <= 1e9):
+        requests = REQUESTS
+    if not (isinstance(machine, int | float) and 0 <= machine <= 1e4):
+        machine = cost_estimate.MACHINE_USD_PER_HOUR
+    return round(requests), float(machine)
 
 
 def _bundle(store: StudioStore, project: Project, run: str | None) -> Path | None:
@@ -178,6 +193,8 @@ def large_models() -> list[dict[str, Any]]:
 
 REQUESTS = 10_000
 """Requests a month, until somebody says how many there are."""
+SAVING = "look"
+"""The project's setting with what a person assumes about the first answer's saving."""
 
 
 @dataclass(frozen=True, slots=True)

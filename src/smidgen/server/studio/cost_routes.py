@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from smidgen.flows.projects.costs import OWN_MODEL, CostAnswer, CostQuestion, Source, large_models, project_costs
+from smidgen.flows.projects.costs import DAYS_A_MONTH, OWN_MODEL, CostAnswer, CostQuestion, Source, large_models, project_costs
 from smidgen.server.studio.access import Viewer
 from smidgen.store.studio.store import StudioStore
 from smidgen.usage.break_even import PaybackOutcome
@@ -16,7 +16,7 @@ from smidgen.usage.break_even import PaybackOutcome
 class CostQuery(BaseModel):
     """A question about costs; what is left out comes from the project and its model."""
 
-    requests_per_day: float = Field(200.0, gt=0, le=1e9)
+    requests_per_day: float | None = Field(None, gt=0, le=1e9)
     model: str | None = Field(None, max_length=200, description=f"The large model to compare with; {OWN_MODEL!r} takes the prices here.")
     price_in: float | None = Field(None, ge=0, le=1e6, description="Dollars per million tokens that it reads.")
     price_out: float | None = Field(None, ge=0, le=1e6, description="Dollars per million tokens that it writes.")
@@ -149,7 +149,7 @@ def _view(asked: CostQuestion, answer: CostAnswer) -> CostView:
         for one in report.against
     ]
     return CostView(
-        requests_per_day=asked.requests_per_day,
+        requests_per_day=asked.requests_per_day or full.requests_per_month / DAYS_A_MONTH,
         requests_per_month=full.requests_per_month,
         tokens_in=full.tokens_in or 0.0,
         tokens_out=full.tokens_out or 0.0,
