@@ -46,6 +46,7 @@ PLACES: dict[str, tuple[str, list[Step]]] = {
 AT_WORK: dict[str, tuple[str, list[Step]]] = {
     "of an account": ("/accounts", [("button", "More actions")]),
     "change a role": ("/accounts", [("button", "More actions"), ("menuitem", "Change")]),
+    "delete an account": ("/accounts", [("button", "More actions"), ("menuitem", "Delete")]),
     "replace personal data": ("data?view=findings", [("button", "Replace by placeholders")]),
     "roll back": ("learn", [("button", "Go back to this")]),
     "build this one": ("learn", [("button", "Build this one")]),

@@ -68,6 +68,7 @@ function AccountLine({ account, onEdit }: { account: Account; onEdit: () => void
   const { t } = useTranslation();
   const queries = useQueryClient();
   const toast = useToast();
+  const [asking, setAsking] = useState(false);
   const remove = useMutation({
     mutationFn: () => body(api.DELETE("/api/v1/accounts/{name}", { params: { path: { name: account.name } } })),
     onSuccess: () => {
@@ -75,10 +76,11 @@ function AccountLine({ account, onEdit }: { account: Account; onEdit: () => void
       return queries.invalidateQueries({ queryKey: ["accounts"] });
     },
     onError: (error) => toast({ text: failureOf(t, error).message }),
+    onSettled: () => setAsking(false),
   });
   const items = [
     { label: t("accounts.change"), icon: "people" as const, onSelect: onEdit },
-    { label: t("common.delete"), icon: "trash" as const, danger: true, onSelect: () => remove.mutate() },
+    { label: t("common.delete"), icon: "trash" as const, danger: true, onSelect: () => setAsking(true) },
   ];
   return (
     <li>
@@ -87,6 +89,20 @@ function AccountLine({ account, onEdit }: { account: Account; onEdit: () => void
       <Badge tone={account.role === "owner" ? "accent" : "plain"}>{t(`role.${account.role}.title`)}</Badge>
       <span className={styles.facts}>{t(`role.${account.role}.about`)}</span>
       <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={items} />
+      <Dialog
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={t("accounts.deleteTitle", { name: account.name })}
+        about={t("accounts.deleteAbout")}
+        foot={
+          <>
+            <Button onClick={() => setAsking(false)}>{t("common.cancel")}</Button>
+            <Button kind="danger" busy={remove.isPending} onClick={() => remove.mutate()}>
+              {t("common.delete")}
+            </Button>
+          </>
+        }
+      />
     </li>
   );
 }
