@@ -75,6 +75,9 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_stored(client: TestClient,
         ('[student]\nkind = "nobody"', "student"),
         ("seed = 2026-01-01", "split"),
         ("gate = 3", "gate"),
+        ('[student]\nkind = "nobody"\n[gate]\nmax_los = 1', "gate"),
+        ('[route]\nfallback = "api.example.com"', "route"),
+        ('[route]\nfallback = ["https://one.example/v1", "https://ann:secret@two.example/v1"]', "route"),
     ],
 )
 def test_a_mistake_stands_at_its_node(client: TestClient, recipe: str, text: str, node: str) -> None:

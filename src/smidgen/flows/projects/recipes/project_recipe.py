@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import RecipeError, SmidgenError, UnknownPart
+from smidgen.core.errors import InputError, RecipeError, SmidgenError, UnknownPart
 from smidgen.core.parts import Task
 from smidgen.core.settings import Settings, is_file
 from smidgen.flows.projects.recipes.canvas import SettingMistake, node_of
+from smidgen.gateway.route_settings import RouteSettings
+from smidgen.gateway.upstreams import checked_url
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, parsed, written
 from smidgen.store.files import home
@@ -55,16 +57,33 @@ def recipe_mistakes(project: Project, tree: Mapping[str, Any]) -> list[SettingMi
     task = tree.get("task", project.task)
     if task != project.task:
         found.append(f"task: this project's task is {project.task!r}, not {task!r}; make another project for another task")
-    try:
-        found += stray_files(make({**tree, "task": project.task}, folder=project_folder(project.id)))
-    except UnknownPart as error:
-        found.append(f"student.kind: {error}")
-    except RecipeError as error:
-        found += error.mistakes or [f"task: {error}"]
-    except SmidgenError as error:
-        found.append(f"task: {error}")
+    found += _made(project, tree)
     split = [mistake.partition(": ") for mistake in found]
     return [SettingMistake(place, node_of(place, project.task), text) for place, _, text in split]
+
+
+def _made(project: Project, tree: Mapping[str, Any]) -> list[str]:
+    """The mistakes that show when the recipe is made, and in what it names."""
+    try:
+        recipe = make({**tree, "task": project.task}, folder=project_folder(project.id))
+    except UnknownPart as error:
+        if _kind(tree) is None:
+            return [f"task: {error}"]
+        student = {name: value for name, value in tree["student"].items() if name != "kind"}
+        return [f"student.kind: {error}", *_made(project, {**tree, "student": student, "train": {}})]
+    except RecipeError as error:
+        return list(error.mistakes) or [f"task: {error}"]
+    except SmidgenError as error:
+        return [f"task: {error}"]
+    return [*stray_files(recipe), *_wrong_addresses(recipe)]
+
+
+def _wrong_addresses(recipe: Recipe) -> Iterator[str]:
+    for url in recipe.route.fallback.urls if isinstance(recipe.route, RouteSettings) else ():
+        try:
+            checked_url(url)
+        except InputError as error:
+            yield f"route.fallback: {error}"
 
 
 def check_settings(project: Project, given: Mapping[str, Any]) -> list[SettingMistake]:
