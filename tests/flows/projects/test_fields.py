@@ -172,3 +172,5 @@ def test_a_quick_build_of_fields_trains_no_decoder_where_a_tagger_can_do_it(stor
     quick = presets_of(formed_task(store, other)[0])["fast"]
     assert quick == {"student": {"quality": "fast", "kind": "decoder"}, "train": {"time_budget": "5m"}}
     assert check_build(store, other, quick) == check_build(store, project, {"student": {"kind": "tagger"}}) == []
+    (mistake,) = check_build(store, project, {"student": {"kind": "kernel"}})
+    assert (mistake.place, mistake.node) == ("student.kind", "student") and "does not learn the task extract" in mistake.text

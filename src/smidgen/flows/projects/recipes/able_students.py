@@ -33,10 +33,16 @@ def check_build(store: StudioStore, project: Project, given: Mapping[str, Any]) 
     found = check_settings(project, given)
     student = laid_over(recipe_tree(project), given).get("student")
     kind = student.get("kind") if isinstance(student, Mapping) else None
-    why = able_students(store, project).get(str(kind)) if not found and kind else ""
-    if not why:
+    if found or kind in (None, "auto"):
         return found
-    return [SettingMistake("student.kind", node_of("student.kind", project.task), f"{kind} cannot learn from these rows: {why}.")]
+    able = able_students(store, project)
+    if kind not in able:
+        text = f"{kind} does not learn the task {project.task}; choose auto, or one of {', '.join(able)}."
+    elif able[kind]:
+        text = f"{kind} cannot learn from these rows: {able[kind]}."
+    else:
+        return []
+    return [SettingMistake("student.kind", node_of("student.kind", project.task), text)]
 
 
 def formed_task(store: StudioStore, project: Project) -> tuple[Task, Form | None]:
