@@ -5,17 +5,14 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from tests.studio_browser import RunningStudio, browsing, needed, running_studio
-from tests.tried_model import LINEAR, built_once, ticket_rows, with_model
+from tests.tried_model import LINEAR, ticket_rows
 
 from smidgen.flows.projects.run_process import run_folder
-from smidgen.store.studio.store import StudioStore
 
 pytestmark = needed
 BROKEN = {
@@ -24,29 +21,6 @@ BROKEN = {
     "photo.csv": (bytes(range(256)) * 20, "photo.csv"),
 }
 ONE_COLUMN = b"text\n" + b"\n".join(b"message %d" % number for number in range(30))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMIDGEN_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def model(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """The ids of a project and its model."""
-    store = StudioStore()
-    found = with_model(store, built_once(tmp_path_factory))
-    store.close()
-    return found
-
-
-@pytest.fixture(scope="module")
-def studio(home: Path, model: tuple[str, str]) -> Iterator[RunningStudio]:
-    with running_studio(home) as running:
-        yield running
 
 
 def choose(page: Any, name: str, content: bytes) -> None:

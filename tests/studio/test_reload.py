@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.eventually import eventually
 from tests.flower_orders import as_csv, orders
-from tests.studio_browser import Browser, RunningStudio, browsing, needed, running_studio
-from tests.tried_model import built_once, ticket_rows, with_model
+from tests.studio_browser import Browser, RunningStudio, browsing, needed
+from tests.tried_model import ticket_rows
 
 from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import StudioStore
@@ -22,29 +22,6 @@ pytestmark = [*needed, pytest.mark.thorough]
 SLOW = {"student": {"kind": "lexical", "baseline": "none"}, "train": {"epochs": 200}}
 ENOUGH = 4
 """Figures of a curve after which a build is held still."""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMIDGEN_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def model(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """The ids of a project and its model."""
-    store = StudioStore()
-    found = with_model(store, built_once(tmp_path_factory))
-    store.close()
-    return found
-
-
-@pytest.fixture(scope="module")
-def studio(home: Path, model: tuple[str, str]) -> Iterator[RunningStudio]:
-    with running_studio(home) as running:
-        yield running
 
 
 @contextmanager
