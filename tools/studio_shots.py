@@ -5,6 +5,7 @@ They show the sample project in a Studio of its own, which is deleted afterwards
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from smidgen.store.files import home
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "studio"
 MESSAGE = "tracking has been stuck on the same depot since friday, any news?"
-PAGES = ("data", "label", "build", "report", "try", "run", "learn", "costs", "canvas")
+PAGES = ("data", "build", "report", "try", "run", "learn", "costs", "canvas")
 QUICK = {"student": {"kind": "kernel", "quality": "fast"}, "compress": {"method": "none"}}
 """The settings of the preset Fast, for one kind of model."""
 _SIZE = {"width": 1280, "height": 860}
@@ -98,7 +99,23 @@ def _shoot(url: str, client: StudioClient, project: str) -> None:
             if name == "try":
                 page.get_by_role("textbox").first.fill(MESSAGE)
             _take(page, name)
+        _add_unanswered(client, project)
+        page.goto(f"{url}/projects/{project}/label")
+        page.get_by_text("to go").first.wait_for()
+        _take(page, "label")
         browser.close()
+
+
+def _add_unanswered(client: StudioClient, project: str) -> None:
+    """Add messages without an answer, so that there is something to label."""
+    messages = [row["input"] for row in client.call("GET", f"projects/{project}/rows", part="test", limit=_MESSAGES)["rows"]]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "inbox.csv"
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([["text"], *([f"Hello. {message}"] for message in messages)])
+        client.add_file(project, file, label="")
+    for run in client.call("GET", f"projects/{project}/runs"):
+        client.wait(run["id"], timeout=_BUILD_SECONDS)
 
 
 def _take(page: Any, name: str) -> None:
