@@ -168,7 +168,7 @@ def test_it_is_certified_put_to_work_and_taught(studio: RunningStudio, project: 
 
 
 def shown_sides(browser: Browser, name: str) -> list[list[str]]:
-    """What stands out in the two answers to the first text: the same at each size, and within the window."""
+    """The fields that stand out in the two answers to the first text, at every size of the window."""
     script = """() => [...document.querySelectorAll("tbody tr:first-child td")].slice(1, 3).map((side) =>
       [...side.querySelectorAll("span > span > span")]
         .filter((it) => getComputedStyle(it).fontWeight > 500 && it.getBoundingClientRect().right <= innerWidth)

@@ -90,7 +90,7 @@ def served() -> Iterator[OnePage]:
 
 
 def faults_of(served: OnePage, pages: dict[str, str], *, bound: bool) -> dict[str, list[str]]:
-    """What a walk over these pages finds on each, under the Studio's policy or none. It lets calls fail, and must fail itself."""
+    """The faults that a walk finds on each page, with the Studio's policy or without. The walk itself must fail."""
     found: dict[str, list[str]] = {}
     served.body, served.headers = WITHIN, {"Content-Security-Policy": policy("n")} if bound else {}
     with pytest.raises(AssertionError) as failed, browsing(cast(RunningStudio, served), refused=True) as browser:

@@ -69,7 +69,7 @@ def test_a_model_is_opened_and_answers(studio: RunningStudio, tmp_path_factory: 
 
 
 def test_a_model_is_opened_from_its_folder(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    """A folder that is none, or was changed, is refused in words; nothing of it is taken or changed."""
+    """A folder without a model, or with a changed one, is refused in words, and stays as it is."""
     bundle, broken = built_once(tmp_path_factory), tmp_path / "broken"
     shutil.copytree(bundle, broken)
     with (broken / "report.json").open("a", encoding="utf-8") as report:
