@@ -22,11 +22,11 @@ export function NumberField({ label, help, value, onChange, late = false, least,
   const [text, setText] = useState<string | null>(null);
   const bounds = { least, most, whole };
   const wrong = (typed: string) => {
-    const found = typedNumber(typed);
+    const found = typedNumber(typed, i18n.language);
     return typed.trim() === "" || (found !== null && fits(found, bounds)) ? "" : t(whole ? "common.wholeFromTo" : "common.numberFromTo", { least: formatNumber(least), most: formatNumber(most) });
   };
   const take = (typed: string) => {
-    const found = typedNumber(typed);
+    const found = typedNumber(typed, i18n.language);
     if (wrong(typed) === "" && found !== value) onChange(found);
   };
   const leave = () => {

@@ -1,6 +1,12 @@
+/** A number as a language writes thousands, without their separators: "10,000" in English, "10.000" in German. Else the text itself. */
+export function ungrouped(text: string, language: string): string {
+  const [separator, point] = language.startsWith("de") ? [".", ","] : [",", "."];
+  return new RegExp(`^-?[1-9]\\d{0,2}(\\${separator}\\d{3})+(\\${point}\\d*)?$`).test(text) ? text.replaceAll(separator, "") : text;
+}
+
 /** A number that somebody typed, with a point or a comma before its decimals; null where it is none. */
-export function typedNumber(text: string): number | null {
-  const plain = text.trim().replace(",", ".");
+export function typedNumber(text: string, language: string): number | null {
+  const plain = ungrouped(text.trim(), language).replace(",", ".");
   return /^-?(\d+\.?\d*|\.\d+)$/.test(plain) ? Number(plain) : null;
 }
 

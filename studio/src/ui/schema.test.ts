@@ -46,6 +46,7 @@ it("draws each kind of setting by its schema", () => {
 
 it("reads what was typed in, and leaves out what is empty", () => {
   expect([readValue(field("epochs"), "3"), readValue(field("rate"), "0,5"), readValue(field("epochs"), " ")]).toEqual([3, 0.5, undefined]);
+  expect([readValue(field("epochs"), "10,000"), readValue(field("rate"), "1e-4")]).toEqual([10_000, 0.0001]);
   expect([readValue(field("words"), "a\n\n b "), readValue(field("unsure"), "true"), readValue(field("tree"), '{"b":2}')]).toEqual([["a", "b"], true, { b: 2 }]);
   expect([readValue(field("prices"), "0.5\n3\nfree"), field("uses").choices]).toEqual([[0.5, 3, "free"], ["label", "score"]]);
 });

@@ -1,3 +1,7 @@
+import i18next from "i18next";
+
+import { ungrouped } from "./numbers";
+
 /** A setting as a form draws it, read from a part's JSON Schema. */
 export interface SchemaField {
   name: string;
@@ -86,7 +90,7 @@ export function readValue(field: SchemaField, text: string): unknown {
   if (text.trim() === "") return undefined;
   switch (field.kind) {
     case "number": {
-      const value = Number(text.replace(",", "."));
+      const value = Number((i18next.language === "de" ? text : ungrouped(text.trim(), "en")).replace(",", ".")); // these fields show a point
       return Number.isFinite(value) ? value : text;
     }
     case "switch":
