@@ -13,7 +13,7 @@ import pytest
 
 ROOMS = (
     "core", "parts", "store", "machine", "gguf", "stats", "text", "tasks", "data", "bases", "students", "compress", "judge", "bundles",
-    "engines", "gateway", "usage", "privacy", "watch", "flows", "cli", "server",
+    "engines", "gateway", "usage", "privacy", "apps", "watch", "flows", "cli", "server",
 )  # fmt: skip
 
 

@@ -168,6 +168,25 @@ class Task(ABC):
         """Merge rows of one input into one row whose output is the list of all their references, in first-seen order."""
         return list(rows)
 
+    # Rows that are no plain table of inputs and outputs, and what is learnt from beside rows.
+
+    def table_columns(self, settings: Settings) -> tuple[str | None, str | None]:
+        """The input column (two joined by a comma for pairs) and the output column of a table, if the task's own settings name them."""
+        return None, None
+
+    def own_rows(self, settings: Settings) -> Sequence[Row]:
+        """Rows from what the settings name, such as documents, for a build without a table. Empty if it needs a table."""
+        return ()
+
+    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
+        """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
+        return None
+
+    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+        """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
+        bytes. Raises DataError if rows name what is not there."""
+        return {}
+
     # From raw outputs to replies.
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Any, settings: Settings) -> Form:
@@ -283,6 +302,23 @@ class Task(ABC):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class DividedRows:
+    """Examples of a task that splits its rows itself.
+
+    Attributes:
+        fit: for learning.
+        held: for calibration and for choosing between students; apart from `fit`.
+        test: only measured on.
+        how: how they were split, in words.
+    """
+
+    fit: Sequence[Row]
+    held: Sequence[Row]
+    test: Sequence[Row]
+    how: str
+
+
 class Swap(Protocol):
     """A text that replaces another, with conversions between answers to the two."""
 
@@ -319,6 +355,8 @@ class Training:
         teacher: folder of the trained student that this one names as its `teacher`; else None. (The votes of a larger model are
             in the rows themselves, as `shares`.)
         guide: a larger decoder whose token probabilities are the targets; None if the settings name none.
+        material: the folder with what the task gathered beside the rows (`Task.material`); None if there is nothing. It is gone after the
+            build: a student copies what its model needs.
     """
 
     rows: Sequence[Row]
@@ -329,6 +367,7 @@ class Training:
     seed: int = 0
     teacher: Path | None = None
     guide: Base | None = None
+    material: Path | None = None
 
     @property
     def labels(self) -> LabelForm:

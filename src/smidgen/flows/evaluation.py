@@ -127,6 +127,8 @@ def evaluate(
     rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
+    if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
+        rows = every = list(divided.test)
     learnt = _count_trained_on(model, rows)
     rows = task.gathered(rows)
     progress.start("evaluate", len(rows))

@@ -36,6 +36,8 @@ from smidgen.text import near_duplicates
 
 FEW_ROWS = 2_000
 FEW_PER_STRATUM = 30
+_NO_TABLE = {"input": "input", "label": "output"}
+"""The columns of a model that was built without a table: those of a table for measuring it."""
 _MOST_HELD = 500
 _MOST_HELD_UNKNOWN = 1_000
 _MOST_TEST = 10_000
@@ -52,23 +54,26 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     settings = recipe.settings(DataSettings)
     context.progress.start("read the data")
     if settings.train is None:
+        table, rows, notes = None, list(task.own_rows(asked)), list[str]()
+    else:
+        table = training_table(work)
+        rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
+        notes = _choices(table)
+    if table is None and not rows:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    table = training_table(work)
-    rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
-    notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
     if settings.dedupe:
         rows, dropped = _distinct(rows)
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
     rows, form, merged = _formed(task, rows, asked)
-    if merged:
+    if merged and table is not None:
         shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
-        command = f"smidgen check {shlex.quote(settings.train)} --label {shlex.quote(table.label.name if table.label else '')}"
+        command = f"smidgen check {shlex.quote(str(settings.train))} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
-    columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
+    columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""} if table is not None else _NO_TABLE
     # From here on the task is the one of these rows, with their values.
     work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
     context.progress.finish(f"{len(work.train)} rows to learn from, {len(work.test)} to test on")
@@ -80,6 +85,17 @@ def _split(work: Work, told: list[Row]) -> Work:
     """The work with its rows for learning, calibration and the test, all apart."""
     recipe, task, settings, notes = work.recipe, work.task, work.recipe.settings(DataSettings), [*work.notes]
     written, rows, test_sha256 = task.writes, _settled(told, task), None
+    source = f"{Path(settings.train).name}, {len(rows)} rows" if settings.train else f"{len(rows)} rows made from what the recipe names"
+    divided = task.divided(rows, work.recipe.asked, work.recipe.seed)
+    if divided is not None:
+        if settings.test is not None:
+            todo = "Leave out the test file, and measure on it afterwards: smidgen eval DIR --data FILE."
+            raise DataError("this task keeps rows of its own data apart for the test", value=settings.test, todo=todo)
+        if not (divided.fit and divided.held and divided.test):
+            value = f"{len(divided.fit)} to learn from, {len(divided.held)} for calibration, {len(divided.test)} to test on"
+            raise DataError("too few rows to keep some apart", value=value, todo="Add rows.")
+        work = replace(work, train=divided.fit, fit=divided.fit, held=divided.held, test=divided.test)
+        return replace(work, source=source, test_source=divided.how)
     if settings.test is not None:
         rows, test, test_sha256, leaked = _given_test(work, rows)
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
@@ -111,8 +127,20 @@ def _split(work: Work, told: list[Row]) -> Work:
         )
     held, test = task.gathered(held), task.gathered(test)
     work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
-    source = f"{Path(str(settings.train)).name}, {len(rows)} rows"
     return replace(work, source=source, test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
+
+
+def gather_material(work: Work, context: BuildContext) -> Work:
+    """The work with a folder of what students need beside the rows; unchanged if the task gathers nothing. Raises DataError if a row names
+    what is not there."""
+    files = work.task.material([*work.fit, *work.held, *work.test], work.recipe.asked)
+    if not files:
+        return work
+    folder = context.scratch / "material"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return replace(work, material=folder)
 
 
 def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str, int]:
@@ -152,8 +180,9 @@ def training_table(work: Work) -> DataTable:
     """The given training rows, or the file with them."""
     if work.given:
         return work.given.train
-    settings, most = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task).most_columns
-    return open_table(path_of(str(settings.train), work.recipe), settings=settings, most_labels=most)
+    settings, task = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task)
+    input, label = task.table_columns(work.recipe.asked)
+    return open_table(path_of(str(settings.train), work.recipe), input=input, label=label, settings=settings, most_labels=task.most_columns)
 
 
 def _settled(rows: Sequence[Row], task: Task) -> list[Row]:

@@ -25,7 +25,7 @@ from smidgen.flows.build.timing import Timing, measure_speed, with_guess_cost
 from smidgen.flows.build.work import BuildContext, StudentVariant, TrainedFiles, Work
 from smidgen.flows.text_generation import improve, is_checked, open_runner, with_inputs
 from smidgen.parts import registry
-from smidgen.store.files import code_hash, content_hash, rows_hash
+from smidgen.store.files import code_hash, content_hash, file_hash, rows_hash
 from smidgen.store.weight_files import described_hashes
 from smidgen.usage.energy import Energy, EnergyMeter
 
@@ -98,7 +98,7 @@ def fit(
     base, form = work.base(name), work.form
     guide = work.guide if getattr(settings, "guide", None) else None
     rows, held = (rows_for(work, part, some) for some in (rows, held))
-    inputs = {
+    inputs: dict[str, Any] = {
         "code": code_hash(),
         "student": name,
         "settings": settings.model_dump(mode="json"),
@@ -113,12 +113,14 @@ def fit(
         "guide": guide.sha256 if guide else None,
         "guide_described": described_hashes(guide.folder) if guide else None,
     }
+    if work.material is not None:
+        inputs["material"] = {file.name: file_hash(file) for file in sorted(work.material.iterdir())}
 
     def step(folder: Path) -> None:
         given = with_guess_cost(settings, base, context.threads, form.writing.schema is not None)
         spent = StepEffort(folder, EnergyMeter())
         context.progress.start(label)
-        training = Training(rows, held, form, base, given, work.recipe.seed, teacher.folder if teacher else None, guide)
+        training = Training(rows, held, form, base, given, work.recipe.seed, teacher.folder if teacher else None, guide, work.material)
         try:
             part.fit(training, Workspace(folder, context.threads, _TitledProgress(context.progress, label, spent)))
         finally:

@@ -188,6 +188,7 @@ class Work:
         sha256, test_sha256: hashes of the training rows as read, and of the test rows, if they came in a separate file.
         source, test_source: the origin of the rows, in words.
         notes: guesses and dropped rows, in words.
+        material: a folder with what students need beside the rows; None if there is nothing.
         teacher: facts of a larger model's teaching, if there was any; its rows are in `train` and `fit`.
         kinds: the students to train, by the names of their parts.
         bases, guide: pretrained weights by family, and the larger decoder that guides another.
@@ -216,6 +217,7 @@ class Work:
     source: str = ""
     test_source: str = ""
     notes: tuple[str, ...] = ()
+    material: Path | None = None
     teacher: TeacherFacts | None = None
     kinds: tuple[str, ...] = ()
     bases: Mapping[str, Base] = field(default_factory=dict)
