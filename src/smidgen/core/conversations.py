@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeAlias
 
 Facts: TypeAlias = Mapping[str, Any]
 """JSON-ready values by name."""
 
-_NOTHING: Facts = MappingProxyType({})
 
 Outcome: TypeAlias = Literal["answered", "asked", "proposed", "done", "cancelled", "failed", "handed_over", "unanswered"]
 """The result of a desk's work on a message:
@@ -117,7 +115,7 @@ class DeskReply:
     citations: tuple[Citation, ...] = ()
     cards: tuple[Card, ...] = ()
     call: ProposedCall | None = None
-    facts: Facts = _NOTHING
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +208,7 @@ class IncomingMessage:
     text: str
     subject: str = ""
     attachments: int = 0
-    facts: Facts = _NOTHING
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +223,4 @@ class OutgoingMessage:
     text: str
     reply: DeskReply | None = None
     subject: str = ""
-    facts: Facts = _NOTHING
+    facts: Facts = field(default_factory=dict)
