@@ -1,0 +1,4 @@
+"""Tools: queries and requests that a desk may make for a customer, with the customer's consent.
+
+`definition` says what a tool is, `tool_file` reads tools from a TOML file, `arguments` checks the arguments of a call.
+"""

@@ -1,0 +1,227 @@
+"""A tool as models and people see it: its name, its arguments, whether it changes anything, and its call in words.
+
+How a tool is called (a query, an HTTP request, an MCP server) is its `target`. A bundle holds tools without it: `to_json` leaves it out,
+and the server reads it from the tool file.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from smidgen.core.conversations import Facts
+from smidgen.core.printable import printable
+
+Confirm: TypeAlias = Literal["always", "never"]
+"""When a call waits for the customer's yes. A tool that changes something always waits."""
+
+ByLanguage: TypeAlias = Mapping[str, str]
+"""A text by language, `en`, `de`; under the empty name, the text for every other language."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""A tool's name, and an argument's."""
+
+LONGEST_ARGUMENT = 500
+"""Characters of a text argument, where the schema states no `maxLength`."""
+
+
+_SHOWN_VALUE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExample:
+    """A message of a customer, and the arguments of the call that it asks for; those that the message does not say are left out."""
+
+    message: str
+    arguments: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTarget:
+    """A query.
+
+    Attributes:
+        sql: one SELECT, with an argument's value at each `:name`.
+        database: the URL of a SQLite file or of PostgreSQL, in which `${NAME}` stands for an environment variable.
+        folder: a SQLite file's path is relative to it.
+    """
+
+    sql: str
+    database: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """An HTTP request. `{name}` stands for an argument, `${NAME}` for an environment variable, which may be secret.
+
+    Attributes:
+        method: GET, POST, PUT, PATCH or DELETE.
+        url: where to; arguments stand in its path and its query only.
+        headers: header lines; no argument stands in them.
+        body: sent as JSON; a text that is just `{name}` becomes the argument's value with its type.
+        result: the names that lead to the rows in the answer, joined by dots; empty if the answer is the rows.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class McpTarget:
+    """A tool of an MCP server, started as a command or reached by URL. `headers` and `env` may name environment variables, `${NAME}`."""
+
+    tool: str
+    command: tuple[str, ...] = ()
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+
+
+Target: TypeAlias = SqlTarget | HttpTarget | McpTarget
+"""How a tool is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool.
+
+    Attributes:
+        name: unique among the tools of a desk.
+        description: what it does, for the model and for people.
+        schema: the JSON Schema of its arguments: an object with `properties` and `required`. An argument's `title` is its name in words.
+        changes: whether a call changes anything outside. Such a call always waits for the customer's yes.
+        confirm: `never` lets a call that changes nothing run at once.
+        words: a call in words, with an argument's value at each `{name}`: "Look up order {order}".
+        examples: messages and the calls they ask for.
+        owner: the arguments that prove whose data is asked for; each is required, and the query must match all of them.
+        answer: the result in words, with a value of the result's first row at each `{column}`.
+        nothing: the words if nothing was found, or if the proof of ownership does not match.
+        card: how the result is shown: `order`, `products` or `facts`.
+        target: how it is called; None where only the definition is known.
+        guard: a query that must find a row before a call may be proposed, and again before it runs.
+    """
+
+    name: str
+    description: str
+    schema: Facts
+    changes: bool = True
+    confirm: Confirm = "always"
+    words: ByLanguage = field(default_factory=dict)
+    examples: tuple[ToolExample, ...] = ()
+    owner: tuple[str, ...] = ()
+    answer: ByLanguage = field(default_factory=dict)
+    nothing: ByLanguage = field(default_factory=dict)
+    card: Literal["order", "products", "facts"] = "facts"
+    target: Target | None = None
+    guard: SqlTarget | None = None
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The schema of each argument, by its name."""
+        found: Mapping[str, Any] = self.schema.get("properties", {})
+        return found
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The arguments that a call must have, in the schema's order; those that prove ownership are among them."""
+        needed = {*self.schema.get("required", ()), *self.owner}
+        return tuple(name for name in self.properties if name in needed)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call waits for the customer's yes."""
+        return self.changes or self.confirm != "never"
+
+    def title(self, argument: str) -> str:
+        """An argument's name in words."""
+        given = self.properties.get(argument, {}).get("title")
+        return printable(given) if isinstance(given, str) and given.strip() else argument.replace("_", " ")
+
+    def wording(self, arguments: Facts, language: str = "") -> str:
+        """A call in words, for the customer. Every argument is shown: one that the template leaves out stands in brackets behind."""
+        template = in_language(self.words, language) or printable(self.name.replace("_", " ").capitalize())
+        named = {name for name in slots(template) if name in arguments}
+        line = filled(template, arguments, whole=True)
+        rest = [f"{self.title(name)}: {shown_value(value, whole=True)}" for name, value in arguments.items() if name not in named]
+        return f"{line} ({', '.join(rest)})" if rest else line
+
+
+def in_language(texts: ByLanguage, language: str) -> str:
+    """The text in a language; else the one for every other language; else the first; empty if there are none."""
+    for name in (language, language.partition("-")[0], ""):
+        if name in texts:
+            return texts[name]
+    return next(iter(texts.values()), "")
+
+
+def slots(template: str) -> Iterator[str]:
+    """The names in a template, `{name}`. Raises ValueError for a template that cannot be read, or that asks for more than a name."""
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if not NAME.fullmatch(name) or spec or conversion:
+            raise ValueError(f"{{{name}}} is not a name in lower-case letters, digits and underscores")
+        yield name
+
+
+def filled(template: str, values: Facts, whole: bool = False) -> str:
+    """A template with each value at its name; one that is missing becomes empty, and a value is never read as a template.
+
+    `whole`: no value is shortened.
+    """
+    pieces: list[str] = []
+    for text, name, _, _ in string.Formatter().parse(template):
+        pieces.append(text)
+        if name is not None:
+            pieces.append(shown_value(values[name], whole) if name in values else "")
+    return "".join(pieces)
+
+
+def shown_value(value: Any, whole: bool = False) -> str:
+    """A value in words, on one line; at most 200 characters, unless it is to be shown `whole`."""
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif value is None:
+        text = ""
+    elif isinstance(value, Mapping):
+        text = ", ".join(f"{name}: {shown_value(part, whole)}" for name, part in value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        text = ", ".join(shown_value(part, whole) for part in value)
+    else:
+        text = str(value)
+    line = " ".join(printable(text).split())
+    return line if whole or len(line) <= _SHOWN_VALUE else line[: _SHOWN_VALUE - 1] + "…"
+
+
+_TOLD = ("name", "description", "schema", "changes", "confirm", "words", "owner", "answer", "nothing", "card")
+
+
+def to_json(tool: Tool) -> dict[str, Any]:
+    """A tool as JSON, without its target and its guard: nothing in it says how it is called."""
+    told: dict[str, Any] = {name: getattr(tool, name) for name in _TOLD}
+    told |= {name: dict(told[name]) for name in ("words", "answer", "nothing")}
+    told["owner"] = list(tool.owner)
+    told["examples"] = [{"message": one.message, "arguments": dict(one.arguments)} for one in tool.examples]
+    return told
+
+
+def from_json(given: Mapping[str, Any]) -> Tool:
+    """Read a tool that `to_json` wrote. Raises ValueError if it is none."""
+    try:
+        examples = tuple(ToolExample(str(one["message"]), dict(one["arguments"])) for one in given.get("examples", ()))
+        told = {name: given[name] for name in _TOLD if name in given}
+        told["owner"] = tuple(given.get("owner", ()))
+        made = Tool(**told, examples=examples)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is not a tool ({error!r})") from None
+    if not isinstance(made.name, str) or not isinstance(made.schema, Mapping) or made.confirm not in ("always", "never"):
+        raise ValueError("this is not a tool")
+    return made

@@ -1,0 +1,262 @@
+"""Tool files: TOML that says which tools a desk has, and how each is called.
+
+```toml
+database = "sqlite:///orders.db"
+
+[tools.order_status]
+description = "Look up an order"
+words = "Look up order {order}"
+changes = false
+confirm = "never"
+owner = ["order", "email"]
+sql = "SELECT status FROM orders WHERE order_id = :order AND lower(email) = lower(:email)"
+
+[tools.order_status.arguments]
+order = { type = "string", pattern = "FH-[0-9]{5}", title = "order number" }
+email = { type = "string", format = "email", title = "e-mail address" }
+```
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from smidgen.apps.tools.arguments import TYPES, schema_mistakes
+from smidgen.apps.tools.definition import NAME, ByLanguage, Confirm, HttpTarget, SqlTarget, Target, Tool, ToolExample, slots
+from smidgen.core.errors import RecipeError
+from smidgen.core.settings import Settings, mistake_in, setting
+
+_MOST_BYTES = 1_000_000
+_MOST_TOOLS = 100
+_LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
+_NAMED = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
+_ENVIRONMENT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+class ExampleSettings(Settings):
+    """An example of a tool in a tool file."""
+
+    message: str = setting(..., "Words of a customer.", min_length=1, max_length=4000)
+    arguments: dict[str, Any] = setting({}, "The arguments that the message states.")
+
+
+class HttpSettings(Settings):
+    """An HTTP request in a tool file."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = setting("GET", "The method.")
+    url: str = setting(..., "The address; {name} stands for an argument, ${NAME} for an environment variable.", min_length=1)
+    headers: dict[str, str] = setting({}, "Header lines; ${NAME} stands for an environment variable.")
+    body: Any = setting(None, "The body, sent as JSON.")
+    result: str = setting("", "The names that lead to the rows in the answer, joined by dots.")
+
+
+class ToolSettings(Settings):
+    """A tool in a tool file."""
+
+    description: str = setting(..., "What the tool does, in a sentence.", min_length=1, max_length=2000)
+    words: str | dict[str, str] = setting(..., "A call in words, for the customer: `Look up order {order}`; a table has it by language.")
+    changes: bool = setting(True, "Whether a call changes anything. Such a call always waits for the customer's yes.")
+    confirm: Confirm = setting("always", "`never` lets a call that changes nothing run at once.")
+    arguments: dict[str, dict[str, Any]] = setting({}, "Each argument's JSON Schema; `required = false` makes it optional.")
+    owner: list[str] = setting([], "The arguments that prove whose data is asked for.")
+    answer: str | dict[str, str] = setting("", "The result in words, with {column} for a value of its first row.")
+    nothing: str | dict[str, str] = setting("", "The words if nothing was found.")
+    card: Literal["order", "products", "facts"] = setting("facts", "How the result is shown.")
+    examples: list[ExampleSettings] = setting([], "Messages and the calls they ask for.")
+    sql: str | None = setting(None, "One SELECT, with `:name` for an argument.")
+    http: HttpSettings | None = setting(None, "An HTTP request.")
+    guard: str | None = setting(None, "A SELECT that must find a row before a call is proposed, and before it runs.")
+    database: str | None = setting(None, "The database of this tool, where it is not the file's.")
+
+
+class ToolFileSettings(Settings):
+    """A tool file."""
+
+    database: str | None = setting(None, "sqlite:///FILE, relative to this file, or ${NAME} for a URL in an environment variable.")
+    tools: dict[str, ToolSettings] = setting({}, "The tools, by name.")
+
+
+def read_tools(file: Path) -> tuple[Tool, ...]:
+    """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it."""
+    given, mistakes = _read(file), list[str]()
+    tools: list[Tool] = []
+    for name, settings in given.tools.items():
+        tool, faults = _tool(name, settings, given.database, file.resolve().parent)
+        mistakes += [f"tools.{name}: {fault}" for fault in faults]
+        tools.append(tool)
+    if not tools:
+        mistakes.append("tools: it has none")
+    if len(tools) > _MOST_TOOLS:
+        mistakes.append(f"tools: a desk has at most {_MOST_TOOLS}")
+    if mistakes:
+        raise _refusal(file, mistakes)
+    return tuple(tools)
+
+
+def _read(file: Path) -> ToolFileSettings:
+    if not file.is_file():
+        raise RecipeError("there is no such tool file", value=str(file), todo="Check the path.")
+    if file.stat().st_size > _MOST_BYTES:
+        raise RecipeError("the tool file is too large", value=f"{file.stat().st_size} bytes", todo="It has at most 1 MB.")
+    try:
+        return ToolFileSettings.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the tool file is not TOML ({error})", value=str(file), todo="Correct it.") from None
+    except ValidationError as error:
+        raise _refusal(file, [f"{'.'.join(map(str, entry['loc']))}: {mistake_in(dict(entry))}" for entry in error.errors()]) from None
+
+
+def _refusal(file: Path, mistakes: list[str]) -> RecipeError:
+    return RecipeError("the tool file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes)
+
+
+def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path) -> tuple[Tool, list[str]]:
+    """The tool, and all mistakes in it."""
+    mistakes: list[str] = []
+    if not NAME.fullmatch(name):
+        mistakes.append("a tool's name has lower-case letters, digits and underscores, and begins with a letter")
+    schema = argument_schema(settings.arguments)
+    mistakes += schema_mistakes(schema)
+    source = settings.database or database
+    target: Target | None = None
+    if (settings.sql is None) == (settings.http is None):
+        mistakes.append("give either sql or http")
+    elif settings.sql is not None:
+        target = SqlTarget(settings.sql.strip(), source or "", str(folder))
+        mistakes += _sql_faults(settings.sql, source, schema, "sql")
+        if settings.changes:
+            mistakes.append("sql only reads, so write changes = false")
+    elif settings.http is not None:
+        target = HttpTarget(**settings.http.model_dump())
+        mistakes += _http_faults(settings.http, schema)
+    if settings.guard is not None:
+        mistakes += _sql_faults(settings.guard, source, schema, "guard")
+    tool = Tool(
+        name=name,
+        description=" ".join(settings.description.split()),
+        schema=schema,
+        changes=settings.changes,
+        confirm=settings.confirm,
+        words=_by_language(settings.words),
+        examples=tuple(ToolExample(one.message, one.arguments) for one in settings.examples),
+        owner=tuple(settings.owner),
+        answer=_by_language(settings.answer),
+        nothing=_by_language(settings.nothing),
+        card=settings.card,
+        target=target,
+        guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
+    )
+    return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
+
+
+def argument_schema(arguments: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The JSON Schema of arguments as a tool file states them: each is required unless it says `required = false`, and a pattern is
+    matched by the whole value."""
+    properties: dict[str, Any] = {}
+    for name, given in arguments.items():
+        node = {key: value for key, value in given.items() if key != "required"}
+        node.setdefault("type", "string")
+        if isinstance(node.get("pattern"), str):
+            node["pattern"] = f"^(?:{node['pattern'].removeprefix('^').removesuffix('$')})$"
+        properties[name] = node
+    required = [name for name, given in arguments.items() if given.get("required", True) is not False]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _by_language(given: str | Mapping[str, str]) -> ByLanguage:
+    if isinstance(given, str):
+        return {"": given} if given else {}
+    return dict(given)
+
+
+def _sql_faults(sql: str, database: str | None, schema: Mapping[str, Any], setting_name: str) -> list[str]:
+    found = [] if database else [f"{setting_name}: no database is named; write database = at the top of the file"]
+    unknown = sorted(set(sql_names(sql)) - set(schema["properties"]))
+    return found + [f"{setting_name}: :{name} is no argument" for name in unknown]
+
+
+def sql_names(sql: str) -> list[str]:
+    """The named parameters of a statement, in order; what stands in quotes or comments is none."""
+    bare = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
+    return list(dict.fromkeys(_NAMED.findall(bare)))
+
+
+def _http_faults(http: HttpSettings, schema: Mapping[str, Any]) -> list[str]:
+    """Arguments may stand in the path, the query and the body: never in scheme, host, port or headers."""
+    found: list[str] = []
+    texts = [
+        ("http.url", http.url),
+        *((f"http.headers.{name}", line) for name, line in http.headers.items()),
+        *_texts(http.body, "http.body"),
+    ]
+    for place, text in texts:
+        try:
+            names = list(slots(_ENVIRONMENT.sub("", text)))
+        except ValueError as error:
+            found.append(f"{place}: {error}")
+            continue
+        found += [f"{place}: {{{name}}} is no argument" for name in names if name not in schema["properties"]]
+        if names and place.startswith("http.headers"):
+            found.append(f"{place}: no argument may stand in a header")
+    base = re.match(r"(?:https?://[^/?#{}\s@]+|\$\{[A-Za-z_][A-Za-z0-9_]*\})(?=[/?]|$)", http.url)
+    if base is None:
+        found.append("http.url: it begins with https://HOST/, or with ${NAME} for an address in an environment variable")
+    if "#" in http.url:
+        found.append("http.url: a fragment (#) is never sent; leave it out")
+    if http.method == "GET" and http.body is not None:
+        found.append("http.body: GET has no body")
+    return found
+
+
+def _texts(value: Any, place: str) -> list[tuple[str, str]]:
+    """Every text in a body, with its place."""
+    if isinstance(value, str):
+        return [(place, value)]
+    if isinstance(value, Mapping):
+        return [one for name, part in value.items() for one in _texts(part, f"{place}.{name}")]
+    if isinstance(value, list):
+        return [one for number, part in enumerate(value) for one in _texts(part, f"{place}[{number}]")]
+    return []
+
+
+def _template_faults(tool: Tool) -> list[str]:
+    found: list[str] = []
+    for where, texts in (("words", tool.words), ("answer", tool.answer), ("nothing", tool.nothing)):
+        for language, text in texts.items():
+            place = f"{where}.{language}" if language else where
+            if not _LANGUAGE.fullmatch(language):
+                found.append(f"{place}: {language!r} is no language; write en or de")
+            try:
+                names = set(slots(text))
+            except ValueError as error:
+                found.append(f"{place}: {error}")
+                continue
+            if where == "words":
+                found += [f"{place}: {{{name}}} is no argument" for name in sorted(names - set(tool.properties))]
+            if where == "nothing" and names:
+                found.append(f"{place}: it must not name anything, because it says the same of a wrong proof and of an unknown order")
+    for number, example in enumerate(tool.examples, 1):
+        found += [f"examples[{number}]: {name} is no argument" for name in example.arguments if name not in tool.properties]
+    return found
+
+
+def _owner_faults(tool: Tool) -> list[str]:
+    found = [f"owner: {name} is no argument" for name in tool.owner if name not in tool.properties]
+    optional = set(tool.properties) - set(tool.schema["required"])
+    found += [f"owner: {name} must be required" for name in tool.owner if name in optional]
+    kinds = {name: node.get("type") for name, node in tool.properties.items() if isinstance(node, Mapping)}
+    found += [f"{name}: its type must be one of {', '.join(TYPES)}" for name, kind in kinds.items() if kind not in TYPES]
+    if tool.owner:
+        query = tool.target if isinstance(tool.target, SqlTarget) else tool.guard
+        if query is None:
+            found.append("owner: give a guard, a SELECT that finds a row only if all of them match")
+        else:
+            names = sql_names(query.sql)
+            found += [f"owner: the query does not use :{name}" for name in tool.owner if name not in names]
+    return found
