@@ -1,0 +1,139 @@
+"""The outbox: messages to deliver, until the vendor has each one, or it is a dead letter that people see."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sql
+
+from smidgen.core.conversations import OutgoingMessage
+from smidgen.core.errors import DataError
+from smidgen.store.conversations.codec import MOST_NAME, clean, reply_from_json
+from smidgen.store.conversations.inbox import MOST_LEASE
+from smidgen.store.conversations.records import StoredOutgoing, TakenOutgoing
+from smidgen.store.conversations.tables import OUTBOX, ConversationMissing
+from smidgen.store.database import Database
+
+_TRIED = 8
+_MOST_LISTED = 1_000
+
+
+class Outbox:
+    """The outbox. Its methods may be called from several threads and processes. Each raises ConversationError if the database fails."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database, self._clock = database, clock
+
+    def take(self, seconds: float, desk: str = "") -> TakenOutgoing | None:
+        """Take the oldest message that may be sent now, and hold it for some seconds; None if there is none.
+
+        Messages of one conversation go out in their order, one at a time. desk: only those of this desk; empty for any.
+        """
+        if not 0 < seconds <= MOST_LEASE:
+            raise DataError("a lease is out of range", value=seconds, todo=f"Give seconds over 0, at most {MOST_LEASE:.0f}.")
+        now = self._clock()
+        with self._database.reading() as connection:
+            waiting = list(connection.scalars(_candidates(now, desk)))
+        if not waiting:
+            return None
+        holder = secrets.token_hex(8)
+        with self._database.writing() as connection:
+            for number in waiting:
+                free = sql.and_(OUTBOX.c.number == number, OUTBOX.c.state == "waiting", OUTBOX.c.leased <= now, OUTBOX.c.after <= now)
+                held = {"holder": holder, "leased": now + seconds, "attempts": OUTBOX.c.attempts + 1}
+                if connection.execute(sql.update(OUTBOX).where(free).values(held)).rowcount:
+                    row = connection.execute(sql.select(OUTBOX).where(OUTBOX.c.number == number)).one()
+                    return TakenOutgoing(_message(row), row.desk, row.conversation, holder, row.attempts)
+        return None
+
+    def delivered(self, taken: TakenOutgoing, vendor_id: str = "") -> bool:
+        """Write down that the vendor has a message. False if it was written down before."""
+        done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": ""}
+        return self._end(taken, done)
+
+    def retry(self, taken: TakenOutgoing, after: float, why: str) -> bool:
+        """Let a message wait for some seconds before another attempt. False if another worker has it by now."""
+        later = {"after": self._clock() + max(0.0, after), "error": clean(why, MOST_NAME), "holder": "", "leased": 0.0}
+        mine = sql.and_(OUTBOX.c.id == taken.message.id, OUTBOX.c.state == "waiting", OUTBOX.c.holder == taken.holder)
+        with self._database.writing() as connection:
+            return connection.execute(sql.update(OUTBOX).where(mine).values(later)).rowcount > 0
+
+    def bury(self, taken: TakenOutgoing, why: str) -> bool:
+        """Make a message that cannot be delivered a dead letter: people see it, and it is never dropped. False if it was delivered."""
+        return self._end(taken, {"state": "dead", "error": clean(why, MOST_NAME)})
+
+    def send_again(self, id: str) -> None:
+        """Put a dead letter back among the messages that wait. Raises ConversationMissing if there is none with this id."""
+        fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "ended": None}
+        dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
+        with self._database.writing() as connection:
+            if not connection.execute(sql.update(OUTBOX).where(dead).values(fresh)).rowcount:
+                raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
+
+    def dead(self, desk: str = "", limit: int = 100) -> list[StoredOutgoing]:
+        """Dead letters, the newest first."""
+        return self._listed([OUTBOX.c.state == "dead"], desk, limit)
+
+    def of_conversation(self, conversation: str) -> list[StoredOutgoing]:
+        """What was to be delivered in a conversation, the newest first."""
+        return self._listed([OUTBOX.c.conversation == conversation], "", _MOST_LISTED)
+
+    def find_vendor_id(self, channel: str, vendor_id: str) -> StoredOutgoing | None:
+        """The delivered message that has this id at its vendor; None if there is none."""
+        with self._database.reading() as connection:
+            mine = sql.select(OUTBOX).where(OUTBOX.c.channel == channel, OUTBOX.c.vendor_id == vendor_id).limit(1)
+            row = connection.execute(mine).one_or_none()
+        return None if row is None else _stored(row)
+
+    def waiting(self) -> int:
+        """How many messages wait to be delivered."""
+        return self._count("waiting")
+
+    def dead_count(self) -> int:
+        """How many dead letters there are."""
+        return self._count("dead")
+
+    def _count(self, state: str) -> int:
+        with self._database.reading() as connection:
+            return int(connection.scalar(sql.select(sql.func.count()).select_from(OUTBOX).where(OUTBOX.c.state == state)) or 0)
+
+    def _listed(self, wanted: list[sql.ColumnElement[bool]], desk: str, limit: int) -> list[StoredOutgoing]:
+        if desk:
+            wanted = [*wanted, OUTBOX.c.desk == desk]
+        chosen = sql.select(OUTBOX).where(*wanted).order_by(OUTBOX.c.number.desc()).limit(max(1, min(limit, _MOST_LISTED)))
+        with self._database.reading() as connection:
+            return [_stored(row) for row in connection.execute(chosen)]
+
+    def _end(self, taken: TakenOutgoing, values: dict[str, Any]) -> bool:
+        # Whoever holds it: what one worker has seen delivered must not be sent by another one.
+        mine = sql.and_(OUTBOX.c.id == taken.message.id, OUTBOX.c.state == "waiting")
+        ended = {**values, "ended": self._clock(), "holder": "", "leased": 0.0}
+        with self._database.writing() as connection:
+            return connection.execute(sql.update(OUTBOX).where(mine).values(ended)).rowcount > 0
+
+
+def _candidates(now: float, desk: str) -> sql.Select[Any]:
+    earlier = OUTBOX.alias()
+    before = sql.exists().where(
+        earlier.c.conversation == OUTBOX.c.conversation, earlier.c.state == "waiting", earlier.c.number < OUTBOX.c.number
+    )
+    wanted = [OUTBOX.c.state == "waiting", OUTBOX.c.after <= now, OUTBOX.c.leased <= now, sql.not_(before)]
+    if desk:
+        wanted.append(OUTBOX.c.desk == desk)
+    return sql.select(OUTBOX.c.number).where(*wanted).order_by(OUTBOX.c.number).limit(_TRIED)
+
+
+def _message(row: Any) -> OutgoingMessage:
+    reply = reply_from_json(json.loads(row.reply)) if row.reply else None
+    facts = json.loads(row.facts)
+    return OutgoingMessage(row.id, row.channel, row.thread, row.recipient, row.text, reply, row.subject, facts)
+
+
+def _stored(row: Any) -> StoredOutgoing:
+    return StoredOutgoing(
+        _message(row), row.desk, row.conversation, row.state, row.attempts, row.created, row.ended, row.vendor_id, row.error
+    )

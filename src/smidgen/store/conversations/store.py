@@ -1,0 +1,309 @@
+"""The store of conversations: opens the database, reads and lists conversations, writes what people say, and deletes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.core.conversations import DeskAnswer, DeskConversation, Status, Turn
+from smidgen.core.errors import DataError
+from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean
+from smidgen.store.conversations.events import DeskEvents
+from smidgen.store.conversations.inbox import Inbox, check_name, new_conversation
+from smidgen.store.conversations.outbox import Outbox
+from smidgen.store.conversations.records import (
+    AnsweredQuestion,
+    ConversationFilter,
+    ConversationHead,
+    ConversationPage,
+    TurnFeedback,
+    Waiting,
+)
+from smidgen.store.conversations.tables import (
+    CONVERSATIONS,
+    DESK_EVENTS,
+    INBOX,
+    OPINIONS,
+    OUTBOX,
+    PAIRS,
+    SEEN,
+    TURNS,
+    ConversationChanged,
+    ConversationError,
+    ConversationMissing,
+    prepare,
+    url_of,
+)
+from smidgen.store.conversations.turns import (
+    MOST_TURNS,
+    add_answer,
+    add_event,
+    add_outgoing,
+    add_turn,
+    insert_new,
+    read_conversation,
+    turn_of,
+)
+from smidgen.store.database import Database
+
+MOST_DAYS = 36_500
+REPEAT_DAYS = 30.0
+"""How long a received message's id is remembered: no vendor sends one again after so long."""
+_PATIENCE_SECONDS = 30.0
+_MOST_PAGE = 200
+_DAY = 86_400.0
+_FIRST_WORDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedConversations:
+    """How many conversations were deleted. `gone`: whether nothing of them is left in the database's files; None if that is unknown."""
+
+    conversations: int
+    gone: bool | None
+
+
+class ConversationStore:
+    """The conversations' database. Its methods may be called from several threads; several processes may open it.
+
+    `inbox` has the received messages, `outbox` those to deliver, `events` what happened. Each method raises ConversationError if the
+    database fails, and ConversationMissing if there is no such conversation.
+
+    Args:
+        url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`; else that of the environment's
+            `SMIDGEN_CONVERSATIONS_URL`, else `conversations.db` in smidgen's home. A missing file is created.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, url: str | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.database = Database(url_of(url), "the conversations' database", ConversationError, _PATIENCE_SECONDS)
+        self._clock = clock
+        self.database.open()
+        with self.database.writing() as connection:
+            prepare(connection)
+        self.inbox = Inbox(self.database, clock)
+        self.outbox = Outbox(self.database, clock)
+        self.events = DeskEvents(self.database, clock)
+
+    def __enter__(self) -> ConversationStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    def open_conversation(self, desk: str, channel: str, address: str = "", language: str = "") -> DeskConversation:
+        """Begin a conversation of a channel that delivers replies itself, such as the widget. Its id is unguessable.
+
+        Raises DataError for a name that is missing, too long or no valid text.
+        """
+        check_name("desk", desk)
+        check_name("channel", channel)
+        if address:
+            check_name("address", address)
+        id = secrets.token_urlsafe(18)
+        row = new_conversation(id, desk, channel, id, address, clean(language, 20), self._clock())
+        with self.database.writing() as connection:
+            connection.execute(sql.insert(CONVERSATIONS).values(row))
+        return DeskConversation(id, desk, channel, address, language=row["language"])
+
+    def record(self, conversation: DeskConversation, message: str, answer: DeskAnswer | None) -> DeskConversation:
+        """Write a message and its answer; returns the conversation after it, the desk's turn last.
+
+        Args:
+            conversation: as it was when it was answered.
+            message: the customer's words; empty if a button was pressed.
+            answer: None if a person has the conversation: the desk says nothing.
+
+        Raises ConversationChanged if the conversation went on meanwhile: read it and answer again.
+        """
+        with self.database.writing() as connection:
+            self._lock(connection, conversation.id)
+            stored, _, _ = read_conversation(connection, conversation.id)
+            known = conversation.turns[-1].id if conversation.turns else ""
+            if known != (stored.turns[-1].id if stored.turns else "") or stored.status != conversation.status:
+                todo = "Read the conversation and answer again."
+                raise ConversationChanged("the conversation went on meanwhile", value=conversation.id, todo=todo)
+            add_answer(connection, conversation.id, message, answer, self._clock(), None)
+            return read_conversation(connection, conversation.id)[0]
+
+    def conversation(self, id: str) -> DeskConversation:
+        """A conversation with its last turns."""
+        with self.database.reading() as connection:
+            return read_conversation(connection, id)[0]
+
+    def turns_after(self, conversation: str, turn: str) -> tuple[Turn, ...]:
+        """The turns after the one with this id, the oldest first; all, if it is empty or unknown."""
+        mine = TURNS.c.conversation == conversation
+        number = sql.select(TURNS.c.number).where(mine, TURNS.c.id == turn).scalar_subquery()
+        newer = sql.select(TURNS).where(mine, TURNS.c.number > sql.func.coalesce(number, 0)).order_by(TURNS.c.number).limit(MOST_TURNS)
+        with self.database.reading() as connection:
+            return tuple(turn_of(row) for row in connection.execute(newer))
+
+    def conversations(self, where: ConversationFilter | None = None, offset: int = 0, limit: int = 50) -> ConversationPage:
+        """How many conversations a filter leaves, and `limit` of them after the first `offset`, the last changed first."""
+        wanted = _wanted(where or ConversationFilter())
+        first = sql.select(TURNS.c.text).where(TURNS.c.conversation == CONVERSATIONS.c.id, TURNS.c.author == "customer")
+        first_words = first.order_by(TURNS.c.number).limit(1).correlate(CONVERSATIONS).scalar_subquery()
+        page = sql.select(CONVERSATIONS, first_words.label("first")).where(*wanted)
+        page = page.order_by(CONVERSATIONS.c.changed.desc(), CONVERSATIONS.c.id)
+        page = page.offset(max(0, offset)).limit(max(1, min(limit, _MOST_PAGE)))
+        with self.database.reading() as connection:
+            total = connection.scalar(sql.select(sql.func.count()).select_from(CONVERSATIONS).where(*wanted))
+            return ConversationPage(int(total or 0), tuple(_head(row) for row in connection.execute(page)))
+
+    def find_conversation(self, desk: str, channel: str, thread: str) -> list[str]:
+        """The ids of a thread's conversations, one for each of its senders, the last changed first."""
+        one = CONVERSATIONS.c
+        mine = sql.select(one.id).where(one.desk == desk, one.channel == channel, one.thread == thread)
+        with self.database.reading() as connection:
+            return list(connection.scalars(mine.order_by(one.changed.desc()).limit(_MOST_PAGE)))
+
+    def add_turn(self, conversation: str, text: str, by: str, *, deliver: bool = True, status: Status | None = None) -> Turn:
+        """Write a person's answer, as a turn and as a message to deliver; with the question before it, it is a pair to learn from.
+
+        Args:
+            by: names the person.
+            deliver: False if the customer has it already, because the person wrote in the vendor's own app.
+            status: who answers next; None for no change.
+        """
+        if not text.strip() or len(text) > MOST_TEXT:
+            raise DataError("an answer is empty or too long", value=len(text), todo=f"Write 1 to {MOST_TEXT:,} characters.")
+        now = self._clock()
+        with self.database.writing() as connection:
+            row = self._lock(connection, conversation)
+            question = _question(connection, conversation)
+            turn = add_turn(connection, conversation, "person", text, now, by=by)
+            if status is not None:
+                connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(status=status))
+            if deliver and row.thread != row.id:
+                stored = read_conversation(connection, conversation)[2]
+                add_outgoing(connection, row, text, now, None, row.subject, stored)
+            if question:
+                pair = {
+                    "desk": row.desk,
+                    "conversation": conversation,
+                    "turn": turn,
+                    "question": question,
+                    "answer": clean(text),
+                    "time": now,
+                }
+                connection.execute(sql.insert(PAIRS).values(pair))
+            return turn_of(connection.execute(sql.select(TURNS).where(TURNS.c.id == turn)).one())
+
+    def set_status(self, conversation: str, status: Status) -> None:
+        """Say who answers next: the desk, a person, or nobody."""
+        with self.database.writing() as connection:
+            self._lock(connection, conversation)
+            connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(status=status))
+
+    def give_feedback(self, conversation: str, turn: str, verdict: Literal["up", "down"], comment: str = "") -> None:
+        """Store a customer's thumb on one of the desk's turns; a later one replaces it.
+
+        Raises ConversationMissing if the conversation has no such turn of the desk.
+        """
+        now = self._clock()
+        with self.database.writing() as connection:
+            mine = sql.select(TURNS.c.id).where(TURNS.c.id == turn, TURNS.c.conversation == conversation, TURNS.c.author == "desk")
+            if connection.scalar(mine) is None:
+                raise ConversationMissing("the desk said no such thing in this conversation", value=turn, todo="Name one of its turns.")
+            row = self._lock(connection, conversation)
+            said = {"verdict": verdict, "comment": clean(comment, MOST_TEXT), "time": now}
+            new = insert_new(connection, OPINIONS).values(turn=turn, conversation=conversation, **said)
+            if not connection.execute(new).rowcount:
+                connection.execute(sql.update(OPINIONS).where(OPINIONS.c.turn == turn).values(said))
+            body = {"channel": row.channel, "turn": turn, "verdict": verdict, "comment": said["comment"]}
+            add_event(connection, row.desk, "feedback", conversation, now, body)
+
+    def feedback(self, conversation: str) -> list[TurnFeedback]:
+        """The customer's thumbs in a conversation."""
+        mine = sql.select(OPINIONS).where(OPINIONS.c.conversation == conversation).order_by(OPINIONS.c.time)
+        with self.database.reading() as connection:
+            rows = connection.execute(mine).all()
+        return [TurnFeedback(row.turn, row.conversation, row.verdict, row.comment, row.time) for row in rows]
+
+    def pairs(self, desk: str, after: int = 0, limit: int = 1_000) -> list[AnsweredQuestion]:
+        """Questions that a person answered, after the one with this number, the oldest first."""
+        chosen = sql.select(PAIRS).where(PAIRS.c.desk == desk, PAIRS.c.number > after).order_by(PAIRS.c.number)
+        with self.database.reading() as connection:
+            rows = connection.execute(chosen.limit(max(1, min(limit, 10_000)))).all()
+        return [AnsweredQuestion(row.number, row.desk, row.conversation, row.question, row.answer, row.time) for row in rows]
+
+    def waiting(self) -> Waiting:
+        """How much waits, and how much could not be delivered."""
+        incoming, oldest = self.inbox.waiting()
+        events = self.events
+        return Waiting(incoming, self.outbox.waiting(), events.waiting(), self.outbox.dead_count(), events.dead_count(), oldest)
+
+    def delete(self, conversation: str) -> DeletedConversations:
+        """Delete a conversation with its turns, its messages, its events and its pairs."""
+        return self._delete(CONVERSATIONS.c.id == conversation)
+
+    def delete_address(self, channel: str, address: str) -> DeletedConversations:
+        """Delete all that was said with one customer of a channel."""
+        return self._delete(CONVERSATIONS.c.channel == channel, CONVERSATIONS.c.address == address)
+
+    def delete_older(self, days: float) -> DeletedConversations:
+        """Delete conversations that did not change for so many days. One with a message that waits stays.
+
+        Raises DataError if the days are out of range.
+        """
+        if not 0 <= days <= MOST_DAYS:
+            raise DataError("days is out of range", value=days, todo=f"Give 0 to {MOST_DAYS}.")
+        now = self._clock()
+        before = now - days * _DAY
+        waits = [sql.exists().where(table.c.conversation == CONVERSATIONS.c.id, table.c.state == "waiting") for table in (INBOX, OUTBOX)]
+        done = self._delete(CONVERSATIONS.c.changed < before, *(sql.not_(one) for one in waits))
+        with self.database.writing() as connection:
+            connection.execute(sql.delete(SEEN).where(SEEN.c.time < now - max(days, REPEAT_DAYS) * _DAY))
+            old = (DESK_EVENTS.c.conversation.is_(None), DESK_EVENTS.c.time < before, DESK_EVENTS.c.sorted == 1)
+            connection.execute(sql.delete(DESK_EVENTS).where(*old))
+        return done
+
+    def _delete(self, *wanted: sql.ColumnElement[bool]) -> DeletedConversations:
+        with self.database.writing() as connection:
+            number = connection.execute(sql.delete(CONVERSATIONS).where(*wanted)).rowcount
+        tables = [table.name for table in CONVERSATIONS.metadata.sorted_tables]
+        return DeletedConversations(number, self.database.scrub(tables) if number else True)
+
+    def _lock(self, connection: Connection, id: str) -> Any:
+        row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == id).with_for_update()).one_or_none()
+        if row is None:
+            raise ConversationMissing("there is no such conversation", value=id[:MOST_NAME], todo="It may have been deleted.")
+        return row
+
+
+def _wanted(where: ConversationFilter) -> list[sql.ColumnElement[bool]]:
+    one = CONVERSATIONS.c
+    wanted: list[sql.ColumnElement[bool]] = []
+    exact = ((one.desk, where.desk), (one.channel, where.channel), (one.status, where.status), (one.outcome, where.outcome))
+    wanted += [column == value for column, value in exact if value]
+    if where.since is not None:
+        wanted.append(one.changed >= where.since)
+    if where.text:
+        said = sql.func.lower(TURNS.c.text).contains(where.text[:MOST_NAME].lower(), autoescape=True)
+        wanted.append(sql.exists().where(TURNS.c.conversation == one.id, said))
+    return wanted
+
+
+def _head(row: Any) -> ConversationHead:
+    first = " ".join((row.first or "").split())[:_FIRST_WORDS]
+    facts = (row.id, row.desk, row.channel, row.address, row.subject, row.language, row.status, row.outcome)
+    return ConversationHead(*facts, row.turns, row.created, row.changed, first)
+
+
+def _question(connection: Connection, conversation: str) -> str:
+    """The customer's last message; empty if a person answered it already."""
+    last = sql.select(TURNS.c.author, TURNS.c.text).where(TURNS.c.conversation == conversation, TURNS.c.author != "desk")
+    row = connection.execute(last.order_by(TURNS.c.number.desc()).limit(1)).one_or_none()
+    return str(row.text) if row is not None and row.author == "customer" else ""
