@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
@@ -30,7 +30,7 @@ def test_a_full_and_an_empty_reply_come_back() -> None:
 
 
 @given(text=st.text(), score=st.floats(0, 1), start=st.integers(0, 10**9), page=st.none() | st.integers(1, 999), url=st.text())
-@examples(60)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_reply_comes_back(text: str, score: float, start: int, page: int | None, url: str) -> None:
     reply = DeskReply("answered", text, text, "", score, (Citation(text, text, text, start, start + 1, text, page, url),))
     assert reply_from_json(json.loads(json.dumps(reply_to_json(reply)))) == reply
