@@ -79,7 +79,7 @@ class Outbox:
         return self._listed([OUTBOX.c.state == "dead"], desk, limit)
 
     def of_conversation(self, conversation: str) -> list[StoredOutgoing]:
-        """What was to be delivered in a conversation, the newest first."""
+        """All messages to deliver of a conversation, the newest first."""
         return self._listed([OUTBOX.c.conversation == conversation], "", _MOST_LISTED)
 
     def find_vendor_id(self, channel: str, vendor_id: str) -> StoredOutgoing | None:
