@@ -128,8 +128,7 @@ def test_the_desk_says_nothing_in_a_conversation_that_a_person_took_over_meanwhi
 
 
 def test_sizes_are_bounded(store: ConversationStore) -> None:
-    for number in range(MOST_WAITING):
-        assert store.inbox.receive(chat(f"{number}"), "shop") == "received"
+    assert {store.inbox.receive(chat(f"{number}"), "shop") for number in range(MOST_WAITING)} == {"received"}
     assert store.inbox.receive(chat("more"), "shop") == "refused" and store.inbox.receive(chat("0"), "shop") == "repeated"
     assert store.inbox.receive(chat("more", sender="U2"), "shop") == "received"
     for bad in (chat(""), chat("x" * 501), chat("a\0"), chat("1", sender=""), chat("1", thread="")):
