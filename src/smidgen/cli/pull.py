@@ -23,7 +23,7 @@ def pull(
 
     It checks every file against its published hash. It does not fetch again what is here.
 
-    Example: smidgen pull minilm smollm2
+    Example: smidgen pull minilm smollm2 e5
     """
     from smidgen.bases import web_runtime
     from smidgen.bases.lookup import find, pull

@@ -6,13 +6,14 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.bases.starter import starters
+from smidgen.bases.starter import starter_of, starters
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.rows import Text
@@ -24,33 +25,58 @@ from smidgen.store.files import code_hash, home
 from smidgen.store.step_results import StepResults
 from smidgen.store.weight_files import described_hashes
 
-_MAX_LENGTH = 128
 _SPEC = "spec.json"
+Role = Literal["query", "passage"]
+"""What a text is in a search. Texts that are compared with each other are queries."""
 
 
-def embedder(base: Base | None = None, threads: int | None = None) -> Embed | None:
+def embedder(base: Base | None = None, threads: int | None = None, role: Role = "query") -> Embed | None:
     """Return an embedder on a base, or on the starter encoder. None if that has not been fetched.
 
     The base is exported once and kept.
+
+    Args:
+        role: a base that wants a prefix before a text gets that of this role. Others make the same vector for both.
     """
+    roles = embedder_of_roles(base, threads)
+    return None if roles is None else partial(roles, role=role)
+
+
+class EmbedRoles(Protocol):
+    """Makes vectors of length one of texts with a role."""
+
+    def __call__(self, texts: Sequence[Text], role: Role = "query") -> NDArray[np.float32]:
+        """n texts to (n, width) vectors."""
+        ...
+
+
+def embedder_of_roles(base: Base | None = None, threads: int | None = None) -> EmbedRoles | None:
+    """Return an embedder for both roles that loads the base only once; see `embedder`."""
     if base is None:
         starter = starters()["minilm"]
         if not starter.here():
             return None
         base = starter.verify()
-    inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": _MAX_LENGTH, "code": code_hash()}
-    folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export(base, out))
+    known = starter_of(base)
+    prefixes, max_length = (known.prefixes, known.max_length) if known else ({}, MAX_TOKENS)
+    inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": max_length, "code": code_hash()}
+    folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export(base, out, max_length))
     spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
     runner = registry.find("engines", spec["engine"]).open(folder, spec["options"], thread_count(threads))
 
-    def embed(texts: Sequence[Text]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = runner.run(texts)["embedding"]
+    def embed(texts: Sequence[Text], role: Role = "query") -> NDArray[np.float32]:
+        before = prefixes.get(role, "")
+        vectors: NDArray[np.float32] = runner.run([_prefixed(text, before) for text in texts])["embedding"]
         return np.asarray(vectors / np.maximum(1e-9, np.linalg.norm(vectors, axis=1, keepdims=True)))
 
     return embed
 
 
-def _export(base: Base, out: Path) -> None:
+def _prefixed(text: Text, before: str) -> Text:
+    return before + text if isinstance(text, str) else (before + text[0], text[1])
+
+
+def _export(base: Base, out: Path, max_length: int) -> None:
     """Export the base as a student with an unused head, in the engine's format, as int8."""
     from safetensors.numpy import load_file, save_file
 
@@ -58,12 +84,13 @@ def _export(base: Base, out: Path) -> None:
     student = out / "student"
     student.mkdir(exist_ok=True)
     tensors = {name.removeprefix("bert."): tensor for name, tensor in load_file(base.folder / "model.safetensors").items()}
+    tensors = {name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in tensors.items()}
     width = int(config["hidden_size"])
     tensors |= {"head.weight": np.zeros((1, width), np.float32), "head.bias": np.zeros(1, np.float32)}
     save_file(tensors, student / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base.folder / name, student / name)
-    facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": _MAX_LENGTH}
+    facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": max_length}
     (student / "smidgen_student.json").write_text(json.dumps(facts), encoding="utf-8")
     whole = out / "whole"
     spec: EngineSpec = registry.declaring("students", "embeds").export(student, whole)
@@ -75,7 +102,7 @@ def _export(base: Base, out: Path) -> None:
 
 
 MAX_TOKENS = 128
-"""Most tokens of a text that the encoder reads."""
+"""Most tokens of a text that the starter encoder reads."""
 _UNKNOWN = "[UNK]"
 
 

@@ -53,7 +53,7 @@ def write_kit(
     Args:
         train: whether the kit can build, not only serve.
         web: whether it includes the runtime for exports to the browser.
-        bases: names of starters. None: all if it can build, else none.
+        bases: names of starters. None: those that `auto` takes if it can build, else none.
 
     Raises:
         InputError: the folder is not empty.
@@ -62,7 +62,7 @@ def write_kit(
         BaseError: a base or the web runtime cannot be fetched.
     """
     progress = progress or Silent()
-    names = tuple(bases if bases is not None else starters() if train else ())
+    names = tuple(bases if bases is not None else [name for name, starter in starters().items() if starter.automatic] if train else ())
     for name in names:
         if name not in starters():
             raise UnknownPart("starter base", name, starters())
