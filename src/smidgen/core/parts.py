@@ -174,6 +174,10 @@ class Task(ABC):
         """The input column (two joined by a comma for pairs) and the output column of a table, if the task's own settings name them."""
         return None, None
 
+    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
+        """The rows of a file in the task's own format; None for a table."""
+        return None
+
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """Rows from what the settings name, such as documents, for a build without a table. Empty if it needs a table."""
         return ()
@@ -186,6 +190,17 @@ class Task(ABC):
         """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
         bytes. Raises DataError if rows name what is not there."""
         return {}
+
+    # A model that consists of other models.
+
+    def members(self, settings: Settings) -> Mapping[str, str]:
+        """The recipes and bundles of the models that it consists of, by role. Empty for a model of its own. Raises RecipeError for an
+        unknown role."""
+        return {}
+
+    def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+        """The settings with the bundle of each member."""
+        return settings
 
     # From raw outputs to replies.
 
@@ -222,6 +237,10 @@ class Task(ABC):
     def content(self, reply: Reply) -> str:
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
+
+    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
+        """A conversation of chat messages, each with `role` and `content`, as one text; None for a task that reads the last message."""
+        return None
 
     def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
         """The probability of an output by the reply to another text; None if the reply does not tell."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.errors import SmidgenError
+from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
@@ -118,6 +118,12 @@ def evaluate(
     """
     progress = progress or Silent()
     task: Task = model.task
+    own = task.rows_in(Path(file), task.cell_settings(model.form))
+    if own is not None:
+        if errors is not None:
+            todo = "Leave --errors out; `smidgen predict` shows every answer."
+            raise InputError("errors are written as a table, and this file is none", value=str(file), todo=todo)
+        return _measured(model, own, 0, progress)
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
@@ -129,8 +135,19 @@ def evaluate(
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
         rows = every = list(divided.test)
-    learnt = _count_trained_on(model, rows)
-    rows = task.gathered(rows)
+    found = _measured(model, rows, len(skipped), progress)
+    if errors is None:
+        return found
+    wrong = answer_files.wrong_rows(task, model.form, found.rows, found.replies, every)
+    count = answer_files.write_error_file(errors, table, wrong, kind)
+    return replace(found, errors=count)
+
+
+def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progress) -> Evaluation:
+    """Measure a model on rows. `skipped`: how many others could not be used."""
+    task: Task = model.task
+    learnt = _count_trained_on(model, given)
+    rows = task.gathered(given)
     progress.start("evaluate", len(rows))
     replies: list[Reply] = []
     began = time.perf_counter()
@@ -150,15 +167,13 @@ def evaluate(
         worth: Sequence[float] = task.grades(rows, replies, model.form)
     else:
         worth = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
-    wrong = answer_files.wrong_rows(task, model.form, rows, replies, every) if errors is not None else {}
-    count = answer_files.write_error_file(errors, table, wrong, kind) if errors is not None else None
     written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
     return Evaluation(
         name=model.name,
         id=model.id,
         task=model.manifest.task,
         n=len(rows),
-        skipped=len(skipped),
+        skipped=skipped,
         metrics=task.measure(rows, replies, model.form),
         ece=expected_calibration_error([reply.score for reply in replies], worth),
         p50=float(np.percentile(took, 50)),
@@ -168,7 +183,6 @@ def evaluate(
         rows=rows,
         replies=replies,
         learnt=min(learnt, len(rows)),
-        errors=count,
         headline=task.headline,
         units=task.units,
     )

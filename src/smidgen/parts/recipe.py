@@ -223,6 +223,8 @@ def _found_from(folder: Path, settings: S) -> S:
         value = getattr(settings, name)
         if isinstance(value, Settings):
             placed[name] = _found_from(folder, value)
+        elif is_file(known) and isinstance(value, Mapping):
+            placed[name] = {key: str(folder / Path(one).expanduser()) for key, one in value.items()}
         elif is_file(known) and value:
             placed[name] = type(value)(folder / Path(value).expanduser())
     return settings.model_copy(update=placed)

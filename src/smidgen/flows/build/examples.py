@@ -133,7 +133,8 @@ def _split(work: Work, told: list[Row]) -> Work:
 def gather_material(work: Work, context: BuildContext) -> Work:
     """The work with a folder of what students need beside the rows; unchanged if the task gathers nothing. Raises DataError if a row names
     what is not there."""
-    files = work.task.material([*work.fit, *work.held, *work.test], work.recipe.asked)
+    asked = work.task.with_members(work.recipe.asked, work.members) if work.members else work.recipe.asked
+    files = work.task.material([*work.fit, *work.held, *work.test], asked)
     if not files:
         return work
     folder = context.scratch / "material"

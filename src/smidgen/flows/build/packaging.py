@@ -197,6 +197,7 @@ def _pack(work: Work, chosen: Candidate, extra: Mapping[str, str], metrics: Mapp
     source = out.with_name(out.name + "-files")
     source.mkdir(parents=True)
     for name in chosen.variant.spec.files:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(chosen.variant.folder / name, source / name)
     for name, text in extra.items():
         (source / name).write_text(text, encoding="utf-8", newline="\n")

@@ -14,6 +14,7 @@ from smidgen.bundles.pack import refuse_foreign
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.build.candidates import train_students
 from smidgen.flows.build.examples import gather_material, read_examples, select_rows
+from smidgen.flows.build.members import build_members
 from smidgen.flows.build.packaging import choose_and_measure, ship
 from smidgen.flows.build.reporting import answered_rows, write_report
 from smidgen.flows.build.student_plan import plan_students, settle_students
@@ -42,6 +43,7 @@ class BuildResult:
 def steps() -> tuple[Step, ...]:
     """The steps of a build, in order. Slow results are stored under the hash of their inputs."""
     return (
+        build_members,  # of a model that consists of others, these
         read_examples,  # the rows, split, and the form of their answers
         gather_material,  # what students need beside the rows: passages, a catalogue
         plan_students,  # the students to train, and their bases

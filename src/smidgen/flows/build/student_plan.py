@@ -87,7 +87,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     kinds = [*(barred if more else ()), *task.students] if asked.kind == "auto" else [*_needed_by(asked.kind, task), asked.kind]
     joint = [kind for kind in kinds if registry.find("students", kind).partners]
     alone = [kind for kind in kinds if kind != task.baseline and kind not in joint]
-    baseline = [task.baseline] if asked.baseline != "none" or asked.kind == task.baseline else []
+    baseline = [task.baseline] if task.baseline and (asked.baseline != "none" or asked.kind == task.baseline) else []
     _made_small(recipe, [kind for kind in (*alone, *baseline) if asked.kind == kind or (asked.kind == "auto" and kind != task.baseline)])
     if not baseline and recipe.settings(GateSettings).must_beat_baseline:
         raise RecipeError(

@@ -188,6 +188,7 @@ class Work:
         sha256, test_sha256: hashes of the training rows as read, and of the test rows, if they came in a separate file.
         source, test_source: the origin of the rows, in words.
         notes: guesses and dropped rows, in words.
+        members: the bundles of the models that the new one consists of, by role.
         material: a folder with what students need beside the rows; None if there is nothing.
         teacher: facts of a larger model's teaching, if there was any; its rows are in `train` and `fit`.
         kinds: the students to train, by the names of their parts.
@@ -217,6 +218,7 @@ class Work:
     source: str = ""
     test_source: str = ""
     notes: tuple[str, ...] = ()
+    members: Mapping[str, str] = field(default_factory=dict)
     material: Path | None = None
     teacher: TeacherFacts | None = None
     kinds: tuple[str, ...] = ()

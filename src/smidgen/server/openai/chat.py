@@ -206,7 +206,8 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
     }
     if model.at_once:
         return _write(service, model, body, head, request)
-    text = input_of(model, _last_said(body.messages))
+    said = _last_said(body.messages)
+    text = model.task.conversation(_texts(body.messages)) or input_of(model, said)
     schema = model.form.answer_schema
     if schema is not None:
         structured_output.check_schema(body.response_format, schema)
@@ -289,6 +290,16 @@ def _last_said(messages: list[ChatMessage]) -> list[str]:
                 "a piece of the message is not text", value=part.type, todo="Send text only.", code="unsupported_content", param="messages"
             )
     return [part.text for part in said.content if part.text]
+
+
+def _texts(messages: list[ChatMessage]) -> list[dict[str, str]]:
+    """Return the messages with their text pieces joined."""
+    found = []
+    for message in messages:
+        content = message.content
+        whole = content if isinstance(content, str) else "\n".join(part.text for part in content or () if part.text)
+        found.append({"role": message.role, "content": whole})
+    return found
 
 
 def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str, wanted: WantedField | None) -> dict[str, Any] | None:

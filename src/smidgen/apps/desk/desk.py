@@ -1,0 +1,371 @@
+"""A desk answers one message of a conversation: it recognises what the customer wants, and takes the steps that its policy names.
+
+Small models choose and quote; documents, tools and catalogues supply facts. Every sentence is a fixed text, words quoted from a document,
+or a template filled with a tool's result. Where no step can answer, the desk says so, and passes on to a person.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from smidgen.apps.desk.members import Caller, CallResult, Member, RunCall
+from smidgen.apps.desk.policy import DeskPolicy
+from smidgen.apps.desk.spoken_arguments import spoken_argument
+from smidgen.apps.desk.texts import TEXTS, decision, language_of
+from smidgen.apps.tools.arguments import check_arguments
+from smidgen.apps.tools.definition import Tool, filled, in_language
+from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
+from smidgen.core.replies import Reply
+
+LONGEST_MESSAGE = 4_000
+"""Characters of a message. A longer one is not read."""
+CONSENT_SECONDS = 900
+"""How long a proposed call waits for the customer's yes."""
+_MOST_ROWS = 5
+_SHORT = 7
+"""Words of a message that may be a follow-up."""
+_FOLLOWS = re.compile(
+    r"^\W*(and|what about|how about|but|also|then|so|or|und|was ist mit|wie ist es mit|und was|aber|auch|oder|dann)\b|"
+    r"\b(it|its|that one|this one|those|these|they|them|there|the same|das|dies|diese[rsn]?|dort|dafür|davon|damit|sie|ihn)\b[\s?!.]*$",
+    re.IGNORECASE,
+)
+_CONTENT = re.compile(r"[^\W\d_]{3,}")
+
+
+@dataclass(slots=True)
+class _Round:
+    """All that is known while one message is answered."""
+
+    conversation: DeskConversation
+    message: str
+    language: str
+    state: dict[str, Any]
+    rehearsed: bool = False
+    intent: str = ""
+    sure: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Desk:
+    """A desk: members, tools and a policy.
+
+    Args:
+        name: the desk's name.
+        policy: which intent goes where.
+        members: the models by role; see `members.ROLES`. A step whose member is missing cannot answer.
+        tools: the tools that it may call.
+        run: makes a call; without it no call is made.
+        live: whether calls that change something are made. Without it they are only told, as in tests and previews.
+        now: the clock, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: DeskPolicy,
+        members: Mapping[str, Member],
+        tools: Sequence[Tool] = (),
+        run: RunCall | None = None,
+        *,
+        live: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.name, self.policy, self._members, self._run_call, self.live, self._now = name, policy, members, run, live, now
+        self._tools = {tool.name: tool for tool in tools}
+
+    @property
+    def greeting(self) -> Mapping[str, str]:
+        """Its first words, by language."""
+        return {language: self._text("greeting", language) for language in self.policy.languages}
+
+    def answer(self, conversation: DeskConversation, message: str) -> DeskAnswer:
+        """Answer a message. Calls that only read are made at once where their tool permits it; others are proposed."""
+        return self._answered(conversation, message)
+
+    def rehearse(self, conversation: DeskConversation, message: str) -> DeskAnswer:
+        """Answer a message without making any call: to find again what the desk remembered after it."""
+        return self._answered(conversation, message, rehearsed=True)
+
+    def _answered(self, conversation: DeskConversation, message: str, rehearsed: bool = False) -> DeskAnswer:
+        language = language_of(message, conversation.language, self.policy.languages)
+        turn = _Round(conversation, message.strip(), language, dict(conversation.state), rehearsed)
+        if len(message) > LONGEST_MESSAGE:
+            return self._told(turn, "asked", "too_long")
+        if not turn.message:
+            return self._told(turn, "asked", "unclear")
+        settled = self._settled(turn)
+        if settled is not None:
+            return settled
+        self._recognise(turn)
+        for step in self.policy.steps(turn.intent):
+            if (answer := self._step(turn, step)) is not None:
+                return answer
+        return self._unanswered(turn)
+
+    def decide(self, conversation: DeskConversation, call: str, yes: bool) -> DeskAnswer:
+        """Run the waiting call with this id, or drop it."""
+        return self._decided(conversation, call, yes)
+
+    def _decided(self, conversation: DeskConversation, call: str, yes: bool, rehearsed: bool = False) -> DeskAnswer:
+        language = language_of("", conversation.language, self.policy.languages)
+        turn = _Round(conversation, "", language, dict(conversation.state), rehearsed)
+        waiting = turn.state.pop("waiting", None)
+        if not isinstance(waiting, Mapping) or not secrets.compare_digest(str(waiting.get("id", "")), call):
+            if waiting is not None:
+                turn.state["waiting"] = waiting
+            return self._told(turn, "failed", "expired")
+        if self._now() > float(waiting.get("until", 0)):
+            return self._told(turn, "failed", "expired")
+        if not yes:
+            return self._told(turn, "cancelled", "cancelled")
+        tool = self._tools.get(str(waiting["tool"]))
+        if tool is None:
+            return self._told(turn, "failed", "expired")
+        return self._run(turn, tool, dict(waiting["arguments"]), agreed=True)
+
+    # What an earlier reply left open: a proposed call, missing arguments, the offer of a person.
+
+    def _settled(self, turn: _Round) -> DeskAnswer | None:
+        """The answer to a message that settles what was open; None if nothing was, or the customer speaks of something else."""
+        said = decision(turn.message)
+        waiting, offered = turn.state.get("waiting"), turn.state.pop("offered", False)
+        if isinstance(waiting, Mapping):
+            if said is not None:
+                return self._decided(turn.conversation, str(waiting.get("id", "")), said, turn.rehearsed)
+            del turn.state["waiting"]  # the customer speaks of something else: a later yes must not mean this call
+        asking = turn.state.pop("asking", None)
+        if isinstance(asking, Mapping):
+            if said is False:
+                return self._told(turn, "cancelled", "cancelled")
+            return self._completed(turn, asking)
+        if offered and said is True:
+            return self._hand_over(turn, "the customer asked for a person")
+        return None
+
+    def _completed(self, turn: _Round, asking: Mapping[str, Any]) -> DeskAnswer | None:
+        """The call whose missing arguments a message gives; None if it gives none of them."""
+        tool, arguments = self._tools.get(str(asking.get("tool", ""))), dict(asking.get("arguments", {}))
+        if tool is None:
+            return None
+        found = _spoken(tool, arguments, turn.message, asked=True)
+        if not found:
+            return None
+        turn.intent = str(asking.get("intent", ""))
+        return self._call(turn, tool, {**arguments, **found}, float(asking.get("score", 1.0)))
+
+    # What the customer wants.
+
+    def _recognise(self, turn: _Round) -> None:
+        """Recognise the intent, if there is a member for it."""
+        sort = self._members.get("intents")
+        if sort is None:
+            return
+        reply = sort(turn.message)
+        label = reply.output if isinstance(reply.output, str) else ""
+        turn.facts["intent"] = {"label": label, "score": round(reply.score, 4)}
+        if reply.score >= self.policy.least_intent:
+            turn.intent, turn.sure = label, reply.score
+
+    def _step(self, turn: _Round, step: str) -> DeskAnswer | None:
+        """The answer by a step of the policy; None if it cannot answer."""
+        verb, _, what = step.partition(" ")
+        if verb == "say":
+            return self._told(turn, "answered", what, score=turn.sure)
+        if verb == "person":
+            return self._hand_over(turn, "the policy sends this to a person")
+        if verb == "act":
+            return self._act(turn, what)
+        return self._answer(turn) if verb == "answer" else self._recommend(turn)
+
+    # Steps.
+
+    def _answer(self, turn: _Round) -> DeskAnswer | None:
+        """An answer from the documents."""
+        member = self._members.get("answer")
+        if member is None:
+            return None
+        before = str(turn.state.get("question", ""))
+        follows = bool(before) and is_follow_up(turn.message)
+        questions = [turn.message, f"{before} {turn.message}"] if follows else [turn.message]
+        replies = [(member(question), question) for question in questions]
+        told = [(reply, question) for reply, question in replies if isinstance(reply.output, Mapping)]
+        turn.facts["answer"] = {"score": round(max(reply.score for reply, _ in told or replies), 4), "follow_up": follows}
+        if not told:
+            if not before and is_follow_up(turn.message) and not _content_words(turn.message):
+                return self._told(turn, "asked", "unclear")
+            return None
+        best, question = max(told, key=lambda pair: pair[0].score)
+        cited = citation_of(best)
+        turn.state["question"] = question[-LONGEST_MESSAGE:]
+        reply = DeskReply("answered", cited.text, "answer", turn.intent, best.score, (cited,), facts=turn.facts)
+        return self._done(turn, reply)
+
+    def _recommend(self, turn: _Round) -> DeskAnswer | None:
+        """Suggestions of products."""
+        member = self._members.get("recommend")
+        if member is None:
+            return None
+        reply = member(turn.message)
+        items = tuple(dict(item) for item in reply.facts.get("items", ()) if isinstance(item, Mapping))[:_MOST_ROWS]
+        if not items or reply.score < self.policy.least_recommend:
+            return None
+        text = self._text("suggestions", turn.language)
+        card = Card("products", text, items)
+        turn.state["question"] = turn.message
+        return self._done(turn, DeskReply("answered", text, "recommend", turn.intent, reply.score, cards=(card,), facts=turn.facts))
+
+    def _act(self, turn: _Round, named: str) -> DeskAnswer | None:
+        """A call of a tool: of this one, or of any where none is named."""
+        member = self._members.get("act")
+        if not self._tools or (named and named not in self._tools):
+            return None
+        arguments: dict[str, Any] = {}
+        score, chosen = turn.sure, named
+        if member is not None:
+            reply = member(turn.message)
+            turn.facts["act"] = {"output": reply.output, "score": round(reply.score, 4)}
+            if isinstance(reply.output, Mapping) and (not named or reply.output.get("tool") == named):
+                chosen, arguments, score = str(reply.output.get("tool", "")), dict(reply.output.get("arguments", {})), reply.score
+            elif reply.output is None or not named:
+                return None
+        tool = self._tools.get(chosen)
+        if tool is None or (not named and score < self.policy.least_act):
+            return None
+        checked = check_arguments(tool, arguments)
+        kept = {name: value for name, value in checked.values.items() if name not in checked.mistakes}
+        return self._call(turn, tool, {**kept, **_spoken(tool, kept, turn.message, asked=False)}, score)
+
+    def _call(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
+        """Ask for what is missing, propose the call, or run it."""
+        missing = [name for name in tool.required if name not in arguments]
+        if missing:
+            turn.state["asking"] = {"tool": tool.name, "arguments": arguments, "intent": turn.intent, "score": score}
+            names = ", ".join(tool.title(name) for name in missing)
+            text = self._text("ask", turn.language).replace("{names}", names)
+            facts = {**turn.facts, "call": {"tool": tool.name, "arguments": arguments, "missing": missing}}
+            return self._done(turn, DeskReply("asked", text, "act", turn.intent, score, facts=facts))
+        if not tool.waits:
+            return self._run(turn, tool, arguments, agreed=False, score=score)
+        words = tool.wording(arguments, turn.language)
+        call = ProposedCall(secrets.token_urlsafe(16), tool.name, arguments, words)
+        until = self._now() + CONSENT_SECONDS
+        turn.state["waiting"] = {"id": call.id, "tool": tool.name, "arguments": arguments, "words": words, "until": until}
+        text = self._text("confirm", turn.language).replace("{call}", words)
+        return self._done(turn, DeskReply("proposed", text, "act", turn.intent, score, call=call, facts=turn.facts))
+
+    def _run(self, turn: _Round, tool: Tool, arguments: dict[str, Any], *, agreed: bool, score: float = 1.0) -> DeskAnswer:
+        """Run a call, and tell its result."""
+        if tool.waits and not agreed:
+            return self._told(turn, "failed", "expired")
+        words, facts = tool.wording(arguments, turn.language), {**turn.facts, "call": {"tool": tool.name, "arguments": arguments}}
+        if turn.rehearsed or (tool.changes and not self.live):
+            text = self._text("tried", turn.language).replace("{call}", words)
+            return self._done(turn, DeskReply("done", text, "act", turn.intent, score, facts={**facts, "dry": True}))
+        caller = Caller(turn.conversation.id, turn.conversation.channel, turn.conversation.address)
+        run = self._run_call
+        result = run(tool, arguments, caller) if run is not None else CallResult("failed", why="this desk makes no calls")
+        facts["result"] = {"state": result.state, "why": result.why}
+        if result.state == "failed":
+            turn.state["offered"] = True
+            return self._told(turn, "failed", "failed", member="act", facts=facts)
+        if result.state == "refused":
+            return self._told(turn, "failed", "too_often", member="act", facts=facts)
+        rows = tuple(dict(row) for row in result.rows[:_MOST_ROWS])
+        if tool.changes:
+            text = filled(in_language(tool.answer, turn.language), rows[0]) if rows and tool.answer else ""
+            text = text or self._text("done", turn.language).replace("{call}", words)
+            return self._done(turn, DeskReply("done", text, "act", turn.intent, score, facts=facts))
+        if result.state == "nothing" or not rows:
+            text = in_language(tool.nothing, turn.language) or self._text("nothing_found", turn.language)
+            return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, facts=facts))
+        told = in_language(tool.answer, turn.language)
+        text = filled(told, rows[0]) if told and len(rows) == 1 else self._text("found", turn.language)
+        card = Card(tool.card, words, rows)
+        return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, cards=(card,), facts=facts))
+
+    # Ends.
+
+    def _unanswered(self, turn: _Round) -> DeskAnswer:
+        """Say that there is no answer; pass on to a person after too many of these in a row."""
+        count = int(turn.state.get("unanswered", 0)) + 1
+        turn.state["unanswered"] = count
+        most = self.policy.hand_over.after_unanswered
+        if most and count >= most:
+            return self._hand_over(turn, f"{count} messages in a row were not answered")
+        turn.state["offered"] = True
+        score = 1 - turn.facts.get("answer", {}).get("score", 0.0) if "answer" in turn.facts else turn.sure
+        return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
+
+    def _hand_over(self, turn: _Round, why: str) -> DeskAnswer:
+        """Pass the conversation to a person."""
+        there = self.policy.hours.open_at(datetime.fromtimestamp(self._now(), UTC))
+        turn.state.pop("unanswered", None)
+        turn.facts["handed_over"] = why
+        name = "handed_over" if there else "handed_over_closed"
+        return self._told(turn, "handed_over", name, score=turn.sure or 1.0, facts=turn.facts, status="with_person")
+
+    def _told(
+        self,
+        turn: _Round,
+        outcome: Any,
+        name: str,
+        *,
+        member: str = "",
+        score: float = 1.0,
+        facts: Mapping[str, Any] | None = None,
+        status: Status = "open",
+    ) -> DeskAnswer:
+        """A reply in a fixed text."""
+        text = self._text(name, turn.language)
+        reply = DeskReply(outcome, text, member, turn.intent, score, facts=dict(facts if facts is not None else turn.facts))
+        return self._done(turn, reply, status)
+
+    def _done(self, turn: _Round, reply: DeskReply, status: Status = "open") -> DeskAnswer:
+        if reply.outcome != "unanswered":
+            turn.state.pop("unanswered", None)
+        return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score))), turn.state, status)
+
+    def _text(self, name: str, language: str) -> str:
+        """A text by its name: the policy's, or the desk's own; in this language, or the desk's first."""
+        for texts in (self.policy.texts.get(name, {}), TEXTS.get(name, {})):
+            for spoken in (language, self.policy.languages[0], "en"):
+                if spoken in texts:
+                    return texts[spoken]
+        raise KeyError(name)
+
+
+def _spoken(tool: Tool, arguments: Mapping[str, Any], message: str, asked: bool) -> dict[str, Any]:
+    """The required arguments that are missing and that a message says. `asked`: the customer was just asked for them."""
+    missing = [name for name in tool.required if name not in arguments]
+    found = {name: spoken_argument(tool, name, message, asked and len(missing) == 1) for name in missing}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def is_follow_up(message: str) -> bool:
+    """Whether a message is short and leans on an earlier one: "and for a larger one?", "what about Ireland?"."""
+    return len(message.split()) <= _SHORT and _FOLLOWS.search(message) is not None
+
+
+def _content_words(message: str) -> Sequence[str]:
+    return [word for word in _CONTENT.findall(message) if not _FOLLOWS.fullmatch(word)]
+
+
+def citation_of(reply: Reply) -> Citation:
+    """The citation of an answer from documents."""
+    facts = reply.facts
+    return Citation(
+        document=str(reply.output["id"]),
+        title=str(facts.get("title") or reply.output["id"]),
+        text=str(reply.output["text"]),
+        start=int(facts.get("start", 0)),
+        end=int(facts.get("end", 0)),
+        heading=str(facts.get("heading") or ""),
+        page=facts.get("page"),
+        url=str(facts.get("url") or ""),
+    )

@@ -1,0 +1,182 @@
+"""The policy of a desk: which intent goes where, what is said in fixed words, when people are there, when to hand over.
+
+It is a TOML file that the owner of a shop can read and change:
+
+    languages = ["en", "de"]
+
+    [intents]
+    "order/status" = "act order_status"
+    "order/cancel" = ["act cancel_order", "answer"]
+    "product/recommendation" = "recommend"
+    "feedback/praise" = "say thanks"
+    "contact/human" = "person"
+    "*" = "answer"
+
+    [texts.thanks]
+    en = "Thank you!"
+
+Several steps for an intent are tried in order; the first that can answer does. `*` stands for any characters.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from smidgen.core.errors import RecipeError
+
+_LIMIT_BYTES = 200_000
+_MOST_STEPS = 5
+_STEP = re.compile(r"(answer|act|recommend|person)|act ([A-Za-z_][\w.-]{0,63})|say ([a-z][a-z0-9_]{0,40})")
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+Words = Mapping[str, str]
+"""A text in several languages, by language: `en`, `de`."""
+
+
+def _steps(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+def _known_step(step: str) -> str:
+    if not _STEP.fullmatch(step):
+        raise ValueError(f"must be answer, act, act TOOL, recommend, person or say TEXT, not {step!r}")
+    return step
+
+
+def _open_hours(given: str) -> str:
+    if given and not all(_HOURS.fullmatch(part.strip()) for part in given.split(",")):
+        raise ValueError(f'must be hours such as "09:00-17:30", several joined by commas, or empty for a closed day, not {given!r}')
+    return given
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f'must be a time zone such as "Europe/London", not {name!r}') from None
+    return name
+
+
+Steps = Annotated[
+    tuple[Annotated[str, AfterValidator(_known_step)], ...], BeforeValidator(_steps), Field(min_length=1, max_length=_MOST_STEPS)
+]
+OpenHours = Annotated[str, AfterValidator(_open_hours)]
+
+
+class _PolicyPart(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hours(_PolicyPart):
+    """When people of the business are there: for each day hours such as `09:00-17:30`, several joined by commas, empty for a closed day.
+
+    `timezone`: of these hours. `closed`: dates on which nobody is there, such as `2026-12-25`.
+    """
+
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    monday: OpenHours = ""
+    tuesday: OpenHours = ""
+    wednesday: OpenHours = ""
+    thursday: OpenHours = ""
+    friday: OpenHours = ""
+    saturday: OpenHours = ""
+    sunday: OpenHours = ""
+    closed: tuple[Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")], ...] = ()
+
+    def open_at(self, moment: datetime) -> bool:
+        """Whether people are there at a moment, which must have a time zone."""
+        here = moment.astimezone(ZoneInfo(self.timezone))
+        if here.date().isoformat() in self.closed:
+            return False
+        spans = (_HOURS.fullmatch(part.strip()) for part in getattr(self, DAYS[here.weekday()]).split(",") if part.strip())
+        return any(found is not None and _within(here.time(), found) for found in spans)
+
+
+def _within(now: time, hours: re.Match[str]) -> bool:
+    start, end = (60 * int(hours[place]) + int(hours[place + 1]) for place in (1, 3))
+    return start <= 60 * now.hour + now.minute < end
+
+
+class HandOver(_PolicyPart):
+    """When the desk passes a conversation to a person by itself: after so many messages in a row that it could not answer (0: never)."""
+
+    after_unanswered: int = Field(default=2, ge=0, le=20)
+
+
+class DeskPolicy(_PolicyPart):
+    """A desk's policy.
+
+    Attributes:
+        languages: those that it speaks, the first where a customer's is unknown.
+        intents: the steps for each intent, by name or pattern; the first pattern that fits counts.
+        unknown: the steps for a message without a recognised intent.
+        least_intent: the probability from which an intent counts as recognised.
+        least_act, least_recommend: the probability from which a call, and a list of suggestions, counts as understood.
+        hours: when people are there.
+        hand_over: when the desk hands over by itself.
+        texts: fixed texts by name and language; a name of `texts.py` replaces that text, others are said by `say NAME`.
+    """
+
+    languages: tuple[Literal["en", "de"], ...] = Field(default=("en",), min_length=1)
+    intents: dict[str, Steps] = Field(default_factory=dict)
+    unknown: Steps = ("answer",)
+    least_intent: float = Field(default=0.5, ge=0, le=1)
+    least_act: float = Field(default=0.5, ge=0, le=1)
+    least_recommend: float = Field(default=0.0, ge=0, le=1)
+    hours: Hours = Hours()
+    hand_over: HandOver = HandOver()
+    texts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")], dict[str, str]] = Field(default_factory=dict)
+
+    def steps(self, intent: str) -> Sequence[str]:
+        """The steps for an intent; those of unknown ones where it is empty, or no pattern fits."""
+        found = next((steps for pattern, steps in self.intents.items() if fnmatch.fnmatchcase(intent, pattern)), None) if intent else None
+        return found if found is not None else self.unknown
+
+    def said_by_name(self) -> set[str]:
+        """The names of all texts that a step says."""
+        every = [*self.unknown, *(step for steps in self.intents.values() for step in steps)]
+        return {found[3] for step in every if (found := _STEP.fullmatch(step)) and found[3]}
+
+    def tools(self) -> set[str]:
+        """The names of all tools that a step names."""
+        every = [*self.unknown, *(step for steps in self.intents.values() for step in steps)]
+        return {found[2] for step in every if (found := _STEP.fullmatch(step)) and found[2]}
+
+
+def read_policy(file: Path) -> DeskPolicy:
+    """Read a policy file. Raises RecipeError with every mistake in it."""
+    if not file.is_file():
+        raise RecipeError("there is no such policy file", value=str(file), todo="Check the path in [desk] policy.")
+    if file.stat().st_size > _LIMIT_BYTES:
+        raise RecipeError("the policy file is too large", value=f"{file.stat().st_size} bytes", todo="A policy is a few pages.")
+    try:
+        return parse_policy(file.read_text(encoding="utf-8"), file.name)
+    except UnicodeDecodeError:
+        raise RecipeError("the policy file is not UTF-8", value=file.name, todo="Save it as UTF-8.") from None
+
+
+def parse_policy(text: str, source: str) -> DeskPolicy:
+    """The policy in a TOML text. Raises RecipeError with every mistake in it."""
+    try:
+        return DeskPolicy.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the policy is not TOML ({error})", value=source, todo="Correct that line.") from None
+    except RecursionError:
+        raise RecipeError("the policy is nested too deep", value=source, todo="It has sections, and settings in them.") from None
+    except ValidationError as error:
+        mistakes = [_mistake(entry["loc"], entry["msg"]) for entry in error.errors()]
+        raise RecipeError("the policy has mistakes", value=source, todo="Correct each of these:", mistakes=mistakes) from None
+
+
+def _mistake(place: Sequence[Any], message: str) -> str:
+    return f"{'.'.join(str(step) for step in place)}: {message.removeprefix('Value error, ')}"

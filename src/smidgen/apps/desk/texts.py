@@ -1,0 +1,108 @@
+"""The desk's own words in English and German, and how it recognises yes and no.
+
+A policy may replace each text, by its name here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "greeting": {
+        "en": "Hello! Ask me anything about orders, delivery, returns and our products.",
+        "de": "Guten Tag! Fragen Sie mich zu Bestellungen, Lieferung, Rückgabe und unseren Produkten.",
+    },
+    "unanswered": {
+        "en": "I could not find that in our documents, so I would rather not guess. Would you like to talk to a person?",
+        "de": "Das finde ich nicht in unseren Unterlagen und möchte nicht raten. Möchten Sie mit einem Menschen sprechen?",
+    },
+    "unclear": {
+        "en": "I am not sure what you mean. Could you say it in a full sentence?",
+        "de": "Ich bin nicht sicher, was Sie meinen. Können Sie es in einem ganzen Satz sagen?",
+    },
+    "handed_over": {
+        "en": "I am passing this to a colleague, who will read what we wrote and answer here.",
+        "de": "Ich gebe das an eine Kollegin oder einen Kollegen weiter. Wir lesen den Verlauf und antworten Ihnen hier.",
+    },
+    "handed_over_closed": {
+        "en": "I am passing this to a colleague. Nobody is here right now; we will answer when we are back.",
+        "de": "Ich gebe das weiter. Gerade ist niemand da; wir antworten, sobald wir wieder da sind.",
+    },
+    "confirm": {"en": "Shall I do this? {call}", "de": "Soll ich das tun? {call}"},
+    "cancelled": {"en": "All right, I have not changed anything.", "de": "In Ordnung, ich habe nichts geändert."},
+    "done": {"en": "Done: {call}.", "de": "Erledigt: {call}."},
+    "tried": {"en": "This would now be done: {call}.", "de": "Das würde jetzt geschehen: {call}."},
+    "failed": {
+        "en": "That did not work, and nothing was changed. Would you like to talk to a person?",
+        "de": "Das hat nicht geklappt, und es wurde nichts geändert. Möchten Sie mit einem Menschen sprechen?",
+    },
+    "expired": {
+        "en": "This question is no longer open, so I have not changed anything. Please ask again.",
+        "de": "Diese Frage ist nicht mehr offen, ich habe nichts geändert. Bitte fragen Sie noch einmal.",
+    },
+    "nothing_found": {
+        "en": "I found nothing for these details. Please check them.",
+        "de": "Zu diesen Angaben habe ich nichts gefunden. Bitte prüfen Sie sie.",
+    },
+    "too_often": {
+        "en": "That was tried too often. Please wait a while, or talk to a person.",
+        "de": "Das wurde zu oft versucht. Bitte warten Sie etwas, oder sprechen Sie mit einem Menschen.",
+    },
+    "found": {"en": "Here is what I found.", "de": "Das habe ich gefunden."},
+    "suggestions": {"en": "These may suit you.", "de": "Das könnte Ihnen gefallen."},
+    "ask": {"en": "For this I need: {names}.", "de": "Dafür brauche ich noch: {names}."},
+    "too_long": {
+        "en": "This message is too long for me. Please shorten it.",
+        "de": "Diese Nachricht ist zu lang für mich. Bitte kürzen Sie sie.",
+    },
+}
+
+_YES = re.compile(
+    r"(yes|yep|yeah|yup|sure|ok|okay|correct|confirm(ed)?|do it|go ahead|please do|yes please|that'?s right|right|"
+    r"ja|jep|jawohl|gern|gerne|klar|stimmt|genau|richtig|mach das|machen sie das|bitte)"
+)
+_NO = re.compile(
+    r"(no|nope|nah|stop|cancel|cancel that|don'?t|do not|no thanks|no thank you|never ?mind|leave it|wrong|"
+    r"nein|nö|ne|nee|stopp|abbrechen|lieber nicht|doch nicht|falsch|lassen sie (es|das)|nicht)"
+)
+_FILLER = re.compile(
+    r"\b(please|thanks|thank you|bitte|danke|then|well|hm+|oh|and|it|that|is|do|go ahead|i do|ja|yes|no|nein|das|es|so|mach|machen sie)\b"
+)
+_LONGEST_DECISION = 40
+
+
+def decision(message: str) -> bool | None:
+    """Whether a short message says yes or no; None for anything else, which then decides nothing."""
+    said = re.sub(r"[^\w' ]+", " ", message.casefold())
+    said = " ".join(said.split())
+    if not said or len(said) > _LONGEST_DECISION:
+        return None
+    yes, no = _begins(_YES, said), _begins(_NO, said)
+    return yes if yes != no else None
+
+
+def _begins(words: re.Pattern[str], said: str) -> bool:
+    """Whether a text consists of such words, and at most fillers after them."""
+    found = words.match(said)
+    if found is None or (found.end() < len(said) and said[found.end()] != " "):
+        return False
+    return not _FILLER.sub(" ", said[found.end() :]).strip()
+
+
+_ENGLISH = "the and is are you my it to of for have has can do does what how where when which i'm i me please not with was your would"
+_GERMAN = """der die das und ist sind sie mein meine es zu für haben hat kann was wie wo wann welche ich bin mir bitte nicht mit war ihr ein
+eine den dem wird auf noch"""
+_MARKS = {"en": frozenset(_ENGLISH.split()), "de": frozenset(_GERMAN.split())}
+"""Common words of each language, by which a message shows its language."""
+
+
+def language_of(text: str, known: str, spoken: tuple[str, ...]) -> str:
+    """The language of a message among those `spoken`, by its common words; the `known` one of the conversation, or the first spoken one,
+    where it does not show."""
+    words = re.findall(r"[^\W\d_']+(?:'[^\W\d_]+)?", text.casefold())
+    counts = {language: sum(word in _MARKS[language] for word in words) for language in spoken if language in _MARKS}
+    best = max(counts, key=lambda language: counts[language], default="")
+    if best and counts[best] > max((count for language, count in counts.items() if language != best), default=0):
+        return best
+    return known if known in spoken else spoken[0]

@@ -1,0 +1,85 @@
+"""Build the members of a model that consists of other models: each recipe once, and again only if it or its files change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smidgen.bundles.open import open_bundle
+from smidgen.core.errors import RecipeError
+from smidgen.core.settings import Settings, is_file, section_of
+from smidgen.data.source import DataSettings
+from smidgen.flows.build.work import BuildContext, Work
+from smidgen.parts import recipe
+from smidgen.parts.recipe import Recipe
+from smidgen.store.files import code_hash, file_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_FILES = 10_000
+
+
+def build_members(work: Work, context: BuildContext) -> Work:
+    """The work with a bundle for each member; unchanged for a model of its own.
+
+    Raises RecipeError for a member that consists of members itself, or is neither a recipe nor a bundle; and as `build` does.
+    """
+    named = work.task.members(work.recipe.asked)
+    if not named:
+        return work
+    folders = {}
+    for role, place in named.items():
+        path = Path(place)
+        if path.suffix.lower() != ".toml":
+            open_bundle(path)
+            folders[role] = str(path)
+            continue
+        folders[role] = str(_built(recipe.read(path), role, context))
+    return replace(work, members=folders)
+
+
+def _built(made: Recipe, role: str, context: BuildContext) -> Path:
+    from smidgen.flows.build.pipeline import build
+
+    if "members" in type(made.sections[made.task]).model_fields:
+        raise RecipeError("a member consists of members itself", value=f"{role}: {made.name}", todo="Name a recipe of one model.")
+    inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
+
+    def step(folder: Path) -> None:
+        context.progress.say(f"build the member {role}: {made.name}")
+        build(made, folder / "bundle", threads=context.threads, progress=context.progress, listed=False, fresh=context.fresh)
+
+    return context.steps.run(f"member-{role}", inputs, step) / "bundle"
+
+
+def _hashes(made: Recipe) -> dict[str, str]:
+    """The hash of every file that a recipe names, and of every file in a folder that it names."""
+    found = {}
+    for place in _named(made):
+        files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+        for file in files[:_MOST_FILES]:
+            if file.is_file():
+                found[str(file)] = file_hash(file)
+    return found
+
+
+def _named(made: Recipe) -> Iterator[Path]:
+    data = made.settings(DataSettings)
+    for name in (data.train, data.test, data.unlabelled):
+        if name and name != "-":
+            yield made.folder / Path(name).expanduser()
+    yield from _files_of(made.asked)
+
+
+def _files_of(settings: Settings) -> Iterator[Path]:
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if section_of(field) is not None:
+            yield from _files_of(value)
+        elif is_file(field) and isinstance(value, str | Path) and value:
+            yield Path(value)
+        elif is_file(field) and isinstance(value, Mapping):
+            yield from (Path(one) for one in value.values())

@@ -1,0 +1,332 @@
+"""A desk takes the steps of its policy: it quotes, asks, proposes, runs only after a yes, and passes on what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from smidgen.apps.desk.desk import CONSENT_SECONDS, LONGEST_MESSAGE, Desk, is_follow_up
+from smidgen.apps.desk.dialogue import answer_last, read_messages, written
+from smidgen.apps.desk.members import Caller, CallResult, Member
+from smidgen.apps.desk.policy import DeskPolicy, parse_policy
+from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.desk.texts import decision, language_of
+from smidgen.apps.tools.definition import Tool
+from smidgen.core.conversations import DeskAnswer, DeskConversation, Turn
+from smidgen.core.errors import RecipeError
+from smidgen.core.replies import Reply
+
+POLICY = """
+languages = ["en", "de"]
+unknown = "answer"
+[intents]
+"order/status" = "act order_status"
+"order/cancel" = ["act cancel_order", "answer"]
+"feedback/praise" = "say thanks"
+"contact/human" = "person"
+"*" = "answer"
+[hours]
+timezone = "Europe/London"
+monday = "09:00-12:00, 13:00-17:30"
+closed = ["2026-12-28"]
+[texts.thanks]
+en = "Thank you, that is kind."
+de = "Vielen Dank, das freut uns."
+"""
+ORDER = {"type": "string", "pattern": "^(?:FH-[0-9]{5})$", "title": "order number"}
+EMAIL = {"type": "string", "format": "email", "title": "e-mail address"}
+TOOLS = (
+    Tool(
+        "order_status",
+        "Look up an order.",
+        {"type": "object", "properties": {"order": ORDER, "email": EMAIL}, "required": ["order", "email"]},
+        changes=False,
+        confirm="never",
+        words={"": "Look up order {order}"},
+        answer={"en": "Order {order_id} is {status}.", "de": "Bestellung {order_id}: {status}."},
+        card="order",
+    ),
+    Tool(
+        "cancel_order",
+        "Cancel an order.",
+        {"type": "object", "properties": {"order": ORDER}, "required": ["order"]},
+        words={"": "Cancel order {order}"},
+    ),
+)
+QUOTE = {
+    "how long does standard delivery take?": ("policies.md", "It takes 2 to 4 working days from dispatch."),
+    "how long does standard delivery take? and to ireland?": ("policies.md", "We send parcels to Ireland for £7.95."),
+    "can i cancel an order?": ("faq.csv", "Yes, until it is dispatched."),
+}
+INTENTS = {
+    "where is my order": "order/status",
+    "please cancel fh-20103": "order/cancel",
+    "can i cancel an order?": "order/cancel",
+    "lovely service!": "feedback/praise",
+    "let me talk to a human": "contact/human",
+}
+MONDAY = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
+
+
+def sorts(text: str) -> Reply:
+    label = INTENTS.get(text.casefold())
+    return Reply(label or "shop/other", 0.9 if label else 0.3)
+
+
+def quotes(text: str) -> Reply:
+    found = QUOTE.get(text.casefold())
+    if found is None:
+        return Reply(None, 0.8)
+    return Reply({"id": found[0], "text": found[1]}, 0.95, facts={"title": "Policies", "heading": "Delivery", "start": 10, "end": 20})
+
+
+def calls(text: str) -> Reply:
+    if text.casefold().startswith("please cancel"):
+        return Reply({"tool": "cancel_order", "arguments": {"order": text.split()[-1]}}, 0.9)
+    return Reply({"tool": "order_status", "arguments": {}}, 0.9) if text.casefold() == "where is my order" else Reply(None, 0.9)
+
+
+class Shop:
+    """Orders, and a log of the calls that were made."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, Mapping[str, Any], Caller]] = []
+        self.state = "ok"
+
+    def run(self, tool: Tool, arguments: Mapping[str, Any], caller: Caller) -> CallResult:
+        self.made.append((tool.name, arguments, caller))
+        if self.state != "ok":
+            return CallResult(self.state, why="asked to")  # type: ignore[arg-type]
+        if tool.changes:
+            return CallResult("ok")
+        known = arguments == {"order": "FH-20103", "email": "nia@example.com"}
+        return CallResult("ok", [{"order_id": "FH-20103", "status": "delivered"}]) if known else CallResult("nothing")
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+class Chat:
+    """A customer who talks to a desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.at = desk, DeskConversation("c1", desk.name, "widget", "visitor")
+
+    def say(self, text: str) -> DeskAnswer:
+        return self._keep(text, self.desk.answer(self.at, text))
+
+    def decide(self, call: str, yes: bool) -> DeskAnswer:
+        return self._keep("", self.desk.decide(self.at, call, yes))
+
+    def _keep(self, text: str, found: DeskAnswer) -> DeskAnswer:
+        turns = (*self.at.turns, Turn("customer", text, MONDAY), Turn("desk", found.reply.text, MONDAY, reply=found.reply))
+        self.at = replace(self.at, turns=turns, state=found.state, status=found.status)
+        return found
+
+
+class Clock:
+    """The time of a desk."""
+
+    def __init__(self) -> None:
+        self.now = MONDAY.timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made(shop: Shop, *, live: bool = True, clock: Clock | None = None, **members: Member) -> Desk:
+    own: dict[str, Member] = {"intents": sorts, "answer": quotes, "act": calls, **members}
+    return Desk("shop", parse_policy(POLICY, "policy.toml"), own, TOOLS, shop.run, live=live, now=clock or Clock())
+
+
+@pytest.fixture
+def chat(shop: Shop) -> Chat:
+    return Chat(made(shop))
+
+
+def test_it_quotes_with_the_place(chat: Chat) -> None:
+    reply = chat.say("How long does standard delivery take?").reply
+    assert (reply.outcome, reply.member, reply.text) == ("answered", "answer", "It takes 2 to 4 working days from dispatch.")
+    (cited,) = reply.citations
+    assert (cited.document, cited.heading, cited.text) == ("policies.md", "Delivery", reply.text)
+    shown = reply_output(reply)
+    assert shown["citations"][0]["document"] == "policies.md" and "facts" not in shown
+
+
+def test_a_follow_up_is_read_with_the_question_before(chat: Chat) -> None:
+    chat.say("How long does standard delivery take?")
+    assert "Ireland" in chat.say("And to Ireland?").reply.text
+    assert is_follow_up("what about a larger one?") and not is_follow_up(
+        "I would like to know how long it takes to get a parcel to Ireland"
+    )
+
+
+def test_a_follow_up_of_nothing_is_asked_back(chat: Chat) -> None:
+    assert chat.say("And it?").reply.outcome == "asked"
+
+
+def test_it_asks_for_what_is_missing_and_then_looks_up(chat: Chat, shop: Shop) -> None:
+    asked = chat.say("Where is my order").reply
+    assert asked.outcome == "asked" and "order number" in asked.text and "e-mail address" in asked.text and shop.made == []
+    half = chat.say("fh-20103").reply
+    assert half.outcome == "asked" and "order number" not in half.text and "e-mail address" in half.text
+    told = chat.say("it is nia@example.com").reply
+    assert (told.outcome, told.text) == ("answered", "Order FH-20103 is delivered.")
+    assert told.cards[0].kind == "order" and told.cards[0].items == ({"order_id": "FH-20103", "status": "delivered"},)
+    assert [name for name, _, _ in shop.made] == ["order_status"] and shop.made[0][2] == Caller("c1", "widget", "visitor")
+
+
+def test_a_wrong_pair_finds_nothing(chat: Chat) -> None:
+    chat.say("Where is my order")
+    reply = chat.say("FH-20103, eve@example.com").reply
+    assert reply.outcome == "answered" and "nothing" in reply.text and reply.cards == ()
+
+
+def test_a_question_in_between_is_answered(chat: Chat) -> None:
+    chat.say("Where is my order")
+    assert chat.say("How long does standard delivery take?").reply.member == "answer"
+    assert chat.say("nia@example.com").reply.outcome == "unanswered", "the desk no longer asks"
+
+
+def test_nothing_changes_without_a_yes(chat: Chat, shop: Shop) -> None:
+    proposed = chat.say("Please cancel FH-20103").reply
+    assert proposed.outcome == "proposed" and proposed.call is not None and "Cancel order FH-20103" in proposed.text and shop.made == []
+    done = chat.say("yes please").reply
+    assert (done.outcome, done.text) == ("done", "Done: Cancel order FH-20103.")
+    assert [(name, dict(given)) for name, given, _ in shop.made] == [("cancel_order", {"order": "FH-20103"})]
+    assert chat.say("yes").reply.outcome == "unanswered" and len(shop.made) == 1, "a yes counts once"
+
+
+def test_a_no_changes_nothing(chat: Chat, shop: Shop) -> None:
+    call = chat.say("Please cancel FH-20103").reply.call
+    assert call is not None
+    assert chat.say("no thanks").reply.outcome == "cancelled"
+    assert chat.decide(call.id, True).reply.outcome == "failed" and shop.made == []
+
+
+def test_only_the_waiting_call_is_run(chat: Chat, shop: Shop) -> None:
+    call = chat.say("Please cancel FH-20103").reply.call
+    assert call is not None
+    assert chat.decide("another", True).reply.outcome == "failed" and shop.made == []
+    assert chat.decide(call.id, True).reply.outcome == "done" and len(shop.made) == 1
+    assert chat.decide(call.id, True).reply.outcome == "failed" and len(shop.made) == 1
+
+
+def test_another_subject_drops_the_proposal(chat: Chat, shop: Shop) -> None:
+    chat.say("Please cancel FH-20103")
+    chat.say("How long does standard delivery take?")
+    assert chat.say("yes").reply.outcome != "done" and shop.made == []
+
+
+def test_a_proposal_expires(shop: Shop) -> None:
+    clock = Clock()
+    chat = Chat(made(shop, clock=clock))
+    chat.say("Please cancel FH-20103")
+    clock.now += CONSENT_SECONDS + 1
+    assert chat.say("yes").reply.outcome == "failed" and shop.made == []
+
+
+def test_a_desk_that_is_not_live_changes_nothing(shop: Shop) -> None:
+    chat = Chat(made(shop, live=False))
+    chat.say("Please cancel FH-20103")
+    reply = chat.say("yes").reply
+    assert reply.outcome == "done" and "would" in reply.text and shop.made == []
+
+
+def test_a_question_about_an_action_is_answered(chat: Chat) -> None:
+    assert chat.say("Can I cancel an order?").reply.text == "Yes, until it is dispatched."
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("failed", "failed"), ("refused", "failed")])
+def test_a_call_that_fails_is_told(chat: Chat, shop: Shop, state: str, outcome: str) -> None:
+    shop.state = state
+    chat.say("Please cancel FH-20103")
+    reply = chat.say("yes").reply
+    assert reply.outcome == outcome and "Done" not in reply.text
+
+
+def test_fixed_words_come_in_the_customers_language(chat: Chat) -> None:
+    assert chat.say("Lovely service!").reply.text == "Thank you, that is kind."
+    assert chat.say("Ich weiß nicht, was das ist, können Sie mir bitte helfen?").reply.text.startswith("Das finde ich nicht")
+
+
+def test_a_person_takes_over(chat: Chat) -> None:
+    found = chat.say("Let me talk to a human")
+    assert (found.reply.outcome, found.status) == ("handed_over", "with_person") and "colleague, who will read" in found.reply.text
+
+
+def test_after_two_messages_without_an_answer_a_person_takes_over(chat: Chat) -> None:
+    assert chat.say("Do you sell cars?").reply.outcome == "unanswered"
+    assert chat.say("Do you sell boats?").reply.outcome == "handed_over"
+
+
+def test_a_yes_to_the_offer_of_a_person_hands_over(chat: Chat) -> None:
+    chat.say("Do you sell cars?")
+    assert chat.say("yes please").reply.outcome == "handed_over"
+
+
+def test_outside_of_hours_it_says_so(shop: Shop) -> None:
+    clock = Clock()
+    closed = 0
+    for moment in ("2026-11-30T12:30+00:00", "2026-12-01T10:00+00:00", "2026-12-28T10:00+00:00"):
+        clock.now = datetime.fromisoformat(moment).timestamp()
+        closed += "Nobody is here" in Chat(made(shop, clock=clock)).say("Let me talk to a human").reply.text
+    assert closed == 3
+
+
+def test_a_message_of_any_size_is_answered(chat: Chat) -> None:
+    assert chat.say("x" * (LONGEST_MESSAGE + 1)).reply.outcome == "asked"
+    assert chat.say("  \n ").reply.outcome == "asked"
+
+
+def test_a_conversation_is_one_text(shop: Shop) -> None:
+    desk = made(shop)
+    said = ["Please cancel FH-20103", "yes", "How long does standard delivery take?"]
+    assert read_messages(written(said)) == said and read_messages("[{ nothing") == ["[{ nothing"] and read_messages("hello") == ["hello"]
+    assert answer_last(desk, written(said)).reply.member == "answer" and shop.made == [], "earlier messages make no calls"
+    assert answer_last(desk, written(said[:2])).reply.outcome == "done" and len(shop.made) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        *((text, True) for text in ("yes", "Yes, please!", "ok do it", "Ja, bitte")),
+        *((text, False) for text in ("no", "No thanks.", "nein danke")),
+        *((text, None) for text in ("yes but to another address", "ok cancel that", "no wait, yes", "what?", "", "yesterday", "nothing")),
+        *((text, None) for text in ("do it not", "I said yes to the other question about the sofa I bought")),
+    ],
+)
+def test_only_a_clear_yes_is_one(said: str, means: bool | None) -> None:
+    assert decision(said) is means
+
+
+def test_the_language_is_that_of_the_message() -> None:
+    assert language_of("Wo ist meine Bestellung?", "", ("en", "de")) == "de"
+    assert language_of("Where is my order?", "de", ("en", "de")) == "en"
+    assert language_of("FH-20103", "de", ("en", "de")) == "de" and language_of("Wo ist das", "", ("en",)) == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('[intents]\n"*" = "ring a bell"', "must be answer, act"),
+        ('[hours]\nmonday = "9 to 5"', "must be hours"),
+        ('[hours]\ntimezone = "Mars/Base"', "must be a time zone"),
+        ("least_intent = 2", "least_intent"),
+        ("[[", "not TOML"),
+        ('unknown = ["answer", "act", "person", "recommend", "say x", "answer"]', "unknown"),
+    ],
+)
+def test_a_mistaken_policy_is_told(text: str, what: str) -> None:
+    with pytest.raises(RecipeError, match=what):
+        parse_policy(text, "policy.toml")
+
+
+def test_an_empty_policy_answers_from_documents() -> None:
+    assert DeskPolicy().steps("anything") == ("answer",) and DeskPolicy().steps("") == ("answer",)
