@@ -9,7 +9,7 @@ import pytest
 
 from smidgen.apps.tools.arguments import check_arguments, schema_mistakes
 from smidgen.apps.tools.definition import HttpTarget, SqlTarget, Tool, from_json, to_json
-from smidgen.apps.tools.tool_file import read_tools, sql_names
+from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import RecipeError
 
 SHOP = """
@@ -115,10 +115,6 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         tools(tmp_path, SHOP.replace("FH-[0-9]{5}", "(F+)+").replace("{text}", "{words}"))
     assert len(caught.value.mistakes) >= 3
-
-
-def test_names_in_quotes_and_comments_are_no_parameters() -> None:
-    assert sql_names("SELECT ':a', \":b\", x::text -- :c\n FROM t /* :d */ WHERE y = :e AND z=:f AND y = :e") == ["e", "f"]
 
 
 def given(folder: Path, **values: Any) -> Any:

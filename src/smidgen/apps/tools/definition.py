@@ -104,7 +104,9 @@ class Tool:
         owner: the arguments that prove whose data is asked for; each is required, and the query must match all of them.
         answer: the result in words, with a value of the result's first row at each `{column}`.
         nothing: the words if nothing was found, or if the proof of ownership does not match.
+        refusals: words for a server's refusal, by its HTTP status (`409`), each by language.
         card: how the result is shown: `order`, `products` or `facts`.
+        links: hosts whose links may stay in a result; every other link is taken out.
         target: how it is called; None where only the definition is known.
         guard: a query that must find a row before a call may be proposed, and again before it runs.
     """
@@ -119,7 +121,9 @@ class Tool:
     owner: tuple[str, ...] = ()
     answer: ByLanguage = field(default_factory=dict)
     nothing: ByLanguage = field(default_factory=dict)
+    refusals: Mapping[str, ByLanguage] = field(default_factory=dict)
     card: Literal["order", "products", "facts"] = "facts"
+    links: tuple[str, ...] = ()
     target: Target | None = None
     guard: SqlTarget | None = None
 
@@ -201,14 +205,15 @@ def shown_value(value: Any, whole: bool = False) -> str:
     return line if whole or len(line) <= _SHOWN_VALUE else line[: _SHOWN_VALUE - 1] + "…"
 
 
-_TOLD = ("name", "description", "schema", "changes", "confirm", "words", "owner", "answer", "nothing", "card")
+_TOLD = ("name", "description", "schema", "changes", "confirm", "words", "owner", "answer", "nothing", "refusals", "card", "links")
 
 
 def to_json(tool: Tool) -> dict[str, Any]:
     """A tool as JSON, without its target and its guard: nothing in it says how it is called."""
     told: dict[str, Any] = {name: getattr(tool, name) for name in _TOLD}
     told |= {name: dict(told[name]) for name in ("words", "answer", "nothing")}
-    told["owner"] = list(tool.owner)
+    told |= {name: list(told[name]) for name in ("owner", "links")}
+    told["refusals"] = {code: dict(texts) for code, texts in tool.refusals.items()}
     told["examples"] = [{"message": one.message, "arguments": dict(one.arguments)} for one in tool.examples]
     return told
 
@@ -218,7 +223,7 @@ def from_json(given: Mapping[str, Any]) -> Tool:
     try:
         examples = tuple(ToolExample(str(one["message"]), dict(one["arguments"])) for one in given.get("examples", ()))
         told = {name: given[name] for name in _TOLD if name in given}
-        told["owner"] = tuple(given.get("owner", ()))
+        told |= {name: tuple(given.get(name, ())) for name in ("owner", "links")}
         made = Tool(**told, examples=examples)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not a tool ({error!r})") from None

@@ -29,14 +29,14 @@ from pydantic import ValidationError
 
 from smidgen.apps.tools.arguments import TYPES, schema_mistakes
 from smidgen.apps.tools.definition import NAME, ByLanguage, Confirm, HttpTarget, SqlTarget, Target, Tool, ToolExample, slots
+from smidgen.apps.tools.environment import VARIABLE
+from smidgen.apps.tools.sql_calls import named_parameters, statement_faults
 from smidgen.core.errors import RecipeError
 from smidgen.core.settings import Settings, mistake_in, setting
 
 _MOST_BYTES = 1_000_000
 _MOST_TOOLS = 100
 _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
-_NAMED = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
-_ENVIRONMENT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 class ExampleSettings(Settings):
@@ -67,7 +67,9 @@ class ToolSettings(Settings):
     owner: list[str] = setting([], "The arguments that prove whose data is asked for.")
     answer: str | dict[str, str] = setting("", "The result in words, with {column} for a value of its first row.")
     nothing: str | dict[str, str] = setting("", "The words if nothing was found.")
+    refusals: dict[str, str | dict[str, str]] = setting({}, "Words for a server's refusal, by its HTTP status: `409`.")
     card: Literal["order", "products", "facts"] = setting("facts", "How the result is shown.")
+    links: list[str] = setting([], "Hosts whose links may stay in a result.")
     examples: list[ExampleSettings] = setting([], "Messages and the calls they ask for.")
     sql: str | None = setting(None, "One SELECT, with `:name` for an argument.")
     http: HttpSettings | None = setting(None, "An HTTP request.")
@@ -148,7 +150,9 @@ def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path)
         owner=tuple(settings.owner),
         answer=_by_language(settings.answer),
         nothing=_by_language(settings.nothing),
+        refusals={code: _by_language(texts) for code, texts in settings.refusals.items()},
         card=settings.card,
+        links=tuple(host.lower() for host in settings.links),
         target=target,
         guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
     )
@@ -177,14 +181,9 @@ def _by_language(given: str | Mapping[str, str]) -> ByLanguage:
 
 def _sql_faults(sql: str, database: str | None, schema: Mapping[str, Any], setting_name: str) -> list[str]:
     found = [] if database else [f"{setting_name}: no database is named; write database = at the top of the file"]
-    unknown = sorted(set(sql_names(sql)) - set(schema["properties"]))
+    unknown = sorted(set(named_parameters(sql)) - set(schema["properties"]))
+    found += [f"{setting_name}: {fault}" for fault in statement_faults(sql)]
     return found + [f"{setting_name}: :{name} is no argument" for name in unknown]
-
-
-def sql_names(sql: str) -> list[str]:
-    """The named parameters of a statement, in order; what stands in quotes or comments is none."""
-    bare = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
-    return list(dict.fromkeys(_NAMED.findall(bare)))
 
 
 def _http_faults(http: HttpSettings, schema: Mapping[str, Any]) -> list[str]:
@@ -197,7 +196,7 @@ def _http_faults(http: HttpSettings, schema: Mapping[str, Any]) -> list[str]:
     ]
     for place, text in texts:
         try:
-            names = list(slots(_ENVIRONMENT.sub("", text)))
+            names = list(slots(VARIABLE.sub("", text)))
         except ValueError as error:
             found.append(f"{place}: {error}")
             continue
@@ -227,7 +226,9 @@ def _texts(value: Any, place: str) -> list[tuple[str, str]]:
 
 def _template_faults(tool: Tool) -> list[str]:
     found: list[str] = []
-    for where, texts in (("words", tool.words), ("answer", tool.answer), ("nothing", tool.nothing)):
+    refusals = [(f"refusals.{code}", texts) for code, texts in tool.refusals.items()]
+    found += [f"refusals: {code!r} is no HTTP status of a refusal" for code in tool.refusals if not re.fullmatch("4[0-9][0-9]", code)]
+    for where, texts in [("words", tool.words), ("answer", tool.answer), ("nothing", tool.nothing), *refusals]:
         for language, text in texts.items():
             place = f"{where}.{language}" if language else where
             if not _LANGUAGE.fullmatch(language):
@@ -237,7 +238,7 @@ def _template_faults(tool: Tool) -> list[str]:
             except ValueError as error:
                 found.append(f"{place}: {error}")
                 continue
-            if where == "words":
+            if where == "words" or where.startswith("refusals"):
                 found += [f"{place}: {{{name}}} is no argument" for name in sorted(names - set(tool.properties))]
             if where == "nothing" and names:
                 found.append(f"{place}: it must not name anything, because it says the same of a wrong proof and of an unknown order")
@@ -257,6 +258,6 @@ def _owner_faults(tool: Tool) -> list[str]:
         if query is None:
             found.append("owner: give a guard, a SELECT that finds a row only if all of them match")
         else:
-            names = sql_names(query.sql)
+            names = named_parameters(query.sql)
             found += [f"owner: the query does not use :{name}" for name in tool.owner if name not in names]
     return found
