@@ -14,19 +14,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from smidgen.apps.desk.members import Caller, CallResult, Member, RunCall
+from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy
 from smidgen.apps.desk.spoken_arguments import spoken_argument
 from smidgen.apps.desk.texts import TEXTS, decision, language_of
 from smidgen.apps.tools.arguments import check_arguments
-from smidgen.apps.tools.definition import Tool, filled, in_language
+from smidgen.apps.tools.definition import Tool
+from smidgen.apps.tools.results import ToolResult, answer_text, card_of
+from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
 from smidgen.core.replies import Reply
 
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
-CONSENT_SECONDS = 900
-"""How long a proposed call waits for the customer's yes."""
 _MOST_ROWS = 5
 _SHORT = 7
 """Words of a message that may be a follow-up."""
@@ -60,8 +60,8 @@ class Desk:
         policy: which intent goes where.
         members: the models by role; see `members.ROLES`. A step whose member is missing cannot answer.
         tools: the tools that it may call.
-        run: makes a call; without it no call is made.
-        live: whether calls that change something are made. Without it they are only told, as in tests and previews.
+        toolbox: makes the calls; without it none is made.
+        live: whether calls that wait for a yes are made after it. Without it they are only told, as in tests and previews.
         now: the clock, in seconds since 1970.
     """
 
@@ -71,13 +71,18 @@ class Desk:
         policy: DeskPolicy,
         members: Mapping[str, Member],
         tools: Sequence[Tool] = (),
-        run: RunCall | None = None,
+        toolbox: Toolbox | None = None,
         *,
         live: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.name, self.policy, self._members, self._run_call, self.live, self._now = name, policy, members, run, live, now
+        self.name, self.policy, self._members, self._toolbox, self._now = name, policy, members, toolbox, now
+        self.live = live and toolbox is not None
         self._tools = {tool.name: tool for tool in tools}
+
+    def live_with(self, toolbox: Toolbox) -> Desk:
+        """The same desk, which makes calls with this toolbox after a yes."""
+        return Desk(self.name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
 
     @property
     def greeting(self) -> Mapping[str, str]:
@@ -93,7 +98,7 @@ class Desk:
         return self._answered(conversation, message, rehearsed=True)
 
     def _answered(self, conversation: DeskConversation, message: str, rehearsed: bool = False) -> DeskAnswer:
-        language = language_of(message, conversation.language, self.policy.languages)
+        language = language_of(message, _known_language(conversation), self.policy.languages)
         turn = _Round(conversation, message.strip(), language, dict(conversation.state), rehearsed)
         if len(message) > LONGEST_MESSAGE:
             return self._told(turn, "asked", "too_long")
@@ -113,21 +118,33 @@ class Desk:
         return self._decided(conversation, call, yes)
 
     def _decided(self, conversation: DeskConversation, call: str, yes: bool, rehearsed: bool = False) -> DeskAnswer:
-        language = language_of("", conversation.language, self.policy.languages)
+        language = language_of("", _known_language(conversation), self.policy.languages)
         turn = _Round(conversation, "", language, dict(conversation.state), rehearsed)
-        waiting = turn.state.pop("waiting", None)
-        if not isinstance(waiting, Mapping) or not secrets.compare_digest(str(waiting.get("id", "")), call):
-            if waiting is not None:
-                turn.state["waiting"] = waiting
+        waiting = turn.state.get("waiting")
+        if not isinstance(waiting, Mapping) or not secrets.compare_digest(str(waiting.get("id", "")).encode(), call.encode()):
             return self._told(turn, "failed", "expired")
+        del turn.state["waiting"]
+        if self.live and not rehearsed:
+            return self._made(turn, call, yes)
         if self._now() > float(waiting.get("until", 0)):
+            return self._told(turn, "failed", "expired")
+        return self._tried(turn, waiting) if yes else self._told(turn, "cancelled", "cancelled")
+
+    def _tried(self, turn: _Round, waiting: Mapping[str, Any]) -> DeskAnswer:
+        """Say what would be done, and do nothing."""
+        text = self._text("tried", turn.language).replace("{call}", str(waiting.get("words", "")))
+        made = {"tool": waiting.get("tool"), "arguments": waiting.get("arguments")}
+        return self._done(turn, DeskReply("done", text, "act", facts={"call": made, "dry": True}))
+
+    def _made(self, turn: _Round, call: str, yes: bool) -> DeskAnswer:
+        """Make the waiting call that the customer has decided on."""
+        assert self._toolbox is not None
+        decided = self._toolbox.decide(call, self._user(turn), yes)
+        if decided.tool is None:
             return self._told(turn, "failed", "expired")
         if not yes:
             return self._told(turn, "cancelled", "cancelled")
-        tool = self._tools.get(str(waiting["tool"]))
-        if tool is None:
-            return self._told(turn, "failed", "expired")
-        return self._run(turn, tool, dict(waiting["arguments"]), agreed=True)
+        return self._result(turn, decided.tool, dict(decided.arguments), decided.result, 1.0)
 
     # What an earlier reply left open: a proposed call, missing arguments, the offer of a person.
 
@@ -250,44 +267,60 @@ class Desk:
             text = self._text("ask", turn.language).replace("{names}", names)
             facts = {**turn.facts, "call": {"tool": tool.name, "arguments": arguments, "missing": missing}}
             return self._done(turn, DeskReply("asked", text, "act", turn.intent, score, facts=facts))
-        if not tool.waits:
-            return self._run(turn, tool, arguments, agreed=False, score=score)
+        return self._propose(turn, tool, arguments, score) if tool.waits else self._run(turn, tool, arguments, score)
+
+    def _propose(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
+        """Propose a call that waits for the customer's yes."""
         words = tool.wording(arguments, turn.language)
         call = ProposedCall(secrets.token_urlsafe(16), tool.name, arguments, words)
-        until = self._now() + CONSENT_SECONDS
-        turn.state["waiting"] = {"id": call.id, "tool": tool.name, "arguments": arguments, "words": words, "until": until}
-        text = self._text("confirm", turn.language).replace("{call}", words)
+        if self._toolbox is not None and self.live and not turn.rehearsed:
+            made = self._toolbox.propose(ToolCall(tool.name, arguments), self._user(turn), turn.language)
+            if isinstance(made, ToolResult):
+                return self._result(turn, tool, arguments, made, score)
+            call = made
+        until = self._now() + WAITING_SECONDS
+        turn.state["waiting"] = {"id": call.id, "tool": tool.name, "arguments": arguments, "words": call.words, "until": until}
+        text = self._text("confirm", turn.language).replace("{call}", call.words)
         return self._done(turn, DeskReply("proposed", text, "act", turn.intent, score, call=call, facts=turn.facts))
 
-    def _run(self, turn: _Round, tool: Tool, arguments: dict[str, Any], *, agreed: bool, score: float = 1.0) -> DeskAnswer:
-        """Run a call, and tell its result."""
-        if tool.waits and not agreed:
-            return self._told(turn, "failed", "expired")
-        words, facts = tool.wording(arguments, turn.language), {**turn.facts, "call": {"tool": tool.name, "arguments": arguments}}
-        if turn.rehearsed or (tool.changes and not self.live):
-            text = self._text("tried", turn.language).replace("{call}", words)
-            return self._done(turn, DeskReply("done", text, "act", turn.intent, score, facts={**facts, "dry": True}))
-        caller = Caller(turn.conversation.id, turn.conversation.channel, turn.conversation.address)
-        run = self._run_call
-        result = run(tool, arguments, caller) if run is not None else CallResult("failed", why="this desk makes no calls")
-        facts["result"] = {"state": result.state, "why": result.why}
-        if result.state == "failed":
+    def _run(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
+        """Make a call that only reads."""
+        if self._toolbox is None or turn.rehearsed:
+            result = ToolResult("failed", reason="this desk makes no calls")
+        else:
+            result = self._toolbox.run(ToolCall(tool.name, arguments), self._user(turn))
+        return self._result(turn, tool, arguments, result, score)
+
+    def _result(self, turn: _Round, tool: Tool, arguments: dict[str, Any], result: ToolResult, score: float) -> DeskAnswer:
+        """Tell the result of a call. Every value is the result's own, or the customer's."""
+        facts = {
+            **turn.facts,
+            "call": {"tool": tool.name, "arguments": arguments},
+            "result": {"status": result.status, "why": result.reason},
+        }
+        turn.facts = facts
+        if result.status == "unknown":
+            return self._hand_over(turn, "a call may have changed something, and its answer did not come", "unknown")
+        told = answer_text(tool, arguments, result, turn.language)
+        if result.status == "failed" and not told:
             turn.state["offered"] = True
-            return self._told(turn, "failed", "failed", member="act", facts=facts)
-        if result.state == "refused":
-            return self._told(turn, "failed", "too_often", member="act", facts=facts)
-        rows = tuple(dict(row) for row in result.rows[:_MOST_ROWS])
-        if tool.changes:
-            text = filled(in_language(tool.answer, turn.language), rows[0]) if rows and tool.answer else ""
-            text = text or self._text("done", turn.language).replace("{call}", words)
+            return self._told(turn, "failed", "failed", member="act")
+        if result.status == "refused":
+            return self._told(turn, "failed", "too_often", member="act")
+        words = tool.wording(arguments, turn.language)
+        if result.status == "failed":
+            return self._done(turn, DeskReply("failed", told, "act", turn.intent, score, facts=facts))
+        if tool.changes and result.status == "ok":
+            text = told or self._text("done", turn.language).replace("{call}", words)
             return self._done(turn, DeskReply("done", text, "act", turn.intent, score, facts=facts))
-        if result.state == "nothing" or not rows:
-            text = in_language(tool.nothing, turn.language) or self._text("nothing_found", turn.language)
-            return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, facts=facts))
-        told = in_language(tool.answer, turn.language)
-        text = filled(told, rows[0]) if told and len(rows) == 1 else self._text("found", turn.language)
-        card = Card(tool.card, words, rows)
-        return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, cards=(card,), facts=facts))
+        card = card_of(tool, result, words)
+        fallback = "found" if card is not None else "nothing_found"
+        text = told if told and (card is None or len(card.items) == 1) else self._text(fallback, turn.language)
+        cards = () if card is None else (replace(card, items=tuple(_shown(row) for row in card.items[:_MOST_ROWS])),)
+        return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, cards=cards, facts=facts))
+
+    def _user(self, turn: _Round) -> ToolUser:
+        return ToolUser(turn.conversation.id, turn.conversation.channel, turn.conversation.address)
 
     # Ends.
 
@@ -302,12 +335,12 @@ class Desk:
         score = 1 - turn.facts.get("answer", {}).get("score", 0.0) if "answer" in turn.facts else turn.sure
         return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
 
-    def _hand_over(self, turn: _Round, why: str) -> DeskAnswer:
+    def _hand_over(self, turn: _Round, why: str, words: str = "") -> DeskAnswer:
         """Pass the conversation to a person."""
         there = self.policy.hours.open_at(datetime.fromtimestamp(self._now(), UTC))
         turn.state.pop("unanswered", None)
         turn.facts["handed_over"] = why
-        name = "handed_over" if there else "handed_over_closed"
+        name = words or ("handed_over" if there else "handed_over_closed")
         return self._told(turn, "handed_over", name, score=turn.sure or 1.0, facts=turn.facts, status="with_person")
 
     def _told(
@@ -329,6 +362,7 @@ class Desk:
     def _done(self, turn: _Round, reply: DeskReply, status: Status = "open") -> DeskAnswer:
         if reply.outcome != "unanswered":
             turn.state.pop("unanswered", None)
+        turn.state["language"] = turn.language
         return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score))), turn.state, status)
 
     def _text(self, name: str, language: str) -> str:
@@ -340,11 +374,21 @@ class Desk:
         raise KeyError(name)
 
 
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row for a card, without columns that hold words in one language for the text: `state_en`."""
+    return {name: value for name, value in row.items() if not name.endswith(("_en", "_de"))}
+
+
 def _spoken(tool: Tool, arguments: Mapping[str, Any], message: str, asked: bool) -> dict[str, Any]:
     """The required arguments that are missing and that a message says. `asked`: the customer was just asked for them."""
     missing = [name for name in tool.required if name not in arguments]
     found = {name: spoken_argument(tool, name, message, asked and len(missing) == 1) for name in missing}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _known_language(conversation: DeskConversation) -> str:
+    """The language of the conversation so far; empty if it is unknown."""
+    return str(conversation.state.get("language") or conversation.language)
 
 
 def is_follow_up(message: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +44,8 @@ def _is_message(given: Any) -> bool:
 def answer_last(desk: Desk, text: str) -> DeskAnswer:
     """The desk's answer to the last message in a text. For the earlier ones no call is made: they only show what the desk remembers."""
     *before, last = read_messages(text)[-MOST_MESSAGES:]
-    conversation = DeskConversation("text", desk.name, "text")
+    # Its own id: the failed look-ups of one conversation do not count for another.
+    conversation = DeskConversation(hashlib.sha256(text.encode()).hexdigest()[:32], desk.name, "text")
     for message in before:
         found = desk.rehearse(conversation, message)
         now = datetime.fromtimestamp(0, UTC)

@@ -37,6 +37,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "That did not work, and nothing was changed. Would you like to talk to a person?",
         "de": "Das hat nicht geklappt, und es wurde nichts geändert. Möchten Sie mit einem Menschen sprechen?",
     },
+    "unknown": {
+        "en": "I could not see whether that worked. A colleague will check, and tell you here.",
+        "de": "Ich konnte nicht sehen, ob das geklappt hat. Wir prüfen es und sagen es Ihnen hier.",
+    },
     "expired": {
         "en": "This question is no longer open, so I have not changed anything. Please ask again.",
         "de": "Diese Frage ist nicht mehr offen, ich habe nichts geändert. Bitte fragen Sie noch einmal.",
