@@ -1,0 +1,1 @@
+"""A desk at work: opened from its bundle, and asked by channels."""
