@@ -75,7 +75,15 @@ class HttpTarget:
 
 @dataclass(frozen=True, slots=True)
 class McpTarget:
-    """A tool of an MCP server, started as a command or reached by URL. `headers` and `env` may name environment variables, `${NAME}`."""
+    """A tool of an MCP server.
+
+    Attributes:
+        tool: the server's name of the tool.
+        command: the command that starts the server, in `folder`; empty for one that is reached by `url`.
+        headers, env: header lines, and variables of the started server; `${NAME}` stands for an environment variable.
+        names: the server's names of arguments, by ours.
+        description: a hash of the tool as the server described it when it was chosen. A server that says something else is not called.
+    """
 
     tool: str
     command: tuple[str, ...] = ()
@@ -83,10 +91,33 @@ class McpTarget:
     headers: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 Target: TypeAlias = SqlTarget | HttpTarget | McpTarget
 """How a tool is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTool:
+    """A tool as somebody else describes it: an operation of an OpenAPI document, a tool of an MCP server.
+
+    Attributes:
+        id: its name there.
+        description: its description there.
+        schema: the JSON Schema of its arguments, with our names.
+        changes: whether it may change something.
+        target: how it is called.
+        faults: why it cannot be used.
+    """
+
+    id: str
+    description: str
+    schema: Facts
+    changes: bool
+    target: Target
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +187,13 @@ class Tool:
         line = filled(template, arguments, whole=True)
         rest = [f"{self.title(name)}: {shown_value(value, whole=True)}" for name, value in arguments.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
+
+
+def plain_name(given: str) -> str:
+    """A name in our manner: `orderId` and `order-id` become `order_id`. Empty if nothing is left of it."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", given)
+    made = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")[:64]
+    return made if NAME.fullmatch(made) else ""
 
 
 def in_language(texts: ByLanguage, language: str) -> str:

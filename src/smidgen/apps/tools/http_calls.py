@@ -85,12 +85,20 @@ def _address(template: str, values: Facts, environment: Mapping[str, str]) -> st
     """The template's address with each argument in its place."""
     base, rest = _base(template, environment)
     path, mark, query = rest.partition("?")
-    made = base + _encoded(path, values, environment, in_path=True) + mark + _encoded(query, values, environment, in_path=False)
+    pairs = [pair for pair in query.split("&") if _given(pair, values)] if query else []
+    asked = "&".join(_encoded(pair, values, environment, in_path=False) for pair in pairs)
+    made = base + _encoded(path, values, environment, in_path=True) + (mark + asked if asked else "")
     example = dict.fromkeys(slots(VARIABLE.sub("", path)), "x")
     _check_kept(base + _encoded(path, example, environment, in_path=True), made)
     if len(made) > _LONGEST_URL:
         raise InputError("the address of the call is too long", value=f"{len(made)} characters", todo="Shorten the arguments.")
     return made
+
+
+def _given(pair: str, values: Facts) -> bool:
+    """Whether a pair of the query is sent: one whose arguments were all left out is not."""
+    names = list(slots(VARIABLE.sub("", pair)))
+    return not names or any(values.get(name) is not None for name in names)
 
 
 def _base(template: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -22,77 +22,55 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from smidgen.apps.tools.arguments import TYPES, schema_mistakes
-from smidgen.apps.tools.definition import NAME, ByLanguage, Confirm, HttpTarget, SqlTarget, Target, Tool, ToolExample, slots
+from smidgen.apps.tools.definition import (
+    NAME,
+    ByLanguage,
+    FoundTool,
+    HttpTarget,
+    SqlTarget,
+    Target,
+    Tool,
+    ToolExample,
+    plain_name,
+    slots,
+)
 from smidgen.apps.tools.environment import VARIABLE
+from smidgen.apps.tools.mcp_servers import read_definitions
+from smidgen.apps.tools.openapi_documents import read_operations
+from smidgen.apps.tools.results import plain_text
 from smidgen.apps.tools.sql_calls import named_parameters, statement_faults
+from smidgen.apps.tools.tool_settings import ChosenSettings, HttpSettings, SeenSettings, ToolFileSettings, ToolSettings
 from smidgen.core.errors import RecipeError
-from smidgen.core.settings import Settings, mistake_in, setting
+from smidgen.core.settings import mistake_in
 
 _MOST_BYTES = 1_000_000
 _MOST_TOOLS = 100
 _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
 
 
-class ExampleSettings(Settings):
-    """An example of a tool in a tool file."""
-
-    message: str = setting(..., "Words of a customer.", min_length=1, max_length=4000)
-    arguments: dict[str, Any] = setting({}, "The arguments that the message states.")
-
-
-class HttpSettings(Settings):
-    """An HTTP request in a tool file."""
-
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = setting("GET", "The method.")
-    url: str = setting(..., "The address; {name} stands for an argument, ${NAME} for an environment variable.", min_length=1)
-    headers: dict[str, str] = setting({}, "Header lines; ${NAME} stands for an environment variable.")
-    body: Any = setting(None, "The body, sent as JSON.")
-    result: str = setting("", "The names that lead to the rows in the answer, joined by dots.")
-
-
-class ToolSettings(Settings):
-    """A tool in a tool file."""
-
-    description: str = setting(..., "What the tool does, in a sentence.", min_length=1, max_length=2000)
-    words: str | dict[str, str] = setting(..., "A call in words, for the customer: `Look up order {order}`; a table has it by language.")
-    changes: bool = setting(True, "Whether a call changes anything. Such a call always waits for the customer's yes.")
-    confirm: Confirm = setting("always", "`never` lets a call that changes nothing run at once.")
-    arguments: dict[str, dict[str, Any]] = setting({}, "Each argument's JSON Schema; `required = false` makes it optional.")
-    owner: list[str] = setting([], "The arguments that prove whose data is asked for.")
-    answer: str | dict[str, str] = setting("", "The result in words, with {column} for a value of its first row.")
-    nothing: str | dict[str, str] = setting("", "The words if nothing was found.")
-    refusals: dict[str, str | dict[str, str]] = setting({}, "Words for a server's refusal, by its HTTP status: `409`.")
-    card: Literal["order", "products", "facts"] = setting("facts", "How the result is shown.")
-    links: list[str] = setting([], "Hosts whose links may stay in a result.")
-    examples: list[ExampleSettings] = setting([], "Messages and the calls they ask for.")
-    sql: str | None = setting(None, "One SELECT, with `:name` for an argument.")
-    http: HttpSettings | None = setting(None, "An HTTP request.")
-    guard: str | None = setting(None, "A SELECT that must find a row before a call is proposed, and before it runs.")
-    database: str | None = setting(None, "The database of this tool, where it is not the file's.")
-
-
-class ToolFileSettings(Settings):
-    """A tool file."""
-
-    database: str | None = setting(None, "sqlite:///FILE, relative to this file, or ${NAME} for a URL in an environment variable.")
-    tools: dict[str, ToolSettings] = setting({}, "The tools, by name.")
-
-
 def read_tools(file: Path) -> tuple[Tool, ...]:
-    """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it."""
-    given, mistakes = _read(file), list[str]()
+    """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it. Asks no server."""
+    given, mistakes = read_settings(file), list[str]()
     tools: list[Tool] = []
+    folder = file.resolve().parent
     for name, settings in given.tools.items():
-        tool, faults = _tool(name, settings, given.database, file.resolve().parent)
+        tool, faults = _tool(name, settings, given.database, folder)
         mistakes += [f"tools.{name}: {fault}" for fault in faults]
         tools.append(tool)
-    if not tools:
+    for place, found, chosen in [*_operations(given, folder, mistakes), *_mcp_tools(given, folder, mistakes)]:
+        tool, faults = _chosen(found, chosen, given.database, folder)
+        mistakes += [f"{place}: {fault}" for fault in faults]
+        tools.append(tool)
+    names = [tool.name for tool in tools]
+    mistakes += [f"tools: {name} is the name of two" for name in sorted({name for name in names if names.count(name) > 1})]
+    if not tools and not mistakes:
         mistakes.append("tools: it has none")
     if len(tools) > _MOST_TOOLS:
         mistakes.append(f"tools: a desk has at most {_MOST_TOOLS}")
@@ -101,7 +79,87 @@ def read_tools(file: Path) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def _read(file: Path) -> ToolFileSettings:
+_Chosen: TypeAlias = tuple[str, FoundTool, ChosenSettings]
+
+
+def _operations(given: ToolFileSettings, folder: Path, mistakes: list[str]) -> list[_Chosen]:
+    """The chosen operations of every OpenAPI document, with their places in the file."""
+    chosen: list[_Chosen] = []
+    for name, document in given.openapi.items():
+        place = f"openapi.{name}"
+        try:
+            found = {one.id: one for one in read_operations(folder / document.file, document.server, document.headers)}
+        except RecipeError as error:
+            mistakes.append(f"{place}: {error}")
+            continue
+        chosen += _matched(found, document.operations, f"{place}.operations", mistakes)
+    return chosen
+
+
+def _mcp_tools(given: ToolFileSettings, folder: Path, mistakes: list[str]) -> list[_Chosen]:
+    """The chosen tools of every MCP server, with their places in the file."""
+    chosen: list[_Chosen] = []
+    for name, server in given.mcp.items():
+        place = f"mcp.{name}"
+        if bool(server.command) == bool(server.url):
+            mistakes.append(f"{place}: give either command or url")
+            continue
+        try:
+            found = {one.id: one for one in read_definitions(folder / server.definitions, server, folder)}
+        except RecipeError as error:
+            mistakes.append(f"{place}: {error}")
+            continue
+        chosen += _matched(found, server.tools, f"{place}.tools", mistakes)
+    return chosen
+
+
+def _matched(found: Mapping[str, FoundTool], chosen: Mapping[str, ChosenSettings], place: str, mistakes: list[str]) -> list[_Chosen]:
+    if not chosen:
+        mistakes.append(f"{place}: choose at least one of: {', '.join(sorted(found)[:30])}")
+    mistakes += [f"{place}.{name}: there is none; there are: {', '.join(sorted(found)[:30])}" for name in chosen if name not in found]
+    return [(f"{place}.{name}", found[name], settings) for name, settings in chosen.items() if name in found]
+
+
+def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, folder: Path) -> tuple[Tool, list[str]]:
+    """A tool that is described elsewhere, and all mistakes in it."""
+    mistakes = [*found.faults, *schema_mistakes(found.schema)]
+    name = settings.name or plain_name(found.id)
+    if not NAME.fullmatch(name):
+        mistakes.append("give it a name in lower-case letters, digits and underscores")
+    target = replace(found.target, result=settings.result) if isinstance(found.target, HttpTarget) else found.target
+    source = settings.database or database
+    if settings.guard is not None:
+        mistakes += _sql_faults(settings.guard, source, found.schema, "guard")
+    description = " ".join((settings.description or plain_text(found.description) or name.replace("_", " ")).split())[:2000]
+    tool = Tool(
+        name=name,
+        description=description,
+        schema=found.schema,
+        changes=found.changes if settings.changes is None else settings.changes,
+        target=target,
+        guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
+        words=_by_language(settings.words),
+        **_seen(settings),
+    )
+    return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
+
+
+def _seen(settings: SeenSettings) -> dict[str, Any]:
+    """How a tool appears to customers, as a tool's attributes."""
+    return {
+        "confirm": settings.confirm,
+        "examples": tuple(ToolExample(one.message, one.arguments) for one in settings.examples),
+        "owner": tuple(settings.owner),
+        "answer": _by_language(settings.answer),
+        "nothing": _by_language(settings.nothing),
+        "refusals": {code: _by_language(texts) for code, texts in settings.refusals.items()},
+        "card": settings.card,
+        "links": tuple(host.lower() for host in settings.links),
+    }
+
+
+def read_settings(file: Path) -> ToolFileSettings:
+    """The settings in a tool file. Raises RecipeError with all mistakes in it."""
     if not file.is_file():
         raise RecipeError("there is no such tool file", value=str(file), todo="Check the path.")
     if file.stat().st_size > _MOST_BYTES:
@@ -144,17 +202,10 @@ def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path)
         description=" ".join(settings.description.split()),
         schema=schema,
         changes=settings.changes,
-        confirm=settings.confirm,
         words=_by_language(settings.words),
-        examples=tuple(ToolExample(one.message, one.arguments) for one in settings.examples),
-        owner=tuple(settings.owner),
-        answer=_by_language(settings.answer),
-        nothing=_by_language(settings.nothing),
-        refusals={code: _by_language(texts) for code, texts in settings.refusals.items()},
-        card=settings.card,
-        links=tuple(host.lower() for host in settings.links),
         target=target,
         guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
+        **_seen(settings),
     )
     return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
 

@@ -19,7 +19,9 @@ import httpx
 
 from smidgen.apps.tools.arguments import CheckedArguments, check_arguments
 from smidgen.apps.tools.definition import HttpTarget, McpTarget, SqlTarget, Target, Tool, to_json
+from smidgen.apps.tools.environment import masked, secrets_in
 from smidgen.apps.tools.http_calls import OutcomeUnknown, prepared_request, rows_at, send
+from smidgen.apps.tools.mcp_servers import call_tool
 from smidgen.apps.tools.results import MOST_ROWS, ToolResult, clean_rows
 from smidgen.apps.tools.sql_calls import named_parameters, run_query, shown_database, shown_statement
 from smidgen.core.conversations import Facts, ProposedCall
@@ -239,7 +241,8 @@ class Toolbox:
             result = ToolResult("unknown", reason=str(error))
         except SmidgenError as error:
             result = ToolResult("failed", reason=str(error))
-        return replace(result, seconds=time.monotonic() - begun)
+        secrets = secrets_in(_secret_texts(tool.target), self._environment)
+        return replace(result, reason=masked(result.reason, secrets), seconds=time.monotonic() - begun)
 
     def _answered(self, tool: Tool, values: Facts, key: str) -> ToolResult:
         target = tool.target
@@ -251,6 +254,8 @@ class Toolbox:
             if not 200 <= status < 300:
                 return _refused(tool, status)
             found = rows_at(answer, target.result)
+        elif isinstance(target, McpTarget):
+            found = call_tool(target, values, self._environment, tool.changes)
         else:
             raise InputError("it is not known how this tool is called", value=tool.name, todo="Name a tool file that says it.")
         rows, cut, size = clean_rows(found, tool.links, MOST_ROWS)
@@ -293,8 +298,24 @@ def _shown_call(target: Target | None, values: Facts, environment: Mapping[str, 
     if isinstance(target, HttpTarget):
         return "http", prepared_request(target, values, environment).shown()
     if isinstance(target, McpTarget):
-        return "mcp", {"server": target.url or " ".join(target.command), "tool": target.tool, "arguments": dict(values)}
+        arguments = {target.names.get(name, name): value for name, value in values.items()}
+        return "mcp", {"server": target.url or " ".join(target.command), "tool": target.tool, "arguments": arguments}
     return "none", {}
+
+
+def _secret_texts(target: Target | None) -> list[str]:
+    """The texts of a target that may name secrets."""
+    if isinstance(target, SqlTarget):
+        return [target.database]
+    if isinstance(target, HttpTarget):
+        return [
+            *target.headers.values(),
+            json.dumps(target.body),
+            target.url.partition("}")[2] if target.url.startswith("${") else target.url,
+        ]
+    if isinstance(target, McpTarget):
+        return [*target.headers.values(), *target.env.values(), *target.command, target.url]
+    return []
 
 
 def _unfit(checked: CheckedArguments) -> str:
