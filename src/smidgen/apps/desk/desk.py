@@ -81,7 +81,7 @@ class Desk:
         self._tools = {tool.name: tool for tool in tools}
 
     def live_with(self, toolbox: Toolbox) -> Desk:
-        """The same desk, which makes calls with this toolbox after a yes."""
+        """A desk like this one that makes calls with a toolbox, after a yes."""
         return Desk(self.name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
 
     @property
