@@ -239,9 +239,9 @@ def _reply(entry: Mapping[str, Any], form: DeskForm) -> Reply:
     return Reply(output, score)
 
 
-def fits(output: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def fits(output: Any, wanted: Mapping[str, Any]) -> bool:
     """Whether a reply has all that is wanted of it: its outcome, the quoted document, words, the tool and these of its arguments."""
-    if output["outcome"] != wanted["outcome"]:
+    if not isinstance(output, Mapping) or output["outcome"] != wanted["outcome"]:
         return False
     shown = json.dumps([output["text"], output.get("citations", []), output.get("cards", [])], ensure_ascii=False).casefold()
     call = output.get("call") or {}

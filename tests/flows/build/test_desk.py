@@ -1,0 +1,173 @@
+"""A desk goes the way of every model: its members are built, it is measured on conversations, packed, opened, evaluated and served."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.made_once import made_once
+
+from smidgen.core.errors import DataError, InputError, RecipeError
+from smidgen.core.progress import Silent
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.desk.opening import desk_of, live_desk
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
+from smidgen.parts import recipe
+from smidgen.server.app import create_app
+from smidgen.server.settings import ServeSettings
+from smidgen.store.calls import CallStore
+
+POLICY = """
+[intents]
+"contact/human" = "person"
+"order/cancel" = "act cancel_order"
+"shop/opening_hours" = "say hours"
+[texts.hours]
+en = "We are open from 9 to 5."
+"""
+TOOLS = """
+[tools.cancel_order]
+description = "Cancel an order"
+words = "Cancel order {order}"
+[tools.cancel_order.http]
+method = "POST"
+url = "http://127.0.0.1:9/orders/{order}"
+[tools.cancel_order.arguments]
+order = { pattern = "FH-[0-9]{5}", title = "order number" }
+"""
+TALKS: list[list[tuple[str, dict[str, Any] | None]]] = [
+    [("I would like to talk to a real person please", {"outcome": "handed_over"})],
+    [("can I speak to a human", {"outcome": "handed_over"})],
+    [("when are you open on saturdays", {"outcome": "answered", "contains": "9 to 5"})],
+    [("what are your opening hours", {"outcome": "answered", "contains": ["9 to 5"]})],
+    [
+        ("please cancel my order", {"outcome": "asked"}),
+        ("FH-20103", {"outcome": "proposed", "tool": "cancel_order", "arguments": {"order": "FH-20103"}}),
+        ("yes", {"outcome": "done", "tool": "cancel_order"}),
+    ],
+    [("cancel my order FH-20104", {"outcome": "proposed", "arguments": {"order": "FH-20104"}})],
+    [("is the earth flat", {"outcome": "unanswered"})],
+    [("cancel order FH-20105 please", None), ("no", {"outcome": "cancelled"})],
+]
+
+
+def talks(file: Path) -> Path:
+    lines = [{"turns": [{"say": say} | ({"expect": wanted} if wanted else {}) for say, wanted in turns]} for turns in TALKS]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def wanted(folder: Path, member: Path, **more: Any) -> recipe.Recipe:
+    (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
+    (folder / "tools.toml").write_text(TOOLS, encoding="utf-8")
+    talks(folder / "talks.jsonl")
+    desk = {"members": {"intents": str(member)}, "policy": "policy.toml", "tools": "tools.toml", "conversations": "talks.jsonl", **more}
+    return recipe.make({"name": "shop", "task": "desk", "desk": desk}, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
+    def make(folder: Path) -> None:
+        build(wanted(folder, bundle), folder / "desk", threads=1, progress=Silent(), listed=False)
+
+    return made_once(tmp_path_factory, "desk", make)
+
+
+def test_it_is_a_bundle_of_bundles(desk: Path, bundle: Path) -> None:
+    inside = desk / "desk" / "members" / "intents"
+    assert (inside / "smidgen.json").read_bytes() == (bundle / "smidgen.json").read_bytes()
+    report = json.loads((desk / "desk" / "report.json").read_text(encoding="utf-8"))
+    assert (report["task"], report["headline"], report["graded"]) == ("desk", "outcome_right", True)
+    assert report["metrics"]["outcome_right"]["n"] == report["metrics"]["wrong_given"]["n"] > 4
+    card = (desk / "desk" / "README.md").read_text(encoding="utf-8")
+    assert "sorts messages by what the customer wants" in card and "without the customer's yes" in card
+
+
+def test_it_is_measured_on_conversations(desk: Path) -> None:
+    model = load(desk / "desk", threads=1)
+    found = evaluate(model, desk / "talks.jsonl")
+    assert found.n == 10 and found.metrics["outcome_right"].value >= 0.8
+    proposed = [reply.output for reply in found.replies if reply.output["outcome"] == "proposed"]
+    assert proposed and all(output["call"]["tool"] == "cancel_order" for output in proposed)
+
+
+def test_it_is_served_with_its_whole_conversation(desk: Path) -> None:
+    said = ["please cancel my order", "FH-20103", "yes"]
+    messages: list[dict[str, str]] = []
+    with TestClient(create_app([load(desk / "desk", threads=1)], ServeSettings()), base_url="http://127.0.0.1") as client:
+        texts = []
+        for one in said:
+            messages.append({"role": "user", "content": one})
+            answer = client.post("/v1/chat/completions", json={"model": "shop", "messages": messages}).json()
+            texts.append(answer["choices"][0]["message"]["content"])
+            messages.append({"role": "assistant", "content": texts[-1]})
+    assert texts == [
+        "For this I need: order number.",
+        "Shall I do this? Cancel order FH-20103",
+        "This would now be done: Cancel order FH-20103.",
+    ], "a bundle makes no call"
+
+
+def test_it_comes_alive_with_a_store_of_calls(desk: Path, tmp_path: Path) -> None:
+    model, calls = load(desk / "desk", threads=1), CallStore(tmp_path / "calls.db")
+    try:
+        assert desk_of(model) is not None and desk_of(model).live is False  # type: ignore[union-attr]
+        assert live_desk(model, calls, environment={}).live
+    finally:
+        calls.close()
+
+
+def test_a_member_is_replaced_without_the_others(desk: Path, bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "member"
+    shutil.copytree(bundle, other)
+    changed = wanted(tmp_path, other, policy=None)
+    build(changed, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+    assert (tmp_path / "desk" / "policy.toml").read_bytes() == b"" and (desk / "desk" / "policy.toml").read_bytes() != b""
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"members": {}}, "no members"),
+        ({"members": {"cook": "."}}, "unknown role"),
+        ({"members": {"intents": "nowhere"}}, "no such folder"),
+        ({"conversations": None}, "none are named"),
+        ({"conversations": "missing.jsonl"}, "no such file"),
+        ({"policy": "missing.toml"}, "no such policy"),
+    ],
+)
+def test_a_desk_that_cannot_be_is_refused(tmp_path: Path, bundle: Path, more: dict[str, Any], what: str) -> None:
+    made = wanted(tmp_path, bundle)
+    made = recipe.make({**made.given(), "desk": {**made.given()["desk"], **more}}, folder=tmp_path)
+    with pytest.raises(InputError, match=what):
+        build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
+def test_a_text_that_is_not_there_is_told(tmp_path: Path, bundle: Path) -> None:
+    made = wanted(tmp_path, bundle)
+    (tmp_path / "policy.toml").write_text('unknown = "say nonsense"', encoding="utf-8")
+    with pytest.raises(RecipeError, match="nonsense"):
+        build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("{", "cannot be used"),
+        ('{"turns": []}', "turns is expected"),
+        ('{"turns": [{"say": ""}]}', "says something"),
+        ('{"turns": [{"say": "hi", "expect": {"outcome": "sung"}}]}', "one of"),
+        ('{"turns": [{"say": "hi", "expect": {"outcome": "asked", "colour": 1}}]}', "unknown"),
+    ],
+)
+def test_a_conversation_that_cannot_be_used_is_told_with_its_line(tmp_path: Path, bundle: Path, line: str, what: str) -> None:
+    made = wanted(tmp_path, bundle)
+    (tmp_path / "talks.jsonl").write_text(f'{{"turns": [{{"say": "hi", "expect": {{"outcome": "asked"}}}}]}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=what) as told:
+        build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+    assert "row 2" in str(told.value)
