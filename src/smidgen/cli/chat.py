@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from smidgen.flows.local_model import Model
 
 _MAX_CHARS = 100_000
+_MOST_MESSAGES = 40
+"""Messages that a model of conversations is told again with each new one."""
 
 
 def chat(
@@ -44,14 +46,17 @@ def chat(
             )
         if sys.stdin.isatty():
             errors.print(f"[bold]{escape(model.name)}[/] ({model.task.name}). Type a message; an empty line or Ctrl-D ends.")
+        said: list[dict[str, str]] = []
         for text in _messages():
+            said.append({"role": "user", "content": text[:_MAX_CHARS]})
+            whole = model.task.conversation(said[-_MOST_MESSAGES:])
             if as_json:
-                (reply,) = model.predict([text[:_MAX_CHARS]])
+                (reply,) = model.predict([whole or text[:_MAX_CHARS]])
                 print_json(_as_object(text, reply), indent=None)
             elif model.at_once:
                 _print_text(model, text[:_MAX_CHARS])
             else:
-                (reply,) = model.predict([text[:_MAX_CHARS]])
+                (reply,) = model.predict([whole or text[:_MAX_CHARS]])
                 print_answer(model.task.content(reply), reply)
 
 

@@ -164,6 +164,13 @@ def print_answer(content: str, reply: Reply) -> None:
     out.print(f"{bar(reply.score)}  [bold]{escape(content)}[/]", soft_wrap=True)
     if why := reply.facts.get("refused"):
         out.print(f"[yellow]no answer: {escape(str(why))}[/]")
+    for cited in reply.facts.get("citations", ()):
+        place = ", ".join(str(cited[name]) for name in ("title", "heading") if cited.get(name))
+        out.print(f"[dim]from {escape(place)}[/]", soft_wrap=True)
+    for card in reply.facts.get("cards", ()):
+        for item in card["items"]:
+            shown = "; ".join(f"{name}: {value}" for name, value in item.items() if value not in (None, ""))
+            out.print(f"[dim]{escape(shown)}[/]", soft_wrap=True)
     for output, score in reply.alternatives:
         out.print(f"[dim]{bar(score)}  {escape(str(output))}[/]")
 

@@ -236,7 +236,7 @@ def _reply(entry: Mapping[str, Any], form: DeskForm) -> Reply:
     curve = form.curves.get(output["outcome"])
     if curve is not None:
         score = float(calibration.platt_probability(calibration.logit([score]), *curve)[0])
-    return Reply(output, score)
+    return Reply(output, score, facts={name: value for name, value in output.items() if name != "text"})
 
 
 def fits(output: Any, wanted: Mapping[str, Any]) -> bool:

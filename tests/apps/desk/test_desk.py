@@ -296,6 +296,12 @@ def test_fixed_words_come_in_the_customers_language(chat: Chat) -> None:
     assert chat.say("Ich weiß nicht, was das ist, können Sie mir bitte helfen?").reply.text.startswith("Das finde ich nicht")
 
 
+def test_small_talk_is_answered_without_a_model(chat: Chat) -> None:
+    assert chat.say("Hello!").reply.text.startswith("Hello!") and chat.say("Guten Tag").reply.text.startswith("Guten Tag")
+    assert chat.say("ok thanks a lot").reply.text.startswith("You are welcome") and chat.say("Tschüss").reply.text.startswith("Auf")
+    assert chat.say("Hello, do you sell cars?").reply.outcome == "unanswered", "a greeting before a question is no small talk"
+
+
 def test_a_person_takes_over(chat: Chat) -> None:
     found = chat.say("Let me talk to a human")
     assert (found.reply.outcome, found.status) == ("handed_over", "with_person") and "colleague, who will read" in found.reply.text

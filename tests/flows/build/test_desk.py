@@ -107,7 +107,7 @@ def test_it_is_served_with_its_whole_conversation(desk: Path) -> None:
             texts.append(answer["choices"][0]["message"]["content"])
             messages.append({"role": "assistant", "content": texts[-1]})
     assert texts == [
-        "For this I need: order number.",
+        "Please tell me the order number.",
         "Shall I do this? Cancel order FH-20103",
         "This would now be done: Cancel order FH-20103.",
     ], "a bundle makes no call"

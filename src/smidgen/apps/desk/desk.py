@@ -17,7 +17,7 @@ from typing import Any
 from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy
 from smidgen.apps.desk.spoken_arguments import spoken_argument
-from smidgen.apps.desk.texts import TEXTS, decision, language_of
+from smidgen.apps.desk.texts import TEXTS, decision, language_of, small_talk
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
@@ -107,6 +107,8 @@ class Desk:
         settled = self._settled(turn)
         if settled is not None:
             return settled
+        if name := small_talk(turn.message):
+            return self._told(turn, "answered", name)
         self._recognise(turn)
         for step in self.policy.steps(turn.intent):
             if (answer := self._step(turn, step)) is not None:
@@ -263,7 +265,7 @@ class Desk:
         missing = [name for name in tool.required if name not in arguments]
         if missing:
             turn.state["asking"] = {"tool": tool.name, "arguments": arguments, "intent": turn.intent, "score": score}
-            names = ", ".join(tool.title(name) for name in missing)
+            names = self._listed([tool.title(name) for name in missing], turn.language)
             text = self._text("ask", turn.language).replace("{names}", names)
             facts = {**turn.facts, "call": {"tool": tool.name, "arguments": arguments, "missing": missing}}
             return self._done(turn, DeskReply("asked", text, "act", turn.intent, score, facts=facts))
@@ -364,6 +366,11 @@ class Desk:
             turn.state.pop("unanswered", None)
         turn.state["language"] = turn.language
         return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score))), turn.state, status)
+
+    def _listed(self, names: Sequence[str], language: str) -> str:
+        """Names as a list in words: "a, b and the c"."""
+        *first, last = names
+        return f"{', '.join(first)}{self._text('and', language)}{last}" if first else last
 
     def _text(self, name: str, language: str) -> str:
         """A text by its name: the policy's, or the desk's own; in this language, or the desk's first."""

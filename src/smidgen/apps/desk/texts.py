@@ -55,7 +55,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     },
     "found": {"en": "Here is what I found.", "de": "Das habe ich gefunden."},
     "suggestions": {"en": "These may suit you.", "de": "Das könnte Ihnen gefallen."},
-    "ask": {"en": "For this I need: {names}.", "de": "Dafür brauche ich noch: {names}."},
+    "ask": {"en": "Please tell me the {names}.", "de": "Bitte nennen Sie mir noch: {names}."},
+    "and": {"en": " and the ", "de": ", "},
+    "welcome": {"en": "You are welcome. Is there anything else?", "de": "Gern geschehen. Kann ich noch etwas für Sie tun?"},
+    "goodbye": {"en": "Goodbye, and have a good day!", "de": "Auf Wiedersehen, und einen schönen Tag!"},
     "too_long": {
         "en": "This message is too long for me. Please shorten it.",
         "de": "Diese Nachricht ist zu lang für mich. Bitte kürzen Sie sie.",
@@ -94,9 +97,30 @@ def _begins(words: re.Pattern[str], said: str) -> bool:
     return not _FILLER.sub(" ", said[found.end() :]).strip()
 
 
-_ENGLISH = "the and is are you my it to of for have has can do does what how where when which i'm i me please not with was your would"
+_SMALL_TALK = {
+    "greeting": re.compile(
+        r"(hi|hello|hey|hiya|good (morning|afternoon|evening|day)|hallo|guten (tag|morgen|abend)|moin|servus|grüß gott)"
+        r"( there| all| zusammen)?"
+    ),
+    "welcome": re.compile(
+        r"((ok|okay|great|super|perfect|perfekt|prima|alles klar|cool|lovely) )?"
+        r"(many thanks|thanks|thank you|thx|cheers|ta|danke|vielen dank|dankeschön|danke schön)"
+        r"( (very much|so much|a lot|for (your|the) help|sehr|für (die|ihre) hilfe|bye))?"
+    ),
+    "goodbye": re.compile(r"((ok|okay) )?(bye|goodbye|bye bye|see you|tschüss|tschüs|ciao|auf wiedersehen|schönen tag( noch)?)"),
+}
+
+
+def small_talk(message: str) -> str:
+    """The name of the text that answers a greeting, thanks or a goodbye; empty for any other message."""
+    said = " ".join(re.sub(r"[^\w' ]+", " ", message.casefold()).split())
+    return next((name for name, pattern in _SMALL_TALK.items() if pattern.fullmatch(said)), "")
+
+
+_ENGLISH = """the and is are you my it to of for have has can do does what how where when which i'm i me please not with was your would
+hello hi thanks thank bye"""
 _GERMAN = """der die das und ist sind sie mein meine es zu für haben hat kann was wie wo wann welche ich bin mir bitte nicht mit war ihr ein
-eine den dem wird auf noch"""
+eine den dem wird auf noch hallo guten tag danke dank tschüss moin servus"""
 _MARKS = {"en": frozenset(_ENGLISH.split()), "de": frozenset(_GERMAN.split())}
 """Common words of each language, by which a message shows its language."""
 
