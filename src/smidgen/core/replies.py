@@ -46,6 +46,13 @@ class Reply:
     piece: Any = field(default=None, compare=False, repr=False)
 
 
+def answer_group(reply: Reply) -> str | None:
+    """The group of answers that a reply belongs to, where groups have thresholds of their own: its label, or a desk's outcome; None for
+    others."""
+    group = reply.output if isinstance(reply.output, str) else reply.facts.get("outcome")
+    return group if isinstance(group, str) else None
+
+
 Replies: TypeAlias = AsyncIterator[Reply]
 
 

@@ -87,8 +87,34 @@ def _not_one_message(asked: Conversation) -> str | None:
 
 ONE_MESSAGE = Eligibility(_not_one_message)
 """One text of a user, with system messages before it."""
+
+
+def _no_conversation(asked: Conversation) -> str | None:
+    """The rule for a whole conversation: texts of a user and answers of an assistant, the user's last. System messages change nothing."""
+    if asked.path != CHAT:
+        return _not_one_message(asked)
+    messages = asked.messages
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        return "no messages"
+    if not messages or messages[-1].get("role") != "user":
+        return "words after the user's"
+    for message in messages:
+        if message.get("role") not in ("user", "assistant", *SYSTEM_ROLES):
+            return "a message that is neither the user's nor the assistant's"
+        if message.get("role") == "user":
+            odd = odd_messages([message], fields=_MESSAGE, pieces=_PIECE, kinds=_TEXT)
+        else:
+            odd = next((f"the message's field {name}" for name, value in message.items() if name in _CALLS and not is_nothing(value)), None)
+        if odd is not None:
+            return odd
+    return None
+
+
+_CALLS = ("tool_calls", "function_call", "audio")
+CONVERSATION = Eligibility(_no_conversation)
+"""A conversation in texts, whose last message is the user's."""
 _UNKNOWN = Eligibility(lambda asked: "what this bundle takes is not known here")
-_KINDS = {"message": ONE_MESSAGE}
+_KINDS = {"message": ONE_MESSAGE, "conversation": CONVERSATION}
 """Keyed by a task's attribute `takes`. A task without it takes one message."""
 
 

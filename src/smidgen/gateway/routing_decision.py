@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RequestError
-from smidgen.core.replies import Reply
+from smidgen.core.replies import Reply, answer_group
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision
 
 _ROUNDING = 1e-9
@@ -189,7 +189,7 @@ def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
     if not by:
         return None
     if by == BY_LABEL:
-        return reply.output if isinstance(reply.output, str) else None
+        return answer_group(reply)
     told = body.get("metadata")
     value = told.get(by) if isinstance(told, Mapping) else None
     return value.strip() if isinstance(value, str) and value.strip() else None

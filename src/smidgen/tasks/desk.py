@@ -89,6 +89,7 @@ class DeskTask(Task):
     headline = "outcome_right"
     form_type = DeskForm
     graded = True
+    takes = "conversation"
     loss_words = "the outcome is not the wanted one"
 
     def parse(self, value: Any, settings: Settings) -> dict[str, Any]:

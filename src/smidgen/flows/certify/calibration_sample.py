@@ -13,7 +13,7 @@ import numpy as np
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import placing
 from smidgen.core.progress import Progress
-from smidgen.core.replies import Reply
+from smidgen.core.replies import Reply, answer_group
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.columns import resolve
 from smidgen.data.tables import STDIN, DataTable, open_table
@@ -98,6 +98,8 @@ class CalibrationSample:
 def read_pairs(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> CalibrationPairs:
     """Read the pairs of a file. Raises DataError if it cannot be read, lacks a column or has no usable row."""
     task = model.task
+    if (own := task.rows_in(Path(file), task.cell_settings(model.form))) is not None:
+        return CalibrationPairs(list(own), Path(file).name, file_sha256=file_hash(Path(file)))
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
@@ -279,6 +281,7 @@ def _segments(
         return [cells.get(row.number) for row in rows]
     if by is None:
         return [""] * len(rows)
-    if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
+    groups = [answer_group(reply) for reply in replies]
+    if None in groups or (table is not None and table.label is None):
         raise InputError("segments by label need one label per text", value=by, todo="Name a column with --segment, or leave it out.")
-    return [reply.output for reply in replies]
+    return groups
