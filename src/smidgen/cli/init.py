@@ -57,16 +57,17 @@ def init(
     there = [file for file in files if file.exists()]
     if there:
         raise InputError("a file that would be written is already there", value=str(there[0]), todo="Name another folder: smidgen init DIR")
-    (folder / "data").mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
-        with file.open("x", encoding="utf-8", newline="\n") as stream:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as stream:
             stream.write(content)
     for file in files:
         out.print(f"[green]✓[/] {escape(str(file))}", soft_wrap=True)
-    print_line(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}")
+    into = folder / "data" if (folder / "data").is_dir() else folder
+    print_line(f"\nPut your examples into {into}, then: smidgen build {folder / _RECIPE}")
 
 
-def _of_task(task: str, folder: Path) -> dict[Path, str]:
+def _of_task(task: str, folder: Path) -> dict[Path, bytes]:
     """Return the files of a recipe with every setting of a task."""
     registry.find("tasks", task)
     example = _example(task)
@@ -79,19 +80,23 @@ def _of_task(task: str, folder: Path) -> dict[Path, str]:
     }
     note = "" if example is not None else " (it holds no rows yet)"
     readme = _README.format(file="examples.csv", place="data/examples.csv", input=columns[0], label=columns[1], note=note, task=task)
-    return {
-        folder / _RECIPE: template(task, live, _name(folder)),
-        folder / "data" / "examples.csv": text,
-        folder / "data" / "README.md": readme,
-    }
+    return _encoded(
+        {
+            folder / _RECIPE: template(task, live, _name(folder)),
+            folder / "data" / "examples.csv": text,
+            folder / "data" / "README.md": readme,
+        }
+    )
 
 
-def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
+def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
     """Return the files of a recipe that comes with smidgen: the recipe, its data files, and their descriptions.
 
     Raises UnknownPart for an unknown name.
     """
     sample = sample_recipe(name)
+    if sample.members:
+        return {folder / _RECIPE: sample.text.encode("utf-8"), **{folder / file: content for file, content in sample.every_file().items()}}
     text, data = sample.text, sample.tree["data"]
     files = {}
     for key, name_of in {**sample.data_files, **sample.task_files}.items():
@@ -99,7 +104,11 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
         text = text.replace(f'{key} = "{name_of}"', f'{key} = "data/{name_of}"')
     place = f"data/{data['train']}"
     readme = _README.format(file=data["train"], place=place, input=data["input"], label=data["label"], note="", task=sample.tree["task"])
-    return {folder / _RECIPE: text, **files, folder / "data" / "README.md": readme}
+    return _encoded({folder / _RECIPE: text, **files, folder / "data" / "README.md": readme})
+
+
+def _encoded(files: dict[Path, str]) -> dict[Path, bytes]:
+    return {file: text.encode("utf-8") for file, text in files.items()}
 
 
 def _example(task: str) -> Traversable | None:
