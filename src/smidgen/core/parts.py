@@ -75,6 +75,7 @@ class Task(ABC):
         form_type: the class of its forms.
         most_columns: the most columns of an output.
         graded: replies are more or less good, not right or wrong; such a task overrides `grades` and `gathered`.
+        judged: replies are right or wrong by `grades`, which gives 1 or 0, not by being equal to the reference.
         partial: outputs may be partly right, and the headline metric counts the parts; such a task overrides `overlap` and `by_heart`. The
             reasons that its `heard` raises are few and contain nothing of the answer: they are counted and shown.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
@@ -103,6 +104,7 @@ class Task(ABC):
     units: Mapping[str, str] = MappingProxyType({})
     most_columns = 1
     graded = False
+    judged = False
     partial = False
     rows_name_labels = False
     teachable = False
@@ -180,6 +182,10 @@ class Task(ABC):
 
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """Rows from what the settings name, such as documents, for a build without a table. Empty if it needs a table."""
+        return ()
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """Sentences that a build says about what the settings name: documents that could not be read."""
         return ()
 
     def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:

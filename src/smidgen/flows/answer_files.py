@@ -272,5 +272,8 @@ def wrong_rows(task: Task, form: Form, rows: Sequence[Row], replies: Sequence[Re
         grades = task.grades(rows, replies, form)
         poor = {joined(row.input): reply for row, reply, grade in zip(rows, replies, grades, strict=True) if grade < POOR}
         return {row.number: poor[joined(row.input)] for row in every if joined(row.input) in poor}
-    right = same_labels([row.output for row in rows], [reply.output for reply in replies])
+    if task.judged:
+        right = [grade > 0 for grade in task.grades(rows, replies, form)]
+    else:
+        right = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
     return {row.number: reply for row, reply, good in zip(rows, replies, right, strict=True) if not good}

@@ -163,7 +163,7 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
         if sum(took) > _SECONDS * 1e3:
             break
     progress.finish(f"{len(rows)} rows")
-    if task.graded:
+    if task.graded or task.judged:
         worth: Sequence[float] = task.grades(rows, replies, model.form)
     else:
         worth = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()

@@ -64,16 +64,27 @@ def answer_sections(
     if isinstance(form, FieldForm):
         return filling_sections(rows, replies, form, metrics, uncalibrated=uncalibrated, train=train)
     if form.labelling is None:
+        settled = _settled(task, rows, replies, form)
+        found = calibrated(settled, replies, form)
+        plain = calibrated(_settled(task, rows, uncalibrated, form), uncalibrated, form) if uncalibrated is not None else None
         return {
             "metrics": all_measured(metrics),
-            "calibration": calibrated(rows, replies, form, uncalibrated),
-            "risk_coverage": risk_coverage(rows, replies),
-            "mistakes": classifier_sections.mistakes(rows, replies),
+            "calibration": found.model_copy(update={"ece_before": plain.ece_after if plain is not None else None}),
+            "risk_coverage": risk_coverage(settled, replies),
+            "mistakes": classifier_sections.mistakes(settled, replies),
         }
     rows, train = ([replace(row, output=task.labelled(row.output, form)) for row in some] for some in (rows, train))
     named = [_labelled(task, reply, form) for reply in replies]
     before = [_labelled(task, reply, form) for reply in uncalibrated] if uncalibrated is not None else None
     return classifier_sections.classifier_sections(rows, named, form.labelling, metrics, uncalibrated=before, train=train)
+
+
+def _settled(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> Sequence[Row]:
+    """The rows, each with the reply's own output where that counts as right, if the task is the judge of that."""
+    if not task.judged:
+        return rows
+    grades = task.grades(rows, replies, form)
+    return [replace(row, output=reply.output) if grade else row for row, reply, grade in zip(rows, replies, grades, strict=True)]
 
 
 def _labelled(task: Task, reply: Reply, form: Form) -> Reply:

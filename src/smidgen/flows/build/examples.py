@@ -63,6 +63,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
+    notes += task.remarks(asked)
     sha256 = rows_hash((row.input, row.output) for row in rows)
     if settings.dedupe:
         rows, dropped = _distinct(rows)

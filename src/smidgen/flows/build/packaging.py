@@ -89,7 +89,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     # Rewritten texts would hide the losses of packing: parity compares the likeliest first answers.
     packed = [first[place] for place in some]
     trained = task.decode(training.raw(work, context, learnt.files, texts), form)
-    grades = (task.grades(compared, trained, form), task.grades(compared, packed, form)) if task.graded else None
+    grades = (task.grades(compared, trained, form), task.grades(compared, packed, form)) if task.graded or task.judged else None
     before = task.measure(compared, trained, form)[task.headline]
     after = (metrics if served is first and len(compared) == len(rows) else task.measure(compared, packed, form))[task.headline]
     settings = work.recipe.settings(GateSettings)

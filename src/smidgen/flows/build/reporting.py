@@ -119,7 +119,7 @@ def answered_rows(work: Work) -> tuple[AnsweredRow, ...]:
     """The test rows with the served model's replies, and how good each is."""
     task, form = work.task, work.trained[work.packed.chosen.student].form
     rows, served = work.test, work.packed.served
-    if task.graded:
+    if task.graded or task.judged:
         grades: Sequence[float] = task.grades(rows, served, form)
     else:
         grades = [float(right) for right in same_labels([row.output for row in rows], [reply.output for reply in served])]
@@ -162,7 +162,7 @@ def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
     raw = training.served(work, context, own, texts) if task.writes else training.raw(work, context, learnt.files, texts)
     replies = task.decode(raw, learnt.form)
     metrics = task.measure(rows, replies, learnt.form)
-    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded else None
+    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded or task.judged else None
     moved = task.change(rows, replies, served, form)
     return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.files.seconds, grades, moved)
 

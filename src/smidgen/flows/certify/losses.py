@@ -108,6 +108,8 @@ def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float
 def _likeness(task: Task, form: Form) -> Loss:
     if task.graded:
         return Loss(task.loss_words, True, lambda rows, replies: 1.0 - np.asarray(task.grades(rows, replies, form)), gathers=True)
+    if task.judged:
+        return Loss(task.loss_words, False, lambda rows, replies: 1.0 - np.asarray(task.grades(rows, replies, form)))
     return Loss(task.loss_words, False, lambda rows, replies: ~same_labels(_outputs(rows), _outputs(replies)))
 
 

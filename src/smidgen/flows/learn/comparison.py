@@ -115,7 +115,7 @@ def grades_of(model: Model, rows: Sequence[LineRow]) -> Floats:
     replies = [
         reply for start in range(0, len(asked), _BATCH) for reply in model.predict([row.input for row in asked[start : start + _BATCH]])
     ]
-    if model.task.graded:
+    if model.task.graded or model.task.judged:
         found[read] = model.task.grades(asked, replies, model.form)
     else:
         found[read] = same_labels([row.output for row in asked], [reply.output for reply in replies])

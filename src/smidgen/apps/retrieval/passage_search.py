@@ -1,0 +1,217 @@
+"""Find the passages that answer a question: candidates by keywords and vectors, ranked by what both say, with the sentence that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.apps.documents.document import Passage
+from smidgen.apps.retrieval.keyword_index import KeywordIndex
+from smidgen.apps.retrieval.question_words import WordWeights, kind_fits, stems_of
+from smidgen.apps.retrieval.weights import EVIDENCE, PASSAGE_SIGNS, SENTENCE_SIGNS, SearchWeights
+from smidgen.core.rows import Text
+
+Floats32: TypeAlias = NDArray[np.float32]
+Embed: TypeAlias = Callable[[Sequence[str]], Floats32]
+"""Unit vectors of texts, (n, width)."""
+
+DEPTH = 30
+"""Candidates by keywords, and as many by vectors, that are ranked."""
+KEPT = 6
+"""Candidates of an answer."""
+LEAVE_OUT = "\n"
+"""Between the ids of passages that must not answer."""
+LONGEST_QUESTION = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question, and ids of passages that must not answer it: so is measured what is said of a question without an answer."""
+
+    text: str
+    without: frozenset[str] = frozenset()
+
+
+def question_of(text: Text) -> AskedQuestion:
+    """A model's input as a question; of a pair, the second text has the ids of passages that must not answer, a line each."""
+    if isinstance(text, str):
+        return AskedQuestion(text[:LONGEST_QUESTION])
+    return AskedQuestion(text[0][:LONGEST_QUESTION], frozenset(text[1].split(LEAVE_OUT)))
+
+
+class SentenceReader(Protocol):
+    """Says how likely each sentence of a passage answers a question."""
+
+    def score_sentences(self, question: str, sentences: Sequence[str]) -> Sequence[float]:
+        """A score for each sentence, 0..1; higher is likelier."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassageVectors:
+    """Unit vectors: one for each passage (`passages`), for each FAQ entry's question (`questions`, zeros for other passages), and for each
+    sentence, passage after passage (`sentences`)."""
+
+    passages: Floats32
+    questions: Floats32
+    sentences: Floats32
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A candidate: a passage, its rank score, its best sentence and how sure the search is that this answers.
+
+    Attributes:
+        place: the passage's place among all.
+        score: by which candidates are ranked; higher is better.
+        sentence: the number of its best sentence, from 0.
+        passage_signs, sentence_signs: the measurements behind the scores.
+        evidence: measurements of whether this candidate answers at all, given the other candidates; only the first one's count.
+        log_odds: of the answer being right, by `evidence`.
+    """
+
+    place: int
+    score: float
+    sentence: int
+    passage_signs: tuple[float, ...]
+    sentence_signs: tuple[float, ...]
+    evidence: tuple[float, ...]
+    log_odds: float
+
+
+def vectors_of(passages: Sequence[Passage], embed: Embed) -> PassageVectors:
+    """The vectors of passages, their questions and their sentences."""
+    made = embed([passage.described for passage in passages])
+    asked = [place for place, passage in enumerate(passages) if passage.question]
+    questions = np.zeros_like(made)
+    if asked:
+        questions[asked] = embed([passages[place].question for place in asked])
+    sentences = embed([sentence for passage in passages for sentence in passage.said()])
+    return PassageVectors(made, questions, sentences)
+
+
+class PassageSearch:
+    """Passages, ready to be asked. One thread at a time.
+
+    Args:
+        passages: all of them.
+        vectors: their vectors; None for a search by keywords alone.
+        embed: makes the vector of a question; None for a search by keywords alone.
+        weights: how much each sign counts.
+        reader: scores sentences; None to choose them by vectors and words.
+    """
+
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        vectors: PassageVectors | None = None,
+        embed: Embed | None = None,
+        weights: SearchWeights | None = None,
+        reader: SentenceReader | None = None,
+    ) -> None:
+        self.passages, self._vectors, self._embed, self._reader = passages, vectors, embed, reader
+        self.weights = weights or SearchWeights()
+        self._index = KeywordIndex(passages)
+        self._places = {passage.id: place for place, passage in enumerate(passages)}
+        self._above = [frozenset(stems_of(f"{one.title} {one.heading} {one.question}")) for one in passages]
+        self._asked = [frozenset(stems_of(one.question)) for one in passages]
+        self._stems = [[frozenset(stems_of(said)) for said in one.said()] for one in passages]
+        whole = [above.union(*own) for above, own in zip(self._above, self._stems, strict=True)]
+        self._whole = whole
+        self._telling = WordWeights(whole)
+        counts = [len(own) for own in self._stems]
+        self._firsts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
+
+    def find(self, questions: Sequence[AskedQuestion]) -> list[list[FoundPassage]]:
+        """For each question its best candidates, the best first; none where no passage has to do with it."""
+        asked = [question.text for question in questions]
+        vectors: Sequence[Any] = [None] * len(asked)
+        if self._embed is not None and self._vectors is not None and asked:
+            vectors = list(self._embed(asked))
+        return [self._found(question, vector) for question, vector in zip(questions, vectors, strict=True)]
+
+    def by_keywords(self, question: AskedQuestion) -> list[int]:
+        """The places of the best passages by keywords alone."""
+        away = {self._places[name] for name in question.without if name in self._places}
+        return [place for place, _ in self._index.find(question.text, DEPTH + len(away)) if place not in away][:DEPTH]
+
+    def _found(self, question: AskedQuestion, vector: Any) -> list[FoundPassage]:
+        away = {self._places[name] for name in question.without if name in self._places}
+        words = {place: score for place, score in self._index.find(question.text, DEPTH + len(away)) if place not in away}
+        stems = stems_of(question.text)
+        near: Any = None
+        candidates = set(words)
+        if vector is not None and self._vectors is not None:
+            near = np.maximum(self._vectors.passages @ vector, self._vectors.questions @ vector)
+            near[list(away)] = -1.0
+            most = min(DEPTH, len(near))
+            candidates |= {int(place) for place in np.argpartition(-near, most - 1)[:most] if place not in away}
+        best = max(words.values(), default=0.0)
+        rated = []
+        for place in sorted(candidates):
+            relative = words.get(place, 0.0) / best if best > 0 else 0.0
+            signs, alike = self._passage_signs(place, stems, vector, relative)
+            rated.append((float(np.dot(self.weights.passage, signs)), place, signs, alike))
+        rated.sort(key=lambda one: (-one[0], one[1]))
+        kept = rated[:KEPT]
+        read = [self._best_sentence(question.text, stems, place, alike) for _, place, _, alike in kept]
+        return [self._candidate(number, kept, read) for number in range(len(kept))]
+
+    def _passage_signs(self, place: int, stems: Sequence[str], vector: Any, relative: float) -> tuple[tuple[float, ...], Any]:
+        """The signs of a passage, and how near each of its sentences is to the question."""
+        alike = np.zeros(len(self._stems[place]), np.float32)
+        whole = asked = nearest = 0.0
+        if vector is not None and self._vectors is not None:
+            alike = self._vectors.sentences[self._firsts[place] : self._firsts[place + 1]] @ vector
+            whole = float(self._vectors.passages[place] @ vector)
+            asked = float(self._vectors.questions[place] @ vector)
+            nearest = float(alike.max())
+        faq = float(bool(self.passages[place].question))
+        said = self._telling.covered(stems, self._whole[place])
+        back = self._telling.covered(tuple(self._asked[place]), frozenset(stems)) if faq else 0.0
+        named = self._telling.covered(stems, self._above[place])
+        return (whole, nearest, asked, faq, relative, said, named, back), alike
+
+    def _best_sentence(self, question: str, stems: Sequence[str], place: int, alike: Any) -> tuple[int, tuple[float, ...], float]:
+        """The number of a passage's best sentence, its signs, and its score minus that of the second."""
+        said = self.passages[place].said()
+        own = self._stems[place]
+        read = list(self._reader.score_sentences(question, said)) if self._reader is not None else [0.0] * len(said)
+        signs = []
+        for number, sentence in enumerate(said):
+            around = own[number].union(*(own[other] for other in (number - 1, number + 1) if 0 <= other < len(own)))
+            cosine = float(alike[number])
+            signs.append((
+                cosine,
+                cosine - float(alike.mean()),
+                self._telling.covered(stems, own[number]),
+                self._telling.covered(stems, around),
+                kind_fits(question, sentence),
+                min(1.0, len(sentence.split()) / 30),
+                float(number == 0),
+                float(sentence.rstrip().endswith("?")),
+                float(read[number]),
+            ))  # fmt: skip
+        scores = np.array(signs) @ np.array(self.weights.sentence)
+        order = np.argsort(-scores, kind="stable")
+        ahead = float(scores[order[0]] - scores[order[1]]) if len(order) > 1 else 1.0
+        return int(order[0]), signs[int(order[0])], ahead
+
+    def _candidate(self, number: int, kept: Sequence[Any], read: Sequence[Any]) -> FoundPassage:
+        score, place, signs, _ = kept[number]
+        sentence, told, ahead = read[number]
+        other = max((one[0] for rank, one in enumerate(kept) if rank != number), default=0.0)
+        evidence = (*signs, told[0], told[2], told[4], told[8], score, score - other, min(1.0, ahead), 1.0)
+        odds = float(np.dot(self.weights.evidence, evidence))
+        return FoundPassage(place, score, sentence, signs, told, evidence, odds)
+
+    def close(self) -> None:
+        """Free the index."""
+        self._index.close()
+
+
+assert len(SENTENCE_SIGNS) == 9 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 16

@@ -1,0 +1,94 @@
+"""Run a finder: passages of documents, searched by keywords and by the vectors of an encoder.
+
+Its files are `passages.json`, `vectors.safetensors`, `model.onnx` and `tokenizer.json`. The keyword index is made when it is
+opened, in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.apps.documents.document import MOST_TEXT, Passage, read_passages
+from smidgen.apps.retrieval.candidates import candidates_of
+from smidgen.apps.retrieval.passage_search import Floats32, PassageSearch, PassageVectors
+from smidgen.apps.retrieval.vectors import with_head
+from smidgen.apps.retrieval.weights import SearchWeights, read_weights
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Engine, Raw
+from smidgen.core.rows import Text
+from smidgen.engines.model_files import AGAIN, Tensors
+from smidgen.engines.onnx import OnnxEngine
+
+
+class FinderEngine(Engine):
+    """The finder engine. Options:
+
+    weights: how much each sign of a passage and a sentence counts; see `apps/retrieval/weights.py`.
+    max_length: tokens of a text that the encoder reads, special tokens counted (256).
+    """
+
+    name = "finder"
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> FinderRunner:
+        """Load the files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
+        passages, weights = _passages(folder / "passages.json"), _weights(options)
+        tensors = Tensors(folder / "vectors.safetensors")
+        sentences = sum(len(passage.sentences) for passage in passages)
+        made = tensors.get("passages", len(passages), None)
+        width = made.shape[1]
+        vectors = PassageVectors(
+            np.asarray(made, np.float32),
+            np.asarray(tensors.get("questions", len(passages), width), np.float32),
+            np.asarray(tensors.get("sentences", sentences, width), np.float32),
+        )
+        head = np.asarray(tensors.get("head", width, width), np.float32) if "head" in tensors else None
+        encoder = OnnxEngine().open(folder, {"max_length": options.get("max_length", 256)}, threads)
+
+        def computed(texts: Sequence[str]) -> Floats32:
+            found = encoder.run(list(texts))["embedding"]
+            if found.shape[1] != width:
+                raise EngineError("the encoder's vectors do not fit those of the passages", value=found.shape, todo=AGAIN)
+            return np.asarray(found, np.float32)
+
+        return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights))
+
+
+def open_keywords(folder: Path, options: Mapping[str, Any]) -> FinderRunner:
+    """A search by keywords alone. Raises EngineError if the passages are missing or damaged."""
+    return FinderRunner(PassageSearch(_passages(folder / "passages.json"), weights=_weights(options)))
+
+
+def _weights(options: Mapping[str, Any]) -> SearchWeights:
+    try:
+        return read_weights(options["weights"]) if "weights" in options else SearchWeights()
+    except ValueError as error:
+        raise EngineError("the option 'weights' is invalid", value=str(error), todo=AGAIN) from error
+
+
+def _passages(file: Path) -> list[Passage]:
+    try:
+        if file.stat().st_size > 12 * MOST_TEXT:
+            raise EngineError("the passages are too large", value=file.name, todo=AGAIN)
+        return read_passages(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EngineError("the passages cannot be read", value=f"{file.name}: {error}", todo=AGAIN) from error
+
+
+class FinderRunner:
+    """A loaded finder. One thread at a time asks it."""
+
+    def __init__(self, search: PassageSearch) -> None:
+        self._search = search
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """`candidates`: for each text its candidates, the best first; see `apps/retrieval/candidates.py`. A pair is a question and ids of
+        passages that must not answer, a line each."""
+        return candidates_of(self._search, texts)
+
+
+part = FinderEngine()

@@ -1,0 +1,62 @@
+"""Compare quoted answers with the wanted ones: `{"id", "text"}`, or None where the documents do not say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+Quoted: TypeAlias = Mapping[str, str] | None
+_WORD = re.compile(r"\w+|[$£€¥%]")
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters, without punctuation."""
+    return _WORD.findall(text.casefold())
+
+
+def squad_words(text: str) -> list[str]:
+    """The words that SQuAD compares: without English articles."""
+    return [word for word in words_of(text) if word not in _ARTICLES]
+
+
+def contains(words: Sequence[str], run: Sequence[str]) -> bool:
+    """Whether words hold a run of others, in order."""
+    count = len(run)
+    return count > 0 and any(
+        words[place] == run[0] and list(words[place : place + count]) == list(run) for place in range(len(words) - count + 1)
+    )
+
+
+def same_document(wanted: Mapping[str, str], told: Mapping[str, str]) -> bool:
+    """Whether the document is the wanted one; a wanted answer without a document may come from any."""
+    return not wanted["id"] or wanted["id"] == told["id"]
+
+
+def is_right(wanted: Quoted, told: Quoted) -> bool:
+    """Whether a question was treated rightly: None for None; else words of the wanted document that hold the wanted words, or are among
+    them."""
+    if wanted is None or not isinstance(told, Mapping):
+        return wanted is None and told is None
+    one, other = words_of(wanted["text"]), words_of(told["text"])
+    return same_document(wanted, told) and (contains(other, one) or contains(one, other))
+
+
+def exact(wanted: Quoted, told: Quoted) -> bool:
+    """Whether the words are exactly the wanted ones of the wanted document, or both are None."""
+    if wanted is None or told is None:
+        return wanted is None and told is None
+    return same_document(wanted, told) and squad_words(wanted["text"]) == squad_words(told["text"])
+
+
+def f1(wanted: Quoted, told: Quoted) -> float:
+    """SQuAD's F1 of the words; 0 for another document, and 1 if both are None."""
+    if wanted is None or told is None:
+        return float(wanted is None and told is None)
+    one, other = squad_words(wanted["text"]), squad_words(told["text"])
+    common = sum((Counter(one) & Counter(other)).values())
+    if not common or not same_document(wanted, told):
+        return 0.0
+    return 2 * common / (len(one) + len(other))

@@ -1,0 +1,359 @@
+"""Answer: quote the words of the user's own documents that answer a question, with their place; or say that the documents do not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, Strict, StrictBool
+
+from smidgen.apps.documents.document import passage_json
+from smidgen.apps.documents.folder import read_documents
+from smidgen.apps.retrieval.made_questions import made_rows
+from smidgen.core.errors import DataError
+from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
+from smidgen.core.parts import Raw, Task
+from smidgen.core.quantities import Metric
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text
+from smidgen.core.settings import Settings, setting
+from smidgen.stats import calibration, quoted_answers
+from smidgen.stats.classification_metrics import share
+from smidgen.stats.intervals import mean_share
+
+LEAST_OF_A_KIND = 10
+"""Least held-out rows with and without an answer from which the curves are fitted."""
+_LONGEST_TEXT = 20_000
+_LONGEST_ID = 2_000
+_USUAL_THRESHOLD = 0.5
+_FACTS = ("passage", "title", "heading", "url", "page", "question")
+_WRONG_COSTS = 1.0
+"""A wrong answer given costs as much as a right one is worth, beside being no right one."""
+
+Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
+
+
+class AnswerSettings(Settings):
+    """Settings of a model that answers from documents: where they are, and how sure an answer must be."""
+
+    documents: str | None = setting(
+        None,
+        "Documents to answer from: a folder, a file (Markdown, HTML, PDF, DOCX, text, FAQ table), or a JSONL of id and text.",
+        flag="--documents",
+        file=True,
+        metavar="PATH",
+    )
+    threshold: float | None = setting(
+        None,
+        "Least probability of an answer that is given; below it the answer is null (default: fitted on held-out questions).",
+        ge=0,
+        le=1,
+    )
+
+
+class PassageForm(Form):
+    """Words quoted from documents, or none.
+
+    Attributes:
+        documents, passages: the numbers of documents, and of passages.
+        made: whether the questions of the build were made from the documents by rules, not asked by people.
+        threshold: the probability from which an answer is given.
+        slope, shift: the curve from the search's log odds to the probability that the answer is right.
+        null_slope, null_shift: the curve from the log odds against an answer to the probability that the documents have none.
+    """
+
+    documents: Count
+    passages: Count
+    made: StrictBool
+    threshold: Share
+    slope: Coefficient
+    shift: Coefficient
+    null_slope: Coefficient
+    null_shift: Coefficient
+
+    @property
+    def json_answers(self) -> bool:
+        """An object, or null."""
+        return True
+
+    @property
+    def answer_keys(self) -> tuple[str, ...]:
+        """The names in an answer."""
+        return ("id", "text")
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The sources, and how a question without an answer is answered."""
+        asked = (
+            " Its questions were made from the documents by simple rules. Nobody asked them: real questions are harder, and its figures "
+            "are higher than what people will see."
+            if self.made
+            else ""
+        )
+        return (
+            f"It answers questions from {self.passages:,} passages of {self.documents:,} document{'s' if self.documents != 1 else ''}: "
+            f"it quotes the words that answer, and names their place. Where the documents do not say, it answers {quote('null')}.{asked}"
+        )
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What the documents do not say; several passages at once."""
+        return (
+            "Questions whose answer is not in its documents.",
+            "Answers that must be put together from several passages, or computed.",
+            "Documents that changed after the build: build again.",
+        )
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """The numbers of documents and passages."""
+        return {"documents": self.documents, "passages": self.passages}
+
+    def uncalibrated(self) -> PassageForm:
+        """The form with the search's own probabilities."""
+        return self.model_copy(update={"slope": 1.0, "shift": 0.0, "null_slope": 1.0, "null_shift": 0.0})
+
+
+class Answer(Task):
+    """The task `answer`."""
+
+    name = "answer"
+    summary = "Answer questions from your own documents: quote the words that answer, or say that the documents do not."
+    settings = AnswerSettings
+    students = ("finder",)
+    baseline = "keywords"
+    headline = "accuracy"
+    form_type = PassageForm
+    judged = True
+    loss_words = "the answer is wrong, or given where there is none, or missing"
+    answer_kinds = ()
+
+    def parse(self, value: Any, settings: Settings) -> dict[str, str] | None:
+        """`{"id", "text"}` or null, as JSON or as an object; any other text is the words of an answer from any document. Raises ValueError
+        with the reason."""
+        if isinstance(value, str) and (value.strip() in ("", "null") or value.lstrip().startswith("{")):
+            try:
+                value = json.loads(value) if value.strip() else None
+            except (ValueError, RecursionError):
+                raise ValueError('an object with "id" and "text" is expected, or null') from None
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if isinstance(value, str):
+            value = {"text": value}
+        if not isinstance(value, Mapping) or not isinstance(value.get("text"), str) or not isinstance(value.get("id", ""), str):
+            raise ValueError('an object with "id" and "text" is expected, or null')
+        text, name = " ".join(value["text"].split()), value.get("id", "").strip()
+        if not text or len(text) > _LONGEST_TEXT or len(name) > _LONGEST_ID:
+            raise ValueError("the text is empty or too long")
+        return {"id": name, "text": text}
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Objects."""
+        return AnswerOutline("value")
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> PassageForm:
+        """The form of these documents. Raises DataError if none are named, or they cannot be read."""
+        reading = read_documents(_named(settings))
+        return PassageForm(
+            documents=len(reading.documents),
+            passages=len(reading.passages()),
+            made=all(row.number == 0 for row in rows),
+            threshold=_threshold(settings),
+            slope=1.0,
+            shift=0.0,
+            null_slope=1.0,
+            null_shift=0.0,
+        )
+
+    def form_fault(self, form: PassageForm, raw: Raw | None = None) -> str:
+        """A model without candidates, or with others than the task reads."""
+        if raw is None:
+            return ""
+        try:
+            self.decode(raw, form)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            return f"the model's candidates cannot be read ({type(error).__name__}: {str(error)[:100]})"
+        return ""
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """Whether there is an answer."""
+        return ["null" if row.output is None else "answer" for row in rows]
+
+    def own_rows(self, settings: Settings) -> Sequence[Row]:
+        """Questions made from the documents by simple rules: of FAQ entries, headings and sentences; some without their passages."""
+        return made_rows(read_documents(_named(settings)).passages())
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """The files that could not be read."""
+        return read_documents(_named(settings)).problems
+
+    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+        """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
+        reading = read_documents(_named(settings))
+        texts = {document.id: quoted_answers.words_of(document.text) for document in reading.documents}
+        for row in rows:
+            _check_answer(row, texts)
+        passages = [passage_json(passage) for passage in reading.passages()]
+        return {"passages.json": json.dumps(passages, ensure_ascii=False, separators=(",", ":")).encode("utf-8")}
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: PassageForm, settings: Settings) -> PassageForm:
+        """The form with its curves and its threshold fitted on held-out questions that people asked. Made questions are no measure of how
+        sure an answer is: then the search's own probabilities stay, and only the threshold may be set."""
+        plain = form.uncalibrated().model_copy(update={"threshold": _threshold(settings)})
+        without = sum(row.output is None for row in rows)
+        if form.made or min(without, len(rows) - without) < LEAST_OF_A_KIND:
+            return plain
+        odds = _odds(raw)
+        given = self.decode(raw, plain.model_copy(update={"threshold": 0.0}))
+        right = np.array([row.output is not None for row in rows]) & (np.array(self.grades(rows, given, plain)) > 0)
+        slope, shift = calibration.fit_platt(odds, right)
+        null_slope, null_shift = calibration.fit_platt(-odds, [row.output is None for row in rows])
+        fitted = plain.model_copy(update={"slope": slope, "shift": shift, "null_slope": null_slope, "null_shift": null_shift})
+        if isinstance(settings, AnswerSettings) and settings.threshold is not None:
+            return fitted
+        chances = calibration.platt_probability(odds, slope, shift)
+        return fitted.model_copy(update={"threshold": _best_threshold(chances, right, [row.output is None for row in rows])})
+
+    def decode(self, raw: Raw, form: PassageForm) -> list[Reply]:
+        """One reply per question: the quoted words and their document, or None below the threshold. The score is the probability that the
+        answer is right, also that None is.
+
+        Facts of an answer: `passage`, `title`, `heading`, `url`, `page`, `question` (of a FAQ entry), `start` and `end` in the document's
+        text, and `sentence`, the place of the sentence that answers. `passages`: the candidates, the best first, with all of their text.
+        """
+        odds = _odds(raw)
+        chances = calibration.platt_probability(odds, form.slope, form.shift)
+        nulls = calibration.platt_probability(-odds, form.null_slope, form.null_shift)
+        return [
+            _reply(found, float(chance), float(null), form) for found, chance, null in zip(raw["candidates"], chances, nulls, strict=True)
+        ]
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: PassageForm) -> dict[str, Metric]:
+        """accuracy: questions treated rightly: the words that answer quoted, or null where there are none. precision: of the answers given,
+        those that are right. answered: questions that got an answer. recall_at_1, recall_at_5: questions with an answer whose passage is
+        the first found, or among five. exact_match and f1: as SQuAD computes them, null being an answer of its own. abstain_recall:
+        questions without an answer that got null. cited: answers that stand word for word at their place."""
+        gold = [row.output for row in rows]
+        told = [reply.output for reply in replies]
+        right = self._right(rows, replies)
+        answered = np.array([one is not None for one in told], dtype=np.bool_)
+        some = np.array([one is not None for one in gold], dtype=np.bool_)
+        metrics = {"accuracy": share(right), "precision": share(right[answered]), "answered": share(answered)}
+        for most in (1, 5):
+            found = [_among(want, reply, most) for want, reply in zip(gold, replies, strict=True) if want is not None]
+            metrics[f"recall_at_{most}"] = share(np.array(found, dtype=np.bool_))
+        exact = [quoted_answers.exact(want, one) for want, one in zip(gold, told, strict=True)]
+        metrics["exact_match"] = share(np.array(exact, dtype=np.bool_))
+        f1 = np.array([quoted_answers.f1(want, one) for want, one in zip(gold, told, strict=True)], dtype=np.float64)
+        metrics["f1"] = Metric(float(f1.mean()), *mean_share(f1), len(f1)) if len(f1) else Metric(math.nan, 0.0, 1.0, 0)
+        if not some.all():
+            metrics["abstain_recall"] = share(~answered[~some])
+        metrics["cited"] = share(np.array([_is_cited(reply) for reply in replies if reply.output is not None], dtype=np.bool_))
+        return {name: metric for name, metric in metrics.items() if metric.n}
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: PassageForm) -> list[float]:
+        """1 for a question treated rightly, else 0; see `stats/quoted_answers.py`."""
+        return [float(right) for right in self._right(rows, replies)]
+
+    def _right(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Any:
+        found = [quoted_answers.is_right(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)]
+        return np.array(found, dtype=np.bool_)
+
+    def content(self, reply: Reply) -> str:
+        """The answer as JSON: `{"id", "text"}` or `null`."""
+        return json.dumps(reply.output, ensure_ascii=False)
+
+    def heard(self, answer: str, form: PassageForm, text: Text = "") -> Any:
+        """An answer in the same JSON. Raises ValueError for another text."""
+        return self.parse(answer if answer.lstrip().startswith("{") or answer.strip() == "null" else {"text": answer}, AnswerSettings())
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of the words of two answers."""
+        return quoted_answers.f1(one, other)
+
+
+def _named(settings: Settings) -> str:
+    """The path of the documents. Raises DataError if there is none."""
+    if not isinstance(settings, AnswerSettings) or not settings.documents:
+        raise DataError(
+            "no documents are named to answer from", value="answer.documents", todo="Name a folder or a file: --documents PATH."
+        )
+    return settings.documents
+
+
+def _threshold(settings: Settings) -> float:
+    given = settings.threshold if isinstance(settings, AnswerSettings) else None
+    return _USUAL_THRESHOLD if given is None else given
+
+
+def _check_answer(row: Row, texts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a row whose document is not there, or lacks its words."""
+    if row.output is None:
+        return
+    name, words = row.output["id"], quoted_answers.words_of(row.output["text"])
+    if name and name not in texts:
+        shown = ", ".join(sorted(texts)[:3])
+        raise DataError("a row names a document that is not there", value=name, todo=f"There are: {shown}.", row=row.number or None)
+    if not any(quoted_answers.contains(texts[one], words) for one in ([name] if name else texts)):
+        raise DataError(
+            "the words that answer are not in the document",
+            value=row.output["text"],
+            todo="Copy them from the document as they are, or give null for a question that it does not answer.",
+            row=row.number or None,
+        )
+
+
+def _odds(raw: Raw) -> Any:
+    """(n,) the log odds of each first candidate; very low without one."""
+    return np.array([found[0]["odds"] if found else -20.0 for found in raw["candidates"]], dtype=np.float64)
+
+
+def _best_threshold(chances: Any, right: Any, without: Sequence[bool]) -> float:
+    """The threshold at which most questions are treated rightly, each wrong answer given costing `_WRONG_COSTS` more. Half-way between
+    two chances."""
+    order = np.argsort(-np.asarray(chances))
+    gain = np.where(np.asarray(right)[order], 1.0, -_WRONG_COSTS - np.asarray(without, dtype=np.float64)[order])
+    worth = np.concatenate([[0.0], np.cumsum(gain)])
+    best = int(np.flatnonzero(worth >= worth.max() - 1e-9)[0])
+    sorted_chances = np.concatenate([[1.0], np.asarray(chances)[order], [0.0]])
+    return float(np.clip((sorted_chances[best] + sorted_chances[best + 1]) / 2, 0.0, 1.0))
+
+
+def _reply(found: Sequence[Mapping[str, Any]], chance: float, null: float, form: PassageForm) -> Reply:
+    passages = [{**{name: one[name] for name in _FACTS}, "id": one["id"], "text": one["text"], "start": one["start"]} for one in found]
+    outputs = [({"id": one["id"], "text": one["text"][one["from"] : one["to"]]}, one["odds"]) for one in found]
+    top = found[0]["odds"] if found else 0.0
+    others = tuple((output, chance * min(1.0, math.exp(min(0.0, odds - top)))) for output, odds in outputs)
+    if not found or chance < form.threshold:
+        return Reply(None, null, others[:3], {"passages": passages})
+    first = found[0]
+    facts: dict[str, Any] = {
+        **{name: first[name] for name in _FACTS if first[name] not in (None, "")},
+        "start": first["start"] + first["from"],
+        "end": first["start"] + first["to"],
+        "sentence": [first["start"] + first["first"], first["start"] + first["last"]],
+        "passages": passages,
+    }
+    return Reply(outputs[0][0], chance, others[1:4], facts)
+
+
+def _among(want: Mapping[str, str], reply: Reply, most: int) -> bool:
+    """Whether one of the first passages of a reply has the wanted words."""
+    words = quoted_answers.words_of(want["text"])
+    return any(
+        (not want["id"] or want["id"] == one["id"]) and quoted_answers.contains(quoted_answers.words_of(one["text"]), words)
+        for one in reply.facts.get("passages", ())[:most]
+    )
+
+
+def _is_cited(reply: Reply) -> bool:
+    """Whether an answer stands word for word at the place that it names."""
+    told, places = reply.output, reply.facts.get("passages", ())
+    first: Mapping[str, Any] = places[0] if places else {"id": "", "text": "", "start": 0}
+    start, end = (reply.facts.get(name, 0) - first["start"] for name in ("start", "end"))
+    return bool(told["id"] == first["id"] and told["text"] and first["text"][start:end] == told["text"])
+
+
+part = Answer()
