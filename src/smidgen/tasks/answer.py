@@ -99,7 +99,7 @@ class PassageForm(Form):
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What the documents do not say; several passages at once."""
+        """Questions that the documents do not answer; several passages at once."""
         return (
             "Questions whose answer is not in its documents.",
             "Answers that must be put together from several passages, or computed.",

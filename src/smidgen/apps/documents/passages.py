@@ -1,4 +1,4 @@
-"""Cut documents into passages: 60 to 160 words, never across headings, at the ends of sentences. A FAQ entry is one passage."""
+"""Cut documents into passages: 60 to 160 words, never across headings or pages, at the ends of sentences. A FAQ entry is one passage."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ def _pieces(document: SourceDocument, text: str) -> Iterator[tuple[_Piece, str, 
         spans = _within(text, start, end)
         if not spans:
             continue
+        if run and run[-1].page != block.page:  # a passage names one page
+            yield from ((piece, "", "") for piece in _balanced(run))
+            run = []
         heading = _path(headings, document.title)
         if block.question:
             yield from ((piece, "", "") for piece in _balanced(run))

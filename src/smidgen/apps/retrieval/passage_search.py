@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.apps.documents.document import Passage
 from smidgen.apps.retrieval.keyword_index import KeywordIndex
-from smidgen.apps.retrieval.question_words import WordWeights, kind_fits, stems_of
+from smidgen.apps.retrieval.question_words import TellingWords, kind_fits, stems_of
 from smidgen.apps.retrieval.weights import EVIDENCE, PASSAGE_SIGNS, SENTENCE_SIGNS, SearchWeights
 from smidgen.core.rows import Text
 
@@ -122,7 +122,7 @@ class PassageSearch:
         self._stems = [[frozenset(stems_of(said)) for said in one.said()] for one in passages]
         whole = [above.union(*own) for above, own in zip(self._above, self._stems, strict=True)]
         self._whole = whole
-        self._telling = WordWeights(whole)
+        self._telling = TellingWords(whole)
         counts = [len(own) for own in self._stems]
         self._firsts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
 

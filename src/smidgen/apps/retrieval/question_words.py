@@ -71,7 +71,7 @@ def stems_of(text: str) -> list[str]:
     return [stem(word) for word in words_of(text)]
 
 
-class WordWeights:
+class TellingWords:
     """How telling each stem is among some texts: rare ones tell more, and words that any text has hardly anything."""
 
     def __init__(self, texts: Iterable[Iterable[str]]) -> None:

@@ -1,0 +1,104 @@
+"""A search finds the passage and the sentence that answer; what a question says is data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from smidgen.apps.documents.document import SourceDocument, TextBlock
+from smidgen.apps.documents.passages import passages_of
+from smidgen.apps.retrieval.candidates import candidates_of, quoted
+from smidgen.apps.retrieval.keyword_index import match_query
+from smidgen.apps.retrieval.made_questions import made_rows
+from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, PassageSearch, question_of, vectors_of
+from smidgen.apps.retrieval.question_words import kind_fits
+from smidgen.apps.retrieval.weights import KEYWORDS_ALONE, SearchWeights, read_weights
+
+TEXTS = (
+    TextBlock("Delivery", level=1),
+    TextBlock("Standard delivery costs 4 euros. It takes three days. We do not deliver to Norway."),
+    TextBlock("Returns", level=1),
+    TextBlock("You may return things within 30 days. They must be unused. A lost label can be printed again."),
+    TextBlock("Our shop opens at nine o'clock from Monday to Friday.", question="When do you open?"),
+)
+PASSAGES = passages_of(SourceDocument("shop.md", "Shop", TEXTS))
+
+
+def embed(texts: Sequence[str]) -> Floats32:
+    """Vectors of the letters' pairs: alike for texts alike."""
+    made = np.zeros((len(texts), 512), np.float32)
+    for row, text in enumerate(texts):
+        for first, second in zip(text.lower(), text.lower()[1:], strict=False):
+            made[row, (ord(first) * 31 + ord(second)) % 512] += 1
+    return made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-9)
+
+
+@pytest.fixture(scope="module", params=["vectors", "keywords"])
+def search(request: pytest.FixtureRequest) -> PassageSearch:
+    if request.param == "keywords":
+        return PassageSearch(PASSAGES, weights=KEYWORDS_ALONE)
+    return PassageSearch(PASSAGES, vectors_of(PASSAGES, embed), embed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("what does standard delivery cost", "Standard delivery costs 4 euros."),
+        ("do you deliver to Norway?", "We do not deliver to Norway."),
+        ("how many days to return things", "You may return things within 30 days."),
+        ("when do you open", "Our shop opens at nine o'clock from Monday to Friday."),
+    ],
+)
+def test_the_sentence_that_answers_is_quoted(search: PassageSearch, asked: str, wanted: str) -> None:
+    ((first, *_),) = candidates_of(search, [asked])["candidates"]
+    assert first["text"][first["from"] : first["to"]] == wanted and first["id"] == "shop.md"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ['"', "a OR b) NOT c", "text: *", "NEAR(delivery, 2)", "'; drop table passages; --", "{heading}: x ^", "", "?!", "\ud83d", "x " * 5000],
+)
+def test_a_question_is_never_syntax(search: PassageSearch, asked: str) -> None:
+    (found,) = search.find([question_of(asked)])
+    assert len(found) <= len(PASSAGES)
+    assert all(
+        piece.startswith('"') and piece.endswith('"') and piece.count('"') == 2 for piece in match_query(asked).split(" OR ") if piece
+    )
+
+
+def test_passages_are_left_out_on_request(search: PassageSearch) -> None:
+    asked = "what does standard delivery cost"
+    first = PASSAGES[search.find([AskedQuestion(asked)])[0][0].place]
+    others = search.find([question_of((asked, first.id))])[0]
+    assert first.id not in {PASSAGES[one.place].id for one in others}
+    assert search.find([AskedQuestion(asked, frozenset(one.id for one in PASSAGES))]) == [[]]
+
+
+def test_a_sentence_that_leans_on_another_is_quoted_with_it() -> None:
+    passage = next(one for one in PASSAGES if one.heading == "Returns")
+    start, end = quoted(passage, 1)
+    assert passage.text[start:end] == "You may return things within 30 days. They must be unused."
+
+
+def test_questions_are_made_with_and_without_answers() -> None:
+    rows = made_rows(PASSAGES)
+    assert rows == made_rows(PASSAGES) and len(rows) >= 5
+    asked = {row.input: row.output for row in rows if isinstance(row.input, str)}
+    assert asked["When do you open?"] == {"id": "shop.md", "text": "Our shop opens at nine o'clock from Monday to Friday."}
+    nulls = [row for row in rows if row.output is None]
+    assert nulls and all(isinstance(row.input, tuple) and row.input[1].startswith("shop.md#") for row in nulls)
+
+
+def test_a_sentence_of_the_asked_kind_is_seen() -> None:
+    assert kind_fits("How much is it?", "It costs £4.") == 1 and kind_fits("Was kostet das?", "Es ist rot.") == -1
+    assert kind_fits("Wann öffnet ihr?", "Ab 9 Uhr.") == 1 and kind_fits("Is it red?", "It is.") == 0
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    told = SearchWeights().json()
+    assert read_weights(told) == SearchWeights()
+    for wrong in ({}, {**told, "passage": [1.0]}, {**told, "evidence": [float("nan")] * 16}, {**told, "sentence": ["1"] * 9}, None):
+        with pytest.raises(ValueError, match="weights are"):
+            read_weights(wrong)
