@@ -31,6 +31,7 @@ from smidgen.apps.tools.results import MOST_BYTES, MOST_ROWS, as_markdown, clean
         ("go to www.evil.example", "go to [link]"),
         ("HTTPS://EVIL.EXAMPLE", "[link]"),
         ("javascript:alert(1)", "[link]"),
+        ("Tel: 020 7946 0000. Data: 5 GB, file: x", "Tel: 020 7946 0000. Data: 5 GB, file: x"),
         ("data:text/html;base64,AAAA", "[link]"),
         ("track at https://track.shop.example/NP1", "track at https://track.shop.example/NP1"),
         ("https://track.shop.example@evil.example/", "[link]"),

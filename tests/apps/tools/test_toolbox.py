@@ -209,9 +209,9 @@ def test_a_dry_run_shows_the_exact_call_and_makes_none(desk: ShopDesk) -> None:
 def test_products_are_found(desk: ShopDesk) -> None:
     found = desk.tools.run(call("product_search", query="cushion", most=30), NIA)
     assert found.status == "ok" and 1 <= len(found.rows) <= 6 and all(row["price"] <= 30 for row in found.rows)
-    stock = desk.tools.run(call("product_stock", product="cu-002"), NIA)
-    assert answer_text(desk.tools.tool("product_stock"), {}, stock, "en") == "Tamsin Linen Cushion 50: in stock."
-    assert desk.tools.run(call("product_stock", product="flying carpet"), NIA).status == "nothing"
+    stock = desk.tools.run(call("stock", product="cu-002"), NIA)
+    assert answer_text(desk.tools.tool("stock"), {}, stock, "en") == "Tamsin Linen Cushion 50: in stock."
+    assert desk.tools.run(call("stock", product="flying carpet"), NIA).status == "nothing"
 
 
 def test_a_server_that_is_down_changes_nothing(desk: ShopDesk) -> None:

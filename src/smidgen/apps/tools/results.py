@@ -44,7 +44,7 @@ _TAG = re.compile(r"<\s*/?\s*[a-z][^<>]*>?", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]*)\]\s?(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\)|\[[^\[\]]*\])")
 _REFERENCE = re.compile(r"^\s{0,3}\[[^\]]+\]:\s*\S+.*$", re.MULTILINE)
 _URL = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}:(?:/{2}|\\{2})|\bwww\.|(?<![\w:/])//(?=\w))[^\s<>\"'`\\|{}^]*", re.IGNORECASE)
-_SCRIPT_URL = re.compile(r"\b(?:javascript|vbscript|data|blob|file|mailto|tel)\s*:\s*(?=[^\s])[^\s<>\"']*", re.IGNORECASE)
+_SCRIPT_URL = re.compile(r"\b(?:(?:javascript|vbscript)\s*:|data:(?=\w+/)|(?:blob|file|mailto|tel):)(?=\S)[^\s<>\"']*", re.IGNORECASE)
 _INVISIBLE_TAGS = re.compile("[\U000e0000-\U000e007f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
@@ -118,6 +118,8 @@ def _value(value: Any, links: Collection[str], depth: int) -> Any:
 def plain_text(text: str, links: Collection[str] = ()) -> str:
     """A text without control and invisible characters, markup, and links to hosts other than these; at most 2,000 characters."""
     kept = visible(text[: 4 * _MOST_TEXT])
+    if not kept.isascii() and _URL.search(likely := unicodedata.normalize("NFKC", kept)) and not _URL.search(kept):
+        kept = likely  # a link in look-alike letters
     for _ in range(3):  # what is left after a removal may be markup again
         before = kept
         kept = _TAG.sub("", _HIDDEN.sub("", _COMMENT.sub("", kept)))
