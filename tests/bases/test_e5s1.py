@@ -14,9 +14,8 @@ import pytest
 from smidgen.bases import lookup
 from smidgen.bases import starter as starter_module
 from smidgen.bases.conversions.e5s1 import convert
-from smidgen.bases.starter import Starter, starter_of, starters
+from smidgen.bases.starter import Starter, same_starter, starters
 from smidgen.core.errors import BaseError
-from smidgen.core.parts import Base
 
 WIDTH, LAYERS, HEADS, INNER, POSITIONS = 32, 2, 4, 64, 16
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁lamp", "s", "▁la", "mp", "é", "1", "<mask>"]
@@ -224,10 +223,23 @@ def test_a_converter_that_writes_other_weights_is_noticed(tmp_path: Path, monkey
 
 
 def test_the_model_of_the_hub_is_known_as_the_same() -> None:
-    found = starter_of(Base("hf:intfloat/multilingual-e5-small", Path(), "0" * 64, "mit", "", "encoder"))
+    found = same_starter("intfloat/multilingual-e5-small")
     assert found is starters()["e5"] and found.prefixes == {"query": "query: ", "passage": "passage: "}
-    assert starter_of(Base("./folder", Path(), "0" * 64, "unknown", "", "encoder")) is None
+    assert same_starter("intfloat/e5-small") is None
     assert lookup._starter_of("encoder") == "minilm", "auto keeps taking the small English one"
+
+
+def test_a_base_carries_its_prefixes_and_they_change_its_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smidgen.flows.embedding import embedder, embedder_of_roles
+
+    made(tmp_path, monkeypatch)
+    base = dataclasses.replace(lookup.pull("small"), prefixes={"query": "lamp: ", "passage": "é "}, max_length=16)
+    both, asked = embedder_of_roles(base, 1), embedder(base, 1, "passage")
+    assert both is not None and asked is not None
+    plain = embedder_of_roles(dataclasses.replace(base, prefixes={}), 1)
+    assert plain is not None
+    assert np.allclose(both(["1"], "query"), plain(["lamp: 1"])) and np.allclose(asked(["1"]), plain(["é 1"]))
+    assert not np.allclose(both(["1"], "query"), asked(["1"]))
 
 
 @pytest.mark.skipif(not starters()["e5"].here(), reason="smidgen pull e5")

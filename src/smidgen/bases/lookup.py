@@ -231,7 +231,9 @@ def find_on_hub(repository: str) -> Base:
             todo="Choose a model that is published as safetensors.",
         )
     source = f"https://huggingface.co/{repository}"
-    return Base(f"hf:{repository}", folder, weights_hash(weights), _licence(folder), source, family_of(folder))
+    known = starter_module.same_starter(repository)
+    told = (known.prefixes, known.max_length) if known else ({}, None)
+    return Base(f"hf:{repository}", folder, weights_hash(weights), _licence(folder), source, family_of(folder), *told)
 
 
 def _whole(folder: Path) -> bool:

@@ -92,7 +92,7 @@ class Starter:
                 value=str(folder),
                 todo=f"Delete the folder and run: smidgen pull {self.name}",
             )
-        return Base(self.name, folder, self.files[self.weights], self.licence, self.source, self.family)
+        return Base(self.name, folder, self.files[self.weights], self.licence, self.source, self.family, self.prefixes, self.max_length)
 
 
 @functools.cache
@@ -114,11 +114,9 @@ def starters() -> dict[str, Starter]:
     return dict(sorted(found.items(), key=lambda entry: not entry[1].automatic))
 
 
-def starter_of(base: Base) -> Starter | None:
-    """The starter that a base is, or is another copy of; None if it is none."""
-    by_hash = {starter.files[starter.weights]: starter for starter in starters().values()}
-    by_repository = {f"hf:{name}": starter for starter in starters().values() for name in (starter.hub, starter.same_as) if name}
-    return by_hash.get(base.sha256) or by_repository.get(base.name)
+def same_starter(repository: str) -> Starter | None:
+    """The starter that a model of the hub is another copy of; None if there is none."""
+    return next((starter for starter in starters().values() if repository in (starter.hub, starter.same_as)), None)
 
 
 _SECONDS = 900

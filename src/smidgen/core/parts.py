@@ -34,6 +34,8 @@ class Base:
         licence: SPDX identifier, or "unknown".
         source: where it came from, for the model card.
         family: `encoder` or `decoder`.
+        prefixes: what it wants before a text, by the text's role in a search: `query` or `passage`. Empty for most.
+        max_length: tokens of a text that are worth reading; None if that is not known.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Base:
     licence: str
     source: str
     family: str = "encoder"
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    max_length: int | None = None
 
 
 Raw: TypeAlias = Mapping[str, Any]

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from smidgen.apps.reading.token_matching import TokenStates
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN, ModelTokenizer
@@ -124,6 +125,10 @@ def batches(lengths: Sequence[int], threads: int) -> list[list[int]]:
     return plan
 
 
+STATES = "states"
+"""The output with the state of every token, of a graph that was exported with it."""
+
+
 class OnnxEngine(Engine):
     """The ONNX engine. Options:
 
@@ -170,10 +175,26 @@ class OnnxRunner:
         back = np.argsort(np.concatenate(plan), kind="stable")
         return {name: np.concatenate([arrays[place] for arrays in done])[back] for place, name in enumerate(self._outputs)}
 
+    def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
+        """The states of each text's tokens, in order. Raises EngineError if the graph does not yield them."""
+        if STATES not in {entry.name for entry in self._session.get_outputs()}:
+            raise EngineError("the graph does not yield the states of tokens", value=STATES, todo=AGAIN)
+        found = []
+        for text in texts:
+            (encoding,) = self._tokens.encode([text])  # alone: a batch would come without the places of its tokens
+            (states,) = self._run([STATES], [encoding])
+            own = np.array([not special for special in encoding.special_tokens_mask], dtype=np.bool_)
+            places = np.array(encoding.offsets, np.int64).reshape(-1, 2)[own]
+            found.append(TokenStates(np.asarray(states[0][: len(own)][own], np.float32), places[:, 0], places[:, 1]))
+        return found
+
     def _batch(self, encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
+        return self._run(self._outputs, encodings)
+
+    def _run(self, outputs: Sequence[str], encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
         rows = [(encoding.ids, encoding.type_ids) for encoding in encodings]
         try:
-            return list(self._session.run(self._outputs, feed(rows, self._tokens.pad, self._inputs)))
+            return list(self._session.run(list(outputs), feed(rows, self._tokens.pad, self._inputs)))
         except failures() as error:
             raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.bases.starter import starter_of, starters
+from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.rows import Text
@@ -57,8 +57,7 @@ def embedder_of_roles(base: Base | None = None, threads: int | None = None) -> E
         if not starter.here():
             return None
         base = starter.verify()
-    known = starter_of(base)
-    prefixes, max_length = (known.prefixes, known.max_length) if known else ({}, MAX_TOKENS)
+    prefixes, max_length = base.prefixes, base.max_length or MAX_TOKENS
     inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": max_length, "code": code_hash()}
     folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export(base, out, max_length))
     spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.apps.reading.token_matching import EncodeTokens, TokenStates
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.forms import LabelForm
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
@@ -136,6 +138,35 @@ def features_of(
             return encode(model, ids, np.arange(len(ids)), workers)
     finally:
         workers.close()
+
+
+def token_encoder(folder: Path, max_length: int) -> EncodeTokens:
+    """A function that gives the states of texts' tokens, f32, by the encoder in `folder`. Raises TrainError if it is no BERT."""
+    import torch
+    from tokenizers import Tokenizer
+
+    from smidgen.students.encoder_training.batches import pack, units_of
+    from smidgen.students.encoder_training.bert import FastBert
+
+    model = load_encoder(folder, torch.float32)
+    if not isinstance(model, FastBert):
+        raise TrainError("the states of tokens can be had of a BERT only", value=folder.name, todo="Use --base minilm.")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+
+    def encode(texts: Sequence[str]) -> list[TokenStates]:
+        found = []
+        for encoding in tokenizer.encode_batch(list(texts)):
+            batch = pack([encoding.ids], np.array([0]))
+            each = np.arange(len(encoding.ids))
+            states = model.forward(replace(batch, units=units_of(batch, [np.stack([each, each + 1], axis=1)], 0))).numpy()
+            own = np.array([not special for special in encoding.special_tokens_mask], dtype=np.bool_)
+            places = np.array(encoding.offsets, np.int64).reshape(-1, 2)[own]
+            found.append(TokenStates(states[own], places[:, 0], places[:, 1]))
+        return found
+
+    return encode
 
 
 def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> NDArray[np.float32]:

@@ -40,6 +40,7 @@ class ExportedHead:
         kernel: γ of a kernel head: the head's input is exp(γ (⟨pooled, landmark⟩ - 1)) for each of `head.landmarks` (m, width); landmarks
             and pooled features have length 1. None: the head's input is the features themselves.
         arsinh: logits are this factor times the arsinh of the head's output; None: they are its output.
+        states: whether the graph also yields the state of every token, `states` (n, tokens, width). Only a BERT has that.
     """
 
     pooling: str = "mean"
@@ -49,6 +50,7 @@ class ExportedHead:
     hidden: str | None = None
     kernel: float | None = None
     arsinh: float | None = None
+    states: bool = False
 
     @property
     def unit(self) -> bool:
@@ -165,11 +167,11 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
 
     Inputs `input_ids`, `attention_mask` and, for a BERT, `token_type_ids`, all int64 (n, tokens). Outputs `logits` (n, k) and `embedding`
     (n, width), the pooled features that enter the head (or its hidden layer), both float32; for a head on every token only `logits`
-    (n, tokens, k).
+    (n, tokens, k). If the head asks for them, `states` (n, tokens, width) too: they cost nothing unless the engine is asked for them.
 
     Raises:
         MissingExtra: onnx is not installed.
-        TrainError: the folder does not match its config.
+        TrainError: the folder does not match its config, or it is no BERT and its tokens' states are asked for.
     """
     try:
         import onnx
@@ -181,6 +183,8 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
     if _is_plain_bert(config):
         head = replace(head, max_length=min(head.max_length, config["max_position_embeddings"]))
         onnx.save_model(bert(config, _tensors(folder), head), out / "model.onnx")
+    elif head.states:
+        raise TrainError("the states of tokens can be had of a BERT only", value=config.get("model_type"), todo="Use --base minilm.")
     else:
         trace(folder, head, out / "model.onnx", OPSET)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
@@ -203,7 +207,11 @@ def bert(config: dict[str, Any], tensors: Tensors, head: ExportedHead) -> ModelP
         _answer_tokens(graph, x)
         return graph.model({"logits": ["n", "tokens", graph.outputs]})
     _pool_and_answer(graph, x, head)
-    return graph.model({"logits": ["n", graph.outputs], "embedding": ["n", config["hidden_size"]]})
+    outputs = {"logits": ["n", graph.outputs], "embedding": ["n", config["hidden_size"]]}
+    if head.states:
+        graph.node("Identity", [x], "states")
+        outputs["states"] = ["n", "tokens", config["hidden_size"]]
+    return graph.model(outputs)
 
 
 def _is_plain_bert(config: dict[str, Any]) -> bool:
