@@ -1,0 +1,89 @@
+"""Telegram: private chats with the desk's bot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, is_equal, secret, unreadable, unverified
+from smidgen.apps.channels.plain_text import plain_text
+from smidgen.apps.channels.vendor_http import ApiRefusal, VendorApi
+from smidgen.core.conversations import IncomingMessage, OutgoingMessage
+from smidgen.core.settings import Settings, setting
+
+_MOST_TEXT = 4_096
+_FILES = ("photo", "document", "voice", "video", "audio", "video_note", "sticker", "animation")
+
+
+class TelegramSettings(Settings):
+    """Settings of a Telegram channel."""
+
+    token_env: str = setting("TELEGRAM_BOT_TOKEN", "The environment variable with the bot's token.", hidden=True)
+    secret_env: str = setting("TELEGRAM_SECRET", "The environment variable with the secret_token that setWebhook was given.", hidden=True)
+    api: str = setting("https://api.telegram.org", "The base URL of Telegram's Bot API.")
+
+
+class TelegramChannel:
+    """A Telegram bot. Telegram cannot be asked whether it has a message: one whose answer did not come may arrive twice."""
+
+    settings = TelegramSettings
+
+    def __init__(self, settings: TelegramSettings) -> None:
+        self._secret = secret(settings.secret_env, "Telegram's secret token")
+        token = secret(settings.token_env, "Telegram's bot token")
+        self._api = VendorApi("Telegram", f"{settings.api.rstrip('/')}/bot{token}", {}, token)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    def receive(self, request: WebhookRequest) -> WebhookAnswer:
+        """Verify an update and read it."""
+        if not is_equal(self._secret, request.headers.get("x-telegram-bot-api-secret-token", "")):
+            raise unverified("Telegram")
+        try:
+            message = _message(json.loads(request.body))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise unreadable("Telegram", type(error).__name__) from None
+        return WebhookAnswer(messages=(message,) if message is not None else ())
+
+    def send(self, message: OutgoingMessage, again: bool) -> str:
+        """Send a message to the chat that the customer's came from."""
+        body: dict[str, Any] = {"chat_id": int(message.recipient), "text": plain_text(message, _MOST_TEXT)}
+        body["link_preview_options"] = {"is_disabled": True}
+        if "message_id" in message.facts:
+            body["reply_parameters"] = {"message_id": message.facts["message_id"], "allow_sending_without_reply": True}
+        try:
+            told = self._api.ask("POST", "/sendMessage", body)
+        except ApiRefusal as refusal:
+            raise self._told(refusal) from None
+        if not isinstance(told, dict) or told.get("ok") is not True:
+            raise self._api.final(str(told)[:200])
+        return str(told.get("result", {}).get("message_id", ""))
+
+    def _told(self, refusal: ApiRefusal) -> DeliveryError:
+        """Telegram's refusal: the wait stands in the answer, and 403 means that the customer blocked the bot."""
+        answer = refusal.answer if isinstance(refusal.answer, dict) else {}
+        code, wait = answer.get("error_code"), (answer.get("parameters") or {}).get("retry_after")
+        if code == 429 and isinstance(wait, int | float):
+            return self._api.passing("HTTP 429", float(wait))
+        return self._api.final("HTTP 403: the customer blocked the bot") if code == 403 else refusal
+
+
+def _message(told: Mapping[str, Any]) -> IncomingMessage | None:
+    """The message of an update; None for other updates: edits, groups, channels, bots."""
+    update, message = int(told["update_id"]), told.get("message")
+    if message is None or message["chat"]["type"] != "private" or message["from"].get("is_bot"):
+        return None
+    chat, sender = str(int(message["chat"]["id"])), message["from"]
+    text = str(message.get("text", message.get("caption", "")))
+    facts: dict[str, Any] = {"message_id": int(message["message_id"]), "language": str(sender.get("language_code", ""))[:2]}
+    if text.split(" ")[0] == "/start":
+        facts["begins"] = True
+    files = sum(name in message for name in _FILES)
+    # In a private chat the chat's id is the person's.
+    return IncomingMessage("telegram", str(update), chat, chat, text, attachments=files, facts=facts)
+
+
+part = TelegramChannel
