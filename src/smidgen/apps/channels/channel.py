@@ -78,11 +78,13 @@ class DeliveryError(SmidgenError):
     """A message was not delivered.
 
     `passing`: whether another attempt may succeed. `after`: seconds to wait first, if the vendor said so. `unsure`: whether the vendor may
-    have it all the same, because its answer did not come.
+    have it all the same, because its answer did not come. `answer`: the JSON of its refusal.
     """
 
-    def __init__(self, what: str, *, value: object, todo: str, passing: bool, after: float | None = None, unsure: bool = False) -> None:
-        self.passing, self.after, self.unsure = passing, after, unsure
+    def __init__(
+        self, what: str, *, value: object, todo: str, passing: bool, after: float | None = None, unsure: bool = False, answer: Any = None
+    ) -> None:
+        self.passing, self.after, self.unsure, self.answer = passing, after, unsure, answer
         super().__init__(what, value=value, todo=todo)
 
 

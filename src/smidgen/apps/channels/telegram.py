@@ -8,7 +8,7 @@ from typing import Any
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, is_equal, secret, unreadable, unverified
 from smidgen.apps.channels.plain_text import plain_text
-from smidgen.apps.channels.vendor_http import ApiRefusal, VendorApi
+from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage
 from smidgen.core.settings import Settings, setting
 
@@ -56,13 +56,13 @@ class TelegramChannel:
             body["reply_parameters"] = {"message_id": message.facts["message_id"], "allow_sending_without_reply": True}
         try:
             told = self._api.ask("POST", "/sendMessage", body)
-        except ApiRefusal as refusal:
+        except DeliveryError as refusal:
             raise self._told(refusal) from None
         if not isinstance(told, dict) or told.get("ok") is not True:
             raise self._api.final(str(told)[:200])
         return str(told.get("result", {}).get("message_id", ""))
 
-    def _told(self, refusal: ApiRefusal) -> DeliveryError:
+    def _told(self, refusal: DeliveryError) -> DeliveryError:
         """Telegram's refusal: the wait stands in the answer, and 403 means that the customer blocked the bot."""
         answer = refusal.answer if isinstance(refusal.answer, dict) else {}
         code, wait = answer.get("error_code"), (answer.get("parameters") or {}).get("retry_after")

@@ -37,15 +37,6 @@ def checked_base(url: str, name: str) -> str:
     return url.rstrip("/")
 
 
-class ApiRefusal(DeliveryError):
-    """A refusal of a vendor. `answer`: the JSON that came with it."""
-
-    def __init__(self, told: DeliveryError, answer: Any) -> None:
-        self.answer = answer
-        flags = {"passing": told.passing, "after": told.after, "unsure": told.unsure}
-        super().__init__(told.what, value=told.value, todo=told.todo, **flags)  # type: ignore[arg-type]
-
-
 class VendorApi:
     """A vendor's HTTP API. Safe for several threads.
 
@@ -67,7 +58,7 @@ class VendorApi:
         self._client.close()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None) -> Any:
-        """The JSON of the vendor's answer. Raises ApiRefusal for another status, and DeliveryError if no answer came."""
+        """The JSON of the vendor's answer. Raises DeliveryError for another status, or if no answer came."""
         try:
             status, headers, content = self._exchange(method, path, body, query)
         except httpx.ConnectError as error:
@@ -83,7 +74,9 @@ class VendorApi:
                 raise self._passing("answered no JSON", f"HTTP {status}", unsure=True) from None
         if 200 <= status < 300:
             return told
-        raise ApiRefusal(self.failed(status, headers, told), told)
+        refusal = self.failed(status, headers, told)
+        refusal.answer = told
+        raise refusal
 
     def failed(self, status: int, headers: Mapping[str, str], told: Any, why: str = "") -> DeliveryError:
         """The error of a status: busy and broken servers pass, a refused key waits for people, and every other refusal is final."""

@@ -18,7 +18,7 @@ from smidgen.apps.channels.channel import (
     unverified,
 )
 from smidgen.apps.channels.plain_text import plain_text
-from smidgen.apps.channels.vendor_http import ApiRefusal, VendorApi
+from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage
 from smidgen.core.settings import Settings, setting
 
@@ -81,11 +81,11 @@ class WhatsAppChannel:
             body["context"] = {"message_id": str(message.facts["message_id"])}
         try:
             told = self._api.ask("POST", f"/{self._number}/messages", body)
-        except ApiRefusal as refusal:
+        except DeliveryError as refusal:
             raise self._told(refusal) from None
         return str(told["messages"][0]["id"]) if isinstance(told, dict) and told.get("messages") else ""
 
-    def _told(self, refusal: ApiRefusal) -> DeliveryError:
+    def _told(self, refusal: DeliveryError) -> DeliveryError:
         """Meta's refusal by its code, which says more than the status."""
         error = refusal.answer.get("error", {}) if isinstance(refusal.answer, dict) else {}
         code = error.get("code") if isinstance(error, dict) else None
