@@ -47,6 +47,7 @@ class Citation:
         heading: the headings above them, the outermost first, joined by " > "; empty if there are none.
         page: the page, counted from 1; None for a document without pages.
         url: where the customer can read the document; empty if nowhere.
+        passage: the part of the document around the words, with them in it, for people who want to read on; empty if it is not kept.
     """
 
     document: str
@@ -57,6 +58,7 @@ class Citation:
     heading: str = ""
     page: int | None = None
     url: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,13 @@ from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from smidgen.server.champion_reload import ChampionReload
+    from smidgen.server.desk.served_desk import ServedDesk
     from smidgen.server.gateway.auditor import Auditor
     from smidgen.server.gateway.fallback import Fallback
     from smidgen.server.gateway.routing import Gateway
 
 
-FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops")
+FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops", "server.desk")
 """Folders with faces."""
 _OFTEN = (("server", "classify"), ("server.openai", "chat"))
 """Frequent faces come first. Routes are tried in order, which took a fifth of the time of an answer."""
@@ -48,14 +49,19 @@ _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
 _SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
 
 
-def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = None, patience: RetryPolicy | None = None) -> FastAPI:
+def create_app(
+    models: Sequence[ServedBundle],
+    settings: ServeSettings | None = None,
+    patience: RetryPolicy | None = None,
+    desks: Sequence[ServedDesk] = (),
+) -> FastAPI:
     """Create the application for loaded bundles, behind the gateway if the settings name a fallback. `patience`: its retries.
 
-    Raises InputError without bundle and fallback, for two bundles with one name, and for an invalid fallback; with capture, TrafficError if
-    the store cannot be opened, BundleError if there is no redaction model.
+    `desks` are shown on sites, to visitors without a key. Raises InputError if there is nothing to serve, for two bundles or desks with one
+    name, and for an invalid fallback; with capture, TrafficError if the store cannot be opened, BundleError if there is no redaction model.
     """
     chosen = settings or ServeSettings()
-    service = Service(models, chosen)
+    service = Service(models, chosen, desks)
     fallback = _fallback(service, chosen, patience) if chosen.fallback.urls else None
     _record(service)
     _keep_account(service)

@@ -138,6 +138,15 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """Paths without a key: they show whether the server runs and its API, and nothing about bundles or traffic."""
 
 
+_VISITOR_PATH = re.compile(r"/desk/(?:widget\.js|assets/[^/]+/[^/]+|[^/]+/frame|[^/]+/conversations(?:/[^/]+){0,4})")
+"""Paths of a desk's visitors: their pages have no key, and each conversation has a token of its own."""
+
+
+def is_open(path: str) -> bool:
+    """Return True for a path without a key."""
+    return path in OPEN_PATHS or _VISITOR_PATH.fullmatch(path) is not None
+
+
 class KeyMiddleware:
     """Admits requests with one of the keys (`Authorization: Bearer KEY`).
 
@@ -150,7 +159,7 @@ class KeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 if the key is missing or wrong."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._knows(scope):
+        if scope["type"] == "http" and not is_open(scope["path"]) and not self._knows(scope):
             response = failure(401, "The API key is missing or wrong. Send it as: Authorization: Bearer KEY.", "invalid_api_key")
             await response(scope, receive, send)
             return

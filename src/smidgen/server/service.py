@@ -23,6 +23,7 @@ from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from smidgen.server.desk.served_desk import ServedDesk
     from smidgen.server.ops.usage_account import AccountWriter
     from smidgen.server.traffic.recorder import Recorder
 
@@ -34,12 +35,13 @@ class Service:
     """The bundles that the faces serve.
 
     Args:
-        models: the loaded bundles. Raises InputError if two have the same name, or there is neither a bundle nor a fallback.
+        models: the loaded bundles. Raises InputError if two have the same name, or there is neither a bundle nor a fallback nor a desk.
         settings: limits.
+        desks: shown on sites. Raises InputError if two have the same name.
     """
 
-    def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings) -> None:
-        if not models and not settings.fallback.urls:
+    def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings, desks: Sequence[ServedDesk] = ()) -> None:
+        if not models and not settings.fallback.urls and not desks:
             todo = "Name the folder of a bundle, or a --fallback that requests go to."
             raise InputError("there is nothing to serve", value="no bundle", todo=todo)
         self.settings = settings
@@ -54,6 +56,11 @@ class Service:
 
         None without a cache.
         """
+        self.desks: dict[str, ServedDesk] = {}
+        for desk in desks:
+            if desk.desk.name in self.desks:
+                raise InputError("two desks have the same name", value=desk.desk.name, todo="Rename one of them, or serve them apart.")
+            self.desks[desk.desk.name] = desk
         self.models: dict[str, ServedBundle] = {}
         self._queues: dict[str, ModelQueues] = {}
         self._open: dict[int, ModelQueues] = {}

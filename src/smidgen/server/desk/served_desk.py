@@ -1,0 +1,18 @@
+"""A desk that a server shows on sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smidgen.core.conversations import Answering
+from smidgen.server.desk.widget_settings import WidgetSettings
+from smidgen.store.conversations.store import ConversationStore
+
+
+@dataclass(frozen=True)
+class ServedDesk:
+    """A desk, the store of its conversations, and how it stands on sites. The caller closes the store."""
+
+    desk: Answering
+    store: ConversationStore
+    settings: WidgetSettings = field(default_factory=WidgetSettings)
