@@ -104,7 +104,7 @@ def clean(text: str, most: int | None = None) -> str:
 
 def _citation_to_json(one: Citation) -> dict[str, Any]:
     told: dict[str, Any] = {"document": one.document, "title": one.title, "text": one.text, "start": one.start, "end": one.end}
-    further = {"heading": one.heading, "page": one.page, "url": one.url}
+    further = {"heading": one.heading, "page": one.page, "url": one.url, "passage": one.passage}
     return told | {name: value for name, value in further.items() if value not in ("", None)}
 
 

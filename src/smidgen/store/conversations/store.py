@@ -117,24 +117,30 @@ class ConversationStore:
             connection.execute(sql.insert(CONVERSATIONS).values(row))
         return DeskConversation(id, desk, channel, address, language=row["language"])
 
-    def record(self, conversation: DeskConversation, message: str, answer: DeskAnswer | None) -> DeskConversation:
+    def record(self, conversation: DeskConversation, message: str, answer: DeskAnswer | None, turn: str = "") -> DeskConversation:
         """Write a message and its answer; returns the conversation after it, the desk's turn last.
 
         Args:
             conversation: as it was when it was answered.
             message: the customer's words; empty if a button was pressed.
             answer: None if a person has the conversation: the desk says nothing.
+            turn: the id of the customer's turn, unique in the store; empty for a fresh one.
 
         Raises ConversationChanged if the conversation went on meanwhile: read it and answer again.
         """
         with self.database.writing() as connection:
-            self._lock(connection, conversation.id)
-            stored, _, _ = read_conversation(connection, conversation.id)
-            known = conversation.turns[-1].id if conversation.turns else ""
-            if known != (stored.turns[-1].id if stored.turns else "") or stored.status != conversation.status:
-                todo = "Read the conversation and answer again."
-                raise ConversationChanged("the conversation went on meanwhile", value=conversation.id, todo=todo)
-            add_answer(connection, conversation.id, message, answer, self._clock(), None)
+            self._lock_unchanged(connection, conversation)
+            add_answer(connection, conversation.id, message, answer, self._clock(), None, turn)
+            return read_conversation(connection, conversation.id)[0]
+
+    def confirm(self, conversation: DeskConversation, words: str, turn: str) -> DeskConversation:
+        """Write the customer's yes or no to a proposed call before the call runs: after a crash nobody runs it a second time.
+
+        Returns the conversation after it. `turn` is the id of the customer's turn. Raises as `record` does.
+        """
+        with self.database.writing() as connection:
+            self._lock_unchanged(connection, conversation)
+            add_turn(connection, conversation.id, "customer", words, self._clock(), id=turn)
             return read_conversation(connection, conversation.id)[0]
 
     def conversation(self, id: str) -> DeskConversation:
@@ -275,6 +281,15 @@ class ConversationStore:
             number = connection.execute(sql.delete(CONVERSATIONS).where(*wanted)).rowcount
         tables = [table.name for table in CONVERSATIONS.metadata.sorted_tables]
         return DeletedConversations(number, self.database.scrub(tables) if number else True)
+
+    def _lock_unchanged(self, connection: Connection, conversation: DeskConversation) -> None:
+        """Lock a conversation. Raises ConversationChanged if it is not as it was read."""
+        self._lock(connection, conversation.id)
+        stored, _, _ = read_conversation(connection, conversation.id)
+        known = conversation.turns[-1].id if conversation.turns else ""
+        if known != (stored.turns[-1].id if stored.turns else "") or stored.status != conversation.status:
+            todo = "Read the conversation and answer again."
+            raise ConversationChanged("the conversation went on meanwhile", value=conversation.id, todo=todo)
 
     def _lock(self, connection: Connection, id: str) -> Any:
         row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == id).with_for_update()).one_or_none()

@@ -48,10 +48,17 @@ def turn_of(row: Any) -> Turn:
 
 
 def add_turn(
-    connection: Connection, conversation: str, author: str, text: str, now: float, reply: DeskReply | None = None, by: str = ""
+    connection: Connection,
+    conversation: str,
+    author: str,
+    text: str,
+    now: float,
+    reply: DeskReply | None = None,
+    by: str = "",
+    id: str = "",
 ) -> str:
     """Write a turn at the end of a conversation; returns its id. The conversation's row must be locked, or its only writer this one."""
-    id = secrets.token_hex(12)
+    id = id or secrets.token_hex(12)
     mine = CONVERSATIONS.c.id == conversation
     more: dict[str, Any] = {"turns": CONVERSATIONS.c.turns + 1, "changed": now}
     if reply is not None:
@@ -65,7 +72,13 @@ def add_turn(
 
 
 def add_answer(
-    connection: Connection, conversation: str, text: str, answer: DeskAnswer | None, now: float, message: IncomingMessage | None
+    connection: Connection,
+    conversation: str,
+    text: str,
+    answer: DeskAnswer | None,
+    now: float,
+    message: IncomingMessage | None,
+    turn_id: str = "",
 ) -> None:
     """Write a customer's message, and the desk's answer to it with the state, the message to deliver and the event.
 
@@ -73,10 +86,11 @@ def add_answer(
         text: the message; empty if the customer wrote none, but pressed a button.
         answer: None if only a person answers.
         message: the message that the answer is delivered to; None if the channel delivers it itself.
+        turn_id: the id of the customer's turn; empty for a fresh one.
     """
     row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation)).one()
     if text or answer is None:
-        add_turn(connection, conversation, "customer", text, now)
+        add_turn(connection, conversation, "customer", text, now, id=turn_id)
     about: dict[str, Any] = {"channel": row.channel, "question": clean(text, MOST_TEXT)}
     if answer is None:
         add_event(connection, row.desk, "customer_wrote", conversation, now, about)
