@@ -16,6 +16,7 @@ ASKED: Mapping[str, str] = {
     "x-smidgen-user": "Who asks, for the scope of the cache. It does not go to the fallback.",
     "cache-control": "`no-store`: the cache neither looks this request up nor keeps its answer. `no-cache`: the "
     "fallback is asked anew. `max-age=SECONDS`: an older cached answer does not count.",
+    "x-smidgen-conversation": "The token of a visitor's conversation with a desk. The chat's frame sends it; nothing else needs it.",
     "x-smidgen-via": "Written by a gateway for the fallback. It finds a fallback that leads back here (508).",
 }
 """Headers of requests that the server reads, besides those of HTTP itself."""

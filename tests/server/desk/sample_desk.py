@@ -16,8 +16,6 @@ from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskConversat
 SAMPLES = files("smidgen") / "samples" / "homeware"
 _WORD = re.compile(r"\w{3,}")
 _LITTLE = frozenset(["the", "and", "for", "you", "can", "are", "how", "what", "does", "this", "that", "with", "our", "your", "from"])
-    ["the", "and", "for", "you", "can", "are", "how", "what", "does", "this", "that", "with", "our", "your", "have", "from"]
-)
 GREETING = {"en": "Hello! Ask me about delivery, returns or an order.", "de": "Hallo! Fragen Sie mich nach Lieferung oder Bestellungen."}
 
 

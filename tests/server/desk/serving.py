@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,8 @@ class Visitor:
         return self
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
-        return self.client.post(f"{self.path}/{self.id}{path}", json=body, headers={**self.headers, **headers})
+        sent = {**self.headers, "content-type": "application/json", **headers}
+        return self.client.post(f"{self.path}/{self.id}{path}", content=json.dumps(body), headers=sent)
 
     def say(self, text: str, message: str = "0" * 32) -> list[tuple[str, Any]]:
         return events_of(self.post("/messages", {"id": message, "text": text}))

@@ -61,6 +61,19 @@ def test_a_channel_that_delivers_itself_records_question_and_answer(store: Conve
     assert len(store.conversation(empty.id).turns) == 3
 
 
+def test_a_customers_turn_has_the_channels_id_and_a_decision_stands_before_its_result(store: ConversationStore) -> None:
+    asked = store.record(store.open_conversation("shop", "widget"), "Cancel it", DeskAnswer(REPLY, {}), turn="mine")
+    assert asked.turns[0].id == "mine" and store.conversation(asked.id).turns[0].id == "mine"
+    decided = store.confirm(asked, "Yes, do it", "decision")
+    assert [(turn.id, turn.author) for turn in decided.turns[2:]] == [("decision", "customer")]
+    assert decided.state == asked.state and store.conversation(asked.id) == decided
+    done = store.record(decided, "", DeskAnswer(DeskReply("done", "Done."), {}))
+    assert [turn.author for turn in done.turns] == ["customer", "desk", "customer", "desk"]
+    with pytest.raises(ConversationChanged):
+        store.confirm(decided, "Yes, do it", "another")
+    assert len(store.conversation(asked.id).turns) == 4
+
+
 def test_an_answer_of_a_person_goes_out_and_is_learnt_from(store: ConversationStore) -> None:
     store.inbox.receive(mail("m1", "Do you gift-wrap?"), "shop")
     id = handle(store, DeskAnswer(DeskReply("handed_over", "A person will answer."), {}, "with_person"))

@@ -31,7 +31,7 @@ _PLACE = re.compile("%([A-Z]+)%")
 
 
 @dataclass(frozen=True, slots=True)
-class Asset:
+class ChatFile:
     """A file of the chat: its content, plain and compressed."""
 
     plain: bytes
@@ -41,7 +41,7 @@ class Asset:
 
 
 @functools.cache
-def assets() -> Mapping[str, Asset]:
+def assets() -> Mapping[str, ChatFile]:
     """The scripts and styles, by name."""
     folder = files("smidgen.server.desk").joinpath("assets")
     found = {}
@@ -49,7 +49,7 @@ def assets() -> Mapping[str, Asset]:
         kind = _TYPES.get(f".{file.name.rpartition('.')[2]}")
         if kind is not None:
             plain = file.read_bytes()
-            found[file.name] = Asset(plain, gzip.compress(plain, 9, mtime=0), kind, f'"{hashlib.sha256(plain).hexdigest()[:32]}"')
+            found[file.name] = ChatFile(plain, gzip.compress(plain, 9, mtime=0), kind, f'"{hashlib.sha256(plain).hexdigest()[:32]}"')
     return found
 
 
@@ -70,7 +70,7 @@ def asset(request: Request, name: str) -> Response | None:
     return None if found is None else _sent(request, found, {"Cache-Control": _GOOD_FOR_EVER})
 
 
-def _sent(request: Request, found: Asset, headers: Mapping[str, str]) -> Response:
+def _sent(request: Request, found: ChatFile, headers: Mapping[str, str]) -> Response:
     sent = {**headers, "ETag": found.tag, "Vary": "Accept-Encoding"}
     if found.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=sent)

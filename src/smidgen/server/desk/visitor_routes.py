@@ -348,14 +348,8 @@ def _token(request: Request) -> str:
 
 
 def _clean(text: str, longest: int) -> str:
-    """A visitor's words. Raises RequestError, 422, for an empty, a too long or an invalid text."""
+    """A visitor's words. Raises RequestError, 422, for an empty or a too long text."""
     said = text.strip()
-    try:
-        said.encode("utf-8")
-    except UnicodeEncodeError:
-        raise RequestError(
-            "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param="text"
-        ) from None
     if not said:
         raise RequestError("the text is empty", value="0 characters", todo="Send some text.", code="empty_text", param="text")
     if len(said) > longest:

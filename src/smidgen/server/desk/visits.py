@@ -65,7 +65,8 @@ class Visits:
         `message`: the message's id. Raises RequestError, 409, for a closed conversation.
         """
         turn = message_turn(conversation.id, message)
-        for attempt in range(_ATTEMPTS):
+        attempts = 0
+        while True:
             known = next((one for one in conversation.turns if one.id == turn), None)
             if known is not None:
                 accepted(conversation, known)
@@ -75,13 +76,13 @@ class Visits:
             try:
                 after = self._store.record(conversation, text, answered, turn)
             except ConversationChanged:
-                if attempt == _ATTEMPTS - 1:
+                attempts += 1
+                if attempts == _ATTEMPTS:
                     raise
                 conversation = self._store.conversation(conversation.id)
                 continue
             accepted(after, next(one for one in after.turns if one.id == turn))
             return after
-        raise AssertionError("an attempt returns or raises")
 
     def decide(self, conversation: DeskConversation, call: str, yes: bool, accepted: Accepted) -> DeskConversation:
         """Run a proposed call, or drop it; returns the conversation after it. Another decision on the same call changes nothing.

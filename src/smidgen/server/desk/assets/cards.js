@@ -145,7 +145,7 @@ export function consent(call, decide) {
   const node = make(
     "section",
     { class: "card consent", "aria-label": text("confirm") },
-    title("person", text("confirm")),
+    title("ask", text("confirm")),
     make("p", { class: "words" }, call.words),
     rows(call.arguments ?? {}),
     make("div", { class: "buttons" }, yes, no),

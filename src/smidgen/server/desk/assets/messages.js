@@ -91,7 +91,10 @@ export function turn(told, acts) {
     if (reply.call) node.append(consent(reply.call, (yes) => acts.decide(reply.call, yes)));
     if (RATED.has(reply.outcome)) node.append(thumbs(told, acts.rate));
   }
-  return put(node, told.author === "customer");
+  put(node, told.author === "customer");
+  // What is taller than the window is read from its beginning.
+  if (node.offsetHeight > list.clientHeight - NEAR && list.scrollTop > node.offsetTop) list.scrollTop = node.offsetTop - 12;
+  return node;
 }
 
 /** A line of the chat's own between the messages. */

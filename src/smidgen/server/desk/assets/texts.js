@@ -2,8 +2,8 @@
 
 const TEXTS = {
   en: {
-    subtitle: "Answers at once, from our own pages",
-    withPerson: "A person is reading along",
+    subtitle: "Answers from our own pages",
+    withPerson: "Passed on to a person",
     log: "Conversation",
     placeholder: "Ask a question…",
     label: "Your message",
@@ -33,7 +33,7 @@ const TEXTS = {
     comment: "Your words",
     give: "Send",
     personTitle: "Talk to a person",
-    personWords: "We pass this conversation on. The answer comes here, and by e-mail if you leave your address.",
+    personWords: "We pass this conversation on. The answer comes here. If you leave your address, we can write to you as well.",
     email: "E-mail (if you like)",
     personSend: "Pass it on",
     cancel: "Cancel",
@@ -54,8 +54,8 @@ const TEXTS = {
     suggestions: "Suggestions",
   },
   de: {
-    subtitle: "Antworten sofort, aus unseren eigenen Seiten",
-    withPerson: "Ein Mensch liest mit",
+    subtitle: "Antworten aus unseren eigenen Seiten",
+    withPerson: "An einen Menschen weitergegeben",
     log: "Gespräch",
     placeholder: "Stellen Sie eine Frage…",
     label: "Ihre Nachricht",
@@ -85,7 +85,7 @@ const TEXTS = {
     comment: "Ihre Worte",
     give: "Senden",
     personTitle: "Mit einem Menschen sprechen",
-    personWords: "Wir geben dieses Gespräch weiter. Die Antwort kommt hierher, und per E-Mail, wenn Sie Ihre Adresse angeben.",
+    personWords: "Wir geben dieses Gespräch weiter. Die Antwort kommt hierher. Mit Ihrer Adresse können wir Ihnen auch schreiben.",
     email: "E-Mail (wenn Sie möchten)",
     personSend: "Weitergeben",
     cancel: "Abbrechen",

@@ -57,7 +57,7 @@
   host.style.setProperty("--brand", brand);
   host.style.setProperty("--on-brand", readable(brand));
 
-  let frame = null, opened = false;
+  let frame = null, opened = false, ready = false;
   function load() {
     if (frame) return;
     const told = encodeURIComponent(JSON.stringify({ colour, greeting: greeting.slice(0, 500), theme: siteTheme() }));
@@ -65,7 +65,7 @@
     panel.append(frame);
   }
   function tell(message) {
-    frame?.contentWindow?.postMessage(message, base.origin);
+    if (ready) frame.contentWindow?.postMessage(message, base.origin);
   }
   function remember() {
     try {
@@ -111,6 +111,8 @@
   window.visualViewport?.addEventListener("resize", fit);
   window.addEventListener("message", ({ source, origin, data }) => {
     if (!frame || source !== frame.contentWindow || origin !== base.origin || typeof data !== "object" || data === null) return;
+    if (data.desk === "ready") ready = true;
+    if (data.desk === "ready") tell({ desk: "theme", theme: siteTheme() });
     if (data.desk === "ready") tell({ desk: opened ? "opened" : "closed", focus: opened && document.activeElement === host });
     if (data.desk === "close") hide();
     if (data.desk === "unread" && !opened) {
@@ -154,7 +156,7 @@ svg { grid-area: 1 / 1; inline-size: 28px; block-size: 28px; fill: currentColor;
 .badge { position: absolute; inset-block-start: 2px; inset-inline-end: 2px; inline-size: 14px; block-size: 14px; border-radius: 50%; background: #d6402b;
   border: 2px solid #fff; }
 .panel { position: absolute; inset-block-end: 76px; inset-inline-end: 0; inline-size: 400px; block-size: min(640px, calc(100vh - 116px)); border-radius: 18px;
-  overflow: hidden; background: Canvas; box-shadow: 0 4px 12px rgb(0 0 0 / 14%), 0 20px 60px rgb(0 0 0 / 26%); animation: rise 200ms cubic-bezier(0.2, 0, 0, 1);
+  overflow: hidden; background: Canvas; box-shadow: 0 0 0 1px rgb(128 128 128 / 16%), 0 4px 12px rgb(0 0 0 / 14%), 0 20px 60px rgb(0 0 0 / 26%); animation: rise 200ms cubic-bezier(0.2, 0, 0, 1);
   transform-origin: bottom right; }
 :host([data-position="left"]) .panel { inset-inline: 0 auto; transform-origin: bottom left; }
 iframe { display: block; inline-size: 100%; block-size: 100%; border: 0; color-scheme: normal; }
