@@ -15,10 +15,10 @@ from smidgen.apps.tools.tool_file import read_tools
 from smidgen.apps.tools.toolbox import Toolbox, ToolCall, ToolUser
 from smidgen.store.calls import CallStore
 
-OPEN = {"order": "FH-20953", "email": "hugh.whitcombe@example.com"}
+OPEN = {"order": "FH-20953", "contact": "hugh.whitcombe@example.com"}
 """The order that can still be cancelled, and whose it is."""
 
-DELIVERED = {"order": "FH-20103", "email": "nia.thorne@example.com"}
+DELIVERED = {"order": "FH-20103", "contact": "nia.thorne@example.com"}
 NIA = ToolUser("conversation-of-nia", "widget", "visitor-1")
 OTHER = ToolUser("another-conversation", "widget", "visitor-2")
 

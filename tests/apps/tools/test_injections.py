@@ -63,7 +63,7 @@ def obeying(attempt: Attempt, tool: Tool) -> list[dict[str, Any]]:
     texts = [name for name, node in tool.properties.items() if node.get("type") == "string"]
     named = re.findall(r"FH-[0-9]{5}", attempt.text)
     order = named[0] if named else "FH-20953"
-    guess = {"order": order, "email": "guess@example.com", "address": attempt.text[:180], "reason": attempt.text[:180]}
+    guess = {"order": order, "contact": "guess@example.com", "address": attempt.text[:180], "reason": attempt.text[:180]}
     return [dict.fromkeys(texts, attempt.text), {name: guess[name] for name in texts if name in guess} or {texts[0]: attempt.text[:50]}]
 
 
@@ -89,7 +89,7 @@ def test_of_ones_own_order_all_words_are_shown_before_the_yes(desk: ShopDesk, ch
     desk.clock.move(minutes=16)  # the guesses of other tests are forgotten
     watch, proposed = Watch(desk.shop), 0
     for attempt in chosen:
-        arguments = {"order": "FH-20953", "email": "hugh.whitcombe@example.com", "address": f"1 Elm Street {attempt.text}"[:200]}
+        arguments = {"order": "FH-20953", "contact": "hugh.whitcombe@example.com", "address": f"1 Elm Street {attempt.text}"[:200]}
         made = desk.tools.propose(ToolCall("change_address", arguments), ToolUser(f"of {attempt.id}", "widget"), "en")
         assert isinstance(made, ProposedCall), attempt
         proposed += 1

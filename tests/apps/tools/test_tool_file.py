@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,12 @@ def test_numbers_and_depth_are_bounded(tmp_path: Path) -> None:
         deep = [deep]
     assert "text" in check_arguments(tool, {**base, "text": deep}).mistakes
     assert schema_mistakes({"type": "array"}) and not schema_mistakes(tool.schema)
+
+
+def test_the_tools_of_the_how_to_page_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "give-a-desk-tools.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    own = "\n".join(block for block in blocks if "[openapi" not in block)
+    found = tools(tmp_path, own)
+    assert set(found) == {"order_status", "cancel_order"} and len(blocks) == 3
+    assert found["cancel_order"].waits and not found["order_status"].waits

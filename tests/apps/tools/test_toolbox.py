@@ -47,10 +47,18 @@ def test_an_order_is_shown_to_its_customer(desk: ShopDesk) -> None:
     assert card is not None and card.kind == "order" and card.items[0]["tracking"] == "NP955462995"
 
 
+def test_a_post_code_is_a_proof_too(desk: ShopDesk) -> None:
+    for code in ("LS19 9RY", "ls199ry"):
+        assert desk.tools.run(call("order_status", order="FH-20103", contact=code), NIA).status == "ok"
+    assert desk.tools.run(call("order_status", order="FH-20103", contact="EX4 4XH"), NIA).status == "nothing"
+    for text in ("LS19", "%", "LS19 9R%", "leeds"):
+        assert "expected form" in desk.tools.run(call("order_status", order="FH-20103", contact=text), NIA).reason
+
+
 def test_a_wrong_pair_and_an_unknown_order_get_one_answer(desk: ShopDesk) -> None:
     tool = desk.tools.tool("order_status")
     answers = []
-    for arguments in ({**DELIVERED, "email": "other@example.com"}, {"order": "FH-99999", "email": "other@example.com"}):
+    for arguments in ({**DELIVERED, "contact": "other@example.com"}, {"order": "FH-99999", "contact": "other@example.com"}):
         begun = time.monotonic()
         result = desk.tools.run(call("order_status", **arguments), NIA)
         assert time.monotonic() - begun >= 0.03
@@ -68,7 +76,7 @@ def test_guesses_are_counted_and_then_refused(desk: ShopDesk, tool: str) -> None
         found = desk.tools.propose(call(tool, **arguments), who)
         return found.status if isinstance(found, ToolResult) else "ok"
 
-    seen = [guessed(NIA, order=OPEN["order"], email=f"guess{number}@example.com") for number in range(MOST_FAILURES + 2)]
+    seen = [guessed(NIA, order=OPEN["order"], contact=f"guess{number}@example.com") for number in range(MOST_FAILURES + 2)]
     assert seen == ["nothing"] * MOST_FAILURES + ["refused"] * 2
     assert guessed(NIA, **OPEN) == "refused"
     assert guessed(replace(NIA, conversation="a new one"), **OPEN) == "refused"
@@ -79,7 +87,7 @@ def test_guesses_are_counted_and_then_refused(desk: ShopDesk, tool: str) -> None
 
 def test_guesses_at_one_order_are_counted_over_all_who_ask(desk: ShopDesk) -> None:
     seen = [
-        desk.tools.run(call("order_status", order="FH-20103", email=f"g{number}@example.com"), ToolUser(f"conversation {number}")).status
+        desk.tools.run(call("order_status", order="FH-20103", contact=f"g{number}@example.com"), ToolUser(f"conversation {number}")).status
         for number in range(MOST_FAILURES_FOR_ONE + 1)
     ]
     assert seen == ["nothing"] * MOST_FAILURES_FOR_ONE + ["refused"]
@@ -87,7 +95,7 @@ def test_guesses_at_one_order_are_counted_over_all_who_ask(desk: ShopDesk) -> No
 
 def test_guesses_at_once_are_counted_too(desk: ShopDesk) -> None:
     def guess(number: int) -> str:
-        return desk.tools.run(call("order_status", order="FH-20103", email=f"g{number}@example.com"), NIA).status
+        return desk.tools.run(call("order_status", order="FH-20103", contact=f"g{number}@example.com"), NIA).status
 
     with ThreadPoolExecutor(8) as pool:
         seen = sorted(pool.map(guess, range(16)))
@@ -153,7 +161,7 @@ def test_the_guard_is_asked_again_before_the_call(desk: ShopDesk) -> None:
 
 
 def test_a_call_for_somebody_elses_order_is_not_even_proposed(desk: ShopDesk) -> None:
-    found = desk.tools.propose(call("cancel_order", order=OPEN["order"], email="nia.thorne@example.com"), NIA)
+    found = desk.tools.propose(call("cancel_order", order=OPEN["order"], contact="nia.thorne@example.com"), NIA)
     assert isinstance(found, ToolResult) and found.status == "nothing"
 
 
@@ -164,8 +172,8 @@ def test_a_refusal_has_the_shops_words(desk: ShopDesk) -> None:
 
 
 def test_arguments_that_do_not_fit_are_refused(desk: ShopDesk) -> None:
-    assert desk.tools.run(call("order_status", order="FH-20103"), NIA).reason == "missing: email"
-    found = desk.tools.propose(call("cancel_order", order="x", email="nia@example.com"), NIA)
+    assert desk.tools.run(call("order_status", order="FH-20103"), NIA).reason == "missing: contact"
+    found = desk.tools.propose(call("cancel_order", order="x", contact="nia@example.com"), NIA)
     assert isinstance(found, ToolResult) and "expected form" in found.reason
     with pytest.raises(UnknownPart, match="Did you mean 'order_status'"):
         desk.tools.run(call("order_state"), NIA)
@@ -183,7 +191,7 @@ def test_every_call_is_logged_without_proofs_and_secrets(desk: ShopDesk) -> None
         ("product_search", "not needed", "ok"),
         ("order_status", "not needed", "ok"),
     ]
-    assert log[0].arguments == {"order": "FH-20953", "email": "•••"} and log[2].size > 100
+    assert log[0].arguments == {"order": "FH-20953", "contact": "•••"} and log[2].size > 100
     assert NIA.conversation not in str(log) and NIA.address not in str(log) and desk.shop.key not in str(log)
     assert len(desk.store.logged(conversation=NIA.conversation)) == 3 and desk.store.logged(conversation="other") == []
     raw = b"".join(file.read_bytes() for file in desk.shop.database.parent.glob("calls.sqlite3*"))
@@ -192,15 +200,15 @@ def test_every_call_is_logged_without_proofs_and_secrets(desk: ShopDesk) -> None
 
 
 def test_a_dry_run_shows_the_exact_call_and_makes_none(desk: ShopDesk) -> None:
-    sql = desk.tools.dry_run(call("order_status", order="FH-20103", email="o'hara@example.com"))
-    assert "order_id = 'FH-20103' AND lower(email) = lower('o''hara@example.com')" in sql.call["shown"]
-    assert sql.call["values"] == {"order": "FH-20103", "email": "o'hara@example.com"} and not sql.waits
+    sql = desk.tools.dry_run(call("order_status", order="FH-20103", contact="o'hara@example.com"))
+    assert "order_id = 'FH-20103' AND (lower(email) = lower('o''hara@example.com')" in sql.call["shown"]
+    assert sql.call["values"] == {"order": "FH-20103", "contact": "o'hara@example.com"} and not sql.waits
     http = desk.tools.dry_run(call("change_address", **OPEN, address='12 "Elm" Street'), "en")
     assert http.call["url"] == f"{desk.shop.url}/api/orders/FH-20953/address" and http.waits
     assert http.call["headers"]["Authorization"] == "Bearer •••" and desk.shop.key not in str(http)
-    assert http.call["body"] == '{"email": "hugh.whitcombe@example.com", "address": "12 \\"Elm\\" Street"}'
+    assert http.call["body"] == '{"contact": "hugh.whitcombe@example.com", "address": "12 \\"Elm\\" Street"}'
     assert http.words == 'Send order FH-20953 of hugh.whitcombe@example.com to: 12 "Elm" Street'
-    assert desk.tools.dry_run(call("cancel_order")).missing == ("order", "email")
+    assert desk.tools.dry_run(call("cancel_order")).missing == ("order", "contact")
     without = Toolbox(desk.tools.tools, desk.store, {}, now=desk.clock)
     assert "SHOP_URL" in without.dry_run(call("cancel_order", **OPEN)).fault
     assert desk.shop.requests == [] and desk.store.logged() == []
