@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import shop
 from tests.samples.test_homeware import table
 
+from smidgen.apps.desk.policy import read_policy
 from smidgen.apps.tools.definition import SqlTarget, Tool
 from smidgen.apps.tools.demo_shop import sample_database
 from smidgen.apps.tools.results import ToolResult, answer_text
@@ -103,6 +104,12 @@ def test_what_documents_answer_is_in_them() -> None:
     assert facts >= 140 and named >= 30
 
 
+def test_the_tools_that_are_named_are_there(tools: Mapping[str, Tool]) -> None:
+    assert read_policy(FOLDER / "desk_policy.toml").tools() <= tools.keys()
+    named = {wanted["tool"] for _, wanted in expected() if "tool" in wanted}
+    assert len(named) == 5 and named <= tools.keys()
+
+
 def test_orders_that_are_looked_up_exist_or_are_wrong_on_purpose(tools: Mapping[str, Tool], environment: Mapping[str, str]) -> None:
     right = wrong = 0
     for say, wanted in expected():
@@ -143,12 +150,12 @@ def test_calls_that_change_something_fit_an_order(tools: Mapping[str, Tool]) -> 
 def test_stock_that_is_told_is_that_of_one_product(tools: Mapping[str, Tool], environment: Mapping[str, str]) -> None:
     count = 0
     for say, wanted in expected():
-        if wanted.get("tool") != "product_stock" or wanted["outcome"] != "answered":
+        if wanted.get("tool") != "stock" or wanted["outcome"] != "answered":
             continue
         count += 1
-        (row,) = found(tools["product_stock"], {"product": wanted["contains"][0]}, environment)
+        (row,) = found(tools["stock"], {"product": wanted["contains"][0]}, environment)
         assert row["name"].casefold() in say.casefold() or row["sku"] in say
-        assert [fact for fact in wanted["contains"] if fact not in told(tools["product_stock"], [row])] == [], say
+        assert [fact for fact in wanted["contains"] if fact not in told(tools["stock"], [row])] == [], say
     assert count >= 10
 
 
