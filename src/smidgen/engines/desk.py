@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from smidgen.apps.desk.desk import Desk
@@ -14,7 +15,9 @@ from smidgen.apps.desk.dialogue import answer_last
 from smidgen.apps.desk.members import ROLES, Member
 from smidgen.apps.desk.policy import parse_policy
 from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.tool_file import read_tools
+from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Engine, Raw, Runner, Task
@@ -22,6 +25,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
+from smidgen.store.calls import CallStore
 
 POLICY, TOOLS = "policy.toml", "tools.toml"
 
@@ -54,8 +58,9 @@ class DeskEngine(Engine):
         except EngineError:
             _close(runners.values())
             raise
-        tools = read_tools(folder / TOOLS) if (folder / TOOLS).is_file() else ()
-        return DeskRunner(Desk(str(options.get("name", "desk")), policy, members, tools), list(runners.values()))
+        toolbox = ReadingToolbox(tools) if (tools := packed_tools(folder, options)) else None
+        desk = Desk(str(options.get("name", "desk")), policy, members, tools, toolbox)
+        return DeskRunner(desk, [*runners.values(), *([toolbox] if toolbox is not None else [])])
 
 
 def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
@@ -74,11 +79,39 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
     return reply_to
 
 
-class DeskRunner:
-    """A loaded desk. As a model it answers the last message of a conversation, and makes no call that changes anything."""
+def packed_tools(folder: Path, options: Mapping[str, Any]) -> tuple[Tool, ...]:
+    """The tools in a desk's files, with how they are called; empty if there are none. Relative paths in them start from where the tool file
+    lay when the desk was built."""
+    file = folder / TOOLS
+    if not file.is_file():
+        return ()
+    return read_tools(file, Path(str(options.get("tools_folder", folder))))
 
-    def __init__(self, desk: Desk, runners: Sequence[Runner]) -> None:
-        self.desk, self._runners = desk, runners
+
+class ReadingToolbox(Toolbox):
+    """A toolbox for calls that only read. Failed look-ups are counted in a file of its own, which goes with it."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._folder = TemporaryDirectory(prefix="smidgen-desk-", ignore_cleanup_errors=True)
+        self._calls = CallStore(Path(self._folder.name) / "calls.db")
+        super().__init__(tools, self._calls)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._calls.close()
+        self._folder.cleanup()
+
+
+class DeskRunner:
+    """A loaded desk. As a model it answers the last message of a conversation, and makes no call that changes anything.
+
+    Args:
+        desk: the desk.
+        held: all that must be closed with it, where it can be.
+    """
+
+    def __init__(self, desk: Desk, held: Sequence[Any]) -> None:
+        self.desk, self._held = desk, held
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """`replies`: for each text its reply as `output` and `score`."""
@@ -87,7 +120,7 @@ class DeskRunner:
 
     def close(self) -> None:
         """Release the members."""
-        _close(self._runners)
+        _close(self._held)
 
 
 def _close(runners: Any) -> None:

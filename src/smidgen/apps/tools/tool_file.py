@@ -55,11 +55,14 @@ _MOST_TOOLS = 100
 _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
 
 
-def read_tools(file: Path) -> tuple[Tool, ...]:
-    """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it. Asks no server."""
+def read_tools(file: Path, start: Path | None = None) -> tuple[Tool, ...]:
+    """The tools that a tool file states, in its order. Asks no server.
+
+    `start`: the folder that relative paths start from; the file's own by default. Raises RecipeError with all mistakes in it.
+    """
     given, mistakes = read_settings(file), list[str]()
     tools: list[Tool] = []
-    folder = file.resolve().parent
+    folder = start if start is not None else file.resolve().parent
     for name, settings in given.tools.items():
         tool, faults = _tool(name, settings, given.database, folder)
         mistakes += [f"tools.{name}: {fault}" for fault in faults]

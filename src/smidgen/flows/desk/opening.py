@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from smidgen.apps.desk.desk import Desk
-from smidgen.apps.tools.definition import McpTarget, SqlTarget, Tool
+from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.apps.tools.toolbox import Toolbox
+from smidgen.engines.desk import packed_tools
 from smidgen.flows.local_model import Model
 from smidgen.store.calls import CallStore
-
-TOOLS = "tools.toml"
 
 
 def desk_of(model: Model) -> Desk | None:
@@ -40,16 +38,6 @@ def live_desk(model: Model, calls: CallStore, tools: Path | None = None, environ
 
 def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:
     """The tools of a desk, with how they are called: those of a file, or of its bundle; empty if it has none."""
-    own = model.folder / TOOLS
     if file is not None:
         return read_tools(file)
-    if not own.is_file():
-        return ()
-    folder = str(model.manifest.engine.options.get("tools_folder", model.folder))
-    return tuple(_moved(tool, folder) for tool in read_tools(own))
-
-
-def _moved(tool: Tool, folder: str) -> Tool:
-    """A tool whose relative paths start from a folder."""
-    target = replace(tool.target, folder=folder) if isinstance(tool.target, SqlTarget | McpTarget) else tool.target
-    return replace(tool, target=target, guard=replace(tool.guard, folder=folder) if tool.guard is not None else None)
+    return packed_tools(model.folder, model.manifest.engine.options)
