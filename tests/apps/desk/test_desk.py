@@ -351,6 +351,41 @@ def test_only_a_clear_yes_is_one(said: str, means: bool | None) -> None:
     assert decision(said) is means
 
 
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("yes that's right, cancel it", True),
+        ("yes, cancel the order", True),
+        ("yes and also change my address", None),
+        ("yes but FH-20104 instead", None),
+        ("actually no, keep it, my sister wants the bench", False),
+        ("no wait, that's my old office", False),
+        ("does cancelling cost me anything?", None),
+        ("not sure", None),
+    ],
+)
+def test_with_a_call_that_waits_a_yes_may_name_it_and_a_no_may_go_on(said: str, means: bool | None) -> None:
+    assert decision(said, "Cancel order FH-20103 of nia@example.com") is means
+
+
+def test_a_question_is_no_address(shop: Shop, clock: Clock) -> None:
+    address = {"type": "string", "minLength": 8, "title": "new address"}
+    tool = Tool("move", "Change the address.", {"type": "object", "properties": {"address": address}, "required": ["address"]})
+    desk = Desk("shop", parse_policy('unknown = "act move"', "policy.toml"), {}, (tool,), now=clock)
+    chat = Chat(desk)
+    assert chat.say("Please change my address").reply.outcome == "asked"
+    assert chat.say("can I have a refund instead of waiting?").reply.outcome == "asked", (
+        "it asks again, and takes no question for an address"
+    )
+    proposed = chat.say("21 Park Lane, Leeds LS1 3HB").reply
+    assert proposed.call is not None and proposed.call.arguments == {"address": "21 Park Lane, Leeds LS1 3HB"}
+
+
+def test_an_order_number_may_come_without_its_letters(chat: Chat) -> None:
+    chat.say("Where is my order")
+    assert chat.say("20103. nia@example.com").reply.text == "Order FH-20103 is delivered."
+
+
 def test_the_language_is_that_of_the_message() -> None:
     assert language_of("Wo ist meine Bestellung?", "", ("en", "de")) == "de"
     assert language_of("Where is my order?", "de", ("en", "de")) == "en"

@@ -28,6 +28,8 @@ from smidgen.core.replies import Reply
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
 _MOST_ROWS = 5
+_CLEAR_INTENT = 0.7
+"""Probability from which an intent shows that the customer has changed the subject."""
 _SHORT = 7
 """Words of a message that may be a follow-up."""
 _FOLLOWS = re.compile(
@@ -152,8 +154,8 @@ class Desk:
 
     def _settled(self, turn: _Round) -> DeskAnswer | None:
         """The answer to a message that settles what was open; None if nothing was, or the customer speaks of something else."""
-        said = decision(turn.message)
         waiting, offered = turn.state.get("waiting"), turn.state.pop("offered", False)
+        said = decision(turn.message, str(waiting.get("words", "")) if isinstance(waiting, Mapping) else "")
         if isinstance(waiting, Mapping):
             if said is not None:
                 return self._decided(turn.conversation, str(waiting.get("id", "")), said, turn.rehearsed)
@@ -172,10 +174,14 @@ class Desk:
         tool, arguments = self._tools.get(str(asking.get("tool", ""))), dict(asking.get("arguments", {}))
         if tool is None:
             return None
-        found = _spoken(tool, arguments, turn.message, asked=True)
+        self._recognise(turn)
+        before = str(asking.get("intent", ""))
+        # Free text is taken for an argument only where the customer does not clearly speak of something else.
+        other = turn.sure >= _CLEAR_INTENT and turn.intent != before and self.policy.is_known(turn.intent)
+        found = _spoken(tool, arguments, turn.message, asked=not other and "?" not in turn.message)
         if not found:
             return None
-        turn.intent = str(asking.get("intent", ""))
+        turn.intent = before
         return self._call(turn, tool, {**arguments, **found}, float(asking.get("score", 1.0)))
 
     # What the customer wants.

@@ -142,6 +142,10 @@ class DeskPolicy(_PolicyPart):
         found = next((steps for pattern, steps in self.intents.items() if fnmatch.fnmatchcase(intent, pattern)), None) if intent else None
         return found if found is not None else self.unknown
 
+    def is_known(self, intent: str) -> bool:
+        """Whether a pattern names an intent, other than the one that fits any."""
+        return any(pattern != "*" and fnmatch.fnmatchcase(intent, pattern) for pattern in self.intents)
+
     def said_by_name(self) -> set[str]:
         """The names of all texts that a step says."""
         every = [*self.unknown, *(step for steps in self.intents.values() for step in steps)]

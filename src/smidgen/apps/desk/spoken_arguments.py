@@ -16,6 +16,7 @@ from smidgen.text import numbers
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 _WORD = re.compile(r"[^\s,;:!?\"()]+")
+_PREFIX = re.compile(r"\^?(?:\(\?:)?([A-Za-z]{1,6}[-/. ]?)(?=[\[\\(])")
 _LONGEST_FREE = 200
 _MOST_WORDS = 400
 
@@ -66,12 +67,15 @@ def _by_pattern(pattern: str, message: str) -> list[str]:
     """Runs of up to four words that fit a pattern as a whole, as they stand or in capitals; longer runs hide the shorter ones in them."""
     words = list(_WORD.finditer(message))[:_MOST_WORDS]
     whole = re.compile(pattern)
-    found: list[tuple[int, int, str]] = []
+    # "20103" for "FH-20103": a customer leaves out what all have in common.
+    prefixes = [found[1]] if (found := _PREFIX.match(pattern)) else []
+    places: list[tuple[int, int, str]] = []
     for count in (4, 3, 2, 1):
         for place in range(len(words) - count + 1):
             start, end = words[place].start(), words[place + count - 1].end()
             text = message[start:end].rstrip(".'’")
-            fits = next((form for form in (text, text.upper()) if whole.fullmatch(form)), None)
-            if fits is not None and not any(start < other and before < end for before, other, _ in found):
-                found.append((start, end, fits))
-    return list(dict.fromkeys(value for _, _, value in found))
+            forms = (text, text.upper(), *(f"{prefix}{text}" for prefix in prefixes))
+            fits = next((form for form in forms if whole.fullmatch(form)), None)
+            if fits is not None and not any(start < other and before < end for before, other, _ in places):
+                places.append((start, end, fits))
+    return list(dict.fromkeys(value for _, _, value in places))

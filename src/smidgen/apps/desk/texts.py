@@ -74,27 +74,40 @@ _NO = re.compile(
     r"nein|nö|ne|nee|stopp|abbrechen|lieber nicht|doch nicht|falsch|lassen sie (es|das)|nicht)"
 )
 _FILLER = re.compile(
-    r"\b(please|thanks|thank you|bitte|danke|then|well|hm+|oh|and|it|that|is|do|go ahead|i do|ja|yes|no|nein|das|es|so|mach|machen sie)\b"
+    r"\b(please|thanks|thank you|that'?s right|my|the|bitte|danke|then|well|hm+|oh|and|it|that|is|do|go ahead|i do|ja|yes|no|nein|das|es|"
+    r"so|mach|machen sie)\b"
 )
 _LONGEST_DECISION = 40
 
 
-def decision(message: str) -> bool | None:
-    """Whether a short message says yes or no; None for anything else, which then decides nothing."""
-    said = re.sub(r"[^\w' ]+", " ", message.casefold())
-    said = " ".join(said.split())
+def decision(message: str, call: str = "") -> bool | None:
+    """Whether a short message says yes or no; None for anything else, which then decides nothing.
+
+    `call`: the words of a call that waits. They may stand behind a yes ("yes, cancel it"); and whatever begins with a no is one, because
+    then nothing is changed.
+    """
+    said = " ".join(re.sub(r"[^\w' ]+", " ", message.casefold()).split())
+    if call and _REFUSAL.match(said):
+        return False
     if not said or len(said) > _LONGEST_DECISION:
         return None
-    yes, no = _begins(_YES, said), _begins(_NO, said)
+    known = frozenset(re.findall(r"\w+", call.casefold()))
+    yes, no = _begins(_YES, said, known), _begins(_NO, said)
     return yes if yes != no else None
 
 
-def _begins(words: re.Pattern[str], said: str) -> bool:
-    """Whether a text consists of such words, and at most fillers after them."""
+_REFUSAL = re.compile(
+    r"((oh|ok|okay|actually|sorry|hm+|wait|hang on|ach|moment|halt) )*"
+    r"(no|nope|nah|stop|don'?t|do not|never ?mind|cancel that|leave it|nein|nee|stopp|doch nicht|lieber nicht|lassen sie)\b"
+)
+
+
+def _begins(words: re.Pattern[str], said: str, known: frozenset[str] = frozenset()) -> bool:
+    """Whether a text consists of such words, and at most fillers and `known` words after them."""
     found = words.match(said)
     if found is None or (found.end() < len(said) and said[found.end()] != " "):
         return False
-    return not _FILLER.sub(" ", said[found.end() :]).strip()
+    return set(_FILLER.sub(" ", said[found.end() :]).split()) <= known
 
 
 _SMALL_TALK = {
