@@ -20,6 +20,7 @@ from smidgen.parts import registry
 ROOM = "apps.channels"
 MOST_BODY = 1_000_000
 """Longest body of a webhook, in bytes. Vendors send less: they send files by reference."""
+CONVERSATION = "conversation:"
 WINDOW_SECONDS = 300.0
 """How far a signed time may be from this machine's clock. An older request may have been recorded and sent again."""
 
@@ -36,11 +37,11 @@ class WebhookRequest:
 
 @dataclass(frozen=True, slots=True)
 class PersonAnswer:
-    """An answer that a person wrote in the vendor's own app: the customer has it already.
+    """An answer that a person wrote in the vendor's own app, where the customer has it already; or by mail, from where it is delivered.
 
     Attributes:
         external_id: the vendor's id of the message.
-        thread: the vendor's id of the conversation.
+        thread: the vendor's id of the conversation; or `CONVERSATION` and our own, if it must be delivered.
         text: its words.
         by: the person's name.
     """

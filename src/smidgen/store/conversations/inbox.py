@@ -44,9 +44,9 @@ class Inbox:
         with self._database.writing() as connection:
             found = connection.execute(sql.select(CONVERSATIONS.c.id, CONVERSATIONS.c.status).where(mine)).one_or_none()
             if found is not None and _waiting(connection, found.id) >= MOST_WAITING:
-                seen = sql.select(SEEN.c.hash).where(SEEN.c.hash == _hash(message, desk))
+                seen = sql.select(SEEN.c.hash).where(SEEN.c.hash == _hash(desk, message.channel, message.external_id))
                 return "repeated" if connection.scalar(seen) is not None else "refused"
-            if not connection.execute(insert_new(connection, SEEN).values(hash=_hash(message, desk), time=now)).rowcount:
+            if not first_seen(connection, desk, message.channel, message.external_id, now):
                 return "repeated"
             if found is None:
                 connection.execute(insert_new(connection, CONVERSATIONS).values(_new_conversation(message, desk, now)))
@@ -184,8 +184,14 @@ def _waiting(connection: Connection, conversation: str) -> int:
     return int(connection.scalar(counted) or 0)
 
 
-def _hash(message: IncomingMessage, desk: str) -> str:
-    return hashlib.sha256(json.dumps([desk, message.channel, message.external_id]).encode()).hexdigest()
+def first_seen(connection: Connection, desk: str, channel: str, external_id: str, now: float) -> bool:
+    """Whether a vendor's id comes for the first time; it is remembered."""
+    new = insert_new(connection, SEEN).values(hash=_hash(desk, channel, external_id), time=now)
+    return bool(connection.execute(new).rowcount)
+
+
+def _hash(desk: str, channel: str, external_id: str) -> str:
+    return hashlib.sha256(json.dumps([desk, channel, external_id]).encode()).hexdigest()
 
 
 def _new_conversation(message: IncomingMessage, desk: str, now: float) -> dict[str, Any]:

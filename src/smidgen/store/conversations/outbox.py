@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import sqlalchemy as sql
+from sqlalchemy.engine import Connection
 
 from smidgen.core.conversations import OutgoingMessage
 from smidgen.core.errors import DataError
@@ -16,6 +17,7 @@ from smidgen.store.conversations.codec import MOST_NAME, clean, reply_from_json
 from smidgen.store.conversations.inbox import MOST_LEASE
 from smidgen.store.conversations.records import StoredOutgoing, TakenOutgoing
 from smidgen.store.conversations.tables import OUTBOX, ConversationMissing
+from smidgen.store.conversations.turns import add_event
 from smidgen.store.database import Database
 
 _TRIED = 8
@@ -28,16 +30,20 @@ class Outbox:
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database, self._clock = database, clock
 
-    def take(self, seconds: float, desk: str = "") -> TakenOutgoing | None:
+    def take(self, seconds: float, desk: str = "", skip: Collection[str] = ()) -> TakenOutgoing | None:
         """Take the oldest message that may be sent now, and hold it for some seconds; None if there is none.
 
-        Messages of one conversation go out in their order, one at a time. desk: only those of this desk; empty for any.
+        Messages of one conversation go out in their order, one at a time.
+
+        Args:
+            desk: only those of this desk; empty for any.
+            skip: channels that take nothing now.
         """
         if not 0 < seconds <= MOST_LEASE:
             raise DataError("a lease is out of range", value=seconds, todo=f"Give seconds over 0, at most {MOST_LEASE:.0f}.")
         now = self._clock()
         with self._database.reading() as connection:
-            waiting = list(connection.scalars(_candidates(now, desk)))
+            waiting = list(connection.scalars(_candidates(now, desk, skip)))
         if not waiting:
             return None
         holder = secrets.token_hex(8)
@@ -63,8 +69,23 @@ class Outbox:
             return connection.execute(sql.update(OUTBOX).where(mine).values(later)).rowcount > 0
 
     def bury(self, taken: TakenOutgoing, why: str) -> bool:
-        """Make a message that cannot be delivered a dead letter: people see it, and it is never dropped. False if it was delivered."""
+        """Make a message that cannot be delivered a dead letter: people see it, and it is never dropped. False if it was delivered.
+
+        It is an event too.
+        """
         return self._end(taken, {"state": "dead", "error": clean(why, MOST_NAME)})
+
+    def failed_late(self, channel: str, vendor_id: str, why: str) -> bool:
+        """Make a message a dead letter that its vendor took and could not deliver. False if there is no such delivered message."""
+        mine = sql.and_(OUTBOX.c.channel == channel, OUTBOX.c.vendor_id == vendor_id, OUTBOX.c.state == "delivered")
+        with self._database.writing() as connection:
+            row = connection.execute(sql.select(OUTBOX).where(mine).limit(1)).one_or_none() if vendor_id else None
+            if row is None:
+                return False
+            dead = {"state": "dead", "error": clean(why, MOST_NAME), "ended": self._clock()}
+            connection.execute(sql.update(OUTBOX).where(OUTBOX.c.number == row.number).values(dead))
+            self._tell(connection, row.id, str(dead["error"]))
+        return True
 
     def send_again(self, id: str) -> None:
         """Put a dead letter back among the messages that wait. Raises ConversationMissing if there is none with this id."""
@@ -113,10 +134,18 @@ class Outbox:
         mine = sql.and_(OUTBOX.c.id == taken.message.id, OUTBOX.c.state == "waiting")
         ended = {**values, "ended": self._clock(), "holder": "", "leased": 0.0}
         with self._database.writing() as connection:
-            return connection.execute(sql.update(OUTBOX).where(mine).values(ended)).rowcount > 0
+            done = connection.execute(sql.update(OUTBOX).where(mine).values(ended)).rowcount > 0
+            if done and values["state"] == "dead":
+                self._tell(connection, taken.message.id, values["error"])
+        return done
+
+    def _tell(self, connection: Connection, id: str, why: str) -> None:
+        row = connection.execute(sql.select(OUTBOX).where(OUTBOX.c.id == id)).one()
+        body = {"channel": row.channel, "message": id, "error": why, "attempts": row.attempts}
+        add_event(connection, row.desk, "undelivered", row.conversation, self._clock(), body)
 
 
-def _candidates(now: float, desk: str) -> sql.Select[Any]:
+def _candidates(now: float, desk: str, skip: Collection[str]) -> sql.Select[Any]:
     earlier = OUTBOX.alias()
     before = sql.exists().where(
         earlier.c.conversation == OUTBOX.c.conversation, earlier.c.state == "waiting", earlier.c.number < OUTBOX.c.number
@@ -124,6 +153,8 @@ def _candidates(now: float, desk: str) -> sql.Select[Any]:
     wanted = [OUTBOX.c.state == "waiting", OUTBOX.c.after <= now, OUTBOX.c.leased <= now, sql.not_(before)]
     if desk:
         wanted.append(OUTBOX.c.desk == desk)
+    if skip:
+        wanted.append(OUTBOX.c.channel.not_in(list(skip)))
     return sql.select(OUTBOX.c.number).where(*wanted).order_by(OUTBOX.c.number).limit(_TRIED)
 
 

@@ -11,7 +11,7 @@ from smidgen.core.conversations import DeskConversation, DeskReply, IncomingMess
 Receipt: TypeAlias = Literal["received", "repeated", "refused"]
 """`repeated`: it was received before. `refused`: too many messages of its conversation wait already."""
 
-EventKind: TypeAlias = Literal["answered", "escalated", "handed_over", "customer_wrote", "feedback", "promoted", "revoked"]
+EventKind: TypeAlias = Literal["answered", "escalated", "handed_over", "customer_wrote", "feedback", "undelivered", "promoted", "revoked"]
 """The kinds of events:
 
 - `answered`: the desk answered, or ran a confirmed call;
@@ -19,6 +19,7 @@ EventKind: TypeAlias = Literal["answered", "escalated", "handed_over", "customer
 - `handed_over`: it passed the conversation to a person;
 - `customer_wrote`: the customer wrote while a person has the conversation;
 - `feedback`: the customer gave a thumb up or down;
+- `undelivered`: a message could not be delivered and is a dead letter;
 - `promoted`, `revoked`: another version of a model answers; a certificate was withdrawn.
 """
 

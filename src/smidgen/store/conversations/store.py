@@ -16,7 +16,7 @@ from smidgen.core.conversations import DeskAnswer, DeskConversation, Status, Tur
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean
 from smidgen.store.conversations.events import DeskEvents
-from smidgen.store.conversations.inbox import Inbox, check_name, new_conversation
+from smidgen.store.conversations.inbox import Inbox, check_name, first_seen, new_conversation
 from smidgen.store.conversations.outbox import Outbox
 from smidgen.store.conversations.records import (
     AnsweredQuestion,
@@ -175,19 +175,24 @@ class ConversationStore:
         with self.database.reading() as connection:
             return list(connection.scalars(mine.order_by(one.changed.desc()).limit(_MOST_PAGE)))
 
-    def add_turn(self, conversation: str, text: str, by: str, *, deliver: bool = True, status: Status | None = None) -> Turn:
+    def add_turn(
+        self, conversation: str, text: str, by: str, *, deliver: bool = True, status: Status | None = None, external_id: str = ""
+    ) -> Turn | None:
         """Write a person's answer, as a turn and as a message to deliver; with the question before it, it is a pair to learn from.
 
         Args:
             by: names the person.
             deliver: False if the customer has it already, because the person wrote in the vendor's own app.
             status: who answers next; None for no change.
+            external_id: the vendor's id of the answer. None is returned for one that was written before.
         """
         if not text.strip() or len(text) > MOST_TEXT:
             raise DataError("an answer is empty or too long", value=len(text), todo=f"Write 1 to {MOST_TEXT:,} characters.")
         now = self._clock()
         with self.database.writing() as connection:
             row = self._lock(connection, conversation)
+            if external_id and not first_seen(connection, row.desk, row.channel, external_id, now):
+                return None
             question = _question(connection, conversation)
             turn = add_turn(connection, conversation, "person", text, now, by=by)
             if status is not None:

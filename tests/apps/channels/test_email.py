@@ -1,0 +1,147 @@
+"""E-mail against a real SMTP server in this process; the mailbox against Dovecot, where this machine has it."""
+
+from __future__ import annotations
+
+import email
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from smidgen.apps.channels.channel import DeliveryError
+from smidgen.apps.channels.email import EmailChannel, EmailSettings
+from smidgen.core.conversations import Citation, DeskReply, OutgoingMessage
+from smidgen.core.errors import InputError
+
+
+class Postman:
+    """Keeps what it gets; answers as told."""
+
+    def __init__(self) -> None:
+        self.got: list[Envelope] = []
+        self.recipient, self.data = "250 OK", "250 OK"
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        envelope.rcpt_tos.append(address)
+        return self.recipient
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.got.append(envelope)
+        return self.data
+
+
+@pytest.fixture
+def postman() -> Iterator[tuple[Postman, int]]:
+    mine = Postman()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(mine, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield mine, port
+    controller.stop()
+
+
+def channel(port: int, **more: Any) -> EmailChannel:
+    told = {"address": "help@shop.example", "name": "Fern & Hearth", "imap_host": "127.0.0.1", "imap_security": "none"}
+    return EmailChannel(EmailSettings(**told, smtp_port=port, smtp_security="none", policy="reply", **more))
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_MAIL_PASSWORD", "hush")
+
+
+def outgoing(**more: Any) -> OutgoingMessage:
+    cited = (Citation("d", "Returns", "30 days", 0, 7, url="https://shop.example/returns"),)
+    reply = DeskReply("answered", "30 Tage – größer.", citations=cited)
+    facts = {"message_id": "<m1@example.org>", "references": ["<m0@example.org>", "<m1@example.org>"]}
+    told: dict[str, Any] = {"recipient": "ann@example.org", "subject": "Order\r\nBcc: eve@example.org", "facts": facts, **more}
+    return OutgoingMessage("ab12", "email", "0" * 20, text="30 Tage – größer.", reply=reply, **told)
+
+
+def test_a_reply_goes_to_the_sender_in_its_thread(postman: tuple[Postman, int]) -> None:
+    mine, port = postman
+    id = channel(port).send(outgoing(), False)
+    (envelope,) = mine.got
+    assert envelope.rcpt_tos == ["ann@example.org"] and envelope.mail_from == "help@shop.example"
+    mail = email.message_from_bytes(envelope.content, policy=email.policy.default)  # type: ignore[arg-type]
+    assert mail["Message-ID"] == id == f"<desk.{'0' * 20}.ab12@shop.example>"
+    assert (mail["In-Reply-To"], mail["References"]) == ("<m1@example.org>", "<m0@example.org> <m1@example.org>")
+    assert mail["Subject"] == "Re: Order Bcc: eve@example.org" and mail["Bcc"] is None
+    assert (mail["Auto-Submitted"], mail["X-Auto-Response-Suppress"]) == ("auto-replied", "All")
+    assert mail.get_content().replace("\r\n", "\n").strip() == "30 Tage – größer.\n\nReturns: https://shop.example/returns"
+    assert channel(port).send(outgoing(), True) == id
+
+
+def test_the_desks_own_mail_gets_no_answer(postman: tuple[Postman, int]) -> None:
+    mine, port = postman
+    desk = channel(port)
+    desk.send(outgoing(), False)
+    sent = mine.got[0].content
+    assert isinstance(sent, bytes) and desk.read(sent) is None
+    assert desk.read(sent.replace(b"help@shop.example", b"other@desk.example")) is None  # two desks do not talk for ever
+
+
+@pytest.mark.parametrize(
+    ("recipient", "data", "passing"),
+    [("550 no", "250 OK", False), ("451 later", "250 OK", True), ("250 OK", "552 full", False), ("250 OK", "421 busy", True)],
+)
+def test_failures_pass_or_do_not(postman: tuple[Postman, int], recipient: str, data: str, passing: bool) -> None:
+    mine, port = postman
+    mine.recipient, mine.data = recipient, data
+    with pytest.raises(DeliveryError) as caught:
+        channel(port).send(outgoing(), False)
+    assert caught.value.passing is passing
+
+
+def test_no_server_passes_and_a_bad_recipient_does_not() -> None:
+    with pytest.raises(DeliveryError) as down:
+        channel(1).send(outgoing(), False)
+    with pytest.raises(DeliveryError) as bad:
+        channel(1).send(outgoing(recipient="ann@example.org, eve@example.org"), False)
+    assert (down.value.passing, bad.value.passing) == (True, False)
+
+
+def test_one_sender_is_answered_only_so_often_an_hour() -> None:
+    desk = channel(1, most_an_hour=2)
+    assert [desk._may_answer("a@b.example", at) for at in (0.0, 1.0, 2.0, 3_601.0)] == [True, True, False, True]
+    assert desk._may_answer("c@b.example", 2.0)
+
+
+def test_settings_are_safe() -> None:
+    with pytest.raises(InputError, match="without encryption"):
+        EmailChannel(EmailSettings(address="a@b.example", imap_host="mail.example", imap_security="none"))
+    with pytest.raises(InputError, match="mail address"):
+        EmailChannel(EmailSettings(address="nobody", imap_host="mail.example"))
+
+
+RAW = b"From: Ann <ann@example.org>\r\nSubject: Hi\r\nMessage-ID: <%d@example.org>\r\n\r\nWhere is my order %d?\r\n"
+
+
+@pytest.mark.thorough
+def test_a_mailbox_of_dovecot_is_read_once_and_gets_drafts(dovecot: int) -> None:
+    import imap_tools
+
+    desk = channel(1, user="desk", imap_port=dovecot)
+    desk = EmailChannel(desk._settings.model_copy(update={"policy": "draft"}))
+    with imap_tools.MailBoxUnencrypted("127.0.0.1", dovecot).login("desk", "hush") as box:
+        for number in range(3):
+            box.append(RAW % (number, number), "INBOX")
+        box.append(RAW.replace(b"Subject", b"Auto-Submitted: auto-replied\r\nSubject") % (9, 9), "INBOX")
+    brought: list[Any] = []
+    began = time.monotonic()
+    assert desk.poll(brought.append, idle=0) == 4 and desk.poll(brought.append, idle=0) == 0
+    assert [one.messages[0].text for one in brought] == [f"Where is my order {number}?" for number in range(3)]
+    id = desk.send(outgoing(), False)
+    assert desk.send(outgoing(), True) == id and time.monotonic() - began < 60
+    with imap_tools.MailBoxUnencrypted("127.0.0.1", dovecot).login("desk", "hush", "Drafts") as box:
+        drafts = list(box.fetch())
+        assert [(draft.headers["message-id"], "\\Draft" in draft.flags) for draft in drafts] == [((id,), True)]
+    # people's read marks stay as they are
+    with imap_tools.MailBoxUnencrypted("127.0.0.1", dovecot).login("desk", "hush") as box:
+        assert all("\\Seen" not in one.flags for one in box.fetch(mark_seen=False))
