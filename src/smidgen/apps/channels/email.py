@@ -197,7 +197,7 @@ class EmailChannel:
         return len(uids)
 
     def read(self, raw: bytes) -> WebhookAnswer | None:
-        """What a mail brings; None for one that is not answered."""
+        """Read a mail; None for one that is not answered."""
         found = read_mail(raw, self.box)
         if found.answer is not None:
             return WebhookAnswer(answers=(found.answer,))
