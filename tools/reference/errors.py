@@ -24,6 +24,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "invalid_json_schema": ((400,), "The model cannot hold its answer to this schema."),
     "empty_prompt": ((400,), "There is no text to write from."),
     "logprobs_not_supported": ((400,), "This model guesses tokens ahead and has no log probabilities."),
+    "invalid_signature": ((401,), "The vendor's signature of a webhook to `/desk/…/channels/…` is wrong, or too old."),
     "invalid_api_key": ((401,), "The key is missing or wrong. Send `Authorization: Bearer KEY`."),
     "host_not_allowed": ((403,), "The `Host` header is not one of this server's names. See `--allow-host`."),
     "origin_not_allowed": ((403,), "A web page of another origin sent this. See `--cors`."),

@@ -138,8 +138,8 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """Paths without a key: they show whether the server runs and its API, and nothing about bundles or traffic."""
 
 
-_VISITOR_PATH = re.compile(r"/desk/(?:widget\.js|assets/[^/]+/[^/]+|[^/]+/frame|[^/]+/conversations(?:/[^/]+){0,4})")
-"""Paths of a desk's visitors: their pages have no key, and each conversation has a token of its own."""
+_VISITOR_PATH = re.compile(r"/desk/(?:widget\.js|assets/[^/]+/[^/]+|[^/]+/frame|[^/]+/channels/[^/]+|[^/]+/conversations(?:/[^/]+){0,4})")
+"""Paths of a desk's visitors: their pages have no key, and each conversation has a token of its own. Channels verify signatures."""
 
 
 def is_open(path: str) -> bool:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
-from smidgen.apps.channels.mail_reader import Mailbox, hand_over_id, is_address, message_id, read_mail, thread_key
+from smidgen.apps.channels.mail_reader import MailAccount, hand_over_id, is_address, message_id, read_mail, thread_key
 
-BOX = Mailbox("help@shop.example", ("mia@shop.example",), b"key")
+BOX = MailAccount("help@shop.example", ("mia@shop.example",), b"key")
 
 
 def mail(body: str = "Where is my order?", **headers: str) -> bytes:
@@ -72,7 +72,7 @@ def test_people_with_such_headers_do() -> None:
 
 
 def test_a_reply_goes_to_the_sender_alone() -> None:
-    def recipient(box: Mailbox, **headers: str) -> str:
+    def recipient(box: MailAccount, **headers: str) -> str:
         found = read_mail(mail(**headers), box).message
         assert found is not None
         return found.sender
@@ -81,7 +81,7 @@ def test_a_reply_goes_to_the_sender_alone() -> None:
     assert recipient(BOX, Reply_To="Ann <ann.work@EXAMPLE.org>") == "ann.work@example.org"
     assert recipient(BOX, Reply_To="a@example.org, b@example.org") == "ann@example.org"
     assert recipient(BOX, Reply_To="help@shop.example") == "ann@example.org"
-    assert recipient(Mailbox("help@shop.example", any_reply_to=True), Reply_To="evil@other.example") == "evil@other.example"
+    assert recipient(MailAccount("help@shop.example", any_reply_to=True), Reply_To="evil@other.example") == "evil@other.example"
 
 
 def test_encodings_folded_headers_and_attachments() -> None:
@@ -127,7 +127,7 @@ def test_nothing_in_a_mail_raises(rubbish: bytes) -> None:
 
 
 def test_only_the_person_who_got_a_conversation_may_answer_it() -> None:
-    id = hand_over_id("Abc-123_xyz", BOX)
+    id = hand_over_id("Abc-123_xyz", "evt_1", BOX)
     told = {"In_Reply_To": id, "Message_ID": "<p1@shop.example>"}
     answer = read_mail(mail("Yes, we do.\n\n> summary", From="Mia <mia@shop.example>", **told), BOX).answer
     assert answer is not None
@@ -135,7 +135,7 @@ def test_only_the_person_who_got_a_conversation_may_answer_it() -> None:
     wrong = [
         read_mail(mail("Yes", From="eve@example.org", **told), BOX),
         read_mail(mail("Yes", From="mia@shop.example", In_Reply_To=id.replace("Abc", "Abd")), BOX),
-        read_mail(mail("Yes", From="mia@shop.example", **told), Mailbox("help@shop.example", ("mia@shop.example",), b"other")),
+        read_mail(mail("Yes", From="mia@shop.example", **told), MailAccount("help@shop.example", ("mia@shop.example",), b"other")),
         read_mail(mail("> only", From="mia@shop.example", **told), BOX),
     ]
     assert [(one.message, one.answer) for one in wrong] == [(None, None)] * 4

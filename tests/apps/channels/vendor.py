@@ -58,8 +58,9 @@ def vendor(answer: Callable[[Asked], Answer] | None = None) -> Iterator[Vendor]:
             with mine.lock:
                 mine.asked.append(one)
                 status, more, told = mine.answer(one)
-            if mine.silent:
-                time.sleep(mine.silent)
+                silent = mine.silent
+            if silent:
+                time.sleep(silent)
             out = told if isinstance(told, bytes) else json.dumps(told).encode()
             with contextlib.suppress(OSError):
                 self.send_response(status)

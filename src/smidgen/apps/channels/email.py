@@ -16,7 +16,7 @@ from email.utils import format_datetime, formataddr
 from typing import Any, Literal
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, secret
-from smidgen.apps.channels.mail_reader import MOST_MAIL, Mailbox, hand_over_id, is_address, message_id, read_mail
+from smidgen.apps.channels.mail_reader import MOST_MAIL, MailAccount, hand_over_id, is_address, message_id, read_mail
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.core.conversations import OutgoingMessage
 from smidgen.core.errors import InputError, MissingExtra
@@ -74,7 +74,7 @@ class EmailChannel:
             if security == "none" and host not in _LOOPBACK:
                 raise InputError("a mail server without encryption must be of this machine", value=host, todo="Use tls or starttls.")
         self._password = secret(settings.password_env, "the mailbox's password")
-        self.box = Mailbox(settings.address, settings.people, self._password.encode(), settings.any_reply_to)
+        self.box = MailAccount(settings.address, settings.people, self._password.encode(), settings.any_reply_to)
         self._senders: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -102,10 +102,10 @@ class EmailChannel:
         mail = self._reply(message)
         return self.send_mail(mail, again, draft=self._settings.policy == "draft")
 
-    def hand_over(self, conversation: str, subject: str, text: str) -> None:
+    def hand_over(self, conversation: str, event: str, subject: str, text: str) -> None:
         """Send a summary of a conversation to the people. An answer to it by mail goes to the customer."""
         mail = self._new(", ".join(self._settings.people), f"[Desk] {subject}"[:200], text)
-        mail["Message-ID"] = hand_over_id(conversation, self.box)
+        mail["Message-ID"] = hand_over_id(conversation, event, self.box)
         self.send_mail(mail, False, draft=False)
 
     def send_mail(self, mail: EmailMessage, again: bool, draft: bool) -> str:

@@ -27,11 +27,11 @@ _BULK = ("bulk", "list", "junk", "auto_reply")
 _SUPPRESSED = ("all", "autoreply", "oof")
 _MACHINES = ("mailer-daemon", "postmaster", "noreply", "no-reply", "donotreply", "do-not-reply", "bounce", "bounces")
 _OURS = re.compile(r"<desk\.([0-9a-f]{20})\.[0-9a-f]+@")
-_HANDED = re.compile(r"<handover\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{32})@")
+_HANDED = re.compile(r"<handover\.([A-Za-z0-9_-]{8,64})\.([0-9a-f]{32})\.[A-Za-z0-9_]+@")
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class MailAccount:
     """Whose mails are read.
 
     Attributes:
@@ -56,7 +56,7 @@ class ReadMail:
     ignored: str = ""
 
 
-def read_mail(raw: bytes, box: Mailbox) -> ReadMail:
+def read_mail(raw: bytes, box: MailAccount) -> ReadMail:
     """Read a mail. A broken one is read as far as it goes, or ignored; nothing in it raises."""
     try:
         mail = email.message_from_bytes(raw[:MOST_MAIL], policy=email.policy.compat32)
@@ -78,9 +78,9 @@ def message_id(thread: str, id: str, address: str) -> str:
     return f"<desk.{thread}.{id}@{address.rpartition('@')[2]}>"
 
 
-def hand_over_id(conversation: str, box: Mailbox) -> str:
-    """The id of the mail that hands a conversation to a person. Only who got it can answer it."""
-    return f"<handover.{conversation}.{_signed(conversation, box.key)}@{box.address.rpartition('@')[2]}>"
+def hand_over_id(conversation: str, event: str, box: MailAccount) -> str:
+    """The id of the mail that hands a conversation to a person, for an event of it. Only who got it can answer it."""
+    return f"<handover.{conversation}.{_signed(conversation, box.key)}.{event}@{box.address.rpartition('@')[2]}>"
 
 
 def is_address(text: str) -> bool:
@@ -88,7 +88,7 @@ def is_address(text: str) -> bool:
     return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None and ".." not in text
 
 
-def _read(mail: Message, raw: bytes, box: Mailbox) -> ReadMail:
+def _read(mail: Message, raw: bytes, box: MailAccount) -> ReadMail:
     sender = _one_address(mail, "from")
     if not sender:
         return ReadMail(ignored="it has no single sender")
@@ -110,7 +110,7 @@ def _read(mail: Message, raw: bytes, box: Mailbox) -> ReadMail:
     return ReadMail(IncomingMessage("email", own_id[0][:500], thread, sender, text, subject, files, facts))
 
 
-def _from_person(found: re.Match[str], sender: str, id: str, text: str, box: Mailbox) -> ReadMail:
+def _from_person(found: re.Match[str], sender: str, id: str, text: str, box: MailAccount) -> ReadMail:
     """A person's answer to a conversation that was handed over. Both the id and the sender must be right."""
     right = bool(box.key) and hmac.compare_digest(_signed(found[1], box.key), found[2])
     if not right or sender not in {one.lower() for one in box.people}:
@@ -120,7 +120,7 @@ def _from_person(found: re.Match[str], sender: str, id: str, text: str, box: Mai
     return ReadMail(answer=PersonAnswer(id[:500], CONVERSATION + found[1], text, sender))
 
 
-def _machine(mail: Message, sender: str, box: Mailbox) -> str:
+def _machine(mail: Message, sender: str, box: MailAccount) -> str:
     """Why no answer may go to a mail, in words; empty if one may. A machine that answers machines never ends."""
     if sender == box.address.lower():
         return "it is from the desk itself"

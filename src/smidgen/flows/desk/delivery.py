@@ -56,20 +56,25 @@ class Listener(Protocol):
 
 
 class WebhookListener:
-    """A webhook by Standard Webhooks. The event's id is the message's, so a receiver drops repeats."""
+    """A webhook by Standard Webhooks. The event's id is the message's, so a receiver drops repeats.
 
-    def __init__(self, endpoint: WebhookEndpoint, kinds: Sequence[EventKind]) -> None:
-        self.kinds, self._endpoint = tuple(kinds), endpoint
+    `more`: further data of an event.
+    """
+
+    def __init__(
+        self, endpoint: WebhookEndpoint, kinds: Sequence[EventKind], more: Callable[[DeskEvent], Mapping[str, Any]] | None = None
+    ) -> None:
+        self.kinds, self._endpoint, self._more = tuple(kinds), endpoint, more
 
     def tell(self, event: DeskEvent) -> None:
         """Send an event."""
-        self._endpoint.send(event.id, event_body(event))
+        self._endpoint.send(event.id, event_body(event, self._more(event) if self._more is not None else {}))
 
 
-def event_body(event: DeskEvent) -> bytes:
-    """An event as the body of a webhook."""
+def event_body(event: DeskEvent, more: Mapping[str, Any] = {}) -> bytes:
+    """An event, with more data, as the body of a webhook."""
     stamp = datetime.fromtimestamp(event.time, UTC).isoformat().replace("+00:00", "Z")
-    data: dict[str, Any] = {"desk": event.desk, "conversation": event.conversation or None, **event.body}
+    data: dict[str, Any] = {"desk": event.desk, "conversation": event.conversation or None, **event.body, **more}
     told = {"type": f"desk.{event.kind}", "timestamp": stamp, "data": data}
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -105,8 +105,9 @@ class Attempts:
 class BackgroundLoop:
     """Threads that do a piece of work again and again, and sleep while there is none."""
 
-    def __init__(self, work: Callable[[Attempts], bool], threads: int, seconds: float) -> None:
-        self._work, self._seconds, self._ending, self._woken = work, seconds, threading.Event(), threading.Event()
+    def __init__(self, work: Callable[[Attempts], bool], threads: int, seconds: float, idle: float = _IDLE_SECONDS) -> None:
+        self._work, self._seconds, self._idle = work, seconds, idle
+        self._ending, self._woken = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(max(1, min(threads, 16)))]
 
     def start(self) -> None:
@@ -135,7 +136,7 @@ class BackgroundLoop:
                 # A database that fails for a moment is asked again. A mistake must not end the work of a whole desk.
                 _log.error("a desk's worker failed and goes on: %s: %s", type(error).__name__, shown(str(error)))
             if error is not None or not future.result():
-                self._woken.wait(_IDLE_SECONDS if error is None else _FAILED_SECONDS)
+                self._woken.wait(self._idle if error is None else _FAILED_SECONDS)
                 self._woken.clear()
         attempts.close()
         pool.shutdown(wait=False)
@@ -144,14 +145,22 @@ class BackgroundLoop:
 class InboxWorker:
     """Lets a desk answer the messages that wait. A desk that fails is asked again; after three attempts a person is."""
 
-    def __init__(self, store: ConversationStore, desk: Answering, threads: int = 2, answer_seconds: float = ANSWER_SECONDS) -> None:
-        self._store, self._desk = store, desk
+    def __init__(
+        self,
+        store: ConversationStore,
+        desk: Answering,
+        threads: int = 2,
+        answer_seconds: float = ANSWER_SECONDS,
+        lease: float = LEASE_SECONDS,
+        retry: float = _RETRY_SECONDS,
+    ) -> None:
+        self._store, self._desk, self._lease, self._retry = store, desk, lease, retry
         self._loop = BackgroundLoop(self.work_once, threads, answer_seconds)
         self.start, self.wake, self.stop = self._loop.start, self._loop.wake, self._loop.stop
 
     def work_once(self, attempts: Attempts) -> bool:
         """Answer one message; False if none waits."""
-        taken = self._store.inbox.take(LEASE_SECONDS, self._desk.name)
+        taken = self._store.inbox.take(self._lease, self._desk.name)
         if taken is None:
             return False
         if taken.conversation.status == "with_person":
@@ -165,7 +174,7 @@ class InboxWorker:
             answer, error = attempts.run(self._desk.answer, taken.conversation, taken.message.text)
             if error is not None:
                 why = f"{type(error).__name__}: {shown(str(error))}"
-                self._store.inbox.retry(taken, _RETRY_SECONDS * 2**taken.attempts, why)
+                self._store.inbox.retry(taken, self._retry * 2**taken.attempts, why)
                 return True
         self._store.inbox.finish(taken, _with_attachments(answer, taken))
         return True

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.conversations import DeskAnswer, DeskConversation, Status, Turn
+from smidgen.core.conversations import DeskAnswer, DeskConversation, Facts, Status, Turn
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean
 from smidgen.store.conversations.events import DeskEvents
@@ -147,6 +147,11 @@ class ConversationStore:
         """A conversation with its last turns."""
         with self.database.reading() as connection:
             return read_conversation(connection, id)[0]
+
+    def last_facts(self, id: str) -> Facts:
+        """The facts of the customer's last message, as its channel gave them."""
+        with self.database.reading() as connection:
+            return read_conversation(connection, id)[2]
 
     def turns_after(self, conversation: str, turn: str) -> tuple[Turn, ...]:
         """The turns after the one with this id, the oldest first; all, if it is empty or unknown."""

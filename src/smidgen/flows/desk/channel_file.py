@@ -1,0 +1,161 @@
+"""A desk's channels, webhooks and hand-over from one TOML file, opened and set to work. Secrets come from the environment alone."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pydantic
+
+from smidgen.apps.channels.channel import Channel, WebhookAnswer, WebhookChannel, WebhookRequest, open_channel, secret
+from smidgen.apps.channels.chatwoot import ChatwootChannel
+from smidgen.apps.channels.email import EmailChannel
+from smidgen.apps.channels.webhook_endpoint import WebhookEndpoint
+from smidgen.core.conversations import Answering
+from smidgen.core.errors import InputError, RecipeError, RequestError
+from smidgen.core.settings import Settings, mistake_in, setting
+from smidgen.flows.desk.delivery import DeliveryWorker, Listener, RetryRule, WebhookListener
+from smidgen.flows.desk.hand_over import ChatwootHandOver, MailHandOver, summary_data
+from smidgen.flows.desk.inbox import Attempts, BackgroundLoop, InboxWorker, TakenIn, take_in
+from smidgen.store.conversations.records import EventKind
+from smidgen.store.conversations.store import MOST_DAYS, ConversationStore
+
+_MOST_FILE = 200_000
+_POLL_SECONDS = 120.0
+_TIDY_SECONDS = 3_600.0
+
+
+class WebhookSettings(Settings):
+    """Settings of a webhook that is told of events."""
+
+    url: str = setting(..., "Where events go: https, or http of this machine.")
+    secret_env: str = setting(..., "The environment variable with the secret that signs (whsec_...).", hidden=True)
+    events: tuple[EventKind, ...] = setting(get_args(EventKind), "The events that it is told of.")
+
+
+class HandOverSettings(Settings):
+    """Settings of how people get conversations."""
+
+    mail: str = setting("", "The e-mail channel that mails them to its `people`.")
+    chatwoot: str = setting("", "The Chatwoot channel that gets a private note with the summary.")
+
+
+class ChannelFile(Settings):
+    """A desk's channel file."""
+
+    channels: dict[str, dict[str, Any]] = setting({}, "Channels by name; `kind` says which.")
+    webhooks: dict[str, WebhookSettings] = setting({}, "Webhooks by name.")
+    hand_over: HandOverSettings = setting(HandOverSettings(), "How people get conversations.")
+    keep_days: int = setting(365, "Conversations without a change for so many days are deleted.", ge=1, le=MOST_DAYS)
+
+
+def read_channel_file(file: Path) -> ChannelFile:
+    """Read a channel file. Raises InputError if it cannot be read, RecipeError with every mistake in it."""
+    try:
+        if file.stat().st_size > _MOST_FILE:
+            raise InputError("a channel file is too large", value=str(file), todo=f"Keep it under {_MOST_FILE:,} bytes.")
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError("a channel file cannot be read", value=f"{file}: {error}", todo="Write it as TOML, in UTF-8.") from None
+    try:
+        return ChannelFile.model_validate(told)
+    except pydantic.ValidationError as error:
+        mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(dict(fault))}" for fault in error.errors()]
+        raise RecipeError("a channel file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
+
+
+class DeskChannels:
+    """A desk's channels at work: what comes in is stored, answered and delivered, and events are told.
+
+    Raises InputError for a secret that is missing, RecipeError for a wrong setting.
+    """
+
+    def __init__(self, store: ConversationStore, desk: Answering, file: ChannelFile, rule: RetryRule | None = None) -> None:
+        self._store, self._desk, self._file = store, desk, file
+        self.channels: dict[str, Channel] = {}
+        for name, given in file.channels.items():
+            self.channels[name] = open_channel(str(given.get("kind", "")), {key: value for key, value in given.items() if key != "kind"})
+        self._endpoints: list[WebhookEndpoint] = []
+        self.inbox = InboxWorker(store, desk)
+        self.delivery = DeliveryWorker(store, desk.name, self.channels, self._listeners(), rule)
+        self._loops = [self._mail_loop(name, one) for name, one in self.channels.items() if isinstance(one, EmailChannel)]
+        self._loops.append(BackgroundLoop(self._tidy, 1, _POLL_SECONDS, _TIDY_SECONDS))
+
+    def start(self) -> None:
+        """Start to work."""
+        self.inbox.start()
+        self.delivery.start()
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Stop, and close the connections. What was begun and not ended is taken up at the next start."""
+        for loop in self._loops:
+            loop.stop()
+        self.inbox.stop()
+        self.delivery.stop()
+        for channel in self.channels.values():
+            channel.close()
+        for endpoint in self._endpoints:
+            endpoint.close()
+
+    def receive(self, name: str, request: WebhookRequest) -> tuple[WebhookAnswer, TakenIn]:
+        """Verify a vendor's request and store what it brings, before the vendor gets its answer.
+
+        Raises RequestError: 404 if no channel of this name takes webhooks, 401 for a wrong signature, 503 if too much waits.
+        """
+        channel = self.channels.get(name)
+        if not isinstance(channel, WebhookChannel):
+            raise RequestError("no channel of this name takes webhooks", value=name, todo="Name another.", status=404, code="not_found")
+        brought = channel.receive(request)
+        taken = take_in(self._store, self._desk.name, name, brought)
+        if taken.received:
+            self.inbox.wake()
+        if taken.refused:
+            # The vendor sends it again later: nothing is lost.
+            raise RequestError("too many messages wait", value=taken.refused, todo="Send it again.", status=503, code="overloaded")
+        return brought, taken
+
+    def _listeners(self) -> dict[str, Listener]:
+        listeners: dict[str, Listener] = {}
+        for name, told in self._file.webhooks.items():
+            endpoint = WebhookEndpoint(told.url, [secret(told.secret_env, f"the secret of the webhook {name}")])
+            self._endpoints.append(endpoint)
+            listeners[f"webhook:{name}"] = WebhookListener(endpoint, told.events, lambda event: summary_data(self._store, event))
+        chosen = self._file.hand_over
+        mail, inbox = self.channels.get(chosen.mail), self.channels.get(chosen.chatwoot)
+        if chosen.mail:
+            if not isinstance(mail, EmailChannel) or not mail.box.people:
+                raise _no_channel("hand_over.mail", chosen.mail, "Name an e-mail channel with `people`.")
+            listeners["hand_over:mail"] = MailHandOver(self._store, mail)
+        if chosen.chatwoot:
+            if not isinstance(inbox, ChatwootChannel):
+                raise _no_channel("hand_over.chatwoot", chosen.chatwoot, "Name a Chatwoot channel.")
+            listeners["hand_over:chatwoot"] = ChatwootHandOver(self._store, chosen.chatwoot, inbox)
+        return listeners
+
+    def _mail_loop(self, name: str, channel: EmailChannel) -> BackgroundLoop:
+        def take(brought: WebhookAnswer) -> None:
+            if take_in(self._store, self._desk.name, name, brought).refused:
+                raise RequestError("too many messages wait", value=name, todo="It is read again later.", status=503, code="overloaded")
+            self.inbox.wake()
+
+        def work(attempts: Attempts) -> bool:
+            return channel.poll(take) > 0
+
+        return BackgroundLoop(work, 1, _POLL_SECONDS)
+
+    def _tidy(self, _: Attempts) -> bool:
+        """Delete what is older than it is kept."""
+        self._store.delete_older(self._file.keep_days)
+        return False
+
+
+def open_desk_channels(file: Path, store: ConversationStore, desk: Answering, rule: RetryRule | None = None) -> DeskChannels:
+    """Open the channels of a file for a desk; `start` sets them to work."""
+    return DeskChannels(store, desk, read_channel_file(file), rule)
+
+
+def _no_channel(place: str, value: str, todo: str) -> RecipeError:
+    return RecipeError(f"{place} names no such channel", value=value, todo=todo)
