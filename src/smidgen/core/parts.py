@@ -96,6 +96,8 @@ class Task(ABC):
         nothing: the output for an empty result.
         several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
+        makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
+        recommends: answers are ranked lists of items, which `/v1/recommend` gives.
     """
 
     name: str
@@ -122,6 +124,8 @@ class Task(ABC):
     several: Mapping[str, Any] = MappingProxyType({})
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
+    makes_examples = False
+    recommends = False
 
     # Rows and their form.
 

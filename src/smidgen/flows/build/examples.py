@@ -184,6 +184,9 @@ def training_table(work: Work) -> DataTable:
         return work.given.train
     settings, task = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task)
     input, label = task.table_columns(work.recipe.asked)
+    if task.makes_examples and not ((input or settings.input) and (label or settings.label)):
+        todo = "Name the columns of customer and item: --user COLUMN --item COLUMN."
+        raise RecipeError("the columns to make examples of are not named", value=settings.train, todo=todo)
     return open_table(path_of(str(settings.train), work.recipe), input=input, label=label, settings=settings, most_labels=task.most_columns)
 
 

@@ -1,0 +1,106 @@
+"""The reason for a suggestion, in words. Each fact is from the orders or the catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.apps.catalogue.goods import Product, first_word
+
+SURE = 3
+"""Customers from which on a number of them is told; fewer could be recognised."""
+_MOST_SHARED = 3
+_SHORT = frozenset(
+    (
+        "and", "are", "for", "from", "have", "need", "some", "something", "that", "the", "this", "want", "with", "would", "like",
+        "looking",        "you", "your", "please", "can", "als", "auf", "aus", "bei", "bitte", "brauche", "das", "dem", "den", "der", "die", "ein", "eine",
+        "einen", "einer", "etwas", "für", "hätte", "ich", "ist", "mein", "meine", "mit", "oder", "soll", "suche", "und", "von", "was", "zum",
+        "zur",
+    )
+)  # fmt: skip
+"""Words that tell nothing of goods."""
+_TEMPLATES = {
+    "en": {
+        "bought": "{count} customers bought it and {name}",
+        "together": "bought together with {name} before",
+        "shared": "like {name}: {shared}",
+        "near": "similar to {name}",
+        "words": "matches your words: {shared}",
+        "sense": "its description is close to your words",
+        "popular": "popular: bought by {count} customers",
+        "sold": "bought before by other customers",
+        "listed": "in the catalogue",
+    },
+    "de": {
+        "bought": "{count} Kunden kauften es und auch {name}",
+        "together": "wurde schon zusammen mit {name} gekauft",
+        "shared": "wie {name}: {shared}",
+        "near": "ähnlich wie {name}",
+        "words": "passt zu Ihren Worten: {shared}",
+        "sense": "die Beschreibung kommt Ihren Worten nahe",
+        "popular": "beliebt: {count} Kunden kauften es",
+        "sold": "wurde schon von anderen gekauft",
+        "listed": "im Katalog",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Facts for the reason of one suggestion.
+
+    Attributes:
+        bought: the item of the history that is most often bought with it, and by how many customers.
+        near: the item of the history that it is most like by the text; None without vectors.
+        words: what the customer looks for; empty without.
+        buyers: customers who bought it.
+    """
+
+    bought: tuple[Product, int] | None = None
+    near: Product | None = None
+    words: str = ""
+    buyers: int = 0
+
+
+def reason(product: Product, text: str, evidence: Evidence, ranges: frozenset[str], language: str = "en") -> str:
+    """The strongest reason that there is. `text`: all that is said of the product. `ranges`: see `goods.common_words`."""
+    say = _TEMPLATES[language if language in _TEMPLATES else "en"]
+    if evidence.words:
+        found = shared_words(evidence.words, text)
+        return say["words"].format(shared=", ".join(found)) if found else say["sense"]
+    if evidence.bought is not None and evidence.bought[1] >= SURE:
+        return say["bought"].format(count=evidence.bought[1], name=evidence.bought[0].name)
+    for other in (evidence.bought[0] if evidence.bought is not None else None, evidence.near):
+        if other is not None and (alike := shared_attributes(product, other, ranges)):
+            return say["shared"].format(name=other.name, shared=", ".join(alike))
+    if evidence.bought is not None and evidence.bought[1]:
+        return say["together"].format(name=evidence.bought[0].name)
+    if evidence.near is not None:
+        return say["near"].format(name=evidence.near.name)
+    if evidence.buyers >= SURE:
+        return say["popular"].format(count=evidence.buyers)
+    return say["sold"] if evidence.buyers else say["listed"]
+
+
+def shared_attributes(one: Product, other: Product, ranges: frozenset[str]) -> list[str]:
+    """What two goods have in common: the name of their range, then values of attributes, each once."""
+    found = []
+    word = first_word(one.name)
+    if word in ranges and word == first_word(other.name):
+        found.append(word)
+    found += [value for name, value in one.attributes.items() if other.attributes.get(name) == value]
+    return list(dict.fromkeys(found))[:_MOST_SHARED]
+
+
+def shared_words(words: str, text: str) -> list[str]:
+    """The words of a request that a text holds, short ones left out; plurals count."""
+    told = {_stem(word) for word in re.findall(r"\w+", text.casefold())}
+    asked: Sequence[str] = list(
+        dict.fromkeys(word for word in re.findall(r"\w+", words.casefold()) if word not in _SHORT and len(word) > 2)
+    )
+    return [word for word in asked if _stem(word) in told][:_MOST_SHARED]
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -1,0 +1,125 @@
+"""A request for suggestions: a customer's history, or words, or both, with limits. It comes as a text, since models answer texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOST_ITEMS = 100
+"""Most items that are suggested at once."""
+USUAL = 10
+"""Items that are suggested if no number is named."""
+MOST_IDS = 2_000
+"""Most ids read of a history, the latest, and of a list of excluded items."""
+_LONGEST_TEXT = 2_000
+_LONGEST_ID = 200
+_BETWEEN = re.compile(r"[,;|\n\r\t]+")
+_QUANTITY = re.compile(r"(.+):\d{1,6}")
+LANGUAGES = ("en", "de")
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionRequest:
+    """A parsed request.
+
+    Attributes:
+        history: ids of what the customer bought, the latest last.
+        text: what they look for, in words.
+        count: how many items to suggest.
+        exclude: ids that are never suggested.
+        in_stock: whether to suggest only what is in stock.
+        language: of the reasons; empty for the model's own.
+    """
+
+    history: tuple[str, ...] = ()
+    text: str = ""
+    count: int = USUAL
+    exclude: frozenset[str] = frozenset()
+    in_stock: bool = False
+    language: str = ""
+
+
+def item_ids(cell: Any) -> list[str]:
+    """The item ids in a cell of an order: one, or several as a JSON list or separated by `;` or `|`, each with or without its quantity
+    (`RU-004:2`). Raises ValueError, a clause, for an empty or unusable cell."""
+    if isinstance(cell, str) and cell.lstrip()[:1] == "[":
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            raise ValueError("it is not a valid list") from None
+    if isinstance(cell, str):
+        cell = [part for part in re.split(r"[;|\n]", cell) if part.strip()]
+    elif isinstance(cell, int | float) and not isinstance(cell, bool):
+        cell = [cell]
+    if not isinstance(cell, list) or not cell:
+        raise ValueError("the item is empty")
+    found = [_id_of(part) for part in cell]
+    if len(found) > MOST_IDS:
+        raise ValueError(f"at most {MOST_IDS:,} items are read of a row")
+    return list(dict.fromkeys(found))
+
+
+def _id_of(part: Any) -> str:
+    if isinstance(part, bool) or not isinstance(part, str | int | float):
+        raise ValueError("an item is no text")
+    if isinstance(part, float) and part.is_integer():
+        part = int(part)
+    id = str(part).strip()
+    if (told := _QUANTITY.fullmatch(id)) is not None:
+        id = told[1].strip()
+    if not id:
+        raise ValueError("the item is empty")
+    if len(id) > _LONGEST_ID:
+        raise ValueError(f"an item id has at most {_LONGEST_ID} characters")
+    return id
+
+
+def written(history: Collection[str]) -> str:
+    """A history as the text of a request."""
+    return json.dumps(list(history), ensure_ascii=False)
+
+
+def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
+    """A request from its text: a JSON object of a request, a JSON list of ids, ids separated by commas or lines, or words.
+
+    `known`: the ids of the catalogue. What is neither JSON nor made of known ids is read as words.
+    """
+    text = text.strip()
+    if text[:1] in ("{", "["):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, list):
+            return SuggestionRequest(history=_ids(found))
+        if isinstance(found, dict):
+            return _from_object(found)
+    parts = [part.strip() for part in _BETWEEN.split(text[: MOST_IDS * 50]) if part.strip()]
+    bare = [told[1] if part not in known and (told := _QUANTITY.fullmatch(part)) else part for part in parts]
+    if bare and 2 * sum(part in known for part in bare) >= len(bare):
+        return SuggestionRequest(history=tuple(bare[-MOST_IDS:]))
+    return SuggestionRequest(text=text[:_LONGEST_TEXT])
+
+
+def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:
+    count, words, language = found.get("n", USUAL), found.get("text", ""), found.get("language", "")
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    return SuggestionRequest(
+        history=_ids(found.get("history")),
+        text=words.strip()[:_LONGEST_TEXT] if isinstance(words, str) else "",
+        count=min(MOST_ITEMS, max(1, count)) if whole else USUAL,
+        exclude=frozenset(_ids(found.get("exclude"))),
+        in_stock=found.get("in_stock") is True,
+        language=language if language in LANGUAGES else "",
+    )
+
+
+def _ids(found: Any) -> tuple[str, ...]:
+    """The ids in a list; what is no id is left out."""
+    if not isinstance(found, list):
+        return ()
+    plain = [str(part).strip() for part in found[-MOST_IDS:] if isinstance(part, str | int) and not isinstance(part, bool)]
+    return tuple(part for part in plain if 0 < len(part) <= _LONGEST_ID)

@@ -1,0 +1,100 @@
+"""The student `ease`: what goes with what, from orders alone, in closed form, with a history that counts the more the later it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from smidgen.apps.catalogue.answers import copied_spec, ranked_by
+from smidgen.apps.catalogue.ranking import GoodsRanking, RankingWeights, write_ranking
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.progress import Progress
+from smidgen.core.rows import Text
+from smidgen.core.settings import Settings, setting
+from smidgen.students.popular import popular_tables
+from smidgen.students.purchases import PairFit, PairWeights, Purchases, clearly_best, held_out_gains, read_purchases
+
+_FEW = 3_000
+"""Up to this many items every combination is tried: a closed form then takes a second or two."""
+_DECAYS, _RIDGES, _PAIRS = (0.8, 0.6, 0.95), (100.0, 25.0, 5.0), (0.3, 0.0, 1.0, 3.0)
+"""The usual value first."""
+_PAIR_RIDGE_OF = 2.0
+"""The ridge of EASE, in ridges of the regression on the next item: it sees more pairs."""
+
+
+class EaseSettings(Settings):
+    """Settings of the closed form. What is left open is chosen on held-out rows."""
+
+    decay: float | None = setting(
+        None, "How much an item of a history counts against the next later one (default: chosen on held-out rows).", gt=0, le=1
+    )
+    ridge: float | None = setting(
+        None, "Regularisation: larger trusts single purchases less (default: chosen on held-out rows).", gt=0, le=1e6
+    )
+    pairs: float | None = setting(
+        None, "Weight of what was bought by the same customer in any order, beside what came next (default: chosen).", ge=0, le=100
+    )
+    window: int = setting(50, "The latest items of a history that are read.", ge=1, le=1000)
+    most_items: int = setting(
+        20_000, "Items that are weighed, the commonest; memory grows with the square. Others are suggested by texts alone.", ge=2, le=60_000
+    )
+
+
+class EaseStudent(Student):
+    """The student `ease`."""
+
+    name = "ease"
+    summary = "What customers buy after and with one another, from orders alone: closed form, seconds to minutes."
+    settings = EaseSettings
+    learns = "outputs"
+    engine = "goods"
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Weigh pairs, and choose what is open on the held-out rows. Raises MachineError if there are too many items for the memory."""
+        settings = training.settings if isinstance(training.settings, EaseSettings) else EaseSettings()
+        purchases = read_purchases(training)
+        write_ranking(pair_ranking(purchases, settings, space.progress), space.folder)
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """The rankings, as the engine computes them."""
+        return ranked_by(folder, texts)
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """Copy its files."""
+        return copied_spec(folder, out)
+
+
+def pair_ranking(purchases: Purchases, settings: EaseSettings, progress: Progress) -> GoodsRanking:
+    """The ranking by pairs that is best on the held-out rows, by NDCG@10."""
+    weights = PairWeights(purchases, settings.most_items, settings.window)
+    if weights.left_out:
+        progress.say(f"{weights.left_out:,} rare items are not weighed (train.most_items)")
+    decays, ridges, pairs = _tried(settings, min(settings.most_items, len(purchases.goods)) <= _FEW, bool(purchases.histories))
+    progress.start("weigh what goes with what", len(decays) * len(ridges) * len(pairs))
+    base, found, said = popular_tables(purchases), [], dict[int, str]()
+    for decay, ridge in itertools.product(decays, ridges):
+        for share in pairs:
+            tables = weights.tables(PairFit(decay, ridge, _PAIR_RIDGE_OF * ridge, share), base)
+            own = RankingWeights(decay=decay, window=settings.window)
+            ranking = GoodsRanking(purchases.goods, purchases.texts, tables, own, purchases.language)
+            found.append((ranking, held_out_gains(ranking, purchases)))
+            said[id(ranking)] = f"decay {decay:g}, ridge {ridge:g}, pairs {share:g}"
+            progress.advance(1)
+    weights.forget()
+    best, gains = clearly_best(found)
+    mean = float(gains.mean()) if len(gains) else 0.0
+    progress.finish(f"{said[id(best)]}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    return best
+
+
+def _tried(settings: EaseSettings, few: bool, held: bool) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """The values to try of decay, ridge and pairs."""
+    many = few and held
+    decays = (settings.decay,) if settings.decay is not None else _DECAYS[: None if many else 1]
+    ridges = (settings.ridge,) if settings.ridge is not None else _RIDGES[: None if many else 1]
+    pairs = (settings.pairs,) if settings.pairs is not None else _PAIRS[: None if held else 1]
+    return decays, ridges, pairs
+
+
+part = EaseStudent()
