@@ -64,7 +64,16 @@ REASONS: Mapping[str, str] = {
 }
 """What `x-smidgen-escalated` may say; more may stand behind it in brackets."""
 
-_ORDER = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback")
+_ORDER = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/classify",
+    "/v1/recommend",
+    "/v1/systemone",
+    "/v1/embeddings",
+    "/v1/feedback",
+)
 
 
 def parts() -> dict[str, str]:

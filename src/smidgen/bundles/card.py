@@ -149,7 +149,7 @@ def _opening(manifest: Manifest, report: Report) -> str:
     rows = found.get("n") if found else None
     where = f" on {rows:,} texts it never saw" if rows else ""
     named, value = cell(headline), share(found)
-    if report.get("graded"):
+    if _writes(report):
         named, value = _title(headline), _measured(headline, found)
     return (
         f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
@@ -236,7 +236,7 @@ def _results(manifest: Manifest, report: Report) -> str:
     itself = bool(baseline) and baseline.get("name") == manifest.student
     baseline = {} if itself else baseline
     theirs = _part(baseline, "metrics")
-    if report.get("graded"):
+    if _writes(report):
         beside = [base for base in (baseline, _part(report, "unchanged")) if base]
         return _writer_results(own, beside, _part(report, "parity"))
     if not own:
@@ -376,7 +376,7 @@ def _training(manifest: Manifest, report: Report) -> str:
 def _how(manifest: Manifest, form: Form, report: Report) -> str:
     columns = manifest.columns.input
     inputs = columns if isinstance(columns, str) else ",".join(columns)
-    if report.get("graded"):
+    if _writes(report):
         usual = [sample["text"] for sample in report.get("samples") or () if not sample.get("weak")]
         return _how_of_writer(manifest, form, inputs, min(usual, key=len, default=""))
     model = json.dumps(manifest.name, ensure_ascii=False)
@@ -416,6 +416,12 @@ _LONGEST = 600
 def _title(name: str) -> str:
     """A metric's displayed name."""
     return METRIC_NAMES[name][0] if name in METRIC_NAMES else cell(name)
+
+
+def _writes(report: Report) -> bool:
+    """Whether the model writes texts, which are graded by their likeness to wanted ones."""
+    measured = set(_part(report, "metrics"))
+    return bool(report.get("graded")) and (not measured or bool(measured & set(METRIC_NAMES) - set(SHARE_METRICS)))
 
 
 def _headline(manifest: Manifest, report: Report) -> str:

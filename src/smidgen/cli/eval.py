@@ -50,7 +50,7 @@ def evaluate(
         return
     table = plain_table("metric", "value", "95 % interval")
     for name, metric in result.metrics.items():
-        if wording.known(name):
+        if wording.known(result.headline) and wording.known(name):
             found = measured(metric)
             table.add_row(wording.name(name), wording.amount(name, found.value if found else None), wording.span(name, found))
         else:

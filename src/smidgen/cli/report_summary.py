@@ -35,20 +35,22 @@ def print_report(report: Report) -> None:
 
 def _print_texts(report: Report) -> None:
     """Print the summary of a model that writes texts."""
-    metric, measure = report.metrics.get(report.headline), wording.name(report.headline)
+    metric, measure = report.metrics.get(report.headline), wording.measure(report.headline)
     out.print()
     if metric is not None:
         out.print(f"[bold]{measure} {metric.value:.3f}[/]  (95 %: {wording.span(report.headline, metric)}, {metric.n:,} test texts)")
         _say_if_few(report)
     rest = [
-        f"{wording.name(name)} {wording.amount(name, other.value)}" for name, other in wording.ordered(report) if name != report.headline
+        f"{wording.name(name, report.headline)} {wording.amount(name, other.value)}"
+        for name, other in wording.ordered(report)
+        if name != report.headline
     ]
     if rest:
         out.print(escape(", ".join(rest)))
     out.print(escape(wording.verdict(report)[1]))
     if report.parity is not None:
         parity = report.parity
-        worth = f"{wording.name(parity.metric)} changed by {wording.moved(parity.change.value)}"
+        worth = f"{measure} changed by {wording.moved(parity.change.value)}"
         out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} texts to the letter, {worth}")
     _alternatives(report, measure)
     lines = [wording.alone(report)] if wording.alone(report) else []
@@ -136,13 +138,14 @@ def _alternatives(report: Report, measure: str = "accuracy") -> None:
     """Print the table of models that could have been built instead, and the reason for this one."""
     if not report.alternatives:
         return
-    speed = "tokens/s" if report.graded else "texts/s"
+    writes = wording.known(report.headline)
+    speed = "tokens/s" if writes else "texts/s"
     table = plain_table("", "model", measure, "ms/text", speed, "MB", "trained", "", right=range(2, 7))
     for alternative in report.alternatives:
         mark = "[green]→[/]" if alternative.chosen else ""
         style = "bold" if alternative.chosen else ""
         why = "[dim]" + escape(alternative.why_not) + "[/]" if alternative.why_not else "[green]chosen[/]" if alternative.chosen else ""
-        table.add_row(mark, escape(alternative.name), *_numbers(alternative, report.graded), why, style=style)
+        table.add_row(mark, escape(alternative.name), *_numbers(alternative, report.graded, writes), why, style=style)
     out.print()
     out.print(table)
     compared = next((one.accuracy for one in report.alternatives if one.chosen), None)
@@ -153,14 +156,14 @@ def _alternatives(report: Report, measure: str = "accuracy") -> None:
         out.print(f"[dim]{escape(report.student.chosen_because)}[/]")
 
 
-def _numbers(alternative: BuildAlternative, graded: bool) -> tuple[str, str, str, str, str]:
+def _numbers(alternative: BuildAlternative, graded: bool, writes: bool) -> tuple[str, str, str, str, str]:
     def number(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
     return (
         number(alternative.accuracy.value, ".3f" if graded else ".1%") if alternative.accuracy else "",
-        number(alternative.latency_ms_p50, ",.0f" if graded else ".2f"),
-        number(alternative.tokens_per_second if graded else alternative.texts_per_second, ",.0f"),
+        number(alternative.latency_ms_p50, ",.0f" if writes else ".2f"),
+        number(alternative.tokens_per_second if writes else alternative.texts_per_second, ",.0f"),
         number(alternative.size_mb, ".1f"),
         f"{alternative.seconds:.0f} s" if alternative.seconds is not None else "",
     )

@@ -93,8 +93,8 @@ def render(report: Report) -> str:
     found = _environment().get_template("report.html")
     opening, sureness = wording.headline(report)
     worth, sentence = wording.verdict(report)
-    measure = wording.name(report.headline) if report.graded else wording.plain(report.headline)
-    checked = "coverage" in report.metrics
+    measure = wording.measure(report.headline)
+    checked = "coverage" in report.metrics and wording.known(report.headline)
     return found.render(
         report=report,
         measure=measure,
@@ -152,12 +152,13 @@ def figures(report: Report) -> list[tuple[str, str, str]]:
 
 
 def text_figures(report: Report) -> list[tuple[str, str, str]]:
-    """The key figures of a model that writes."""
+    """The key figures of a model whose answers are graded."""
     speed = report.speed
-    shown = [name for name in (report.headline, "coverage", "unsupported") if name in report.metrics]
+    written = (report.headline, "coverage", "unsupported")
+    shown = [name for name in (written if wording.known(report.headline) else report.metrics) if name in report.metrics]
     rows = [
         (
-            wording.name(name),
+            wording.name(name, report.headline),
             wording.amount(name, report.metrics[name].value),
             wording.span(name, report.metrics[name]),
         )

@@ -38,9 +38,10 @@ def plain(name: str) -> str:
     return known.get(name, name.replace("_", " ").capitalize())
 
 
-def name(metric: str) -> str:
-    """The displayed name of a metric of written texts; other names unchanged."""
-    return METRIC_NAMES.get(metric, (metric, ""))[0]
+def name(metric: str, headline: str = "rougeL") -> str:
+    """The displayed name of a metric of a graded report with this headline. Written texts have metrics of their own; other names of such a
+    report stay unchanged."""
+    return METRIC_NAMES.get(metric, (metric, ""))[0] if known(headline) else plain(metric)
 
 
 def known(metric: str) -> bool:
@@ -105,7 +106,10 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def _graded_headline(report: Report, found: Measured, rows: str) -> tuple[str, str]:
-    sure = f"1 is a wanted text word for word. Between {found.low:.3f} and {found.high:.3f} with 95{NBSP}% confidence, on {rows}."
+    sure = f"Between {found.low:.3f} and {found.high:.3f} with 95{NBSP}% confidence, on {rows}."
+    if not known(report.headline):
+        return f"{plain(report.headline)} is {found.value:.3f}.", sure
+    sure = f"1 is a wanted text word for word. {sure}"
     said, made = report.metrics.get("coverage"), report.metrics.get("unsupported")
     if said is not None and made is not None:
         sure += (
@@ -140,7 +144,7 @@ def _the_simple_one(report: Report, name: str) -> str:
 
 def verdict(report: Report) -> tuple[str, str]:
     """Whether the model is better than its baseline: `yes`, `barely`, `no` or `open`, and a sentence."""
-    if report.graded:
+    if report.graded and known(report.headline):
         return _graded_verdict(report)
     base = report.baseline
     if base is None or base.change is None:
@@ -151,7 +155,7 @@ def verdict(report: Report) -> tuple[str, str]:
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
     cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and not _untaught(base.name) else ""
     size = f"{100 * abs(change.value):.1f} points"
-    own = "The taught model" if _untaught(base.name) else "The language model"
+    own = "The taught model" if report.graded or _untaught(base.name) else "The language model"
     if change.low > 0 and change.value >= _CLEAR:
         if report.headline == "accuracy":
             return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."

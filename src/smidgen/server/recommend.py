@@ -20,7 +20,7 @@ Ids = Annotated[list[Id], Field(max_length=2_000)]
 
 
 class RecommendRequest(BaseModel):
-    """What is known of a customer, and what to suggest."""
+    """The history or the words of a customer, and limits of the suggestions."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"history": ["CE-001", "CE-005"], "n": 5}})
 
@@ -53,8 +53,8 @@ class Suggestions(BaseModel):
     model: str
     bundle: str
     because: Literal["bought", "similar", "words", "popular"] = Field(
-        description="What the order stands on: purchases of other customers, texts of the goods in the history, the words of the request, or "
-        "what sells best: nothing is known of this customer."
+        description="What the order stands on: purchases of other customers, texts of the goods in the history, the words of the request, "
+        "or what sells best: nothing is known of this customer."
     )
     score: float | None = Field(description="How likely the next item is among the first ten, calibrated, 0..1; null for words.")
     unknown: list[str] = Field(description="Ids of the history that the model does not know.")

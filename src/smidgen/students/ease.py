@@ -26,7 +26,7 @@ _PAIR_RIDGE_OF = 2.0
 class EaseSettings(Settings):
     """Settings of the closed form. What is left open is chosen on held-out rows."""
 
-    decay: float | None = setting(
+    recency: float | None = setting(
         None, "How much an item of a history counts against the next later one (default: chosen on held-out rows).", gt=0, le=1
     )
     ridge: float | None = setting(
@@ -91,7 +91,7 @@ def pair_ranking(purchases: Purchases, settings: EaseSettings, progress: Progres
 def _tried(settings: EaseSettings, few: bool, held: bool) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """The values to try of decay, ridge and pairs."""
     many = few and held
-    decays = (settings.decay,) if settings.decay is not None else _DECAYS[: None if many else 1]
+    decays = (settings.recency,) if settings.recency is not None else _DECAYS[: None if many else 1]
     ridges = (settings.ridge,) if settings.ridge is not None else _RIDGES[: None if many else 1]
     pairs = (settings.pairs,) if settings.pairs is not None else _PAIRS[: None if held else 1]
     return decays, ridges, pairs

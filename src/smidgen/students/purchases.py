@@ -30,7 +30,7 @@ _KEPT = 400
 
 @dataclass(frozen=True)
 class Purchases:
-    """What a student of goods learns from.
+    """The purchases and goods that a student learns from.
 
     Attributes:
         goods, texts, listed: the items, what is said of each, and whether it may be suggested.
@@ -81,7 +81,7 @@ def _numbers(row: Row, places: dict[str, int]) -> Numbers:
 
 
 def held_out_gains(ranking: GoodsRanking, purchases: Purchases) -> NDArray[np.float64]:
-    """What the place of the next item is worth on each held-out row: the parts of NDCG@10."""
+    """The worth of the next item's place on each held-out row: the parts of NDCG@10."""
     gains = []
     for start in range(0, len(purchases.histories), _AT_ONCE):
         histories = purchases.histories[start : start + _AT_ONCE]
@@ -261,7 +261,7 @@ def _largest(weights: Floats, most: int) -> tuple[Numbers, NDArray[np.int32], Fl
 
 def _require_memory(size: int) -> None:
     """Raise MachineError if the square tables of this many items do not fit into memory: three of them are held at once."""
-    needed, free = 3 * size * size * 4 >> 20, memory.available_mb()
+    needed, free = 3 * 4 * size * size / (1 << 20), memory.available_mb()
     if free is not None and needed > 0.9 * free:
         fits = int((0.9 * free * (1 << 20) / 12) ** 0.5)
         raise MachineError(

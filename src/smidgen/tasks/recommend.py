@@ -398,7 +398,7 @@ def _evidence(sure: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _gain(wanted: Any, ranked: Any) -> float:
-    """What the place of the wanted item is worth: 1 for the first, less for later ones, 0 after the tenth."""
+    """The worth of the wanted item's place: 1 for the first, less for later ones, 0 after the tenth."""
     found = ranked[:USUAL] if isinstance(ranked, list | tuple) else []
     return 1 / math.log2(found.index(wanted) + 2) if wanted in found else 0.0
 

@@ -98,7 +98,9 @@ def read_catalogue(file: Path, known: Collection[str] = ()) -> list[Product]:
     for number, record in enumerate(records, start=1):
         id = _cell(record.get(key))
         if not id:
-            raise DataError("the item has no id", value="", todo="Fill it in, or remove the row.", file=file.name, row=number, column=key)
+            raise DataError(
+                "the item has no id", value="an empty cell", todo="Fill it in, or remove the row.", file=file.name, row=number, column=key
+            )
         if id in made:
             raise DataError("the item is there twice", value=id, todo="Remove one.", file=file.name, row=number, column=key)
         made[id] = _product(id, record, roles, alike, told)

@@ -21,7 +21,7 @@ from smidgen.apps.catalogue.requests import USUAL, SuggestionRequest
 Floats: TypeAlias = NDArray[np.float32]
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]
 Because: TypeAlias = Literal["bought", "similar", "words", "popular"]
-"""What a ranking stands on: purchases, texts of the goods in the history, the customer's words, or what sells."""
+"""The basis of a ranking: purchases, texts of the goods in the history, the customer's words, or what sells."""
 
 FILES = ("goods.json", "ranking.json", "ranking.safetensors")
 _AT_ONCE = 256

@@ -13,12 +13,12 @@ SURE = 3
 _MOST_SHARED = 3
 _SHORT = frozenset(
     (
-        "and", "are", "for", "from", "have", "need", "some", "something", "that", "the", "this", "want", "with", "would", "like",
-        "looking",        "you", "your", "please", "can", "als", "auf", "aus", "bei", "bitte", "brauche", "das", "dem", "den", "der", "die", "ein", "eine",
-        "einen", "einer", "etwas", "für", "hätte", "ich", "ist", "mein", "meine", "mit", "oder", "soll", "suche", "und", "von", "was", "zum",
-        "zur",
+        *("and", "are", "can", "for", "from", "have", "like", "looking", "need", "please", "some", "something", "that", "the", "this"),
+        *("want", "with", "would", "you", "your"),
+        *("als", "auf", "aus", "bei", "bitte", "brauche", "das", "dem", "den", "der", "die", "ein", "eine", "einen", "einer", "etwas"),
+        *("für", "hätte", "ich", "ist", "mein", "meine", "mit", "oder", "soll", "suche", "und", "von", "was", "zum", "zur"),
     )
-)  # fmt: skip
+)
 """Words that tell nothing of goods."""
 _TEMPLATES = {
     "en": {
@@ -84,7 +84,7 @@ def reason(product: Product, text: str, evidence: Evidence, ranges: frozenset[st
 
 
 def shared_attributes(one: Product, other: Product, ranges: frozenset[str]) -> list[str]:
-    """What two goods have in common: the name of their range, then values of attributes, each once."""
+    """The values that two goods have in common: the name of their range, then values of attributes, each once."""
     found = []
     word = first_word(one.name)
     if word in ranges and word == first_word(other.name):

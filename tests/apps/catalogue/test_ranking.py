@@ -1,0 +1,116 @@
+"""Suggestions, what is never suggested, and damaged files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tests.apps.catalogue.shelf import GOODS, shelf
+
+from smidgen.apps.catalogue.ranking import read_ranking, write_ranking
+from smidgen.apps.catalogue.requests import SuggestionRequest
+
+
+def answer(request: SuggestionRequest, near: float = 0.0, embed=None):
+    (found,) = shelf(near).suggest([request], embed)
+    return found
+
+
+def test_what_was_bought_together_comes_first() -> None:
+    found = answer(SuggestionRequest(("mug",)))
+    assert found.ids == ("lamp", "bowl", "rug") and found.because == "bought"
+    assert found.items[0]["reason"] == "4 customers bought it and Kelp Mug" and found.items[0]["price"] == "£69.00"
+
+
+def test_a_stranger_gets_what_sells_and_hears_so() -> None:
+    for request in (SuggestionRequest(), SuggestionRequest(("never heard of",))):
+        found = answer(request)
+        assert (found.ids, found.because) == (("mug", "lamp", "rug", "bowl"), "popular")
+        assert found.sure == pytest.approx(0.5)  # of 40 purchases, 20 were of what is still sold
+    assert answer(SuggestionRequest(("never heard of",))).unknown == ("never heard of",)
+
+
+def test_what_is_never_suggested() -> None:
+    everything = answer(SuggestionRequest(count=100))
+    assert "old" not in everything.ids  # not sold any more
+    assert answer(SuggestionRequest(("mug",), exclude=frozenset({"lamp", "no such"}))).ids == ("bowl", "rug")
+    assert answer(SuggestionRequest(in_stock=True)).ids == ("mug", "lamp", "rug")  # of the rug nothing is known
+    assert answer(SuggestionRequest(("mug", "lamp", "rug", "bowl"))).ids == ()
+
+
+def test_the_later_of_two_items_counts_more() -> None:
+    pairs = (("mug", "bowl", 0.5, 3), ("lamp", "rug", 0.5, 3))
+    ranking = shelf(pairs=pairs)
+    assert ranking.suggest([SuggestionRequest(("mug", "lamp"))], None)[0].ids[0] == "rug"
+    assert ranking.suggest([SuggestionRequest(("lamp", "mug"))], None)[0].ids[0] == "bowl"
+    assert ranking.suggest([SuggestionRequest(("lamp", "mug", "lamp"))], None)[0].ids[0] == "rug"  # its latest place counts
+
+
+def test_goods_that_nobody_bought_are_found_by_their_text() -> None:
+    ranking = shelf(near=1.0, pairs=())
+    found = ranking.suggest([SuggestionRequest(("mug",))], None)[0]
+    assert (found.ids[0], found.because) == ("bowl", "similar")
+    assert found.items[0]["reason"] == "like Kelp Mug: Kelp, ceramics, stoneware"
+
+
+def test_words_are_compared_with_texts() -> None:
+    asked = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return np.array([[0.0, 0.1, 1.0]] * len(texts), np.float32)
+
+    found = answer(SuggestionRequest(text="a jute thing"), near=1.0, embed=embed)
+    assert (found.ids[0], found.because, asked) == ("rug", "words", ["a jute thing"])
+    assert found.items[0]["reason"] == "matches your words: jute"
+    assert answer(SuggestionRequest(text="a jute thing")).because == "popular"  # it knows no texts
+
+
+def test_files_hold_all_of_it(tmp_path: Path) -> None:
+    write_ranking(shelf(near=1.0), tmp_path, {"engine": "onnx", "options": {}})
+    again, encoder = read_ranking(tmp_path)
+    assert encoder == {"engine": "onnx", "options": {}} and [product.id for product in again.goods] == [product.id for product in GOODS]
+    requests = [SuggestionRequest(("mug",)), SuggestionRequest(), SuggestionRequest(("bowl", "rug"), in_stock=True)]
+    before, after = shelf(near=1.0).suggest(requests, None), again.suggest(requests, None)
+    assert [found.ids for found in before] == [found.ids for found in after] and before[0].items == after[0].items
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ({"items": np.array([0, 99], np.int32)}, "do not exist"),
+        ({"starts": np.array([0, 2, 1, 2, 2, 2], np.int64)}, "do not fit"),
+        ({"starts": np.array([0, 2], np.int64)}, "do not fit"),
+        ({"buyers": np.array([1, 2, 3, 4, np.nan], np.float32)}, "not finite"),
+        ({"weights": np.array([1, np.inf], np.float32)}, "not finite"),
+        ({"listed": np.ones(5, np.float32)}, "another type"),
+        ({"vectors": np.ones((4, 3), np.float16)}, "vectors do not fit"),
+    ],
+)
+def test_damaged_tables(tmp_path: Path, damage: dict, what: str) -> None:
+    write_ranking(shelf(near=1.0), tmp_path)
+    file = tmp_path / "ranking.safetensors"
+    save_file({**load_file(file), **damage}, file)
+    with pytest.raises(ValueError, match=what):
+        read_ranking(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("goods.json", "[]", "no items"),
+        ("goods.json", '[{"name": "x"}]', "cannot be read"),
+        ("goods.json", json.dumps([{"id": "a"}] * 5), "twice"),
+        ("ranking.json", "{}", "cannot be read"),
+        ("ranking.json", '{"weights": {"decay": 7}, "language": "en"}', "out of range"),
+        ("ranking.json", '{"weights": {"what": 7}, "language": "en"}', "cannot be read"),
+    ],
+)
+def test_damaged_facts(tmp_path: Path, name: str, content: str, what: str) -> None:
+    write_ranking(shelf(), tmp_path)
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=what):
+        read_ranking(tmp_path)
