@@ -120,7 +120,7 @@ class Recommend(Task):
     name = "recommend"
     summary = "Suggest what a customer may want next, from orders and a catalogue, with the reason."
     settings = RecommendSettings
-    students = ("catalogue", "ease")
+    students: tuple[str, ...] = ("catalogue", "ease")
     baseline = "popular"
     headline = "hit_rate_10"
     form_type = RankedForm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,15 +10,6 @@ from smidgen.apps.catalogue.goods import Product, first_word
 SURE = 3
 """Customers from which on a number of them is told; fewer could be recognised."""
 _MOST_SHARED = 3
-_SHORT = frozenset(
-    (
-        *("and", "are", "can", "for", "from", "have", "like", "looking", "need", "please", "some", "something", "that", "the", "this"),
-        *("want", "with", "would", "you", "your"),
-        *("als", "auf", "aus", "bei", "bitte", "brauche", "das", "dem", "den", "der", "die", "ein", "eine", "einen", "einer", "etwas"),
-        *("für", "hätte", "ich", "ist", "mein", "meine", "mit", "oder", "soll", "suche", "und", "von", "was", "zum", "zur"),
-    )
-)
-"""Words that tell nothing of goods."""
 _TEMPLATES = {
     "en": {
         "bought": "{count} customers bought it and {name}",
@@ -53,22 +43,21 @@ class Evidence:
     Attributes:
         bought: the item of the history that is most often bought with it, and by how many customers.
         near: the item of the history that it is most like by the text; None without vectors.
-        words: what the customer looks for; empty without.
+        words: for a request in words, those that the item's name or text holds; None for another.
         buyers: customers who bought it.
     """
 
     bought: tuple[Product, int] | None = None
     near: Product | None = None
-    words: str = ""
+    words: Sequence[str] | None = None
     buyers: int = 0
 
 
-def reason(product: Product, text: str, evidence: Evidence, ranges: frozenset[str], language: str = "en") -> str:
-    """The strongest reason that there is. `text`: all that is said of the product. `ranges`: see `goods.common_words`."""
+def reason(product: Product, evidence: Evidence, ranges: frozenset[str], language: str = "en") -> str:
+    """The strongest reason that there is. `ranges`: see `goods.common_words`."""
     say = _TEMPLATES[language if language in _TEMPLATES else "en"]
-    if evidence.words:
-        found = shared_words(evidence.words, text)
-        return say["words"].format(shared=", ".join(found)) if found else say["sense"]
+    if evidence.words is not None:
+        return say["words"].format(shared=", ".join(evidence.words[:_MOST_SHARED])) if evidence.words else say["sense"]
     if evidence.bought is not None and evidence.bought[1] >= SURE:
         return say["bought"].format(count=evidence.bought[1], name=evidence.bought[0].name)
     for other in (evidence.bought[0] if evidence.bought is not None else None, evidence.near):
@@ -91,16 +80,3 @@ def shared_attributes(one: Product, other: Product, ranges: frozenset[str]) -> l
         found.append(word)
     found += [value for name, value in one.attributes.items() if other.attributes.get(name) == value]
     return list(dict.fromkeys(found))[:_MOST_SHARED]
-
-
-def shared_words(words: str, text: str) -> list[str]:
-    """The words of a request that a text holds, short ones left out; plurals count."""
-    told = {_stem(word) for word in re.findall(r"\w+", text.casefold())}
-    asked: Sequence[str] = list(
-        dict.fromkeys(word for word in re.findall(r"\w+", words.casefold()) if word not in _SHORT and len(word) > 2)
-    )
-    return [word for word in asked if _stem(word) in told][:_MOST_SHARED]
-
-
-def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
