@@ -24,7 +24,7 @@ class ShopModel(WordModel):
         self.task = part  # type: ignore[assignment]
         self.form = RankedForm(items=4, described=described, stocked=stocked, language="en", slope=1.0, shift=0.0)  # type: ignore[assignment]
         embed = (lambda texts: np.array([[0.0, 0.0, 1.0]] * len(texts), np.float32)) if described else None
-        self.runner = GoodsRunner(shelf(near=0.5 if described else 0.0), embed)
+        self.runner = GoodsRunner(shelf(near=0.05 if described else 0.0), embed)
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
         return part.decode(self.runner.run(texts), self.form)

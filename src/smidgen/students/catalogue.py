@@ -27,8 +27,8 @@ from smidgen.students.purchases import Purchases, clearly_best, held_out_gains, 
 from smidgen.students.settings import FACTS
 
 _LENGTH = 128
-_USUAL = 0.5
-_NEARS = (0.05, 0.1, 0.25, 1.0, 2.0)
+_USUAL = 0.1
+_NEARS = (0.01, 0.03, 0.3, 1.0)
 _WORST = 1e-9
 _ENCODER = ("model.onnx", "tokenizer.json")
 
@@ -37,7 +37,7 @@ class CatalogueSettings(EaseSettings):
     """Settings of the closed form, and of the texts of goods."""
 
     near: float | None = setting(
-        None, "Weight of likeness by texts, beside 1 for what was bought together (default: chosen on held-out rows).", gt=0, le=100
+        None, "Weight of likeness by texts, beside what was bought together (default: chosen on held-out rows).", gt=0, le=100
     )
     max_length: int = setting(_LENGTH, "Tokens read of the text of an item, and of words.", ge=8, le=512)
 

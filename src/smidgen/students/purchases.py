@@ -98,14 +98,14 @@ def held_out_gains(ranking: GoodsRanking, purchases: Purchases) -> NDArray[np.fl
 
 
 def clearly_best(tried: Sequence[tuple[GoodsRanking, NDArray[np.float64]]]) -> tuple[GoodsRanking, NDArray[np.float64]]:
-    """The best of several, with its gains on the held-out rows; the first, unless another is better by more than the standard error of
+    """The best of several, with its gains on the held-out rows; the first, unless another is better by more than two standard errors of
     their difference. So few rows do not decide by chance."""
     usual, before = tried[0]
     if len(before) < 2:
         return usual, before
     best, gains = max(tried, key=lambda one: float(one[1].mean()))
     error = float((gains - before).std(ddof=1)) / len(before) ** 0.5
-    return (best, gains) if float((gains - before).mean()) > error else (usual, before)
+    return (best, gains) if float((gains - before).mean()) > 2 * error else (usual, before)
 
 
 # What goes with what: ridge regressions in closed form.
@@ -157,10 +157,18 @@ class PairWeights:
         if fit.pairs:
             weights = weights + np.float32(fit.pairs) * self._pairs(fit.pair_ridge)
         starts, items, values = _largest(weights, min(_KEPT, self._size))
+        return self._laid_out(starts, items, values, base)
+
+    def _laid_out(self, starts: Numbers, items: NDArray[np.int32], values: Floats, base: ItemTables) -> ItemTables:
         counts = self._of_pairs(starts, items)
         whole = np.zeros(self._all + 1, np.int64)
         whole[self._chosen + 1] = np.diff(starts)
         return ItemTables(base.buyers, base.listed, whole.cumsum(), self._chosen[items].astype(np.int32), values, counts, base.vectors)
+
+    def pairs_alone(self, ridge: float, base: ItemTables) -> ItemTables:
+        """The tables of EASE as published."""
+        starts, items, values = _largest(self._pairs(ridge), self._size)
+        return self._laid_out(starts, items, values, base)
 
     def forget(self) -> None:
         """Free the regressions."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.apps.catalogue.shelf import GOODS
 
 from smidgen.apps.catalogue.goods import Product
-from smidgen.apps.catalogue.reasons import Evidence, reason, shared_words
+from smidgen.apps.catalogue.reasons import Evidence, reason
+from smidgen.apps.catalogue.words import WordIndex
 
 MUG, BOWL, LAMP, *_ = GOODS
 RANGES = frozenset({"Kelp"})
@@ -20,23 +21,27 @@ def test_the_strongest_reason_is_told() -> None:
         (LAMP, Evidence(buyers=9), "popular: bought by 9 customers"),
         (LAMP, Evidence(buyers=2), "bought before by other customers"),
         (LAMP, Evidence(), "in the catalogue"),
-        (MUG, Evidence(words="a green mug, please"), "matches your words: green, mug"),
-        (LAMP, Evidence(words="something cosy"), "its description is close to your words"),
+        (MUG, Evidence(words=["green", "mug"]), "matches your words: green, mug"),
+        (LAMP, Evidence(words=[]), "its description is close to your words"),
     ]
-    said = [reason(product, product.text, evidence, RANGES) for product, evidence, _ in cases]
+    said = [reason(product, evidence, RANGES) for product, evidence, _ in cases]
     assert said == [wanted for *_, wanted in cases]
     assert len(cases) == 9
 
 
 def test_in_german() -> None:
-    assert reason(BOWL, "", Evidence((MUG, 4)), RANGES, "de") == "4 Kunden kauften es und auch Kelp Mug"
-    assert reason(BOWL, "", Evidence(buyers=3), RANGES, "de") == "beliebt: 3 Kunden kauften es"
+    assert reason(BOWL, Evidence((MUG, 4)), RANGES, "de") == "4 Kunden kauften es und auch Kelp Mug"
+    assert reason(BOWL, Evidence(buyers=3), RANGES, "de") == "beliebt: 3 Kunden kauften es"
 
 
 def test_few_customers_are_not_counted() -> None:
     plain = Product("x", "Thing", {})
-    assert "2" not in reason(plain, "", Evidence((LAMP, 2), buyers=2), RANGES)
+    assert "2" not in reason(plain, Evidence((LAMP, 2), buyers=2), RANGES)
 
 
 def test_words_are_found_in_the_plural_too_and_not_made_up() -> None:
-    assert shared_words("lamps of wood with gold", "Alder Lamp. ash wood") == ["lamps", "wood"]
+    index = WordIndex([product.name for product in GOODS], [product.text for product in GOODS])
+    assert index.shared("wood, with gold, for lamps", 2) == ["lamps", "wood"]
+    scores = index.scores("an alder lamp")
+    assert scores.argmax() == 2 and scores[2] == 1 and scores[3] == 0
+    assert not index.scores("please give me something").any()

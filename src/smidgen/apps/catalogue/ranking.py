@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from smidgen.apps.catalogue.goods import Product, common_words, product_of
 from smidgen.apps.catalogue.reasons import Evidence, reason
 from smidgen.apps.catalogue.requests import USUAL, SuggestionRequest
+from smidgen.apps.catalogue.words import WordIndex
 
 Floats: TypeAlias = NDArray[np.float32]
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]
@@ -25,6 +26,8 @@ Because: TypeAlias = Literal["bought", "similar", "words", "popular"]
 
 FILES = ("goods.json", "ranking.json", "ranking.safetensors")
 _AT_ONCE = 256
+_SPELT = 0.5
+"""How much it counts that an item's name and text hold the very words, beside the likeness of their sense."""
 _HISTORY_BESIDE_WORDS = 0.3
 """How much a history counts beside words: they say what is wanted now."""
 
@@ -100,6 +103,7 @@ class GoodsRanking:
     def __init__(self, goods: Sequence[Product], texts: Sequence[str], tables: ItemTables, weights: RankingWeights, language: str) -> None:
         self.goods, self.tables, self.weights, self.language = goods, tables, weights, language
         self.texts = texts
+        self.words = WordIndex([product.name for product in goods], texts)
         self.places = {product.id: place for place, product in enumerate(goods)}
         self.ranges = common_words((p.name for p in goods), (value for p in goods for value in p.attributes.values()))
         most = max(1.0, float(np.log1p(tables.buyers.max(initial=1.0))))
@@ -133,7 +137,7 @@ class GoodsRanking:
             values = np.concatenate([weight * tables.weights[span] for weight, span in zip(later, spans, strict=True)])
             total = np.bincount(places, values, size).astype(np.float32)
             most = float(total.max(initial=0.0))
-            total *= weights.bought / max(1e-6, most) if weights.near else weights.bought
+            total *= weights.bought
         if weights.near and tables.vectors is not None:
             middle = later @ tables.vectors[history]
             total += weights.near * (tables.vectors @ (middle / max(1e-6, float(np.linalg.norm(middle)))))
@@ -154,7 +158,11 @@ class GoodsRanking:
         because: Because = "popular"
         if words is not None and tables.vectors is not None:
             because = "words"
-            scores = tables.vectors @ words + _HISTORY_BESIDE_WORDS * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
+            scores = (
+                tables.vectors @ words
+                + _SPELT * self.words.scores(request.text)
+                + _HISTORY_BESIDE_WORDS * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
+            )
         elif by_purchase > 0:
             because = "bought"
         elif len(history) and weights.near and tables.vectors is not None:
@@ -166,7 +174,7 @@ class GoodsRanking:
         if because == "popular":
             sure = float(tables.buyers[ten].sum() / max(1.0, float(tables.buyers.sum())))
         else:
-            sure = max(0.0, float(scores[ten].sum() * (by_purchase if because == "bought" and weights.near else 1.0)))
+            sure = max(0.0, float(scores[ten].sum()))
         items = tuple(self._item(place, float(scores[place]), history, request, because) for place in best.tolist())
         unknown = tuple(dict.fromkeys(id for id in request.history if id not in self.places))[:20]
         return Suggestion(tuple(self.goods[place].id for place in best.tolist()), items, because, sure, unknown)
@@ -180,9 +188,7 @@ class GoodsRanking:
 
     def _item(self, place: int, score: float, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> dict[str, Any]:
         product = self.goods[place]
-        said = reason(
-            product, self.texts[place], self._evidence(place, history, request, because), self.ranges, request.language or self.language
-        )
+        said = reason(product, self._evidence(place, history, request, because), self.ranges, request.language or self.language)
         facts = {"price": product.price, "url": product.url, "image": product.image, "stock": product.stock}
         known = {name: value for name, value in facts.items() if value not in ("", None)}
         return {"id": product.id, "name": product.name, "score": round(score, 4), "reason": said, **known}
@@ -190,7 +196,7 @@ class GoodsRanking:
     def _evidence(self, place: int, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> Evidence:
         tables, buyers = self.tables, int(self.tables.buyers[place])
         if because == "words":
-            return Evidence(words=request.text, buyers=buyers)
+            return Evidence(words=self.words.shared(request.text, place), buyers=buyers)
         if because == "popular" or not len(history):
             return Evidence(buyers=buyers)
         near = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,7 +41,7 @@ class WordIndex:
 
     def scores(self, words: str) -> NDArray[np.float32]:
         """(n,) how much of the words each name and text holds, 0..1, rare words more; words that no text holds count against all alike."""
-        asked = [stem for stem in Counter(_stem(word) for word in content_words(words))][:_MOST_WORDS]
+        asked = list(dict.fromkeys(map(_stem, content_words(words))))[:_MOST_WORDS]
         found, total = np.zeros(len(self._texts), np.float32), 0.0
         for stem in asked:
             places = self._places.get(stem, ())
