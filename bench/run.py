@@ -46,6 +46,7 @@ from bench import (
     teacher,
     tenants,
     turns,
+    widget,
     writing,
 )
 from bench.context import HERE, OUT, RESULTS, Context
@@ -84,6 +85,7 @@ BENCHES = {
         replay_encoder,
         routers,
         adapters,
+        widget,
     )
 }
 DATA = HERE.parent.parent / "shared" / "data"

@@ -116,7 +116,7 @@ def shown_desk(folder: Path, desk: SampleDesk | None = None, server: Any = None,
     with ConversationStore(f"sqlite:///{folder / 'conversations.db'}") as store:
         served = ServedDesk(shown, store, WidgetSettings(**settings))
         chosen = ServeSettings(**{"port": 0, "access_log": False, "account": False, **(server or {})})
-        with serving(create_app([], chosen, desks=[served])) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with serving(create_app([], chosen, desks=[served]), chosen.listen) as url, httpx.Client(base_url=url, timeout=30) as client:
             yield ShownDesk(url, shown, store, client)
 
 

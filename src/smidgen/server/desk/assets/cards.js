@@ -19,12 +19,13 @@ export function sources(citations) {
         {
           type: "button",
           class: "chip",
-          "aria-label": text("source", { n: at + 1, title: citation.title }),
           "aria-haspopup": "dialog",
           onclick: () => openPassage(citation, at + 1),
         },
+        make("span", { class: "hidden" }, `${text("source")} `),
         make("span", { class: "number" }, String(at + 1)),
         make("span", { class: "chip-title" }, lastHeading(citation) || citation.title),
+        lastHeading(citation) ? make("span", { class: "hidden" }, `, ${citation.title}`) : null,
       ),
     ),
   );
@@ -133,6 +134,7 @@ export function consent(call, decide) {
   const said = make("p", { class: "said", role: "status" });
   const answer = (yes) => async () => {
     settle(yes);
+    document.getElementById("log").focus(); // the pressed button is gone
     if (!(await decide(yes))) settle(null);
   };
   const yes = make("button", { type: "button", class: "strong", onclick: answer(true) }, text("yes"));

@@ -66,7 +66,7 @@ function greet() {
   messages.greet(root.dataset.greeting || settings.greeting[language] || settings.greeting.en || Object.values(settings.greeting)[0] || "");
   if (settings.starters.length) {
     const chips = settings.starters.map((words) =>
-      make("button", { type: "button", class: "starter", onclick: () => void submit(words) }, words));
+      make("button", { type: "button", class: "starter", onclick: () => (here("log").focus(), void submit(words)) }, words));
     here("log").append(make("div", { class: "starters", role: "group", "aria-label": text("suggestions") }, chips));
   }
 }

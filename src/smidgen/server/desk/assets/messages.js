@@ -128,7 +128,10 @@ function thumbs(told, rate) {
     const input = make("input", { type: "text", maxlength: "1000", "aria-label": text("comment"), placeholder: text("comment") });
     const submitted = async (event) => {
       event.preventDefault();
-      if (input.value.trim() === "" || (await rate(told.id, "down", input.value.trim()))) under.replaceChildren(thanks());
+      if (input.value.trim() === "" || (await rate(told.id, "down", input.value.trim()))) {
+        under.replaceChildren(thanks());
+        buttons[1].focus();
+      }
     };
     return make("form", { class: "wrong", onsubmit: submitted }, make("p", { class: "small", role: "status" }, text("whatWrong")),
       make("div", {}, input, make("button", { type: "submit", class: "quiet" }, text("give"))));
