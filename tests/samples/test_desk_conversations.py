@@ -26,7 +26,7 @@ from smidgen.tasks.desk import read_conversations
 FOLDER = Path(str(importlib.resources.files("smidgen") / "samples" / "homeware"))
 FILE = FOLDER / "desk_conversations.jsonl"
 NOT_FOUND = {"find no order", "finde keine Bestellung"}
-"""Words of the answer to a look-up whose e-mail address is wrong on purpose."""
+"""Words of the answer to a look-up whose e-mail address or post code is wrong on purpose."""
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +127,13 @@ def test_orders_that_are_looked_up_exist_or_are_wrong_on_purpose(tools: Mapping[
     assert right >= 20 and wrong >= 5
 
 
+def proof(contact: str) -> str:
+    """An e-mail address or a post code as the shop compares it."""
+    return contact.replace(" ", "").upper()
+
+
 def test_calls_that_change_something_fit_an_order(tools: Mapping[str, Tool]) -> None:
-    owners = {(row["order_id"], row["email"]): row["status"] for row in table("orders.csv")}
-    orders = {order for order, _ in owners}
+    orders = {row["order_id"]: {proof(row["email"]), proof(row["postcode"])} for row in table("orders.csv")}
     counts: Counter[str] = Counter()
     for say, wanted in expected():
         arguments, tool = wanted.get("arguments", {}), tools.get(wanted.get("tool", ""))
@@ -139,9 +143,9 @@ def test_calls_that_change_something_fit_an_order(tools: Mapping[str, Tool]) -> 
         assert arguments.keys() <= tool.properties.keys(), say
         assert "order" not in arguments or arguments["order"] in orders, say
         if wanted["outcome"] == "answered":
-            assert set(wanted["contains"]) <= NOT_FOUND and (arguments["order"], arguments["email"]) not in owners, say
-        elif "email" in arguments:
-            assert (arguments["order"], arguments["email"]) in owners, say
+            assert set(wanted["contains"]) <= NOT_FOUND and proof(arguments["contact"]) not in orders[arguments["order"]], say
+        elif "contact" in arguments and "order" in arguments:
+            assert proof(arguments["contact"]) in orders[arguments["order"]], say
         if wanted["outcome"] == "failed":
             assert wanted["contains"][0] in tool.refusals["409"]["en"], say
     assert counts["proposed"] >= 20 and counts["done"] >= 15 and counts["failed"] >= 3 and counts["answered"] >= 3
