@@ -9,7 +9,7 @@ from smidgen.apps.documents.document import TextBlock
 _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*$")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_BULLET = re.compile(r"\s*[-*+•]\s+")
+_BULLET = re.compile(r"^\s*[-*+•]\s+")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _RULE = re.compile(r"\s*(?:[-*_]\s*){3,}$")
 _TABLE_LINE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|[\s:|-]*$")
