@@ -95,5 +95,5 @@ def test_curves_are_fitted_on_asked_questions_alone() -> None:
     assert task.measure(rows, task.decode(raw, fitted), fitted)["accuracy"].value == 1.0
     assert task.calibrate(raw, rows, FORM, AnswerSettings(threshold=0.9)).threshold == 0.9
     made = FORM.model_copy(update={"made": True})
-    assert task.calibrate(raw, rows, made, AnswerSettings()) == made
+    assert task.calibrate(raw, rows, made, AnswerSettings(threshold=0.5)) == made
     assert "Nobody asked them" in made.purpose(str) and "Nobody" not in FORM.purpose(str)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.apps.documents.document import MOST_TEXT, Passage, read_passages
+from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
 from smidgen.apps.retrieval.passage_search import Floats32, PassageSearch, PassageVectors
 from smidgen.apps.retrieval.vectors import with_head
@@ -24,12 +25,18 @@ from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN, Tensors
 from smidgen.engines.onnx import OnnxEngine
 
+_LONGEST_PREFIX = 100
+_KEPT = 256
+"""Passages whose tokens' states are kept, each some 150 kB."""
+
 
 class FinderEngine(Engine):
     """The finder engine. Options:
 
     weights: how much each sign of a passage and a sentence counts; see `apps/retrieval/weights.py`.
     max_length: tokens of a text that the encoder reads, special tokens counted (256).
+    prefix: what the encoder wants before a question (none).
+    reader: `tokens` to score sentences by the states of their tokens; empty for vectors and words alone (empty).
     """
 
     name = "finder"
@@ -47,15 +54,19 @@ class FinderEngine(Engine):
             np.asarray(tensors.get("sentences", sentences, width), np.float32),
         )
         head = np.asarray(tensors.get("head", width, width), np.float32) if "head" in tensors else None
+        prefix, reads = options.get("prefix", ""), options.get("reader", "")
+        if not isinstance(prefix, str) or len(prefix) > _LONGEST_PREFIX or reads not in ("", "tokens"):
+            raise EngineError("an option of the finder is invalid", value={"prefix": prefix, "reader": reads}, todo=AGAIN)
         encoder = OnnxEngine().open(folder, {"max_length": options.get("max_length", 256)}, threads)
 
         def computed(texts: Sequence[str]) -> Floats32:
-            found = encoder.run(list(texts))["embedding"]
+            found = encoder.run([prefix + text for text in texts])["embedding"]
             if found.shape[1] != width:
                 raise EngineError("the encoder's vectors do not fit those of the passages", value=found.shape, todo=AGAIN)
             return np.asarray(found, np.float32)
 
-        return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights))
+        reader = TokenMatchReader(encoder.token_states, _KEPT) if reads else None
+        return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights, reader))
 
 
 def open_keywords(folder: Path, options: Mapping[str, Any]) -> FinderRunner:

@@ -9,30 +9,37 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from smidgen.apps.documents.document import Passage, read_passages
+from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import Embed, Floats32, PassageSearch, PassageVectors, vectors_of
+from smidgen.apps.retrieval.passage_search import LONGEST_QUESTION, Embed, Floats32, PassageSearch, PassageVectors, vectors_of
+from smidgen.apps.retrieval.question_head import learnt_head
 from smidgen.apps.retrieval.vectors import units, with_head
-from smidgen.apps.retrieval.weights import SearchWeights, read_weights
+from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_weights
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.core.settings import Settings, setting
-from smidgen.students.encoder import features_of, load_encoder, need_torch
+from smidgen.stats import quoted_answers
+from smidgen.students.encoder import features_of, load_encoder, need_torch, token_encoder
 from smidgen.students.settings import FACTS
 
 PASSAGES, VECTORS, FINDER = "passages.json", "vectors.safetensors", "finder.json"
+_KEPT = 4_096
 
 
 class FinderSettings(Settings):
     """Settings of a finder."""
 
     max_length: int = setting(256, "Tokens read of a passage or a question; longer ones are cut.", ge=8, le=8192)
+    reader: Literal["tokens", "none"] = setting(
+        "tokens", "tokens: the sentence that answers is chosen by the states of all tokens, too. none: by vectors and words alone."
+    )
 
 
 class FinderStudent(Student):
@@ -61,15 +68,27 @@ class FinderStudent(Student):
             raise TrainError("a finder needs a base", value="none", todo="Name one: --base minilm")
         settings = training.settings if isinstance(training.settings, FinderSettings) else FinderSettings()
         passages = given_passages(training)
-        length = _copy_base(training.base.folder, settings.max_length, space.folder)
+        base = training.base
+        reads = settings.reader == "tokens" and _is_bert(base.folder)
+        length = _copy_base(base.folder, settings.max_length, reads, space.folder)
+        prefix = base.prefixes.get("query", "")
         space.progress.start("read the passages", len(passages))
-        vectors = vectors_of(passages, _embed_by(space.folder, length, space.threads))
+        embeds = [_embed_by(space.folder, length, space.threads, before) for before in (base.prefixes.get("passage", ""), prefix)]
+        vectors = vectors_of(passages, *embeds)
         space.progress.advance(len(passages))
         space.progress.say(f"{len(passages):,} passages, {len(vectors.sentences):,} sentences")
-        _save(vectors, None, space.folder)
+        head = None
+        if asked := _asked(training, passages):
+            head, said = learnt_head(
+                passages, vectors, asked, embeds[1]([question for question, _ in asked]), SearchWeights(), training.seed
+            )
+            if said:
+                space.progress.say(said)
+        _save(vectors, head, space.folder)
         assert training.material is not None
         shutil.copyfile(training.material / PASSAGES, space.folder / PASSAGES)
-        told = {"max_length": length, "weights": SearchWeights().json()}
+        weights = SearchWeights() if reads else WITHOUT_READER
+        told = {"max_length": length, "prefix": prefix, "reader": "tokens" if reads else "", "weights": weights.json()}
         (space.folder / FINDER).write_text(json.dumps(told), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -79,8 +98,9 @@ class FinderStudent(Student):
         told = json.loads((folder / FINDER).read_text(encoding="utf-8"))
         tables = {name: np.asarray(table, np.float32) for name, table in load_file(folder / VECTORS).items()}
         vectors = PassageVectors(tables["passages"], tables["questions"], tables["sentences"])
-        embed = with_head(_embed_by(folder, told["max_length"], threads), tables.get("head"))
-        return searched(folder, texts, PassageSearch(stored_passages(folder), vectors, embed, read_weights(told["weights"])))
+        embed = with_head(_embed_by(folder, told["max_length"], threads, told["prefix"]), tables.get("head"))
+        reader = TokenMatchReader(token_encoder(folder, told["max_length"]), _KEPT) if told["reader"] else None
+        return searched(texts, PassageSearch(stored_passages(folder), vectors, embed, read_weights(told["weights"]), reader))
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The encoder as an ONNX graph, the tokenizer, the passages and their vectors."""
@@ -91,6 +111,27 @@ class FinderStudent(Student):
             shutil.copyfile(folder / name, out / name)
         told = json.loads((folder / FINDER).read_text(encoding="utf-8"))
         return EngineSpec("finder", (*spec.files, PASSAGES, VECTORS), told)
+
+
+def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, frozenset[int]]]:
+    """The questions that people asked, each once, with the places of the passages that answer it."""
+    words = [quoted_answers.words_of(passage.text) for passage in passages]
+    places: dict[str, list[int]] = {"": list(range(len(passages)))}
+    for place, passage in enumerate(passages):
+        places.setdefault(passage.document, []).append(place)
+    found: dict[str, frozenset[int]] = {}
+    for row in training.rows:
+        if row.output is None or not row.number or not isinstance(row.input, str):
+            continue
+        name, wanted = row.output["id"], quoted_answers.words_of(row.output["text"])
+        right = frozenset(
+            one
+            for one in places.get(name, ())
+            if quoted_answers.contains(words[one], wanted) or quoted_answers.contains(wanted, words[one])
+        )
+        if right:
+            found[row.input[:LONGEST_QUESTION]] = right
+    return list(found.items())
 
 
 def given_passages(training: Training) -> list[Passage]:
@@ -105,7 +146,7 @@ def stored_passages(folder: Path) -> list[Passage]:
     return read_passages(json.loads((folder / PASSAGES).read_text(encoding="utf-8")))
 
 
-def searched(folder: Path, texts: Sequence[Text], search: PassageSearch) -> Raw:
+def searched(texts: Sequence[Text], search: PassageSearch) -> Raw:
     """The candidates of texts by a search, which is closed."""
     try:
         return candidates_of(search, texts)
@@ -113,7 +154,11 @@ def searched(folder: Path, texts: Sequence[Text], search: PassageSearch) -> Raw:
         search.close()
 
 
-def _copy_base(base: Path, most: int, folder: Path) -> int:
+def _is_bert(folder: Path) -> bool:
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "bert")
+
+
+def _copy_base(base: Path, most: int, states: bool, folder: Path) -> int:
     """Save the base unchanged, with an idle head that the exporter needs. Returns the tokens that it reads."""
     import torch
     from safetensors.torch import save_file
@@ -128,14 +173,14 @@ def _copy_base(base: Path, most: int, folder: Path) -> int:
     save_file(tensors, folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base / name, folder / name)
-    facts = {"pooling": model.pooling, "normalize": True, "scale": None, "max_length": length}
+    facts = {"pooling": model.pooling, "normalize": True, "scale": None, "max_length": length, "states": states}
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return length
 
 
-def _embed_by(folder: Path, length: int, threads: int) -> Embed:
+def _embed_by(folder: Path, length: int, threads: int, prefix: str) -> Embed:
     def embed(texts: Sequence[str]) -> Floats32:
-        return units(features_of(folder, list(texts), length, threads).numpy())
+        return units(features_of(folder, [prefix + text for text in texts], length, threads).numpy())
 
     return embed
 
@@ -144,7 +189,12 @@ def _save(vectors: PassageVectors, head: Any, folder: Path) -> None:
     """Save the vectors in 16 bits: half the size, with an error that changes no rank that matters."""
     from safetensors.numpy import save_file
 
-    tables = {"passages": vectors.passages, "questions": vectors.questions, "sentences": vectors.sentences}
+    tables = {
+        **({"head": head} if head is not None else {}),
+        "passages": vectors.passages,
+        "questions": vectors.questions,
+        "sentences": vectors.sentences,
+    }
     save_file({name: np.ascontiguousarray(table, np.float16) for name, table in tables.items()}, folder / VECTORS)
 
 

@@ -35,7 +35,7 @@ class KeywordStudent(Student):
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`candidates` by keywords alone."""
-        return searched(folder, texts, PassageSearch(stored_passages(folder), weights=KEYWORDS_ALONE))
+        return searched(texts, PassageSearch(stored_passages(folder), weights=KEYWORDS_ALONE))
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The passages."""

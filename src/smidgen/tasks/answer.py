@@ -28,7 +28,7 @@ LEAST_OF_A_KIND = 10
 """Least held-out rows with and without an answer from which the curves are fitted."""
 _LONGEST_TEXT = 20_000
 _LONGEST_ID = 2_000
-_USUAL_THRESHOLD = 0.5
+_USUAL_THRESHOLD = 0.4
 _FACTS = ("passage", "title", "heading", "url", "page", "question")
 _WRONG_COSTS = 1.0
 """A wrong answer given costs as much as a right one is worth, beside being no right one."""

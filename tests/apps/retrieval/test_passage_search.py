@@ -39,7 +39,7 @@ def embed(texts: Sequence[str]) -> Floats32:
 def search(request: pytest.FixtureRequest) -> PassageSearch:
     if request.param == "keywords":
         return PassageSearch(PASSAGES, weights=KEYWORDS_ALONE)
-    return PassageSearch(PASSAGES, vectors_of(PASSAGES, embed), embed)
+    return PassageSearch(PASSAGES, vectors_of(PASSAGES, embed, embed), embed)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def quoted(passage: Passage, sentence: int) -> tuple[int, int]:
         return 0, len(passage.text)
     spans = passage.sentences
     first = last = sentence
-    if first and _LEANS.match(passage.text, spans[first][0]):
+    if first and _LEANS.match(passage.text, spans[first][0]) and "\n" not in passage.text[spans[first - 1][1] : spans[first][0]]:
         first -= 1
     if last + 1 < len(spans) and passage.text[spans[last][0] : spans[last][1]].rstrip().endswith(":"):
         last += 1

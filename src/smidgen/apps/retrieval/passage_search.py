@@ -23,6 +23,10 @@ DEPTH = 30
 """Candidates by keywords, and as many by vectors, that are ranked."""
 KEPT = 6
 """Candidates of an answer."""
+_READ = 3
+"""Candidates whose sentences the reader scores: of the others, vectors and words choose."""
+_SAME = 0.6
+"""Share of a sentence's words, by their weights, with which another passage counts as saying it, too."""
 LEAVE_OUT = "\n"
 """Between the ids of passages that must not answer."""
 LONGEST_QUESTION = 2_000
@@ -83,13 +87,13 @@ class FoundPassage:
     log_odds: float
 
 
-def vectors_of(passages: Sequence[Passage], embed: Embed) -> PassageVectors:
-    """The vectors of passages, their questions and their sentences."""
+def vectors_of(passages: Sequence[Passage], embed: Embed, embed_questions: Embed) -> PassageVectors:
+    """The vectors of passages and their sentences by one function, those of FAQ entries' questions by the one for questions."""
     made = embed([passage.described for passage in passages])
     asked = [place for place, passage in enumerate(passages) if passage.question]
     questions = np.zeros_like(made)
     if asked:
-        questions[asked] = embed([passages[place].question for place in asked])
+        questions[asked] = embed_questions([passages[place].question for place in asked])
     sentences = embed([sentence for passage in passages for sentence in passage.said()])
     return PassageVectors(made, questions, sentences)
 
@@ -128,11 +132,18 @@ class PassageSearch:
 
     def find(self, questions: Sequence[AskedQuestion]) -> list[list[FoundPassage]]:
         """For each question its best candidates, the best first; none where no passage has to do with it."""
-        asked = [question.text for question in questions]
-        vectors: Sequence[Any] = [None] * len(asked)
-        if self._embed is not None and self._vectors is not None and asked:
-            vectors = list(self._embed(asked))
-        return [self._found(question, vector) for question, vector in zip(questions, vectors, strict=True)]
+        return [self._found(question, vector) for question, vector in zip(questions, self._vectors_of(questions), strict=True)]
+
+    def _vectors_of(self, questions: Sequence[AskedQuestion]) -> Sequence[Any]:
+        if self._embed is None or self._vectors is None or not questions:
+            return [None] * len(questions)
+        return list(self._embed([question.text for question in questions]))
+
+    def rank(self, questions: Sequence[AskedQuestion]) -> list[int]:
+        """For each question the place of its best passage, without reading its sentences; -1 where there is none."""
+        vectors = self._vectors_of(questions)
+        rated = [self._rated(question, vector)[1] for question, vector in zip(questions, vectors, strict=True)]
+        return [found[0][1] if found else -1 for found in rated]
 
     def by_keywords(self, question: AskedQuestion) -> list[int]:
         """The places of the best passages by keywords alone."""
@@ -140,6 +151,13 @@ class PassageSearch:
         return [place for place, _ in self._index.find(question.text, DEPTH + len(away)) if place not in away][:DEPTH]
 
     def _found(self, question: AskedQuestion, vector: Any) -> list[FoundPassage]:
+        stems, rated = self._rated(question, vector)
+        kept = rated[:KEPT]
+        read = [self._best_sentence(question.text, stems, place, alike, rank < _READ) for rank, (_, place, _, alike) in enumerate(kept)]
+        return [self._candidate(number, kept, read) for number in range(len(kept))]
+
+    def _rated(self, question: AskedQuestion, vector: Any) -> tuple[list[str], list[tuple[float, int, tuple[float, ...], Any]]]:
+        """The question's stems; and the candidates, the best first: score, place, signs, and how near each sentence is."""
         away = {self._places[name] for name in question.without if name in self._places}
         words = {place: score for place, score in self._index.find(question.text, DEPTH + len(away)) if place not in away}
         stems = stems_of(question.text)
@@ -157,9 +175,7 @@ class PassageSearch:
             signs, alike = self._passage_signs(place, stems, vector, relative)
             rated.append((float(np.dot(self.weights.passage, signs)), place, signs, alike))
         rated.sort(key=lambda one: (-one[0], one[1]))
-        kept = rated[:KEPT]
-        read = [self._best_sentence(question.text, stems, place, alike) for _, place, _, alike in kept]
-        return [self._candidate(number, kept, read) for number in range(len(kept))]
+        return stems, rated
 
     def _passage_signs(self, place: int, stems: Sequence[str], vector: Any, relative: float) -> tuple[tuple[float, ...], Any]:
         """The signs of a passage, and how near each of its sentences is to the question."""
@@ -176,11 +192,13 @@ class PassageSearch:
         named = self._telling.covered(stems, self._above[place])
         return (whole, nearest, asked, faq, relative, said, named, back), alike
 
-    def _best_sentence(self, question: str, stems: Sequence[str], place: int, alike: Any) -> tuple[int, tuple[float, ...], float]:
+    def _best_sentence(
+        self, question: str, stems: Sequence[str], place: int, alike: Any, near: bool
+    ) -> tuple[int, tuple[float, ...], float]:
         """The number of a passage's best sentence, its signs, and its score minus that of the second."""
         said = self.passages[place].said()
         own = self._stems[place]
-        read = list(self._reader.score_sentences(question, said)) if self._reader is not None else [0.0] * len(said)
+        read = list(self._reader.score_sentences(question, said)) if self._reader is not None and near else [0.0] * len(said)
         signs = []
         for number, sentence in enumerate(said):
             around = own[number].union(*(own[other] for other in (number - 1, number + 1) if 0 <= other < len(own)))
@@ -204,10 +222,14 @@ class PassageSearch:
     def _candidate(self, number: int, kept: Sequence[Any], read: Sequence[Any]) -> FoundPassage:
         score, place, signs, _ = kept[number]
         sentence, told, ahead = read[number]
-        other = max((one[0] for rank, one in enumerate(kept) if rank != number), default=0.0)
+        other = max((one[0] for rank, one in enumerate(kept) if rank != number and not self._says(one[1], place, sentence)), default=0.0)
         evidence = (*signs, told[0], told[2], told[4], told[8], score, score - other, min(1.0, ahead), 1.0)
         odds = float(np.dot(self.weights.evidence, evidence))
         return FoundPassage(place, score, sentence, signs, told, evidence, odds)
+
+    def _says(self, other: int, place: int, sentence: int) -> bool:
+        """Whether another passage says most of what a sentence says: it is then no rival of the sentence's passage."""
+        return self._telling.covered(tuple(self._stems[place][sentence]), self._whole[other]) >= _SAME
 
     def close(self) -> None:
         """Free the index."""
