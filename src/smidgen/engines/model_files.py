@@ -6,17 +6,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
 from smidgen.core.rows import Text
 from smidgen.store import tokenizer_checks
+from smidgen.text import unigram
 from smidgen.text.tagging import TagChain
+from smidgen.text.unigram import UnigramTokenizer
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 
 class Tensors:
@@ -63,22 +65,62 @@ def chain_of(tensors: Tensors) -> TagChain:
         raise EngineError("the chain is invalid", value=str(error), todo=AGAIN) from error
 
 
+class TokenizedText(Protocol):
+    """A text as tokens: `tokenizers.Encoding`, or `CutText` of a large Unigram vocabulary."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The number of each token."""
+        ...
+
+    @property
+    def type_ids(self) -> list[int]:
+        """The number of the text that each token is from, if the model tells them apart."""
+        ...
+
+    @property
+    def tokens(self) -> list[str]:
+        """Each token."""
+        ...
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """The characters that each token covers."""
+        ...
+
+    @property
+    def special_tokens_mask(self) -> list[int]:
+        """1 for each token that was added around the text, else 0."""
+        ...
+
+
+LARGE = 60_000
+"""Pieces from which a Unigram vocabulary is read in little memory, a little slower."""
+
+
 class ModelTokenizer:
     """The tokenizer of a model, with the model's own truncation and no padding, whatever its file says."""
 
     def __init__(self, folder: Path, max_length: int, special: bool = True) -> None:
         self.max_length, self.special = length_of(max_length), special
-        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._longest = self.max_length * CHARACTERS_A_TOKEN
+        content, told = _read_tokenizer(folder / "tokenizer.json")
+        self._unigram = _large_unigram(told, self.max_length)
+        if self._unigram is not None:
+            self.pad = pad_of(self._unigram)
+            return
+        self._tokenizer = _made(content, "tokenizer.json")
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length, strategy="longest_first")
-        self._longest = self.max_length * CHARACTERS_A_TOKEN
         self.pad = pad_of(self._tokenizer)
 
-    def encode(self, texts: Sequence[Text]) -> list[Encoding]:
+    def encode(self, texts: Sequence[Text]) -> Sequence[TokenizedText]:
         """One encoding (`ids`, `type_ids`) for each text, in order; pairs get the tokenizer's own pair template."""
         cut: list[str | tuple[str, str]] = [
             text[: self._longest] if isinstance(text, str) else (text[0][: self._longest], text[1][: self._longest]) for text in texts
         ]
+        if self._unigram is not None:
+            return [self._unigram.encode(*_two(text), special=self.special) for text in cut]
         if len(cut) == 1:  # a pool of threads costs more than one text
             return [self._tokenizer.encode(*_two(cut[0]), add_special_tokens=self.special)]
         return self._tokenizer.encode_batch_fast(cut, add_special_tokens=self.special)
@@ -95,7 +137,17 @@ def _two(text: str | tuple[str, str]) -> tuple[str, str | None]:
     return (text, None) if isinstance(text, str) else text
 
 
-def pad_of(tokenizer: Tokenizer) -> int:
+def _large_unigram(told: dict[str, Any], most: int) -> UnigramTokenizer | None:
+    """The tokenizer of a large Unigram vocabulary of the shape that is read in little memory; None for any other."""
+    if not unigram.is_readable(told) or len(told["model"]["vocab"]) < LARGE:
+        return None
+    try:
+        return UnigramTokenizer(told, most)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineError("the tokenizer cannot be read", value=f"tokenizer.json: {error}", todo=AGAIN) from error
+
+
+def pad_of(tokenizer: Tokenizer | UnigramTokenizer) -> int:
     """The number of the padding token; 0 if there is none."""
     known = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
     return next((number for number in known if number is not None), 0)
@@ -103,19 +155,30 @@ def pad_of(tokenizer: Tokenizer) -> int:
 
 def load_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer in a file. Raises EngineError if the file is missing, invalid, or must not be used; see `store.tokenizer_checks`."""
+    content, _ = _read_tokenizer(file)
+    return _made(content, file.name)
+
+
+def _made(content: str, name: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
+    with _Failures(name):
+        return Tokenizer.from_str(content)
+
+
+def _read_tokenizer(file: Path) -> tuple[str, dict[str, Any]]:
+    """The content of a tokenizer.json that may be used, as text and parsed."""
     try:
         if file.stat().st_size > tokenizer_checks.MOST_BYTES:
             raise EngineError("the tokenizer is too large", value=file.name, todo=AGAIN)
         content = file.read_text(encoding="utf-8")
-        fault = tokenizer_checks.tokenizer_fault(json.loads(content))
+        told = json.loads(content)
+        fault = tokenizer_checks.tokenizer_fault(told)
     except (OSError, ValueError, RecursionError) as error:
         raise EngineError("the tokenizer cannot be read", value=file.name, todo=AGAIN) from error
     if fault:
         raise EngineError(f"the tokenizer cannot be used: {fault}", value=file.name, todo=AGAIN)
-    with _Failures(file.name):
-        return Tokenizer.from_str(content)
+    return content, told
 
 
 class _Failures:

@@ -27,11 +27,10 @@ from typing import TYPE_CHECKING, Any
 from smidgen.apps.reading.token_matching import TokenStates
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
-from smidgen.engines.model_files import AGAIN, ModelTokenizer
+from smidgen.engines.model_files import AGAIN, ModelTokenizer, TokenizedText
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-    from tokenizers import Encoding
 
 
 def feed(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, inputs: Container[str]) -> dict[str, NDArray[np.int64]]:
@@ -188,10 +187,10 @@ class OnnxRunner:
             found.append(TokenStates(np.asarray(states[0][: len(own)][own], np.float32), places[:, 0], places[:, 1]))
         return found
 
-    def _batch(self, encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
+    def _batch(self, encodings: Sequence[TokenizedText]) -> list[NDArray[np.float32]]:
         return self._run(self._outputs, encodings)
 
-    def _run(self, outputs: Sequence[str], encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
+    def _run(self, outputs: Sequence[str], encodings: Sequence[TokenizedText]) -> list[NDArray[np.float32]]:
         rows = [(encoding.ids, encoding.type_ids) for encoding in encodings]
         try:
             return list(self._session.run(list(outputs), feed(rows, self._tokens.pad, self._inputs)))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import BaseError
+from smidgen.text.unigram import MARK, NORMALIZER, PRE_TOKENIZER, post_processor
 
 MAGIC, VERSION = b"E5S1", 1
 BLOCK = 32
@@ -228,8 +229,6 @@ def _config(shape: _Shape, special: dict[str, int]) -> dict[str, Any]:
 
 def _unigram(pieces: list[str], scores: NDArray[np.float32], special: dict[str, int]) -> dict[str, Any]:
     """The tokenizer as the `tokenizers` library reads it: XLM-R's clean-up, words by spaces, Unigram, `<s> text </s>`."""
-    first, last = ({"SpecialToken": {"id": name, "type_id": 0}} for name in ("<s>", "</s>"))
-    one, other = ({"Sequence": {"id": name, "type_id": 0}} for name in ("A", "B"))
     added = [*special, *(["<mask>"] if pieces[-1] == "<mask>" else [])]
     return {
         "version": "1.0",
@@ -247,21 +246,10 @@ def _unigram(pieces: list[str], scores: NDArray[np.float32], special: dict[str, 
             }
             for name in added
         ],
-        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"}]},
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [
-                {"type": "WhitespaceSplit"},
-                {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
-            ],
-        },
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [first, one, last],
-            "pair": [first, one, last, last, other, last],
-            "special_tokens": {name: {"id": name, "ids": [special[name]], "tokens": [name]} for name in ("<s>", "</s>")},
-        },
-        "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+        "normalizer": NORMALIZER,
+        "pre_tokenizer": PRE_TOKENIZER,
+        "post_processor": post_processor(special["<s>"], special["</s>"]),
+        "decoder": {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": True},
         "model": {
             "type": "Unigram",
             "unk_id": special["<unk>"],
