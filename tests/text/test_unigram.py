@@ -42,9 +42,19 @@ def told(seed: int = 0) -> dict[str, Any]:
     """A tokenizer.json of the shape, of pieces of a few letters with random scores."""
     rng = random.Random(seed)
     letters = list("▁lampse1é2⁄")
-    pieces = {piece for _ in range(120) for piece in ["".join(rng.choices(letters, k=rng.randint(1, 4)))]} | {"▁", "l", "a", "m", "p", "s", "1", "é"}
+    pieces = {piece for _ in range(120) for piece in ["".join(rng.choices(letters, k=rng.randint(1, 4)))]} | {
+        "▁",
+        "l",
+        "a",
+        "m",
+        "p",
+        "s",
+        "1",
+        "é",
+    }
     names = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocabulary = [*([name, 0.0] for name in names), *([piece, rng.randint(-800, -100) / 64] for piece in sorted(pieces)), ["<mask>", 0.0]]
+    scored = [[piece, rng.randint(-800, -100) / 64] for piece in sorted(pieces)]
+    vocabulary = [*([name, 0.0] for name in names), *scored, ["<mask>", 0.0]]
     added = [
         {"id": at, "content": name, "single_word": False, "lstrip": name == "<mask>", "rstrip": False, "normalized": False, "special": True}
         for name, at in [*zip(names, range(4), strict=True), ("<mask>", len(vocabulary) - 1)]
