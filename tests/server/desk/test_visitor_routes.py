@@ -188,6 +188,15 @@ def test_a_call_runs_once_after_a_yes_and_never_after_a_no(shown: ShownDesk) -> 
     assert yes.post(f"/calls/{runs}", {"yes": "true"}).status_code == 422
 
 
+def test_a_call_waits_until_something_else_is_written(shown: ShownDesk) -> None:
+    visitor = shown.visitor().begin()
+    proposed(visitor)
+    assert visitor.read()["turns"][1]["reply"]["call"]["waits"] is True
+    visitor.say(QUESTION, "5" * 32)
+    call = visitor.read()["turns"][1]["reply"]["call"]
+    assert (call["waits"], call["decided"]) == (False, None)
+
+
 def test_a_call_that_a_crash_cut_off_is_not_run_again(shown: ShownDesk) -> None:
     visitor = shown.visitor().begin()
     call = proposed(visitor)

@@ -28,6 +28,7 @@ from smidgen.core.replies import Reply
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
 _MOST_ROWS = 5
+_LONGEST_PASSAGE = 4_000
 _CLEAR_INTENT = 0.7
 """Probability from which an intent shows that the customer has changed the subject."""
 _SHORT = 7
@@ -415,14 +416,16 @@ def _content_words(message: str) -> Sequence[str]:
 
 def citation_of(reply: Reply) -> Citation:
     """The citation of an answer from documents."""
-    facts = reply.facts
+    facts, text = reply.facts, str(reply.output["text"])
+    around = next((str(one["text"]) for one in facts.get("passages", ()) if text in str(one["text"])), "")
     return Citation(
         document=str(reply.output["id"]),
         title=str(facts.get("title") or reply.output["id"]),
-        text=str(reply.output["text"]),
+        text=text,
         start=int(facts.get("start", 0)),
         end=int(facts.get("end", 0)),
         heading=str(facts.get("heading") or ""),
         page=facts.get("page"),
         url=str(facts.get("url") or ""),
+        passage=around[:_LONGEST_PASSAGE],
     )

@@ -30,18 +30,17 @@ def _turn(conversation: str, kind: str, name: str) -> str:
 
 def turns_json(conversation: DeskConversation, turns: Sequence[Turn], thumbs: Mapping[str, str]) -> list[dict[str, Any]]:
     """Turns of a conversation. `thumbs`: the visitor's verdict by turn."""
-    said = {turn.id for turn in conversation.turns}
-    return [_turn_json(conversation.id, turn, said, thumbs.get(turn.id)) for turn in turns]
+    return [_turn_json(conversation, turn, thumbs.get(turn.id)) for turn in turns]
 
 
-def _turn_json(conversation: str, turn: Turn, said: set[str], thumb: str | None) -> dict[str, Any]:
+def _turn_json(conversation: DeskConversation, turn: Turn, thumb: str | None) -> dict[str, Any]:
     told: dict[str, Any] = {"id": turn.id, "author": turn.author, "text": turn.text, "time": turn.time.isoformat()}
     if turn.reply is not None:
-        told |= {"reply": _reply_json(conversation, turn.reply, said), "thumb": thumb}
+        told |= {"reply": _reply_json(conversation, turn.id, turn.reply), "thumb": thumb}
     return told
 
 
-def _reply_json(conversation: str, reply: DeskReply, said: set[str]) -> dict[str, Any]:
+def _reply_json(conversation: DeskConversation, turn: str, reply: DeskReply) -> dict[str, Any]:
     told: dict[str, Any] = {"outcome": reply.outcome}
     if reply.citations:
         told["citations"] = [
@@ -51,13 +50,16 @@ def _reply_json(conversation: str, reply: DeskReply, said: set[str]) -> dict[str
     if reply.cards:
         told["cards"] = [{"kind": one.kind, "title": one.title, "items": [dict(item) for item in one.items]} for one in reply.cards]
     if reply.call is not None:
-        told["call"] = _call_json(conversation, reply.call, said)
+        told["call"] = _call_json(conversation, turn, reply.call)
     return told
 
 
-def _call_json(conversation: str, call: ProposedCall, said: set[str]) -> dict[str, Any]:
-    decided = next((yes for yes in (True, False) if decision_turn(conversation, call.id, yes) in said), None)
-    return {"id": call.id, "words": call.words, "arguments": dict(call.arguments), "decided": decided}
+def _call_json(conversation: DeskConversation, turn: str, call: ProposedCall) -> dict[str, Any]:
+    """A proposed call. It waits until the customer writes something else, or decides."""
+    place = next((at for at, one in enumerate(conversation.turns) if one.id == turn), -1)
+    later = {one.id for one in conversation.turns[place + 1 :] if one.author == "customer"}
+    decided = next((yes for yes in (True, False) if decision_turn(conversation.id, call.id, yes) in later), None)
+    return {"id": call.id, "words": call.words, "arguments": dict(call.arguments), "decided": decided, "waits": not later}
 
 
 def pieces(text: str) -> list[str]:

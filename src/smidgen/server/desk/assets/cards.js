@@ -142,7 +142,8 @@ export function consent(call, decide) {
   const settle = (answered) => {
     yes.disabled = no.disabled = answered !== null;
     node.classList.toggle("settled", answered !== null);
-    said.replaceChildren(...(answered === null ? [] : [icon(answered ? "check" : "close"), text(answered ? "saidYes" : "saidNo")]));
+    const words = { true: text("saidYes"), false: text("saidNo"), passed: text("passed") }[answered];
+    said.replaceChildren(...(answered === null ? [] : [icon(answered === true ? "check" : "close"), words]));
   };
   const node = make(
     "section",
@@ -153,6 +154,8 @@ export function consent(call, decide) {
     make("div", { class: "buttons" }, yes, no),
     said,
   );
+  node.addEventListener("passed", () => yes.disabled || settle("passed"));
   if (typeof call.decided === "boolean") settle(call.decided);
+  else if (!call.waits) settle("passed");
   return node;
 }

@@ -128,6 +128,7 @@ async function exchange(work, mine, retry, arrived, once = false) {
     lost?.remove();
     lost = null;
     if (name === "accepted") {
+      messages.passCalls();
       mine.sent(told.turn);
       seen.add(told.turn.id);
       newest = told.turn.id;

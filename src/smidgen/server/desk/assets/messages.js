@@ -59,6 +59,11 @@ export function outgoing(words) {
   };
 }
 
+/** A card that asks for a yes is no longer open once something else was written. */
+export function passCalls() {
+  for (const node of list.querySelectorAll(".consent")) node.dispatchEvent(new Event("passed"));
+}
+
 /** The sign that an answer is being written, and its words as they come. */
 export function incoming() {
   const dots = make("p", { class: "bubble dots" }, make("span", { class: "hidden" }, text("typing")), make("i"), make("i"), make("i"));
