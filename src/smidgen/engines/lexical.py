@@ -23,7 +23,10 @@ class LexicalEngine(Engine):
     """The lexical engine, without options.
 
     `features.json` holds `features`, in the order of the rows of `weight`; `names`, each with the number of its kind; and `level`, the
-    level of units. `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags)."""
+    level of units. `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags).
+
+    If it makes choices, `features.json` also holds `choices`, the number of values of each, and `terms`, in the order of the rows of
+    `choices.weight` (terms + 1, values); its last row counts for every text."""
 
     name = "lexical"
 
@@ -34,13 +37,19 @@ class LexicalEngine(Engine):
             index = {str(entry): place for place, entry in enumerate(table["features"])}
             names = {str(name): int(kind) for name, kind in table["names"].items()}
             level = str(table["level"])
+            choices = [int(count) for count in table.get("choices", ())]
+            terms = {str(entry): place for place, entry in enumerate(table.get("terms", ()))}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError("the features cannot be loaded", value=f"features.json: {error}", todo=AGAIN) from error
         if level not in tagging.LEVELS:
             raise EngineError("the features name an unknown level", value=level, todo=AGAIN)
         tensors = Tensors(folder / "lexical.safetensors")
         chain = chain_of(tensors)
-        return LexicalRunner(index, names, level, tensors.get("weight", len(index), chain.tags), chain)
+        if any(count < 1 for count in choices):
+            raise EngineError("a choice without values cannot be made", value=choices, todo=AGAIN)
+        chosen = tensors.get("choices.weight", len(terms) + 1, sum(choices)) if choices else None
+        runner = LexicalRunner(index, names, level, tensors.get("weight", len(index), chain.tags), chain)
+        return runner if chosen is None else runner.choosing(choices, terms, chosen)
 
 
 class LexicalRunner:
@@ -50,11 +59,29 @@ class LexicalRunner:
         self, index: Mapping[str, int], names: Mapping[str, int], level: str, weight: NDArray[np.float32], chain: TagChain
     ) -> None:
         self._index, self._names, self._level, self._weight, self._chain = index, names, level, weight, chain
+        self._choices: Sequence[int] = ()
+        self._terms: Mapping[str, int] = {}
+        self._chosen: NDArray[np.float32] = np.zeros((1, 0), dtype=np.float32)
+
+    def choosing(self, choices: Sequence[int], terms: Mapping[str, int], weight: NDArray[np.float32]) -> LexicalRunner:
+        """Itself, with choices about the whole text."""
+        self._choices, self._terms, self._chosen = choices, terms, weight
+        return self
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`spans`, in the form of the engine `tagger`."""
+        """`spans`, and `choices` if it makes any, in the form of the engine `tagger`."""
+        cut = [joined(text)[:MOST_CHARACTERS] for text in texts]
         with one_thread():
-            return {"spans": [self._found(joined(text)[:MOST_CHARACTERS]) for text in texts]}
+            found: dict[str, Any] = {"spans": [self._found(text) for text in cut]}
+            if self._choices:
+                found["choices"] = [self._choice(text) for text in cut]
+            return found
+
+    def _choice(self, text: str) -> list[list[float]]:
+        words = [text[start:end] for start, end in tagging.units(text, self._level)]
+        rows = [row for entry in tagging.text_features(words) if (row := self._terms.get(entry)) is not None]
+        weights = self._chosen[rows].sum(axis=0) / np.sqrt(max(1, len(rows))) + self._chosen[-1]
+        return tagging.choice_probabilities([weights[None].astype(np.float32)], self._choices)
 
     def _found(self, text: str) -> list[list[float]]:
         units = tagging.units(text, self._level)

@@ -1,7 +1,7 @@
 """The baseline of taggers: a linear-chain conditional random field over words.
 
 Its features are the forms of words and the names in the training rows. It was the best method before pretrained models, so it is a strong
-baseline.
+baseline. Choices about the whole text are linear in its words and pairs of words.
 """
 
 from __future__ import annotations
@@ -53,11 +53,8 @@ class LexicalStudent(Student):
     engine = "lexical"
 
     def why_not(self, form: Form) -> str:
-        """It finds words in the text, and chooses nothing by the whole of it."""
-        if form.tagging is None:
-            return "the texts do not state the answers word by word"
-        chosen = [str(choice["path"]) for choice in form.tagging.choices]
-        return f"it finds what the texts state, and they do not state {', '.join(chosen)}" if chosen else ""
+        """Answers that no tagger can give."""
+        return "the texts do not state the answers word by word" if form.tagging is None else ""
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job without spans."""
@@ -82,8 +79,11 @@ class LexicalStudent(Student):
         index = {entry: place for place, entry in enumerate(kept)}
         numbers = [([[index[entry] for entry in word if entry in index] for word in words], gold) for words, gold in rows]
         tensors = _trained(numbers, len(kept), tag_count(len(kinds)), settings, training.seed, space.progress)
+        table: dict[str, Any] = {"features": kept, "names": names, "level": level}
+        if choices := [len(choice["values"]) for choice in training.tags.choices]:
+            table |= {"choices": choices, "terms": _terms(training.rows, level)}
+            tensors |= _chosen(training.rows, table)
         save_file(tensors, space.folder / _FILES[1])
-        table = {"features": kept, "names": names, "level": level}
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -163,8 +163,53 @@ def _trained(rows: Sequence[Numbered], size: int, tags: int, settings: LexicalSe
     return {"weight": mean[0], "transitions": mean[1]}
 
 
+_CHOICE_STEPS, _CHOICE_DECAY = 120, 1e-3
+
+
+def _terms(rows: Sequence[Row], level: str) -> list[str]:
+    """The features of whole texts, the commonest first; those seen once are left out."""
+    seen = Counter(entry for row in rows for entry in _text_features(row.input, level))
+    return [entry for entry, times in seen.most_common() if times > 1]
+
+
+def _text_features(text: Text, level: str) -> list[str]:
+    whole = joined(text)[:MOST_CHARACTERS]
+    return tagging.text_features([whole[start:end] for start, end in tagging.units(whole, level)])
+
+
+def _chosen(rows: Sequence[Row], table: Mapping[str, Any]) -> dict[str, Tensor]:
+    """`choices.weight` (terms + 1, values), its last row for every text, by maximum likelihood with all rows at once."""
+    import torch
+
+    from smidgen.students.tagger_training import choice_loss
+
+    index = {entry: place for place, entry in enumerate(table["terms"])}
+    numbers = [[index[entry] for entry in _text_features(row.input, table["level"]) if entry in index] for row in rows]
+    gold = torch.tensor([row.output["choices"] for row in rows], dtype=torch.int64)
+    weight = torch.zeros(len(index) + 1, sum(table["choices"]), requires_grad=True)
+    squares = torch.full(weight.shape, 1e-6)
+    for _ in range(_CHOICE_STEPS):
+        loss = choice_loss(_choice_weights(numbers, weight), gold, table["choices"]) / len(rows)
+        (gradient,) = torch.autograd.grad(loss, (weight,))
+        with torch.no_grad():
+            gradient = gradient + _CHOICE_DECAY * weight
+            squares.addcmul_(gradient, gradient)
+            weight.addcdiv_(gradient, squares.sqrt(), value=-0.3)
+    return {"choices.weight": weight.detach()}
+
+
+def _choice_weights(texts: Sequence[Sequence[int]], weight: Tensor) -> Tensor:
+    """Log weights [texts, values]: the sum over a text's terms, over the square root of their number, and the last row."""
+    import torch
+
+    last = len(weight) - 1
+    sums = _emissions([[*text, last] for text in texts], weight) - weight[last]
+    sizes = torch.tensor([max(1, len(text)) for text in texts]).sqrt()[:, None]
+    return sums / sizes + weight[last]
+
+
 def _computed(folder: Path, texts: Sequence[Text]) -> Raw:
-    """`spans` of texts by the trained baseline in `folder`."""
+    """`spans` of texts by the trained baseline in `folder`, and `choices` if it makes any."""
     from safetensors.torch import load_file
 
     table: dict[str, Any] = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
@@ -178,7 +223,12 @@ def _computed(folder: Path, texts: Sequence[Text]) -> Raw:
         numbers = [[index[entry] for entry in word if entry in index] for word in words]
         likely = chain.spans(_emissions(numbers, tensors["weight"]).numpy()) if units else []
         found.append([[units[a][0], units[b][1], kind, round(chance, 6)] for a, b, kind, chance in likely])
-    return {"spans": found}
+    if not table.get("choices"):
+        return {"spans": found}
+    terms = {entry: place for place, entry in enumerate(table["terms"])}
+    numbers = [[terms[entry] for entry in _text_features(text, table["level"]) if entry in terms] for text in texts]
+    weights = _choice_weights(numbers, tensors["choices.weight"]).numpy()
+    return {"spans": found, "choices": [tagging.choice_probabilities([row[None]], table["choices"]) for row in weights]}
 
 
 def _emissions(words: Sequence[Sequence[int]], weight: Tensor) -> Tensor:

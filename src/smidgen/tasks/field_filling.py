@@ -146,7 +146,7 @@ class FieldFiller:
         uncalibrated probability of each given value, by its path; `spans`, the positions where the text states it. `chances` are
         calibrated.
         """
-        readings = self._read(raw)
+        readings = self.read(raw)
         made = [self._filled(reading, self._plan["threshold"]) for reading in readings]
         scores = calibration.platt_probability(
             calibration.logit([chance for _, chance, _ in made]), 1 / self._form.temperature, self._form.shift
@@ -158,11 +158,11 @@ class FieldFiller:
 
     def temperatures(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
         """See `temperatures`."""
-        return temperatures([reading.shares() for reading in self._read(raw)], [row.output for row in rows], self._form)
+        return temperatures([reading.shares() for reading in self.read(raw)], [row.output for row in rows], self._form)
 
     def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
         """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
-        readings, gold = self._read(raw), [field_values.field_pairs(row.output) for row in rows]
+        readings, gold = self.read(raw), [field_values.field_pairs(row.output) for row in rows]
         scores = []
         for threshold in _GRID:
             # As in serving: an object that does not fit the schema is refused.
@@ -174,7 +174,8 @@ class FieldFiller:
         near = _GRID[np.array(scores) >= max(scores) - _PLATEAU]
         return float(near[np.abs(near - np.median(near)).argmin()])
 
-    def _read(self, raw: Raw) -> list[FieldsFound]:
+    def read(self, raw: Raw) -> list[FieldsFound]:
+        """The candidates and choices of each text, before any decision."""
         choices = raw.get("choices") or [[] for _ in raw["spans"]]
         return [
             FieldsFound(self._found(spans, text), self._chosen(own), self._weighed(own))

@@ -143,7 +143,7 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
     """Make the plan for a schema, from training texts and their objects in the schema's types."""
     nodes = dict(field_values.schema_paths(schema))
     deep = [
-        f"{path} is a list of {'objects' if 'properties' in node['items'] else 'lists'}" for path, node in nodes.items() if _is_deep(node)
+        f"{path} is a list of {'objects' if 'properties' in node['items'] else 'lists'}" for path, node in nodes.items() if is_deep(node)
     ]
     if deep:
         return {"against": deep}
@@ -151,14 +151,14 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
     rows = [field_values.values_by_path(output) for output in outputs]
     wanted = {path: [value for row in rows for value in row.get(path, ())] for path in nodes}
     fits = fitting(schema)
-    ways = {path: _way(whole, rows, path, nodes[path], wanted[path]) for path in nodes if wanted[path]}
+    ways = {path: way_of(whole, rows, path, nodes[path], wanted[path]) for path in nodes if wanted[path]}
     choices: list[str] = []
     while True:
         kinds = [path for path in ways if path not in choices]
         plan = {"kinds": kinds, "ways": [ways[path] for path in kinds], "choices": []}
-        shares = _shares(whole, rows, plan, fits)
+        shares = stated_shares(whole, rows, plan, fits)
         copied_too_seldom = [path for path in kinds if shares[path] < LEAST]
-        told = [path for path in copied_too_seldom if _is_choice(nodes[path])]
+        told = [path for path in copied_too_seldom if is_choice(nodes[path])]
         if not told:
             break
         choices += told
@@ -171,7 +171,7 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
         against = ["no field has values that the texts state"]
     if against:
         return {"against": against}
-    plan["choices"] = [{"path": path, "values": _choices(rows, path, nodes[path])} for path in nodes if path in choices]
+    plan["choices"] = [{"path": path, "values": choice_values(rows, path, nodes[path])} for path in nodes if path in choices]
     return {**plan, "threshold": 0.5}
 
 
@@ -222,7 +222,7 @@ def fitting(schema: Schema) -> dict[str, Fits]:
     return {path: one(node.get("items", node)) for path, node in field_values.schema_paths(schema)}
 
 
-def _way(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema, values: Sequence[Any]) -> dict[str, Any]:
+def way_of(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema, values: Sequence[Any]) -> dict[str, Any]:
     """The rule from a field's words to its value, with `list` and `distinct`."""
     one = node.get("items", node)
     kind = field_parsing.kind(one, values)
@@ -239,7 +239,7 @@ def _way(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: st
     return {**way, "list": listed, "distinct": distinct}
 
 
-def _shares(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan: Plan, fits: Mapping[str, Fits]) -> dict[str, float]:
+def stated_shares(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan: Plan, fits: Mapping[str, Fits]) -> dict[str, float]:
     """The share of the values of each field that have a position of their own in their texts."""
     found = dict.fromkeys(plan["kinds"], 0)
     for marks in places_of_values(texts, rows, plan, fits):
@@ -249,15 +249,17 @@ def _shares(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], plan:
     return {path: found[path] / total[path] for path in plan["kinds"]}
 
 
-def _is_deep(node: Schema) -> bool:
+def is_deep(node: Schema) -> bool:
+    """Whether a part of a schema is a list of objects or lists."""
     return "items" in node and kind_of(node["items"])[0] in ("object", "array")
 
 
-def _is_choice(node: Schema) -> bool:
+def is_choice(node: Schema) -> bool:
+    """Whether a part of a schema is a single value of a fixed set."""
     return "items" not in node and ("enum" in node or kind_of(node)[0] == "boolean")
 
 
-def _choices(rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema) -> list[Any]:
+def choice_values(rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema) -> list[Any]:
     """The values that occur in the rows, in the schema's order; None last, if a row has no value."""
     seen = [row[path][0] if path in row else None for row in rows]
     known = [value for value in node.get("enum", (True, False)) if value is not None]

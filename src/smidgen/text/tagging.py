@@ -72,7 +72,7 @@ class TagChain:
         if the shape fits no number of kinds."""
         table = np.asarray(transitions, dtype=np.float64)
         size = len(table)
-        if table.shape != (size, size) or size < 5 or (size - 1) % 4:
+        if table.shape != (size, size) or not size or (size - 1) % 4:
             raise ValueError(f"transitions must be (1 + 4 kinds) squared, not {table.shape}")
         self.tags = size
         may, self._opens, self._closes = (mask.astype(np.float64) for mask in allowed_transitions((size - 1) // 4))
@@ -359,6 +359,7 @@ class TaggerReader:
 LONGEST_NAME = 8
 """Most words of a name that is looked up."""
 
+_DIGITS = re.compile(r"\d+")
 _AROUND = (-2, -1, 1, 2)
 _EDGE = "\N{SYMBOL FOR NULL}"
 
@@ -397,6 +398,15 @@ def features(words: Sequence[str], names: Mapping[str, int], hidden: Collection[
             own.append(f"ww+1={word} {small[place + 1]}")
         found.append([*own, *listed[place]])
     return found
+
+
+def text_features(words: Sequence[str]) -> list[str]:
+    """The features of a whole text, each once: its words, the pairs of neighbours, and the first letters of words."""
+    small = [_DIGITS.sub("0", word.lower()) for word in words]
+    found = [f"w={word}" for word in small]
+    found += [f"ww={one} {other}" for one, other in itertools.pairwise([_EDGE, *small, _EDGE])]
+    found += [f"a4={word[:4]}" for word in small if len(word) > 4]
+    return list(dict.fromkeys(found))
 
 
 def _pattern(word: str) -> str:

@@ -151,7 +151,7 @@ def test_rows_are_found_by_what_their_answers_hold(store: StudioStore) -> None:
 # Which students can learn them.
 
 
-def test_the_baseline_of_taggers_is_offered_where_texts_state_every_field(store: StudioStore, tmp_path: Path) -> None:
+def test_the_baseline_of_taggers_is_offered_where_a_tagger_can_learn_the_fields(store: StudioStore, tmp_path: Path) -> None:
     lexical: Any = {"student": {"kind": "lexical"}}
     project = brought(store, write(tmp_path / "orders.csv", as_csv(orders(40))))
     assert able_students(store, project)["lexical"] == "" and check_build(store, project, lexical) == []
@@ -159,8 +159,11 @@ def test_the_baseline_of_taggers_is_offered_where_texts_state_every_field(store:
             for name in ("Ann", "Ben", "Cleo", "Dan", "Eve", "Fay") for word, bad in (("dark", True), ("fine", False))]  # fmt: skip
     other = store.create("Lamps", "extract")
     store.rows(other.id).add(rows, "ann", "add", {})
-    assert able_students(store, other)["lexical"] == "it finds what the texts state, and they do not state bad"
-    (mistake,) = check_build(store, other, lexical)
+    assert able_students(store, other)["lexical"] == "" and check_build(store, other, lexical) == []
+    moods = store.create("Moods of lamps", "extract")
+    store.rows(moods.id).add([DataRow(f"message {n}", output={"mood": f"m{n}"}) for n in range(9)], "ann", "add", {})
+    assert able_students(store, moods)["lexical"] == "the texts do not state the answers word by word"
+    (mistake,) = check_build(store, moods, lexical)
     assert (mistake.place, "cannot learn from these rows" in mistake.text) == ("student.kind", True)
 
 

@@ -1,0 +1,228 @@
+"""Turn the output of a tagger into calls: the tool is chosen, its arguments are found or chosen, and the call is checked.
+
+A required argument that was not found is looked for by rule: by its pattern, as a date or an e-mail address, if the text has exactly one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.forms import FieldForm
+from smidgen.core.parts import Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.stats import action_metrics, calibration, field_values
+from smidgen.tasks.action_form import ActionForm
+from smidgen.tasks.action_plan import SharedArguments
+from smidgen.tasks.action_tools import missing_in, without_required
+from smidgen.tasks.field_filling import FieldFiller, FieldsFound
+from smidgen.tasks.field_parsing import Fits
+from smidgen.tasks.field_schema import Schema, kind_of
+from smidgen.tasks.field_values import FieldValues
+from smidgen.text import dates
+
+_GRID = np.linspace(0.2, 0.8, 13)
+_SURE = 1 - 1e-9
+_BY_RULE = 0.8
+"""The probability that a value found by rule alone is right, before calibration."""
+_LONGEST_TEXT = 2_000
+"""Characters of a text in which rules look for a value."""
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}(?<![.-])")
+_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_MOST_UNBOUNDED = 2
+"""A pattern with more unbounded parts, or with a group that repeats, is not searched for: that may take too long."""
+
+
+@dataclass(frozen=True)
+class MadeCall:
+    """A call before its score is calibrated. `chance`: the probability that all of it is right; `facts`: those of the reply."""
+
+    call: dict[str, Any] | None
+    chance: float
+    facts: Mapping[str, Any]
+
+
+class ActionFiller:
+    """Make calls by the plan of a form; see `action_plan`."""
+
+    def __init__(self, form: ActionForm, shared: SharedArguments) -> None:
+        assert form.tagged is not None
+        self._form, self._plan, self._shared = form, form.tagged, shared
+        flat = FieldForm(schema=shared.schema, derived=False, instruction="", temperature=1.0, shift=0.0, tagged=form.tagged)
+        self._filler = FieldFiller(FieldValues(shared.schema), flat, shared.fits)
+        self._values = {name: FieldValues(without_required(schema)) for name, schema in shared.tools.items() if schema["properties"]}
+        self._nodes = dict(field_values.schema_paths(shared.schema))
+        self._ways = dict(zip(self._plan["kinds"], self._plan["ways"], strict=True))
+        self._chosen = {choice["path"] for choice in self._plan["choices"]}
+
+    def decode(self, raw: Raw) -> list[Reply]:
+        """One reply per text: a call, or None. The score is the probability that all of it is right.
+
+        Facts: `missing`, the required arguments that the text does not state; `scores`, the model's own uncalibrated probability of each
+        argument; `spans`, where the text states it; `tool_score`, that of the tool.
+        """
+        made = self.made(raw, self._plan["threshold"], self._plan["abstain"])
+        scores = calibration.platt_probability(
+            calibration.logit([one.chance for one in made]), 1 / self._form.temperature, self._form.shift
+        )
+        likely = self._tools(raw)
+        return [
+            Reply(one.call, float(score), _others(tools, one.call), one.facts, chances=tools)
+            for one, score, tools in zip(made, scores, likely, strict=True)
+        ]
+
+    def fitted(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
+        """The thresholds with the most right tools, and then the most right arguments, on held-out rows."""
+        gold = [row.output for row in rows]
+        abstain = _middle([_right_tools(self.made(raw, 0.5, float(one)), gold) for one in _GRID])
+        threshold = _middle([_right_arguments(self.made(raw, float(one), abstain), gold) for one in _GRID])
+        return {"abstain": abstain, "threshold": threshold}
+
+    def made(self, raw: Raw, threshold: float, abstain: float) -> list[MadeCall]:
+        """The calls for texts, by two thresholds."""
+        tools = self._tools(raw)
+        named = [max(own, key=lambda name: own[name], default=None) for own in tools]
+        named = [name if name is not None and own[name] >= abstain else None for name, own in zip(named, tools, strict=True)]
+        kept = {**raw, "spans": [self._own_spans(spans, name) for spans, name in zip(raw["spans"], named, strict=True)]}
+        return [
+            self._made(name, own, reading, text, threshold)
+            for name, own, reading, text in zip(named, tools, self._filler.read(kept), raw["inputs"], strict=True)
+        ]
+
+    def _tools(self, raw: Raw) -> list[dict[str, float]]:
+        """The probability of each tool for each text, in a stable order; the rest up to 1 is that of no call."""
+        values = self._plan["choices"][0]["values"]
+        return [{name: float(chance) for name, chance in zip(values, own[0], strict=True) if name is not None} for own in raw["choices"]]
+
+    def _own_spans(self, spans: Sequence[Sequence[float]], tool: str | None) -> list[Sequence[float]]:
+        """The spans of arguments that the tool has."""
+        if tool is None:
+            return []
+        own, kinds = self._shared.paths[tool], self._plan["kinds"]
+        return [span for span in spans if kinds[int(span[2])] in own]
+
+    def _made(self, tool: str | None, tools: Mapping[str, float], reading: FieldsFound, text: str, threshold: float) -> MadeCall:
+        if tool is None:
+            return MadeCall(None, min(_SURE, 1 - max(tools.values(), default=0.0)), {})
+        paths, schema = self._shared.paths[tool], self._shared.tools[tool]
+        needed = set(missing_in({}, schema)) | {path for path in paths.values() if "." in path}
+        given: dict[str, Any] = {}
+        scores: dict[str, float] = {}
+        spans: dict[str, list[list[int]]] = {}
+        whole = math.log(max(tools[tool], 1e-9))
+        for path, own in paths.items():
+            value, chance, places = self._value(path, reading, text, threshold, own in needed)
+            whole += math.log(max(chance, 1e-9))
+            if value is not None:
+                given[own], scores[own] = value, round(chance, 6)
+            if value is not None and places:
+                spans[own] = places
+        arguments = self._settled(tool, _nested(given, schema))
+        found = {"missing": list(missing_in(arguments, schema)), "scores": scores, "spans": spans}
+        facts = {"tool_score": round(tools[tool], 6), **{name: own for name, own in found.items() if own}}
+        return MadeCall({"tool": tool, "arguments": arguments}, math.exp(whole), facts)
+
+    def _value(self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool) -> tuple[Any, float, list[list[int]]]:
+        """The value of an argument, or None; the probability of that decision; and the places where the text states it."""
+        if path in self._chosen:
+            value, chance = reading.chosen[path]
+            return value, chance, []
+        if path in self._ways:
+            way, found = self._ways[path], reading.found[path]
+            sure = [one for one in found if one.chance >= threshold]
+            kept = sure[: self._nodes[path].get("maxItems")] if way["list"] else sure[:1]
+            if kept:
+                kept = sorted(kept, key=lambda one: one.place)
+                rest = found[len(kept) :] if way["list"] else []
+                chance = math.prod([one.chance for one in kept]) * math.prod([1 - min(one.chance, _SURE) for one in rest])
+                return ([one.value for one in kept] if way["list"] else kept[0].value), chance, [list(one.place) for one in kept]
+            without = math.prod([1 - min(one.chance, _SURE) for one in found])
+        else:
+            without = 1.0
+        if needed and (by_rule := self._by_rule(path, text)) is not None:
+            return by_rule[0], _BY_RULE, [list(by_rule[1])]
+        return None, without, []
+
+    def _by_rule(self, path: str, text: str) -> tuple[Any, tuple[int, int]] | None:
+        """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one."""
+        node, fits = self._nodes[path], self._shared.fits[path]
+        found = dict(_stated(node, text[:_LONGEST_TEXT], fits))
+        return next(iter(found.items())) if len(found) == 1 else None
+
+    def _settled(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments in the types and the order of the schema. Each value fits its own part; one that does not is left out."""
+        values = self._values.get(tool)
+        if values is None:
+            return {}
+        settled = values.settled(arguments)
+        while values.fault(settled):
+            settled = {name: value for name, value in settled.items() if not values.fault({name: value})}
+            if len(settled) == len(arguments):  # the arguments do not fit together
+                return {}
+            arguments = settled
+        return settled
+
+
+def _stated(node: Schema, text: str, fits: Fits) -> Iterator[tuple[Any, tuple[int, int]]]:
+    """Every value of a text that a pattern or format of the schema shows."""
+    if kind_of(node)[0] != "string":
+        return
+    pattern = node.get("pattern")
+    if pattern is not None and not _REPEATED_GROUP.search(pattern) and len(_UNBOUNDED.findall(pattern)) <= _MOST_UNBOUNDED:
+        inner = re.sub(r"^\^|(?<!\\)\$$", "", pattern)
+        for match in re.finditer(rf"(?<![^\W_])(?:{inner})(?![^\W_])", text, re.IGNORECASE):
+            for value in (match.group(), match.group().upper(), match.group().lower()):
+                if fits(value):
+                    yield value, match.span()
+                    break
+    elif node.get("format") == "email":
+        yield from ((match.group(), match.span()) for match in _EMAIL.finditer(text) if fits(match.group()))
+    elif node.get("format") == "date":
+        for start, end in dates.find(text):
+            day = dates.read(text[start:end])
+            if day is not None and fits(day) and not dates.either_way(text[start:end]):
+                yield day, (start, end)
+
+
+def _nested(given: Mapping[str, Any], schema: Schema, before: str = "") -> dict[str, Any]:
+    """Arguments from values by path. An object without any value is left out."""
+    made: dict[str, Any] = {}
+    for name, node in schema["properties"].items():
+        path = f"{before}{name}"
+        if "properties" in node:
+            if inner := _nested(given, node, f"{path}."):
+                made[name] = inner
+        elif path in given:
+            made[name] = given[path]
+    return made
+
+
+def _others(tools: Mapping[str, float], call: Mapping[str, Any] | None) -> tuple[tuple[Any, float], ...]:
+    """The two other likeliest tools, as calls without arguments; no call is one of them."""
+    every: list[tuple[str | None, float]] = [*tools.items(), (None, max(0.0, 1 - sum(tools.values())))]
+    own = None if call is None else call["tool"]
+    best = sorted((one for one in every if one[0] != own), key=lambda one: -one[1])[:2]
+    return tuple((None if name is None else {"tool": name, "arguments": {}}, chance) for name, chance in best)
+
+
+def _right_tools(made: Sequence[MadeCall], gold: Sequence[Any]) -> int:
+    return sum(action_metrics.tool_of(one.call) == action_metrics.tool_of(row) for one, row in zip(made, gold, strict=True))
+
+
+def _right_arguments(made: Sequence[MadeCall], gold: Sequence[Any]) -> int:
+    """Right arguments minus wrong ones."""
+    pairs = [(action_metrics.argument_pairs(row), action_metrics.argument_pairs(one.call)) for one, row in zip(made, gold, strict=True)]
+    return sum(2 * field_values.count_shared(a, b) - b.total() for a, b in pairs)
+
+
+def _middle(worth: Sequence[int]) -> float:
+    """The middle of the thresholds that are worth most."""
+    best = _GRID[np.array(worth) == max(worth)]
+    return float(best[np.abs(best - np.median(best)).argmin()])

@@ -1,0 +1,138 @@
+"""Tools as a model of the task `act` knows them: read from a file, normalised, and checked.
+
+A file is a JSON list of `{"name", "description", "parameters"}`, as OpenAI's API takes them, with or without `{"type": "function",
+"function": ...}` around each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import RecipeError
+from smidgen.stats import field_values
+from smidgen.tasks import field_schema
+from smidgen.tasks.field_schema import Schema, kind_of
+
+ToolFacts = dict[str, Any]
+"""A tool, JSON-ready: `name`, `description`, and `parameters`, a normalised schema (see `field_schema`) whose `properties` may be empty."""
+
+MOST_TOOLS = 200
+_MOST_BYTES = 4_000_000
+_LONGEST_NAME, _LONGEST_DESCRIPTION = 100, 4_000
+_EMPTY: Schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+_OTHER_NAMES = {"dict": "object", "float": "number", "tuple": "array", "list": "array", "str": "string", "int": "integer", "any": "string"}
+"""Names of types that other programs use, and those of JSON Schema."""
+_KNOWN_FORMATS = field_schema.FORMATS
+
+
+def read(file: str) -> list[ToolFacts]:
+    """The tools of a file. Raises RecipeError with all mistakes in it."""
+    path = Path(file)
+    if not path.is_file():
+        raise RecipeError("there is no such file of tools", value=file, todo="Check the path in act.tools or --tools.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise RecipeError("the file of tools is too large", value=f"{file}: {path.stat().st_size} bytes", todo="Leave tools out.")
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"the tools are not JSON ({error})", value=file, todo="Correct the file.") from None
+    tools, mistakes = normal(given)
+    if mistakes:
+        todo = 'A list of {"name": ..., "description": ..., "parameters": JSON Schema} is expected. Correct:'
+        raise RecipeError("these tools cannot be used", value=file, todo=todo, mistakes=mistakes)
+    return tools
+
+
+def normal(given: Any) -> tuple[list[ToolFacts], list[str]]:
+    """Normalise a list of tools. Returns it and all mistakes; with mistakes it is unusable."""
+    if isinstance(given, Mapping) and isinstance(given.get("tools"), list):
+        given = given["tools"]
+    if not isinstance(given, list) or not given:
+        return [], ["a list of tools is expected"]
+    if len(given) > MOST_TOOLS:
+        return [], [f"there are {len(given)} tools; at most {MOST_TOOLS} are possible"]
+    tools: list[ToolFacts] = []
+    mistakes: list[str] = []
+    for number, one in enumerate(given, start=1):
+        tool, why = _tool(one, number)
+        tools.append(tool)
+        mistakes += why
+    names = [tool.get("name") for tool in tools]
+    mistakes += [f"the tool {name!r} is there twice" for name in dict.fromkeys(names) if name is not None and names.count(name) > 1]
+    return tools, mistakes
+
+
+def parameters_of(given: Any) -> tuple[Schema, list[str]]:
+    """The normalised schema of a tool's arguments, and its mistakes. None, or an object without properties, means no arguments."""
+    if given is None or (isinstance(given, Mapping) and not given.get("properties")):
+        return dict(_EMPTY), []
+    return field_schema.normal(_adapted(given))
+
+
+def called(tools: Sequence[ToolFacts]) -> tuple[str, ...]:
+    """The names of tools."""
+    return tuple(tool["name"] for tool in tools)
+
+
+def missing_in(arguments: Mapping[str, Any], schema: Schema, before: str = "") -> Iterator[str]:
+    """The paths of the required arguments that a call lacks."""
+    for name, node in schema["properties"].items():
+        value = arguments.get(name)
+        if value is None:
+            if name in schema["required"] and not kind_of(node)[1]:
+                yield f"{before}{name}"
+        elif "properties" in node and isinstance(value, Mapping):
+            yield from missing_in(value, node, f"{before}{name}.")
+
+
+def without_required(schema: Schema) -> Schema:
+    """The schema in which every argument may be left out: that of a call that may be incomplete."""
+    made = {**schema}
+    if "properties" in schema:
+        made["properties"] = {name: without_required(node) for name, node in schema["properties"].items()}
+        made["required"] = []
+    if "items" in schema:
+        made["items"] = schema["items"]
+    return made
+
+
+def told(tool: ToolFacts) -> str:
+    """A tool in words, for a prompt: its name, its arguments, its description."""
+    arguments = ", ".join(path for path, _ in field_values.schema_paths(tool["parameters"]))
+    return f"{tool['name']}({arguments}): {tool['description']}" if tool["description"] else f"{tool['name']}({arguments})"
+
+
+def _tool(given: Any, number: int) -> tuple[ToolFacts, list[str]]:
+    place = f"tool {number}"
+    if isinstance(given, Mapping) and isinstance(given.get("function"), Mapping):
+        given = given["function"]
+    if not isinstance(given, Mapping):
+        return {}, [f"{place}: an object is expected"]
+    name, description = given.get("name"), given.get("description") or ""
+    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:
+        return {}, [f"{place}: it needs a name of at most {_LONGEST_NAME} characters"]
+    if not isinstance(description, str) or len(description) > _LONGEST_DESCRIPTION:
+        return {}, [f"{name}: its description is a text of at most {_LONGEST_DESCRIPTION} characters"]
+    parameters, mistakes = parameters_of(given.get("parameters"))
+    made = {"name": name.strip(), "description": " ".join(description.split()), "parameters": parameters}
+    return made, [f"{name}: {mistake}" for mistake in mistakes]
+
+
+def _adapted(node: Any) -> Any:
+    """A schema with the names of types that JSON Schema has, and without what does not limit values."""
+    if not isinstance(node, Mapping):
+        return node
+    made = {key: value for key, value in node.items() if key not in ("optional", "default", "additionalProperties")}
+    kind = made.get("type")
+    if isinstance(kind, str):
+        made["type"] = _OTHER_NAMES.get(kind.lower(), kind)
+    if made.get("format") is not None and made["format"] not in _KNOWN_FORMATS:
+        del made["format"]
+    if isinstance(made.get("properties"), Mapping):
+        made["properties"] = {name: _adapted(one) for name, one in made["properties"].items()}
+    if made.get("type") == "array":
+        made["items"] = _adapted(made.get("items") or {"type": "string"})
+    return made
