@@ -38,17 +38,26 @@ SETS: dict[str, list[dict[str, Any]]] = {
         tool("order_status", "Say where an order is.", ["order", "email"], order=ORDER, email=EMAIL),
         tool("cancel_order", "Cancel an order that has not been sent.", ["order"], order=ORDER),
         tool(
-            "change_address", "Change where an order is sent to.", ["order", "street", "postcode"],
-            order=ORDER, street={"type": "string", "description": "Street and house number."},
+            "change_address",
+            "Change where an order is sent to.",
+            ["order", "street", "postcode"],
+            order=ORDER,
+            street={"type": "string", "description": "Street and house number."},
             postcode={"type": "string", "description": "The post code."},
         ),
         tool(
-            "start_return", "Send something back.", ["order", "reason"], order=ORDER,
+            "start_return",
+            "Send something back.",
+            ["order", "reason"],
+            order=ORDER,
             product={"type": "string", "description": "What is sent back."},
             reason={"type": "string", "enum": ["damaged", "wrong_item", "changed_mind", "late"]},
         ),
         tool(
-            "find_products", "Search the shop's goods.", ["query"], query={"type": "string", "description": "What is looked for."},
+            "find_products",
+            "Search the shop's goods.",
+            ["query"],
+            query={"type": "string", "description": "What is looked for."},
             max_price={"type": "number", "description": "The most it may cost."},
         ),
         tool("check_stock", "Say whether goods are in stock.", ["product"], product={"type": "string"}, count={"type": "integer"}),
@@ -57,25 +66,38 @@ SETS: dict[str, list[dict[str, Any]]] = {
         tool("book_appointment", "Book a time with a doctor.", ["doctor", "date"], doctor={"type": "string"}, date=DATE),
         tool("cancel_appointment", "Cancel a booked time.", ["date"], date=DATE),
         tool(
-            "opening_hours", "Say when the clinic is open.", [],
+            "opening_hours",
+            "Say when the clinic is open.",
+            [],
             day={"type": "string", "enum": ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]},
         ),
         tool("repeat_prescription", "Order a medicine again.", ["medicine"], medicine={"type": "string"}, packs={"type": "integer"}),
-        tool("test_results", "Give the result of a test.", ["test"], test={"type": "string", "enum": ["blood", "urine", "x_ray", "allergy"]}),
+        tool(
+            "test_results", "Give the result of a test.", ["test"], test={"type": "string", "enum": ["blood", "urine", "x_ray", "allergy"]}
+        ),
     ],
     "home": [
         tool(
-            "set_light", "Switch or dim a light.", ["room", "on"], room=ROOM, on={"type": "boolean", "description": "On or off."},
+            "set_light",
+            "Switch or dim a light.",
+            ["room", "on"],
+            room=ROOM,
+            on={"type": "boolean", "description": "On or off."},
             brightness={"type": "integer", "minimum": 1, "maximum": 100},
         ),
         tool("set_temperature", "Set the heating of a room.", ["room", "degrees"], room=ROOM, degrees={"type": "number"}),
-        tool("lock_door", "Lock or unlock a door.", ["door", "locked"],
-             door={"type": "string", "enum": ["front", "back", "garage"]}, locked={"type": "boolean"}),
+        tool(
+            "lock_door",
+            "Lock or unlock a door.",
+            ["door", "locked"],
+            door={"type": "string", "enum": ["front", "back", "garage"]},
+            locked={"type": "boolean"},
+        ),
         tool("play_music", "Play music.", ["artist"], artist={"type": "string"}, room=ROOM),
         tool("set_timer", "Set a timer.", ["minutes"], minutes={"type": "integer"}),
         tool("add_to_list", "Put things on the shopping list.", ["items"], items={"type": "array", "items": {"type": "string"}}),
     ],
-}  # fmt: skip
+}
 
 _ROOMS = ("kitchen", ("living room", "living_room"), "bedroom", "bathroom", "hall", "office")
 _TEST_ROOMS = ("kitchen", ("living room", "living_room"), ("lounge", "living_room"), "bedroom", "bathroom", ("hallway", "hall"), "office")
@@ -83,7 +105,14 @@ _STATES = {"on": True, "off": False}
 VALUES: dict[str, dict[str, tuple[Spoken, Spoken]]] = {
     "shop": {
         "email": (
-            ("anna.berg@mail.example", "tom@home.example", "j.smith@post.example", "lee_k@web.example", "maria@shop.example", "p.o@mail.example"),
+            (
+                "anna.berg@mail.example",
+                "tom@home.example",
+                "j.smith@post.example",
+                "lee_k@web.example",
+                "maria@shop.example",
+                "p.o@mail.example",
+            ),
             ("henrik.dahl@inbox.example", "sue77@letters.example", "omar-f@work.example", "nina@studio.example"),
         ),
         "street": (
@@ -96,10 +125,22 @@ VALUES: dict[str, dict[str, tuple[Spoken, Spoken]]] = {
             ("cork coaster", "copper kettle", "striped rug", "bamboo shelf", "cast iron pan"),
         ),
         "query": (
-            ("table lamps", "a green cushion", "wine glasses", "cotton sheets", "a wall clock", "garden lights", "storage baskets", "a door mat"),
+            (
+                "table lamps",
+                "a green cushion",
+                "wine glasses",
+                "cotton sheets",
+                "a wall clock",
+                "garden lights",
+                "storage baskets",
+                "a door mat",
+            ),
             ("bath mats", "a pepper mill", "velvet curtains", "picture frames", "a washing basket"),
         ),
-        "max_price": ((("£20", 20), ("35 pounds", 35), ("£49.50", 49.5), ("60 pounds", 60), ("£100", 100)), (("£15", 15), ("80 pounds", 80), ("£27.90", 27.9))),
+        "max_price": (
+            (("£20", 20), ("35 pounds", 35), ("£49.50", 49.5), ("60 pounds", 60), ("£100", 100)),
+            (("£15", 15), ("80 pounds", 80), ("£27.90", 27.9)),
+        ),
         "count": ((("two", 2), ("4", 4), ("six", 6), ("12", 12), ("3", 3)), (("five", 5), ("8", 8), ("20", 20))),
     },
     "clinic": {
@@ -108,11 +149,26 @@ VALUES: dict[str, dict[str, tuple[Spoken, Spoken]]] = {
             ("Dr Silva", "Dr Nakamura", "Dr Hughes", "Dr Kowalski"),
         ),
         "date": (
-            (("3 March", "2027-03-03"), ("14 April", "2027-04-14"), ("May 6", "2027-05-06"), ("22 June", "2027-06-22"), ("July 1st", "2027-07-01"), ("9 February", "2027-02-09")),
+            (
+                ("3 March", "2027-03-03"),
+                ("14 April", "2027-04-14"),
+                ("May 6", "2027-05-06"),
+                ("22 June", "2027-06-22"),
+                ("July 1st", "2027-07-01"),
+                ("9 February", "2027-02-09"),
+            ),
             (("17 March", "2027-03-17"), ("August 4", "2027-08-04"), ("the 12th of May", "2027-05-12"), ("30 September", "2027-09-30")),
         ),
         "day": (
-            (("Monday", "monday"), ("Tuesday", "tuesday"), ("Wednesday", "wednesday"), ("Thursday", "thursday"), ("Friday", "friday"), ("Saturday", "saturday"), ("Sunday", "sunday")),
+            (
+                ("Monday", "monday"),
+                ("Tuesday", "tuesday"),
+                ("Wednesday", "wednesday"),
+                ("Thursday", "thursday"),
+                ("Friday", "friday"),
+                ("Saturday", "saturday"),
+                ("Sunday", "sunday"),
+            ),
             (("Mondays", "monday"), ("Tuesday", "tuesday"), ("Saturdays", "saturday"), ("sunday", "sunday"), ("Thursday", "thursday")),
         ),
         "medicine": (
@@ -121,7 +177,14 @@ VALUES: dict[str, dict[str, tuple[Spoken, Spoken]]] = {
         ),
         "packs": ((("two", 2), ("three", 3), ("1", 1), ("4", 4)), (("2", 2), ("five", 5), ("6", 6))),
         "test": (
-            (("blood test", "blood"), ("urine test", "urine"), ("X-ray", "x_ray"), ("allergy test", "allergy"), ("blood work", "blood"), ("x-ray", "x_ray")),
+            (
+                ("blood test", "blood"),
+                ("urine test", "urine"),
+                ("X-ray", "x_ray"),
+                ("allergy test", "allergy"),
+                ("blood work", "blood"),
+                ("x-ray", "x_ray"),
+            ),
             (("blood sample", "blood"), ("urine sample", "urine"), ("x-ray", "x_ray"), ("allergy check", "allergy")),
         ),
     },
@@ -130,18 +193,24 @@ VALUES: dict[str, dict[str, tuple[Spoken, Spoken]]] = {
         "on": (tuple(_STATES.items()), tuple(_STATES.items())),
         "brightness": ((("20", 20), ("50", 50), ("75", 75), ("ten", 10), ("100", 100)), (("30", 30), ("sixty", 60), ("85", 85))),
         "degrees": ((("21", 21), ("19.5", 19.5), ("18", 18), ("22", 22), ("twenty", 20)), (("17", 17), ("20.5", 20.5), ("23", 23))),
-        "door": ((("front door", "front"), ("back door", "back"), ("garage", "garage")), (("front door", "front"), ("back door", "back"), ("garage door", "garage"))),
+        "door": (
+            (("front door", "front"), ("back door", "back"), ("garage", "garage")),
+            (("front door", "front"), ("back door", "back"), ("garage door", "garage")),
+        ),
         "artist": (
             ("Nina Simone", "The Beatles", "Mozart", "Queen", "Miles Davis", "Abba", "Bob Marley", "Vivaldi"),
             ("David Bowie", "Fleetwood Mac", "Chopin", "Radiohead", "Aretha Franklin"),
         ),
-        "minutes": ((("5", 5), ("ten", 10), ("15", 15), ("20", 20), ("45", 45), ("3", 3)), (("7", 7), ("twelve", 12), ("25", 25), ("90", 90))),
+        "minutes": (
+            (("5", 5), ("ten", 10), ("15", 15), ("20", 20), ("45", 45), ("3", 3)),
+            (("7", 7), ("twelve", 12), ("25", 25), ("90", 90)),
+        ),
         "item": (
             ("milk", "eggs", "bread", "apples", "coffee", "butter", "rice", "soap"),
             ("tomatoes", "cheese", "bin bags", "oat milk", "pasta", "dish soap"),
         ),
     },
-}  # fmt: skip
+}
 
 
 def sentence(template: str, values: Mapping[str, tuple[Spoken, Spoken]], side: int, draw: random.Random) -> tuple[str, dict[str, Any]]:

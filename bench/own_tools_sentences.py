@@ -1,4 +1,4 @@
-"""The sentences of `bench.own_tools`: for each tool those of training and, written apart, those of the test; and messages without a call."""
+"""The sentences of `bench.own_tools`: for each tool those of training, those of the test, written apart, and messages without a call."""
 
 from __future__ import annotations
 

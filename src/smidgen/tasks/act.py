@@ -94,6 +94,12 @@ class Act(Task):
                 continue
         return found / len(cells) if cells else 0.0
 
+    def own_rows(self, settings: Settings) -> list[Row]:
+        """The examples of the tools."""
+        file = settings.tools if isinstance(settings, ActSettings) else None
+        found = action_tools.examples(file) if file is not None else []
+        return [Row(message, call, number) for number, (message, call) in enumerate(found, start=1)]
+
     def form(self, rows: Sequence[Row], settings: Settings) -> ActionForm:
         """The form: the tools, and the plan for a tagger. Raises DataError for rows that cannot teach it, RecipeError for tools that cannot
         be used."""

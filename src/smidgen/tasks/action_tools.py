@@ -1,7 +1,7 @@
 """Tools as a model of the task `act` knows them: read from a file, normalised, and checked.
 
-A file is a JSON list of `{"name", "description", "parameters"}`, as OpenAI's API takes them, with or without `{"type": "function",
-"function": ...}` around each.
+A file is a desk's tool file (see `apps.tools.tool_file`), or a JSON list of `{"name", "description", "parameters"}`, as OpenAI's API takes
+them, with or without `{"type": "function", "function": ...}` around each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from smidgen.apps.tools.definition import Tool
+from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import RecipeError
 from smidgen.stats import field_values
 from smidgen.tasks import field_schema
@@ -35,15 +37,19 @@ def read(file: str) -> list[ToolFacts]:
         raise RecipeError("there is no such file of tools", value=file, todo="Check the path in act.tools or --tools.")
     if path.stat().st_size > _MOST_BYTES:
         raise RecipeError("the file of tools is too large", value=f"{file}: {path.stat().st_size} bytes", todo="Leave tools out.")
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the tools are not JSON ({error})", value=file, todo="Correct the file.") from None
-    tools, mistakes = normal(given)
+    tools, mistakes = normal([_facts(tool) for tool in read_tools(path)] if _is_tool_file(path) else _json_of(path))
     if mistakes:
         todo = 'A list of {"name": ..., "description": ..., "parameters": JSON Schema} is expected. Correct:'
         raise RecipeError("these tools cannot be used", value=file, todo=todo, mistakes=mistakes)
     return tools
+
+
+def examples(file: str) -> list[tuple[str, dict[str, Any]]]:
+    """The messages that a file's tools have as examples, with their calls; none in a JSON file. Raises RecipeError as `read` does."""
+    path = Path(file)
+    if not path.is_file() or not _is_tool_file(path):
+        return []
+    return [(one.message, {"tool": tool.name, "arguments": dict(one.arguments)}) for tool in read_tools(path) for one in tool.examples]
 
 
 def normal(given: Any) -> tuple[list[ToolFacts], list[str]]:
@@ -103,6 +109,22 @@ def told(tool: ToolFacts) -> str:
     """A tool in words, for a prompt: its name, its arguments, its description."""
     arguments = ", ".join(path for path, _ in field_values.schema_paths(tool["parameters"]))
     return f"{tool['name']}({arguments}): {tool['description']}" if tool["description"] else f"{tool['name']}({arguments})"
+
+
+def _is_tool_file(path: Path) -> bool:
+    return path.suffix.lower() == ".toml"
+
+
+def _facts(tool: Tool) -> ToolFacts:
+    """A tool in OpenAI's form. The arguments that prove whose data is asked for are required."""
+    return {"name": tool.name, "description": tool.description, "parameters": {**tool.schema, "required": list(tool.required)}}
+
+
+def _json_of(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"the tools are not JSON ({error})", value=str(path), todo="Correct the file.") from None
 
 
 def _tool(given: Any, number: int) -> tuple[ToolFacts, list[str]]:
