@@ -1,0 +1,194 @@
+"""The task act: tools, rows, the plan of a tagger, calls from its output and from written text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.action_examples import TOOLS, call, examples, write
+
+from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.rows import Row
+from smidgen.tasks import action_tools
+from smidgen.tasks.act import Act, ActSettings, part
+from smidgen.tasks.action_form import ActionForm
+from smidgen.tasks.action_plan import SharedArguments, plan_for
+
+ROWS = [Row(text, output, number) for number, (text, output) in enumerate(examples(), start=1)]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ActSettings:
+    write(tmp_path)
+    return ActSettings(tools=str(tmp_path / "tools.json"))
+
+
+@pytest.fixture
+def form(settings: ActSettings) -> ActionForm:
+    return part.form(ROWS, settings)
+
+
+def task_of(form: ActionForm) -> Act:
+    task = part.formed(form)
+    assert isinstance(task, Act)
+    return task
+
+
+def raw(form: ActionForm, text: str, tool: int, spans: list[list[float]], reason: tuple[float, float] = (0.5, 0.5)) -> dict[str, Any]:
+    """The output of a tagger for a text: the number of its tool among the choice's values, and spans."""
+    assert form.tagged is not None
+    values = form.tagged["choices"][0]["values"]
+    chances = [0.9 if place == tool else 0.1 / (len(values) - 1) for place in range(len(values))]
+    return {"spans": [spans], "choices": [[chances, list(reason)]], "inputs": [text]}
+
+
+def test_calls_are_read_in_several_forms() -> None:
+    wanted = call("a", x=1)
+    cells: list[Any] = [
+        wanted,
+        json.dumps(wanted),
+        {"name": "a", "arguments": {"x": 1}},
+        {"function": {"name": "a", "arguments": '{"x": 1}'}},
+    ]
+    assert [part.parse(cell, ActSettings()) for cell in cells] == [wanted] * 4
+    assert [part.parse(cell, ActSettings()) for cell in (None, "", "null", {}, " None ")] == [None] * 5
+    for cell, reason in (("x", "JSON is expected"), ("[1]", "object with tool"), ({"arguments": {"x": 1}}, "names no tool")):
+        with pytest.raises(ValueError, match=reason):
+            part.parse(cell, ActSettings())
+    with pytest.raises(ValueError, match="not 'id'"):
+        part.parse({"tool": "a", "id": 1}, ActSettings())
+    assert part.likely([json.dumps(wanted), "null", "hello"]) == pytest.approx(1 / 3)
+
+
+def test_tools_are_read_and_all_mistakes_told(tmp_path: Path) -> None:
+    tools, mistakes = action_tools.normal(TOOLS)
+    assert mistakes == [] and action_tools.called(tools) == ("order_status", "return_order", "opening_hours")
+    assert tools[2]["parameters"]["properties"] == {}
+    other = {"name": "f", "parameters": {"type": "dict", "properties": {"x": {"type": "float", "default": 1}, "y": {"type": "tuple"}}}}
+    ((tool,), mistakes) = action_tools.normal([other])
+    assert mistakes == [] and tool["parameters"]["properties"]["x"] == {"type": "number"}
+    assert tool["parameters"]["properties"]["y"] == {"type": "array", "items": {"type": "string"}}
+    _, mistakes = action_tools.normal([TOOLS[0], TOOLS[0], {"description": "x"}, 3])
+    assert len(mistakes) == 3 and "there twice" in mistakes[-1]
+    with pytest.raises(RecipeError, match="no such file of tools"):
+        action_tools.read(str(tmp_path / "gone.json"))
+    (tmp_path / "bad.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RecipeError, match="not JSON"):
+        action_tools.read(str(tmp_path / "bad.json"))
+
+
+def test_rows_that_cannot_teach_are_refused(settings: ActSettings) -> None:
+    with pytest.raises(RecipeError, match="no tools are named"):
+        part.form(ROWS, ActSettings())
+    for rows, reason in (
+        ([], "no rows"),
+        ([Row("hello", None)] * 3, "no row has a call"),
+        ([ROWS[0]] * 3, "same tool"),
+        ([*ROWS, Row("x", call("fly"), 7)], "'fly' is none of the tools"),
+        ([*ROWS, Row("x", call("order_status", order="12"), 7)], "does not fit its tool"),
+        ([*ROWS, Row("x", call("order_status", colour="red"), 7)], "colour is not a field"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            part.form(rows, settings)
+
+
+def test_the_plan_shares_arguments_and_chooses_what_texts_do_not_state(form: ActionForm) -> None:
+    assert form.tagged is not None and form.tagging is not None
+    assert form.tagging.kinds == ("order",) and form.tagged["left_out"] == {}
+    assert [choice["path"] for choice in form.tagged["choices"]] == ["tool", "reason"]
+    assert form.tagged["choices"][0]["values"] == ["order_status", "return_order", "opening_hours", None]
+    marked = task_of(form).marked(ROWS[:4], form)
+    assert marked[0].output == {"spans": [{"start": 15, "end": 21, "label": "order"}], "choices": [0, -1]}
+    assert [row.output["choices"] for row in marked[1:]] == [[1, 0], [1, 1], [2, -1]]
+
+
+def test_arguments_of_one_name_and_different_schemas_stay_apart() -> None:
+    tools, mistakes = action_tools.normal(
+        [
+            {"name": "a", "parameters": {"type": "object", "properties": {"size": {"type": "integer"}, "tool": {"type": "string"}}}},
+            {"name": "b", "parameters": {"type": "object", "properties": {"size": {"type": "string"}}}},
+        ]
+    )
+    shared = SharedArguments(tools)
+    assert mistakes == [] and shared.paths == {"a": {"size": "size", "a/tool": "tool"}, "b": {"b/size": "size"}}
+    assert shared.flat(call("b", size="xl")) == {"tool": "b", "b/size": "xl"} and shared.flat(None) == {}
+
+
+def test_an_argument_that_texts_seldom_state_is_left_out_and_said() -> None:
+    tools, _ = action_tools.normal([{"name": "a", "parameters": {"type": "object", "properties": {"why": {"type": "string"}}}}])
+    texts = [f"message {number}" for number in range(30)]
+    plan = plan_for(texts, [call("a", why=f"reason of {number * 7}") for number in range(30)], tools)
+    assert plan["kinds"] == [] and plan["left_out"] == {"why": "the texts state 0% of its values"}
+
+
+def test_a_tagger_s_output_becomes_a_call(form: ActionForm) -> None:
+    task = task_of(form)
+    (reply,) = task.decode(raw(form, "where is FH-123", 0, [[9, 15, 0, 0.9]]), form)
+    assert reply.output == call("order_status", order="FH-123") and reply.facts["spans"] == {"order": [[9, 15]]}
+    assert "missing" not in reply.facts and 0 < reply.score < 1
+    (reply,) = task.decode(raw(form, "it is FH-123", 1, [[6, 12, 0, 0.9]], (0.2, 0.8)), form)
+    assert reply.output == call("return_order", order="FH-123", reason="unwanted")
+    assert next(output for output, _ in reply.alternatives)["tool"] == "order_status"
+    (reply,) = task.decode(raw(form, "hello", 3, []), form)
+    assert reply.output is None and task.content(reply) == "null"
+
+
+def test_what_is_missing_is_named_and_a_pattern_that_occurs_once_is_taken(form: ActionForm) -> None:
+    task = task_of(form)
+    (reply,) = task.decode(raw(form, "where is my order", 0, []), form)
+    assert reply.output == call("order_status") and reply.facts["missing"] == ["order"]
+    (reply,) = task.decode(raw(form, "where is fh-123, please", 0, []), form)
+    assert reply.output == call("order_status", order="FH-123") and "missing" not in reply.facts
+    (reply,) = task.decode(raw(form, "FH-123 or FH-124", 0, []), form)
+    assert reply.output == call("order_status") and reply.facts["missing"] == ["order"], "two are no answer"
+    (reply,) = task.decode(raw(form, "where is 9876", 0, [[9, 13, 0, 0.99]]), form)
+    assert reply.output == call("order_status"), "what does not fit the pattern is not given"
+
+
+def test_an_unsure_tool_is_not_called(form: ActionForm) -> None:
+    unsure = {"spans": [[]], "choices": [[[0.4, 0.3, 0.2, 0.1], [0.5, 0.5]]], "inputs": ["hm"]}
+    (reply,) = task_of(form).decode(unsure, form)
+    assert reply.output is None and reply.score < 0.7
+
+
+def test_written_calls_are_checked(form: ActionForm) -> None:
+    task = task_of(form)
+    texts = ['{"tool":"order_status","arguments":{"order":"FH-123"}}', "null", '{"tool":"fly","arguments":{}}', '{"tool":"order_sta']
+    ones = np.ones(4, dtype=np.float32)
+    written = {"texts": texts, "likelihood": 0.9 * ones, "tokens": ones, "finished": ones}
+    replies = task.decode(written, form.model_copy(update={"tagged": None}))
+    assert [reply.output for reply in replies] == [call("order_status", order="FH-123"), None, None, None]
+    assert ["refused" in reply.facts for reply in replies] == [False, False, True, True] and replies[1].score > 0
+    assert [task.worded(row.output, form) for row in ROWS[:1]] == ['{"tool":"order_status","arguments":{"order":"FH-100"}}']
+    assert task.worded(None, form) == "null"
+
+
+def test_a_larger_model_s_answer_is_held_to_the_tools(form: ActionForm) -> None:
+    task = task_of(form)
+    assert task.heard('```json\n{"tool": "order_status", "arguments": {"order": "FH-123"}}\n```', form) == call(
+        "order_status", order="FH-123"
+    )
+    assert task.heard("null", form) is None and "order_status" in task.lesson(form)
+    for answer, reason in (("I cannot", "no call"), ('{"tool": "fly", "arguments": {}}', "does not fit the tools")):
+        with pytest.raises(ValueError, match=reason):
+            task.heard(answer, form)
+    assert task.by_heart(ROWS[:3], form)[0] is not None and task.overlap(None, None) == 1
+
+
+def test_a_form_from_elsewhere_is_checked(form: ActionForm) -> None:
+    assert part.form_fault(form) == "" and ActionForm.read(form.facts()) == form
+    assert form.tagged is not None
+    for changes, reason in (
+        ({"tagged": {**form.tagged, "choices": []}}, "first choice"),
+        ({"tagged": {**form.tagged, "abstain": 2}}, "abstain is 2"),
+        ({"tagged": {**form.tagged, "kinds": ["colour"]}}, "not a field"),
+        ({"tools": ({"name": "x", "parameters": {"type": "string"}},)}, "tagged"),
+        ({"tools": ({"description": "x"},)}, "tools cannot be used"),
+    ):
+        assert reason in part.form_fault(form.model_copy(update=changes))
+    assert "other choices" in part.form_fault(form, {"spans": [[]], "choices": [[[1.0]]], "inputs": [""]})
+    assert form.cells(call("return_order", order="FH-1", reason="broken"), {}) == ["return_order", "FH-1", "broken"]
+    assert form.columns == ("tool", "order", "reason") and form.cells(None, {}) == [None] * 3
