@@ -162,9 +162,9 @@ def test_the_baseline_of_taggers_is_offered_where_a_tagger_can_learn_the_fields(
     assert able_students(store, other)["lexical"] == "" and check_build(store, other, lexical) == []
     moods = store.create("Moods of lamps", "extract")
     store.rows(moods.id).add([DataRow(f"message {n}", output={"mood": f"m{n}"}) for n in range(9)], "ann", "add", {})
-    assert able_students(store, moods)["lexical"] == "the texts do not state the answers word by word"
+    assert "lexical" not in able_students(store, moods)
     (mistake,) = check_build(store, moods, lexical)
-    assert (mistake.place, "cannot learn from these rows" in mistake.text) == ("student.kind", True)
+    assert mistake.place == "student.kind"
 
 
 def test_a_quick_build_of_fields_trains_no_decoder_where_a_tagger_can_do_it(store: StudioStore, tmp_path: Path) -> None:
