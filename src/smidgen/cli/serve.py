@@ -22,6 +22,7 @@ from smidgen.server.settings import ADMIN_KEY, API_KEY, ServeSettings, read_secr
 if TYPE_CHECKING:
     from smidgen.flows.local_model import Model
     from smidgen.gateway.route_settings import CacheSettings
+    from smidgen.server.desk.served_desk import ServedDesk
 
 
 _OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
@@ -66,6 +67,9 @@ def serve(
         metavar="FILE",
         help="A recipe whose [route] says where requests go. Flags count before it. A bundle's own recipe is not read.",
     ),
+    desk: Path = typer.Option(
+        None, metavar="FILE", help="Show the served desk to customers: a file with its widget, channels, webhooks and hand-over."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:
     """Serve bundles over HTTP, or a gateway before a large model.
@@ -90,7 +94,7 @@ def serve(
     with bound, ExitStack() as stack:
         models = _loaded(folders, chosen.limits.threads, stack)
         _remember(folders)
-        app = create_app(models, chosen)
+        app = create_app(models, chosen, desks=_shown(desk, models, stack))
         url = url_of(bound)
         names = [model.name for model in models]
         watched = list(_watched(models, chosen)) if chosen.fallback.urls and not as_json else []
@@ -159,6 +163,15 @@ def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[
     for model in models:
         warm(model)
     return models
+
+
+def _shown(file: Path | None, models: list[Model], stack: ExitStack) -> list[ServedDesk]:
+    """Return the desk that a file shows to customers, at work until the stack closes. Its code is loaded only if there is one."""
+    if file is None:
+        return []
+    from smidgen.server.desk.desk_file import shown_desks
+
+    return stack.enter_context(shown_desks(file, models))
 
 
 def _close(there: weakref.ref[Model]) -> None:

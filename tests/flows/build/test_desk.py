@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.apps.channels.vendor import vendor
+from tests.eventually import eventually
 from tests.made_once import made_once
 
 from smidgen.core.errors import DataError, InputError, RecipeError
@@ -19,6 +21,7 @@ from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
 from smidgen.parts import recipe
 from smidgen.server.app import create_app
+from smidgen.server.desk.desk_file import shown_desks
 from smidgen.server.settings import ServeSettings
 from smidgen.store.calls import CallStore
 
@@ -171,3 +174,25 @@ def test_a_conversation_that_cannot_be_used_is_told_with_its_line(tmp_path: Path
     with pytest.raises(DataError, match=what) as told:
         build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
     assert "row 2" in str(told.value)
+
+
+def test_a_desk_file_shows_it_and_its_channels_answer(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TELEGRAM_SECRET", "TELEGRAM_BOT_TOKEN"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("SMIDGEN_CONVERSATIONS_URL", f"sqlite:///{tmp_path}/conversations.db")
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    message = {"message_id": 1, "chat": {"id": 5, "type": "private"}, "from": {"id": 5}, "text": "what are your opening hours"}
+    model = load(desk / "desk", threads=1)
+    with vendor() as telegram:
+        file = tmp_path / "desk.toml"
+        file.write_text(f'[widget]\nname = "Fern"\n[channels.chat]\nkind = "telegram"\napi = "{telegram.url}"\n', encoding="utf-8")
+        with shown_desks(file, [model]) as shown, TestClient(create_app([model], ServeSettings(), desks=shown)) as client:
+            client.base_url = client.base_url.copy_with(host="127.0.0.1")
+            secret = {"x-telegram-bot-api-secret-token": "s3cret"}
+            assert client.post("/desk/shop/channels/chat", json={"update_id": 1, "message": message}, headers=secret).status_code == 200
+            eventually(lambda: telegram.asked, 30)
+    assert telegram.asked[0].body["text"] == "We are open from 9 to 5." and shown[0].settings.name == "Fern"
+    with pytest.raises(InputError, match="one desk"), shown_desks(file, []):
+        pass
+    with shown_desks(None, [model]) as none:
+        assert none == []

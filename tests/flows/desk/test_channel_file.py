@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import InputError, RecipeError, UnknownPart
-from smidgen.flows.desk.channel_file import open_desk_channels, read_channel_file
+from smidgen.flows.desk.channel_file import ChannelFile, open_desk_channels, read_channel_file
 from smidgen.store.conversations.store import ConversationStore
 
 from .soak_worker import SoakDesk
@@ -20,14 +20,14 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_an_empty_file_has_no_channels(tmp_path: Path) -> None:
-    found = read_channel_file(written(tmp_path, ""))
+    found = read_channel_file(written(tmp_path, ""), ChannelFile)
     assert (found.channels, found.webhooks, found.keep_days) == ({}, {}, 365)
 
 
 def test_mistakes_are_told_together(tmp_path: Path) -> None:
     text = 'keep_days = 0\ncolour = 1\n[webhooks.own]\nurl = "https://x.example"\nevents = ["born"]\n'
     with pytest.raises(RecipeError) as caught:
-        read_channel_file(written(tmp_path, text))
+        read_channel_file(written(tmp_path, text), ChannelFile)
     assert sorted(mistake.split(":")[0] for mistake in caught.value.mistakes) == [
         "colour",
         "keep_days",
@@ -38,11 +38,11 @@ def test_mistakes_are_told_together(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_or_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_channel_file(written(tmp_path, "= ="))
+        read_channel_file(written(tmp_path, "= ="), ChannelFile)
     with pytest.raises(InputError, match="cannot be read"):
-        read_channel_file(tmp_path / "none.toml")
+        read_channel_file(tmp_path / "none.toml", ChannelFile)
     with pytest.raises(InputError, match="too large"):
-        read_channel_file(written(tmp_path, "#" * 200_001))
+        read_channel_file(written(tmp_path, "#" * 200_001), ChannelFile)
     monkeypatch.delenv("SLACK_BOT_TOKEN", raising=False)
     monkeypatch.setenv("SLACK_SIGNING_SECRET", "x")
     with ConversationStore(f"sqlite:///{tmp_path}/c.db") as store:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import pydantic
 
@@ -24,6 +24,9 @@ from smidgen.store.conversations.store import MOST_DAYS, ConversationStore
 _MOST_FILE = 200_000
 _POLL_SECONDS = 120.0
 _TIDY_SECONDS = 3_600.0
+
+
+Read = TypeVar("Read", bound="ChannelFile")
 
 
 class WebhookSettings(Settings):
@@ -50,19 +53,19 @@ class ChannelFile(Settings):
     keep_days: int = setting(365, "Conversations without a change for so many days are deleted.", ge=1, le=MOST_DAYS)
 
 
-def read_channel_file(file: Path) -> ChannelFile:
-    """Read a channel file. Raises InputError if it cannot be read, RecipeError with every mistake in it."""
+def read_channel_file(file: Path, owner: type[Read]) -> Read:
+    """Read a channel file as these settings. Raises InputError if it cannot be read, RecipeError with every mistake in it."""
     try:
         if file.stat().st_size > _MOST_FILE:
-            raise InputError("a channel file is too large", value=str(file), todo=f"Keep it under {_MOST_FILE:,} bytes.")
+            raise InputError("a desk file is too large", value=str(file), todo=f"Keep it under {_MOST_FILE:,} bytes.")
         told = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError("a channel file cannot be read", value=f"{file}: {error}", todo="Write it as TOML, in UTF-8.") from None
+        raise InputError("a desk file cannot be read", value=f"{file}: {error}", todo="Write it as TOML, in UTF-8.") from None
     try:
-        return ChannelFile.model_validate(told)
+        return owner.model_validate(told)
     except pydantic.ValidationError as error:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(dict(fault))}" for fault in error.errors()]
-        raise RecipeError("a channel file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
+        raise RecipeError("a desk file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
 
 
 class DeskChannels:
@@ -154,7 +157,7 @@ class DeskChannels:
 
 def open_desk_channels(file: Path, store: ConversationStore, desk: Answering, rule: RetryRule | None = None) -> DeskChannels:
     """Open the channels of a file for a desk; `start` sets them to work."""
-    return DeskChannels(store, desk, read_channel_file(file), rule)
+    return DeskChannels(store, desk, read_channel_file(file, ChannelFile), rule)
 
 
 def _no_channel(place: str, value: str, todo: str) -> RecipeError:
