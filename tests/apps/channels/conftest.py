@@ -24,8 +24,8 @@ listen = 127.0.0.1
 ssl = no
 auth_allow_cleartext = yes
 mail_driver = maildir
-mail_home = {folder}/home
-mail_path = {folder}/home/Maildir
+mail_home = {folder}/box
+mail_path = {folder}/box/Maildir
 first_valid_uid = 1
 passdb static {{
   password = hush
@@ -34,7 +34,7 @@ userdb static {{
   fields {{
     uid = {uid}
     gid = {gid}
-    home = {folder}/home
+    home = {folder}/box
   }}
 }}
 namespace inbox {{
@@ -66,8 +66,8 @@ def dovecot() -> Iterator[int]:
     user = pwd.getpwnam("mail")
     folder = Path(tempfile.mkdtemp(prefix="desk-dovecot-"))
     folder.chmod(0o755)
-    (folder / "home").mkdir()
-    os.chown(folder / "home", user.pw_uid, user.pw_gid)
+    (folder / "box").mkdir()
+    os.chown(folder / "box", user.pw_uid, user.pw_gid)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
