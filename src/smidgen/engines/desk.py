@@ -1,6 +1,7 @@
 """Run a desk: its members, each in its own engine, and the policy that says who answers what.
 
-Its files are the members' bundles, in `members/ROLE/`, `policy.toml` and, if it has tools, `tools.toml`.
+Its files are the members' bundles, in `members/ROLE/`, `policy.toml` and, if it has tools, `tools.json`: what
+they are, not how they are called.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from smidgen.apps.desk.dialogue import answer_last
 from smidgen.apps.desk.members import ROLES, Member
 from smidgen.apps.desk.policy import parse_policy
 from smidgen.apps.desk.reply_json import reply_output
-from smidgen.apps.tools.definition import Tool
-from smidgen.apps.tools.tool_file import read_tools
+from smidgen.apps.tools.definition import Tool, load_tools
+from smidgen.apps.tools.tool_file import called_tools
 from smidgen.apps.tools.toolbox import Toolbox
-from smidgen.core.errors import EngineError
+from smidgen.core.errors import EngineError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Engine, Raw, Runner, Task
 from smidgen.core.replies import Reply
@@ -27,7 +28,7 @@ from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
 from smidgen.store.calls import CallStore
 
-POLICY, TOOLS = "policy.toml", "tools.toml"
+POLICY, TOOLS = "policy.toml", "tools.json"
 
 
 class DeskEngine(Engine):
@@ -35,7 +36,7 @@ class DeskEngine(Engine):
 
     name: the desk's name.
     members: by role `{"task", "form", "engine", "options"}` of each member, whose files are in `members/ROLE/`.
-    tools_folder: the folder that paths in `tools.toml` start from; without it the folder of the bundle.
+    tools_file: the tool file that it was built with, for a server on the same machine.
     """
 
     name = "desk"
@@ -55,10 +56,11 @@ class DeskEngine(Engine):
                 engine: Engine = registry.find("engines", str(entry.get("engine")))
                 runners[role] = engine.open(folder / "members" / role, entry.get("options", {}), threads)
                 members[role] = _member(runners[role], entry)
+            tools = packed_tools(folder, options)
         except EngineError:
             _close(runners.values())
             raise
-        toolbox = ReadingToolbox(tools) if (tools := packed_tools(folder, options)) else None
+        toolbox = ReadingToolbox(tools) if tools else None
         desk = Desk(str(options.get("name", "desk")), policy, members, tools, toolbox)
         return DeskRunner(desk, [*runners.values(), *([toolbox] if toolbox is not None else [])])
 
@@ -79,13 +81,23 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
     return reply_to
 
 
-def packed_tools(folder: Path, options: Mapping[str, Any]) -> tuple[Tool, ...]:
-    """The tools in a desk's files, with how they are called; empty if there are none. Relative paths in them start from where the tool file
-    lay when the desk was built."""
-    file = folder / TOOLS
-    if not file.is_file():
-        return ()
-    return read_tools(file, Path(str(options.get("tools_folder", folder))))
+def packed_tools(folder: Path, options: Mapping[str, Any], file: Path | None = None) -> tuple[Tool, ...]:
+    """The tools in a desk's files; empty if there are none.
+
+    A bundle says what its tools are, and never how they are called: that says a tool file of this machine, by default the one that the desk
+    was built with. Without it, every call fails. Raises EngineError if the tools cannot be read, or are others than the file's.
+    """
+    own = folder / TOOLS
+    built_with = options.get("tools_file")
+    if file is None and isinstance(built_with, str) and Path(built_with).is_file():
+        file = Path(built_with)
+    try:
+        known = load_tools(own.read_text(encoding="utf-8")) if own.is_file() else ()
+        return known if file is None else called_tools(known, file)
+    except ValueError as error:
+        raise EngineError(f"the desk's tools cannot be read: {error}", value=TOOLS, todo=AGAIN) from None
+    except RecipeError as error:
+        raise EngineError("the desk's tools cannot be called", value=str(error), todo="Correct the tool file, or build again.") from None
 
 
 class ReadingToolbox(Toolbox):

@@ -49,8 +49,8 @@ class DeskStudent(Student):
                 "options": manifest["engine"]["options"],
             }
         options["members"] = entries
-        if "tools_folder" in members:
-            options["tools_folder"] = members["tools_folder"]
+        if "tools_file" in members:
+            options["tools_file"] = members["tools_file"]
         for file in training.material.iterdir():
             if file.name != MEMBERS:
                 shutil.copyfile(file, space.folder / file.name)
@@ -78,7 +78,7 @@ class DeskStudent(Student):
         options = json.loads((folder / "options.json").read_text(encoding="utf-8"))
         inside = sorted(file for file in (folder / "members").rglob("*") if file.is_file())
         files = [file.relative_to(folder).as_posix() for file in inside]
-        files += [name for name in ("policy.toml", "tools.toml") if (folder / name).is_file()]
+        files += [name for name in ("policy.toml", "tools.json") if (folder / name).is_file()]
         return EngineSpec(self.engine, tuple(files), options)
 
 

@@ -16,6 +16,8 @@ from smidgen.apps.desk.dialogue import written
 from smidgen.apps.desk.members import ROLES
 from smidgen.apps.desk.policy import DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
+from smidgen.apps.tools.definition import dump_tools
+from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -166,8 +168,9 @@ class DeskTask(Task):
         facts: dict[str, Any] = {"name": "desk", "members": entries}
         files = {"policy.toml": Path(settings.policy).read_bytes() if settings.policy else b""}
         if settings.tools:
-            files["tools.toml"] = Path(settings.tools).read_bytes()
-            facts["tools_folder"] = str(Path(settings.tools).resolve().parent)
+            file = Path(settings.tools)
+            files["tools.json"] = dump_tools(read_tools(file)).encode()
+            facts["tools_file"] = str(file.resolve())
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
 
     # Replies.

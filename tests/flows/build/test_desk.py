@@ -13,10 +13,10 @@ from tests.apps.channels.vendor import vendor
 from tests.eventually import eventually
 from tests.made_once import made_once
 
-from smidgen.core.errors import DataError, InputError, RecipeError
+from smidgen.core.errors import DataError, EngineError, InputError, RecipeError
 from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.desk.opening import desk_of, live_desk
+from smidgen.flows.desk.opening import desk_of, live_desk, tools_of
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
 from smidgen.parts import recipe
@@ -123,6 +123,19 @@ def test_it_comes_alive_with_a_store_of_calls(desk: Path, tmp_path: Path) -> Non
         assert live_desk(model, calls, environment={}).live
     finally:
         calls.close()
+
+
+def test_a_bundle_does_not_say_how_its_tools_are_called(desk: Path, tmp_path: Path) -> None:
+    """So nobody's bundle makes a server send a secret away, or start a program: the tool file is the server's own."""
+    told = (desk / "desk" / "tools.json").read_text(encoding="utf-8")
+    model = load(desk / "desk", threads=1)
+    assert "cancel_order" in told and "http" not in told and not (desk / "desk" / "tools.toml").exists()
+    found = {tool.name: tool.target is not None for tool in tools_of(model, desk / "tools.toml")}
+    assert found and all(found.values())
+    other = tmp_path / "tools.toml"
+    other.write_text((desk / "tools.toml").read_text(encoding="utf-8").replace("[0-9]{5}", "[0-9]{6}"), encoding="utf-8")
+    with pytest.raises(EngineError, match="other tools than the desk has learnt"):
+        tools_of(model, other)
 
 
 def test_a_member_is_replaced_without_the_others(desk: Path, bundle: Path, tmp_path: Path) -> None:

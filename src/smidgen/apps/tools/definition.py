@@ -6,6 +6,7 @@ and the server reads it from the tool file.
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -268,3 +269,17 @@ def from_json(given: Mapping[str, Any]) -> Tool:
     if not isinstance(made.name, str) or not isinstance(made.schema, Mapping) or made.confirm not in ("always", "never"):
         raise ValueError("this is not a tool")
     return made
+
+
+def dump_tools(tools: Sequence[Tool]) -> str:
+    """Tools as a bundle holds them: what they are, not how they are called. So nobody's bundle can make a server start a program, or send a
+    secret away."""
+    return json.dumps({"tools": [to_json(tool) for tool in tools]}, ensure_ascii=False, indent=1) + "\n"
+
+
+def load_tools(text: str) -> tuple[Tool, ...]:
+    """Read tools that `dump_tools` wrote. Raises ValueError if they cannot be read."""
+    try:
+        return tuple(from_json(entry) for entry in json.loads(text)["tools"])
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"these are not tools ({error!r})") from None

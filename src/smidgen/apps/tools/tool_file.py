@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,14 +55,11 @@ _MOST_TOOLS = 100
 _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
 
 
-def read_tools(file: Path, start: Path | None = None) -> tuple[Tool, ...]:
-    """The tools that a tool file states, in its order. Asks no server.
-
-    `start`: the folder that relative paths start from; the file's own by default. Raises RecipeError with all mistakes in it.
-    """
+def read_tools(file: Path) -> tuple[Tool, ...]:
+    """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it. Asks no server."""
     given, mistakes = read_settings(file), list[str]()
     tools: list[Tool] = []
-    folder = start if start is not None else file.resolve().parent
+    folder = file.resolve().parent
     for name, settings in given.tools.items():
         tool, faults = _tool(name, settings, given.database, folder)
         mistakes += [f"tools.{name}: {fault}" for fault in faults]
@@ -80,6 +77,16 @@ def read_tools(file: Path, start: Path | None = None) -> tuple[Tool, ...]:
     if mistakes:
         raise _refusal(file, mistakes)
     return tuple(tools)
+
+
+def called_tools(known: Sequence[Tool], file: Path) -> tuple[Tool, ...]:
+    """Known tools with how they are called, as a tool file says. Raises RecipeError if it has mistakes, or other tools."""
+    found = {tool.name: tool for tool in read_tools(file)}
+    other = [tool.name for tool in known if tool.name not in found or found[tool.name].schema != tool.schema]
+    if other:
+        todo = "Build the desk again with this file, or name the file that it was built with."
+        raise RecipeError("the tool file has other tools than the desk has learnt", value=", ".join(other), todo=todo)
+    return tuple(found[tool.name] for tool in known)
 
 
 _Chosen: TypeAlias = tuple[str, FoundTool, ChosenSettings]

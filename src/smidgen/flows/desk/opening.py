@@ -7,7 +7,6 @@ from pathlib import Path
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.tools.definition import Tool
-from smidgen.apps.tools.tool_file import read_tools
 from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.engines.desk import packed_tools
 from smidgen.flows.local_model import Model
@@ -26,10 +25,10 @@ def live_desk(model: Model, calls: CallStore, tools: Path | None = None, environ
     Args:
         model: a loaded desk.
         calls: where proposed calls wait, and calls are logged.
-        tools: a tool file in place of the bundle's own; its relative paths start from its folder.
+        tools: the tool file, which says how the tools are called; by default the one that the desk was built with.
         environment: where `${NAME}` in the tools is looked up; the process's own by default.
 
-    Raises RecipeError for a tool file with mistakes.
+    Raises EngineError for a tool file with mistakes, or with other tools than the desk has learnt.
     """
     desk = desk_of(model)
     assert desk is not None, "the model is a desk"
@@ -37,7 +36,8 @@ def live_desk(model: Model, calls: CallStore, tools: Path | None = None, environ
 
 
 def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:
-    """The tools of a desk, with how they are called: those of a file, or of its bundle; empty if it has none."""
-    if file is not None:
-        return read_tools(file)
-    return packed_tools(model.folder, model.manifest.engine.options)
+    """The tools of a desk, with how they are called: by a tool file, which is by default the one that the desk was built with.
+
+    Raises EngineError for a file with mistakes, or whose tools are not those that the desk has learnt.
+    """
+    return packed_tools(model.folder, model.manifest.engine.options, file)
