@@ -38,9 +38,8 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     part = work.students[chosen].part
     name = part.partners[0] if part.partners else chosen
     learnt, rows = work.trained[name], _every(work)
-    if task.writes or work.teacher is not None or work.members or len(rows) < _LEAST_ROWS:
-        return work  # of one that consists of other models nothing learns from these rows
-    if task.writes or task.makes_examples or work.teacher is not None or len(rows) < _LEAST_ROWS:
+    own = task.writes or task.makes_examples or work.members  # of one that consists of other models nothing learns from these rows
+    if own or work.teacher is not None or len(rows) < _LEAST_ROWS:
         return work
     estimate = FOLDS * learnt.files.seconds
     if not asked and estimate > QUICK:
