@@ -30,12 +30,14 @@ PAINTED = """() => new Promise((done) => {
 })"""
 FIRST_WORD = """() => new Promise((done) => {
   const log = document.getElementById("log");
+  const bubbles = () => [...log.querySelectorAll(".message.desk .bubble:not(.dots)")];
+  const before = bubbles().length;
   let asked = 0;
   document.getElementById("input").addEventListener("keydown", (event) => {
     if (event.key === "Enter") asked = performance.now();
   }, { capture: true, once: true });
   new MutationObserver(() => {
-    const words = [...log.querySelectorAll(".message.desk .bubble:not(.dots)")].at(-1)?.textContent ?? "";
+    const words = bubbles()[before]?.textContent ?? "";
     if (asked && words.startsWith("Standard")) requestAnimationFrame(() => done(performance.now() - asked));
   }).observe(log, { childList: true, subtree: true, characterData: true });
 })"""
@@ -106,7 +108,7 @@ def _visit(page: Any, site: str) -> dict[str, float]:
     measured = {"paint": frame.evaluate(PAINTED) - clicked, "ready": ready}
     for name in ("first", "next"):
         frame.locator("#input").fill(QUESTION)
-        frame.evaluate(f"window.measured = ({FIRST_WORD})()")
+        frame.evaluate(f"() => {{ window.measured = ({FIRST_WORD})(); }}")  # without the braces it would wait for the promise
         frame.locator("#input").press("Enter")
         measured[name] = frame.evaluate("window.measured")
         frame.locator(".message.desk:not(.typing) .thumbs").nth(0 if name == "first" else 1).wait_for()
