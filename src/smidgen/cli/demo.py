@@ -14,6 +14,7 @@ from smidgen.cli.flags import Threads
 from smidgen.cli.screen import Screen, out, print_answer, print_json, print_line
 from smidgen.core.errors import GateError, InputError
 
+_DESK_PORT = 8090
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
 """Files copied from the package."""
 
@@ -43,12 +44,16 @@ def demo(
     studio: Annotated[
         bool, typer.Option("--studio", help="Instead, open the Studio with the finished sample project. Its model is built first, once.")
     ] = False,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="With --studio: TCP port. 0 takes any free one.")] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="With --studio: print the link and open no browser.")] = False,
+    desk: Annotated[
+        bool,
+        typer.Option("--desk", help="Instead, open the sample shop's site with its support desk. Its models are built first, once."),
+    ] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="With --studio or --desk: TCP port. 0 takes any free one.")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="With --studio or --desk: print the link and open no browser.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="With --hybrid: one learning in place of several.")] = False,
     threads: Threads = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --hybrid: print the result as JSON alone. With --studio: the link.")
+        bool, typer.Option("--json", help="With --hybrid: print the result as JSON alone. With --studio or --desk: the link.")
     ] = False,
 ) -> None:
     """Build a sample classifier and let it answer new messages.
@@ -65,14 +70,74 @@ def demo(
             )
         _studio(port, no_open, as_json)
         return
+    if desk:
+        if hybrid or fast:
+            raise InputError("the desk takes no such flag", value="--desk", todo="Leave out --hybrid and --fast.")
+        _desk(folder or Path("demo-desk"), port, no_open, threads, as_json)
+        return
     if port is not None or no_open:
-        raise InputError("this flag needs --studio", value="--no-open" if no_open else "--port", todo="Add --studio, or leave it out.")
+        raise InputError(
+            "this flag needs --studio or --desk", value="--no-open" if no_open else "--port", todo="Add one of them, or leave it out."
+        )
     if hybrid:
         _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
         return
     if fast or as_json:
         raise InputError("this flag needs --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
     _plain(folder or Path("demo"), threads)
+
+
+def _desk(folder: Path, port: int | None, no_open: bool, threads: int | None, as_json: bool) -> None:
+    """Build the sample shop's desk, and open its site with the desk on it. Its shop system and its orders are a copy in the folder."""
+    import os
+    import webbrowser
+    from contextlib import ExitStack, closing
+
+    from smidgen.apps.tools.demo_shop import demo_shop
+    from smidgen.flows.build.pipeline import build
+    from smidgen.flows.desk.opening import live_desk
+    from smidgen.flows.local_model import load
+    from smidgen.flows.sample_recipes import sample_recipe
+    from smidgen.parts import recipe
+    from smidgen.server.app import create_app
+    from smidgen.server.desk.sample_site import sample_site
+    from smidgen.server.desk.served_desk import ServedDesk
+    from smidgen.server.desk.widget_settings import WidgetSettings
+    from smidgen.server.process import run, take_port, url_of
+    from smidgen.server.settings import ListenSettings, ServeSettings
+    from smidgen.store.calls import CallStore
+    from smidgen.store.conversations.store import ConversationStore
+
+    sample, folder = sample_recipe("desk"), folder.resolve()
+    for name, content in {"desk.toml": sample.text.encode("utf-8"), **sample.every_file()}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    with ExitStack() as stack:
+        shop = stack.enter_context(demo_shop(folder))
+        os.environ.update(shop.environment)
+        with Screen(quiet=as_json) as screen:
+            build(recipe.read(folder / "desk.toml"), folder / "desk", threads=threads, progress=screen)
+        listen = ListenSettings(port=port if port is not None else _DESK_PORT)
+        bound = stack.enter_context(take_port(listen))
+        model = load(folder / "desk", threads)
+        stack.callback(model.close)
+        store = stack.enter_context(ConversationStore(f"sqlite:///{folder / 'conversations.db'}"))
+        calls = stack.enter_context(closing(CallStore(folder / "calls.db")))
+        shown = ServedDesk(live_desk(model, calls), store, WidgetSettings(name="Fern & Hearth", colour="#2f5d46"))
+        app = create_app([model], ServeSettings(listen=listen), desks=[shown])
+        app.mount("/shop", sample_site("/desk/widget.js", model.name))
+        link = f"{url_of(bound)}/shop/index.html"
+
+        def ready() -> None:
+            if as_json:
+                print_json({"url": link, "pid": os.getpid()}, indent=None)
+            else:
+                print_line(f"The shop's site: {link}")
+                print_line("Ask it something, such as: how much is delivery to Ireland? where is my order?   Ctrl-C ends.")
+            if not no_open:
+                webbrowser.open(link)
+
+        run(app, bound, 1.0, ready)
 
 
 def _studio(port: int | None, no_open: bool, as_json: bool) -> None:

@@ -6,7 +6,9 @@ they are, not how they are called.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,9 +75,12 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
     except ValueError as error:
         raise EngineError(f"a member of the desk cannot answer: {error}", value=entry.get("task"), todo=AGAIN) from None
     formed = task.formed(form)
+    turn: AbstractContextManager[Any] = nullcontext() if getattr(runner, "concurrent", False) else threading.Lock()
 
     def reply_to(text: str) -> Reply:
-        (reply,) = formed.decode({**runner.run([text]), "inputs": [text]}, form)
+        with turn:
+            raw = runner.run([text])
+        (reply,) = formed.decode({**raw, "inputs": [text]}, form)
         return reply
 
     return reply_to

@@ -283,6 +283,13 @@ def test_where_the_answer_does_not_come_a_person_looks(chat: Chat, shop: Shop) -
     assert (found.reply.outcome, found.status) == ("handed_over", "with_person") and "could not see" in found.reply.text
 
 
+def test_who_has_proven_an_order_is_not_asked_again(chat: Chat) -> None:
+    chat.say("Where is my order")
+    chat.say("FH-20103 nia@example.com")
+    again = chat.say("Where is my order").reply
+    assert (again.outcome, again.text) == ("answered", "Order FH-20103 is delivered.")
+
+
 def test_guessing_orders_is_stopped(chat: Chat) -> None:
     told = []
     for number in range(7):

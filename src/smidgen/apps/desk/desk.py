@@ -83,9 +83,9 @@ class Desk:
         self.live = live and toolbox is not None
         self._tools = {tool.name: tool for tool in tools}
 
-    def live_with(self, toolbox: Toolbox) -> Desk:
-        """A desk like this one that makes calls with a toolbox, after a yes."""
-        return Desk(self.name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
+    def live_with(self, toolbox: Toolbox, name: str) -> Desk:
+        """A desk like this one, under a name, that makes calls with a toolbox, after a yes."""
+        return Desk(name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
 
     @property
     def greeting(self) -> Mapping[str, str]:
@@ -265,7 +265,8 @@ class Desk:
             return None
         checked = check_arguments(tool, arguments)
         kept = {name: value for name, value in checked.values.items() if name not in checked.mistakes}
-        return self._call(turn, tool, {**kept, **_spoken(tool, kept, turn.message, asked=False)}, score)
+        kept |= _spoken(tool, kept, turn.message, asked=False)
+        return self._call(turn, tool, {**kept, **_proven(tool, kept, turn.state)}, score)
 
     def _call(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
         """Ask for what is missing, propose the call, or run it."""
@@ -317,6 +318,8 @@ class Desk:
         if result.status == "refused":
             return self._told(turn, "failed", "too_often", member="act")
         words = tool.wording(arguments, turn.language)
+        if tool.owner and result.status == "ok":
+            turn.state["proven"] = {name: arguments[name] for name in tool.owner if name in arguments}
         if result.status == "failed":
             return self._done(turn, DeskReply("failed", told, "act", turn.intent, score, facts=facts))
         if tool.changes and result.status == "ok":
@@ -386,6 +389,15 @@ class Desk:
                 if spoken in texts:
                     return texts[spoken]
         raise KeyError(name)
+
+
+def _proven(tool: Tool, arguments: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that this customer has proven in this conversation, for a call about the same thing, or about none that they name."""
+    proven = state.get("proven")
+    if not tool.owner or not isinstance(proven, Mapping) or set(proven) != set(tool.owner):
+        return {}
+    same = arguments.get(tool.owner[0], proven[tool.owner[0]]) == proven[tool.owner[0]]
+    return {name: value for name, value in proven.items() if name not in arguments} if same else {}
 
 
 def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ def live_desk(model: Model, calls: CallStore, tools: Path | None = None, environ
     """
     desk = desk_of(model)
     assert desk is not None, "the model is a desk"
-    return desk.live_with(Toolbox(tools_of(model, tools), calls, environment))
+    return desk.live_with(Toolbox(tools_of(model, tools), calls, environment), model.name)
 
 
 def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:

@@ -41,7 +41,6 @@ def shown_desks(file: Path | None, models: Sequence[Model]) -> Iterator[list[Ser
         raise InputError("a desk file is for one desk", value=f"{len(found)} desks", todo=todo)
     with ConversationStore() as store, closing(CallStore(home() / CALLS)) as calls:
         desk = live_desk(found[0], calls)
-        desk.name = found[0].name  # as in the other routes: a bundle's name is its folder's or its recipe's
         channels = DeskChannels(store, desk, settings)
         channels.start()
         try:
