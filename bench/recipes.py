@@ -59,7 +59,7 @@ def run(context: Context) -> None:
 
 def complete(file: Path) -> bool:
     """Whether the data files that a recipe names are there."""
-    data = tomllib.loads(file.read_text(encoding="utf-8"))["data"]
+    data = tomllib.loads(file.read_text(encoding="utf-8")).get("data", {})
     return all((file.parent / data[key]).is_file() for key in ("train", "test", "unlabelled") if key in data)
 
 
@@ -69,7 +69,7 @@ def _made(context: Context, file: Path) -> str:
     if file.stem not in MADE:
         return ""
     module, usual, few = MADE[file.stem]
-    data = tomllib.loads(file.read_text(encoding="utf-8"))["data"]
+    data = tomllib.loads(file.read_text(encoding="utf-8")).get("data", {})
     out = (file.parent / data["train"]).parent.resolve()
     command = [sys.executable, "-m", module, *(few if context.quick else usual), "--out", str(out)]
     trouble = context.run(command, f"{NAME}-{file.stem}-data", MAKE_LIMIT).trouble
@@ -107,7 +107,7 @@ def _measured(context: Context, file: Path, seed: int) -> dict[str, Any]:
 
 
 def _sizes(file: Path) -> list[int]:
-    data = tomllib.loads(file.read_text(encoding="utf-8"))["data"]
+    data = tomllib.loads(file.read_text(encoding="utf-8")).get("data", {})
     return [(file.parent / data[key]).stat().st_size for key in ("train", "test") if key in data]
 
 

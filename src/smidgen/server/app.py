@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from smidgen.server.gateway.routing import Gateway
 
 
-FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops", "server.desk")
+FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops", "server.desk", "server.mcp")
 """Folders with faces."""
 _OFTEN = (("server", "classify"), ("server.openai", "chat"))
 """Frequent faces come first. Routes are tried in order, which took a fifth of the time of an answer."""

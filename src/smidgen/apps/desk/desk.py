@@ -88,6 +88,11 @@ class Desk:
         return Desk(name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
 
     @property
+    def toolbox(self) -> Toolbox | None:
+        """The toolbox that makes its calls; None for a desk that makes no call that changes anything."""
+        return self._toolbox if self.live else None
+
+    @property
     def greeting(self) -> Mapping[str, str]:
         """Its first words, by language."""
         return {language: self._text("greeting", language) for language in self.policy.languages}

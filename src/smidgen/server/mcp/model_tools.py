@@ -1,0 +1,253 @@
+"""`/mcp`: each served model, each desk, and each of a desk's tools, as a tool of the Model Context Protocol.
+
+Requests are stateless. A call that changes something is made only after a person said yes: the client is asked to ask (elicitation), and
+what it then runs is the call as it was shown. A client that cannot ask gets no such call made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+from starlette.routing import Route
+
+from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk
+from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.tools.definition import Tool
+from smidgen.apps.tools.results import ToolResult, answer_text
+from smidgen.apps.tools.toolbox import ToolCall, ToolUser
+from smidgen.core.errors import MissingExtra, SmidgenError
+from smidgen.core.version import VERSION
+from smidgen.server.desk.served_desk import ServedDesk
+from smidgen.server.http_request import face_router
+from smidgen.server.served_bundle import ServedBundle, input_of
+from smidgen.server.service import Service
+from smidgen.store.conversations.tables import ConversationMissing
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+    from mcp_types import CallToolResult, InputRequiredResult
+    from mcp_types import Tool as McpTool
+
+CHANNEL = "mcp"
+_MOST_BODY = 1_000_000
+_CONFIRM = "confirm"
+_MESSAGE = {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, "description": "The customer's words."}
+_CONVERSATION = {
+    "type": "string",
+    "maxLength": 64,
+    "description": "The conversation to go on with, from an earlier answer; none begins one.",
+}
+
+
+@dataclass(frozen=True)
+class OfferedTool:
+    """A tool of the face: what clients see, and what runs it. `run` gets the arguments, a yes with the state it belongs to, and returns
+    the result."""
+
+    told: McpTool
+    run: Callable[[Mapping[str, Any], bool | None, str], CallToolResult | InputRequiredResult]
+
+
+def face(service: Service) -> APIRouter:
+    """Return the route. Its library is loaded by the first request."""
+    router = face_router("MCP")
+    made: list[Server[Any]] = []
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if importlib.util.find_spec("mcp") is None:
+            raise MissingExtra("mcp", "desk")
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        if not made:
+            made.append(await asyncio.to_thread(_server, service))
+        manager = StreamableHTTPSessionManager(made[0], json_response=True, stateless=True, max_request_body_size=_MOST_BODY)
+        async with manager.run():
+            await manager.handle_request(scope, receive, send)
+
+    class Asked:
+        """The face as an endpoint, which gets the request as it came."""
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await answer(scope, receive, send)
+
+    router.routes.append(Route("/mcp", Asked(), methods=["POST", "GET", "DELETE"], include_in_schema=False))
+    return router
+
+
+def _server(service: Service) -> Server[Any]:
+    """Create the server. Its tools are found anew for each request: a line's champion may have changed."""
+    from mcp.server.lowlevel import Server
+    from mcp_types import CallToolResult, ListToolsResult, TextContent
+
+    async def list_tools(context: Any, params: Any) -> ListToolsResult:
+        return ListToolsResult(tools=[one.told for one in _offered(service).values()])
+
+    async def call_tool(context: Any, params: Any) -> CallToolResult | InputRequiredResult:
+        found = _offered(service).get(params.name)
+        if found is None:
+            return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
+        try:
+            return await asyncio.to_thread(found.run, params.arguments or {}, _said(params), params.request_state or "")
+        except SmidgenError as error:
+            return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
+
+    return Server("smidgen", version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
+
+
+def _said(params: Any) -> bool | None:
+    """A person's answer to the question for a yes; None if none came with the request."""
+    answered = (params.input_responses or {}).get(_CONFIRM)
+    if answered is None:
+        return None
+    content = getattr(answered, "content", None) or {}
+    return getattr(answered, "action", "") == "accept" and content.get(_CONFIRM) is True
+
+
+def _offered(service: Service) -> dict[str, OfferedTool]:
+    """All tools, by name. Where two have one name, the first keeps it."""
+    found: dict[str, OfferedTool] = {}
+    for name, served in service.desks.items():
+        prefix = "" if len(service.desks) == 1 else f"{_slug(name)}_"
+        for tool in _of_desk(served, prefix):
+            found.setdefault(tool.told.name, tool)
+    for model in service.models.values():
+        if model.name not in service.desks:
+            tool = _of_model(service, model)
+            found.setdefault(tool.told.name, tool)
+    return found
+
+
+def _of_model(service: Service, model: ServedBundle) -> OfferedTool:
+    """A served model: a text in, its answer out."""
+    from mcp_types import CallToolResult, TextContent, ToolAnnotations
+    from mcp_types import Tool as McpTool
+
+    def run(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult:
+        text = arguments.get("text")
+        if not isinstance(text, str) or not text.strip():
+            return _wrong("text is missing")
+        service.check(model, [input_of(model, [text])], "text")
+        (reply,) = model.predict([input_of(model, [text])])
+        shown = {"output": reply.output, "score": round(reply.score, 6)}
+        return CallToolResult(content=[TextContent(text=model.task.content(reply))], structured_content=shown)
+
+    schema = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1}}, "required": ["text"]}
+    told = McpTool(
+        name=_slug(model.name),
+        description=model.form.purpose(str) or model.task.summary,
+        input_schema=schema,
+        annotations=ToolAnnotations(read_only_hint=True),
+    )
+    return OfferedTool(told, run)
+
+
+def _of_desk(served: ServedDesk, prefix: str) -> list[OfferedTool]:
+    """A desk that is asked as a customer would, and each of its tools."""
+    from mcp_types import Tool as McpTool
+    from mcp_types import ToolAnnotations
+
+    def ask(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult:
+        return _asked(served, arguments)
+
+    schema = {"type": "object", "properties": {"message": _MESSAGE, "conversation": _CONVERSATION}, "required": ["message"]}
+    about = "Ask the desk as a customer would: it answers from the business's documents, looks things up, and says what it does not know."
+    offered = [OfferedTool(McpTool(name=f"{prefix}ask", description=about, input_schema=schema), ask)]
+    desk = served.desk
+    if not isinstance(desk, Desk) or desk.toolbox is None:
+        return offered
+    for tool in desk.toolbox.tools:
+        hints = ToolAnnotations(read_only_hint=not tool.changes, destructive_hint=tool.changes)
+        told = McpTool(name=f"{prefix}{tool.name}", description=tool.description, input_schema=dict(tool.schema), annotations=hints)
+        offered.append(OfferedTool(told, _caller(desk, tool)))
+    return offered
+
+
+def _asked(served: ServedDesk, arguments: Mapping[str, Any]) -> CallToolResult:
+    """The desk's answer to a message, with the conversation to go on with."""
+    from mcp_types import CallToolResult, TextContent
+
+    message, id = arguments.get("message"), arguments.get("conversation")
+    if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE:
+        return _wrong(f"message is a text of at most {LONGEST_MESSAGE:,} characters")
+    if id:
+        try:
+            conversation = served.store.conversation(str(id))
+        except ConversationMissing:
+            return _wrong("there is no such conversation; leave it out to begin one")
+        if conversation.channel != CHANNEL or conversation.desk != served.desk.name:
+            return _wrong("there is no such conversation; leave it out to begin one")
+    else:
+        conversation = served.store.open_conversation(served.desk.name, CHANNEL)
+    if conversation.status == "with_person":
+        served.store.record(conversation, message, None)
+        return CallToolResult(
+            content=[TextContent(text="A person has this conversation.")], structured_content={"conversation": conversation.id}
+        )
+    found = served.desk.answer(conversation, message)
+    served.store.record(conversation, message, found)
+    return CallToolResult(
+        content=[TextContent(text=found.reply.text)],
+        structured_content={"conversation": conversation.id, **reply_output(found.reply)},
+    )
+
+
+def _caller(desk: Desk, tool: Tool) -> Callable[[Mapping[str, Any], bool | None, str], CallToolResult | InputRequiredResult]:
+    """Runs a tool: at once if it may, else after a person's yes."""
+
+    def run(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult | InputRequiredResult:
+        toolbox = desk.toolbox
+        assert toolbox is not None
+        if not tool.waits:
+            return _told(tool, arguments, toolbox.run(ToolCall(tool.name, arguments), ToolUser(f"mcp-{secrets.token_hex(8)}", CHANNEL)))
+        conversation, _, proposed = state.partition(".")
+        if yes is not None and proposed:
+            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL), yes)
+            if decided.tool is None:
+                return _wrong("this question is no longer open; nothing was changed")
+            if not yes:
+                return _wrong("the person said no; nothing was changed")
+            return _told(decided.tool, decided.arguments, decided.result)
+        conversation = f"mcp-{secrets.token_hex(16)}"
+        made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL))
+        return _told(tool, arguments, made) if isinstance(made, ToolResult) else _question(made.words, f"{conversation}.{made.id}")
+
+    return run
+
+
+def _question(words: str, state: str) -> InputRequiredResult:
+    """The question that the client must put to a person before the call is made."""
+    from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
+
+    schema = {"type": "object", "properties": {_CONFIRM: {"type": "boolean", "title": words}}, "required": [_CONFIRM]}
+    asked = ElicitRequest(params=ElicitRequestFormParams(message=f"{words}?", requested_schema=schema))
+    return InputRequiredResult(input_requests={_CONFIRM: asked}, request_state=state)
+
+
+def _told(tool: Tool, arguments: Mapping[str, Any], result: ToolResult) -> CallToolResult:
+    """The result of a call, in words and as data."""
+    from mcp_types import CallToolResult, TextContent
+
+    text = answer_text(tool, arguments, result) or json.dumps([dict(row) for row in result.rows], ensure_ascii=False)
+    shown = {"status": result.status, "rows": [dict(row) for row in result.rows]}
+    return CallToolResult(content=[TextContent(text=text)], structured_content=shown, is_error=result.status not in ("ok", "nothing"))
+
+
+def _wrong(why: str) -> CallToolResult:
+    from mcp_types import CallToolResult, TextContent
+
+    return CallToolResult(content=[TextContent(text=f"{why[0].upper()}{why[1:]}.")], is_error=True)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:64] or "model"
+
+
+part = face
