@@ -47,6 +47,10 @@ def vendor(answer: Callable[[Asked], Answer] | None = None) -> Iterator[Vendor]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # a client that was killed
+                super().handle()
+
         def handle_any(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -54,6 +58,8 @@ def vendor(answer: Callable[[Asked], Answer] | None = None) -> Iterator[Vendor]:
                 body = json.loads(content) if content else None
             except ValueError:
                 body = content
+            if len(content) < int(self.headers.get("content-length", 0)):
+                return  # the client was killed before it had sent all
             one = Asked(self.command, self.path, headers, body)
             with mine.lock:
                 mine.asked.append(one)

@@ -186,8 +186,9 @@ def _waiting(connection: Connection, conversation: str) -> int:
 
 def first_seen(connection: Connection, desk: str, channel: str, external_id: str, now: float) -> bool:
     """Whether a vendor's id comes for the first time; it is remembered."""
-    new = insert_new(connection, SEEN).values(hash=_hash(desk, channel, external_id), time=now)
-    return bool(connection.execute(new).rowcount)
+    # An insertion's row count is unknown on PostgreSQL; what it returns is not.
+    new = insert_new(connection, SEEN).values(hash=_hash(desk, channel, external_id), time=now).returning(SEEN.c.hash)
+    return connection.scalar(new) is not None
 
 
 def _hash(desk: str, channel: str, external_id: str) -> str:

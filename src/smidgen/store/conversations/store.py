@@ -47,7 +47,6 @@ from smidgen.store.conversations.turns import (
     add_event,
     add_outgoing,
     add_turn,
-    insert_new,
     read_conversation,
     turn_of,
 )
@@ -235,9 +234,8 @@ class ConversationStore:
                 raise ConversationMissing("the desk said no such thing in this conversation", value=turn, todo="Name one of its turns.")
             row = self._lock(connection, conversation)
             said = {"verdict": verdict, "comment": clean(comment, MOST_TEXT), "time": now}
-            new = insert_new(connection, OPINIONS).values(turn=turn, conversation=conversation, **said)
-            if not connection.execute(new).rowcount:
-                connection.execute(sql.update(OPINIONS).where(OPINIONS.c.turn == turn).values(said))
+            if not connection.execute(sql.update(OPINIONS).where(OPINIONS.c.turn == turn).values(said)).rowcount:
+                connection.execute(sql.insert(OPINIONS).values(turn=turn, conversation=conversation, **said))
             body = {"channel": row.channel, "turn": turn, "verdict": verdict, "comment": said["comment"]}
             add_event(connection, row.desk, "feedback", conversation, now, body)
 
