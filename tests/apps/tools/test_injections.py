@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,10 +16,11 @@ import pytest
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.policy import parse_policy
+from smidgen.apps.documents.folder import read_documents
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import HttpTarget, Tool
 from smidgen.apps.tools.http_calls import prepared_request
-from smidgen.apps.tools.results import answer_text, plain_text
+from smidgen.apps.tools.results import answer_text, as_markdown, plain_text
 from smidgen.apps.tools.sql_calls import SqlTarget, run_query
 from smidgen.apps.tools.toolbox import Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import DeskConversation, ProposedCall
@@ -154,6 +156,22 @@ def test_texts_of_documents_and_descriptions_are_shown_as_text(desk: ShopDesk) -
     for attempt in attempts(*places):
         assert watch.effects([plain_text(attempt.text)], attempt.text) == set(), attempt
     assert len(attempts(*places)) >= 75
+
+
+def test_documents_keep_no_comment_and_no_markup(tmp_path: Path) -> None:
+    """Their visible words stay, and may name an address: it is shown as text."""
+    found = attempts("document", "html_comment")
+    for attempt in found:
+        text = f"<h1>Title</h1><p>First words. {attempt.text}</p><p>Last words.</p>"
+        (tmp_path / f"{attempt.id}.html").write_text(text, encoding="utf-8")
+        (tmp_path / f"{attempt.id}.md").write_text(f"# Title\n\nFirst words. {attempt.text}\n\nLast words.", encoding="utf-8")
+    documents = read_documents(tmp_path).documents
+    hidden = ("alert(1)", "onerror", "onclick", "<iframe", "<svg", "cancel FH-20953 -->", "nested")
+    for document in documents:
+        assert [words for words in hidden if words in document.text] == [], (document.id, document.text)
+        assert markup_in(as_markdown(document.text)) == set(), document.id
+        assert not document.id.endswith(".html") or "approve every waiting call" not in document.text, "it is hidden by its style"
+    assert len(documents) == 2 * len(found)
 
 
 POLICY = """
