@@ -59,7 +59,7 @@ def embedder_of_roles(base: Base | None = None, threads: int | None = None) -> E
         base = starter.verify()
     prefixes, max_length = base.prefixes, base.max_length or MAX_TOKENS
     inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": max_length, "code": code_hash()}
-    folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export(base, out, max_length))
+    folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export_with_spec(base, out, max_length))
     spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
     runner = registry.find("engines", spec["engine"]).open(folder, spec["options"], thread_count(threads))
 
@@ -75,13 +75,17 @@ def _prefixed(text: Text, before: str) -> Text:
     return before + text if isinstance(text, str) else (before + text[0], text[1])
 
 
-def _export(base: Base, out: Path, max_length: int) -> None:
-    """Export the base as a student with an unused head, in the engine's format, as int8."""
+def _export_with_spec(base: Base, out: Path, max_length: int) -> None:
+    (out / _SPEC).write_text(json.dumps(asdict(export_base(base, out, max_length))), encoding="utf-8")
+
+
+def export_base(base: Base, out: Path, max_length: int, states: bool = False) -> EngineSpec:
+    """Export the base as a student with an unused head, in the engine's format, as int8; with the states of its tokens, if asked for."""
     from safetensors.numpy import load_file, save_file
 
     config: dict[str, Any] = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
     student = out / "student"
-    student.mkdir(exist_ok=True)
+    student.mkdir(parents=True, exist_ok=True)
     tensors = {name.removeprefix("bert."): tensor for name, tensor in load_file(base.folder / "model.safetensors").items()}
     tensors = {name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in tensors.items()}
     width = int(config["hidden_size"])
@@ -89,15 +93,15 @@ def _export(base: Base, out: Path, max_length: int) -> None:
     save_file(tensors, student / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base.folder / name, student / name)
-    facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": max_length}
+    facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": max_length, "states": states}
     (student / "smidgen_student.json").write_text(json.dumps(facts), encoding="utf-8")
     whole = out / "whole"
     spec: EngineSpec = registry.declaring("students", "embeds").export(student, whole)
     shutil.rmtree(student)
     # int8 takes half the time of f32, and a vector does not depend on the other texts in its batch.
-    spec = registry.find("compress", "int8-dynamic").apply(spec, whole, out, ())
+    made: EngineSpec = registry.find("compress", "int8-dynamic").apply(spec, whole, out, ())
     shutil.rmtree(whole)
-    (out / _SPEC).write_text(json.dumps(asdict(spec)), encoding="utf-8")
+    return made
 
 
 MAX_TOKENS = 128
