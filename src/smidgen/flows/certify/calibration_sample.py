@@ -110,6 +110,8 @@ def read_pairs(model: Model, file: Path | str, input: str | None, label: str | N
         raise bad[0]
     if bad:
         progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
+    if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
+        rows = list(divided.test)
     # Standard input has no file to hash.
     sha256 = None if str(file) == STDIN else file_hash(Path(file).expanduser())
     return CalibrationPairs(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table, by_text=_HELD_OUT in table.columns)
