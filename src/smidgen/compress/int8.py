@@ -172,7 +172,7 @@ class Int8Dynamic(Compressor):
 
     name = "int8-dynamic"
     summary = "int8 weights, each token's activations scaled to int8 by their own largest value."
-    engines = ("onnx", "tagger", "finder")
+    engines = ("onnx", "tagger", "finder", "kernel-tagger")
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write the quantised graph and the model's other files. `sample` is not used."""

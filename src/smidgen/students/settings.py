@@ -14,7 +14,7 @@ class StudentSettings(Settings):
 
     kind: str = setting(
         "auto",
-        "Student by name (encoder, static, blend, kernel, linear; tagger, lexical; decoder, prompted). "
+        "Student by name (encoder, static, blend, kernel, linear; tagger, kernel-tagger, lexical; decoder, prompted). "
         "prompted learns nothing and takes seconds for each text. auto: chosen by --quality and the limits.",
         flag="--student",
     )

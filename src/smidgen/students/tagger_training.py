@@ -282,13 +282,13 @@ def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     readings = reader.read([joined(text) for text in texts])
     workers = workers_for(model, threads)
     try:
-        scores = _scores(model, reader, readings, head["head.weight"], head["head.bias"], workers)
+        scores = scores_of(model, reader, readings, head["head.weight"], head["head.bias"], workers)
     finally:
         workers.close()
     return reader.raw(readings, scores, chain, facts.get("choices", ()))
 
 
-def _scores(
+def scores_of(
     model: FastBert | TransformersEncoder,
     reader: TaggerReader,
     readings: Sequence[TaggerInput],

@@ -50,9 +50,10 @@ class Act(Task):
     name = "act"
     summary = "Choose the tool that a message asks for, and its arguments: look up an order, book a time, switch a light."
     settings = ActSettings
-    students: tuple[str, ...] = ("tagger",)
+    students: tuple[str, ...] = ("kernel-tagger", "tagger")
     baseline = "lexical"
     headline = "exact_match"
+    quick = {"student": {"kind": "kernel-tagger"}}  # noqa: RUF012
     form_type = ActionForm
     teachable = True
     partial = True

@@ -131,9 +131,9 @@ class ActionFiller:
 
     def _value(self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool) -> tuple[Any, float, list[list[int]]]:
         """The value of an argument, or None; the probability of that decision; and the places where the text states it."""
-        if path in self._chosen:
-            value, chance = reading.chosen[path]
-            return value, chance, []
+        chosen = reading.chosen.get(path, (None, 1.0)) if path in self._chosen else None
+        if path not in self._ways and chosen is not None:
+            return *chosen, []
         if path in self._ways:
             way, found = self._ways[path], reading.found[path]
             sure = [one for one in found if one.chance >= threshold]
@@ -143,6 +143,8 @@ class ActionFiller:
                 rest = found[len(kept) :] if way["list"] else []
                 chance = math.prod([one.chance for one in kept]) * math.prod([1 - min(one.chance, _SURE) for one in rest])
                 return ([one.value for one in kept] if way["list"] else kept[0].value), chance, [list(one.place) for one in kept]
+            if chosen is not None:  # the text has another word for the value
+                return *chosen, []
             without = math.prod([1 - min(one.chance, _SURE) for one in found])
         else:
             without = 1.0

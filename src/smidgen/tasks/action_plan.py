@@ -29,8 +29,9 @@ _MOST_CHOSEN, _OFTEN = 20, 3
 """A text argument that texts do not state is chosen if it has at most so many values, each in at least so many rows."""
 
 Plan = dict[str, Any]
-"""The plan, JSON-ready: `kinds`, `ways`, `choices` and `threshold` as in `field_tagging.Plan`; the first choice is the tool. `abstain`: the
-least probability of a tool that is called. `left_out`: why a tagger never fills in an argument, by its path."""
+"""The plan, JSON-ready: `kinds`, `ways`, `choices` and `threshold` as in `field_tagging.Plan`. The first choice is the tool, with `texts`
+that describe its values. An argument with a fixed set of values may be a kind and a choice. `abstain`: the least probability of a tool that
+is called. `left_out`: why a tagger never fills in an argument, by its path."""
 
 
 class SharedArguments:
@@ -96,8 +97,13 @@ def plan_for(texts: Sequence[Text], calls: Sequence[Mapping[str, Any] | None], t
         left_out |= {path: f"the texts state {math.floor(100 * shares[path])}% of its values" for path in never}
     named = [None if call is None else call["tool"] for call in calls]
     plan["choices"] = [
-        {"path": TOOL, "values": [*(name for name in called(tools) if name in named), *([None] if None in named else [])]},
+        _tool_choice(tools, named),
         *({"path": path, "values": _values(calls, rows, path, nodes[path], shared)} for path in nodes if path in chosen),
+        *(
+            {"path": path, "values": _values(calls, rows, path, nodes[path], shared)}
+            for path in plan["kinds"]
+            if _is_chosen_too(nodes[path])
+        ),
     ]
     return {**plan, "threshold": 0.5, "abstain": 0.5, "left_out": left_out}
 
@@ -126,6 +132,19 @@ def fault(plan: Any, shared: SharedArguments, raw: Mapping[str, Any] | None = No
     if isinstance(abstain, bool) or not isinstance(abstain, int | float) or not 0 <= abstain <= 1:
         return f"tagged: abstain is {abstain!r}; it must be a number from 0 to 1"
     return ""
+
+
+def _tool_choice(tools: Sequence[ToolFacts], named: Sequence[str | None]) -> dict[str, Any]:
+    """The choice of the tool, with a text that describes each: its name and description."""
+    used = [tool for tool in tools if tool["name"] in named]
+    values = [*called(used), *([None] if None in named else [])]
+    texts = [f"{tool['name'].replace('_', ' ')}: {tool['description']}" for tool in used]
+    return {"path": TOOL, "values": values, "texts": [*texts, *([""] if None in named else [])]}
+
+
+def _is_chosen_too(node: Schema) -> bool:
+    """Whether an argument that texts state is also chosen by the whole text, for texts that use another word for its value."""
+    return field_tagging.is_choice(node)
 
 
 def _compared(node: Schema) -> Schema:

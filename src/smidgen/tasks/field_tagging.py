@@ -188,7 +188,7 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
     told = [*kinds, *(choice.get("path") if isinstance(choice, dict) else None for choice in choices)]
     if odd := [path for path in told if not isinstance(path, str) or path not in nodes]:
         return f"tagged names {str(odd[0])[:80]!r}, which is not a field of the schema"
-    if len(set(told)) != len(told):
+    if len(set(kinds)) != len(kinds) or len({choice["path"] for choice in choices}) != len(choices):
         return "tagged names a field twice"
     for choice in choices:
         if not isinstance(choice.get("values"), list) or not choice["values"]:

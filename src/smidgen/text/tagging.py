@@ -350,10 +350,14 @@ class TaggerReader:
         """
         if not len(reading.units):
             return []
+        found = chain.spans(self.unit_scores(reading, scores))
+        return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in found]
+
+    def unit_scores(self, reading: TaggerInput, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """The mean of each unit's pieces, (units, k), by the scores (tokens, k) of each window, special tokens included."""
         skip = len(self.before)
         own = [table[skip + w.own - w.start : skip + w.own_end - w.start] for w, table in zip(self.windows(reading), scores, strict=True)]
-        found = chain.spans(pool_pieces(np.concatenate(own), reading.pieces))
-        return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in found]
+        return pool_pieces(np.concatenate(own), reading.pieces)
 
 
 LONGEST_NAME = 8
