@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench import (
+    act,
     adapters,
     banking77_few,
     banking77_full,
@@ -62,6 +63,7 @@ BENCHES = {
         clinc150,
         static,
         extract,
+        act,
         writing,
         clinic_notes,
         lora_speed,
