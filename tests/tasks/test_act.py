@@ -192,3 +192,20 @@ def test_a_form_from_elsewhere_is_checked(form: ActionForm) -> None:
     assert "other choices" in part.form_fault(form, {"spans": [[]], "choices": [[[1.0]]], "inputs": [""]})
     assert form.cells(call("return_order", order="FH-1", reason="broken"), {}) == ["return_order", "FH-1", "broken"]
     assert form.columns == ("tool", "order", "reason") and form.cells(None, {}) == [None] * 3
+
+
+def test_the_only_date_or_number_of_a_text_is_taken_where_the_tool_needs_it() -> None:
+    schema = {"day": {"type": "string", "format": "date"}, "count": {"type": "integer"}, "mail": {"type": "string", "format": "email"}}
+    parameters = {"type": "object", "properties": schema, "required": ["day", "count", "mail"]}
+    tools, mistakes = action_tools.normal([{"name": "book", "parameters": parameters}, {"name": "other"}])
+    texts = [f"book {number} March for {number + 20} people" for number in range(1, 9)]
+    taught = [call("book", day=f"2027-03-0{number}", count=number + 20) for number in range(1, 9)]
+    form = ActionForm(
+        tools=tuple(tools), instruction="", temperature=1.0, shift=0.0, tagged=plan_for([*texts, "hi"], [*taught, call("other")], tools)
+    )
+    text = "please book 5 June for twelve people, a@b.example"
+    task, choices = task_of(form), [[[0.9, 0.1]]]
+    (reply,) = task.decode({"spans": [[]], "choices": choices, "inputs": [text]}, form)
+    assert mistakes == [] and reply.output == call("book", day="2027-06-05", count=12, mail="a@b.example")
+    (reply,) = task.decode({"spans": [[]], "choices": choices, "inputs": ["5 June or 6 June, 3 or 4 people"]}, form)
+    assert reply.output == call("book") and reply.facts["missing"] == ["day", "count", "mail"]

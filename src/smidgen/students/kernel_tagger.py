@@ -287,9 +287,11 @@ def _choice_heads(
         table = np.zeros((len(marks), len(choice["values"])), np.float32)
         if known:
             targets = np.eye(len(choice["values"]), dtype=np.float32)[[value for _, value in known]]
-            places = [place for place, _ in known]
+            places = np.array([place for place, _ in known])
             head = kernel_ridge.fit(marks[places], targets, gamma=settings.gamma, ridge=settings.ridge, landmarks=len(places))
-            table[places] = head.weights
+            # A repeated text is one landmark, at its first place.
+            _, first = np.unique(marks[places], axis=0, return_index=True)
+            table[places[np.sort(first)]] = head.weights
         columns.append(table)
     return {tag_heads.LANDMARKS: marks, tag_heads.CHOSEN: np.concatenate(columns, axis=1)}
 

@@ -25,10 +25,14 @@ from smidgen.tasks.field_filling import FieldFiller, FieldsFound
 from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import FieldValues
-from smidgen.text import dates
+from smidgen.text import dates, numbers
 
 _GRID = np.linspace(0.2, 0.8, 13)
 _SURE = 1 - 1e-9
+_LEAST_NEEDED = 0.3
+"""The least probability of a value that the tool needs: a call without it would be asked for again."""
+_LEAST_CHOSEN = 0.5
+"""The least probability of a value that is chosen by the whole text though texts state it mostly."""
 _BY_RULE = 0.8
 """The probability that a value found by rule alone is right, before calibration."""
 _LONGEST_TEXT = 2_000
@@ -136,14 +140,14 @@ class ActionFiller:
             return *chosen, []
         if path in self._ways:
             way, found = self._ways[path], reading.found[path]
-            sure = [one for one in found if one.chance >= threshold]
+            sure = [one for one in found if one.chance >= (min(threshold, _LEAST_NEEDED) if needed else threshold)]
             kept = sure[: self._nodes[path].get("maxItems")] if way["list"] else sure[:1]
             if kept:
                 kept = sorted(kept, key=lambda one: one.place)
                 rest = found[len(kept) :] if way["list"] else []
                 chance = math.prod([one.chance for one in kept]) * math.prod([1 - min(one.chance, _SURE) for one in rest])
                 return ([one.value for one in kept] if way["list"] else kept[0].value), chance, [list(one.place) for one in kept]
-            if chosen is not None:  # the text has another word for the value
+            if chosen is not None and (chosen[0] is None or chosen[1] >= _LEAST_CHOSEN):  # the text has another word for the value
                 return *chosen, []
             without = math.prod([1 - min(one.chance, _SURE) for one in found])
         else:
@@ -155,7 +159,7 @@ class ActionFiller:
     def _by_rule(self, path: str, text: str) -> tuple[Any, tuple[int, int]] | None:
         """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one."""
         node, fits = self._nodes[path], self._shared.fits[path]
-        found = dict(_stated(node, text[:_LONGEST_TEXT], fits))
+        found = dict(_stated(node, text[:_LONGEST_TEXT], fits, self._ways.get(path, {})))
         return next(iter(found.items())) if len(found) == 1 else None
 
     def _settled(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -172,24 +176,31 @@ class ActionFiller:
         return settled
 
 
-def _stated(node: Schema, text: str, fits: Fits) -> Iterator[tuple[Any, tuple[int, int]]]:
-    """Every value of a text that a pattern or format of the schema shows."""
-    if kind_of(node)[0] != "string":
-        return
-    pattern = node.get("pattern")
-    if pattern is not None and not _REPEATED_GROUP.search(pattern) and len(_UNBOUNDED.findall(pattern)) <= _MOST_UNBOUNDED:
+def _stated(node: Schema, text: str, fits: Fits, way: Mapping[str, Any]) -> Iterator[tuple[Any, tuple[int, int]]]:
+    """Every value of a text that a pattern, a format or a type of the schema shows. `way`: how training texts state it, if they do."""
+    kind, pattern = kind_of(node)[0], node.get("pattern")
+    if kind in ("integer", "number"):
+        days = dates.find(text)
+        for start, end in numbers.find(text):
+            number = numbers.read(text[start:end], way.get("mark", "."))
+            if number is not None and fits(number) and not any(a <= start < b for a, b in days):
+                yield number, (start, end)
+    elif kind == "string" and pattern is not None:
+        if _REPEATED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
+            return
         inner = re.sub(r"^\^|(?<!\\)\$$", "", pattern)
         for match in re.finditer(rf"(?<![^\W_])(?:{inner})(?![^\W_])", text, re.IGNORECASE):
-            for value in (match.group(), match.group().upper(), match.group().lower()):
-                if fits(value):
-                    yield value, match.span()
-                    break
-    elif node.get("format") == "email":
+            value = next(filter(fits, (match.group(), match.group().upper(), match.group().lower())), None)
+            if value is not None:
+                yield value, match.span()
+    elif kind == "string" and node.get("format") == "email":
         yield from ((match.group(), match.span()) for match in _EMAIL.finditer(text) if fits(match.group()))
-    elif node.get("format") == "date":
+    elif kind == "string" and node.get("format") == "date":
+        known = way.get("kind") == "date"
         for start, end in dates.find(text):
-            day = dates.read(text[start:end])
-            if day is not None and fits(day) and not dates.either_way(text[start:end]):
+            told = text[start:end]
+            day = dates.read(told, way["day_first"], way["year"], way["pivot"]) if known else dates.read(told)
+            if day is not None and fits(day) and (known or not dates.either_way(told)):
                 yield day, (start, end)
 
 
