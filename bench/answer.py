@@ -1,7 +1,8 @@
 """Answers from documents: is the passage found, the sentence quoted, and nothing answered where the passage was removed?
 
-XQuAD (evaluation only): the paragraphs of a language are the documents. StackFAQ: paraphrases of FAQ questions. Health FAQ: questions whose
-answers, without their questions, are the documents. Nothing here is trained or tuned on any of them.
+XQuAD (evaluation only): the paragraphs of a language are the documents. StackFAQ: paraphrases of FAQ questions. Nothing is trained or tuned
+on these. Health FAQ: questions whose answers, without their questions, are the documents; the weights of evidence were fitted on a part of
+it, so it is no test of how sure an answer is.
 
     python -m bench.answer            # all; some minutes
     python -m bench.answer xquad-en   # one

@@ -16,7 +16,7 @@ import numpy as np
 from smidgen.apps.documents.document import Passage, read_passages
 from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import LONGEST_QUESTION, Embed, Floats32, PassageSearch, PassageVectors, vectors_of
+from smidgen.apps.retrieval.passage_search import LONGEST_QUESTION, Embed, Floats32, PassageSearch, PassageVectors
 from smidgen.apps.retrieval.question_head import learnt_head
 from smidgen.apps.retrieval.vectors import units, with_head
 from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_weights
@@ -26,7 +26,9 @@ from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import quoted_answers
+from smidgen.store.weight_files import described_hashes
 from smidgen.students.encoder import features_of, load_encoder, need_torch, token_encoder
+from smidgen.students.passage_vectors import kept_vectors
 from smidgen.students.settings import FACTS
 
 PASSAGES, VECTORS, FINDER = "passages.json", "vectors.safetensors", "finder.json"
@@ -74,7 +76,8 @@ class FinderStudent(Student):
         prefix = base.prefixes.get("query", "")
         space.progress.start("read the passages", len(passages))
         embeds = [_embed_by(space.folder, length, space.threads, before) for before in (base.prefixes.get("passage", ""), prefix)]
-        vectors = vectors_of(passages, *embeds)
+        encoder = [base.sha256, described_hashes(base.folder), length, dict(base.prefixes)]
+        vectors = kept_vectors(passages, encoder, *embeds)
         space.progress.advance(len(passages))
         space.progress.say(f"{len(passages):,} passages, {len(vectors.sentences):,} sentences")
         head = None
