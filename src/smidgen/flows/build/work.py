@@ -270,7 +270,7 @@ class Work:
 class BuildContext:
     """The shared context of all steps: where results are stored, threads, progress, and models to close in the end.
 
-    `scratch` is a folder for this run alone; `fresh`: repeat every step.
+    `scratch` is a folder for this run alone; `fresh`: repeat every step; `build`: builds the model of another recipe into a folder.
     """
 
     steps: StepResults
@@ -279,6 +279,7 @@ class BuildContext:
     progress: Progress = field(default_factory=Silent)
     fresh: bool = False
     models: ExitStack = field(default_factory=ExitStack)
+    build: Callable[[Recipe, Path], object] | None = None
 
     def loaded(self, folder: Path) -> Model:
         """A bundle of this build, loaded as it will be served; closed with the build."""

@@ -85,7 +85,7 @@ def purpose_of(owner: type[Settings]) -> str:
 
 def students_of(task: Task) -> list[str]:
     """The students that may be asked for: those of the task, and others that learn from the same rows as one of them."""
-    own = dict.fromkeys([*task.students, task.baseline])
+    own = dict.fromkeys(name for name in (*task.students, task.baseline) if name)
     learns = {registry.find("students", name).learns for name in own}
     return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns in learns)]
 
