@@ -50,6 +50,7 @@ class DeskEngine(Engine):
             raise EngineError("the desk names no members, or unknown roles", value=given, todo=AGAIN)
         policy = parse_policy((folder / POLICY).read_text(encoding="utf-8"), POLICY)
         runners: dict[str, Runner] = {}
+        no_intent = ""
         try:
             members = {}
             for role, entry in given.items():
@@ -57,18 +58,20 @@ class DeskEngine(Engine):
                     raise EngineError("a member of the desk is invalid", value=entry, todo=AGAIN)
                 engine: Engine = registry.find("engines", str(entry.get("engine")))
                 runners[role] = engine.open(folder / "members" / role, entry.get("options", {}), threads)
-                members[role] = _member(runners[role], entry)
+                members[role], form = _member(runners[role], entry)
+                if role == "intents" and form.labelling is not None:
+                    no_intent = form.labelling.unknown or ""
             tools = packed_tools(folder, options)
         except EngineError:
             _close(runners.values())
             raise
         toolbox = ReadingToolbox(tools) if tools else None
-        desk = Desk(str(options.get("name", "desk")), policy, members, tools, toolbox)
+        desk = Desk(str(options.get("name", "desk")), policy, members, tools, toolbox, no_intent=no_intent)
         return DeskRunner(desk, [*runners.values(), *([toolbox] if toolbox is not None else [])])
 
 
-def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
-    """A loaded member as a function."""
+def _member(runner: Runner, entry: Mapping[str, Any]) -> tuple[Member, Form]:
+    """A loaded member as a function, and its form."""
     task: Task = registry.find("tasks", str(entry.get("task")))
     try:
         form: Form = task.read_form(entry.get("form", {}))
@@ -83,7 +86,7 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> Member:
         (reply,) = formed.decode({**raw, "inputs": [text]}, form)
         return reply
 
-    return reply_to
+    return reply_to, form
 
 
 def packed_tools(folder: Path, options: Mapping[str, Any], file: Path | None = None) -> tuple[Tool, ...]:

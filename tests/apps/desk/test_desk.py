@@ -17,6 +17,7 @@ from smidgen.apps.desk.dialogue import answer_last, read_messages, written
 from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy, parse_policy
 from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.desk.spoken_arguments import spoken_arguments
 from smidgen.apps.desk.texts import decision, language_of
 from smidgen.apps.tools.definition import HttpTarget, SqlTarget, Tool
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox
@@ -219,6 +220,20 @@ def test_a_wrong_pair_finds_nothing(chat: Chat) -> None:
     assert (reply.outcome, reply.text, reply.cards) == ("answered", "I find no such order.", ())
 
 
+def test_a_wrong_proof_may_be_corrected(chat: Chat) -> None:
+    chat.say("Where is my order")
+    assert chat.say("FH-20103 nia@example.org").reply.text == "I find no such order."
+    assert chat.say("sorry, it is nia@example.com").reply.text == "Order FH-20103 is delivered."
+
+
+def test_what_one_argument_takes_is_no_other_s() -> None:
+    contact = {"type": "string", "pattern": r"^(?:[^@\s]+@[^@\s]+|[0-9]{5})$"}
+    tool = Tool("look", "", {"type": "object", "properties": {"order": ORDER, "contact": contact}, "required": ["order", "contact"]})
+    said = spoken_arguments(tool, ("order", "contact"), "fh 20942, I used leo@example.com")
+    assert said == {"order": "FH-20942", "contact": "leo@example.com"}
+    assert spoken_arguments(tool, ("order", "contact"), "cancel the order 20895") == {"order": "FH-20895"}
+
+
 def test_a_question_in_between_is_answered(chat: Chat) -> None:
     chat.say("Where is my order")
     assert chat.say("How long does standard delivery take?").reply.member == "answer"
@@ -393,6 +408,20 @@ def test_a_question_is_no_address(shop: Shop, clock: Clock) -> None:
     )
     proposed = chat.say("21 Park Lane, Leeds LS1 3HB").reply
     assert proposed.call is not None and proposed.call.arguments == {"address": "21 Park Lane, Leeds LS1 3HB"}
+
+
+def test_an_order_with_its_proof_is_looked_up_whatever_the_intent(chat: Chat) -> None:
+    assert chat.say("hello again, fh 20103 of nia@example.com").reply.text == "Order FH-20103 is delivered."
+    assert chat.say("Let me talk to a human about the bill").reply.outcome == "unanswered", "without the proof nothing is looked up"
+
+
+def test_the_label_for_no_intent_is_none(shop: Shop, clock: Clock) -> None:
+    def lost(text: str) -> Reply:
+        return Reply("out_of_scope", 0.99)
+
+    policy = parse_policy('unknown = "say thanks"\n[intents]\n"*" = "person"\n[texts.thanks]\nen = "Thanks"', "policy.toml")
+    desk = Desk("shop", policy, {"intents": lost}, no_intent="out_of_scope", now=clock)
+    assert Chat(desk).say("What is love?").reply.text == "Thanks"
 
 
 def test_an_order_number_may_come_without_its_letters(chat: Chat) -> None:

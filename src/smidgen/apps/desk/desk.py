@@ -16,7 +16,7 @@ from typing import Any
 
 from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy
-from smidgen.apps.desk.spoken_arguments import spoken_argument
+from smidgen.apps.desk.spoken_arguments import spoken_arguments
 from smidgen.apps.desk.texts import TEXTS, decision, language_of, small_talk
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import Tool
@@ -64,6 +64,7 @@ class Desk:
         members: the models by role; see `members.ROLES`. A step whose member is missing cannot answer.
         tools: the tools that it may call.
         toolbox: makes the calls; without it none is made.
+        no_intent: the label by which the member `intents` says that a message has none of its intents; empty if it has no such label.
         live: whether calls that wait for a yes are made after it. Without it they are only told, as in tests and previews.
         now: the clock, in seconds since 1970.
     """
@@ -76,16 +77,17 @@ class Desk:
         tools: Sequence[Tool] = (),
         toolbox: Toolbox | None = None,
         *,
+        no_intent: str = "",
         live: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name, self.policy, self._members, self._toolbox, self._now = name, policy, members, toolbox, now
         self.live = live and toolbox is not None
-        self._tools = {tool.name: tool for tool in tools}
+        self._tools, self._no_intent = {tool.name: tool for tool in tools}, no_intent
 
     def live_with(self, toolbox: Toolbox, name: str) -> Desk:
         """A desk like this one, under a name, that makes calls with a toolbox, after a yes."""
-        return Desk(name, self.policy, self._members, toolbox.tools, toolbox, live=True, now=self._now)
+        return Desk(name, self.policy, self._members, toolbox.tools, toolbox, no_intent=self._no_intent, live=True, now=self._now)
 
     @property
     def toolbox(self) -> Toolbox | None:
@@ -118,6 +120,8 @@ class Desk:
         if name := small_talk(turn.message):
             return self._told(turn, "answered", name)
         self._recognise(turn)
+        if (answer := self._named(turn)) is not None:
+            return answer
         for step in self.policy.steps(turn.intent):
             if (answer := self._step(turn, step)) is not None:
                 return answer
@@ -185,6 +189,8 @@ class Desk:
         # Free text is taken for an argument only where the customer does not clearly speak of something else.
         other = turn.sure >= _CLEAR_INTENT and turn.intent != before and self.policy.is_known(turn.intent)
         found = _spoken(tool, arguments, turn.message, asked=not other and "?" not in turn.message)
+        # A correction of what was given before: "sorry, it is owen@example.com".
+        found |= spoken_arguments(tool, tool.owner, turn.message)
         if not found:
             return None
         turn.intent = before
@@ -200,7 +206,7 @@ class Desk:
         reply = sort(turn.message)
         label = reply.output if isinstance(reply.output, str) else ""
         turn.facts["intent"] = {"label": label, "score": round(reply.score, 4)}
-        if reply.score >= self.policy.least_intent:
+        if reply.score >= self.policy.least_intent and label != self._no_intent:
             turn.intent, turn.sure = label, reply.score
 
     def _step(self, turn: _Round, step: str) -> DeskAnswer | None:
@@ -213,6 +219,24 @@ class Desk:
         if verb == "act":
             return self._act(turn, what)
         return self._answer(turn) if verb == "answer" else self._recommend(turn)
+
+    def _named(self, turn: _Round) -> DeskAnswer | None:
+        """The call about a thing that the message names (an order by its number), whatever its intent; None if it names none, or the
+        member `act` finds no call. With its proof (an e-mail address) it is looked up even so, unless something is to be changed."""
+        said = {tool.name: spoken_arguments(tool, tool.owner, turn.message) for tool in self._tools.values() if tool.owner}
+        named = [tool for tool in self._tools.values() if tool.owner and tool.owner[0] in said[tool.name]]
+        if not named:
+            return None
+        member = self._members.get("act")
+        reply = member(turn.message) if member is not None else None
+        wanted = str(reply.output.get("tool", "")) if reply is not None and isinstance(reply.output, Mapping) else ""
+        if reply is not None and any(tool.name == wanted for tool in named) and reply.score >= self.policy.least_act:
+            return self._act(turn, wanted)
+        planned = [self._tools[step[4:]] for step in self.policy.steps(turn.intent) if step[4:] in self._tools]
+        reads = [tool for tool in named if not tool.waits and len(said[tool.name]) == len(tool.owner)]
+        if len(reads) != 1 or any(tool.changes for tool in planned):
+            return None
+        return self._call(turn, reads[0], _spoken(reads[0], {}, turn.message, asked=False), turn.sure)
 
     # Steps.
 
@@ -288,7 +312,7 @@ class Desk:
         """Propose a call that waits for the customer's yes."""
         words = tool.wording(arguments, turn.language)
         call = ProposedCall(secrets.token_urlsafe(16), tool.name, arguments, words)
-        if self._toolbox is not None and self.live and not turn.rehearsed:
+        if self._toolbox is not None and not turn.rehearsed:
             made = self._toolbox.propose(ToolCall(tool.name, arguments), self._user(turn), turn.language)
             if isinstance(made, ToolResult):
                 return self._result(turn, tool, arguments, made, score)
@@ -323,6 +347,8 @@ class Desk:
         if result.status == "refused":
             return self._told(turn, "failed", "too_often", member="act")
         words = tool.wording(arguments, turn.language)
+        if tool.owner and result.status == "nothing":
+            turn.state["asking"] = {"tool": tool.name, "arguments": arguments, "intent": turn.intent, "score": score}
         if tool.owner and result.status == "ok":
             turn.state["proven"] = {name: arguments[name] for name in tool.owner if name in arguments}
         if result.status == "failed":
@@ -413,8 +439,7 @@ def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _spoken(tool: Tool, arguments: Mapping[str, Any], message: str, asked: bool) -> dict[str, Any]:
     """The required arguments that are missing and that a message says. `asked`: the customer was just asked for them."""
     missing = [name for name in tool.required if name not in arguments]
-    found = {name: spoken_argument(tool, name, message, asked and len(missing) == 1) for name in missing}
-    return {name: value for name, value in found.items() if value is not None}
+    return spoken_arguments(tool, missing, message, asked)
 
 
 def _known_language(conversation: DeskConversation) -> str:
