@@ -113,4 +113,4 @@ def test_the_ten_flags_that_matter_come_first(verb: str) -> None:
 
 def test_every_setting_of_serve_is_a_flag_once() -> None:
     names = [option.name for options in options_of(command("serve")).values() for option in options]
-    assert sorted(names) == sorted([*settings_of(ServeSettings), "recipe", "as_json"])
+    assert sorted(names) == sorted([*settings_of(ServeSettings), "recipe", "desk", "as_json"])

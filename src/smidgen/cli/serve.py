@@ -68,7 +68,10 @@ def serve(
         help="A recipe whose [route] says where requests go. Flags count before it. A bundle's own recipe is not read.",
     ),
     desk: Path = typer.Option(
-        None, metavar="FILE", help="Show the served desk to customers: a file with its widget, channels, webhooks and hand-over."
+        None,
+        metavar="FILE",
+        rich_help_panel="Desk",
+        help="Show the served desk to customers: a file with its widget, channels, webhooks and hand-over.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:

@@ -55,6 +55,12 @@ class SampleRecipe:
         return {key: own[key] for key, field in fields.items() if is_file(field) and isinstance(own.get(key), str)}
 
     @property
+    def is_table(self) -> bool:
+        """Whether its data are tables of inputs and outputs, for learning and for the test: the Studio begins projects with these."""
+        data = self.tree.get("data", {})
+        return {"train", "test", "input", "label"} <= set(data)
+
+    @property
     def members(self) -> dict[str, str]:
         """The recipes of the models that it consists of, by role; empty for a recipe of one model."""
         found = self.tree.get(self.tree["task"], {}).get("members", {})

@@ -123,7 +123,7 @@ def fault(plan: Any, shared: SharedArguments, raw: Mapping[str, Any] | None = No
     """Why a plan from a bundle cannot be followed; empty if it can."""
     if not isinstance(plan, dict) or "kinds" not in plan:
         return "tagged is not a plan"
-    if why := field_tagging.fault(plan, shared.schema, raw):
+    if why := field_tagging.fault(plan, shared.schema, raw, both=True):
         return why
     first: dict[str, Any] = next(iter(plan["choices"]), {})
     if first.get("path") != TOOL or not set(first["values"]) <= {*shared.tools, None}:

@@ -175,8 +175,9 @@ def plan_for(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema
     return {**plan, "threshold": 0.5}
 
 
-def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> str:
-    """Why a plan from a bundle cannot be followed for a schema, or for the model's output; empty if it can."""
+def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None, *, both: bool = False) -> str:
+    """Why a plan from a bundle cannot be followed for a schema, or for the model's output; empty if it can. `both`: whether a field may be
+    found in the text and chosen, too."""
     if not isinstance(plan, dict):
         return "tagged is not an object"
     if "kinds" not in plan:
@@ -188,7 +189,8 @@ def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> st
     told = [*kinds, *(choice.get("path") if isinstance(choice, dict) else None for choice in choices)]
     if odd := [path for path in told if not isinstance(path, str) or path not in nodes]:
         return f"tagged names {str(odd[0])[:80]!r}, which is not a field of the schema"
-    if len(set(kinds)) != len(kinds) or len({choice["path"] for choice in choices}) != len(choices):
+    named = [kinds, [choice["path"] for choice in choices]] if both else [told]
+    if any(len(set(paths)) != len(paths) for paths in named):
         return "tagged names a field twice"
     for choice in choices:
         if not isinstance(choice.get("values"), list) or not choice["values"]:

@@ -10,13 +10,22 @@ from typing import Any
 import pytest
 from tests.server.desk.sample_desk import SampleDesk
 from tests.server.desk.serving import ShownDesk, serving, shop, shown_desk
-from tests.studio_browser import AXE, CHROMIUM, SIZES, TELL_VIOLATIONS, chromium
+from tests.studio_browser import AXE, CHROMIUM, SIZES, TELL_VIOLATIONS, chromium, close_chromium
 
 from smidgen.server.desk.sample_site import sample_site
 from smidgen.server.process import take_port, url_of
 from smidgen.server.settings import ListenSettings
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    """Close the browser after the last test: its driver keeps an event loop running, which other tests of this process cannot have."""
+    yield
+    close_chromium()
+
+
 QUESTION = "How long does standard delivery take?"
 
 

@@ -8,11 +8,13 @@ from smidgen.parts import registry
 from smidgen.server.app import FACE_ROOMS
 
 FACES = {
-    "server": {"classify"},
+    "server": {"classify", "recommend"},
     "server.openai": {"chat", "completions", "embeddings", "models", "responses"},
     "server.systemone": {"endpoint"},
     "server.traffic": {"feedback"},
     "server.ops": {"monitoring", "pages"},
+    "server.desk": {"visitor-routes", "webhooks"},
+    "server.mcp": {"model-tools"},
 }
 
 
@@ -25,7 +27,7 @@ def test_openapi_tells_requests_replies_and_errors(serve):
     spec = serve().client.get("/openapi.json").json()
     posts = {path: methods["post"] for path, methods in spec["paths"].items() if "post" in methods}
     texts = {"/v1/chat/completions", "/v1/completions", "/v1/responses"}
-    assert set(posts) == texts | {"/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback"}
+    assert set(posts) == texts | {"/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback", "/v1/recommend"}
     for operation in posts.values():
         assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for status in ("4XX", "5XX"):

@@ -86,7 +86,6 @@ def _split(work: Work, told: list[Row]) -> Work:
     """The work with its rows for learning, calibration and the test, all apart."""
     recipe, task, settings, notes = work.recipe, work.task, work.recipe.settings(DataSettings), [*work.notes]
     written, rows, test_sha256 = task.writes, _settled(told, task), None
-    source = f"{Path(settings.train).name}, {len(rows)} rows" if settings.train else f"{len(rows)} rows made from what the recipe names"
     divided = task.divided(rows, work.recipe.asked, work.recipe.seed)
     if divided is not None:
         if settings.test is not None:
@@ -96,7 +95,7 @@ def _split(work: Work, told: list[Row]) -> Work:
             value = f"{len(divided.fit)} to learn from, {len(divided.held)} for calibration, {len(divided.test)} to test on"
             raise DataError("too few rows to keep some apart", value=value, todo="Add rows.")
         work = replace(work, train=divided.fit, fit=divided.fit, held=divided.held, test=divided.test)
-        return replace(work, source=source, test_source=divided.how)
+        return replace(work, source=_source(settings, rows), test_source=divided.how)
     if settings.test is not None:
         rows, test, test_sha256, leaked = _given_test(work, rows)
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
@@ -128,7 +127,12 @@ def _split(work: Work, told: list[Row]) -> Work:
         )
     held, test = task.gathered(held), task.gathered(test)
     work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
-    return replace(work, source=source, test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
+    return replace(work, source=_source(settings, rows), test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
+
+
+def _source(settings: DataSettings, rows: Sequence[Row]) -> str:
+    """The origin of the rows, in words."""
+    return f"{Path(settings.train).name}, {len(rows)} rows" if settings.train else f"{len(rows)} rows made from what the recipe names"
 
 
 def gather_material(work: Work, context: BuildContext) -> Work:

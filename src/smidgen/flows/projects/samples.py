@@ -6,7 +6,7 @@ import importlib.resources
 from collections.abc import Iterator
 from pathlib import Path
 
-from smidgen.core.errors import SmidgenError
+from smidgen.core.errors import InputError, SmidgenError
 from smidgen.flows.projects.data.imports import import_file
 from smidgen.flows.projects.look import queue_look
 from smidgen.flows.projects.models.built_models import BUILD
@@ -25,9 +25,12 @@ _PARTS: dict[str, Part] = {"train": "train", "test": "test"}
 def create_from_sample(store: StudioStore, name: str, author: str, title: str | None = None) -> Project:
     """Make a project from an example: its rows, and its recipe with the files that it names. A first look at the rows is queued.
 
-    Raises UnknownPart for an unknown name.
+    Raises UnknownPart for an unknown name, InputError for one that is no table of inputs and outputs.
     """
     sample = sample_recipe(name)
+    if not sample.is_table:
+        todo = f"Build it in a terminal: smidgen init DIR --recipe {name}"
+        raise InputError("the Studio cannot begin a project with this example yet", value=name, todo=todo)
     project = store.create(title or name.replace("-", " ").capitalize(), sample.tree["task"], {_SETTING: name})
     try:
         _fill(store, project, sample, author)

@@ -36,7 +36,7 @@ def sample_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     @router.get("/samples")
     def list_samples(person: Viewer) -> list[SampleView]:
         """List the examples that a project can begin with."""
-        found = [sample_recipe(name) for name in sample_names()]
+        found = [sample for name in sample_names() if (sample := sample_recipe(name)).is_table]
         return [SampleView(name=sample.name, task=sample.tree["task"], summary=sample.summary) for sample in found]
 
     @router.post("/samples/{sample}", status_code=201)
