@@ -116,10 +116,10 @@ def _desk(folder: Path, port: int | None, no_open: bool, threads: int | None, as
         shop = stack.enter_context(demo_shop(folder))
         os.environ.update(shop.environment)
         with Screen(quiet=as_json) as screen:
-            build(recipe.read(folder / "desk.toml"), folder / "desk", threads=threads, progress=screen)
+            build(recipe.read(folder / "desk.toml"), folder / "model", threads=threads, progress=screen)
         listen = ListenSettings(port=port if port is not None else _DESK_PORT)
         bound = stack.enter_context(take_port(listen))
-        model = load(folder / "desk", threads)
+        model = load(folder / "model", threads)
         stack.callback(model.close)
         store = stack.enter_context(ConversationStore(f"sqlite:///{folder / 'conversations.db'}"))
         calls = stack.enter_context(closing(CallStore(folder / "calls.db")))
