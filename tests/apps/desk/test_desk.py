@@ -331,6 +331,15 @@ def test_small_talk_is_answered_without_a_model(chat: Chat) -> None:
     assert chat.say("Hello, do you sell cars?").reply.outcome == "unanswered", "a greeting before a question is no small talk"
 
 
+def test_a_suggestion_shows_what_a_customer_needs(shop: Shop, clock: Clock) -> None:
+    def suggests(text: str) -> Reply:
+        return Reply(["LA-012"], 0.6, facts={"items": [{"id": "LA-012", "name": "Lamp", "price": 49.0, "score": 0.4, "reason": "oak"}]})
+
+    desk = Desk("shop", parse_policy('unknown = "recommend"', "policy.toml"), {"recommend": suggests}, now=clock)
+    reply = Chat(desk).say("something for a hallway").reply
+    assert reply.cards[0].kind == "products" and reply.cards[0].items == ({"name": "Lamp", "price": 49.0, "reason": "oak"},)
+
+
 def test_a_person_takes_over(chat: Chat) -> None:
     found = chat.say("Let me talk to a human")
     assert (found.reply.outcome, found.status) == ("handed_over", "with_person") and "colleague, who will read" in found.reply.text

@@ -29,6 +29,8 @@ LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
 _MOST_ROWS = 5
 _LONGEST_PASSAGE = 4_000
+_OF_PRODUCTS = ("name", "price", "url", "image", "reason")
+"""What customers see of a suggested product; its score and stock are for the business."""
 _CLEAR_INTENT = 0.7
 """Probability from which an intent shows that the customer has changed the subject."""
 _SHORT = 7
@@ -267,7 +269,8 @@ class Desk:
         if member is None:
             return None
         reply = member(turn.message)
-        items = tuple(dict(item) for item in reply.facts.get("items", ()) if isinstance(item, Mapping))[:_MOST_ROWS]
+        found = [item for item in reply.facts.get("items", ()) if isinstance(item, Mapping)][:_MOST_ROWS]
+        items = tuple({name: item[name] for name in _OF_PRODUCTS if item.get(name) not in (None, "")} for item in found)
         if not items or reply.score < self.policy.least_recommend:
             return None
         text = self._text("suggestions", turn.language)
