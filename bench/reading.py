@@ -76,7 +76,7 @@ def search_of(passages: Sequence[Passage], base: str, weights: SearchWeights, fo
 
 
 def asked_twice(search: PassageSearch, data: AskedOfPassages) -> tuple[list[list[FoundPassage]], list[list[FoundPassage]], float]:
-    """What is found for each question, then with its own passage left out; and the milliseconds of a question."""
+    """Findings for each question, then with its own passage left out; and the milliseconds of a question."""
     began = time.perf_counter()
     here = [search.find([AskedQuestion(text)])[0] for text, _, _ in data.questions]
     took = (time.perf_counter() - began) / max(1, len(here)) * 1000

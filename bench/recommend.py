@@ -1,4 +1,4 @@
-"""What customers buy next, on a public file of game purchases: full ranking, the last item of each customer held out."""
+"""The next purchase of customers, on a public file of game purchases: full ranking, the last item of each customer held out."""
 
 from __future__ import annotations
 

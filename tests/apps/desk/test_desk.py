@@ -374,6 +374,10 @@ def test_a_conversation_is_one_text(shop: Shop, clock: Clock) -> None:
     assert read_messages(written(said)) == said and read_messages("[{ nothing") == ["[{ nothing"] and read_messages("hello") == ["hello"]
     assert answer_last(desk, written(said)).reply.member == "answer" and shop.asked == [], "earlier messages make no calls"
     assert answer_last(desk, written(said[:2])).reply.outcome == "done" and shop.asked == []
+    corrected = ["Where is my order", "FH-20103 nia@example.org", "sorry, it is nia@example.com"]
+    assert answer_last(desk, written(corrected)).reply.text == "Order FH-20103 is delivered."
+    later = answer_last(desk, written([*corrected[:1], "FH-20103 nia@example.com", "yes"])).reply
+    assert later.outcome == "unanswered", "no person was offered"
 
 
 @pytest.mark.parametrize(

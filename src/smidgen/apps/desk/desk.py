@@ -327,7 +327,9 @@ class Desk:
 
     def _run(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
         """Make a call that only reads."""
-        if self._toolbox is None or turn.rehearsed:
+        if turn.rehearsed:
+            result = ToolResult("nothing", reason="it is not looked up again")  # a correction of the proof may follow, as after a wrong one
+        elif self._toolbox is None:
             result = ToolResult("failed", reason="this desk makes no calls")
         else:
             result = self._toolbox.run(ToolCall(tool.name, arguments), self._user(turn))
