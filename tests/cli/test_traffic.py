@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from smidgen.cli.main import code
+from smidgen.core.conversations import DeskAnswer, DeskReply
 from smidgen.core.errors import DataError
 from smidgen.data.tables import open_table
+from smidgen.store.conversations.store import ConversationStore
 from smidgen.store.database import Database
 from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
@@ -164,3 +166,23 @@ def test_an_answer_that_was_masked_is_in_no_export(home: Path, tmp_path: Path, c
         store.add([Exchange(text, input=text, answer=answer, **plain) for text, answer in said.items()])  # type: ignore[arg-type]
     assert code(["traffic", "--export", str(tmp_path / "x.jsonl")]) == 0
     assert "--capture-labels" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_an_owner_approves_what_a_desk_learns(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ConversationStore() as store:
+        found = store.open_conversation("shop", "widget", "visitor")
+        found = store.record(found, "Kites?", DeskAnswer(DeskReply("unanswered", "I do not know."), {}))
+        store.add_turn(found.id, "No, we sell no kites.", "Mia")
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "shop.md").write_text("We sell lamps.", encoding="utf-8")
+    recipe = tmp_path / "answer.toml"
+    recipe.write_text('[data]\ntrain = "questions.jsonl"\n[answer]\ndocuments = "documents"\n', encoding="utf-8")
+    table = tmp_path / "review.csv"
+    assert code(["traffic", "--corrections", str(table)]) == 0
+    assert "1 correction" in capsys.readouterr().out
+    table.write_text(table.read_text(encoding="utf-8").replace("\n,Kites?", "\nyes,Kites?"), encoding="utf-8")
+    assert code(["traffic", "--approved", str(table), "--into", str(recipe), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["approved"], told["added"]) == (1, {"quote": 0, "answer": 1, "no_answer": 0, "intent": 0})
+    assert json.loads((tmp_path / "questions.jsonl").read_text(encoding="utf-8"))["output"]["text"] == "No, we sell no kites."
+    assert code(["traffic", "--corrections", str(table), "--into", str(recipe)]) == 2

@@ -39,9 +39,21 @@ def traffic(
     jobs: Annotated[
         bool, typer.Option("--jobs", help="Show the recurring jobs, and how much of each a small model is likely to answer.")
     ] = False,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what a support desk may learn from its conversations into this CSV file, for you to approve."
+        ),
+    ] = None,
+    approved: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read that file with your yes or no in the column approve, and store the decisions.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="RECIPE", help="Add all approved corrections to the data of this desk's recipe.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show, export or delete captured requests, and find jobs in them.
+    """Show, export or delete captured requests, and find jobs in them; review what a desk may learn.
 
     Requests are captured by `smidgen serve --capture answers`. What you delete is gone for good.
 
@@ -49,6 +61,9 @@ def traffic(
     """
     from smidgen.store.traffic.store import opened
 
+    if corrections is not None or approved is not None or into is not None:
+        _reviewed(corrections, approved, into, as_json)
+        return
     deletions = [value for value in (delete_user, delete_older, delete_bundle) if value is not None]
     if len(deletions) + (export is not None) + jobs > 1:
         raise InputError(
@@ -71,6 +86,38 @@ def traffic(
             _jobs(store, as_json)
         else:
             _counted(store, as_json)
+
+
+def _reviewed(corrections: Path | None, approved: Path | None, into: Path | None, as_json: bool) -> None:
+    """Write, read or use the corrections of a desk's conversations."""
+    from smidgen.flows.desk.correction_table import read_table, write_table
+    from smidgen.flows.desk.corrections import add_approved, data_files
+    from smidgen.store.conversations.store import ConversationStore
+
+    if corrections is not None and (approved is not None or into is not None):
+        raise InputError("write the table or read it", value="--corrections", todo="Give --corrections FILE first, --approved FILE later.")
+    told: dict[str, object] = {}
+    with ConversationStore() as store:
+        if corrections is not None:
+            written = write_table(store, corrections)
+            told["written"] = written
+            said = f"Wrote {_number(written, 'correction')} to {corrections}. Write yes, no or unanswerable in the column approve."
+        else:
+            said = ""
+        if approved is not None:
+            counts = read_table(store, approved, "command line")
+            told |= {"approved": counts.approved, "rejected": counts.rejected, "waiting": counts.waiting}
+            said = f"Approved {counts.approved:,}, rejected {counts.rejected:,}; {counts.waiting:,} wait."
+        if into is not None:
+            done = add_approved(store, data_files(into))
+            told |= {"added": dict(done.counts), "files": [str(file) for file in done.files], "left": dict(done.left)}
+            said += f" Added {sum(done.counts.values()):,} rows to {', '.join(file.name for file in done.files) or 'no file'}."
+            said += "".join(f" Left out: {why}." for why in sorted(set(done.left.values())))
+            said += f" Build again: smidgen build {into}"
+    if as_json:
+        print_json(told)
+    else:
+        print_line(said.strip())
 
 
 def _deleted(done: DeletedTraffic, as_json: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskReply, IncomingMessage
 from smidgen.core.errors import DataError
+from smidgen.store.conversations.corrections import CorrectionDecision
 from smidgen.store.conversations.records import ConversationFilter
 from smidgen.store.conversations.store import ConversationStore
 from smidgen.store.conversations.tables import ConversationChanged, ConversationMissing
@@ -179,3 +182,24 @@ def test_it_opens_again_with_all_it_has(tmp_path: Path) -> None:
         talk = store.record(store.open_conversation("shop", "widget"), "Hi\0 \ud83d", DeskAnswer(REPLY, {"a": [1]}))
     with ConversationStore(f"sqlite:///{tmp_path}/c.db") as store:
         assert store.conversation(talk.id) == talk and talk.turns[0].text == "Hi\ufffd ?"
+
+
+def test_a_database_of_the_first_version_gets_the_new_tables(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    with ConversationStore(url) as store:
+        found = store.open_conversation("shop", "widget", "visitor")
+        store.record(found, "Hello", None)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        old.execute("DROP TABLE desk_corrections")
+        old.execute("UPDATE desk_meta SET value = '1' WHERE name = 'version'")
+    with ConversationStore(url) as store:
+        turn = store.add_turn(found.id, "Hello!", "Mia")
+        assert turn is not None
+        decided = store.corrections.decide(turn.id, CorrectionDecision("approved", "Hello", "Hello!"), "Ann")
+        assert decided.state == "approved" and store.conversation(found.id).turns[0].text == "Hello"
+    with closing(sqlite3.connect(tmp_path / "old.db")) as now:
+        migrated = {row[1]: (row[2], row[3]) for row in now.execute("PRAGMA table_info(desk_corrections)")}
+    with ConversationStore(f"sqlite:///{tmp_path}/new.db"), closing(sqlite3.connect(tmp_path / "new.db")) as fresh:
+        assert {row[1]: row[3] for row in fresh.execute("PRAGMA table_info(desk_corrections)")} == {
+            name: needed for name, (_, needed) in migrated.items()
+        }

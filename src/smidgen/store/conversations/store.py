@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from smidgen.core.conversations import DeskAnswer, DeskConversation, Facts, Status, Turn
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean
+from smidgen.store.conversations.corrections import Corrections
 from smidgen.store.conversations.events import DeskEvents
 from smidgen.store.conversations.inbox import Inbox, check_name, first_seen, new_conversation
 from smidgen.store.conversations.outbox import Outbox
@@ -72,8 +73,8 @@ class DeletedConversations:
 class ConversationStore:
     """The conversations' database. Its methods may be called from several threads; several processes may open it.
 
-    `inbox` has the received messages, `outbox` those to deliver, `events` what happened. Each method raises ConversationError if the
-    database fails, and ConversationMissing if there is no such conversation.
+    `inbox` has the received messages, `outbox` those to deliver, `events` what happened, `corrections` what a desk may learn. Each method
+    raises ConversationError if the database fails, and ConversationMissing if there is no such conversation.
 
     Args:
         url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`; else that of the environment's
@@ -90,6 +91,7 @@ class ConversationStore:
         self.inbox = Inbox(self.database, clock)
         self.outbox = Outbox(self.database, clock)
         self.events = DeskEvents(self.database, clock)
+        self.corrections = Corrections(self.database, clock)
 
     def __enter__(self) -> ConversationStore:
         return self

@@ -181,7 +181,33 @@ PAIRS = Table(
 )
 """Questions that a person answered, to learn from."""
 
-CHANGES: tuple[tuple[str, ...], ...] = ()
+CORRECTIONS = Table(
+    "desk_corrections",
+    METADATA,
+    Column("turn", String, ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    Column("conversation", String, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("state", String, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("intent", Text, nullable=False),
+    Column("document", String, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("unanswerable", Integer, nullable=False),
+    Column("by", String, nullable=False),
+    Column("decided", Double, nullable=False),
+)
+"""The owner's decision on a pair or on a thumb down, by the turn that it is about. `state` is `approved` or `rejected`."""
+
+CHANGES: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE desk_corrections (
+            turn VARCHAR NOT NULL PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+            conversation VARCHAR NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            state VARCHAR NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, intent TEXT NOT NULL, document VARCHAR NOT NULL,
+            quote TEXT NOT NULL, unanswerable INTEGER NOT NULL, "by" VARCHAR NOT NULL, decided DOUBLE PRECISION NOT NULL
+        )""",
+    ),
+)
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_003
