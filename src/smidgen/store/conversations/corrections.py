@@ -126,7 +126,7 @@ class Corrections:
 
 
 def _found() -> sql.Select[Any]:
-    """What may be corrected, with the owner's decision where there is one."""
+    """Select the turns that may be corrected, with the decision of the owner where there is one."""
     decided = [CORRECTIONS.c[name].label(name) for name in _DECIDED]
     own = [CORRECTIONS.c.question.label("own_question"), CORRECTIONS.c.answer.label("own_answer"), CORRECTIONS.c.intent.label("own_intent")]
     pairs = sql.select(
