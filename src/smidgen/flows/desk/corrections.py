@@ -21,10 +21,10 @@ from smidgen.core.errors import InputError
 from smidgen.store import files
 from smidgen.store.conversations.corrections import (
     MOST_LISTED,
-    Correction,
     CorrectionDecision,
     CorrectionPage,
     CorrectionState,
+    DeskCorrection,
 )
 from smidgen.store.conversations.store import ConversationStore
 
@@ -105,7 +105,7 @@ def approve(
     document: str = "",
     quote: str = "",
     unanswerable: bool = False,
-) -> Correction:
+) -> DeskCorrection:
     """Approve a correction: its words may be learnt.
 
     Args:
@@ -132,14 +132,14 @@ def approve(
     return store.corrections.decide(id, decision, by)
 
 
-def reject(store: ConversationStore, id: str, by: str) -> Correction:
+def reject(store: ConversationStore, id: str, by: str) -> DeskCorrection:
     """Reject a correction: nothing is learnt from it. Raises ConversationMissing if there is no such correction."""
     known = store.corrections.correction(id)
     decision = CorrectionDecision("rejected", known.question, known.answer, known.intent)
     return store.corrections.decide(id, decision, by)
 
 
-def reopen(store: ConversationStore, id: str, by: str) -> Correction:
+def reopen(store: ConversationStore, id: str, by: str) -> DeskCorrection:
     """Take a decision back: the correction waits again, as it was. Raises ConversationMissing if there is no such correction."""
     return store.corrections.decide(id, CorrectionDecision("waiting"), by)
 
@@ -152,7 +152,7 @@ def find_quotes(documents: Path, text: str, most: int = 3) -> list[FoundQuote]:
     return _Quotes(documents).find(text, max(1, min(most, _MOST_QUOTES)))
 
 
-def learnt_rows(corrections: Sequence[Correction], documents: Path | None) -> list[LearntRow]:
+def learnt_rows(corrections: Sequence[DeskCorrection], documents: Path | None) -> list[LearntRow]:
     """The rows that approved corrections become. `documents`: where answers are looked for; None if there are none."""
     quotes = _Quotes(documents) if documents is not None and documents.exists() else None
     rows = list[LearntRow]()
@@ -219,9 +219,9 @@ def data_files(recipe: Path) -> DeskDataFiles:
     )
 
 
-def _approved(store: ConversationStore, desk: str) -> list[Correction]:
+def _approved(store: ConversationStore, desk: str) -> list[DeskCorrection]:
     """All approved corrections, the oldest first: a later one on the same question counts."""
-    found = list[Correction]()
+    found = list[DeskCorrection]()
     while True:
         page = store.corrections.listed("approved", desk, len(found), MOST_LISTED)
         found += page.corrections

@@ -27,7 +27,7 @@ MOST_LISTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class DeskCorrection:
     """A reply of the desk that may be wrong or missing, and what is right.
 
     Attributes:
@@ -67,7 +67,7 @@ class CorrectionPage:
     """How many corrections a choice leaves, and some of them, the newest first."""
 
     total: int
-    corrections: tuple[Correction, ...]
+    corrections: tuple[DeskCorrection, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,12 @@ class Corrections:
             total = connection.scalar(sql.select(sql.func.count()).select_from(found).where(*wanted))
             return CorrectionPage(int(total or 0), tuple(_read(connection, row) for row in connection.execute(page)))
 
-    def correction(self, id: str) -> Correction:
+    def correction(self, id: str) -> DeskCorrection:
         """The correction with an id. Raises ConversationMissing if there is none."""
         with self._database.reading() as connection:
             return _one(connection, id)
 
-    def decide(self, id: str, decision: CorrectionDecision, by: str) -> Correction:
+    def decide(self, id: str, decision: CorrectionDecision, by: str) -> DeskCorrection:
         """Write down what the owner decided on a correction; a later decision replaces it. `by` names the person.
 
         Raises ConversationMissing if there is none with this id, DataError for words that are too long.
@@ -145,7 +145,7 @@ def _found() -> sql.Select[Any]:
 _DECIDED = ("state", "document", "quote", "unanswerable", "by", "decided")
 
 
-def _one(connection: Connection, id: str) -> Correction:
+def _one(connection: Connection, id: str) -> DeskCorrection:
     found = _found().subquery()
     row = connection.execute(sql.select(found).where(found.c.turn == id)).first()
     if row is None:
@@ -153,7 +153,7 @@ def _one(connection: Connection, id: str) -> Correction:
     return _read(connection, row)
 
 
-def _read(connection: Connection, row: Any) -> Correction:
+def _read(connection: Connection, row: Any) -> DeskCorrection:
     """A correction with the desk's reply that it is about, and the question before that."""
     told: Mapping[str, Any] = row._mapping
     mine = TURNS.c.conversation == row.conversation
@@ -166,7 +166,7 @@ def _read(connection: Connection, row: Any) -> Correction:
         asked = sql.select(TURNS.c.text).where(mine, TURNS.c.author == "customer", TURNS.c.number < desk.number)
         question = connection.scalar(asked.order_by(TURNS.c.number.desc()).limit(1)) or ""
     decided = row.state is not None
-    return Correction(
+    return DeskCorrection(
         row.turn,
         row.kind,
         row.desk,
