@@ -1,13 +1,13 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { createBrowserRouter, Navigate, Outlet, RouterProvider } from "react-router";
+import { createBrowserRouter, Outlet, RouterProvider } from "react-router";
 
 import { ApiError } from "./api/client";
 import { useSession } from "./api/queries";
 import { Broken, Missing } from "./pages/Missing";
 import { SignIn } from "./pages/SignIn";
 import { Start } from "./pages/Start";
-import { ProjectFrame } from "./project/ProjectFrame";
+import { FirstPage, ProjectFrame } from "./project/ProjectFrame";
 import { ToastProvider } from "./ui/Overlay";
 import { Problem } from "./ui/Problem";
 
@@ -25,7 +25,7 @@ const router = createBrowserRouter([
       { path: "*", element: <Missing /> },
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
-          { index: true, element: <Navigate to="data" replace /> },
+          { index: true, element: <FirstPage /> },
           { path: "costs", lazy: async () => ({ Component: (await import("./project/costs/CostsPage")).CostsPage }) },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },

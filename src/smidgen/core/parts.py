@@ -98,6 +98,8 @@ class Task(ABC):
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
         makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
+        project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
+            (`answer.documents`, `data.train`); empty for a task whose projects are tables of inputs and outputs.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Task(ABC):
     placed_in_text = False
     makes_examples = False
     recommends = False
+    project_files: Mapping[str, str] = MappingProxyType({})
 
     # Rows and their form.
 

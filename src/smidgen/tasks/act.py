@@ -58,6 +58,7 @@ class Act(Task):
     teachable = True
     partial = True
     placed_in_text = True
+    project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
     loss_words = "the call is not exactly the reference"
 
     def __init__(self, form: ActionForm | None = None) -> None:

@@ -129,6 +129,7 @@ class Answer(Task):
     judged = True
     loss_words = "the answer is wrong, or given where there is none, or missing"
     answer_kinds = ()
+    project_files = {"documents": "answer.documents", "questions": "data.train"}  # noqa: RUF012
 
     def parse(self, value: Any, settings: Settings) -> dict[str, str] | None:
         """`{"id", "text"}` or null, as JSON or as an object; any other text is the words of an answer from any document. Raises ValueError

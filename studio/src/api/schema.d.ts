@@ -131,7 +131,7 @@ export interface paths {
         put?: never;
         /**
          * Create Project
-         * @description Make an empty project for one of the goals.
+         * @description Make an empty project for one of the goals. One that consists of files begins with some to fill in.
          */
         post: operations["create_project_api_v1_projects_post"];
         delete?: never;
@@ -3750,6 +3750,11 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+            /**
+             * Kinds
+             * @description The kinds of files that it consists of; empty for a project of rows.
+             */
+            kinds: ("documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue")[];
         };
         /**
          * QualityView

@@ -20,7 +20,7 @@ function useStartFrom() {
     mutationFn: ({ sample, name }: { sample: string; name: string }) => body(api.POST("/api/v1/samples/{sample}", { params: { path: { sample } }, body: { name } })),
     onSuccess: async (project) => {
       await queries.invalidateQueries({ queryKey: ["projects"] });
-      await go(`/projects/${project.id}/data`);
+      await go(`/projects/${project.id}`);
     },
   });
 }

@@ -17,19 +17,19 @@ import { OpenModel } from "./OpenModel";
 import { Samples, SampleProject } from "./Samples";
 import styles from "./Start.module.css";
 
-export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc" };
+export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "label" };
 
 /** A card of the first page: a kind of job, and the page on which one begins it. */
 interface Job {
   name: string;
   goal: Goal;
-  page: "data" | "data?take=traffic";
+  page: "" | "data?take=traffic";
 }
 
 /** The jobs to choose from. Taking load off a large model begins by watching what it is asked; what is found most often is sorting. */
 function jobsOf(goals: readonly Goal[]): readonly Job[] {
   const sorting = goals.find((goal) => goal.task === "classify");
-  const own = goals.map((goal) => ({ name: goal.task, goal, page: "data" as const }));
+  const own = goals.map((goal) => ({ name: goal.task, goal, page: "" as const }));
   return sorting ? [...own, { name: "offload", goal: sorting, page: "data?take=traffic" }] : own;
 }
 
@@ -90,9 +90,9 @@ function Projects(): ReactNode {
             {projects.data.map((project) => (
               <li key={project.id}>
                 <Icon name={GOAL_ICONS[project.task] ?? "bolt"} />
-                <Link to={`/projects/${project.id}/data`}>{project.name}</Link>
+                <Link to={`/projects/${project.id}`}>{project.name}</Link>
                 <Badge>{goalTitle(t, project.task)}</Badge>
-                <span className={styles.facts}>{project.version === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
+                <span className={styles.facts}>{project.version === 0 && project.kinds.length === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
                 {mayDelete && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />}
               </li>
             ))}

@@ -1,23 +1,12 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { useParams } from "react-router";
+import { Navigate, useParams } from "react-router";
 
 import { useProject } from "../api/queries";
-import type { IconName } from "../ui/icons";
 import { Problem } from "../ui/Problem";
 import { RoleNote } from "../ui/RoleNote";
 import { Main, Shell, SideFrame } from "../ui/Shell";
-
-const PAGES: readonly { page: string; icon: IconName; within?: readonly string[] }[] = [
-  { page: "data", icon: "data", within: ["label"] },
-  { page: "build", icon: "build" },
-  { page: "report", icon: "report" },
-  { page: "try", icon: "chat" },
-  { page: "run", icon: "run" },
-  { page: "learn", icon: "learn" },
-  { page: "costs", icon: "cost" },
-  { page: "canvas", icon: "canvas" },
-];
+import { pagesOf } from "./pages";
 
 /** The frame of a project: its name in the bar, its pages at the side. */
 export function ProjectFrame(): ReactNode {
@@ -34,10 +23,19 @@ export function ProjectFrame(): ReactNode {
     );
   }
   const path = (page: string) => `/projects/${project}/${page}`;
-  const items = PAGES.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
+  const pages = found.data ? pagesOf(found.data) : [];
+  const items = pages.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
   return (
     <Shell crumb={found.data?.name}>
       <SideFrame label={t("shell.menu")} items={items} note={<RoleNote />} />
     </Shell>
   );
+}
+
+/** The first page of a project. */
+export function FirstPage(): ReactNode {
+  const { project = "" } = useParams();
+  const found = useProject(project);
+  const first = found.data && pagesOf(found.data)[0];
+  return first ? <Navigate to={first.page} replace /> : null;
 }

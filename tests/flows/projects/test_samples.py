@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.core.errors import DataError, InputError, RecipeError, UnknownPart
+from smidgen.core.errors import DataError, RecipeError, UnknownPart
 from smidgen.flows.projects import samples
 from smidgen.flows.projects.build import recipe_of, tables_of
 from smidgen.flows.projects.recipes.project_recipe import recipe_mistakes, recipe_text, recipe_tree
@@ -42,12 +42,6 @@ def test_an_example_is_a_project_that_can_be_built(store: StudioStore, name: str
 
 def test_there_are_examples_of_every_task() -> None:
     assert {sample_recipe(name).tree["task"] for name in sample_names()} >= {"classify", "extract", "write"}
-
-
-def test_an_example_that_is_no_table_is_refused(store: StudioStore) -> None:
-    with pytest.raises(InputError, match="init DIR --recipe desk"):
-        create_from_sample(store, "desk", "ann")
-    assert store.projects() == []
 
 
 def test_an_unknown_example_is_told_and_a_broken_one_leaves_nothing(store: StudioStore, monkeypatch: pytest.MonkeyPatch) -> None:

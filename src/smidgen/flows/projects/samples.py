@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from smidgen.core.errors import InputError, SmidgenError
+from smidgen.core.errors import SmidgenError
 from smidgen.flows.projects.data.imports import import_file
 from smidgen.flows.projects.look import queue_look
+from smidgen.flows.projects.material import material_kinds, material_path, write_file
 from smidgen.flows.projects.models.built_models import BUILD
-from smidgen.flows.projects.recipes.project_recipe import project_folder, save_recipe
+from smidgen.flows.projects.recipes.project_recipe import model_name, project_folder, save_recipe
 from smidgen.flows.sample_recipes import SampleRecipe, sample_recipe
+from smidgen.parts import registry
+from smidgen.parts.recipe import parsed
 from smidgen.store.studio.data_rows import Part
 from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.store import Project, StudioStore
@@ -19,26 +24,56 @@ from smidgen.store.studio.store import Project, StudioStore
 SAMPLE = "support"
 """The recipe of the sample project."""
 _SETTING = "sample"
+_RECIPE = "recipe.toml"
+"""The recipe among the files of a starter."""
 _PARTS: dict[str, Part] = {"train": "train", "test": "test"}
 
 
 def create_from_sample(store: StudioStore, name: str, author: str, title: str | None = None) -> Project:
-    """Make a project from an example: its rows, and its recipe with the files that it names. A first look at the rows is queued.
+    """Make a project from an example: its rows, or its files, and its recipe. A first look at rows is queued.
 
-    Raises UnknownPart for an unknown name, InputError for one that is no table of inputs and outputs.
+    Raises UnknownPart for an unknown name.
     """
     sample = sample_recipe(name)
-    if not sample.is_table:
-        todo = f"Build it in a terminal: smidgen init DIR --recipe {name}"
-        raise InputError("the Studio cannot begin a project with this example yet", value=name, todo=todo)
     project = store.create(title or name.replace("-", " ").capitalize(), sample.tree["task"], {_SETTING: name})
     try:
-        _fill(store, project, sample, author)
+        if sample.is_table:
+            _fill(store, project, sample, author)
+        else:
+            project = _give(store, project, sample.tree, sample.text, sample.every_file())
     except SmidgenError:
+        shutil.rmtree(project_folder(project.id), ignore_errors=True)
         store.delete(project.id)
         raise
-    queue_look(store, project.id, author)
+    if sample.is_table:
+        queue_look(store, project.id, author)
     return store.project(project.id)
+
+
+def begin_project(store: StudioStore, name: str, task: str) -> Project:
+    """Make an empty project for a task. One that consists of files begins with the files of its task's starter.
+
+    Raises UnknownPart for an unknown task.
+    """
+    registry.find("tasks", task)
+    project = store.create(name, task)
+    starter = importlib.resources.files("smidgen") / "samples" / "starters" / task
+    if not starter.is_dir():
+        return project
+    text = (starter / _RECIPE).read_text(encoding="utf-8")
+    content = {file.name: file.read_bytes() for file in starter.iterdir() if file.is_file() and file.name != _RECIPE}
+    return _give(store, project, {"name": model_name(project), **parsed(text, _RECIPE)}, None, content)
+
+
+def _give(store: StudioStore, project: Project, tree: Mapping[str, Any], text: str | None, content: Mapping[str, bytes]) -> Project:
+    """Give a project that consists of files these files, and its recipe."""
+    project_folder(project.id).mkdir(parents=True, exist_ok=True)
+    for name, held in content.items():
+        write_file(project, name, held)
+    saved = save_recipe(store, project, tree, text)
+    if "documents" in material_kinds(saved):
+        material_path(saved, "documents").mkdir(parents=True, exist_ok=True)
+    return saved
 
 
 def _fill(store: StudioStore, project: Project, sample: SampleRecipe, author: str) -> None:

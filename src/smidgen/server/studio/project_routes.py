@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from smidgen.flows.projects.material import MaterialKind, material_kinds
+from smidgen.flows.projects.samples import begin_project
 from smidgen.parts import registry
 from smidgen.server.studio.access import Editor, Owner, Viewer
 from smidgen.store.studio.store import Project, StudioStore
@@ -30,6 +32,7 @@ class ProjectView(BaseModel):
     changed: float = Field(description="Seconds since 1970.")
     version: int = Field(description="The newest version of its data; 0 before the first import.")
     settings: dict[str, Any]
+    kinds: list[MaterialKind] = Field(description="The kinds of files that it consists of; empty for a project of rows.")
 
 
 class NewProject(BaseModel):
@@ -56,6 +59,7 @@ def project_view(project: Project) -> ProjectView:
         changed=project.changed,
         version=project.version,
         settings=dict(project.settings),
+        kinds=material_kinds(project),
     )
 
 
@@ -75,9 +79,8 @@ def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRout
 
     @router.post("/projects", status_code=201)
     def create_project(person: Editor, body: NewProject) -> ProjectView:
-        """Make an empty project for one of the goals."""
-        registry.find("tasks", body.task)
-        return project_view(store.create(body.name, body.task))
+        """Make an empty project for one of the goals. One that consists of files begins with some to fill in."""
+        return project_view(begin_project(store, body.name, body.task))
 
     @router.get("/projects/{project}")
     def read_project(person: Viewer, project: str) -> ProjectView:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -11,7 +10,7 @@ from pydantic import BaseModel, Field
 from smidgen.flows.projects.samples import create_from_sample, open_sample
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.server.studio.access import Builder, Editor, Viewer
-from smidgen.server.studio.project_routes import ProjectView
+from smidgen.server.studio.project_routes import ProjectView, project_view
 from smidgen.store.studio.store import StudioStore
 
 
@@ -36,7 +35,7 @@ def sample_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     @router.get("/samples")
     def list_samples(person: Viewer) -> list[SampleView]:
         """List the examples that a project can begin with."""
-        found = [sample for name in sample_names() if (sample := sample_recipe(name)).is_table]
+        found = [sample_recipe(name) for name in sample_names()]
         return [SampleView(name=sample.name, task=sample.tree["task"], summary=sample.summary) for sample in found]
 
     @router.post("/samples/{sample}", status_code=201)
@@ -44,13 +43,13 @@ def sample_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         """Make a project from an example, with its rows and its recipe."""
         project = create_from_sample(store, sample, person.name, body.name)
         wake()
-        return ProjectView.model_validate(asdict(project))
+        return project_view(project)
 
     @router.post("/sample-project", status_code=201)
     def open_sample_project(person: Builder, body: SampleTitle) -> ProjectView:
         """Open the sample project; it is made where there is none. Without a model, its build is started."""
         project = open_sample(store, person.name, body.name)
         wake()
-        return ProjectView.model_validate(asdict(project))
+        return project_view(project)
 
     return router

@@ -103,8 +103,10 @@ def _strays(settings: Settings, place: str, folder: Path) -> Iterator[str]:
         value = getattr(settings, name)
         if isinstance(value, Settings):
             yield from _strays(value, f"{place}.{name}", folder)
-        elif is_file(known) and value and not (folder / Path(str(value)).expanduser()).resolve().is_relative_to(folder):
-            yield f"{place}.{name}: must be a file of the project's own folder, not {str(value)!r}"
+        elif is_file(known) and value:
+            for one in value.values() if isinstance(value, Mapping) else [value]:
+                if not (folder / Path(str(one)).expanduser()).resolve().is_relative_to(folder):
+                    yield f"{place}.{name}: must be a file of the project's own folder, not {str(one)!r}"
 
 
 def _unwritable(value: Any, place: str) -> Iterator[str]:

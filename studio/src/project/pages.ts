@@ -1,0 +1,29 @@
+import type { Project } from "../api/queries";
+import type { IconName } from "../ui/icons";
+
+/** A page of a project. `rows`: for projects of rows only; `kind`: for projects that have files of this kind. */
+export interface ProjectPage {
+  page: string;
+  icon: IconName;
+  within?: readonly string[];
+  rows?: boolean;
+  kind?: Project["kinds"][number];
+}
+
+/** All pages, in the order in which one goes through them: first what a model learns from, then the model, then its work. */
+const PAGES: readonly ProjectPage[] = [
+  { page: "data", icon: "data", within: ["label"], rows: true },
+  { page: "build", icon: "build" },
+  { page: "report", icon: "report" },
+  { page: "try", icon: "chat" },
+  { page: "run", icon: "run" },
+  { page: "learn", icon: "learn", rows: true },
+  { page: "costs", icon: "cost", rows: true },
+  { page: "canvas", icon: "canvas", rows: true },
+];
+
+/** The pages that make sense for a project. */
+export function pagesOf(project: Pick<Project, "kinds">): readonly ProjectPage[] {
+  const ofRows = project.kinds.length === 0;
+  return PAGES.filter((page) => (page.rows ? ofRows : true) && (page.kind ? project.kinds.includes(page.kind) : true));
+}

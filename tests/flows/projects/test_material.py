@@ -1,0 +1,108 @@
+"""The files of projects that consist of files, and how such projects begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.flows.projects.material import (
+    delete_file,
+    files_of,
+    material_kinds,
+    material_name,
+    material_path,
+    read_file,
+    safe_name,
+    write_file,
+)
+from smidgen.flows.projects.recipes.project_recipe import project_folder, recipe_mistakes, recipe_tree
+from smidgen.flows.projects.samples import begin_project, create_from_sample
+from smidgen.flows.sample_recipes import sample_recipe
+from smidgen.parts import registry
+from smidgen.store.studio.store import StudioStore
+from smidgen.store.studio.tables import StudioMissing
+
+_KINDS = {
+    "answer": ["documents", "questions"],
+    "act": ["tools", "calls"],
+    "recommend": ["orders", "catalogue"],
+    "desk": ["documents", "questions", "tools", "calls", "policy", "conversations", "orders", "catalogue"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(_KINDS))
+def test_an_example_of_files_lies_in_the_projects_folder(store: StudioStore, name: str) -> None:
+    project, sample = create_from_sample(store, name, "ann"), sample_recipe(name)
+    assert material_kinds(project) == _KINDS[name] and recipe_mistakes(project, recipe_tree(project)) == []
+    held = {file.name: read_file(project, file.name) for file in files_of(project)}
+    assert held == sample.every_file() and len(held) > 1
+    assert [kind for kind in _KINDS[name] if not material_path(project, kind).exists()] == []  # type: ignore[arg-type]
+
+
+def test_the_places_come_from_the_recipe_and_its_members(store: StudioStore) -> None:
+    desk = create_from_sample(store, "desk", "ann")
+    assert material_name(desk, "documents") == "desk/documents" and material_name(desk, "policy") == "desk_policy.toml"
+    assert material_path(desk, "orders") == project_folder(desk.id) / "orders.csv"
+    assert files_of(desk, "desk/documents")[0].name == "desk/documents/business-customers.html"
+    with pytest.raises(InputError, match="no such files"):
+        material_path(create_from_sample(store, "answer", "ann"), "policy")
+    assert material_kinds(store.create("Sort", "classify")) == []
+
+
+@pytest.mark.parametrize("task", sorted(name for name in registry.names("tasks") if registry.find("tasks", name).project_files))
+def test_a_project_begins_with_nothing_but_what_it_needs(store: StudioStore, task: str) -> None:
+    project = begin_project(store, "Our own", task)
+    assert recipe_mistakes(project, recipe_tree(project)) == [] and recipe_tree(project)["name"] == "our-own"
+    assert set(material_kinds(project)) >= set(registry.find("tasks", task).project_files) - {"calls"}
+    if "documents" in material_kinds(project):
+        assert material_path(project, "documents").is_dir()
+
+
+def test_a_file_is_replaced_whole_and_deleted(store: StudioStore) -> None:
+    project = begin_project(store, "Ours", "answer")
+    told = write_file(project, "documents/sub/a.md", b"# A")
+    assert (told.name, told.size) == ("documents/sub/a.md", 3) and write_file(project, told.name, b"# B!").size == 4
+    assert read_file(project, told.name) == b"# B!" and [file.name for file in files_of(project, "documents")] == [told.name]
+    with pytest.raises(InputError, match="too large"):
+        read_file(project, told.name, 3)
+    for name in (f"{told.name}/b.md", "documents/sub"):
+        with pytest.raises(InputError, match="cannot have one name"):
+            write_file(project, name, b"x")
+    delete_file(project, told.name)
+    for missing in (read_file, delete_file):
+        with pytest.raises(StudioMissing):
+            missing(project, told.name)
+
+
+_STRAY = ["", "/etc/passwd", "../x", "a/../../x", "a//b", ".hidden", "a/.git/x", "a\\b", "c:x", "con.md", "x\x00", "x\n"]
+_STRAY += ["a.", "b ", "x" * 151, "a/" * 9]
+
+
+@pytest.mark.parametrize("name", _STRAY)
+def test_no_name_leads_out_of_the_folder(store: StudioStore, name: str) -> None:
+    project = begin_project(store, "Ours", "answer")
+    for do in (lambda: read_file(project, name), lambda: write_file(project, name, b"x"), lambda: delete_file(project, name)):
+        with pytest.raises(SmidgenError):
+            do()
+    made = safe_name(name)
+    assert not made or write_file(project, made, b"x").name == made
+
+
+def test_links_that_lead_out_are_not_followed(store: StudioStore, tmp_path: Path) -> None:
+    project = begin_project(store, "Ours", "answer")
+    secret = tmp_path / "secret.md"
+    secret.write_text("secret", encoding="utf-8")
+    (project_folder(project.id) / "link.md").symlink_to(secret)
+    assert "link.md" not in [file.name for file in files_of(project)]
+    with pytest.raises(InputError, match="leads out"):
+        read_file(project, "link.md")
+
+
+def test_a_desk_names_no_member_outside_its_folder(store: StudioStore) -> None:
+    project = begin_project(store, "Ours", "desk")
+    tree = recipe_tree(project)
+    stray = {**tree, "desk": {**tree["desk"], "members": {"answer": "../other/answer.toml"}}}
+    (mistake,) = recipe_mistakes(project, stray)
+    assert mistake.place == "desk.members" and "own folder" in mistake.text
