@@ -128,7 +128,7 @@ def material_path(project: Project, kind: MaterialKind) -> Path:
 
 
 def material_name(project: Project, kind: MaterialKind) -> str:
-    """The same place as a path from the project's folder."""
+    """That place as a path from the project's folder."""
     found = _named(project).get(kind)
     if found is None:
         raise InputError("this project has no such files", value=kind, todo=f"It has: {', '.join(material_kinds(project)) or 'rows'}.")
