@@ -107,6 +107,7 @@ class DeskReply:
         citations, cards: the sources and facts that the text stands on.
         call: the proposed call; only of the outcome `proposed`.
         facts: further facts, for people of the business and for logs; never shown to the customer.
+        language: of the text; empty if unknown.
     """
 
     outcome: Outcome
@@ -118,6 +119,7 @@ class DeskReply:
     cards: tuple[Card, ...] = ()
     call: ProposedCall | None = None
     facts: Facts = field(default_factory=dict)
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest
 from smidgen.apps.channels.chatwoot import ChatwootChannel, ChatwootSettings
-from smidgen.core.conversations import DeskReply, OutgoingMessage
+from smidgen.core.conversations import DeskReply, OutgoingMessage, ProposedCall
 from smidgen.core.errors import RequestError
 
 from .chatwoot_server import TOKEN, SmallChatwoot, chatwoot_server
@@ -127,3 +127,33 @@ def test_failures_pass_or_do_not(chatwoot: ChatwootChannel, server: SmallChatwoo
     with pytest.raises(DeliveryError) as busy:
         chatwoot.send(message(), False)
     assert (gone.value.passing, busy.value.passing, busy.value.after) == (False, True, 9.0) and server.messages[4] == []
+
+
+def chosen(value: str = "desk:yes:Zx3_-9", status: str = "pending", **changed: Any) -> dict[str, Any]:
+    """A `message_updated` after the customer has chosen a button."""
+    base = told(event="message_updated", message_type="outgoing", content_type="input_select", content="Shall I?", id=100)
+    items = [{"title": "Yes, do it", "value": "desk:yes:Zx3_-9"}, {"title": "No", "value": "desk:no:Zx3_-9"}]
+    base["content_attributes"] = {"items": items, "desk_message": "id-1", "submitted_values": [{"title": "Yes, do it", "value": value}]}
+    base["conversation"] = {"id": 4, "status": status, "meta": {"sender": {"id": 9, "type": "contact"}}, "contact_inbox": {"contact_id": 9}}
+    return {**base, "sender": {"id": 1, "type": "agent_bot"}, **changed}
+
+
+def test_a_proposed_call_has_buttons(chatwoot: ChatwootChannel, server: SmallChatwoot) -> None:
+    reply = DeskReply("proposed", "Shall I?", call=ProposedCall("Zx3_-9", "cancel_order", {}, "Cancel FH-1"))
+    proposal = OutgoingMessage("id-1", "chatwoot", "1:4", "contact:9", "Shall I?", reply, facts={"conversation": 4})
+    assert chatwoot.send(proposal, False) == "100" and chatwoot.send(proposal, True) == "100"
+    (stored,) = server.messages[4]
+    assert stored["content_type"] == "input_select" and stored["content_attributes"]["desk_message"] == "id-1"
+    assert [one["value"] for one in stored["content_attributes"]["items"]] == ["desk:yes:Zx3_-9", "desk:no:Zx3_-9"]
+    assert all(set(one) == {"title", "value"} for one in stored["content_attributes"]["items"])
+
+
+def test_a_choice_is_the_contacts_and_counts_while_the_bot_has_the_conversation(chatwoot: ChatwootChannel) -> None:
+    (found,) = chatwoot.receive(signed(chosen())).messages
+    (written,) = chatwoot.receive(signed(told())).messages
+    assert (found.thread, found.sender, found.text) == (written.thread, written.sender, "Yes, do it")
+    assert found.external_id == "1:100:chosen" and found.facts["decision"] == {"call": "Zx3_-9", "yes": True}
+    (late,) = chatwoot.receive(signed(chosen(status="open"))).messages
+    assert late.facts["decision"] == {"call": "", "yes": True}
+    others = [chosen("red"), chosen(content_attributes={}), chosen(account={"id": 2}), chosen(content_attributes={"submitted_values": []})]
+    assert [chatwoot.receive(signed(one)) for one in others] == [WebhookAnswer()] * 4

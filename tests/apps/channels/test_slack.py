@@ -8,12 +8,13 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, open_channel
 from smidgen.apps.channels.slack import SlackChannel, SlackSettings
-from smidgen.core.conversations import Citation, DeskReply, OutgoingMessage
+from smidgen.core.conversations import Citation, DeskReply, OutgoingMessage, ProposedCall
 from smidgen.core.errors import InputError, RequestError
 
 from .vendor import Vendor, vendor
@@ -193,3 +194,85 @@ def test_secrets_come_from_the_environment_and_are_not_shown(monkeypatch: pytest
     with pytest.raises(InputError) as caught:
         SlackChannel(SlackSettings(secret_env="8f742231b10e8888abcd99"))
     assert "8f742231" not in str(caught.value)
+
+
+PRESS: dict[str, Any] = {
+    "type": "block_actions",
+    "user": {"id": "U2147483697", "username": "ann", "name": "ann", "team_id": "T123ABC456"},
+    "api_app_id": "A123ABC456",
+    "token": "XXYYZZ",
+    "container": {"type": "message", "message_ts": "1355517600.000007", "channel_id": "D024BE91L", "is_ephemeral": False},
+    "trigger_id": "12321423423.333649436676.d8c1bb837935619ccad0f624c448ffb3",
+    "team": {"id": "T123ABC456", "domain": "example"},
+    "enterprise": None,
+    "is_enterprise_install": False,
+    "channel": {"id": "D024BE91L", "name": "directmessage"},
+    "message": {"bot_id": "B1", "type": "message", "text": "Shall I do this? Cancel FH-1", "user": "UBOT", "ts": "1355517600.000007"},
+    "state": {"values": {}},
+    "response_url": "https://hooks.slack.com/actions/T123ABC456/1/x",
+    "actions": [
+        {
+            "action_id": "desk:no",
+            "block_id": "6KC",
+            "text": {"type": "plain_text", "text": "No", "emoji": True},
+            "value": "desk:no:Zx3_-9",
+            "type": "button",
+            "action_ts": "1355517611.123456",
+        }
+    ],
+}
+"""A pressed button, in the shape of the documentation's block_actions payload."""
+
+
+def form(told: Any, secret: str = SECRET) -> WebhookRequest:
+    return signed(urlencode({"payload": json.dumps(told)}).encode(), secret=secret)
+
+
+def proposal(**facts: str) -> OutgoingMessage:
+    reply = DeskReply("proposed", "Shall I?", call=ProposedCall("Zx3_-9", "cancel_order", {}, "Cancel FH-1"))
+    text = "Shall I do this? " + "x & y " * 700
+    return OutgoingMessage("id-1", "slack", "T:D", "T:U", text, reply, facts={"channel": "D024BE91L", "thread_ts": "", **facts})
+
+
+def test_a_proposed_call_has_buttons(api: Vendor, slack: SlackChannel) -> None:
+    slack.send(proposal(), False)
+    *sections, actions = api.asked[0].body["blocks"]
+    assert "".join(one["text"]["text"] for one in sections) == api.asked[0].body["text"]
+    assert max(len(one["text"]["text"]) for one in sections) <= 3_000 and len(sections) > 1
+    assert [(one["type"], one["text"]["text"], one["value"]) for one in actions["elements"]] == [
+        ("button", "Yes, do it", "desk:yes:Zx3_-9"),
+        ("button", "No", "desk:no:Zx3_-9"),
+    ]
+    slack.send(message(), False)
+    assert "blocks" not in api.asked[1].body
+
+
+def test_a_press_belongs_to_who_pressed_and_to_the_thread(slack: SlackChannel) -> None:
+    (found,) = slack.receive(form(PRESS)).messages
+    (written,) = slack.receive(signed(EVENT)).messages
+    assert (found.thread, found.sender) == (written.thread, written.sender) and found.text == "No"
+    assert found.external_id == "T123ABC456:D024BE91L:1355517600.000007:1355517611.123456"
+    assert found.facts["decision"] == {"call": "Zx3_-9", "yes": False} and found.facts["channel"] == "D024BE91L"
+    threaded = {**PRESS, "team": None, "message": {**PRESS["message"], "thread_ts": "5.5"}, "user": {"id": "UX", "team_id": "T9"}}
+    (other,) = slack.receive(form(threaded)).messages
+    assert (other.thread, other.sender, other.facts["thread_ts"]) == ("T9:D024BE91L:5.5", "T9:UX", "5.5")
+
+
+def test_foreign_presses_are_refused_or_bring_nothing(slack: SlackChannel) -> None:
+    with pytest.raises(RequestError, match="signature"):
+        slack.receive(form(PRESS, "other"))
+    other = {**PRESS, "actions": [{**PRESS["actions"][0], "value": "approve"}]}
+    for told in (other, {**PRESS, "type": "view_submission"}, {**PRESS, "message": None}):
+        assert slack.receive(form(told)) == WebhookAnswer()
+    for bad in (b"payload=", b"payload={", b"payload=%7B%7D", b"payload=\xff"):
+        with pytest.raises(RequestError, match="cannot be read"):
+            slack.receive(signed(bad))
+
+
+def test_the_buttons_go_with_the_answer_to_a_press(api: Vendor, slack: SlackChannel) -> None:
+    (found,) = slack.receive(form(PRESS)).messages
+    api.answer = lambda asked: (200, {}, {"ok": not asked.path.endswith("update"), "ts": "9.9", "error": "cant_update_message"})
+    assert slack.send(OutgoingMessage("id-2", "slack", found.thread, found.sender, "Done.", facts=found.facts), False) == "9.9"
+    posted, update = api.asked
+    assert (update.path, update.body["ts"], update.body["text"]) == ("/chat.update", "1355517600.000007", PRESS["message"]["text"])
+    assert [one["type"] for one in update.body["blocks"]] == ["section"] and posted.path == "/chat.postMessage"

@@ -10,10 +10,10 @@ import pytest
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest
 from smidgen.apps.channels.telegram import TelegramChannel, TelegramSettings
-from smidgen.core.conversations import OutgoingMessage
+from smidgen.core.conversations import DeskReply, OutgoingMessage, ProposedCall
 from smidgen.core.errors import RequestError
 
-from .vendor import Vendor, vendor
+from .vendor import Answer, Asked, Vendor, vendor
 
 UPDATE: dict[str, Any] = {
     "update_id": 10000,
@@ -119,3 +119,72 @@ def test_silence_leaves_it_unsure(api: Vendor, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(DeliveryError) as caught:
         telegram.send(outgoing(), False)
     assert caught.value.passing and caught.value.unsure and "ABC-DEF" not in str(caught.value)
+
+
+PRESS: dict[str, Any] = {
+    "update_id": 10001,
+    "callback_query": {
+        "id": "4382bfdwdsb323b2d9",
+        "from": {"last_name": "Test Lastname", "id": 1111111, "is_bot": False, "first_name": "Test", "language_code": "de"},
+        "message": {
+            "message_id": 1370,
+            "from": {"id": 123456, "is_bot": True, "first_name": "Desk", "username": "desk_bot"},
+            "chat": {"id": 1111111, "first_name": "Test", "type": "private"},
+            "date": 1441645600,
+            "text": "Soll ich das tun? Bestellung FH-1 stornieren",
+        },
+        "chat_instance": "-3169422934",
+        "data": "desk:yes:Zx3_-9",
+    },
+}
+"""An update of a pressed button, in the shape of the documentation's CallbackQuery."""
+
+
+def pressed(**query: Any) -> dict[str, Any]:
+    return {**PRESS, "callback_query": {**PRESS["callback_query"], **query}}
+
+
+def proposal(**facts: Any) -> OutgoingMessage:
+    call = ProposedCall("Zx3_-9", "cancel_order", {}, "Cancel FH-1")
+    reply = DeskReply("proposed", "Soll ich das tun?", call=call, language="de")
+    return OutgoingMessage("id-1", "telegram", "1111111", "1111111", "Soll ich das tun?", reply, facts=facts)
+
+
+def test_a_proposed_call_has_buttons(api: Vendor, telegram: TelegramChannel) -> None:
+    telegram.send(proposal(message_id=1365), False)
+    (keys,) = api.asked[0].body["reply_markup"]["inline_keyboard"]
+    assert keys == [{"text": "Ja, bitte", "callback_data": "desk:yes:Zx3_-9"}, {"text": "Nein", "callback_data": "desk:no:Zx3_-9"}]
+    telegram.send(outgoing(), False)
+    assert "reply_markup" not in api.asked[1].body
+
+
+def test_a_press_is_read_and_confirmed_in_the_answer(telegram: TelegramChannel) -> None:
+    told = telegram.receive(sent(PRESS))
+    assert json.loads(told.body) == {"method": "answerCallbackQuery", "callback_query_id": "4382bfdwdsb323b2d9"}
+    (found,) = told.messages
+    assert told.content_type == "application/json" and found.external_id == "callback:4382bfdwdsb323b2d9"
+    assert (found.thread, found.sender, found.text) == ("1111111", "1111111", "Ja, bitte")
+    assert found.facts["decision"] == {"call": "Zx3_-9", "yes": True} and found.facts["pressed"] == 1370
+    with pytest.raises(RequestError, match="signature"):
+        telegram.receive(sent(PRESS, "other"))
+
+
+def test_foreign_presses_bring_nothing(telegram: TelegramChannel) -> None:
+    stranger = pressed(**{"from": {"id": 5, "is_bot": False}})
+    group = pressed(message={**PRESS["callback_query"]["message"], "chat": {"id": -5, "type": "group"}})
+    inline = {**PRESS, "callback_query": {name: value for name, value in PRESS["callback_query"].items() if name != "message"}}
+    found = [telegram.receive(sent(one)).messages for one in (stranger, group, inline, pressed(data="buy"), pressed(data=None))]
+    assert found == [()] * 5
+
+
+def test_the_buttons_go_with_the_answer_to_a_press(api: Vendor, telegram: TelegramChannel) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("editMessageReplyMarkup"):
+            return 400, {}, {"ok": False, "description": "Bad Request: message is not modified"}
+        return 200, {}, {"ok": True, "result": {"message_id": 78}}
+
+    api.answer = answer
+    message = OutgoingMessage("id-2", "telegram", "1111111", "1111111", "Erledigt.", facts={"pressed": 1370, "message_id": 1370})
+    assert telegram.send(message, False) == "78"
+    assert [one.path.rpartition("/")[2] for one in api.asked] == ["sendMessage", "editMessageReplyMarkup"]
+    assert api.asked[1].body == {"chat_id": 1111111, "message_id": 1370, "reply_markup": {"inline_keyboard": []}}

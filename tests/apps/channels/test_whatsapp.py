@@ -12,7 +12,7 @@ import pytest
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, open_channel
 from smidgen.apps.channels.whatsapp import WhatsAppChannel, WhatsAppSettings
-from smidgen.core.conversations import Card, DeskReply, OutgoingMessage
+from smidgen.core.conversations import Card, DeskReply, OutgoingMessage, ProposedCall
 from smidgen.core.errors import RecipeError, RequestError
 
 from .vendor import Vendor, vendor
@@ -135,3 +135,38 @@ def test_wrong_settings_are_told_together() -> None:
     with pytest.raises(RecipeError, match="channel's settings") as caught:
         open_channel("whatsapp", {"phone_number_id": "x", "colour": 1})
     assert len(caught.value.mistakes) == 2
+
+
+def proposal(text: str = "Soll ich das tun?") -> OutgoingMessage:
+    reply = DeskReply("proposed", text, call=ProposedCall("Zx3_-9", "cancel_order", {}, "FH-1 stornieren"), language="de")
+    return OutgoingMessage("id-1", "whatsapp", "t", "16315551181", text, reply, facts={"message_id": "wamid.IN"})
+
+
+def test_a_proposed_call_has_buttons(api: Vendor, whatsapp: WhatsAppChannel) -> None:
+    whatsapp.send(proposal(), False)
+    body = api.asked[0].body
+    assert (body["type"], body["interactive"]["type"], body["interactive"]["body"]) == (
+        "interactive",
+        "button",
+        {"text": "Soll ich das tun?"},
+    )
+    assert body["interactive"]["action"]["buttons"] == [
+        {"type": "reply", "reply": {"id": "desk:yes:Zx3_-9", "title": "Ja, bitte"}},
+        {"type": "reply", "reply": {"id": "desk:no:Zx3_-9", "title": "Nein"}},
+    ]
+    assert "text" not in body and body["context"] == {"message_id": "wamid.IN"}
+    # longer than a text with buttons may be: words instead, and nothing is cut
+    whatsapp.send(proposal("Soll ich? " + "x " * 600), False)
+    assert api.asked[1].body["type"] == "text" and api.asked[1].body["text"]["body"].endswith("x\n\nAntworten Sie mit Ja oder Nein.")
+
+
+def test_a_press_is_read_by_its_id(whatsapp: WhatsAppChannel) -> None:
+    reply = {"type": "button_reply", "button_reply": {"id": "desk:yes:Zx3_-9", "title": "Ja, bitte"}}
+    one = {"from": "16315551181", "id": "wamid.P", "timestamp": "1739321024", "type": "interactive", "interactive": reply}
+    one["context"] = {"from": "16505551111", "id": "wamid.OUT"}
+    (found,) = whatsapp.receive(signed(notification(messages=[one]))).messages
+    assert (found.external_id, found.sender, found.text) == ("wamid.P", "16315551181", "Ja, bitte")
+    assert found.facts == {"message_id": "wamid.P", "decision": {"call": "Zx3_-9", "yes": True}}
+    listed = {"type": "list_reply", "list_reply": {"id": "row-1", "title": "A row"}}
+    (row,) = whatsapp.receive(signed(notification(messages=[{**one, "interactive": listed}]))).messages
+    assert (row.text, row.facts) == ("A row", {"message_id": "wamid.P"})

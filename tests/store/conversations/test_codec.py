@@ -19,7 +19,7 @@ FULL = DeskReply(
     (Citation("d1", "Returns", "30 days", 3, 10, "Returns > Time", 2, "https://shop.example/returns"), Citation("d2", "T", "x", 0, 1)),
     (Card("order", "Order", ({"name": "Lamp", "price": "19.00"}, {"name": "Pot"})), Card("facts", "Facts", ())),
     ProposedCall("c1", "cancel_order", {"order": "FH-1", "items": [1, 2]}, "Cancel order FH-1"),
-    {"tried": ["answer", {"score": 0.2}]},
+    {"tried": ["answer", {"score": 0.2}]}, "de",
 )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ class WebhookAnswer:
     """The answer to a vendor's request, and what the request brought. It is stored before the answer is sent.
 
     `statuses`: threads that people of the business took over, finished, or gave back to the desk in the vendor's app.
+    `content_type`: that of the body.
     """
 
     status: int = 200
@@ -73,6 +74,7 @@ class WebhookAnswer:
     answers: tuple[PersonAnswer, ...] = ()
     failures: tuple[LateFailure, ...] = ()
     statuses: tuple[tuple[str, Status], ...] = ()
+    content_type: str = "text/plain"
 
 
 class DeliveryError(SmidgenError):

@@ -17,6 +17,7 @@ from smidgen.apps.channels.channel import (
     unreadable,
     unverified,
 )
+from smidgen.apps.channels.decisions import DECISION, buttons, pressed_words, read_press
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage, Status
@@ -75,8 +76,12 @@ class ChatwootChannel:
         way = f"/conversations/{int(message.facts['conversation'])}"
         id = self._written(message.id, way) if again else ""
         if not id:
-            body = {"content": plain_text(message, _MOST_TEXT), "message_type": "outgoing", "private": False}
-            told = self._api.ask("POST", f"{way}/messages", {**body, "content_attributes": {_MARK: message.id}})
+            body: dict[str, Any] = {"content": plain_text(message, _MOST_TEXT), "message_type": "outgoing", "private": False}
+            body["content_attributes"] = {_MARK: message.id}
+            if shown := buttons(message):
+                body["content_type"] = "input_select"
+                body["content_attributes"] |= {"items": [{"title": label, "value": value} for label, value in shown]}
+            told = self._api.ask("POST", f"{way}/messages", body)
             id = str(told.get("id", "")) if isinstance(told, dict) else ""
         if message.reply is not None and message.reply.outcome == "handed_over":
             self._api.ask("POST", f"{way}/toggle_status", {"status": "open"})
@@ -98,6 +103,8 @@ class ChatwootChannel:
         if event in ("conversation_opened", "conversation_resolved", "conversation_status_changed"):
             status = _STATUSES.get(str(told.get("status")))
             return WebhookAnswer(statuses=((self._thread(told), status),) if status is not None else ())
+        if event == "message_updated" and told["account"]["id"] == self._settings.account:
+            return self._chosen(told)
         if event != "message_created" or told.get("private") or told["account"]["id"] != self._settings.account:
             return WebhookAnswer()
         conversation, sender = told["conversation"], told.get("sender") or {}
@@ -112,6 +119,21 @@ class ChatwootChannel:
         facts = {"conversation": int(conversation["id"]), "inbox": (told.get("inbox") or {}).get("id")}
         files = len(told.get("attachments") or ())
         return WebhookAnswer(messages=(IncomingMessage("chatwoot", id, thread, f"contact:{sender['id']}", text, "", files, facts),))
+
+    def _chosen(self, told: Mapping[str, Any]) -> WebhookAnswer:
+        """The customer's choice among the buttons of a message; nothing for another change. Chatwoot takes one choice of a message."""
+        values = (told.get("content_attributes") or {}).get("submitted_values") or ()
+        decision = next((found for one in values if (found := read_press(one.get("value")))), None)
+        if decision is None:
+            return WebhookAnswer()
+        conversation = told["conversation"]
+        contact = ((conversation.get("meta") or {}).get("sender") or {}).get("id") or conversation["contact_inbox"]["contact_id"]
+        if conversation.get("status") != "pending":
+            decision["call"] = ""  # people have the conversation: no call waits in it
+        facts = {DECISION: decision, "conversation": int(conversation["id"]), "inbox": (told.get("inbox") or {}).get("id")}
+        thread, id = self._thread(conversation), f"{self._settings.account}:{told['id']}:chosen"
+        said = IncomingMessage("chatwoot", id, thread, f"contact:{contact}", pressed_words(decision, ""), facts=facts)
+        return WebhookAnswer(messages=(said,))
 
     def _thread(self, conversation: Mapping[str, Any]) -> str:
         return f"{self._settings.account}:{int(conversation['id'])}"

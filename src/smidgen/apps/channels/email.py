@@ -16,6 +16,7 @@ from email.utils import format_datetime, formataddr
 from typing import Any, Literal
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, secret
+from smidgen.apps.channels.decisions import asked_in_words
 from smidgen.apps.channels.mail_reader import MOST_MAIL, MailAccount, hand_over_id, is_address, message_id, read_mail
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.core.conversations import OutgoingMessage
@@ -121,9 +122,8 @@ class EmailChannel:
         if not is_address(message.recipient):
             raise _failure("the recipient is not a mail address", message.recipient, passing=False)
         subject = " ".join(message.subject.split())[:200] or "Your message"
-        mail = self._new(
-            message.recipient, subject if subject.lower().startswith("re:") else f"Re: {subject}", plain_text(message, _MOST_TEXT)
-        )
+        text = "\n\n".join(part for part in (plain_text(message, _MOST_TEXT), asked_in_words(message)) if part)
+        mail = self._new(message.recipient, subject if subject.lower().startswith("re:") else f"Re: {subject}", text)
         mail["Message-ID"] = message_id(message.thread, message.id, self._settings.address)
         references = [str(one) for one in message.facts.get("references", ())]
         if "message_id" in message.facts:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
-from smidgen.apps.channels.channel import WebhookAnswer, WebhookRequest, is_recent, is_signed, secret, unreadable, unverified
+from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, is_recent, is_signed, secret, unreadable, unverified
+from smidgen.apps.channels.decisions import DECISION, PRESSED, buttons, pressed_words, read_press
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage
@@ -16,6 +19,8 @@ from smidgen.core.errors import DataError
 from smidgen.core.settings import Settings, setting
 
 _MOST_TEXT = 12_000
+_MOST_SECTION = 3_000
+"""Longest text of a block."""
 _PASSING = ("ratelimited", "rate_limited", "internal_error", "fatal_error", "request_timeout", "service_unavailable", "team_added_to_org")
 _KEY = ("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope")
 _LOOKED_AT = 50
@@ -55,6 +60,8 @@ class SlackChannel:
         if not is_signed(self._secret, signed, signature, "v0=") or not is_recent(stamp):
             raise unverified("Slack")
         try:
+            if request.body.startswith(b"payload="):
+                return _pressed(json.loads(parse_qs(request.body.decode(), max_num_fields=2)["payload"][0]))
             told = json.loads(request.body)
             if told["type"] == "url_verification":
                 return WebhookAnswer(body=str(told["challenge"])[:1_000])
@@ -70,11 +77,20 @@ class SlackChannel:
             raise DataError("a message to Slack has no channel", value=message.id, todo="Report it.")
         if again and (found := self._posted(message.id, place, parent)):
             return found
-        body: dict[str, Any] = {"channel": place, "text": _escaped(plain_text(message, _MOST_TEXT)), "unfurl_links": False}
+        text = _escaped(plain_text(message, _MOST_TEXT))
+        body: dict[str, Any] = {"channel": place, "text": text, "unfurl_links": False}
+        if shown := buttons(message):
+            body["blocks"] = [*_sections(text), {"type": "actions", "elements": [_button(label, value) for label, value in shown]}]
         body["metadata"] = {"event_type": _EVENT, "event_payload": {"id": message.id}}
         if parent:
             body["thread_ts"] = parent
         told = self._asked("POST", "/chat.postMessage", body)
+        if PRESSED in message.facts:
+            # Only to look right: a second press of these buttons does nothing.
+            with contextlib.suppress(DeliveryError):
+                question = str(message.facts.get("question", ""))
+                update = {"channel": place, "ts": message.facts[PRESSED], "text": question, "blocks": _sections(question)}
+                self._asked("POST", "/chat.update", update)
         return str(told.get("ts", ""))
 
     def _posted(self, id: str, place: str, parent: str) -> str:
@@ -110,6 +126,33 @@ class SlackChannel:
         facts = {"channel": place, "thread_ts": thread, "ts": time}
         ids = (f"{team}:{place}:{time}", f"{team}:{place}:{thread}", f"{team}:{user}")
         return IncomingMessage("slack", *ids, _plain(str(event.get("text", ""))), attachments=len(event.get("files", ())), facts=facts)
+
+
+def _pressed(told: Mapping[str, Any]) -> WebhookAnswer:
+    """The decision of a pressed button; nothing for another interaction. A press counts for the user who pressed, whoever was asked."""
+    if told["type"] != "block_actions" or not isinstance(told.get("message"), dict):
+        return WebhookAnswer()
+    action, message, user = told["actions"][0], told["message"], told["user"]
+    decision = read_press(action.get("value"))
+    if decision is None:
+        return WebhookAnswer()
+    team, place = str((told.get("team") or {}).get("id") or user["team_id"]), str(told["channel"]["id"])
+    time, thread = str(message["ts"]), str(message.get("thread_ts", ""))
+    facts = {DECISION: decision, PRESSED: time, "channel": place, "thread_ts": thread, "ts": time}
+    facts["question"] = str(message.get("text", ""))[:_MOST_SECTION]
+    id = f"{team}:{place}:{time}:{action['action_ts']}"
+    ids = (id, f"{team}:{place}:{thread}", f"{team}:{user['id']}")
+    return WebhookAnswer(messages=(IncomingMessage("slack", *ids, pressed_words(decision, ""), facts=facts),))
+
+
+def _sections(text: str) -> list[dict[str, Any]]:
+    """A text as blocks, which are short."""
+    pieces = [text[at : at + _MOST_SECTION] for at in range(0, len(text), _MOST_SECTION)] or [" "]
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in pieces]
+
+
+def _button(label: str, value: str) -> dict[str, Any]:
+    return {"type": "button", "action_id": value.rpartition(":")[0], "text": {"type": "plain_text", "text": label}, "value": value}
 
 
 def _plain(text: str) -> str:

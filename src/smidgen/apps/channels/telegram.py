@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, is_equal, secret, unreadable, unverified
+from smidgen.apps.channels.decisions import DECISION, PRESSED, buttons, pressed_words, read_press
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage
@@ -43,7 +45,10 @@ class TelegramChannel:
         if not is_equal(self._secret, request.headers.get("x-telegram-bot-api-secret-token", "")):
             raise unverified("Telegram")
         try:
-            message = _message(json.loads(request.body))
+            told = json.loads(request.body)
+            if "callback_query" in told:
+                return _pressed(told)
+            message = _message(told)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("Telegram", type(error).__name__) from None
         return WebhookAnswer(messages=(message,) if message is not None else ())
@@ -52,6 +57,8 @@ class TelegramChannel:
         """Send a message to the chat that the customer's came from."""
         body: dict[str, Any] = {"chat_id": int(message.recipient), "text": plain_text(message, _MOST_TEXT)}
         body["link_preview_options"] = {"is_disabled": True}
+        if shown := buttons(message):
+            body["reply_markup"] = {"inline_keyboard": [[{"text": label, "callback_data": value} for label, value in shown]]}
         if "message_id" in message.facts:
             body["reply_parameters"] = {"message_id": message.facts["message_id"], "allow_sending_without_reply": True}
         try:
@@ -60,6 +67,11 @@ class TelegramChannel:
             raise self._told(refusal) from None
         if not isinstance(told, dict) or told.get("ok") is not True:
             raise self._api.final(str(told)[:200])
+        if PRESSED in message.facts:
+            # Only to look right: a second press of these buttons does nothing.
+            with contextlib.suppress(DeliveryError):
+                pressed = {"chat_id": int(message.recipient), "message_id": message.facts[PRESSED]}
+                self._api.ask("POST", "/editMessageReplyMarkup", {**pressed, "reply_markup": {"inline_keyboard": []}})
         return str(told.get("result", {}).get("message_id", ""))
 
     def _told(self, refusal: DeliveryError) -> DeliveryError:
@@ -69,6 +81,19 @@ class TelegramChannel:
         if code == 429 and isinstance(wait, int | float):
             return self._api.passing("HTTP 429", float(wait))
         return self._api.final("HTTP 403: the customer blocked the bot") if code == 403 else refusal
+
+
+def _pressed(told: Mapping[str, Any]) -> WebhookAnswer:
+    """The decision of a pressed button. The answer to the webhook tells Telegram that the press has arrived."""
+    query = told["callback_query"]
+    body = json.dumps({"method": "answerCallbackQuery", "callback_query_id": str(query["id"])[:200]})
+    message, sender, decision = query.get("message"), query["from"], read_press(query.get("data"))
+    if message is None or decision is None or message["chat"]["type"] != "private" or message["chat"]["id"] != sender["id"]:
+        return WebhookAnswer(body=body, content_type="application/json")
+    chat, pressed, language = str(int(message["chat"]["id"])), int(message["message_id"]), str(sender.get("language_code", ""))[:2]
+    facts = {DECISION: decision, PRESSED: pressed, "message_id": pressed, "language": language}
+    said = IncomingMessage("telegram", f"callback:{query['id']}", chat, chat, pressed_words(decision, language), facts=facts)
+    return WebhookAnswer(body=body, messages=(said,), content_type="application/json")
 
 
 def _message(told: Mapping[str, Any]) -> IncomingMessage | None:

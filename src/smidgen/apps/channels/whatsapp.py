@@ -17,12 +17,15 @@ from smidgen.apps.channels.channel import (
     unreadable,
     unverified,
 )
+from smidgen.apps.channels.decisions import DECISION, asked_in_words, buttons, read_press
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.apps.channels.vendor_http import VendorApi
 from smidgen.core.conversations import IncomingMessage, OutgoingMessage
 from smidgen.core.settings import Settings, setting
 
 _MOST_TEXT = 4_096
+_MOST_ASKED = 1_024
+"""Longest text with buttons."""
 _WINDOW = 131047
 """The code of a message to a customer who last wrote over 24 hours ago."""
 _PASSING = frozenset({1, 2, 4, 80007, 130429, 131000, 131016, 131048, 131056, 131057, 133004})
@@ -74,9 +77,15 @@ class WhatsAppChannel:
         return WebhookAnswer(messages=tuple(messages), failures=tuple(failures))
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
-        """Send a text to the customer's number, as a reply to their message."""
-        body: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": message.recipient, "type": "text"}
-        body["text"] = {"body": plain_text(message, _MOST_TEXT), "preview_url": False}
+        """Send a text to the customer's number, as a reply to their message; with buttons, if it proposes a call."""
+        body: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": message.recipient}
+        text, shown = plain_text(message, _MOST_TEXT), buttons(message)
+        if shown and len(text) <= _MOST_ASKED:
+            replies = [{"type": "reply", "reply": {"id": value, "title": label}} for label, value in shown]
+            body |= {"type": "interactive", "interactive": {"type": "button", "body": {"text": text}, "action": {"buttons": replies}}}
+        else:
+            words = "\n\n".join(part for part in (plain_text(message, _MOST_TEXT - 100), asked_in_words(message)) if part)
+            body |= {"type": "text", "text": {"body": words if shown else text, "preview_url": False}}
         if "message_id" in message.facts:
             body["context"] = {"message_id": str(message.facts["message_id"])}
         try:
@@ -110,19 +119,22 @@ class WhatsAppChannel:
     def _message(self, one: Mapping[str, Any]) -> IncomingMessage | None:
         """A customer's message; None for reactions and what WhatsApp itself says."""
         sender, id, kind = str(one["from"]), str(one["id"]), str(one["type"])
+        facts: dict[str, Any] = {"message_id": id}
         if kind == "text":
             text = str(one["text"]["body"])
         elif kind == "button":
             text = str(one["button"]["text"])
         elif kind == "interactive":
             chosen = one["interactive"]
-            text = str(chosen.get(chosen["type"], {}).get("title", ""))
+            button = chosen.get(chosen["type"], {})
+            text, decision = str(button.get("title", "")), read_press(button.get("id"))
+            facts |= {DECISION: decision} if decision is not None else {}
         elif kind in _FILES:
             text = str(one.get(kind, {}).get("caption", ""))
         else:
             return None
         files = int(kind in _FILES)
-        return IncomingMessage("whatsapp", id, f"{self._number}:{sender}", sender, text, attachments=files, facts={"message_id": id})
+        return IncomingMessage("whatsapp", id, f"{self._number}:{sender}", sender, text, attachments=files, facts=facts)
 
 
 def _failure(status: Mapping[str, Any]) -> LateFailure | None:

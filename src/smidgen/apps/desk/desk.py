@@ -411,7 +411,7 @@ class Desk:
         if reply.outcome != "unanswered":
             turn.state.pop("unanswered", None)
         turn.state["language"] = turn.language
-        return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score))), turn.state, status)
+        return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score)), language=turn.language), turn.state, status)
 
     def _listed(self, names: Sequence[str], language: str) -> str:
         """Names as a list in words: "a, b and the c"."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smidgen.apps.channels.channel import CONVERSATION, PersonAnswer, WebhookAnswer
+from smidgen.apps.channels.decisions import DECISION
 from smidgen.core.conversations import Answering, DeskAnswer, DeskReply
 from smidgen.core.errors import shown
 from smidgen.store.conversations.records import TakenMessage
@@ -24,20 +25,23 @@ ANSWER_SECONDS = 60.0
 """How long a desk may take for an answer."""
 _IDLE_SECONDS, _FAILED_SECONDS = 0.5, 2.0
 _RETRY_SECONDS = 2.0
+_LATE = "no such call waits"
 
 _log = logging.getLogger("smidgen.desk")
 
-Words = Literal["failed", "unsure", "attachment", "only_attachment"]
+Words = Literal["failed", "unsure", "late", "attachment", "only_attachment"]
 _WORDS: dict[str, dict[Words, str]] = {
     "en": {
         "failed": "I could not work on your message. A person will answer you.",
         "unsure": "I cannot tell whether that was done. A person will check it and answer you. Please do not send it again.",
+        "late": "This question is no longer open for you, so I have not changed anything now. Ask again if you still want it.",
         "attachment": "I cannot open attachments. I read your words only.",
         "only_attachment": "I cannot open attachments. Please write what you would like to know.",
     },
     "de": {
         "failed": "Ich konnte Ihre Nachricht nicht bearbeiten. Ein Mensch wird Ihnen antworten.",
         "unsure": "Ich weiß nicht, ob das ausgeführt wurde. Ein Mensch prüft es und antwortet. Bitte senden Sie es nicht noch einmal.",
+        "late": "Diese Frage ist für Sie nicht mehr offen; ich habe jetzt nichts geändert. Fragen Sie gern noch einmal.",
         "attachment": "Anhänge kann ich nicht öffnen. Ich habe nur Ihren Text gelesen.",
         "only_attachment": "Anhänge kann ich nicht öffnen. Bitte schreiben Sie, was Sie wissen möchten.",
     },
@@ -163,15 +167,20 @@ class InboxWorker:
         taken = self._store.inbox.take(self._lease, self._desk.name)
         if taken is None:
             return False
+        pressed = taken.message.facts.get(DECISION)
         if taken.conversation.status == "with_person":
-            self._store.inbox.finish(taken, None)
+            self._store.inbox.finish(taken, _late(taken) if pressed else None)
             return True
         answer = self._without_desk(taken)
         if answer is None:
             waiting = _waiting_call(taken)
             if waiting and not self._store.inbox.deciding(taken, waiting):
                 return True
-            answer, error = attempts.run(self._desk.answer, taken.conversation, taken.message.text)
+            if isinstance(pressed, Mapping):
+                work: tuple[Any, ...] = (self._desk.decide, taken.conversation, waiting, pressed.get("yes") is True)
+            else:
+                work = (self._desk.answer, taken.conversation, taken.message.text)
+            answer, error = attempts.run(*work)
             if error is not None:
                 why = f"{type(error).__name__}: {shown(str(error))}"
                 self._store.inbox.retry(taken, self._retry * 2**taken.attempts, why)
@@ -181,12 +190,14 @@ class InboxWorker:
 
     def _without_desk(self, taken: TakenMessage) -> DeskAnswer | None:
         """The answer that needs no desk; None for all other messages."""
-        language = _language(taken)
+        language, pressed = _language(taken), taken.message.facts.get(DECISION)
         if taken.deciding:
             # An earlier attempt began a confirmed call and did not end: nobody may begin it again.
             return _handed_over(taken, "unsure", {"began": taken.deciding})
         if taken.attempts > MOST_TRIES:
             return _handed_over(taken, "failed", {"attempts": taken.attempts - 1})
+        if pressed is not None and (not _waiting_call(taken) or _called(pressed) != _waiting_call(taken)):
+            return _late(taken)
         greeting = self._desk.greeting
         if taken.message.facts.get("begins") is True and greeting:
             text = greeting.get(language) or next(iter(greeting.values()))
@@ -201,6 +212,17 @@ def _handed_over(taken: TakenMessage, words: Words, facts: dict[str, Any]) -> De
     return DeskAnswer(reply, taken.conversation.state, "with_person")
 
 
+def _called(pressed: Any) -> str:
+    """The id of the call that a button was for."""
+    return str(pressed.get("call", "")) if isinstance(pressed, Mapping) else ""
+
+
+def _late(taken: TakenMessage) -> DeskAnswer:
+    """The answer to a button of a call that does not wait for this customer: it was pressed before, it is old, or another one was asked."""
+    reply = DeskReply("failed", _WORDS[_language(taken)]["late"], facts={"why": _LATE}, language=_language(taken))
+    return DeskAnswer(reply, taken.conversation.state, taken.conversation.status)
+
+
 def _with_attachments(answer: DeskAnswer, taken: TakenMessage) -> DeskAnswer:
     """The answer, with a word on attachments that were not read."""
     if not taken.message.attachments or not taken.message.text.strip() or not answer.reply.text:
@@ -210,12 +232,13 @@ def _with_attachments(answer: DeskAnswer, taken: TakenMessage) -> DeskAnswer:
 
 
 def _waiting_call(taken: TakenMessage) -> str:
-    """The id of the call that waits for the customer's yes; empty if none does."""
+    """The id of the call that waits for the customer's yes; empty if none does. Words on a late button do not end a call's waiting."""
     said = [turn.reply for turn in taken.conversation.turns if turn.author == "desk"]
-    last = said[-1] if said else None
+    last = next((one for one in reversed(said) if one is None or one.facts.get("why") != _LATE), None)
     return last.call.id if last is not None and last.call is not None else ""
 
 
 def _language(taken: TakenMessage) -> str:
-    known = taken.conversation.language or str(taken.message.facts.get("language", ""))
+    spoken = (taken.conversation.state.get("language"), taken.conversation.language, taken.message.facts.get("language"))
+    known = next((str(one) for one in spoken if one), "")
     return known if known in _WORDS else "en"

@@ -41,7 +41,7 @@ def _add(router: APIRouter, served: dict[str, ServedDesk]) -> None:
             raise RequestError("too many webhooks at a time", value=name, todo="Send it again.", status=503, code="overloaded")
         async with at_once:
             brought, _ = await asyncio.to_thread(channels.receive, name, asked)
-        return PlainTextResponse(brought.body, brought.status)
+        return PlainTextResponse(brought.body, brought.status, media_type=brought.content_type)
 
 
 async def _body(request: Request) -> bytes:

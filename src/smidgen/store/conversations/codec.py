@@ -38,6 +38,8 @@ def reply_to_json(reply: DeskReply) -> dict[str, Any]:
         told["call"] = {"id": call.id, "tool": call.tool, "arguments": dict(call.arguments), "words": call.words}
     if reply.facts:
         told["facts"] = dict(reply.facts)
+    if reply.language:
+        told["language"] = reply.language
     return told
 
 
@@ -57,6 +59,7 @@ def reply_from_json(told: Mapping[str, Any]) -> DeskReply:
             cards=tuple(Card(one["kind"], one["title"], tuple(dict(item) for item in one["items"])) for one in told.get("cards", ())),
             call=ProposedCall(call["id"], call["tool"], dict(call["arguments"]), call["words"]) if call else None,
             facts=dict(told.get("facts", {})),
+            language=str(told.get("language", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable("a stored reply", error) from None
