@@ -100,6 +100,7 @@ class Task(ABC):
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
             (`answer.documents`, `data.train`); empty for a task whose projects are tables of inputs and outputs.
+        converses: a model talks with customers; `smidgen serve --desk` shows it to them.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Task(ABC):
     makes_examples = False
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})
+    converses = False
 
     # Rows and their form.
 

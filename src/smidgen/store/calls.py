@@ -25,6 +25,8 @@ from smidgen.store.database import Database, current, file_url, migrate, parse_u
 Waiting: TypeAlias = Literal["taken", "unknown", "expired"]
 """How a search for a proposed call ended."""
 
+URL_ENV = "SMIDGEN_CALLS_URL"
+"""The URL comes from the environment, since one of PostgreSQL has a password in it."""
 _NAME = "the store of calls"
 _LOCK = 7_205_113
 _MOST_WAITING = 3

@@ -93,6 +93,7 @@ class DeskTask(Task):
     graded = True
     takes = "conversation"
     project_files = {"policy": "desk.policy", "tools": "desk.tools", "conversations": "desk.conversations"}  # noqa: RUF012
+    converses = True
     loss_words = "the outcome is not the wanted one"
 
     def parse(self, value: Any, settings: Settings) -> dict[str, Any]:

@@ -1166,6 +1166,314 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Channels
+         * @description Read where customers reach the desk. No secret is in it.
+         */
+        get: operations["read_channels_api_v1_projects__project__channels_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/site": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Site
+         * @description Change how the desk stands on sites. It holds from the desk's next start.
+         */
+        put: operations["change_site_api_v1_projects__project__site_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/channels/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Channel
+         * @description Change a channel. It holds from the desk's next start.
+         */
+        put: operations["change_channel_api_v1_projects__project__channels__kind__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/channels/{kind}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Channel
+         * @description Log in at the vendor with the channel's keys. Nothing is sent to customers.
+         */
+        post: operations["try_channel_api_v1_projects__project__channels__kind__try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Webhook
+         * @description Change a webhook, or add one. It holds from the desk's next start.
+         */
+        put: operations["change_webhook_api_v1_projects__project__webhooks__name__put"];
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description Forget a webhook and its secret.
+         */
+        delete: operations["delete_webhook_api_v1_projects__project__webhooks__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{name}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Webhook
+         * @description Send a signed test event (`desk.test`) to a webhook.
+         */
+        post: operations["try_webhook_api_v1_projects__project__webhooks__name__try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/hand-over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Hand Over
+         * @description Choose how people get conversations. It holds from the desk's next start.
+         */
+        put: operations["change_hand_over_api_v1_projects__project__hand_over_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dead Letters
+         * @description List messages and events that could not be delivered, the newest first. Viewers see no personal data.
+         */
+        get: operations["list_dead_letters_api_v1_projects__project__dead_letters_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters/{letter}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Dead Letter
+         * @description Send a dead letter again. The running desk does so within seconds.
+         */
+        post: operations["retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters/{letter}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Drop Dead Letter
+         * @description Drop a dead letter for good.
+         */
+        delete: operations["drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Desk Conversations
+         * @description List conversations, the last changed first. Viewers see no personal data, and cannot search for it.
+         */
+        get: operations["list_desk_conversations_api_v1_projects__project__conversations_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Conversation
+         * @description Read a conversation. Viewers see no personal data.
+         */
+        get: operations["read_conversation_api_v1_projects__project__conversations__conversation__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget Conversation
+         * @description Delete a conversation for good: its turns, messages, calls, and what could be learnt from it.
+         */
+        delete: operations["forget_conversation_api_v1_projects__project__conversations__conversation__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reply As Person
+         * @description Answer the customer as a person, in the customer's channel. With the question before it, it is a pair to learn from.
+         */
+        post: operations["reply_as_person_api_v1_projects__project__conversations__conversation__reply_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Status
+         * @description Take a conversation over (`with_person`), give it back to the desk (`open`), or mark it as solved (`closed`).
+         */
+        post: operations["change_status_api_v1_projects__project__conversations__conversation__status_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/desk-figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Desk Figures
+         * @description Read the figures of the last days, today (UTC) included.
+         */
+        get: operations["read_desk_figures_api_v1_projects__project__desk_figures_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/line": {
         parameters: {
             query?: never;
@@ -2116,6 +2424,20 @@ export interface components {
             verdict: string | null;
         };
         /**
+         * CardView
+         * @description Facts beside a reply.
+         */
+        CardView: {
+            /** Kind */
+            kind: string;
+            /** Title */
+            title: string;
+            /** Items */
+            items: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
          * CertificateEnd
          * @description Why a certificate is revoked.
          */
@@ -2166,6 +2488,124 @@ export interface components {
             trained: string;
             /** Served */
             served: string;
+        };
+        /**
+         * ChannelChange
+         * @description A channel's settings. `secrets`: those to keep; an empty one is removed, and one that is left out stays.
+         */
+        ChannelChange: {
+            /** On */
+            on: boolean;
+            /**
+             * Settings
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Secrets
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ChannelView
+         * @description A channel. `fields`: the JSON Schema of its settings.
+         */
+        ChannelView: {
+            /** Kind */
+            kind: string;
+            /** On */
+            on: boolean;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Fields */
+            fields: {
+                [key: string]: unknown;
+            };
+            /** Secrets */
+            secrets: components["schemas"]["SecretView"][];
+            /**
+             * Address
+             * @description Where the vendor sends messages to; empty if it sends none, or the address is not known yet.
+             */
+            address: string;
+            tried: components["schemas"]["TrialView"] | null;
+            delivery: components["schemas"]["DeliveryView"];
+        };
+        /**
+         * ChannelsView
+         * @description Where customers reach a desk.
+         */
+        ChannelsView: {
+            /**
+             * Desk
+             * @description The desk's name; empty before its first build.
+             */
+            desk: string;
+            /** Running */
+            running: boolean;
+            /**
+             * Outdated
+             * @description Whether the desk that runs was started with other settings.
+             */
+            outdated: boolean;
+            /**
+             * Address
+             * @description Where the desk is reached: its public address, else that of this machine; empty if neither is known.
+             */
+            address: string;
+            /** Public */
+            public: string;
+            /** Keep Days */
+            keep_days: number;
+            widget: components["schemas"]["WidgetSettings"];
+            /**
+             * Script
+             * @description The line for a site's pages; empty if the address is not known yet.
+             */
+            script: string;
+            /** Channels */
+            channels: components["schemas"]["ChannelView"][];
+            /** Webhooks */
+            webhooks: components["schemas"]["WebhookView"][];
+            /** Hand Over */
+            hand_over: string[];
+            /** Hand Over Delivery */
+            hand_over_delivery: {
+                [key: string]: components["schemas"]["DeliveryView"];
+            };
+            /** Event Kinds */
+            event_kinds: ("answered" | "escalated" | "handed_over" | "customer_wrote" | "feedback" | "undelivered" | "promoted" | "revoked")[];
+            widget_delivery: components["schemas"]["DeliveryView"];
+            /**
+             * Dead
+             * @description Messages and events that could not be delivered.
+             */
+            dead: number;
+        };
+        /**
+         * CitationView
+         * @description Words quoted from a document, and the passage around them.
+         */
+        CitationView: {
+            /** Title */
+            title: string;
+            /** Heading */
+            heading: string;
+            /** Text */
+            text: string;
+            /** Passage */
+            passage: string;
+            /** Page */
+            page: number | null;
+            /** Url */
+            url: string;
         };
         /**
          * ClassRow
@@ -2304,6 +2744,51 @@ export interface components {
             left_out: number;
             /** Left Out Errors */
             left_out_errors: number;
+        };
+        /**
+         * ConversationView
+         * @description A conversation with all that belongs to it.
+         */
+        ConversationView: {
+            /** Id */
+            id: string;
+            /** Channel */
+            channel: string;
+            /** Address */
+            address: string;
+            /** Language */
+            language: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "with_person" | "closed";
+            /** Masked */
+            masked: boolean;
+            /** Turns */
+            turns: components["schemas"]["TurnView"][];
+            /** Calls */
+            calls: components["schemas"]["LoggedCallView"][];
+            summary: components["schemas"]["SummaryView"];
+            /** Undelivered */
+            undelivered: components["schemas"]["LetterView"][];
+        };
+        /**
+         * ConversationsView
+         * @description Some conversations, and how many a choice leaves. `waiting`: how many a person has, whatever is chosen.
+         */
+        ConversationsView: {
+            /** Total */
+            total: number;
+            /** Waiting */
+            waiting: number;
+            /**
+             * Masked
+             * @description Whether personal data is hidden, because the role may only look.
+             */
+            masked: boolean;
+            /** Conversations */
+            conversations: components["schemas"]["HeadView"][];
         };
         /**
          * CorrectionRequest
@@ -2585,6 +3070,48 @@ export interface components {
             other: number;
         };
         /**
+         * DeadLetterView
+         * @description A message or an event that could not be delivered.
+         */
+        DeadLetterView: {
+            /** Id */
+            id: string;
+            /**
+             * Place
+             * @description Its channel, or the listener: `webhook:NAME`, `hand_over:mail`.
+             */
+            place: string;
+            /** Conversation */
+            conversation: string;
+            /** Text */
+            text: string;
+            /** Attempts */
+            attempts: number;
+            /** Time */
+            time: number;
+            /** Error */
+            error: string;
+        };
+        /**
+         * DeliveryView
+         * @description How messages reach their goal.
+         */
+        DeliveryView: {
+            /** Conversations */
+            conversations: number;
+            /** Waiting */
+            waiting: number;
+            /** Delivered */
+            delivered: number;
+            /** Dead */
+            dead: number;
+            /**
+             * Error
+             * @description The last error of what waits, or could not be delivered.
+             */
+            error: string;
+        };
+        /**
          * Delta
          * @description A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, if there is one.
          */
@@ -2607,6 +3134,35 @@ export interface components {
              * @default 0
              */
             lost: number;
+        };
+        /**
+         * DeskFiguresView
+         * @description Figures of a desk over some days, today (UTC) included.
+         */
+        DeskFiguresView: {
+            /** Days */
+            days: number;
+            /** Conversations */
+            conversations: number;
+            /** Messages */
+            messages: number;
+            /** Outcomes */
+            outcomes: {
+                [key: string]: number;
+            };
+            /** People */
+            people: number;
+            /** Handed Over */
+            handed_over: number;
+            /** Up */
+            up: number;
+            /** Down */
+            down: number;
+            /**
+             * Waiting
+             * @description Conversations that a person has now.
+             */
+            waiting: number;
         };
         /**
          * DrawnGraph
@@ -2864,6 +3420,59 @@ export interface components {
             nodes: components["schemas"]["NodeView"][];
             /** Wires */
             wires: components["schemas"]["WireView"][];
+        };
+        /**
+         * HandOverChange
+         * @description How people get conversations.
+         */
+        HandOverChange: {
+            /** Ways */
+            ways: ("mail" | "chatwoot")[];
+        };
+        /**
+         * HeadView
+         * @description A conversation in a list. Times are in seconds since 1970.
+         */
+        HeadView: {
+            /** Id */
+            id: string;
+            /** Channel */
+            channel: string;
+            /** Address */
+            address: string;
+            /** Subject */
+            subject: string;
+            /** Language */
+            language: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "with_person" | "closed";
+            /**
+             * Outcome
+             * @description That of the desk's last reply; empty before its first one.
+             */
+            outcome: string;
+            /** Turns */
+            turns: number;
+            /** Created */
+            created: number;
+            /** Changed */
+            changed: number;
+            /**
+             * First
+             * @description The beginning of the customer's first message.
+             */
+            first: string;
+        };
+        /**
+         * HeldWebhookView
+         * @description A webhook was saved. `secret`: the one that was made for it, shown this once.
+         */
+        HeldWebhookView: {
+            /** Secret */
+            secret: string | null;
         };
         /**
          * ImportRequest
@@ -3143,6 +3752,22 @@ export interface components {
             labels: components["schemas"]["LabelWorth"][];
         };
         /**
+         * LetterView
+         * @description A message that waits to be delivered, or could not be.
+         */
+        LetterView: {
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** State */
+            state: string;
+            /** Attempts */
+            attempts: number;
+            /** Error */
+            error: string;
+        };
+        /**
          * LineChangeView
          * @description A change of the version that serves: `by` learning, a roll-back, or hand.
          */
@@ -3220,6 +3845,28 @@ export interface components {
             name: string;
             /** Password */
             password: string;
+        };
+        /**
+         * LoggedCallView
+         * @description A call of a tool.
+         */
+        LoggedCallView: {
+            /** Time */
+            time: number;
+            /** Tool */
+            tool: string;
+            /** Arguments */
+            arguments: {
+                [key: string]: unknown;
+            };
+            /** Consent */
+            consent: string;
+            /** Status */
+            status: string;
+            /** Reason */
+            reason: string;
+            /** Seconds */
+            seconds: number;
         };
         /**
          * LookRun
@@ -3677,6 +4324,20 @@ export interface components {
             from_requests: number | null;
         };
         /**
+         * PersonReply
+         * @description A person's answer. `after`: who answers next.
+         */
+        PersonReply: {
+            /** Text */
+            text: string;
+            /**
+             * After
+             * @default with_person
+             * @enum {string}
+             */
+            after: "open" | "with_person" | "closed";
+        };
+        /**
          * PortView
          * @description A place where a wire begins or ends. Only ports of one type fit together.
          */
@@ -3755,6 +4416,25 @@ export interface components {
              * @description The kinds of files that it consists of; empty for a project of rows.
              */
             kinds: ("documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue")[];
+            /**
+             * Converses
+             * @description Whether its model talks with customers: it has channels and conversations.
+             */
+            converses: boolean;
+        };
+        /**
+         * ProposedCallView
+         * @description A call that waited for the customer's yes.
+         */
+        ProposedCallView: {
+            /** Tool */
+            tool: string;
+            /** Words */
+            words: string;
+            /** Arguments */
+            arguments: {
+                [key: string]: unknown;
+            };
         };
         /**
          * QualityView
@@ -3945,6 +4625,34 @@ export interface components {
             old: unknown;
             /** New */
             new: unknown;
+        };
+        /**
+         * ReplyView
+         * @description A reply of the desk, for people of the business.
+         */
+        ReplyView: {
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "answered" | "asked" | "proposed" | "done" | "cancelled" | "failed" | "handed_over" | "unanswered";
+            /** Member */
+            member: string;
+            /** Intent */
+            intent: string;
+            /** Score */
+            score: number;
+            /** Why */
+            why: string;
+            /** Citations */
+            citations: components["schemas"]["CitationView"][];
+            /** Cards */
+            cards: components["schemas"]["CardView"][];
+            call: components["schemas"]["ProposedCallView"] | null;
+            /** Thumb */
+            thumb: ("up" | "down") | null;
+            /** Comment */
+            comment: string;
         };
         /**
          * Report
@@ -4315,6 +5023,18 @@ export interface components {
             assumptions: string[];
         };
         /**
+         * SecretView
+         * @description A secret of a channel: whether one is kept, and never the secret.
+         */
+        SecretView: {
+            /** Name */
+            name: string;
+            /** Help */
+            help: string;
+            /** Kept */
+            kept: boolean;
+        };
+        /**
          * SectionView
          * @description A section of a recipe.
          */
@@ -4454,6 +5174,8 @@ export interface components {
             snippets: {
                 [key: string]: string;
             };
+            /** @description The desk that it shows to customers; null if it shows none. */
+            desk: components["schemas"]["ShownDeskView"] | null;
         };
         /**
          * SessionView
@@ -4481,6 +5203,49 @@ export interface components {
             has_accounts: boolean;
             /** Version */
             version: string;
+        };
+        /**
+         * ShownDeskView
+         * @description The desk that the server shows to customers.
+         */
+        ShownDeskView: {
+            /**
+             * Script
+             * @description The line for a site's pages.
+             */
+            script: string;
+            /**
+             * Preview
+             * @description Address of a page of this machine with the chat on it.
+             */
+            preview: string;
+            /**
+             * Public
+             * @description The address at which the internet reaches it; empty for none.
+             */
+            public: string;
+            /**
+             * Outdated
+             * @description Whether channels or secrets have changed since it was started.
+             */
+            outdated: boolean;
+        };
+        /**
+         * SiteChange
+         * @description How the desk stands on sites. `public`: the address at which the internet reaches it.
+         */
+        SiteChange: {
+            /**
+             * Public
+             * @default
+             */
+            public: string;
+            widget: components["schemas"]["WidgetSettings"];
+            /**
+             * Keep Days
+             * @default 365
+             */
+            keep_days: number;
         };
         /**
          * SpeedFacts
@@ -4517,6 +5282,17 @@ export interface components {
             key: string;
             /** Value */
             value: string;
+        };
+        /**
+         * StatusChange
+         * @description Who answers next.
+         */
+        StatusChange: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "with_person" | "closed";
         };
         /**
          * StudentFacts
@@ -4631,6 +5407,20 @@ export interface components {
             label: string;
             /** Chance */
             chance: number;
+        };
+        /**
+         * SummaryView
+         * @description All that a person needs to go on.
+         */
+        SummaryView: {
+            /** Who */
+            who: string;
+            /** Question */
+            question: string;
+            /** Passages */
+            passages: string[];
+            /** Tried */
+            tried: string[];
         };
         /**
          * TeacherFacts
@@ -4876,6 +5666,33 @@ export interface components {
             epochs?: number | null;
         };
         /**
+         * TrialView
+         * @description How the last trial ended. It never shows a key.
+         */
+        TrialView: {
+            /**
+             * Time
+             * @description Seconds since 1970.
+             */
+            time: number;
+            /** Works */
+            works: boolean;
+            /**
+             * Name
+             * @description The account's name at the vendor; empty where it has none.
+             */
+            name: string;
+            /**
+             * What
+             * @description What failed; empty if it works.
+             */
+            what: string;
+            /** Value */
+            value: string;
+            /** Todo */
+            todo: string;
+        };
+        /**
          * TriedAnswerView
          * @description An answer.
          */
@@ -4921,6 +5738,26 @@ export interface components {
              * @description The second text, for a model of pairs.
              */
             second?: string | null;
+        };
+        /**
+         * TurnView
+         * @description One message of a conversation. `by`: the person's name, if a person said it.
+         */
+        TurnView: {
+            /** Id */
+            id: string;
+            /**
+             * Author
+             * @enum {string}
+             */
+            author: "customer" | "desk" | "person";
+            /** By */
+            by: string;
+            /** Text */
+            text: string;
+            /** Time */
+            time: number;
+            reply: components["schemas"]["ReplyView"] | null;
         };
         /**
          * UploadView
@@ -5026,6 +5863,123 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WebhookChange
+         * @description A webhook. `secret`: one of your own (`whsec_…`); left out, the one that is known stays, or one is made.
+         */
+        WebhookChange: {
+            /**
+             * On
+             * @default true
+             */
+            on: boolean;
+            /** Url */
+            url: string;
+            /** Events */
+            events: ("answered" | "escalated" | "handed_over" | "customer_wrote" | "feedback" | "undelivered" | "promoted" | "revoked")[];
+            /** Secret */
+            secret?: string | null;
+        };
+        /**
+         * WebhookView
+         * @description A webhook that is told of events.
+         */
+        WebhookView: {
+            /** Name */
+            name: string;
+            /** On */
+            on: boolean;
+            /** Url */
+            url: string;
+            /** Events */
+            events: ("answered" | "escalated" | "handed_over" | "customer_wrote" | "feedback" | "undelivered" | "promoted" | "revoked")[];
+            tried: components["schemas"]["TrialView"] | null;
+            delivery: components["schemas"]["DeliveryView"];
+        };
+        /**
+         * WidgetSettings
+         * @description How a desk stands on a site.
+         */
+        WidgetSettings: {
+            /**
+             * Name
+             * @description The name above the chat.
+             * @default Support
+             */
+            name: string;
+            /**
+             * Origins
+             * @description A web origin whose pages may show the chat, such as https://shop.example. Without any, only pages of this machine may.
+             * @default []
+             */
+            origins: string[];
+            /**
+             * Site
+             * @description Address that relative links in citations and cards start from.
+             * @default
+             */
+            site: string;
+            /**
+             * Image Hosts
+             * @description A web origin that product images may come from, such as https://images.shop.example.
+             * @default []
+             */
+            image_hosts: string[];
+            /**
+             * Colour
+             * @description The brand's colour. The text on it is black or white by itself.
+             * @default #17656b
+             */
+            colour: string;
+            /**
+             * Starters
+             * @description A question offered at the beginning. Three are enough.
+             * @default []
+             */
+            starters: string[];
+            /**
+             * Longest
+             * @description Longest message of a visitor, in characters.
+             * @default 2000
+             */
+            longest: number;
+            /**
+             * Messages A Minute
+             * @description Most messages a minute in one conversation. Further ones get 429.
+             * @default 20
+             */
+            messages_a_minute: number;
+            /**
+             * Calls A Minute
+             * @description Most calls a minute from one address. Further ones get 429.
+             * @default 240
+             */
+            calls_a_minute: number;
+            /**
+             * Starts An Hour
+             * @description Most conversations that one address may begin in an hour.
+             * @default 60
+             */
+            starts_an_hour: number;
+            /**
+             * Address Header
+             * @description Header in which your own proxy tells the visitor's address, such as x-real-ip. Only with a proxy that always sets it: visitors could write it themselves.
+             * @default
+             */
+            address_header: string;
+            /**
+             * At Once
+             * @description Most messages that the desk answers at a time. Others wait.
+             * @default 2
+             */
+            at_once: number;
+            /**
+             * Answer Seconds
+             * @description Longest time for an answer, waiting included.
+             * @default 30
+             */
+            answer_seconds: number;
         };
         /**
          * WireView
@@ -7874,6 +8828,725 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CapturedPage"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_channels_api_v1_projects__project__channels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_site_api_v1_projects__project__site_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SiteChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_channel_api_v1_projects__project__channels__kind__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_channel_api_v1_projects__project__channels__kind__try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_webhook_api_v1_projects__project__webhooks__name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldWebhookView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    delete_webhook_api_v1_projects__project__webhooks__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_webhook_api_v1_projects__project__webhooks__name__try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_hand_over_api_v1_projects__project__hand_over_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandOverChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_dead_letters_api_v1_projects__project__dead_letters_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                letter: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                letter: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_desk_conversations_api_v1_projects__project__conversations_get: {
+        parameters: {
+            query?: {
+                outcome?: ("answered" | "asked" | "proposed" | "done" | "cancelled" | "failed" | "handed_over" | "unanswered") | null;
+                channel?: string;
+                status?: ("open" | "with_person" | "closed") | null;
+                thumb?: ("up" | "down") | null;
+                text?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_conversation_api_v1_projects__project__conversations__conversation__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    forget_conversation_api_v1_projects__project__conversations__conversation__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    reply_as_person_api_v1_projects__project__conversations__conversation__reply_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonReply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_status_api_v1_projects__project__conversations__conversation__status_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StatusChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_desk_figures_api_v1_projects__project__desk_figures_get: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskFiguresView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

@@ -116,8 +116,17 @@ class WebhookChannel(Channel, Protocol):
         ...
 
 
-def open_channel(kind: str, given: Mapping[str, Any]) -> Channel:
-    """Open a channel of this kind with its settings.
+@runtime_checkable
+class TriedChannel(Channel, Protocol):
+    """A channel whose keys can be tried."""
+
+    def check(self) -> str:
+        """Log in, and change nothing; returns the account's name at the vendor. Raises DeliveryError."""
+        ...
+
+
+def open_channel(kind: str, given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Channel:
+    """Open a channel of this kind with its settings. Its secrets are in `environment`, by default the process's own.
 
     Raises UnknownPart for another kind, RecipeError for a wrong setting, and InputError for a secret that is not in the environment.
     """
@@ -128,7 +137,7 @@ def open_channel(kind: str, given: Mapping[str, Any]) -> Channel:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(dict(fault))}" for fault in error.errors()]
         todo = "Correct these settings of the channel:"
         raise RecipeError("a channel's settings are wrong", value=kind, todo=todo, mistakes=mistakes) from None
-    channel: Channel = owner(settings)
+    channel: Channel = owner(settings) if environment is None else owner(settings, environment)
     return channel
 
 
@@ -137,14 +146,15 @@ def settings_shown(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name, field in type(settings).model_fields.items() if not is_hidden(field)}
 
 
-def secret(variable: str, name: str) -> str:
+def secret(variable: str, name: str, environment: Mapping[str, str] | None = None) -> str:
     """A secret from the environment. Raises InputError if it is not set; no message shows a secret.
 
     Args:
         variable: the environment variable's name.
         name: of the secret, with its article.
+        environment: where it is looked up; the process's own by default.
     """
-    value = os.environ.get(variable, "").strip()
+    value = (os.environ if environment is None else environment).get(variable, "").strip()
     if not value:
         # A value in the place of the variable's name may be the secret itself.
         known = variable if variable.replace("_", "").isupper() and len(variable) < 60 else f"{len(variable)} characters"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smidgen.apps.channels.channel import (
+    DeliveryError,
     PersonAnswer,
     WebhookAnswer,
     WebhookRequest,
@@ -48,10 +49,10 @@ class ChatwootChannel:
 
     settings = ChatwootSettings
 
-    def __init__(self, settings: ChatwootSettings) -> None:
+    def __init__(self, settings: ChatwootSettings, environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._secret = secret(settings.secret_env, "Chatwoot's webhook secret")
-        token = secret(settings.token_env, "Chatwoot's access token")
+        self._secret = secret(settings.secret_env, "Chatwoot's webhook secret", environment)
+        token = secret(settings.token_env, "Chatwoot's access token", environment)
         base = f"{settings.base.rstrip('/')}/api/v1/accounts/{settings.account}"
         self._api = VendorApi("Chatwoot", base, {"api_access_token": token}, token)
 
@@ -70,6 +71,15 @@ class ChatwootChannel:
             return self._read(json.loads(request.body))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("Chatwoot", type(error).__name__) from None
+
+    def check(self) -> str:
+        """The account, by the bot's token. Chatwoot tells a bot nothing of itself: it is asked to open a conversation that cannot be."""
+        try:
+            self._api.ask("POST", "/conversations/0/toggle_status", {"status": "open"})
+        except DeliveryError as refusal:
+            if not str(refusal.value).startswith("HTTP 404"):
+                raise
+        return f"account {self._settings.account}"
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Write a message into the conversation, and open the conversation if the desk handed it over."""

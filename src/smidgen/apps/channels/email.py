@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
@@ -65,7 +65,7 @@ class EmailChannel:
 
     settings = EmailSettings
 
-    def __init__(self, settings: EmailSettings) -> None:
+    def __init__(self, settings: EmailSettings, environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings
         for one in (settings.address, *settings.people):
             if not is_address(one):
@@ -74,7 +74,7 @@ class EmailChannel:
         for host, security in hosts:
             if security == "none" and host not in _LOOPBACK:
                 raise InputError("a mail server without encryption must be of this machine", value=host, todo="Use tls or starttls.")
-        self._password = secret(settings.password_env, "the mailbox's password")
+        self._password = secret(settings.password_env, "the mailbox's password", environment)
         self.box = MailAccount(settings.address, settings.people, self._password.encode(), settings.any_reply_to)
         self._senders: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -97,6 +97,22 @@ class EmailChannel:
                     time.sleep(min(idle, 15.0))
                 read = self._read(mailbox, take)
             return read
+
+    def check(self) -> str:
+        """The address, after a log-in for reading and one for sending; no mail is sent."""
+        import imap_tools
+
+        try:
+            with _told():
+                with self._opened():
+                    pass
+                with self._connected() as smtp:
+                    smtp.noop()
+        except imap_tools.MailboxLoginError:
+            raise _failure("the mail server refused the password", "IMAP", passing=True, after=_KEY_SECONDS) from None
+        except imap_tools.MailboxFolderSelectError:
+            raise _failure("the mailbox has no such folder", self._settings.folder, passing=True) from None
+        return self._settings.address
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send an answer to the sender of a mail, or save it as a draft. The Message-ID is equal at every attempt."""
@@ -143,6 +159,12 @@ class EmailChannel:
         return mail
 
     def _send(self, mail: EmailMessage) -> None:
+        with self._connected() as smtp:
+            smtp.send_message(mail, from_addr=self._settings.address)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        """The mail server, logged in."""
         chosen = self._settings
         host = chosen.smtp_host or chosen.imap_host
         context = ssl.create_default_context()
@@ -157,7 +179,7 @@ class EmailChannel:
             smtp.ehlo_or_helo_if_needed()
             if smtp.has_extn("auth"):
                 smtp.login(chosen.user or chosen.address, self._password)
-            smtp.send_message(mail, from_addr=chosen.address)
+            yield smtp
 
     def _save_draft(self, mail: EmailMessage, again: bool) -> None:
         with self._opened(self._settings.drafts) as mailbox:

@@ -43,10 +43,10 @@ class SlackChannel:
 
     settings = SlackSettings
 
-    def __init__(self, settings: SlackSettings) -> None:
+    def __init__(self, settings: SlackSettings, environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._secret = secret(settings.secret_env, "Slack's signing secret")
-        token = secret(settings.token_env, "Slack's bot token")
+        self._secret = secret(settings.secret_env, "Slack's signing secret", environment)
+        token = secret(settings.token_env, "Slack's bot token", environment)
         self._api = VendorApi("Slack", settings.api, {"authorization": f"Bearer {token}"}, token)
 
     def close(self) -> None:
@@ -69,6 +69,11 @@ class SlackChannel:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("Slack", type(error).__name__) from None
         return WebhookAnswer(messages=(message,) if message is not None else ())
+
+    def check(self) -> str:
+        """The app's name and team, by its token."""
+        told = self._asked("POST", "/auth.test", {})
+        return f"{told.get('user', '')}, {told.get('team', '')}"
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Post a message. After an attempt whose answer did not come, Slack is asked first whether the message is there."""

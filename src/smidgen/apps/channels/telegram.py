@@ -31,9 +31,9 @@ class TelegramChannel:
 
     settings = TelegramSettings
 
-    def __init__(self, settings: TelegramSettings) -> None:
-        self._secret = secret(settings.secret_env, "Telegram's secret token")
-        token = secret(settings.token_env, "Telegram's bot token")
+    def __init__(self, settings: TelegramSettings, environment: Mapping[str, str] | None = None) -> None:
+        self._secret = secret(settings.secret_env, "Telegram's secret token", environment)
+        token = secret(settings.token_env, "Telegram's bot token", environment)
         self._api = VendorApi("Telegram", f"{settings.api.rstrip('/')}/bot{token}", {}, token)
 
     def close(self) -> None:
@@ -52,6 +52,13 @@ class TelegramChannel:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("Telegram", type(error).__name__) from None
         return WebhookAnswer(messages=(message,) if message is not None else ())
+
+    def check(self) -> str:
+        """The bot's name, by its token."""
+        told = self._api.ask("GET", "/getMe")
+        if not isinstance(told, dict) or told.get("ok") is not True:
+            raise self._api.final(str(told)[:200])
+        return f"@{told.get('result', {}).get('username', '')}"
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send a message to the chat that the customer's came from."""

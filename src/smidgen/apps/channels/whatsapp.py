@@ -49,11 +49,11 @@ class WhatsAppChannel:
 
     settings = WhatsAppSettings
 
-    def __init__(self, settings: WhatsAppSettings) -> None:
+    def __init__(self, settings: WhatsAppSettings, environment: Mapping[str, str] | None = None) -> None:
         self._number = settings.phone_number_id
-        self._secret = secret(settings.secret_env, "WhatsApp's app secret")
-        self._verify = secret(settings.verify_env, "WhatsApp's verify token")
-        token = secret(settings.token_env, "WhatsApp's access token")
+        self._secret = secret(settings.secret_env, "WhatsApp's app secret", environment)
+        self._verify = secret(settings.verify_env, "WhatsApp's verify token", environment)
+        token = secret(settings.token_env, "WhatsApp's access token", environment)
         self._api = VendorApi("WhatsApp", settings.api, {"authorization": f"Bearer {token}"}, token)
 
     def close(self) -> None:
@@ -75,6 +75,15 @@ class WhatsAppChannel:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("WhatsApp", type(error).__name__) from None
         return WebhookAnswer(messages=tuple(messages), failures=tuple(failures))
+
+    def check(self) -> str:
+        """The business number and its name, by the access token."""
+        try:
+            told = self._api.ask("GET", f"/{self._number}", query={"fields": "display_phone_number,verified_name"})
+        except DeliveryError as refusal:
+            raise self._told(refusal) from None
+        facts = told if isinstance(told, dict) else {}
+        return f"{facts.get('display_phone_number', '')} {facts.get('verified_name', '')}".strip()
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send a text to the customer's number, as a reply to their message; with buttons, if it proposes a call."""

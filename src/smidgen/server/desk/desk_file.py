@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from smidgen.core.errors import InputError
+from smidgen.core.settings import setting
 from smidgen.flows.desk.channel_file import ChannelFile, DeskChannels, read_channel_file
 from smidgen.flows.desk.opening import desk_of, live_desk
 from smidgen.flows.local_model import Model
 from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.desk.widget_settings import WidgetSettings
-from smidgen.store.calls import CallStore
+from smidgen.store.calls import URL_ENV, CallStore
 from smidgen.store.conversations.store import ConversationStore
 from smidgen.store.files import home
 
@@ -20,9 +23,24 @@ CALLS = "calls.db"
 
 
 class DeskFile(ChannelFile):
-    """A desk file: the widget beside the channels."""
+    """A desk file: the widget and the tools beside the channels."""
 
     widget: WidgetSettings = WidgetSettings()
+    tools: str = setting("", "The tool file; by default the one that the desk was built with.")
+    tool_secrets: str = setting(
+        "", "A JSON file with the values of the variables that tools name. By default they are those of the environment.", hidden=True
+    )
+
+    def tool_environment(self, folder: Path) -> Mapping[str, str] | None:
+        """The values of variables in tools; None for those of the process's environment. Raises InputError for a file that is broken."""
+        if not self.tool_secrets:
+            return None
+        file = folder / self.tool_secrets
+        try:
+            told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+            return {str(name): str(value) for name, value in told.items()}
+        except (OSError, ValueError, AttributeError):
+            raise InputError("the file with the secrets of tools cannot be read", value=str(file), todo="Write a JSON object.") from None
 
 
 @contextmanager
@@ -39,8 +57,9 @@ def shown_desks(file: Path | None, models: Sequence[Model]) -> Iterator[list[Ser
     if len(found) != 1:
         todo = "Serve exactly one bundle that was built with the task desk."
         raise InputError("a desk file is for one desk", value=f"{len(found)} desks", todo=todo)
-    with ConversationStore() as store, closing(CallStore(home() / CALLS)) as calls:
-        desk = live_desk(found[0], calls)
+    tools = file.parent / settings.tools if settings.tools else None
+    with ConversationStore() as store, closing(CallStore(os.environ.get(URL_ENV, "").strip() or home() / CALLS)) as calls:
+        desk = live_desk(found[0], calls, tools, settings.tool_environment(file.parent))
         channels = DeskChannels(store, desk, settings)
         channels.start()
         try:

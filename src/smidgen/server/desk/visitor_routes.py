@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from smidgen.core.conversations import DeskConversation, Turn
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.server.desk import conversation_json, frame_page
+from smidgen.server.desk.preview_page import preview_page
 from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.desk.visitor_limits import VisitorLimit
 from smidgen.server.desk.visits import Accepted, Visits
@@ -155,6 +156,11 @@ def _add_pages(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         if found is None:
             raise RequestError("there is no such file", value=name, todo="Load the page again.", status=404, code="not_found")
         return found
+
+    @router.get("/desk/{desk}/preview", include_in_schema=False)
+    async def preview(desk: str, lang: str = Query("", max_length=8)) -> Response:
+        served = _counter(counters, desk).served
+        return preview_page(desk, served.settings.name, served.settings.colour, lang)
 
     @router.get("/desk/{desk}/frame", include_in_schema=False)
     async def frame(request: Request, desk: str, lang: str = Query("", max_length=8)) -> Response:

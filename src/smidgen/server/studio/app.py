@@ -19,6 +19,8 @@ from smidgen.server.errors import handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.captured_routes import captured_routes
+from smidgen.server.studio.channel_routes import channel_routes
+from smidgen.server.studio.conversation_routes import conversation_routes
 from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.errors import STUDIO_RESPONSES, tell_errors
@@ -84,6 +86,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(sample_routes(store, supervisor.wake))
     app.include_router(run_routes(store, supervisor))
     app.include_router(serving_routes(store, servers))
+    app.include_router(channel_routes(store, servers))
+    app.include_router(conversation_routes(store))
     app.include_router(learn_routes(store, supervisor.wake))
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))

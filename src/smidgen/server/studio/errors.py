@@ -12,6 +12,7 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.server.errors import ErrorDetail, failure
+from smidgen.store.conversations.tables import ConversationMissing
 from smidgen.store.studio.tables import StudioMissing
 
 
@@ -48,7 +49,7 @@ def tell_errors(app: FastAPI) -> None:
 
     async def on_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, SmidgenError)
-        status = 404 if isinstance(error, StudioMissing) else 400 if error.exit_code == 2 else 409
+        status = 404 if isinstance(error, StudioMissing | ConversationMissing) else 400 if error.exit_code == 2 else 409
         return failure(status, str(error), type(error).__name__, parts=parts_of_error(error))
 
     app.add_exception_handler(RequestError, on_refused)

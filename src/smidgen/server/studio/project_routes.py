@@ -33,6 +33,7 @@ class ProjectView(BaseModel):
     version: int = Field(description="The newest version of its data; 0 before the first import.")
     settings: dict[str, Any]
     kinds: list[MaterialKind] = Field(description="The kinds of files that it consists of; empty for a project of rows.")
+    converses: bool = Field(description="Whether its model talks with customers: it has channels and conversations.")
 
 
 class NewProject(BaseModel):
@@ -60,6 +61,7 @@ def project_view(project: Project) -> ProjectView:
         version=project.version,
         settings=dict(project.settings),
         kinds=material_kinds(project),
+        converses=registry.find("tasks", project.task).converses if project.task in registry.names("tasks") else False,
     )
 
 

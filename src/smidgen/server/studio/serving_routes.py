@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.flows.projects.serving.certificates import read_certificate, revoke_certificate
+from smidgen.flows.projects.serving.desk_serving import held_desk, is_outdated, script_line
 from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
 from smidgen.flows.projects.serving.servers import (
     ModelServers,
@@ -34,6 +35,15 @@ _EXAMPLES = 20
 """Rows that are looked through for one that shows how to call the model."""
 
 
+class ShownDeskView(BaseModel):
+    """The desk that the server shows to customers."""
+
+    script: str = Field(description="The line for a site's pages.")
+    preview: str = Field(description="Address of a page of this machine with the chat on it.")
+    public: str = Field(description="The address at which the internet reaches it; empty for none.")
+    outdated: bool = Field(description="Whether channels or secrets have changed since it was started.")
+
+
 class ServingView(BaseModel):
     """The server of a project. It never shows a key."""
 
@@ -50,6 +60,7 @@ class ServingView(BaseModel):
         description="Settings of the recipe's `[route]` that limit what goes to the large model, as they hold or would hold."
     )
     snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
+    desk: ShownDeskView | None = Field(description="The desk that it shows to customers; null if it shows none.")
 
 
 class ServingStart(BaseModel):
@@ -185,6 +196,16 @@ def _key(key: ServingKey) -> dict[str, Any]:
     return {name: getattr(key, name) for name in ("id", "name", "author", "created", "revoked")}
 
 
+def _shown(store: StudioStore, project: str, status: ServerStatus) -> ShownDeskView:
+    held = held_desk(project)
+    return ShownDeskView(
+        script=script_line(held.public or status.url, status.name, str(held.widget.get("colour", ""))),
+        preview=f"{status.url}/desk/{status.name}/preview",
+        public=held.public,
+        outdated=is_outdated(store, project, status.started or 0.0),
+    )
+
+
 def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
     """The routes of serving."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["serving"])
@@ -203,6 +224,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             keyed=bool(records.keys(project)),
             limits=limits_of(store, project, running=bool(status.url)),
             snippets=lines(project, status) if status.url else {},
+            desk=_shown(store, project, status) if status.desk and status.url else None,
         )
 
     def lines(project: str, status: ServerStatus) -> dict[str, str]:

@@ -105,6 +105,12 @@ class DeskEvents:
         with self._database.writing() as connection:
             return connection.execute(sql.update(DELIVERIES).where(mine).values(fresh)).rowcount > 0
 
+    def drop(self, number: int) -> bool:
+        """Delete an event's delivery that was given up, because a person said so; False if there is none with this number."""
+        mine = sql.and_(DELIVERIES.c.number == number, DELIVERIES.c.state == "dead")
+        with self._database.writing() as connection:
+            return connection.execute(sql.delete(DELIVERIES).where(mine)).rowcount > 0
+
     def listed(self, desk: str, kind: EventKind | None = None, limit: int = 100) -> list[DeskEvent]:
         """A desk's events, the newest first."""
         wanted = [DESK_EVENTS.c.desk == desk, *([DESK_EVENTS.c.kind == kind] if kind else [])]

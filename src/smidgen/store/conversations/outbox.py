@@ -95,6 +95,13 @@ class Outbox:
             if not connection.execute(sql.update(OUTBOX).where(dead).values(fresh)).rowcount:
                 raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
 
+    def drop(self, id: str) -> None:
+        """Delete a dead letter for good, because a person said so. Raises ConversationMissing if there is none with this id."""
+        dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
+        with self._database.writing() as connection:
+            if not connection.execute(sql.delete(OUTBOX).where(dead)).rowcount:
+                raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
+
     def dead(self, desk: str = "", limit: int = 100) -> list[StoredOutgoing]:
         """Dead letters, the newest first."""
         return self._listed([OUTBOX.c.state == "dead"], desk, limit)

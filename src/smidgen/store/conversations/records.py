@@ -108,7 +108,8 @@ class DeadEvent:
 
 @dataclass(frozen=True, slots=True)
 class ConversationFilter:
-    """A choice of conversations; what is empty or None does not narrow it. `text` stands in one of the turns, in any case."""
+    """A choice of conversations; what is empty or None does not narrow it. `text` stands in one of the turns, in any case. `thumb`: the
+    customer gave it to one of the desk's turns."""
 
     desk: str = ""
     channel: str = ""
@@ -116,6 +117,7 @@ class ConversationFilter:
     outcome: Outcome | None = None
     text: str = ""
     since: float | None = None
+    thumb: Literal["up", "down"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,6 +315,8 @@ def _wanted(where: ConversationFilter) -> list[sql.ColumnElement[bool]]:
     wanted += [column == value for column, value in exact if value]
     if where.since is not None:
         wanted.append(one.changed >= where.since)
+    if where.thumb is not None:
+        wanted.append(sql.exists().where(OPINIONS.c.conversation == one.id, OPINIONS.c.verdict == where.thumb))
     if where.text:
         said = sql.func.lower(TURNS.c.text).contains(where.text[:MOST_NAME].lower(), autoescape=True)
         wanted.append(sql.exists().where(TURNS.c.conversation == one.id, said))

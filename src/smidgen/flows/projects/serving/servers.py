@@ -7,9 +7,11 @@ the fallback's key (readable by this user alone), the captured requests, and its
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +31,7 @@ from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.recipes.project_recipe import recipe_tree
+from smidgen.flows.projects.serving.desk_serving import desk_environment, held_desk, is_desk, write_desk_file
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
 from smidgen.parts.recipe import ROUTE, parsed, written
@@ -58,7 +62,10 @@ _OF_RECIPE = (
     *("quality", "audit_share", "held_out_aside", "when_upstream_fails"),
 )
 """The settings of the recipe's `[route]` that hold: its limits. Where requests go, and what is kept, is chosen when serving starts."""
-_NOT_INHERITED = ("SMIDGEN_API_KEY", "SMIDGEN_ADMIN_KEY", _FALLBACK_KEY, "SMIDGEN_STUDIO_URL", URL_ENV)
+_NOT_INHERITED = (
+    *("SMIDGEN_API_KEY", "SMIDGEN_ADMIN_KEY", _FALLBACK_KEY, "SMIDGEN_STUDIO_URL", URL_ENV),
+    *("SMIDGEN_CONVERSATIONS_URL", "SMIDGEN_CALLS_URL"),
+)
 """Variables of the Studio's own environment that would give the server other keys or places than the project's."""
 
 
@@ -95,6 +102,7 @@ class ServerStatus:
         message: why it does not answer; empty otherwise.
         log: its last lines, if it has failed.
         process: the number of its process; 0 without one.
+        desk: whether it shows a desk to customers.
     """
 
     state: ServerState
@@ -105,6 +113,7 @@ class ServerStatus:
     message: str = ""
     log: tuple[str, ...] = ()
     process: int = 0
+    desk: bool = False
 
 
 def serving_folder(project: str) -> Path:
@@ -143,6 +152,18 @@ def served_name(folder: Path) -> str:
     return Line(folder).read().name if is_line(folder) else read_manifest(folder_of(folder)).name
 
 
+def newest_name(store: StudioStore, project: str) -> str:
+    """The name of a project's newest model; empty if it has none."""
+    newest = next((run.id for run in models_of(store, project)), None)
+    folder = None if newest is None else served_folder(store, project, newest)
+    return "" if folder is None else served_name(folder)
+
+
+def shows_desk(folder: Path) -> bool:
+    """Whether the bundle or line in a folder is a desk, which is shown to customers."""
+    return is_desk(read_manifest(folder_of(folder)).engine.engine)
+
+
 def limits_of(store: StudioStore, project: str, running: bool) -> dict[str, Any]:
     """The settings of the recipe that limit what goes to the large model: those that the server was started with, or would be."""
     if running:
@@ -165,9 +186,13 @@ def _proposed(store: StudioStore, project: str) -> ServingSettings:
 
 
 def write_keys(store: StudioStore, project: str) -> None:
-    """Write the file of the keys that the server takes. Until a first key is made, programs on this machine need none."""
+    """Write the file of the keys that the server takes. Until a first key is made, programs on this machine need none; nobody may call a
+    desk that the internet reaches."""
     keys = ServerStore(store.database).keys(project)
     lines = [f"{key.hash} {key.id}" for key in keys if key.revoked is None] if keys else ["*"]
+    if not keys and held_desk(project).public:
+        # The internet reaches this server: its visitors need no key, and nobody may call anything else.
+        lines = [f"{hashlib.sha256(secrets.token_bytes(32)).hexdigest()} nobody"]
     files.write(serving_folder(project) / "keys.txt", ("\n".join(lines) + "\n").encode("ascii"), 0o600)
 
 
@@ -208,12 +233,13 @@ class ModelServers:
         name = str(record.settings["name"])
         if not self._runs(number, record.process):
             return self._buried(project, record, settings)
-        url = f"http://127.0.0.1:{settings.port}"
+        url, desk = f"http://127.0.0.1:{settings.port}", bool(record.settings.get("desk"))
         if url in _log(project) and _is_healthy(settings.port):  # else another program may answer there
-            return ServerStatus("running", settings, url, name, record.started, process=number)
+            return ServerStatus("running", settings, url, name, record.started, process=number, desk=desk)
         young = time.time() - (record.started or 0) < _START_SECONDS
         message = "" if young else "The process runs, but its address does not answer."
-        return ServerStatus("starting" if young else "silent", settings, url, name, record.started, message, process=number)
+        state = "starting" if young else "silent"
+        return ServerStatus(state, settings, url, name, record.started, message, process=number, desk=desk)
 
     def start(self, project: str, settings: ServingSettings, author: str) -> ServerStatus:
         """Start the server. It answers some seconds later: `status` says when.
@@ -229,7 +255,9 @@ class ModelServers:
         if not _is_free(port):
             raise InputError("the port is in use by another program", value=port, todo="Choose another port, or leave it empty.")
         settings = settings.model_copy(update={"port": port})
-        stored = {"serving": settings.model_dump(), "name": served_name(folder) if folder is not None else ""}
+        desk = write_desk_file(self._store, project) if folder is not None and shows_desk(folder) else None
+        name = served_name(folder) if folder is not None else ""
+        stored = {"serving": settings.model_dump(), "name": name, "desk": desk is not None}
         write_keys(self._store, project)
         place = serving_folder(project)
         limits = limits_of(self._store, project, False) if settings.fallback else {}
@@ -238,10 +266,12 @@ class ModelServers:
             files.write(_route_file(project), written({ROUTE: limits}).encode("utf-8"), 0o600)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment[URL_ENV] = traffic_url(project)
+        if desk is not None:
+            environment |= desk_environment(project)
         with (place / "log.txt").open("wb") as log:
             # A session of its own: it goes on when the Studio's terminal is closed.
             process = subprocess.Popen(
-                _command(project, settings, folder),
+                _command(project, settings, folder, desk),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -295,7 +325,7 @@ class ModelServers:
         return ServerStatus("failed", settings, started=record.started, message=message, log=log)
 
 
-def _command(project: str, settings: ServingSettings, folder: Path | None) -> list[str]:
+def _command(project: str, settings: ServingSettings, folder: Path | None, desk: Path | None) -> list[str]:
     """The command of the server. No argument of it is secret: every user of the machine may read them."""
     place = serving_folder(project)
     flags: Mapping[str, Any] = {
@@ -311,6 +341,8 @@ def _command(project: str, settings: ServingSettings, folder: Path | None) -> li
         "--price-out": settings.price_out if settings.fallback else None,
         "--uncertified-score": settings.uncertified_score if settings.fallback else None,
         "--recipe": _route_file(project) if _route_file(project).is_file() else None,
+        "--desk": desk,
+        "--allow-host": urlsplit(held_desk(project).public).hostname if desk is not None and held_desk(project).public else None,
         "--secrets": place / "secrets.toml" if settings.fallback and has_fallback_key(project) else None,
     }
     told = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
