@@ -34,7 +34,7 @@ from smidgen.parts import registry
 from smidgen.stats import quoted_answers
 from smidgen.stats.classification_metrics import share
 from smidgen.stats.intervals import wilson
-from smidgen.tasks.answer import AnswerSettings
+from smidgen.tasks.answer import USUAL_THRESHOLD, AnswerSettings
 from smidgen.tasks.answer import part as task
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -91,7 +91,7 @@ def finder(passages: Sequence[Passage], base: str, box: Path) -> Any:
     for folder in folders:
         folder.mkdir()
     form = task.form_type(
-        documents=1, passages=len(passages), made=True, threshold=0.4, slope=1.0, shift=0.0, null_slope=1.0, null_shift=0.0
+        documents=1, passages=len(passages), made=True, threshold=USUAL_THRESHOLD, slope=1.0, shift=0.0, null_slope=1.0, null_shift=0.0
     )
     training = Training([], [], form, find(base), student.settings(), material=material)
     student.fit(training, Workspace(folders[0], 2, Silent()))

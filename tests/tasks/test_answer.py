@@ -9,7 +9,7 @@ import pytest
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import quoted_answers
-from smidgen.tasks.answer import AnswerSettings, PassageForm
+from smidgen.tasks.answer import NOT_SAID, AnswerSettings, PassageForm
 from smidgen.tasks.answer import part as task
 
 FORM = PassageForm(
@@ -66,8 +66,22 @@ def test_right_is_the_wanted_words_of_the_wanted_document() -> None:
     assert not quoted_answers.is_right(wanted, {"id": "b", "text": "It costs 4 euros."})
     assert not quoted_answers.is_right(wanted, {"id": "a", "text": "It costs 44 euros."})
     assert not quoted_answers.is_right(wanted, None) and not quoted_answers.is_right(None, wanted) and quoted_answers.is_right(None, None)
+    longer = {"id": "a", "text": "Returns from the EU cost £6.95, taken off your refund."}
+    assert quoted_answers.is_right(longer, {"id": "b", "text": "From the EU, returns to us cost £6.95. This is taken off the refund."})
+    assert not quoted_answers.is_right(longer, {"id": "b", "text": "From the EU, returns to us cost £2.95. This is taken off the refund."})
+    assert not quoted_answers.is_right(
+        longer, {"id": "b", "text": "Returns from the EU do not cost £6.95, nothing is taken off the refund."}
+    )
     assert quoted_answers.f1(wanted, {"id": "a", "text": "costs 4 euros"}) == pytest.approx(0.8)
     assert quoted_answers.exact(wanted, {"id": "a", "text": "4 euros."}) and not quoted_answers.exact(wanted, None)
+
+
+def test_a_chat_gets_words_with_their_source_and_reads_them_again() -> None:
+    said, nothing = task.decode({"candidates": [[candidate(2.0, url="https://shop.example/a", page=3)], []]}, FORM)
+    assert task.content(said) == "Delivery costs 4 euros.\n\nSource: A, Delivery, page 3 (https://shop.example/a)"
+    assert task.heard(task.content(said), FORM) == {"id": "", "text": "Delivery costs 4 euros."}
+    assert task.heard(task.content(nothing), FORM) is None and task.content(nothing) == NOT_SAID
+    assert task.heard(task.quoted(said.output, FORM, ""), FORM) == said.output and task.quoted(None, FORM, "") == "null"
 
 
 def test_metrics_count_answers_and_nulls() -> None:
@@ -91,7 +105,9 @@ def test_curves_are_fitted_on_asked_questions_alone() -> None:
     rows = [Row(f"q{n}", {"id": "a.md", "text": "4 euros"} if n % 2 else None, number=n + 1) for n in range(60)]
     raw = {"candidates": [[candidate(0.5 if n % 2 else -0.5)] for n in range(60)]}
     fitted = task.calibrate(raw, rows, FORM, AnswerSettings())
-    assert fitted.slope > 2 and 0 < fitted.threshold < 1
+    assert fitted.slope > 1.2 and fitted.threshold == 0.5
+    few = task.calibrate({"candidates": raw["candidates"][:8]}, rows[:8], FORM, AnswerSettings())
+    assert 1 < few.slope < fitted.slope
     assert task.measure(rows, task.decode(raw, fitted), fitted)["accuracy"].value == 1.0
     assert task.calibrate(raw, rows, FORM, AnswerSettings(threshold=0.9)).threshold == 0.9
     made = FORM.model_copy(update={"made": True})

@@ -198,7 +198,7 @@ def platt_probability(scores: ArrayLike, slope: float, shift: float) -> Floats:
     return half
 
 
-def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
+def fit_platt(scores: ArrayLike, right: ArrayLike, prior: float | None = None) -> tuple[float, float]:
     """Fit the slope, in 0.05..20, and the shift of the most likely logistic curve for right answers.
 
     Targets are smoothed as Platt does, so that rows that were all right do not make every score 1.
@@ -206,7 +206,10 @@ def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
     Args:
         scores: (n,) log odds.
         right: (n,) whether each answer was right.
+        prior: how strongly the curve is drawn to the scores as they are, slope 1 and shift 0; more for scores that are probabilities of
+            similar rows already. None: hardly.
     """
+    held = _PRIOR if prior is None else prior
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"scores and answers must be two vectors of one length, not {x.shape} and {y.shape}")
@@ -219,8 +222,8 @@ def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
     rows = np.stack([x, np.ones_like(x)], axis=1)
     for _ in range(100):
         p = platt_probability(x, *found)
-        slopes = rows.T @ (p - targets) + _PRIOR * (found - start)
-        bend = (rows * (p * (1 - p))[:, None]).T @ rows + _PRIOR * np.eye(2)
+        slopes = rows.T @ (p - targets) + held * (found - start)
+        bend = (rows * (p * (1 - p))[:, None]).T @ rows + held * np.eye(2)
         step = np.linalg.solve(bend, slopes)
         # Shorten Newton's step to at most 1, so that it does not leave the region where the curve is informative.
         found = found - step / max(1.0, float(np.abs(step).max()))

@@ -9,6 +9,10 @@ from typing import TypeAlias
 
 Quoted: TypeAlias = Mapping[str, str] | None
 _WORD = re.compile(r"\w+|[$£€¥%]")
+_NEGATIONS = frozenset(("not", "no", "never", "cannot", "without", "nicht", "nie", "ohne", "kein", "keine", "keinen", "keiner", "keinem"))
+_LONGER, _STEM, _FEWEST = 4, 5, 3
+_MOST = 2 / 3
+"""Share of the wanted longer words, by their first letters, that words of another place must have."""
 _ARTICLES = frozenset(("a", "an", "the"))
 
 
@@ -35,13 +39,25 @@ def same_document(wanted: Mapping[str, str], told: Mapping[str, str]) -> bool:
     return not wanted["id"] or wanted["id"] == told["id"]
 
 
+def agree(wanted: Sequence[str], told: Sequence[str]) -> bool:
+    """Whether words say what the wanted ones say: every number of them, most of their longer words, and "not" only if they have it.
+
+    A word or two agree with nothing: they mean something else in another place.
+    """
+    numbers = {word for word in wanted if any(letter.isdigit() for letter in word)}
+    longer = {word[:_STEM] for word in wanted if len(word) >= _LONGER and word not in numbers}
+    if len(longer) < _FEWEST or not numbers <= set(told) or bool(_NEGATIONS & set(wanted)) != bool(_NEGATIONS & set(told)):
+        return False
+    return len(longer & {word[:_STEM] for word in told}) >= _MOST * len(longer)
+
+
 def is_right(wanted: Quoted, told: Quoted) -> bool:
     """Whether a question was treated rightly: None for None; else words of the wanted document that hold the wanted words, or are among
-    them."""
+    them; or words of any document that agree with them."""
     if wanted is None or not isinstance(told, Mapping):
         return wanted is None and told is None
     one, other = words_of(wanted["text"]), words_of(told["text"])
-    return same_document(wanted, told) and (contains(other, one) or contains(one, other))
+    return (same_document(wanted, told) and (contains(other, one) or contains(one, other))) or agree(one, other)
 
 
 def exact(wanted: Quoted, told: Quoted) -> bool:

@@ -29,7 +29,7 @@ def kept_vectors(passages: Sequence[Passage], encoder: Any, embed: Embed, embed_
     folder = home() / "vectors"
     folder.mkdir(mode=0o700, exist_ok=True)
     files = {
-        name: folder / f"{content_hash([encoder, [[one.described, one.question, one.said()] for one in own]])}.safetensors"
+        name: folder / f"{content_hash([encoder, [[one.described, one.question, one.said_in_place()] for one in own]])}.safetensors"
         for name, own in documents.items()
     }
     found = {name: held for name, own in documents.items() if (held := _held(files[name], own)) is not None}

@@ -24,14 +24,19 @@ from smidgen.stats import calibration, quoted_answers
 from smidgen.stats.classification_metrics import share
 from smidgen.stats.intervals import mean_share
 
-LEAST_OF_A_KIND = 10
+LEAST_OF_A_KIND = 3
 """Least held-out rows with and without an answer from which the curves are fitted."""
+PRIOR = 8.0
+"""How strongly the curves are drawn to the search's own probabilities, which were fitted on questions to other businesses: few asked
+questions move them little, and a few hundred decide."""
 _LONGEST_TEXT = 20_000
 _LONGEST_ID = 2_000
-_USUAL_THRESHOLD = 0.4
+USUAL_THRESHOLD = 0.5
+"""An answer is given if it is more likely right than not. Where the search ranks it lower, a person asks again or is asked."""
+NOT_SAID = "The documents do not answer this."
+"""The words of a chat where there is no answer."""
+_SOURCE = "Source: "
 _FACTS = ("passage", "title", "heading", "url", "page", "question")
-_WRONG_COSTS = 1.0
-"""A wrong answer given costs as much as a right one is worth, beside being no right one."""
 
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
@@ -48,7 +53,7 @@ class AnswerSettings(Settings):
     )
     threshold: float | None = setting(
         None,
-        "Least probability of an answer that is given; below it the answer is null (default: fitted on held-out questions).",
+        "Least probability of an answer that is given; below it the answer is null (default: 0.5, more likely right than not).",
         ge=0,
         le=1,
     )
@@ -200,22 +205,18 @@ class Answer(Task):
         return {"passages.json": json.dumps(passages, ensure_ascii=False, separators=(",", ":")).encode("utf-8")}
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: PassageForm, settings: Settings) -> PassageForm:
-        """The form with its curves and its threshold fitted on held-out questions that people asked. Made questions are no measure of how
-        sure an answer is: then the search's own probabilities stay, and only the threshold may be set."""
+        """The form with its curves fitted on held-out questions that people asked; few of them move the curves little. The threshold stays:
+        fitted on few questions it would swing. Made questions are no measure of how sure an answer is: then the curves stay, too."""
         plain = form.uncalibrated().model_copy(update={"threshold": _threshold(settings)})
-        without = sum(row.output is None for row in rows)
-        if form.made or min(without, len(rows) - without) < LEAST_OF_A_KIND:
+        nulls = [row.output is None for row in rows]
+        if form.made or min(sum(nulls), len(rows) - sum(nulls)) < LEAST_OF_A_KIND:
             return plain
         odds = _odds(raw)
         given = self.decode(raw, plain.model_copy(update={"threshold": 0.0}))
-        right = np.array([row.output is not None for row in rows]) & (np.array(self.grades(rows, given, plain)) > 0)
-        slope, shift = calibration.fit_platt(odds, right)
-        null_slope, null_shift = calibration.fit_platt(-odds, [row.output is None for row in rows])
-        fitted = plain.model_copy(update={"slope": slope, "shift": shift, "null_slope": null_slope, "null_shift": null_shift})
-        if isinstance(settings, AnswerSettings) and settings.threshold is not None:
-            return fitted
-        chances = calibration.platt_probability(odds, slope, shift)
-        return fitted.model_copy(update={"threshold": _best_threshold(chances, right, [row.output is None for row in rows])})
+        right = np.array([not null for null in nulls]) & (np.array(self.grades(rows, given, plain)) > 0)
+        slope, shift = calibration.fit_platt(odds, right, PRIOR)
+        null_slope, null_shift = calibration.fit_platt(-odds, nulls, PRIOR)
+        return plain.model_copy(update={"slope": slope, "shift": shift, "null_slope": null_slope, "null_shift": null_shift})
 
     def decode(self, raw: Raw, form: PassageForm) -> list[Reply]:
         """One reply per question: the quoted words and their document, or None below the threshold. The score is the probability that the
@@ -263,12 +264,23 @@ class Answer(Task):
         return np.array(found, dtype=np.bool_)
 
     def content(self, reply: Reply) -> str:
+        """The words that answer, and after an empty line where they stand; or a sentence that says that the documents do not answer."""
+        if reply.output is None:
+            return NOT_SAID
+        return f"{reply.output['text']}\n\n{_SOURCE}{_place(reply)}"
+
+    def quoted(self, output: Any, form: PassageForm, text: Text) -> str:
         """The answer as JSON: `{"id", "text"}` or `null`."""
-        return json.dumps(reply.output, ensure_ascii=False)
+        return json.dumps(output, ensure_ascii=False)
 
     def heard(self, answer: str, form: PassageForm, text: Text = "") -> Any:
-        """An answer in the same JSON. Raises ValueError for another text."""
-        return self.parse(answer if answer.lstrip().startswith("{") or answer.strip() == "null" else {"text": answer}, AnswerSettings())
+        """An answer as JSON, or in the words of `content`. Raises ValueError for an empty text."""
+        said = answer.strip()
+        if said == NOT_SAID:
+            return None
+        if said.startswith("{") or said == "null":
+            return self.parse(said, AnswerSettings())
+        return self.parse({"text": said.rpartition(f"\n\n{_SOURCE}")[0] or said}, AnswerSettings())
 
     def overlap(self, one: Any, other: Any) -> float:
         """F1 of the words of two answers."""
@@ -286,7 +298,7 @@ def _named(settings: Settings) -> str:
 
 def _threshold(settings: Settings) -> float:
     given = settings.threshold if isinstance(settings, AnswerSettings) else None
-    return _USUAL_THRESHOLD if given is None else given
+    return USUAL_THRESHOLD if given is None else given
 
 
 def _check_answer(row: Row, texts: Mapping[str, Sequence[str]]) -> None:
@@ -311,17 +323,6 @@ def _odds(raw: Raw) -> Any:
     return np.array([found[0]["odds"] if found else -20.0 for found in raw["candidates"]], dtype=np.float64)
 
 
-def _best_threshold(chances: Any, right: Any, without: Sequence[bool]) -> float:
-    """The threshold at which most questions are treated rightly, each wrong answer given costing `_WRONG_COSTS` more. Half-way between
-    two chances."""
-    order = np.argsort(-np.asarray(chances))
-    gain = np.where(np.asarray(right)[order], 1.0, -_WRONG_COSTS - np.asarray(without, dtype=np.float64)[order])
-    worth = np.concatenate([[0.0], np.cumsum(gain)])
-    best = int(np.flatnonzero(worth >= worth.max() - 1e-9)[0])
-    sorted_chances = np.concatenate([[1.0], np.asarray(chances)[order], [0.0]])
-    return float(np.clip((sorted_chances[best] + sorted_chances[best + 1]) / 2, 0.0, 1.0))
-
-
 def _reply(found: Sequence[Mapping[str, Any]], chance: float, null: float, form: PassageForm) -> Reply:
     passages = [{**{name: one[name] for name in _FACTS}, "id": one["id"], "text": one["text"], "start": one["start"]} for one in found]
     outputs = [({"id": one["id"], "text": one["text"][one["from"] : one["to"]]}, one["odds"]) for one in found]
@@ -338,6 +339,14 @@ def _reply(found: Sequence[Mapping[str, Any]], chance: float, null: float, form:
         "passages": passages,
     }
     return Reply(outputs[0][0], chance, others[1:4], facts)
+
+
+def _place(reply: Reply) -> str:
+    """Where an answer stands, in words: title or id, headings, page, address."""
+    facts = reply.facts
+    title, heading, page = facts.get("title") or reply.output["id"], facts.get("heading", ""), facts.get("page")
+    parts = [title, *([heading] if heading and heading != title else []), *([f"page {page}"] if page else [])]
+    return ", ".join(parts) + (f" ({facts['url']})" if facts.get("url") else "")
 
 
 def _among(want: Mapping[str, str], reply: Reply, most: int) -> bool:

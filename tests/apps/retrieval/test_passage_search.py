@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from smidgen.apps.documents.document import SourceDocument, TextBlock
+from smidgen.apps.documents.document import Passage, SourceDocument, TextBlock
 from smidgen.apps.documents.passages import passages_of
+from smidgen.apps.documents.sentences import sentence_spans
 from smidgen.apps.retrieval.candidates import candidates_of, quoted
 from smidgen.apps.retrieval.keyword_index import match_query
 from smidgen.apps.retrieval.made_questions import made_rows
@@ -45,9 +46,9 @@ def search(request: pytest.FixtureRequest) -> PassageSearch:
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        ("what does standard delivery cost", "Standard delivery costs 4 euros."),
+        ("what does standard delivery cost", "Standard delivery costs 4 euros. It takes three days."),
         ("do you deliver to Norway?", "We do not deliver to Norway."),
-        ("how many days to return things", "You may return things within 30 days."),
+        ("how many days to return things", "You may return things within 30 days. They must be unused."),
         ("when do you open", "Our shop opens at nine o'clock from Monday to Friday."),
     ],
 )
@@ -82,6 +83,18 @@ def test_a_sentence_that_leans_on_another_is_quoted_with_it() -> None:
     assert passage.text[start:end] == "You may return things within 30 days. They must be unused."
 
 
+def test_an_item_of_a_list_is_quoted_with_the_line_that_leads_to_it() -> None:
+    text = "Bring these:\n\nthe receipt\n\nthe goods\n\nWe are glad to help. Ask us."
+    passage = Passage("a", 1, "", "", text, 0, len(text), sentences=tuple(sentence_spans(text)))
+    found = {text[start:end] for start, end in (quoted(passage, number) for number in range(1, 3))}
+    assert found == {"Bring these:\n\nthe receipt", "Bring these:\n\nthe receipt\n\nthe goods"}
+    start, end = quoted(passage, 0)
+    assert text[start:end].startswith("Bring these:\n\nthe receipt\n\nthe goods")
+    long = f"{'Bring this ' * 60}:\n\nthe receipt"
+    passage = Passage("a", 1, "", "", long, 0, len(long), sentences=tuple(sentence_spans(long)))
+    assert quoted(passage, 1) == passage.sentences[1]
+
+
 def test_questions_are_made_with_and_without_answers() -> None:
     rows = made_rows(PASSAGES)
     assert rows == made_rows(PASSAGES) and len(rows) >= 5
@@ -99,6 +112,7 @@ def test_a_sentence_of_the_asked_kind_is_seen() -> None:
 def test_weights_of_another_shape_are_refused() -> None:
     told = SearchWeights().json()
     assert read_weights(told) == SearchWeights()
+    assert read_weights({**told, "sentence": told["sentence"][:-1]}).sentence[-1] == 1.0
     for wrong in ({}, {**told, "passage": [1.0]}, {**told, "evidence": [float("nan")] * 16}, {**told, "sentence": ["1"] * 9}, None):
         with pytest.raises(ValueError, match="weights are"):
             read_weights(wrong)

@@ -39,7 +39,11 @@ class ServedBundle:
             asked = {"model": model.name, "messages": [{"role": "user", "content": self.text}]}
             chat = client.post("/v1/chat/completions", json=asked).json()
             message = chat["choices"][0]["message"]
-            assert (message["content"] if isinstance(wanted, str) else json.loads(message["content"])) == wanted
+            assert message["content"] == model.task.content(reply)
+            if not isinstance(wanted, str):
+                kind = {"type": "json_object"} if model.form.json_answers else {"type": "text"}
+                whole = client.post("/v1/chat/completions", json={**asked, "response_format": kind}).json()
+                assert json.loads(whole["choices"][0]["message"]["content"]) == wanted
             assert message.get("refusal") is None and chat["smidgen"]["output"] == wanted
             (answer,) = client.post("/v1/classify", json={"input": [self.text]}).json()["results"]
             assert answer["output"] == wanted and answer["content"] == message["content"]

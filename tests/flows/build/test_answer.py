@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from tests.flows.build.served_bundle import ServedBundle
 from tests.made_once import made_once
 from tests.short_base import short_base
@@ -16,6 +17,7 @@ from smidgen.cli.main import code
 from smidgen.core.errors import DataError
 from smidgen.flows.local_model import load
 from smidgen.judge.report import read
+from smidgen.server.app import create_app
 
 HOMEWARE = Path(smidgen.__file__).parent / "samples" / "homeware"
 ASKED = {
@@ -94,6 +96,22 @@ def rows(built: Path) -> Path:
 
 class TestServed(ServedBundle):
     text = "are dogs on leads welcome in the showroom"
+
+
+def test_a_chat_and_a_response_stream_the_words_with_their_source(bundle: Path) -> None:
+    said = "Dogs on leads are welcome.\n\nSource: "
+    model = load(bundle, 1)
+    with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
+        messages = [{"role": "user", "content": TestServed.text}]
+        lines = client.post("/v1/chat/completions", json={"model": model.name, "messages": messages, "stream": True}).text.splitlines()
+        pieces = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+        words = "".join(piece["choices"][0]["delta"].get("content") or "" for piece in pieces if piece["choices"])
+        assert len(pieces) > 1 and words.startswith(said)
+        told = client.post("/v1/responses", json={"model": model.name, "input": TestServed.text}).json()
+        assert told["output"][0]["content"][0]["text"] == words
+        asked = {"model": model.name, "input": TestServed.text, "text": {"format": {"type": "json_object"}}}
+        whole = client.post("/v1/responses", json=asked).json()
+        assert json.loads(whole["output"][0]["content"][0]["text"]) == {"id": "policies.md", "text": "Dogs on leads are welcome."}
 
 
 def test_a_question_gets_the_words_and_their_place(bundle: Path) -> None:

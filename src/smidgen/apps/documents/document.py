@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smidgen.apps.documents.sentences import leans
+
 HEADING_JOINT = " > "
 """Stands between the headings above a passage, the outermost first."""
 MOST_PASSAGES = 50_000
@@ -107,6 +109,19 @@ class Passage:
     def said(self) -> list[str]:
         """The words of each sentence."""
         return [self.text[start:end] for start, end in self.sentences]
+
+    def leans(self, number: int) -> bool:
+        """Whether a sentence, counted from 0, needs the one before it, which stands in the same paragraph."""
+        start, end = self.sentences[number]
+        return number > 0 and "\n" not in self.text[self.sentences[number - 1][1] : start] and leans(self.text[start:end])
+
+    def said_in_place(self) -> list[str]:
+        """Each sentence with what it belongs to, for a model that makes vectors: the headings, the question of a FAQ entry, and the
+        sentence before if it needs that."""
+        said, above = self.said(), self.heading or self.title
+        asked = f"{self.question} " if self.question else ""
+        before = [f"{said[number - 1]} " if self.leans(number) else "" for number in range(len(said))]
+        return [f"{above}\n{asked}{one}{own}" if above else f"{asked}{one}{own}" for one, own in zip(before, said, strict=True)]
 
 
 def passage_json(passage: Passage) -> dict[str, Any]:

@@ -19,6 +19,17 @@ _MONTHS = re.compile(
     r"\s*(?:Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[zc])[a-zä]*\b|\s*(?:Kapitel|Absatz|Auflage|Jahrhundert|Klasse|Tag|Woche)"
 )
 
+_LEANS = re.compile(
+    r"(?:it|its|they|their|them|this|that|these|those|he|she|his|her|such|both|each|otherwise|however|then|but|unless|"
+    r"in (?:that|this) case|after that|if it|if not|if neither|er|sie|es|dies\w*|dabei|dafür|danach|sonst|dann|jedoch|aber|beide|ihr\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def leans(sentence: str) -> bool:
+    """Whether a sentence begins as one that needs the sentence before it: with a pronoun, or "otherwise"."""
+    return _LEANS.match(sentence) is not None
+
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence, without blanks around it and without numbering before it (`4.2 `, `- `, `(a) `).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +9,10 @@ from smidgen.apps.documents.document import Passage
 from smidgen.apps.retrieval.passage_search import FoundPassage, PassageSearch, question_of
 from smidgen.core.rows import Text
 
-_LEANS = re.compile(
-    r"(?:it|its|they|their|them|this|that|these|those|he|she|his|her|such|otherwise|however|then|if it|if not|er|sie|es|dies\w*|"
-    r"diese\w*|dabei|dafür|sonst|dann|jedoch|ihr\w*)\b",
-    re.IGNORECASE,
-)
-"""How a sentence begins that leans on the one before."""
+LONGEST_QUOTE = 400
+"""Most characters that a quotation grows to by the sentences around the one that answers."""
+_MOST_AFTER = 2
+"""Most sentences that are quoted after the one that answers, because they lean on it."""
 
 
 def candidates_of(search: PassageSearch, texts: Sequence[Text]) -> dict[str, Any]:
@@ -49,14 +46,47 @@ def _candidate(found: FoundPassage, passage: Passage) -> dict[str, Any]:
 
 
 def quoted(passage: Passage, sentence: int) -> tuple[int, int]:
-    """The characters of a passage to quote for its best sentence: all of a FAQ answer; else the sentence, with the one before if it leans
-    on that, and with the one after if it ends in a colon."""
+    """The characters of a passage to quote for its best sentence: all of a FAQ answer; else the sentence with what it cannot stand without.
+
+    That is the sentence before, if it leans on that; those after that lean on it, as conditions do; after a colon, what follows; and
+    before an item of a list, the line that leads to it. It grows to `LONGEST_QUOTE` characters.
+    """
     if passage.question:
         return 0, len(passage.text)
     spans = passage.sentences
     first = last = sentence
-    if first and _LEANS.match(passage.text, spans[first][0]) and "\n" not in passage.text[spans[first - 1][1] : spans[first][0]]:
+
+    def fits(one: int, other: int) -> bool:
+        return spans[other][1] - spans[one][0] <= LONGEST_QUOTE
+
+    while passage.leans(first) and fits(first - 1, last):
         first -= 1
-    if last + 1 < len(spans) and passage.text[spans[last][0] : spans[last][1]].rstrip().endswith(":"):
+    if (lead := _lead(passage, sentence)) is not None and fits(lead, last):
+        first = min(first, lead)
+    while last + 1 < len(spans) and _ends_in_colon(passage, last) and fits(first, last + 1):
+        last += 1
+    if last > sentence:  # the first item of a list that a sentence leads to: all of its items
+        while last + 1 < len(spans) and _is_item(passage, last + 1) and fits(first, last + 1):
+            last += 1
+    while last + 1 < len(spans) and last - sentence < _MOST_AFTER and passage.leans(last + 1) and fits(first, last + 1):
         last += 1
     return spans[first][0], spans[last][1]
+
+
+def _ends_in_colon(passage: Passage, number: int) -> bool:
+    start, end = passage.sentences[number]
+    return passage.text[start:end].rstrip().endswith(":")
+
+
+def _is_item(passage: Passage, number: int) -> bool:
+    """Whether a sentence begins a line, or follows the numbering of one."""
+    return number > 0 and "\n" in passage.text[passage.sentences[number - 1][1] : passage.sentences[number][0]]
+
+
+def _lead(passage: Passage, number: int) -> int | None:
+    """The sentence with a colon that leads to a list, for an item of the list."""
+    while _is_item(passage, number):
+        number -= 1
+        if _ends_in_colon(passage, number):
+            return number
+    return None

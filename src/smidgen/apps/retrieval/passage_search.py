@@ -23,8 +23,8 @@ DEPTH = 30
 """Candidates by keywords, and as many by vectors, that are ranked."""
 KEPT = 6
 """Candidates of an answer."""
-_READ = 3
-"""Candidates whose sentences the reader scores: of the others, vectors and words choose."""
+_FAR_AHEAD = 5.0
+"""The most that counts of how far a sentence is ahead of another."""
 _SAME = 0.6
 """Share of a sentence's words, by their weights, with which another passage counts as saying it, too."""
 LEAVE_OUT = "\n"
@@ -94,7 +94,7 @@ def vectors_of(passages: Sequence[Passage], embed: Embed, embed_questions: Embed
     questions = np.zeros_like(made)
     if asked:
         questions[asked] = embed_questions([passages[place].question for place in asked])
-    sentences = embed([sentence for passage in passages for sentence in passage.said()])
+    sentences = embed([sentence for passage in passages for sentence in passage.said_in_place()])
     return PassageVectors(made, questions, sentences)
 
 
@@ -151,9 +151,11 @@ class PassageSearch:
         return [place for place, _ in self._index.find(question.text, DEPTH + len(away)) if place not in away][:DEPTH]
 
     def _found(self, question: AskedQuestion, vector: Any) -> list[FoundPassage]:
+        """The candidates by their best sentences: a passage that is only near the question does not hide one that answers it."""
         stems, rated = self._rated(question, vector)
-        kept = rated[:KEPT]
-        read = [self._best_sentence(question.text, stems, place, alike, rank < _READ) for rank, (_, place, _, alike) in enumerate(kept)]
+        read = [self._best_sentence(question.text, stems, score, place, alike) for score, place, _, alike in rated[:KEPT]]
+        order = sorted(range(len(read)), key=lambda one: (-read[one][2], one))
+        kept, read = [rated[one] for one in order], [read[one] for one in order]
         return [self._candidate(number, kept, read) for number in range(len(kept))]
 
     def _rated(self, question: AskedQuestion, vector: Any) -> tuple[list[str], list[tuple[float, int, tuple[float, ...], Any]]]:
@@ -193,12 +195,12 @@ class PassageSearch:
         return (whole, nearest, asked, faq, relative, said, named, back), alike
 
     def _best_sentence(
-        self, question: str, stems: Sequence[str], place: int, alike: Any, near: bool
-    ) -> tuple[int, tuple[float, ...], float]:
-        """The number of a passage's best sentence, its signs, and its score minus that of the second."""
+        self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any
+    ) -> tuple[int, tuple[float, ...], float, float]:
+        """The number of a passage's best sentence, its signs, its score, and by how much that is ahead of the second's."""
         said = self.passages[place].said()
         own = self._stems[place]
-        read = list(self._reader.score_sentences(question, said)) if self._reader is not None and near else [0.0] * len(said)
+        read = list(self._reader.score_sentences(question, said)) if self._reader is not None else [0.0] * len(said)
         signs = []
         for number, sentence in enumerate(said):
             around = own[number].union(*(own[other] for other in (number - 1, number + 1) if 0 <= other < len(own)))
@@ -213,17 +215,20 @@ class PassageSearch:
                 float(number == 0),
                 float(sentence.rstrip().endswith("?")),
                 float(read[number]),
+                passage,
             ))  # fmt: skip
         scores = np.array(signs) @ np.array(self.weights.sentence)
         order = np.argsort(-scores, kind="stable")
-        ahead = float(scores[order[0]] - scores[order[1]]) if len(order) > 1 else 1.0
-        return int(order[0]), signs[int(order[0])], ahead
+        best = int(order[0])
+        ahead = float(scores[best] - scores[order[1]]) if len(order) > 1 else _FAR_AHEAD
+        return best, signs[best], float(scores[best]), ahead
 
     def _candidate(self, number: int, kept: Sequence[Any], read: Sequence[Any]) -> FoundPassage:
-        score, place, signs, _ = kept[number]
-        sentence, told, ahead = read[number]
-        other = max((one[0] for rank, one in enumerate(kept) if rank != number and not self._says(one[1], place, sentence)), default=0.0)
-        evidence = (*signs, told[0], told[2], told[4], told[8], score, score - other, min(1.0, ahead), 1.0)
+        passage, place, signs, _ = kept[number]
+        sentence, told, score, ahead = read[number]
+        others = [one[2] for rank, one in enumerate(read) if rank != number and not self._says(kept[rank][1], place, sentence)]
+        margin = min(_FAR_AHEAD, score - max(others, default=score - _FAR_AHEAD))
+        evidence = (*signs, told[0], told[2], told[4], told[8], passage, margin, min(_FAR_AHEAD, ahead), 1.0)
         odds = float(np.dot(self.weights.evidence, evidence))
         return FoundPassage(place, score, sentence, signs, told, evidence, odds)
 
@@ -236,4 +241,4 @@ class PassageSearch:
         self._index.close()
 
 
-assert len(SENTENCE_SIGNS) == 9 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 16
+assert len(SENTENCE_SIGNS) == 10 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 16

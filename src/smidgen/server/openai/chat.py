@@ -22,7 +22,7 @@ from smidgen.server.model_queues import GenerationSource
 from smidgen.server.openai import structured_output
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
-from smidgen.server.openai.structured_output import WantedField, as_wanted, wanted_field
+from smidgen.server.openai.structured_output import WantedField, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
@@ -211,9 +211,10 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
     schema = model.form.answer_schema
     if schema is not None:
         structured_output.check_schema(body.response_format, schema)
-    wanted = None if schema is not None else wanted_field(body.response_format)
+    whole = structured_output.asks_object(body.response_format, model.form)
+    wanted = None if schema is not None or whole else wanted_field(body.response_format)
     (reply,) = await service.ask(model, [text], request, "messages")
-    content = model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form))
+    content = structured_output.content_of(model.task, model.form, reply, text, wanted, whole)
     logs = _logs(body, model, reply, content, wanted)
     form = AnsweredChat(model, body, head, content, usage([text], [content] * (body.n or 1)), logs)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])

@@ -24,7 +24,7 @@ from smidgen.server.http_request import HttpRequest, asked_of, face_router, fres
 from smidgen.server.openai import structured_output
 from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
-from smidgen.server.openai.structured_output import as_wanted, wanted_field
+from smidgen.server.openai.structured_output import wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
@@ -214,14 +214,14 @@ def face(service: Service) -> APIRouter:
 
 async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
     """Return the answer of a bundle that does not write."""
-    wanted = None
+    wanted, whole = None, structured_output.asks_object(body.response_format, model.form)
     if model.form.answer_schema is not None:
         structured_output.check_schema(body.response_format, model.form.answer_schema)
-    else:
+    elif not whole:
         wanted = wanted_field(body.response_format)
     (reply,) = await service.ask(model, [text], request, "input")
     refusal = structured_output.field_refusal(reply)
-    content = refusal or (model.task.content(reply) if wanted is None else as_wanted(wanted, model.task.labelled(reply.output, model.form)))
+    content = refusal or structured_output.content_of(model.task, model.form, reply, text, wanted, whole)
     form = AnsweredResponse(model, body, content, usage([text], [content]), refuses=refusal is not None)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])
 

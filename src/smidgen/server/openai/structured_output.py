@@ -1,8 +1,9 @@
 """Structured output: answers in the `response_format` that a client asks for.
 
 Clients that classify ask for `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}` and get
-`{"category": "refund"}`. A bundle that fills fields answers with the JSON text of an object that fits its schema, or with a refusal. A
-schema that the answer does not fit is refused.
+`{"category": "refund"}`. A bundle whose answers are objects gives the object for `json_object`, also where its text is words. A bundle
+that fills fields answers with the JSON text of an object that fits its schema, or with a refusal. A schema that the answer does not fit is
+refused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.errors import RequestError
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
 from smidgen.tasks import field_schema
 
 _MAX_REFERENCES = 8
@@ -26,6 +30,18 @@ class WantedField:
     field: str
     listed: bool
     values: frozenset[str] | None
+
+
+def asks_object(response_format: Mapping[str, Any] | None, form: Form) -> bool:
+    """Whether a `json_object` is asked of a model that answers with objects without a schema."""
+    return form.json_answers and form.answer_schema is None and (response_format or {}).get("type") == "json_object"
+
+
+def content_of(task: Task, form: Form, reply: Reply, text: Text, wanted: WantedField | None, whole: bool) -> str:
+    """Return an answer as the content of a message: the requested field; the object (`whole`); or the task's own words."""
+    if whole:
+        return task.quoted(reply.output, form, text)
+    return task.content(reply) if wanted is None else as_wanted(wanted, task.labelled(reply.output, form))
 
 
 def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
