@@ -27,6 +27,8 @@ const router = createBrowserRouter([
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { index: true, element: <FirstPage /> },
           { path: "costs", lazy: async () => ({ Component: (await import("./project/costs/CostsPage")).CostsPage }) },
+          { path: "channels", lazy: async () => ({ Component: (await import("./project/channels/ChannelsPage")).ChannelsPage }) },
+          { path: "conversations", lazy: async () => ({ Component: (await import("./project/conversations/ConversationsPage")).ConversationsPage }) },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },

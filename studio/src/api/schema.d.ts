@@ -1454,6 +1454,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/conversations/{conversation}/turns/{turn}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct Turn
+         * @description Say what the desk should have done at one of its turns. It waits in the list of corrections.
+         */
+        post: operations["correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/quotes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find Desk Quotes
+         * @description Find words of the project's documents that may answer a text.
+         */
+        get: operations["find_desk_quotes_api_v1_projects__project__quotes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Desk Corrections
+         * @description List corrections in a state, the newest first. Viewers see no personal data.
+         */
+        get: operations["list_desk_corrections_api_v1_projects__project__corrections_get"];
+        put?: never;
+        /**
+         * Correct
+         * @description Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back.
+         */
+        post: operations["correct_api_v1_projects__project__corrections_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections/add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Corrections
+         * @description Add all approved corrections to the files that the desk learns from. They hold from its next build.
+         */
+        post: operations["add_corrections_api_v1_projects__project__corrections_add_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections/{correction}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide Desk Correction
+         * @description Approve a correction with its words, reject it, or take that back.
+         */
+        post: operations["decide_desk_correction_api_v1_projects__project__corrections__correction__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/desk-figures": {
         parameters: {
             query?: never;
@@ -1898,26 +2002,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/corrections": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Correct
-         * @description Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back.
-         */
-        post: operations["correct_api_v1_projects__project__corrections_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2001,6 +2085,18 @@ export interface components {
              * @default studio
              */
             source: string;
+        };
+        /**
+         * AddedCorrections
+         * @description How many rows were added to the project's files, and how many corrections have no place there.
+         */
+        AddedCorrections: {
+            /** Added */
+            added: number;
+            /** Left */
+            left: number;
+            /** Files */
+            files: string[];
         };
         /**
          * AnswerCount
@@ -2791,6 +2887,47 @@ export interface components {
             conversations: components["schemas"]["HeadView"][];
         };
         /**
+         * CorrectionDecisionBody
+         * @description A decision on a correction, with the words as they are to be learnt.
+         */
+        CorrectionDecisionBody: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "approved" | "rejected";
+            /**
+             * Question
+             * @default
+             */
+            question: string;
+            /**
+             * Answer
+             * @default
+             */
+            answer: string;
+            /**
+             * Intent
+             * @default
+             */
+            intent: string;
+            /**
+             * Document
+             * @default
+             */
+            document: string;
+            /**
+             * Quote
+             * @default
+             */
+            quote: string;
+            /**
+             * Unanswerable
+             * @default false
+             */
+            unanswerable: boolean;
+        };
+        /**
          * CorrectionRequest
          * @description The right answer to a text.
          */
@@ -2818,6 +2955,16 @@ export interface components {
              * @description Whether a row was added.
              */
             added: boolean;
+        };
+        /**
+         * CorrectionsView
+         * @description Some corrections, and how many there are in this state.
+         */
+        CorrectionsView: {
+            /** Total */
+            total: number;
+            /** Corrections */
+            corrections: components["schemas"]["DeskCorrectionView"][];
         };
         /**
          * CostFacts
@@ -3136,6 +3283,58 @@ export interface components {
             lost: number;
         };
         /**
+         * DeskCorrectionView
+         * @description A correction. Times are in seconds since 1970.
+         */
+        DeskCorrectionView: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "person_answered" | "thumb_down" | "proposed";
+            /** Conversation */
+            conversation: string;
+            /** Channel */
+            channel: string;
+            /** Question */
+            question: string;
+            /** Answer */
+            answer: string;
+            /**
+             * Said
+             * @description What the desk said; empty if it said nothing.
+             */
+            said: string;
+            /** Outcome */
+            outcome: string;
+            /** Intent */
+            intent: string;
+            /**
+             * Comment
+             * @description The customer's, beside a thumb down.
+             */
+            comment: string;
+            /** Time */
+            time: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "approved" | "rejected";
+            /** Document */
+            document: string;
+            /** Quote */
+            quote: string;
+            /** Unanswerable */
+            unanswerable: boolean;
+            /** By */
+            by: string;
+            /** Decided */
+            decided: number | null;
+        };
+        /**
          * DeskFiguresView
          * @description Figures of a desk over some days, today (UTC) included.
          */
@@ -3400,6 +3599,20 @@ export interface components {
              * @description Tokens that it would write.
              */
             tokens_out: number;
+        };
+        /**
+         * FoundQuoteView
+         * @description Words of a document that may answer.
+         */
+        FoundQuoteView: {
+            /** Document */
+            document: string;
+            /** Title */
+            title: string;
+            /** Text */
+            text: string;
+            /** Exact */
+            exact: boolean;
         };
         /**
          * GoalView
@@ -5738,6 +5951,37 @@ export interface components {
              * @description The second text, for a model of pairs.
              */
             second?: string | null;
+        };
+        /**
+         * TurnJudgement
+         * @description The right thing to do at one of the desk's turns. An empty question stands for the customer's words.
+         */
+        TurnJudgement: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "say" | "quote" | "person" | "nothing";
+            /**
+             * Question
+             * @default
+             */
+            question: string;
+            /**
+             * Answer
+             * @default
+             */
+            answer: string;
+            /**
+             * Document
+             * @default
+             */
+            document: string;
+            /**
+             * Quote
+             * @default
+             */
+            quote: string;
         };
         /**
          * TurnView
@@ -9527,6 +9771,267 @@ export interface operations {
             };
         };
     };
+    correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TurnJudgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskCorrectionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    find_desk_quotes_api_v1_projects__project__quotes_get: {
+        parameters: {
+            query: {
+                text: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundQuoteView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_desk_corrections_api_v1_projects__project__corrections_get: {
+        parameters: {
+            query?: {
+                state?: "waiting" | "approved" | "rejected";
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    correct_api_v1_projects__project__corrections_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    add_corrections_api_v1_projects__project__corrections_add_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedCorrections"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    decide_desk_correction_api_v1_projects__project__corrections__correction__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                correction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionDecisionBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskCorrectionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
     read_desk_figures_api_v1_projects__project__desk_figures_get: {
         parameters: {
             query?: {
@@ -10482,50 +10987,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    correct_api_v1_projects__project__corrections_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CorrectionRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectionView"];
-                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

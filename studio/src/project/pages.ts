@@ -8,6 +8,8 @@ export interface ProjectPage {
   within?: readonly string[];
   rows?: boolean;
   kind?: Project["kinds"][number];
+  /** For projects whose model talks with customers. */
+  converses?: boolean;
 }
 
 /** All pages, in the order in which one goes through them: first what a model learns from, then the model, then its work. */
@@ -17,13 +19,15 @@ const PAGES: readonly ProjectPage[] = [
   { page: "report", icon: "report" },
   { page: "try", icon: "chat" },
   { page: "run", icon: "run" },
+  { page: "channels", icon: "branch", converses: true },
+  { page: "conversations", icon: "people", converses: true },
   { page: "learn", icon: "learn", rows: true },
   { page: "costs", icon: "cost", rows: true },
   { page: "canvas", icon: "canvas", rows: true },
 ];
 
 /** The pages that make sense for a project. */
-export function pagesOf(project: Pick<Project, "kinds">): readonly ProjectPage[] {
+export function pagesOf(project: Pick<Project, "kinds" | "converses">): readonly ProjectPage[] {
   const ofRows = project.kinds.length === 0;
-  return PAGES.filter((page) => (page.rows ? ofRows : true) && (page.kind ? project.kinds.includes(page.kind) : true));
+  return PAGES.filter((page) => (page.rows ? ofRows : true) && (page.kind ? project.kinds.includes(page.kind) : true) && (page.converses ? project.converses : true));
 }

@@ -16,6 +16,7 @@ from tests.desk_project import desk_bundle, desk_project
 from tests.server.desk.serving import Visitor
 
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskReply, IncomingMessage
+from smidgen.flows.projects.material import material_path
 from smidgen.flows.projects.recipes.project_recipe import project_folder
 from smidgen.flows.projects.serving.desk_serving import conversations_url, desk_text, held_desk, kept_secrets
 from smidgen.flows.projects.serving.servers import serving_folder
@@ -275,3 +276,45 @@ def test_a_tool_file_and_its_secrets_go_to_the_desk_alone(store: StudioStore, pr
     recipe["desk"] = {"tools": "../../../studio.db"}
     store.update(project, settings={"recipe": recipe})
     assert "tools" not in tomllib.loads(desk_text(store, project)), json.dumps(told)
+
+
+def test_corrections_are_proposed_decided_and_added_to_the_desks_data(client: TestClient, store: StudioStore) -> None:
+    project = client.post("/api/v1/projects", json={"name": "Shop", "task": "desk"}).json()["id"]
+    path, folder = f"/api/v1/projects/{project}", project_folder(project)
+    documents = material_path(store.project(project), "documents")
+    documents.mkdir(parents=True, exist_ok=True)
+    (documents / "delivery.md").write_text("# Delivery\n\nDelivery to Ireland takes five working days.\n", encoding="utf-8")
+    assert client.get(f"{path}/corrections").json() == {"total": 0, "corrections": []}
+    with talked(project) as (conversations, shown, mailed):
+        turn = client.get(f"{path}/conversations/{shown}").json()["turns"][1]["id"]
+        (quote,) = [one for one in client.get(f"{path}/quotes?text=how long to Ireland").json() if one["document"] == "delivery.md"]
+        place = f"{path}/conversations/{shown}/turns/{turn}/correction"
+        impossible = [{"kind": "say"}, {"kind": "quote", "quote": "x"}, {"kind": "sing"}]
+        assert [client.post(place, json=body).status_code for body in impossible] == [400, 400, 422]
+        assert client.post(f"{path}/conversations/{mailed}/turns/{turn}/correction", json={"kind": "nothing"}).status_code == 404
+        asked = {"kind": "quote", "question": "How long to Ireland?", "document": quote["document"], "quote": quote["text"]}
+        made = client.post(place, json=asked).json()
+        assert (made["kind"], made["state"], made["question"]) == ("thumb_down", "waiting", "How long to Ireland?")
+        other = conversations.open_conversation("shop", "widget", "h2", "en")
+        other = conversations.record(other, "can you sing?", DeskAnswer(DeskReply("answered", "La la."), {}))
+        made = client.post(f"{path}/conversations/{other.id}/turns/{other.turns[-1].id}/correction", json={"kind": "nothing"}).json()
+        assert (made["kind"], made["question"], made["unanswerable"], made["by"]) == ("proposed", "can you sing?", True, "owner")
+        waiting = client.get(f"{path}/corrections").json()
+        assert waiting["total"] == 2
+        words = ("question", "answer", "intent", "document", "quote", "unanswerable")
+        for one in waiting["corrections"]:
+            kept = {name: one[name] for name in words if name != "intent"}
+            decided = client.post(f"{path}/corrections/{one['id']}", json={"state": "approved", **kept}).json()
+            assert decided["state"] == "approved" and decided["by"] == "owner"
+        assert len(waiting["corrections"]) == 2 and client.get(f"{path}/corrections").json()["total"] == 0
+        reopened = client.post(f"{path}/corrections/{other.turns[-1].id}", json={"state": "waiting"}).json()
+        assert reopened["state"] == "waiting" and reopened["unanswerable"], "a proposal keeps its words"
+        client.post(f"{path}/corrections/{other.turns[-1].id}", json={"state": "rejected"})
+        added = client.post(f"{path}/corrections/add").json()
+        assert added["added"] == 1, added
+        questions = material_path(store.project(project), "questions").read_text(encoding="utf-8").splitlines()
+        assert {"input": "How long to Ireland?", "output": {"id": "delivery.md", "text": quote["text"]}} in [
+            json.loads(one) for one in questions
+        ]
+        assert client.post(f"{path}/corrections/add").json()["added"] == 0 and folder.is_dir()
+        assert client.post(f"{path}/corrections/none", json={"state": "approved"}).status_code == 404

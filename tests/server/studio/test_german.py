@@ -11,10 +11,12 @@ from pathlib import Path
 
 from tests.house.conftest import ROOT
 
+from smidgen.core.settings import is_hidden
 from smidgen.flows.learn.learning_rows import OUTDATED
 from smidgen.flows.learn.traffic_rows import MASKED
 from smidgen.flows.projects.recipes.build_settings import sections_of, students_of
 from smidgen.flows.projects.recipes.canvas import schemas_of
+from smidgen.flows.projects.serving.desk_serving import channel_kinds, channel_settings
 from smidgen.parts import registry
 
 GERMAN = ROOT / "studio" / "src" / "i18n" / "server" / "de"
@@ -92,6 +94,18 @@ def test_every_setting_is_described_in_german() -> None:
     assert {text: place for text, place in found.items() if text not in known} == {}
     assert set(known) - set(found) == set(), "German for a description that no part has any more"
     assert len(found) > 150
+
+
+def test_every_setting_of_a_channel_has_german_and_a_title() -> None:
+    titles = json.loads((ROOT / "studio" / "src" / "i18n" / "en" / "setting.json").read_text(encoding="utf-8"))
+    shown = [
+        (kind, name, field.description or "")
+        for kind in channel_kinds()
+        for name, field in channel_settings(kind).model_fields.items()
+        if not is_hidden(field)
+    ]
+    missing = [(kind, name) for kind, name, text in shown if text not in german() or f"channel_{kind}_{name}" not in titles]
+    assert missing == [] and len(shown) > 20
 
 
 def test_every_setting_has_a_title() -> None:

@@ -20,7 +20,16 @@ from smidgen.flows.projects.serving.desk_conversations import (
     set_status,
     waiting_for_person,
 )
+from smidgen.flows.projects.serving.desk_corrections import (
+    CorrectionWay,
+    add_project_corrections,
+    decide_correction,
+    project_corrections,
+    project_quotes,
+    propose_correction,
+)
 from smidgen.server.studio.access import Editor, Operator, Viewer
+from smidgen.store.conversations.corrections import CorrectionKind, CorrectionState, DeskCorrection
 from smidgen.store.conversations.records import ConversationFilter, ConversationHead
 from smidgen.store.studio.store import StudioStore
 
@@ -164,6 +173,74 @@ class StatusChange(BaseModel):
     status: Status
 
 
+class TurnJudgement(BaseModel):
+    """The right thing to do at one of the desk's turns. An empty question stands for the customer's words."""
+
+    kind: CorrectionWay
+    question: str = Field("", max_length=2_000)
+    answer: str = Field("", max_length=5_000)
+    document: str = Field("", max_length=500)
+    quote: str = Field("", max_length=5_000)
+
+
+class DeskCorrectionView(BaseModel):
+    """A correction. Times are in seconds since 1970."""
+
+    id: str
+    kind: CorrectionKind
+    conversation: str
+    channel: str
+    question: str
+    answer: str
+    said: str = Field(description="What the desk said; empty if it said nothing.")
+    outcome: str
+    intent: str
+    comment: str = Field(description="The customer's, beside a thumb down.")
+    time: float
+    state: CorrectionState
+    document: str
+    quote: str
+    unanswerable: bool
+    by: str
+    decided: float | None
+
+
+class CorrectionsView(BaseModel):
+    """Some corrections, and how many there are in this state."""
+
+    total: int
+    corrections: list[DeskCorrectionView]
+
+
+class CorrectionDecisionBody(BaseModel):
+    """A decision on a correction, with the words as they are to be learnt."""
+
+    state: CorrectionState
+    question: str = Field("", max_length=20_000)
+    answer: str = Field("", max_length=20_000)
+    intent: str = Field("", max_length=500)
+    document: str = Field("", max_length=500)
+    quote: str = Field("", max_length=20_000)
+    unanswerable: bool = False
+
+
+class AddedCorrections(BaseModel):
+    """How many rows were added to the project's files, and how many corrections have no place there."""
+
+    added: int
+    left: int
+    files: list[str]
+
+
+class FoundQuoteView(BaseModel):
+    """Words of a document that may answer."""
+
+    document: str
+    title: str
+    text: str
+    exact: bool
+
+
 class DeskFiguresView(BaseModel):
     """Figures of a desk over some days, today (UTC) included."""
 
@@ -224,6 +301,41 @@ def conversation_routes(store: StudioStore) -> APIRouter:
         """Delete a conversation for good: its turns, messages, calls, and what could be learnt from it."""
         delete_conversation(store.project(project).id, conversation)
 
+    @router.post("/conversations/{conversation}/turns/{turn}/correction")
+    def correct_turn(person: Editor, project: str, conversation: str, turn: str, body: TurnJudgement) -> DeskCorrectionView:
+        """Say what the desk should have done at one of its turns. It waits in the list of corrections."""
+        right = (body.kind, body.question, body.answer, body.document, body.quote, person.name)
+        return _correction(propose_correction(store.project(project), conversation, turn, *right))
+
+    @router.get("/quotes")
+    def find_desk_quotes(person: Editor, project: str, text: str = Query(min_length=1, max_length=2_000)) -> list[FoundQuoteView]:
+        """Find words of the project's documents that may answer a text."""
+        return [FoundQuoteView(**asdict(one)) for one in project_quotes(store.project(project), text)]
+
+    @router.get("/corrections")
+    def list_desk_corrections(
+        person: Viewer,
+        project: str,
+        state: CorrectionState = "waiting",
+        offset: int = Query(0, ge=0, le=10_000_000),
+        limit: int = Query(20, ge=1, le=_MOST_LISTED),
+    ) -> CorrectionsView:
+        """List corrections in a state, the newest first. Viewers see no personal data."""
+        found = project_corrections(store.project(project).id, state, offset, limit, not person.may("edit"))
+        return CorrectionsView(total=found.total, corrections=[_correction(one) for one in found.corrections])
+
+    @router.post("/corrections/add")
+    def add_corrections(person: Editor, project: str) -> AddedCorrections:
+        """Add all approved corrections to the files that the desk learns from. They hold from its next build."""
+        done = add_project_corrections(store.project(project))
+        return AddedCorrections(added=sum(done.counts.values()), left=len(done.left), files=[file.name for file in done.files])
+
+    @router.post("/corrections/{correction}")
+    def decide_desk_correction(person: Editor, project: str, correction: str, body: CorrectionDecisionBody) -> DeskCorrectionView:
+        """Approve a correction with its words, reject it, or take that back."""
+        words: dict[str, Any] = body.model_dump(exclude={"state"}) if body.state == "approved" else {}
+        return _correction(decide_correction(store.project(project).id, correction, body.state, person.name, **words))
+
     @router.get("/desk-figures")
     def read_desk_figures(person: Viewer, project: str, days: int = Query(1, ge=1, le=_MOST_DAYS)) -> DeskFiguresView:
         """Read the figures of the last days, today (UTC) included."""
@@ -235,6 +347,10 @@ def conversation_routes(store: StudioStore) -> APIRouter:
 
 def _head(one: ConversationHead) -> HeadView:
     return HeadView(**{name: value for name, value in asdict(one).items() if name != "desk"})
+
+
+def _correction(one: DeskCorrection) -> DeskCorrectionView:
+    return DeskCorrectionView(**{name: value for name, value in asdict(one).items() if name != "desk"})
 
 
 def _opened(found: OpenedConversation, masked: bool) -> ConversationView:

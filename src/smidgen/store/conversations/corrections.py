@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sql
@@ -20,8 +20,9 @@ from smidgen.store.conversations.tables import CONVERSATIONS, CORRECTIONS, OPINI
 from smidgen.store.database import Database
 
 CorrectionState: TypeAlias = Literal["waiting", "approved", "rejected"]
-CorrectionKind: TypeAlias = Literal["person_answered", "thumb_down"]
-"""`person_answered`: a person answered the customer. `thumb_down`: the customer did not like what the desk said."""
+CorrectionKind: TypeAlias = Literal["person_answered", "thumb_down", "proposed"]
+"""`person_answered`: a person answered the customer. `thumb_down`: the customer did not like what the desk said. `proposed`: somebody of
+the business said what the desk should have done."""
 
 MOST_LISTED = 1_000
 
@@ -39,7 +40,8 @@ class DeskCorrection:
         comment: the customer's, beside a thumb down.
         document, quote: the document that holds the answer, and the words there, if the owner chose them.
         unanswerable: whether the owner says that the documents do not answer this question.
-        by, decided: who decided, and when; empty and None while it waits. Times are in seconds since 1970.
+        by, decided: who decided, and when; or who proposed it, while it waits. Empty and None if nobody did. Times are in seconds since
+            1970.
     """
 
     id: str
@@ -106,23 +108,54 @@ class Corrections:
         with self._database.reading() as connection:
             return _one(connection, id)
 
+    def propose(self, conversation: str, turn: str, proposal: CorrectionDecision, by: str) -> DeskCorrection:
+        """Write down what the desk should have done at one of its turns; it waits for a decision. A later proposal replaces it.
+
+        An empty question stands for the customer's words before the turn. Raises ConversationMissing if the desk said no such thing.
+        """
+        with self._database.writing() as connection:
+            found = connection.execute(sql.select(TURNS).where(TURNS.c.id == turn, TURNS.c.conversation == conversation)).first()
+            if found is None or found.author != "desk":
+                todo = "Name one of its turns."
+                raise ConversationMissing("the desk said no such thing in this conversation", value=turn[:MOST_NAME], todo=todo)
+            question = proposal.question.strip() or _asked_before(connection, conversation, found.number)
+            values = _stored(replace(proposal, state="waiting", question=question), by, self._clock())
+            connection.execute(sql.delete(CORRECTIONS).where(CORRECTIONS.c.turn == turn))
+            connection.execute(sql.insert(CORRECTIONS).values(turn=turn, conversation=conversation, proposed=1, **values))
+            return _one(connection, turn)
+
     def decide(self, id: str, decision: CorrectionDecision, by: str) -> DeskCorrection:
         """Write down what the owner decided on a correction; a later decision replaces it. `by` names the person.
 
         Raises ConversationMissing if there is none with this id, DataError for words that are too long.
         """
-        words = {"question": decision.question, "answer": decision.answer, "intent": decision.intent, "quote": decision.quote}
-        if long := [name for name, text in words.items() if len(text) > MOST_TEXT]:
-            raise DataError("a correction is too long", value=long[0], todo=f"Write at most {MOST_TEXT:,} characters.")
-        values = {name: clean(text) for name, text in words.items()}
-        values |= {"state": decision.state, "document": clean(decision.document, MOST_NAME), "by": clean(by, MOST_NAME)}
-        stored: dict[str, Any] = {**values, "unanswerable": int(decision.unanswerable), "decided": self._clock()}
+        stored = _stored(decision, by, self._clock())
         with self._database.writing() as connection:
-            conversation = _one(connection, id).conversation
+            known = _one(connection, id)
+            proposed = int(connection.scalar(sql.select(CORRECTIONS.c.proposed).where(CORRECTIONS.c.turn == id)) or 0)
+            if proposed and decision.state == "waiting":  # only its row knows what was proposed
+                connection.execute(sql.update(CORRECTIONS).where(CORRECTIONS.c.turn == id).values(state="waiting"))
+                return _one(connection, id)
             connection.execute(sql.delete(CORRECTIONS).where(CORRECTIONS.c.turn == id))
             if decision.state != "waiting":
-                connection.execute(sql.insert(CORRECTIONS).values(turn=id, conversation=conversation, **stored))
+                connection.execute(sql.insert(CORRECTIONS).values(turn=id, conversation=known.conversation, proposed=proposed, **stored))
             return _one(connection, id)
+
+
+def _stored(decision: CorrectionDecision, by: str, now: float) -> dict[str, Any]:
+    """The columns of a decision. Raises DataError for words that are too long."""
+    words = {"question": decision.question, "answer": decision.answer, "intent": decision.intent, "quote": decision.quote}
+    if long := [name for name, text in words.items() if len(text) > MOST_TEXT]:
+        raise DataError("a correction is too long", value=long[0], todo=f"Write at most {MOST_TEXT:,} characters.")
+    values: dict[str, Any] = {name: clean(text) for name, text in words.items()}
+    values |= {"state": decision.state, "document": clean(decision.document, MOST_NAME), "by": clean(by, MOST_NAME)}
+    return {**values, "unanswerable": int(decision.unanswerable), "decided": now}
+
+
+def _asked_before(connection: Connection, conversation: str, number: int) -> str:
+    """The customer's last words before a turn."""
+    asked = sql.select(TURNS.c.text).where(TURNS.c.conversation == conversation, TURNS.c.author == "customer", TURNS.c.number < number)
+    return str(connection.scalar(asked.order_by(TURNS.c.number.desc()).limit(1)) or "")
 
 
 def _found() -> sql.Select[Any]:
@@ -137,7 +170,15 @@ def _found() -> sql.Select[Any]:
         OPINIONS.c.turn.label("turn"), sql.literal("thumb_down").label("kind"), OPINIONS.c.conversation, sql.literal("").label("question"),
         sql.literal("").label("answer"), OPINIONS.c.comment, OPINIONS.c.time,
     ).where(OPINIONS.c.verdict == "down")  # fmt: skip
-    both = sql.union_all(pairs, thumbs).subquery()
+    others = (
+        sql.exists().where(PAIRS.c.turn == CORRECTIONS.c.turn),
+        sql.exists().where(OPINIONS.c.turn == CORRECTIONS.c.turn, OPINIONS.c.verdict == "down"),
+    )
+    proposed = sql.select(
+        CORRECTIONS.c.turn.label("turn"), sql.literal("proposed").label("kind"), CORRECTIONS.c.conversation,
+        sql.literal("").label("question"), sql.literal("").label("answer"), sql.literal("").label("comment"), CORRECTIONS.c.decided,
+    ).where(CORRECTIONS.c.proposed == 1, *(sql.not_(one) for one in others))  # fmt: skip
+    both = sql.union_all(pairs, thumbs, proposed).subquery()
     joined = both.join(CONVERSATIONS, CONVERSATIONS.c.id == both.c.conversation).outerjoin(CORRECTIONS, CORRECTIONS.c.turn == both.c.turn)
     return sql.select(both, CONVERSATIONS.c.desk, CONVERSATIONS.c.channel, *decided, *own).select_from(joined)
 
@@ -163,8 +204,7 @@ def _read(connection: Connection, row: Any) -> DeskCorrection:
     reply = reply_from_json(json.loads(desk.reply)) if desk is not None and desk.reply else None
     question = row.question
     if not question and desk is not None:
-        asked = sql.select(TURNS.c.text).where(mine, TURNS.c.author == "customer", TURNS.c.number < desk.number)
-        question = connection.scalar(asked.order_by(TURNS.c.number.desc()).limit(1)) or ""
+        question = _asked_before(connection, row.conversation, desk.number)
     decided = row.state is not None
     return DeskCorrection(
         row.turn,

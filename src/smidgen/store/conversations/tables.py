@@ -195,8 +195,10 @@ CORRECTIONS = Table(
     Column("unanswerable", Integer, nullable=False),
     Column("by", String, nullable=False),
     Column("decided", Double, nullable=False),
+    Column("proposed", Integer, nullable=False, server_default="0"),
 )
-"""The owner's decision on a pair or on a thumb down, by the turn that it is about. `state` is `approved` or `rejected`."""
+"""The owner's decision on a pair or on a thumb down, by the turn that it is about. `state` is `approved` or `rejected`; `waiting` is a
+proposal on which nobody has decided. `proposed` is 1 if somebody of the business said what was right, so that it stands by itself."""
 
 CHANGES: tuple[tuple[str, ...], ...] = (
     (
@@ -207,6 +209,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
             quote TEXT NOT NULL, unanswerable INTEGER NOT NULL, "by" VARCHAR NOT NULL, decided DOUBLE PRECISION NOT NULL
         )""",
     ),
+    ("ALTER TABLE desk_corrections ADD COLUMN proposed INTEGER NOT NULL DEFAULT 0",),
 )
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 

@@ -3,11 +3,13 @@ import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
 
 import { useModels } from "../../api/models";
+import { useProject } from "../../api/queries";
 import { Skeleton } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { CallCard } from "./CallCard";
 import { CertificateCard } from "./CertificateCard";
+import { DeskCard } from "./DeskCard";
 import { useServing } from "./queries";
 import styles from "./Run.module.css";
 import { ServerCard } from "./ServerCard";
@@ -19,6 +21,7 @@ export function RunPage(): ReactNode {
   const { project = "" } = useParams();
   const serving = useServing(project);
   const models = useModels(project);
+  const converses = useProject(project).data?.converses ?? false;
   return (
     <>
       <PageTitle title={t("nav.run")} about={t("run.about")} />
@@ -27,6 +30,7 @@ export function RunPage(): ReactNode {
       {serving.data && models && (
         <div className={styles.page}>
           <ServerCard project={project} serving={serving.data} models={models} />
+          {converses && <DeskCard project={project} serving={serving.data} />}
           <TrafficCard project={project} serving={serving.data} />
           <CallCard project={project} serving={serving.data} />
           <CertificateCard project={project} model={serving.data.settings.model || (models[0]?.id ?? "")} models={models} />

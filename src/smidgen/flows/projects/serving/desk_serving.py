@@ -21,7 +21,7 @@ from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, is_hidden
 from smidgen.engines.desk import DeskEngine
 from smidgen.flows.desk.channel_trial import ChannelTrial, try_channel, try_webhook
-from smidgen.flows.projects.recipes.project_recipe import project_folder, recipe_tree
+from smidgen.flows.projects.material import material_kinds, material_path
 from smidgen.flows.projects.serving.desk_secrets import keep_secrets, kept_secrets
 from smidgen.parts import registry
 from smidgen.parts.recipe import written
@@ -275,13 +275,11 @@ def desk_text(store: StudioStore, project: str) -> str:
 def _tool_file(store: StudioStore, project: str) -> Path | None:
     """The tool file that the recipe of a project names; None if it names none of the project's own."""
     found = store.project(project)
-    own = recipe_tree(found).get(found.task)
-    named = own.get("tools") if isinstance(own, Mapping) else None
-    if not isinstance(named, str) or not named:
+    try:
+        file = material_path(found, "tools") if "tools" in material_kinds(found) else None
+    except InputError:  # a path out of the project's folder: no file of the project's own
         return None
-    folder = project_folder(project).resolve()
-    file = (folder / named).resolve()
-    return file if file.is_file() and file.is_relative_to(folder) else None
+    return file if file is not None and file.is_file() else None
 
 
 def write_desk_file(store: StudioStore, project: str) -> Path:
