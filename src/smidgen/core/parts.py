@@ -36,6 +36,7 @@ class Base:
         family: `encoder` or `decoder`.
         prefixes: what it wants before a text, by the text's role in a search: `query` or `passage`. Empty for most.
         max_length: tokens of a text that are worth reading; None if that is not known.
+        cosines: the cosine of texts that have nothing in common, and that of texts that say the same.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Base:
     family: str = "encoder"
     prefixes: Mapping[str, str] = field(default_factory=dict)
     max_length: int | None = None
+    cosines: tuple[float, float] = (0.0, 1.0)
 
 
 Raw: TypeAlias = Mapping[str, Any]
@@ -195,6 +197,14 @@ class Task(ABC):
 
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """Rows from what the settings name, such as documents, for a build without a table. Empty if it needs a table."""
+        return ()
+
+    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
+        """The texts whose languages decide which starter its encoders begin with; none where that is the English one in any case."""
+        return ()
+
+    def languages(self, settings: Settings) -> Sequence[str]:
+        """The languages (ISO 639-1) in which people will write, as far as the settings say: a model's members read these, too."""
         return ()
 
     def remarks(self, settings: Settings) -> Sequence[str]:
@@ -468,6 +478,7 @@ class Student(ABC):
         summary: one line for help pages.
         settings: its section `[train]`.
         engine: the engine that it is exported for.
+        frozen: its base stays as it is, so that it also reads languages that its rows lack, if the base does.
         base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None where it starts from nothing.
         learns: what rows are to hold that it is given: `labels`, `spans`, `texts`, or `outputs` as the task has them; see `Task.labelled`,
             `Task.marked` and `Task.worded`.
@@ -486,6 +497,7 @@ class Student(ABC):
     settings: type[Settings]
     engine: str
     base_family: str | None = None
+    frozen: bool = False
     learns: Literal["labels", "spans", "texts", "outputs"] = "labels"
     teacher: str | None = None
     untaught = ""

@@ -18,7 +18,7 @@ from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
 from smidgen.apps.retrieval.passage_search import Floats32, PassageSearch, PassageVectors
 from smidgen.apps.retrieval.vectors import with_head
-from smidgen.apps.retrieval.weights import SearchWeights, read_weights
+from smidgen.apps.retrieval.weights import SearchWeights, read_cosines, read_weights
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
@@ -35,6 +35,7 @@ class FinderEngine(Engine):
 
     weights: how much each sign of a passage and a sentence counts; see `apps/retrieval/weights.py`.
     max_length: tokens of a text that the encoder reads, special tokens counted (256).
+    cosines: the encoder's cosine of texts that have nothing in common, and of those that say the same (0 and 1).
     prefix: what the encoder wants before a question (none).
     reader: `tokens` to score sentences by the states of their tokens; empty for vectors and words alone (empty).
     """
@@ -66,7 +67,7 @@ class FinderEngine(Engine):
             return np.asarray(found, np.float32)
 
         reader = TokenMatchReader(encoder.token_states, _KEPT) if reads else None
-        return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights, reader))
+        return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights, reader, _cosines(options)))
 
 
 def open_keywords(folder: Path, options: Mapping[str, Any]) -> FinderRunner:
@@ -79,6 +80,13 @@ def _weights(options: Mapping[str, Any]) -> SearchWeights:
         return read_weights(options["weights"]) if "weights" in options else SearchWeights()
     except ValueError as error:
         raise EngineError("the option 'weights' is invalid", value=str(error), todo=AGAIN) from error
+
+
+def _cosines(options: Mapping[str, Any]) -> tuple[float, float]:
+    try:
+        return read_cosines(options.get("cosines", (0.0, 1.0)))
+    except ValueError as error:
+        raise EngineError("the option 'cosines' is invalid", value=str(error), todo=AGAIN) from error
 
 
 def _passages(file: Path) -> list[Passage]:

@@ -22,6 +22,7 @@ Floats32 = NDArray[np.float32]
 
 GAMMA = 2.0
 """Rate at which likeness falls off: two texts at a right angle have exp(-2), 0.14."""
+_MOST_GAMMA = 50.0
 RIDGE = 0.2
 LANDMARKS = 4096
 GAIN = 4.0
@@ -53,6 +54,11 @@ class KernelRidge:
     def scores(self, vectors: Floats32) -> Floats32:
         """Return scores, (n, outputs), for (n, width) unit vectors: about 1 for a label that holds and 0 for others."""
         return np.concatenate([likeness(part, self.landmarks, self.gamma) @ self.weights for part in _blocks(vectors)])
+
+
+def gamma_for(unrelated: float, same: float) -> float:
+    """Return the γ for an encoder, by its cosines of texts that have nothing in common and of those that say the same."""
+    return min(_MOST_GAMMA, GAMMA / max(1e-3, same - unrelated))
 
 
 def logits(scores: Floats32) -> Floats32:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,16 +20,17 @@ from smidgen.apps.retrieval.candidates import candidates_of
 from smidgen.apps.retrieval.passage_search import LONGEST_QUESTION, Embed, Floats32, PassageSearch, PassageVectors
 from smidgen.apps.retrieval.question_head import learnt_head
 from smidgen.apps.retrieval.vectors import units, with_head
-from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_weights
+from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_cosines, read_weights
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import quoted_answers
 from smidgen.store.weight_files import described_hashes
 from smidgen.students.encoder import features_of, load_encoder, need_torch, token_encoder
 from smidgen.students.passage_vectors import kept_vectors
+from smidgen.students.scripts import trim_scripts
 from smidgen.students.settings import FACTS
 
 PASSAGES, VECTORS, FINDER = "passages.json", "vectors.safetensors", "finder.json"
@@ -42,6 +44,11 @@ class FinderSettings(Settings):
     reader: Literal["tokens", "none"] = setting(
         "tokens", "tokens: the sentence that answers is chosen by the states of all tokens, too. none: by vectors and words alone."
     )
+    vocabulary: Literal["scripts", "whole"] = setting(
+        "scripts",
+        "Of a base with many scripts: scripts: keep the tokens of the Latin script and of those in your texts, for half the memory. "
+        "whole: keep all.",
+    )
 
 
 class FinderStudent(Student):
@@ -51,6 +58,7 @@ class FinderStudent(Student):
     summary = "A small pretrained encoder as it comes, with the vectors of your documents' passages, beside a search by keywords."
     settings = FinderSettings
     base_family = "encoder"
+    frozen = True
     engine = "finder"
     learns = "outputs"
 
@@ -71,8 +79,11 @@ class FinderStudent(Student):
         settings = training.settings if isinstance(training.settings, FinderSettings) else FinderSettings()
         passages = given_passages(training)
         base = training.base
+        texts = [one.described for one in passages] + [joined(row.input) for row in training.rows if row.number]
         reads = settings.reader == "tokens" and _is_bert(base.folder)
-        length = _copy_base(base.folder, settings.max_length, reads, space.folder)
+        with tempfile.TemporaryDirectory() as box:
+            needed = trim_scripts(base.folder, texts, Path(box)) if settings.vocabulary == "scripts" else base.folder
+            length = _copy_base(needed, settings.max_length, reads, space.folder)
         prefix = base.prefixes.get("query", "")
         space.progress.start("read the passages", len(passages))
         embeds = [_embed_by(space.folder, length, space.threads, before) for before in (base.prefixes.get("passage", ""), prefix)]
@@ -83,7 +94,7 @@ class FinderStudent(Student):
         head = None
         if asked := _asked(training, passages):
             head, said = learnt_head(
-                passages, vectors, asked, embeds[1]([question for question, _ in asked]), SearchWeights(), training.seed
+                passages, vectors, asked, embeds[1]([question for question, _ in asked]), SearchWeights(), training.seed, base.cosines
             )
             if said:
                 space.progress.say(said)
@@ -91,7 +102,13 @@ class FinderStudent(Student):
         assert training.material is not None
         shutil.copyfile(training.material / PASSAGES, space.folder / PASSAGES)
         weights = SearchWeights() if reads else WITHOUT_READER
-        told = {"max_length": length, "prefix": prefix, "reader": "tokens" if reads else "", "weights": weights.json()}
+        told = {
+            "max_length": length,
+            "prefix": prefix,
+            "reader": "tokens" if reads else "",
+            "weights": weights.json(),
+            "cosines": list(base.cosines),
+        }
         (space.folder / FINDER).write_text(json.dumps(told), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -103,7 +120,8 @@ class FinderStudent(Student):
         vectors = PassageVectors(tables["passages"], tables["questions"], tables["sentences"])
         embed = with_head(_embed_by(folder, told["max_length"], threads, told["prefix"]), tables.get("head"))
         reader = TokenMatchReader(token_encoder(folder, told["max_length"]), _KEPT) if told["reader"] else None
-        return searched(texts, PassageSearch(stored_passages(folder), vectors, embed, read_weights(told["weights"]), reader))
+        weights, cosines = read_weights(told["weights"]), read_cosines(told["cosines"])
+        return searched(texts, PassageSearch(stored_passages(folder), vectors, embed, weights, reader, cosines))
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The encoder as an ONNX graph, the tokenizer, the passages and their vectors."""

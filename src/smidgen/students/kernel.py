@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import LabelForm
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import kernel_ridge
 from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, targets_of
+from smidgen.students.scripts import trim_scripts
 from smidgen.students.settings import FACTS
 
 FEW = 40
@@ -29,13 +32,20 @@ FEW = 40
 class KernelSettings(Settings):
     """Settings of the fit of the head."""
 
-    gamma: float = setting(kernel_ridge.GAMMA, "How fast likeness falls off between two texts.", gt=0, le=50)
+    gamma: float | None = setting(
+        None, "How fast likeness falls off between two texts (default: 2; more for a base whose vectors lie close together).", gt=0, le=50
+    )
     ridge: float = setting(kernel_ridge.RIDGE, "Regularisation: larger trusts single rows less.", gt=0, le=1000)
     landmarks: int = setting(
         kernel_ridge.LANDMARKS, "Most training rows that a text is compared with when it is answered.", ge=2, le=20_000
     )
     max_length: int | None = setting(
         None, "Tokens read of a text; longer texts are cut (default: what 95 of 100 training texts need, from 128 to 512).", ge=8, le=8192
+    )
+    vocabulary: Literal["scripts", "whole"] = setting(
+        "scripts",
+        "Of a base with many scripts: scripts: keep the tokens of the Latin script and of those in your texts, for half the memory. "
+        "whole: keep all.",
     )
 
 
@@ -46,6 +56,7 @@ class KernelStudent(Student):
     summary = "A small pretrained encoder as it comes, with a kernel head: taught in seconds, near to a fine-tuned one where rows are many."
     settings = KernelSettings
     base_family = "encoder"
+    frozen = True
     engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
@@ -74,12 +85,14 @@ class KernelStudent(Student):
             found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12),
             _targets(rows, training.labels),
             weights=_weights(rows, training.labels),
-            gamma=settings.gamma,
+            gamma=settings.gamma or kernel_ridge.gamma_for(*training.base.cosines),
             ridge=settings.ridge,
             landmarks=settings.landmarks,
             seed=training.seed,
         )
-        _save(head, base, length, training.labels.multi_label, space.folder)
+        with tempfile.TemporaryDirectory() as box:
+            needed = trim_scripts(base, [joined(text) for text in texts], Path(box)) if settings.vocabulary == "scripts" else base
+            _save(head, needed, length, training.labels.multi_label, space.folder)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""

@@ -48,7 +48,9 @@ class KernelTaggerSettings(Settings):
     copies: int = setting(
         3, "Copies of each row with other words in place of its spans, so that the words around a span count more.", ge=0, le=20
     )
-    gamma: float = setting(kernel_ridge.GAMMA, "How fast likeness falls off between two texts.", gt=0, le=50)
+    gamma: float | None = setting(
+        None, "How fast likeness falls off between two texts (default: 2; more for a base whose vectors lie close together).", gt=0, le=50
+    )
     ridge: float = setting(kernel_ridge.RIDGE, "Regularisation: larger trusts single rows less.", gt=0, le=1000)
     max_length: int = setting(
         256, "Tokens of a window; longer texts are read in windows that share half with their neighbours.", ge=16, le=512
@@ -62,6 +64,7 @@ class KernelTaggerStudent(Student):
     summary = "A small pretrained encoder as it comes, with heads that tag words and make choices: taught in seconds, best with few rows."
     settings = KernelTaggerSettings
     base_family = "encoder"
+    frozen = True
     engine = "kernel-tagger"
     learns = "spans"
 
@@ -87,7 +90,9 @@ class KernelTaggerStudent(Student):
         base, plan = training.base.folder, training.tags
         rows = [*training.rows, *_copies(training.rows, settings.copies, training.seed)]
         level = tagging.coarsest_level((joined(row.input), _spans(row, plan.kinds)) for row in rows)
-        facts = {"level": level, "max_length": min(settings.max_length, positions(base)), "gamma": settings.gamma}
+        gamma = settings.gamma or kernel_ridge.gamma_for(*training.base.cosines)
+        settings = settings.model_copy(update={"gamma": gamma})
+        facts = {"level": level, "max_length": min(settings.max_length, positions(base)), "gamma": gamma}
         space.progress.start("read texts")
         encoder = FrozenEncoder(base, facts, space.threads)
         readings, states = encoder.read([joined(row.input) for row in rows])
@@ -288,7 +293,8 @@ def _choice_heads(
         if known:
             targets = np.eye(len(choice["values"]), dtype=np.float32)[[value for _, value in known]]
             places = np.array([place for place, _ in known])
-            head = kernel_ridge.fit(marks[places], targets, gamma=settings.gamma, ridge=settings.ridge, landmarks=len(places))
+            gamma = settings.gamma or kernel_ridge.GAMMA
+            head = kernel_ridge.fit(marks[places], targets, gamma=gamma, ridge=settings.ridge, landmarks=len(places))
             # A repeated text is one landmark, at its first place.
             _, first = np.unique(marks[places], axis=0, return_index=True)
             table[places[np.sort(first)]] = head.weights

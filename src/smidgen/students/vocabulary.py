@@ -347,7 +347,7 @@ def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Pat
     if config.get("pad_token_id") is not None:
         config["pad_token_id"] = kept.index(config["pad_token_id"])
     (out / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    _save_rows(base, kept, out)
+    save_rows(base, kept, out)
     return out
 
 
@@ -393,7 +393,8 @@ def _renumbered_wordpiece(facts: dict[str, Any], kept: Sequence[int]) -> dict[st
     return made
 
 
-def _save_rows(base: Path, kept: Sequence[int], out: Path) -> None:
+def save_rows(base: Path, kept: Sequence[int], out: Path) -> None:
+    """Write the weights of an encoder with only these rows of its token vectors."""
     import torch
     from safetensors.torch import load_file, save_file
 

@@ -18,7 +18,7 @@ from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, quoted_answers
 from smidgen.stats.classification_metrics import share
@@ -190,6 +190,10 @@ class Answer(Task):
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """Questions made from the documents by simple rules: of FAQ entries, headings and sentences; some without their passages."""
         return made_rows(read_documents(_named(settings)).passages())
+
+    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
+        """The passages, and the questions that people asked."""
+        return [*(one.text for one in read_documents(_named(settings)).passages()), *(joined(row.input) for row in rows if row.number)]
 
     def remarks(self, settings: Settings) -> Sequence[str]:
         """The files that could not be read."""

@@ -124,6 +124,11 @@ class DeskTask(Task):
         """The settings with the bundles of the members."""
         return settings.model_copy(update={"members": dict(folders)})
 
+    def languages(self, settings: Settings) -> Sequence[str]:
+        """The languages that the policy names."""
+        assert isinstance(settings, DeskSettings)
+        return read_policy(Path(settings.policy)).languages if settings.policy else ()
+
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """The rows of the conversations. Raises RecipeError if none are named."""
         assert isinstance(settings, DeskSettings)

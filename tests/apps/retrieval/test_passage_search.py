@@ -11,11 +11,12 @@ from smidgen.apps.documents.document import Passage, SourceDocument, TextBlock
 from smidgen.apps.documents.passages import passages_of
 from smidgen.apps.documents.sentences import sentence_spans
 from smidgen.apps.retrieval.candidates import candidates_of, quoted
-from smidgen.apps.retrieval.keyword_index import match_query
+from smidgen.apps.retrieval.keyword_index import KeywordIndex, match_query, pieces_query
 from smidgen.apps.retrieval.made_questions import made_rows
 from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, PassageSearch, question_of, vectors_of
 from smidgen.apps.retrieval.question_words import kind_fits
-from smidgen.apps.retrieval.weights import KEYWORDS_ALONE, SearchWeights, read_weights
+from smidgen.apps.retrieval.vectors import units
+from smidgen.apps.retrieval.weights import KEYWORDS_ALONE, SearchWeights, read_cosines, read_weights
 
 TEXTS = (
     TextBlock("Delivery", level=1),
@@ -65,7 +66,10 @@ def test_a_question_is_never_syntax(search: PassageSearch, asked: str) -> None:
     (found,) = search.find([question_of(asked)])
     assert len(found) <= len(PASSAGES)
     assert all(
-        piece.startswith('"') and piece.endswith('"') and piece.count('"') == 2 for piece in match_query(asked).split(" OR ") if piece
+        piece.startswith('"') and piece.endswith('"') and piece.count('"') == 2
+        for query in (match_query(asked), pieces_query(asked))
+        for piece in query.split(" OR ")
+        if piece
     )
 
 
@@ -107,6 +111,44 @@ def test_questions_are_made_with_and_without_answers() -> None:
 def test_a_sentence_of_the_asked_kind_is_seen() -> None:
     assert kind_fits("How much is it?", "It costs £4.") == 1 and kind_fits("Was kostet das?", "Es ist rot.") == -1
     assert kind_fits("Wann öffnet ihr?", "Ab 9 Uhr.") == 1 and kind_fits("Is it red?", "It is.") == 0
+
+
+def test_joined_words_are_found_by_their_letters() -> None:
+    index = KeywordIndex(
+        passages_of(
+            SourceDocument(
+                "laden.md",
+                "Laden",
+                (
+                    TextBlock("A", level=1),
+                    TextBlock("Rückgabe ist binnen 30 Tagen möglich."),
+                    TextBlock("B", level=1),
+                    TextBlock("Die Kosten der Lieferung betragen vier Euro."),
+                ),
+            )
+        )
+    )
+    assert [place for place, _ in index.find("Lieferkosten", 5)] == [1]
+    assert [place for place, _ in index.find("Rückgabefrist?", 5)] == [0]
+    assert index.by_words("Lieferkosten", 5) == [] and index.find("xyz", 5) == []
+
+
+def test_cosines_of_a_narrow_encoder_count_as_those_of_a_wide_one() -> None:
+    narrow = lambda texts: units(np.concatenate([embed(texts), np.full((len(texts), 1), 2.0, np.float32)], axis=1))  # noqa: E731
+    least = 4 / 5
+    wide = PassageSearch(PASSAGES, vectors_of(PASSAGES, embed, embed), embed)
+    other = PassageSearch(PASSAGES, vectors_of(PASSAGES, narrow, narrow), narrow, cosines=(least, 1.0))
+    asked = [AskedQuestion("what does standard delivery cost"), AskedQuestion("do you deliver to Norway?")]
+    for one, same in zip(wide.find(asked), other.find(asked), strict=True):
+        assert one[0].place == same[0].place and one[0].log_odds == pytest.approx(same[0].log_odds, abs=1e-3)
+    assert len(asked) == 2
+
+
+def test_cosines_of_another_shape_are_refused() -> None:
+    assert read_cosines([0.8, 0.925]) == (0.8, 0.925)
+    for wrong in ([0.8], [0.9, 0.8], [0.5, 0.5], ["a", 1], None, [float("nan"), 1]):
+        with pytest.raises(ValueError, match="cosines are"):
+            read_cosines(wrong)
 
 
 def test_weights_of_another_shape_are_refused() -> None:

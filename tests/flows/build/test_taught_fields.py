@@ -63,7 +63,7 @@ def test_who_can_learn_is_settled_after_teaching(student: str, tmp_path: Path, m
         raise InterruptedError("far enough")
 
     monkeypatch.setattr(building, "train_students", train)
-    monkeypatch.setattr(student_plan, "bases_of", lambda recipe, kinds, progress: dict.fromkeys(kinds))
+    monkeypatch.setattr(student_plan, "bases_of", lambda recipe, kinds, progress, encoder: dict.fromkeys(kinds))
     monkeypatch.setattr(building, "teach", lambda work, context: replace(after, kinds=work.kinds, bases=work.bases))
     with pytest.raises(InterruptedError):
         building.build(own, tmp_path / "out", progress=Silent())

@@ -107,6 +107,7 @@ class PassageSearch:
         embed: makes the vector of a question; None for a search by keywords alone.
         weights: how much each sign counts.
         reader: scores sentences; None to choose them by vectors and words.
+        cosines: the encoder's cosine of texts that have nothing in common, and of those that say the same. They count as 0 and 1.
     """
 
     def __init__(
@@ -116,7 +117,9 @@ class PassageSearch:
         embed: Embed | None = None,
         weights: SearchWeights | None = None,
         reader: SentenceReader | None = None,
+        cosines: tuple[float, float] = (0.0, 1.0),
     ) -> None:
+        self._least, self._range = cosines[0], cosines[1] - cosines[0]
         self.passages, self._vectors, self._embed, self._reader = passages, vectors, embed, reader
         self.weights = weights or SearchWeights()
         self._index = KeywordIndex(passages)
@@ -183,16 +186,19 @@ class PassageSearch:
         """The signs of a passage, and how near each of its sentences is to the question."""
         alike = np.zeros(len(self._stems[place]), np.float32)
         whole = asked = nearest = 0.0
-        if vector is not None and self._vectors is not None:
-            alike = self._vectors.sentences[self._firsts[place] : self._firsts[place + 1]] @ vector
-            whole = float(self._vectors.passages[place] @ vector)
-            asked = float(self._vectors.questions[place] @ vector)
-            nearest = float(alike.max())
         faq = float(bool(self.passages[place].question))
+        if vector is not None and self._vectors is not None:
+            alike = self._scaled(self._vectors.sentences[self._firsts[place] : self._firsts[place + 1]] @ vector)
+            whole = float(self._scaled(self._vectors.passages[place] @ vector))
+            asked = float(self._scaled(self._vectors.questions[place] @ vector)) if faq else 0.0
+            nearest = float(alike.max())
         said = self._telling.covered(stems, self._whole[place])
         back = self._telling.covered(tuple(self._asked[place]), frozenset(stems)) if faq else 0.0
         named = self._telling.covered(stems, self._above[place])
         return (whole, nearest, asked, faq, relative, said, named, back), alike
+
+    def _scaled(self, cosines: Any) -> Any:
+        return (cosines - self._least) / self._range
 
     def _best_sentence(
         self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any

@@ -33,6 +33,7 @@ def learnt_head(
     questions: Floats32,
     weights: SearchWeights,
     seed: int,
+    cosines: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[Floats32 | None, str]:
     """The map for questions, or None if there are too few, or it finds no more right passages for questions that it was not fitted on. And
     what was found, a sentence; empty for too few.
@@ -40,7 +41,7 @@ def learnt_head(
     Args:
         asked: each question, with the places of the passages that answer it.
         questions: (n, width) their vectors.
-        weights: of the search in which it is tried.
+        weights, cosines: of the search in which it is tried.
     """
     if len(asked) < LEAST_QUESTIONS:
         return None, ""
@@ -50,7 +51,7 @@ def learnt_head(
     tried = list(evenly(order, _MOST_TRIED))
     own = dict(zip([question for question, _ in asked], questions, strict=True))
     moved: dict[str, Floats32] = {}
-    search = PassageSearch(passages, vectors, lambda texts: np.stack([moved[text] for text in texts]), weights)
+    search = PassageSearch(passages, vectors, lambda texts: np.stack([moved[text] for text in texts]), weights, cosines=cosines)
 
     def hits() -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         found = search.rank([AskedQuestion(asked[one][0]) for one in tried])

@@ -58,6 +58,14 @@ def read_weights(told: Any) -> SearchWeights:
     )
 
 
+def read_cosines(told: Any) -> tuple[float, float]:
+    """The cosines of unrelated texts and of equal ones, from JSON that may come from anyone. Raises ValueError, a clause."""
+    values: Sequence[Any] = told if isinstance(told, list | tuple) else ()
+    if len(values) != 2 or not all(_is_weight(value) for value in values) or not -1 <= values[0] < values[1] - 1e-3 <= 1:
+        raise ValueError("cosines are not two rising numbers between -1 and 1")
+    return float(values[0]), float(values[1])
+
+
 def _numbers(told: Any, count: int) -> tuple[float, ...]:
     values: Sequence[Any] = told if isinstance(told, list | tuple) else ()
     if len(values) != count or not all(_is_weight(value) for value in values):

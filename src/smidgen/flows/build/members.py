@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smidgen.bases.starter import starters
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import RecipeError
 from smidgen.core.settings import Settings, is_file, section_of
@@ -30,26 +31,27 @@ def build_members(work: Work, context: BuildContext) -> Work:
     named = work.task.members(work.recipe.asked)
     if not named:
         return work
-    folders = {}
+    folders, languages = {}, tuple(work.task.languages(work.recipe.asked))
     for role, place in named.items():
         path = Path(place)
         if path.suffix.lower() != ".toml":
             open_bundle(path)
             folders[role] = str(path)
             continue
-        folders[role] = str(_built(recipe.read(path), role, context))
+        folders[role] = str(_built(recipe.read(path), role, languages, context))
     return replace(work, members=folders)
 
 
-def _built(made: Recipe, role: str, context: BuildContext) -> Path:
+def _built(made: Recipe, role: str, languages: Sequence[str], context: BuildContext) -> Path:
     if "members" in type(made.sections[made.task]).model_fields:
         raise RecipeError("a member consists of members itself", value=f"{role}: {made.name}", todo="Name a recipe of one model.")
     inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
+    inputs |= {"languages": list(languages), "starters": [name for name, one in starters().items() if one.here()]}
 
     def step(folder: Path) -> None:
         context.progress.say(f"build the member {role}: {made.name}")
         assert context.build is not None
-        context.build(made, folder / "bundle")
+        context.build(made, folder / "bundle", languages)
 
     return context.steps.run(f"member-{role}", inputs, step) / "bundle"
 

@@ -62,6 +62,7 @@ def steps() -> tuple[Step, ...]:
 def build(
     recipe: Recipe,
     out: Path,
+    languages: Sequence[str] = (),
     *,
     given: GivenTables | None = None,
     fresh: bool = False,
@@ -77,6 +78,7 @@ def build(
     Args:
         recipe: the recipe to build.
         out: the bundle's folder; an older bundle there is replaced in the end, in one move; anything else is left alone.
+        languages: those (ISO 639-1) in which people will write, where its texts do not show it.
         given: rows that replace the files that the recipe names.
         fresh: whether to repeat every step.
         threads: threads to compute with; default one per core.
@@ -94,7 +96,7 @@ def build(
     began = time.perf_counter()
     refuse_foreign(out)
     results = StepResults((scratch or home()) / "steps", fresh)
-    work = Work(recipe, out, given, lineage, errors)
+    work = Work(recipe, out, given, lineage, errors, languages=tuple(languages))
     with tempfile.TemporaryDirectory(prefix="smidgen-", dir=scratch) as box, ExitStack() as models:
         told = progress or Silent()
         member = partial(build, fresh=fresh, threads=threads, progress=told, listed=False, scratch=scratch)

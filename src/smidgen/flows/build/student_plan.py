@@ -28,6 +28,7 @@ from smidgen.core.parts import (
 from smidgen.core.progress import Progress
 from smidgen.core.settings import Settings
 from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.flows.build.base_choice import encoder_choice, reading_student
 from smidgen.flows.build.training import rows_for
 from smidgen.flows.build.work import BuildContext, PlannedStudent, Work
 from smidgen.flows.local_model import read_task
@@ -45,7 +46,11 @@ _FEW_BITS = 5
 def plan_students(work: Work, context: BuildContext) -> Work:
     """Plan the students, their bases and their guide, as far as known before a teacher adds rows."""
     kinds = students_to_train(work, context.progress, more=work.recipe.settings(TeacherSettings).source is not None)
-    bases = bases_of(work.recipe, kinds, context.progress)
+    auto, said = encoder_choice(work, families_of(kinds))
+    if (chosen := reading_student(work, auto)) is not work:
+        work, kinds = chosen, students_to_train(chosen, context.progress)
+    bases = bases_of(work.recipe, kinds, context.progress, auto)
+    work = replace(work, notes=(*work.notes, said)) if said else work
     guide = open_guide(work.recipe, bases.get("decoder"), work.form, context.progress)
     return replace(work, kinds=tuple(kinds), bases=bases, guide=guide)
 
@@ -54,7 +59,8 @@ def settle_students(work: Work, context: BuildContext) -> Work:
     """Settle the students and their settings: a teacher's rows show which students can learn, and how."""
     if work.recipe.settings(TeacherSettings).source is not None:
         kinds = students_to_train(work, context.progress)
-        work = replace(work, kinds=tuple(kinds), bases=bases_of(work.recipe, kinds, context.progress))
+        auto, _ = encoder_choice(work, families_of(kinds))
+        work = replace(work, kinds=tuple(kinds), bases=bases_of(work.recipe, kinds, context.progress, auto))
     for note in work.notes:
         context.progress.say(note)
     return replace(work, students=fit_students(work, context))
@@ -122,15 +128,21 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
     )
 
 
-def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:
-    """A base of every family that the students start from: the named one, and the starters of the others.
+def families_of(kinds: Sequence[str]) -> list[str]:
+    """The families of pretrained weights that students start from."""
+    return list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
+
+
+def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress, encoder: str = AUTO) -> dict[str, Base]:
+    """A base of every family that the students start from: the named one, and the starters of the others. `encoder`: the starter for
+    encoders where none is named.
 
     Raises BaseError if the named one is of no needed family.
     """
-    families = list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
+    families = families_of(kinds)
     asked = recipe.settings(BaseSettings).name
     if asked == AUTO or not families:
-        return {family: lookup.find(AUTO, progress, family) for family in families}
+        return {family: lookup.find(encoder if family == "encoder" else AUTO, progress, family) for family in families}
     named = lookup.find(asked, progress, families[0] if len(families) == 1 else None)
     if named.family not in families:
         raise BaseError(

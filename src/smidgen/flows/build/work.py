@@ -187,6 +187,7 @@ class Work:
         columns: the names of the input and output columns, for the bundle's manifest.
         sha256, test_sha256: hashes of the training rows as read, and of the test rows, if they came in a separate file.
         source, test_source: the origin of the rows, in words.
+        languages: those (ISO 639-1) in which people will write, where the texts of the build do not show it.
         notes: guesses and dropped rows, in words.
         members: the bundles of the models that the new one consists of, by role.
         material: a folder with what students need beside the rows; None if there is nothing.
@@ -217,6 +218,7 @@ class Work:
     test_sha256: str | None = None
     source: str = ""
     test_source: str = ""
+    languages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     members: Mapping[str, str] = field(default_factory=dict)
     material: Path | None = None
@@ -270,7 +272,8 @@ class Work:
 class BuildContext:
     """The shared context of all steps: where results are stored, threads, progress, and models to close in the end.
 
-    `scratch` is a folder for this run alone; `fresh`: repeat every step; `build`: builds the model of another recipe into a folder.
+    `scratch` is a folder for this run alone; `fresh`: repeat every step; `build`: builds the model of another recipe into a folder, for
+    people who write in some languages.
     """
 
     steps: StepResults
@@ -279,7 +282,7 @@ class BuildContext:
     progress: Progress = field(default_factory=Silent)
     fresh: bool = False
     models: ExitStack = field(default_factory=ExitStack)
-    build: Callable[[Recipe, Path], object] | None = None
+    build: Callable[[Recipe, Path, Sequence[str]], object] | None = None
 
     def loaded(self, folder: Path) -> Model:
         """A bundle of this build, loaded as it will be served; closed with the build."""
