@@ -157,3 +157,11 @@ def test_a_choice_is_the_contacts_and_counts_while_the_bot_has_the_conversation(
     assert late.facts["decision"] == {"call": "", "yes": True}
     others = [chosen("red"), chosen(content_attributes={}), chosen(account={"id": 2}), chosen(content_attributes={"submitted_values": []})]
     assert [chatwoot.receive(signed(one)) for one in others] == [WebhookAnswer()] * 4
+
+
+def test_a_hand_over_that_fails_half_way_is_in_doubt(chatwoot: ChatwootChannel, server: SmallChatwoot) -> None:
+    answered = server.api.answer
+    server.api.answer = lambda asked: (429, {}, {}) if asked.path.endswith("toggle_status") else answered(asked)
+    with pytest.raises(DeliveryError) as caught:
+        chatwoot.send(message("handed_over"), False)
+    assert caught.value.passing and caught.value.unsure and len(server.messages[4]) == 1

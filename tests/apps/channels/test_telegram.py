@@ -188,3 +188,13 @@ def test_the_buttons_go_with_the_answer_to_a_press(api: Vendor, telegram: Telegr
     assert telegram.send(message, False) == "78"
     assert [one.path.rpartition("/")[2] for one in api.asked] == ["sendMessage", "editMessageReplyMarkup"]
     assert api.asked[1].body == {"chat_id": 1111111, "message_id": 1370, "reply_markup": {"inline_keyboard": []}}
+
+
+def test_a_message_in_doubt_is_repeated_or_given_up(api: Vendor, telegram: TelegramChannel) -> None:
+    assert telegram.send(outgoing(), True) == "77"
+    careful = TelegramChannel(TelegramSettings(api=api.url, on_doubt="give_up"))
+    assert careful.send(outgoing(), False) == "77"
+    with pytest.raises(DeliveryError, match="may have a message already") as caught:
+        careful.send(outgoing(), True)
+    careful.close()
+    assert not caught.value.passing and len(api.asked) == 2

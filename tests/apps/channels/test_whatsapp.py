@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, open_channel
+from smidgen.apps.channels.channel import DeliveryError, TakenMark, WebhookAnswer, WebhookRequest, open_channel
 from smidgen.apps.channels.whatsapp import WhatsAppChannel, WhatsAppSettings
 from smidgen.core.conversations import Card, DeskReply, OutgoingMessage, ProposedCall
 from smidgen.core.errors import RecipeError, RequestError
@@ -170,3 +170,24 @@ def test_a_press_is_read_by_its_id(whatsapp: WhatsAppChannel) -> None:
     listed = {"type": "list_reply", "list_reply": {"id": "row-1", "title": "A row"}}
     (row,) = whatsapp.receive(signed(notification(messages=[{**one, "interactive": listed}]))).messages
     assert (row.text, row.facts) == ("A row", {"message_id": "wamid.P"})
+
+
+def test_meta_tells_what_it_has_together_with_our_id(api: Vendor, whatsapp: WhatsAppChannel) -> None:
+    whatsapp.send(proposal(), False)
+    ours = api.asked[0].body["biz_opaque_callback_data"]
+    statuses = [
+        {"id": "wamid.OUT", "status": "sent", "timestamp": "1750857384", "recipient_id": "1", "biz_opaque_callback_data": ours},
+        {"id": "wamid.OUT", "status": "read", "timestamp": "1750857399", "recipient_id": "1", "biz_opaque_callback_data": ours},
+        {"id": "wamid.X", "status": "delivered", "timestamp": "1750857384"},
+        {"id": "wamid.F", "status": "failed", "biz_opaque_callback_data": ours, "errors": [{"code": 131000, "title": "x"}]},
+    ]
+    told = whatsapp.receive(signed(notification(statuses=statuses)))
+    assert told.taken == (TakenMark("id-1", "wamid.OUT"), TakenMark("id-1", "wamid.OUT")) and len(told.failures) == 1
+
+
+def test_a_message_in_doubt_may_be_given_up(api: Vendor, whatsapp: WhatsAppChannel) -> None:
+    careful = WhatsAppChannel(WhatsAppSettings(phone_number_id=NUMBER, api=api.url, on_doubt="give_up"))
+    with pytest.raises(DeliveryError, match="not sent twice"):
+        careful.send(proposal(), True)
+    careful.close()
+    assert api.asked == [] and whatsapp.send(proposal(), True) == "wamid.OUT"

@@ -16,6 +16,7 @@ from smidgen.store.conversations.store import ConversationStore
 
 LEASE_SECONDS = 6.0
 SILENT_SECONDS = 0.4
+DOUBT_SECONDS = 5.0
 
 
 class SoakDesk:
@@ -39,10 +40,11 @@ class SoakDesk:
 
 
 def settings_of(vendor: str) -> dict[str, dict[str, Any]]:
-    """The settings of the four channels."""
+    """The settings of the channels: four vendors, of which Telegram is there twice, once for each choice in doubt."""
     return {
         "slack": {"api": f"{vendor}/slack"},
         "telegram": {"api": f"{vendor}/telegram"},
+        "telegram_once": {"api": f"{vendor}/telegram_once", "on_doubt": "give_up"},
         "whatsapp": {"phone_number_id": "106540352242922", "api": f"{vendor}/whatsapp"},
         "chatwoot": {"base": f"{vendor}/chatwoot", "account": 1},
     }
@@ -51,9 +53,11 @@ def settings_of(vendor: str) -> dict[str, dict[str, Any]]:
 def main() -> None:
     place, vendor = sys.argv[1:3]
     store = ConversationStore(place)
-    channels = {kind: open_channel(kind, given) for kind, given in settings_of(vendor).items()}
+    channels = {name: open_channel(name.partition("_")[0], given) for name, given in settings_of(vendor).items()}
     for channel in channels.values():
         channel._api._client.timeout = SILENT_SECONDS  # type: ignore[attr-defined]
+        if hasattr(channel, "doubt_seconds"):
+            channel.doubt_seconds = DOUBT_SECONDS
     rule = RetryRule(tries=60, first=0.05, longest=0.5)
     inbox = InboxWorker(store, SoakDesk(), lease=LEASE_SECONDS, retry=0.05)
     delivery = DeliveryWorker(store, "shop", channels, rule=rule, lease=LEASE_SECONDS)

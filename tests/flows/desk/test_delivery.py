@@ -10,13 +10,13 @@ import pytest
 import standardwebhooks
 from tests.apps.channels.vendor import Vendor, vendor
 
-from smidgen.apps.channels.channel import DeliveryError
+from smidgen.apps.channels.channel import DeliveryError, TakenMark, WebhookAnswer
 from smidgen.apps.channels.standard_webhooks import new_secret
 from smidgen.apps.channels.webhook_endpoint import WebhookEndpoint
 from smidgen.core.conversations import DeskAnswer, DeskReply, IncomingMessage, OutgoingMessage
 from smidgen.core.errors import InputError
 from smidgen.flows.desk.delivery import DeliveryWorker, RetryRule, WebhookListener
-from smidgen.flows.desk.inbox import Attempts
+from smidgen.flows.desk.inbox import Attempts, take_in
 from smidgen.store.conversations.store import ConversationStore
 
 
@@ -92,7 +92,7 @@ def test_a_busy_channel_pauses_and_others_go_on(store: ConversationStore, clock:
     clock.now += 29
     assert worker.work_once(attempts) and not worker.work_once(attempts)
     clock.now += 2
-    assert worker.work_once(attempts) and slack.sent[1:] == [("answer 2", False), ("answer 0", True)]
+    assert worker.work_once(attempts) and slack.sent[1:] == [("answer 2", False), ("answer 0", False)]
 
 
 def test_what_cannot_be_delivered_is_a_dead_letter_and_an_event(store: ConversationStore, clock: HandClock, attempts: Attempts) -> None:
@@ -162,3 +162,51 @@ def test_redirects_and_private_names_are_not_followed(receiver: Vendor) -> None:
             WebhookEndpoint(private, [new_secret()], 0.2).send("evt_1", b"{}")
     with pytest.raises(InputError, match="secret"):
         WebhookEndpoint(receiver.url, ["whsec_short"])
+
+
+def test_only_an_attempt_without_an_answer_leaves_a_doubt(store: ConversationStore, clock: HandClock, attempts: Attempts) -> None:
+    slack, rule = TestChannel(), RetryRule(tries=9, first=1.0, longest=1.0)
+    worker = DeliveryWorker(store, "shop", {"slack": slack}, rule=rule)
+    silent = DeliveryError("did not answer", value="ReadTimeout", todo="", passing=True, unsure=True)
+    slack.failures = [failure(), silent, failure()]
+    first = [(text, again) for text, again in _sent(worker, slack, clock, attempts, 4) if text == "answer 0"]
+    assert first == [("answer 0", False), ("answer 0", False), ("answer 0", True), ("answer 0", True)]
+
+
+def test_a_worker_that_ends_in_the_middle_leaves_a_doubt(store: ConversationStore, clock: HandClock, attempts: Attempts) -> None:
+    held = store.outbox.take(10.0)
+    assert held is not None and not held.doubt
+    clock.now += 11.0
+    slack = TestChannel()
+    assert DeliveryWorker(store, "shop", {"slack": slack}).work_once(attempts) and slack.sent == [("answer 0", True)]
+
+
+def test_a_vendor_that_tells_by_itself_gets_the_time_to_do_so(store: ConversationStore, clock: HandClock, attempts: Attempts) -> None:
+    slack, rule = TestChannel(), RetryRule(tries=9, first=1.0, longest=1.0)
+    slack.doubt_seconds = 60.0  # type: ignore[attr-defined]
+    slack.failures = [DeliveryError("did not answer", value="ReadTimeout", todo="", passing=True, unsure=True)]
+    worker = DeliveryWorker(store, "shop", {"slack": slack}, rule=rule)
+    assert worker.work_once(attempts) and worker.work_once(attempts)
+    (doubted,) = [one for one in store.outbox.of_conversation(_conversation_of(store, "U0")) if one.state == "waiting"]
+    clock.now += 30.0
+    worker.work_once(attempts)
+    assert [text for text, _ in slack.sent] == ["answer 0", "answer 2"]
+    take_in(store, "shop", "telegram", WebhookAnswer(taken=(TakenMark(doubted.message.id, "v-7"),)))
+    assert store.outbox.of_conversation(doubted.conversation)[0].state == "waiting"  # another channel's word does not count
+    take_in(store, "shop", "slack", WebhookAnswer(taken=(TakenMark(doubted.message.id, "v-7"), TakenMark("unknown", "v-8"))))
+    clock.now += 60.0
+    worker.work_once(attempts)
+    (known,) = store.outbox.of_conversation(doubted.conversation)
+    assert (known.state, known.vendor_id) == ("delivered", "v-7") and len(slack.sent) == 2
+
+
+def _sent(worker: DeliveryWorker, channel: TestChannel, clock: HandClock, attempts: Attempts, rounds: int) -> list[tuple[str, bool]]:
+    for _ in range(rounds * 2):
+        worker.work_once(attempts)
+        clock.now += 1.0
+    return channel.sent
+
+
+def _conversation_of(store: ConversationStore, sender: str) -> str:
+    (id,) = [one.id for one in store.conversations().conversations if one.address == sender]
+    return id

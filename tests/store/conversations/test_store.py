@@ -191,15 +191,19 @@ def test_a_database_of_the_first_version_gets_the_new_tables(tmp_path: Path) -> 
         store.record(found, "Hello", None)
     with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
         old.execute("DROP TABLE desk_corrections")
+        old.execute("ALTER TABLE outbox DROP COLUMN doubt")
         old.execute("UPDATE desk_meta SET value = '1' WHERE name = 'version'")
     with ConversationStore(url) as store:
         turn = store.add_turn(found.id, "Hello!", "Mia")
         assert turn is not None
         decided = store.corrections.decide(turn.id, CorrectionDecision("approved", "Hello", "Hello!"), "Ann")
         assert decided.state == "approved" and store.conversation(found.id).turns[0].text == "Hello"
-    with closing(sqlite3.connect(tmp_path / "old.db")) as now:
-        migrated = {row[1]: (row[2], row[3]) for row in now.execute("PRAGMA table_info(desk_corrections)")}
-    with ConversationStore(f"sqlite:///{tmp_path}/new.db"), closing(sqlite3.connect(tmp_path / "new.db")) as fresh:
-        assert {row[1]: row[3] for row in fresh.execute("PRAGMA table_info(desk_corrections)")} == {
-            name: needed for name, (_, needed) in migrated.items()
-        }
+    with ConversationStore(f"sqlite:///{tmp_path}/new.db"):
+        pass
+    columns = {}
+    for name in ("old", "new"):
+        with closing(sqlite3.connect(tmp_path / f"{name}.db")) as base:
+            columns[name] = {
+                table: {row[1]: row[3] for row in base.execute(f"PRAGMA table_info({table})")} for table in ("desk_corrections", "outbox")
+            }
+    assert columns["old"] == columns["new"] and len(columns["new"]["outbox"]) == 21

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import pydantic
 
@@ -61,6 +61,18 @@ class LateFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenMark:
+    """The vendor's word that it has a message. `id`: ours, which was sent with the message; `vendor_id`: the vendor's."""
+
+    id: str
+    vendor_id: str
+
+
+OnDoubt: TypeAlias = Literal["repeat", "give_up"]
+"""The choice for a message that a vendor may have and that it cannot be asked about: send it again, or leave it to people."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookAnswer:
     """The answer to a vendor's request, and what the request brought. It is stored before the answer is sent.
 
@@ -73,6 +85,7 @@ class WebhookAnswer:
     messages: tuple[IncomingMessage, ...] = ()
     answers: tuple[PersonAnswer, ...] = ()
     failures: tuple[LateFailure, ...] = ()
+    taken: tuple[TakenMark, ...] = ()
     statuses: tuple[tuple[str, Status], ...] = ()
     content_type: str = "text/plain"
 
@@ -98,7 +111,8 @@ class Channel(Protocol):
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Deliver a message; returns the vendor's id of it. Raises DeliveryError.
 
-        again: an earlier attempt may have delivered it. The channel looks first, where the vendor can be asked.
+        again: an earlier attempt may have delivered it. The channel looks first, where the vendor can be asked; elsewhere its setting
+            `on_doubt` decides.
         """
         ...
 
@@ -123,6 +137,13 @@ class TriedChannel(Channel, Protocol):
     def check(self) -> str:
         """Log in, and change nothing; returns the account's name at the vendor. Raises DeliveryError."""
         ...
+
+
+def given_up(name: str) -> DeliveryError:
+    """The error of a message that may have arrived, and that is not sent a second time."""
+    todo = "Ask the customer, or send it again from the list of dead letters."
+    what = f"{name} may have a message already, and it is not sent twice"
+    return DeliveryError(what, value="no answer came", todo=todo, passing=False, unsure=True)
 
 
 def open_channel(kind: str, given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Channel:

@@ -94,7 +94,11 @@ class ChatwootChannel:
             told = self._api.ask("POST", f"{way}/messages", body)
             id = str(told.get("id", "")) if isinstance(told, dict) else ""
         if message.reply is not None and message.reply.outcome == "handed_over":
-            self._api.ask("POST", f"{way}/toggle_status", {"status": "open"})
+            try:
+                self._api.ask("POST", f"{way}/toggle_status", {"status": "open"})
+            except DeliveryError as refusal:
+                refusal.unsure = True  # the words are there already: the next attempt must not write them again
+                raise
         return id
 
     def note(self, conversation: int, text: str) -> None:

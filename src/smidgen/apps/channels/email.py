@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
 from typing import Any, Literal
 
-from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, secret
+from smidgen.apps.channels.channel import DeliveryError, OnDoubt, WebhookAnswer, given_up, secret
 from smidgen.apps.channels.decisions import asked_in_words
 from smidgen.apps.channels.mail_reader import MOST_MAIL, MailAccount, hand_over_id, is_address, message_id, read_mail
 from smidgen.apps.channels.plain_text import plain_text
@@ -56,6 +56,9 @@ class EmailSettings(Settings):
     policy: Literal["reply", "draft"] = setting("draft", "Whether answers are sent, or saved as drafts that a person sends.")
     drafts: str = setting("Drafts", "The folder of drafts.")
     any_reply_to: bool = setting(False, "Whether Reply-To may name an address of another domain than the sender's.")
+    on_doubt: OnDoubt = setting(
+        "repeat", "What happens to a mail whose arrival is unknown: repeat it, or give_up and leave it to people as a dead letter."
+    )
     people: tuple[str, ...] = setting((), "Addresses of people who get conversations that are handed over, and answer them by mail.")
     most_an_hour: int = setting(20, "Most mails of one sender that are answered in an hour.", ge=1, le=1_000)
 
@@ -116,6 +119,8 @@ class EmailChannel:
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send an answer to the sender of a mail, or save it as a draft. The Message-ID is equal at every attempt."""
+        if again and self._settings.policy == "reply" and self._settings.on_doubt == "give_up":
+            raise given_up("the mail server")
         mail = self._reply(message)
         return self.send_mail(mail, again, draft=self._settings.policy == "draft")
 

@@ -22,6 +22,8 @@ _MOST_TEXT = 12_000
 _MOST_SECTION = 3_000
 """Longest text of a block."""
 _PASSING = ("ratelimited", "rate_limited", "internal_error", "fatal_error", "request_timeout", "service_unavailable", "team_added_to_org")
+_UNSURE = ("internal_error", "fatal_error", "request_timeout")
+"""Errors after which Slack may have the message all the same, as it says."""
 _KEY = ("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope")
 _LOOKED_AT = 50
 _EVENT = "desk_reply"
@@ -113,7 +115,9 @@ class SlackChannel:
             return told
         error = str(told.get("error", "unknown") if isinstance(told, dict) else "unknown")[:100]
         if error in _PASSING:
-            raise self._api.passing(error)
+            refusal = self._api.passing(error)
+            refusal.unsure = error in _UNSURE
+            raise refusal
         if error in _KEY:
             raise self._api.failed(401, {}, {}, error)
         raise self._api.final(error)

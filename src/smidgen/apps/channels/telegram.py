@@ -7,7 +7,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from smidgen.apps.channels.channel import DeliveryError, WebhookAnswer, WebhookRequest, is_equal, secret, unreadable, unverified
+from smidgen.apps.channels.channel import (
+    DeliveryError,
+    OnDoubt,
+    WebhookAnswer,
+    WebhookRequest,
+    given_up,
+    is_equal,
+    secret,
+    unreadable,
+    unverified,
+)
 from smidgen.apps.channels.decisions import DECISION, PRESSED, buttons, pressed_words, read_press
 from smidgen.apps.channels.plain_text import plain_text
 from smidgen.apps.channels.vendor_http import VendorApi
@@ -23,15 +33,19 @@ class TelegramSettings(Settings):
 
     token_env: str = setting("TELEGRAM_BOT_TOKEN", "The environment variable with the bot's token.", hidden=True)
     secret_env: str = setting("TELEGRAM_SECRET", "The environment variable with the secret_token that setWebhook was given.", hidden=True)
+    on_doubt: OnDoubt = setting(
+        "repeat", "What happens to a message whose arrival is unknown: repeat it, or give_up and leave it to people as a dead letter."
+    )
     api: str = setting("https://api.telegram.org", "The base URL of Telegram's Bot API.")
 
 
 class TelegramChannel:
-    """A Telegram bot. Telegram cannot be asked whether it has a message: one whose answer did not come may arrive twice."""
+    """A Telegram bot. Telegram cannot be asked whether it has a message, and takes no id of ours: `on_doubt` says what happens then."""
 
     settings = TelegramSettings
 
     def __init__(self, settings: TelegramSettings, environment: Mapping[str, str] | None = None) -> None:
+        self._on_doubt = settings.on_doubt
         self._secret = secret(settings.secret_env, "Telegram's secret token", environment)
         token = secret(settings.token_env, "Telegram's bot token", environment)
         self._api = VendorApi("Telegram", f"{settings.api.rstrip('/')}/bot{token}", {}, token)
@@ -62,6 +76,8 @@ class TelegramChannel:
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send a message to the chat that the customer's came from."""
+        if again and self._on_doubt == "give_up":
+            raise given_up("Telegram")
         body: dict[str, Any] = {"chat_id": int(message.recipient), "text": plain_text(message, _MOST_TEXT)}
         body["link_preview_options"] = {"is_disabled": True}
         if shown := buttons(message):

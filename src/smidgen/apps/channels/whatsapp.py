@@ -9,8 +9,11 @@ from typing import Any
 from smidgen.apps.channels.channel import (
     DeliveryError,
     LateFailure,
+    OnDoubt,
+    TakenMark,
     WebhookAnswer,
     WebhookRequest,
+    given_up,
     is_equal,
     is_signed,
     secret,
@@ -41,15 +44,24 @@ class WhatsAppSettings(Settings):
     token_env: str = setting("WHATSAPP_TOKEN", "The environment variable with the access token.", hidden=True)
     secret_env: str = setting("WHATSAPP_APP_SECRET", "The environment variable with the app's secret.", hidden=True)
     verify_env: str = setting("WHATSAPP_VERIFY_TOKEN", "The environment variable with the webhook's verify token.", hidden=True)
+    on_doubt: OnDoubt = setting(
+        "repeat", "What happens to a message whose arrival is unknown: repeat it, or give_up and leave it to people as a dead letter."
+    )
     api: str = setting("https://graph.facebook.com/v23.0", "The base URL of the Graph API, with its version.")
 
 
 class WhatsAppChannel:
-    """A WhatsApp business number. Meta cannot be asked whether it has a message: one whose answer did not come may arrive twice."""
+    """A WhatsApp business number.
+
+    Meta cannot be asked whether it has a message, but tells the status of each one together with our id of it. So a message in doubt waits
+    for that before it is sent again.
+    """
 
     settings = WhatsAppSettings
+    doubt_seconds = 60.0
 
     def __init__(self, settings: WhatsAppSettings, environment: Mapping[str, str] | None = None) -> None:
+        self._on_doubt = settings.on_doubt
         self._number = settings.phone_number_id
         self._secret = secret(settings.secret_env, "WhatsApp's app secret", environment)
         self._verify = secret(settings.verify_env, "WhatsApp's verify token", environment)
@@ -72,9 +84,10 @@ class WhatsAppChannel:
             values = list(self._values(json.loads(request.body)))
             messages = [message for value in values for one in value.get("messages", ()) if (message := self._message(one))]
             failures = [failure for value in values for one in value.get("statuses", ()) if (failure := _failure(one))]
+            taken = [mark for value in values for one in value.get("statuses", ()) if (mark := _taken(one))]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable("WhatsApp", type(error).__name__) from None
-        return WebhookAnswer(messages=tuple(messages), failures=tuple(failures))
+        return WebhookAnswer(messages=tuple(messages), failures=tuple(failures), taken=tuple(taken))
 
     def check(self) -> str:
         """The business number and its name, by the access token."""
@@ -87,7 +100,10 @@ class WhatsAppChannel:
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send a text to the customer's number, as a reply to their message; with buttons, if it proposes a call."""
+        if again and self._on_doubt == "give_up":
+            raise given_up("WhatsApp")
         body: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": message.recipient}
+        body["biz_opaque_callback_data"] = message.id
         text, shown = plain_text(message, _MOST_TEXT), buttons(message)
         if shown and len(text) <= _MOST_ASKED:
             replies = [{"type": "reply", "reply": {"id": value, "title": label}} for label, value in shown]
@@ -146,8 +162,16 @@ class WhatsAppChannel:
         return IncomingMessage("whatsapp", id, f"{self._number}:{sender}", sender, text, attachments=files, facts=facts)
 
 
+def _taken(status: Mapping[str, Any]) -> TakenMark | None:
+    """Meta's word that it has a message of ours."""
+    ours, id = status.get("biz_opaque_callback_data"), status.get("id")
+    if not isinstance(ours, str) or not isinstance(id, str) or status.get("status") not in ("sent", "delivered", "read"):
+        return None
+    return TakenMark(ours[:500], id[:500])
+
+
 def _failure(status: Mapping[str, Any]) -> LateFailure | None:
-    """A message that did not arrive. Other statuses (sent, delivered, read) say nothing that a desk needs."""
+    """A message that did not arrive. The other statuses say that it did."""
     if status.get("status") != "failed":
         return None
     errors = status.get("errors") or [{}]

@@ -115,7 +115,7 @@ class DeliveryWorker:
         channel = self._channels.get(name)
         if channel is None:
             return self._store.outbox.retry(taken, _NO_CHANNEL_SECONDS, f"the desk has no channel {name} now") or True
-        vendor_id, error = attempts.run(channel.send, taken.message, taken.attempts > 1)
+        vendor_id, error = attempts.run(channel.send, taken.message, taken.doubt)
         if error is None:
             self._store.outbox.delivered(taken, str(vendor_id))
             return True
@@ -125,7 +125,10 @@ class DeliveryWorker:
             return True
         if after is not None:
             self._pause(name, after)
-        self._store.outbox.retry(taken, self._rule.wait(taken.attempts, after), why)
+        unsure = _is_unsure(error)
+        # A vendor that tells by itself what it has gets the time to do so.
+        pause = getattr(channel, "doubt_seconds", 0.0) if unsure else 0.0
+        self._store.outbox.retry(taken, max(pause, self._rule.wait(taken.attempts, after)), why, unsure)
         return True
 
     def _tell(self, attempts: Attempts) -> bool:
@@ -154,6 +157,11 @@ class DeliveryWorker:
     def _pausing(self) -> list[str]:
         with self._lock:
             return [name for name, until in self._paused.items() if until > time.monotonic()]
+
+
+def _is_unsure(error: BaseException) -> bool:
+    """Whether a failed attempt may have delivered its message. Of a failure that nobody foresaw, nobody knows."""
+    return error.unsure if isinstance(error, DeliveryError) else True
 
 
 def _judged(error: BaseException) -> tuple[bool, float | None, str]:

@@ -69,6 +69,8 @@ def take_in(store: ConversationStore, desk: str, channel: str, brought: WebhookA
         _take_answer(store, desk, channel, answer)
     for failure in brought.failures:
         store.outbox.failed_late(channel, failure.vendor_id, failure.why)
+    for mark in brought.taken:
+        store.outbox.arrived(channel, mark.id, mark.vendor_id)
     for thread, status in brought.statuses:
         for conversation in store.find_conversation(desk, channel, thread):
             store.set_status(conversation, status)

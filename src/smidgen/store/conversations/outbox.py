@@ -50,10 +50,12 @@ class Outbox:
         with self._database.writing() as connection:
             for number in waiting:
                 free = sql.and_(OUTBOX.c.number == number, OUTBOX.c.state == "waiting", OUTBOX.c.leased <= now, OUTBOX.c.after <= now)
-                held = {"holder": holder, "leased": now + seconds, "attempts": OUTBOX.c.attempts + 1}
+                # A worker that held it and let its time run out may have sent it.
+                doubt = sql.case((OUTBOX.c.holder != "", 1), else_=OUTBOX.c.doubt)
+                held = {"holder": holder, "leased": now + seconds, "attempts": OUTBOX.c.attempts + 1, "doubt": doubt}
                 if connection.execute(sql.update(OUTBOX).where(free).values(held)).rowcount:
                     row = connection.execute(sql.select(OUTBOX).where(OUTBOX.c.number == number)).one()
-                    return TakenOutgoing(_message(row), row.desk, row.conversation, holder, row.attempts)
+                    return TakenOutgoing(_message(row), row.desk, row.conversation, holder, row.attempts, bool(row.doubt))
         return None
 
     def delivered(self, taken: TakenOutgoing, vendor_id: str = "") -> bool:
@@ -61,9 +63,28 @@ class Outbox:
         done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": ""}
         return self._end(taken, done)
 
-    def retry(self, taken: TakenOutgoing, after: float, why: str) -> bool:
-        """Let a message wait for some seconds before another attempt. False if another worker has it by now."""
-        later = {"after": self._clock() + max(0.0, after), "error": clean(why, MOST_NAME), "holder": "", "leased": 0.0}
+    def arrived(self, channel: str, id: str, vendor_id: str) -> bool:
+        """Write down that the vendor told us by itself that it has a message. False if nobody doubts it: it waits no more."""
+        mine = sql.and_(OUTBOX.c.id == id, OUTBOX.c.channel == channel, OUTBOX.c.state == "waiting", OUTBOX.c.attempts > 0)
+        done = {
+            "state": "delivered",
+            "vendor_id": clean(vendor_id, MOST_NAME),
+            "error": "",
+            "ended": self._clock(),
+            "holder": "",
+            "leased": 0.0,
+        }
+        with self._database.writing() as connection:
+            return connection.execute(sql.update(OUTBOX).where(mine).values(done)).rowcount > 0
+
+    def retry(self, taken: TakenOutgoing, after: float, why: str, doubt: bool = False) -> bool:
+        """Let a message wait for some seconds before another attempt. False if another worker has it by now.
+
+        doubt: the vendor may have it, because its answer did not come.
+        """
+        later: dict[str, Any] = {"after": self._clock() + max(0.0, after), "error": clean(why, MOST_NAME), "holder": "", "leased": 0.0}
+        if doubt:
+            later["doubt"] = 1
         mine = sql.and_(OUTBOX.c.id == taken.message.id, OUTBOX.c.state == "waiting", OUTBOX.c.holder == taken.holder)
         with self._database.writing() as connection:
             return connection.execute(sql.update(OUTBOX).where(mine).values(later)).rowcount > 0
@@ -89,7 +110,7 @@ class Outbox:
 
     def send_again(self, id: str) -> None:
         """Put a dead letter back among the messages that wait. Raises ConversationMissing if there is none with this id."""
-        fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "ended": None}
+        fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "ended": None, "doubt": 0}
         dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
         with self._database.writing() as connection:
             if not connection.execute(sql.update(OUTBOX).where(dead).values(fresh)).rowcount:

@@ -48,13 +48,19 @@ class TakenMessage:
 
 @dataclass(frozen=True, slots=True)
 class TakenOutgoing:
-    """A message to deliver that a worker holds. `attempts`: how often it was taken, this time included."""
+    """A message to deliver that a worker holds.
+
+    Attributes:
+        attempts: how often it was taken, this time included.
+        doubt: whether an earlier attempt may have delivered it: the vendor's answer did not come, or the worker ended in its middle.
+    """
 
     message: OutgoingMessage
     desk: str
     conversation: str
     holder: str
     attempts: int
+    doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,12 @@ OUTBOX = Table(
     Column("ended", Double),
     Column("vendor_id", String, nullable=False),
     Column("error", String, nullable=False),
+    Column("doubt", Integer, nullable=False, server_default="0"),
     Index("outbox_waiting", "state", "number"),
     Index("outbox_conversation", "conversation", "state", "number"),
 )
-"""`state` is `waiting`, `delivered` or `dead`. A dead letter stays until its conversation is deleted, or somebody sends it again."""
+"""`state` is `waiting`, `delivered` or `dead`. A dead letter stays until its conversation is deleted, or somebody sends it again.
+`doubt` is 1 once an attempt ended, or was cut off, without the vendor's answer: the vendor may have the message."""
 
 DESK_EVENTS = Table(
     "desk_events",
@@ -210,6 +212,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ("ALTER TABLE desk_corrections ADD COLUMN proposed INTEGER NOT NULL DEFAULT 0",),
+    ("ALTER TABLE outbox ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0",),
 )
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 

@@ -122,7 +122,7 @@ def add_outgoing(
     place = {"conversation": conversation.id, "desk": conversation.desk, "channel": conversation.channel, "thread": conversation.thread}
     said = {"text": clean(text, MOST_TEXT), "reply": None if reply is None else reply_text(reply), "subject": clean(subject, MOST_NAME)}
     stored = {"id": id, **place, "recipient": conversation.address, **said, "facts": facts_text(facts, "the facts of a message")}
-    fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "vendor_id": "", "error": ""}
+    fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "vendor_id": "", "error": "", "doubt": 0}
     connection.execute(sql.insert(OUTBOX).values(**stored, **fresh, created=now, ended=None))
     return id
 
