@@ -36,6 +36,13 @@ _HOUR = 3_600.0
 _MOST_SENDERS = 10_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+_MOST_QUOTED = 2_000
+_VISITED = {
+    "en": ("Your question to us", "You asked on our site:"),
+    "de": ("Ihre Frage an uns", "Sie haben auf unserer Seite gefragt:"),
+}
+"""Subject and words of a mail to a visitor of a site."""
+
 Security = Literal["tls", "starttls", "none"]
 
 
@@ -118,11 +125,12 @@ class EmailChannel:
         return self._settings.address
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
-        """Send an answer to the sender of a mail, or save it as a draft. The Message-ID is equal at every attempt."""
+        """Send an answer to the sender of a mail, or save the desk's own as a draft. The Message-ID is equal at every attempt."""
         if again and self._settings.policy == "reply" and self._settings.on_doubt == "give_up":
             raise given_up("the mail server")
         mail = self._reply(message)
-        return self.send_mail(mail, again, draft=self._settings.policy == "draft")
+        # What a person has written needs no other person to send it.
+        return self.send_mail(mail, again, draft=self._settings.policy == "draft" and message.reply is not None)
 
     def hand_over(self, conversation: str, event: str, subject: str, text: str) -> None:
         """Send a summary of a conversation to the people. An answer to it by mail goes to the customer."""
@@ -143,7 +151,11 @@ class EmailChannel:
         if not is_address(message.recipient):
             raise _failure("the recipient is not a mail address", message.recipient, passing=False)
         subject = " ".join(message.subject.split())[:200] or "Your message"
-        text = "\n\n".join(part for part in (plain_text(message, _MOST_TEXT), asked_in_words(message)) if part)
+        asked = str(message.facts.get("asked", ""))
+        words = _VISITED.get(str(message.facts.get("language", "")), _VISITED["en"])
+        subject = words[0] if asked and not message.subject else subject
+        quoted = f"{words[1]}\n" + "\n".join(f"> {line}" for line in asked[:_MOST_QUOTED].splitlines()) if asked else ""
+        text = "\n\n".join(part for part in (plain_text(message, _MOST_TEXT), asked_in_words(message), quoted) if part)
         mail = self._new(message.recipient, subject if subject.lower().startswith("re:") else f"Re: {subject}", text)
         mail["Message-ID"] = message_id(message.thread, message.id, self._settings.address)
         references = [str(one) for one in message.facts.get("references", ())]

@@ -41,6 +41,9 @@ class HandOverSettings(Settings):
     """Settings of how people get conversations."""
 
     mail: str = setting("", "The e-mail channel that mails them to its `people`.")
+    visitors: str = setting(
+        "", "The e-mail channel that mails people's answers to visitors of a site who left an address; without it `mail`."
+    )
     chatwoot: str = setting("", "The Chatwoot channel that gets a private note with the summary.")
 
 
@@ -80,6 +83,10 @@ class DeskChannels:
         for name, given in file.channels.items():
             self.channels[name] = open_channel(str(given.get("kind", "")), {key: value for key, value in given.items() if key != "kind"})
         self._endpoints: list[WebhookEndpoint] = []
+        self.visitor_mail = file.hand_over.visitors or file.hand_over.mail
+        """The name of the e-mail channel by which visitors of a site get people's answers; empty if there is none."""
+        if self.visitor_mail and not isinstance(self.channels.get(self.visitor_mail), EmailChannel):
+            raise _no_channel("hand_over.visitors", self.visitor_mail, "Name an e-mail channel.")
         self.inbox = InboxWorker(store, desk)
         self.delivery = DeliveryWorker(store, desk.name, self.channels, self._listeners(), rule)
         self._loops = [self._mail_loop(name, one) for name, one in self.channels.items() if isinstance(one, EmailChannel)]

@@ -59,7 +59,9 @@ def summarise(conversation: DeskConversation) -> HandOverSummary:
     turns = conversation.turns[-_MOST_TURNS:]
     replies = [turn.reply for turn in turns if turn.reply is not None]
     asked = [turn.text for turn in turns if turn.author == "customer" and turn.text.strip()]
-    who = f"{conversation.channel} {conversation.address}".strip()
+    left = next((str(reply.facts["email"]) for reply in reversed(replies) if reply.facts.get("email")), "")
+    # A visitor's address in the widget is a hash: people need the one that the visitor left.
+    who = f"{conversation.channel} {left or conversation.address}".strip()
     passages = list(dict.fromkeys(passage for reply in reversed(replies) for passage in _passages(reply)))[:_MOST_PASSAGES]
     tried = [_tried(reply) for reply in replies]
     return HandOverSummary(

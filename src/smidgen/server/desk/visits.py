@@ -35,7 +35,7 @@ class Visits:
     """
 
     def __init__(self, served: ServedDesk) -> None:
-        self._desk, self._store, self._settings = served.desk, served.store, served.settings
+        self._served, self._desk, self._store, self._settings = served, served.desk, served.store, served.settings
 
     def begin(self, language: str) -> tuple[DeskConversation, str]:
         """Begin a conversation; returns it with the token of its visitor."""
@@ -116,6 +116,9 @@ class Visits:
         if conversation.status == "with_person":
             return conversation
         self._check_open(conversation)
+        mail = self._served.channels.visitor_mail if self._served.channels is not None else ""
+        if email and mail:
+            self._store.leave_address(conversation.id, mail, email)
         name = "handed_over_email" if email else "handed_over"
         facts = {"asked_by": "customer", **({"email": email} if email else {})}
         reply = DeskReply("handed_over", words(conversation.language, name, email=email), facts=facts)
@@ -129,9 +132,12 @@ class Visits:
             raise RequestError(error.what, value=turn, todo=error.todo, status=404, code="turn_not_found") from None
 
     def told(self, conversation: DeskConversation, after: str = "") -> dict[str, Any]:
-        """The turns after one, all for an empty id, with the conversation's status."""
+        """The turns after one, all for an empty id, with the conversation's status. What a person wrote among them is mailed no more."""
         newest = conversation.turns
         place = next((at for at, one in enumerate(newest) if one.id == after), -1)
+        written = [one.id for one in newest[place + 1 :] if one.author == "person"]
+        if written:
+            self._store.outbox.seen(conversation.id, written)
         return {
             "id": conversation.id,
             "status": conversation.status,

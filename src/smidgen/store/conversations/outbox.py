@@ -20,6 +20,8 @@ from smidgen.store.conversations.tables import OUTBOX, ConversationMissing
 from smidgen.store.conversations.turns import add_event
 from smidgen.store.database import Database
 
+VISIT = "visit"
+"""The fact of a mail to a visitor of a site: the turn that it carries."""
 _TRIED = 8
 _MOST_LISTED = 1_000
 
@@ -62,6 +64,18 @@ class Outbox:
         """Write down that the vendor has a message. False if it was written down before."""
         done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": ""}
         return self._end(taken, done)
+
+    def seen(self, conversation: str, turns: Collection[str]) -> int:
+        """Take back the mails that carry these turns, because the visitor has read them on the site; returns how many."""
+        waiting = sql.select(OUTBOX.c.id, OUTBOX.c.facts).where(OUTBOX.c.conversation == conversation, OUTBOX.c.state == "waiting")
+        with self._database.reading() as connection:
+            found = [row.id for row in connection.execute(waiting.limit(_MOST_LISTED)) if json.loads(row.facts).get(VISIT) in turns]
+        if not found:
+            return 0
+        done = {"state": "delivered", "vendor_id": "read on the site", "ended": self._clock(), "holder": "", "leased": 0.0}
+        mine = sql.and_(OUTBOX.c.id.in_(found), OUTBOX.c.state == "waiting")
+        with self._database.writing() as connection:
+            return connection.execute(sql.update(OUTBOX).where(mine).values(done)).rowcount
 
     def arrived(self, channel: str, id: str, vendor_id: str) -> bool:
         """Write down that the vendor told us by itself that it has a message. False if nobody doubts it: it waits no more."""

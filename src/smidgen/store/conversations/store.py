@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from sqlalchemy.engine import Connection
 
 from smidgen.core.conversations import DeskAnswer, DeskConversation, Facts, Status, Turn
 from smidgen.core.errors import DataError
-from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean
+from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text
 from smidgen.store.conversations.corrections import Corrections
 from smidgen.store.conversations.events import DeskEvents
 from smidgen.store.conversations.inbox import Inbox, check_name, first_seen, new_conversation
-from smidgen.store.conversations.outbox import Outbox
+from smidgen.store.conversations.outbox import VISIT, Outbox
 from smidgen.store.conversations.records import (
     AnsweredQuestion,
     ConversationFilter,
@@ -54,6 +55,8 @@ from smidgen.store.conversations.turns import (
 from smidgen.store.database import Database
 
 MOST_DAYS = 36_500
+VISIT_SECONDS = 120.0
+"""How long a person's answer waits for a visitor to read it on the site before it is mailed."""
 REPEAT_DAYS = 30.0
 """How long a received message's id is remembered: no vendor sends one again after so long."""
 _PATIENCE_SECONDS = 30.0
@@ -203,9 +206,8 @@ class ConversationStore:
             turn = add_turn(connection, conversation, "person", text, now, by=by)
             if status is not None:
                 connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(status=status))
-            if deliver and row.thread != row.id:
-                stored = read_conversation(connection, conversation)[2]
-                add_outgoing(connection, row, text, now, None, row.subject, stored)
+            if deliver:
+                self._send_answer(connection, row, text, turn, question, now)
             if question:
                 pair = {
                     "desk": row.desk,
@@ -217,6 +219,25 @@ class ConversationStore:
                 }
                 connection.execute(sql.insert(PAIRS).values(pair))
             return turn_of(connection.execute(sql.select(TURNS).where(TURNS.c.id == turn)).one())
+
+    def leave_address(self, conversation: str, channel: str, address: str) -> None:
+        """Write down where a visitor of a site gets people's answers once the visit is over: an e-mail channel, and the address."""
+        check_name("channel", channel)
+        check_name("address", address)
+        facts = facts_text({"mail_channel": channel, "mail": address}, "the facts of a conversation")
+        with self.database.writing() as connection:
+            self._lock(connection, conversation)
+            connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(facts=facts))
+
+    def _send_answer(self, connection: Connection, row: Any, text: str, turn: str, question: str, now: float) -> None:
+        """Let a person's answer be delivered. A visitor of a site who left an address gets it by mail, unless they read it before."""
+        stored = read_conversation(connection, row.id)[2]
+        if row.thread != row.id:
+            add_outgoing(connection, row, text, now, None, row.subject, stored)
+        elif stored.get("mail") and stored.get("mail_channel"):
+            facts = {VISIT: turn, "asked": question, "language": row.language}
+            place = {"channel": str(stored["mail_channel"]), "recipient": str(stored["mail"]), "thread": mail_thread(row.id)}
+            add_outgoing(connection, row, text, now, None, "", facts, now + VISIT_SECONDS, **place)
 
     def set_status(self, conversation: str, status: Status) -> None:
         """Say who answers next: the desk, a person, or nobody."""
@@ -327,6 +348,11 @@ def _head(row: Any) -> ConversationHead:
     first = " ".join((row.first or "").split())[:_FIRST_WORDS]
     facts = (row.id, row.desk, row.channel, row.address, row.subject, row.language, row.status, row.outcome)
     return ConversationHead(*facts, row.turns, row.created, row.changed, first)
+
+
+def mail_thread(conversation: str) -> str:
+    """The thread of the mails to a visitor, whose conversation it does not give away."""
+    return hashlib.sha256(conversation.encode()).hexdigest()[:20]
 
 
 def _question(connection: Connection, conversation: str) -> str:

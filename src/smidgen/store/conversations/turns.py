@@ -115,14 +115,27 @@ def add_answer(
 
 
 def add_outgoing(
-    connection: Connection, conversation: Any, text: str, now: float, reply: DeskReply | None, subject: str, facts: Facts
+    connection: Connection,
+    conversation: Any,
+    text: str,
+    now: float,
+    reply: DeskReply | None,
+    subject: str,
+    facts: Facts,
+    after: float = 0.0,
+    **other: str,
 ) -> str:
-    """Write a message to deliver to the customer of a conversation's row; returns its id."""
+    """Write a message to deliver to the customer of a conversation's row; returns its id.
+
+    Args:
+        after: not before this time.
+        other: another `channel`, `thread` and `recipient` than the conversation's own.
+    """
     id = secrets.token_hex(12)
     place = {"conversation": conversation.id, "desk": conversation.desk, "channel": conversation.channel, "thread": conversation.thread}
     said = {"text": clean(text, MOST_TEXT), "reply": None if reply is None else reply_text(reply), "subject": clean(subject, MOST_NAME)}
-    stored = {"id": id, **place, "recipient": conversation.address, **said, "facts": facts_text(facts, "the facts of a message")}
-    fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "vendor_id": "", "error": "", "doubt": 0}
+    stored = {"id": id, **place, "recipient": conversation.address, **other, **said, "facts": facts_text(facts, "the facts of a message")}
+    fresh = {"state": "waiting", "attempts": 0, "after": after, "holder": "", "leased": 0.0, "vendor_id": "", "error": "", "doubt": 0}
     connection.execute(sql.insert(OUTBOX).values(**stored, **fresh, created=now, ended=None))
     return id
 
