@@ -78,6 +78,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
         "`/v1/responses` is asked for what a bundle cannot do: tools, several turns, stored state, images, unknown fields.",
     ),
     "unsupported_response_format": ((422,), "The answers of this bundle do not fit the `response_format`."),
+    "unsupported_tools": ((400,), "`tools` or `tool_choice` that this bundle cannot use. The message says why."),
     "embeddings_not_supported": ((422,), "This bundle has no vectors."),
     "writing_not_supported": ((422,), "This bundle does not write texts."),
     "recommend_not_supported": ((422,), "This bundle recommends nothing."),

@@ -21,6 +21,7 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
+from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Task(ABC):
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
             (`answer.documents`, `data.train`); empty for a task whose projects are tables of inputs and outputs.
         converses: a model talks with customers; `smidgen serve --desk` shows it to them.
+        calls_tools: answers are calls of tools; such a task overrides `tool_answer`.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Task(ABC):
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})
     converses = False
+    calls_tools = False
 
     # Rows and their form.
 
@@ -270,6 +273,16 @@ class Task(ABC):
     def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
         """A conversation of chat messages, each with `role` and `content`, as one text; None for a task that reads the last message."""
         return None
+
+    def tool_texts(self, asked: ToolsAsked, form: Any) -> Sequence[str]:
+        """Texts whose vectors `tool_answer` needs for these tools, besides that of the message; empty if it needs none. Raises RequestError
+        for tools or a choice that cannot be."""
+        return ()
+
+    def tool_answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
+        """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `tool_texts`, if there are
+        any."""
+        raise NotImplementedError
 
     def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
         """The probability of an output by the reply to another text; None if the reply does not tell."""

@@ -6,7 +6,7 @@ them like middleware.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -35,6 +35,8 @@ class Reply:
             with a fixed set, as `field=value`. For readers in the same process that need more than the runner-ups; never written out.
         piece: an engine's facts about one piece of a streamed text: tokens with their probabilities, why it ended, sizes. With `final`
             False, `output` is the text that this piece adds. Like `chances`, for readers in the same process.
+        calling: for a task that calls tools, a function from a tool's name to the reply that calls it, likely or not; KeyError for an
+            unknown tool. For readers in the same process.
     """
 
     output: Any
@@ -44,6 +46,7 @@ class Reply:
     final: bool = True
     chances: Mapping[str, float] | None = field(default=None, compare=False, repr=False)
     piece: Any = field(default=None, compare=False, repr=False)
+    calling: Callable[[str], Reply] | None = field(default=None, compare=False, repr=False)
 
 
 def answer_group(reply: Reply) -> str | None:

@@ -22,7 +22,7 @@ from smidgen.engines.model_files import AGAIN, Tensors, chain_of, length_of, loa
 from smidgen.engines.onnx import batches, failures, feed, open_session
 from smidgen.machine.processor import one_thread
 from smidgen.text import tag_heads
-from smidgen.text.tag_heads import TagHeads
+from smidgen.text.tag_heads import TagHeads, text_vector
 from smidgen.text.tagging import LEVELS, MOST_CHARACTERS, TaggerReader
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class KernelTaggerEngine(Engine):
     """The engine. Option `max_length`: tokens of a window, special tokens counted (256).
 
     `tag_heads.json` holds `features`, in the order of the rows of `words`; `level`, the level of units; `choices`, the number of values of
-    each choice; and `gamma`. For the tensors see `text/tag_heads.py`."""
+    each choice; `gamma`; and `lexical`. For the tensors see `text/tag_heads.py`."""
 
     name = "kernel-tagger"
 
@@ -44,17 +44,18 @@ class KernelTaggerEngine(Engine):
             index = {str(entry): place for place, entry in enumerate(facts["features"])}
             level, gamma = str(facts["level"]), float(facts["gamma"])
             choices = [int(count) for count in facts["choices"]]
+            lexical = [float(share) for share in facts.get("lexical", ())]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EngineError("the heads cannot be loaded", value=f"tag_heads.json: {error}", todo=AGAIN) from error
-        if level not in LEVELS or not 0 < gamma <= 100 or any(count < 1 for count in choices):
+        if level not in LEVELS or not 0 < gamma <= 100 or any(count < 1 for count in choices) or not _are_shares(lexical, len(choices)):
             raise EngineError("the heads cannot be used", value=f"{level}, {gamma}, {choices}"[:200], todo=AGAIN)
         tensors = Tensors(folder / "tag_heads.safetensors")
         chain = chain_of(tensors)
         states = tensors.get(tag_heads.STATES, None, chain.tags)
         words = tensors.get(tag_heads.WORDS, max(1, len(index)), chain.tags)
-        landmarks = tensors.get(tag_heads.LANDMARKS, None, len(states))
+        landmarks = tensors.get(tag_heads.LANDMARKS, None, len(states) + (tag_heads.WORDS_WIDTH if lexical else 0))
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
-        heads = TagHeads(index, states, words, tensors.get(tag_heads.BIAS, chain.tags), chain, landmarks, chosen, choices, gamma)
+        heads = TagHeads(index, states, words, tensors.get(tag_heads.BIAS, chain.tags), chain, landmarks, chosen, choices, gamma, lexical)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         reader = TaggerReader.of(tokenizer, length_of(options.get("max_length", 256)), level, False, tokenizer.get_vocab_size())
@@ -63,6 +64,11 @@ class KernelTaggerEngine(Engine):
         if "logits" not in outputs or outputs["logits"][-1] != len(states):
             raise EngineError("the graph and the heads have different widths", value=f"{outputs} and {len(states)}", todo=AGAIN)
         return KernelTaggerRunner(session, reader, heads, pad, threads)
+
+
+def _are_shares(lexical: Sequence[float], choices: int) -> bool:
+    """Whether there is a share for each choice, or none at all, as in models of earlier versions."""
+    return not lexical or (len(lexical) == choices and all(0 <= share <= 1 for share in lexical))
 
 
 class KernelTaggerRunner:
@@ -76,7 +82,7 @@ class KernelTaggerRunner:
         self._pool = ThreadPoolExecutor(self._threads, "smidgen-kernel-tagger") if self._threads > 1 else None
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`spans` and `choices`, in the form of the engine `tagger`."""
+        """`spans` and `choices`, in the form of the engine `tagger`, and `embedding`, the vector of each text."""
         whole = [joined(text)[:MOST_CHARACTERS] for text in texts]
         readings = self._reader.read(whole)
         windows = [(place, window) for place, reading in enumerate(readings) for window in self._reader.windows(reading)]
@@ -89,7 +95,8 @@ class KernelTaggerRunner:
         for row, (place, _) in enumerate(windows):
             states[place].append(tables[row])
         with one_thread():
-            return self._heads.raw(whole, self._reader, readings, states)
+            vectors = np.stack([text_vector(own) for own in states]) if states else np.zeros((0, len(self._heads.states)), np.float32)
+            return {**self._heads.raw(whole, self._reader, readings, states), "embedding": vectors}
 
     def _batch(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
         """The states of each row's tokens, without padding."""

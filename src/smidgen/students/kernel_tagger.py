@@ -28,8 +28,10 @@ from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import need_torch
 from smidgen.students.settings import FACTS
 from smidgen.text import tag_heads, tagging
-from smidgen.text.tag_heads import TagHeads, text_vector, word_features
+from smidgen.text.made_values import made_name, made_thing
+from smidgen.text.tag_heads import TagHeads, text_vector, word_features, words_vector
 from smidgen.text.tagging import MOST_CHARACTERS, TagChain, TaggerInput, TaggerReader, bioes_tags, tag_count, unit_spans
+from smidgen.text.word_classes import OPEN, class_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +49,12 @@ class KernelTaggerSettings(Settings):
     batch_rows: int = setting(32, "Rows of one step.", ge=1, le=1024)
     copies: int = setting(
         3, "Copies of each row with other words in place of its spans, so that the words around a span count more.", ge=0, le=20
+    )
+    lexical: float = setting(
+        0.2,
+        "How much of the likeness of two texts is that of their words, for the first choice; for others three times as much.",
+        ge=0,
+        le=0.3,
     )
     gamma: float | None = setting(
         None, "How fast likeness falls off between two texts (default: 2; more for a base whose vectors lie close together).", gt=0, le=50
@@ -102,6 +110,7 @@ class KernelTaggerStudent(Student):
         if plan.choices:
             vectors = np.stack([text_vector(own) for own in states[: len(training.rows)]])
             tensors |= _choice_heads(training.rows, vectors, plan, encoder, settings)
+            facts["lexical"] = _lexical(plan, settings)
         else:
             tensors |= {tag_heads.LANDMARKS: np.zeros((1, encoder.width), np.float32), tag_heads.CHOSEN: np.zeros((1, 0), np.float32)}
         save_file({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}, space.folder / _FILES[1])
@@ -174,7 +183,7 @@ class FrozenEncoder:
 def _copies(rows: Sequence[Row], times: int, seed: int) -> list[Row]:
     """Rows with other words in place of their spans: those of another row's span of this kind, with other digits, or words at random."""
     rng = random.Random(f"{seed} copies")
-    words = [word for row in rows for word in _WORD.findall(joined(row.input))] or ["thing"]
+    words = [word for row in rows for word in _WORD.findall(joined(row.input)) if class_of(word) == OPEN] or ["thing"]
     known: dict[str, list[str]] = {}
     for row in rows:
         for span in _marked(row):
@@ -195,13 +204,28 @@ def _copies(rows: Sequence[Row], times: int, seed: int) -> list[Row]:
     return made
 
 
+_ARTICLE = re.compile(r"(?:the|an?|some|der|die|das|den|dem|eine?|einen|einem|einer)\s+", re.IGNORECASE)
+_AS_KNOWN = 0.35
+
+
 def _other_words(old: str, known: str, words: Sequence[str], rng: random.Random) -> str:
+    """Words in place of a span: another span's, with other digits; or a made thing or name, with the article of the old one."""
     if any(letter.isdigit() for letter in known):
         return re.sub(r"\d", lambda _: str(rng.randint(1, 9)), known)
-    if any(letter.isdigit() for letter in old) or rng.random() < 0.5:
+    if any(letter.isdigit() for letter in old) or rng.random() < _AS_KNOWN:
         return known
-    made = " ".join(rng.choice(words) for _ in range(rng.choice((1, 1, 2, 2, 3))))
-    return made.title() if old[:1].isupper() else made
+    article = _ARTICLE.match(old)
+    bare = old[article.end() :] if article else old
+    if rng.random() < _OWN_WORDS:
+        made = " ".join(rng.choice(words) for _ in range(rng.choice((1, 1, 2, 2, 3))))
+        made = made.title() if bare[:1].isupper() else made
+    else:
+        made = made_name(rng) if bare[:1].isupper() else made_thing(rng)
+    return f"{article.group() if article else ''}{made}"
+
+
+_OWN_WORDS = 0.3
+"""How often made words are words of the rows themselves."""
 
 
 def _tag_head(
@@ -280,12 +304,14 @@ def _choice_heads(
         (number, place, text) for number, choice in enumerate(plan.choices) for place, text in enumerate(choice.get("texts", ())) if text
     ]
     kept = list(evenly(range(len(rows)), _MOST_LANDMARKS))
-    marks = vectors[kept]
+    marks, texts = vectors[kept], [joined(rows[row].input) for row in kept]
     if described:
         _, states = encoder.read([text for _, _, text in described])
         marks = np.concatenate([marks, np.stack([text_vector(own) for own in states])])
+        texts += [text for _, _, text in described]
+    words = np.stack([words_vector(text) for text in texts])
     columns = []
-    for number, choice in enumerate(plan.choices):
+    for number, (choice, share) in enumerate(zip(plan.choices, _lexical(plan, settings), strict=True)):
         known = [(place, rows[row].output["choices"][number]) for place, row in enumerate(kept)]
         known = [(place, value) for place, value in known if value >= 0]
         known += [(len(kept) + place, value) for place, (own, value, _) in enumerate(described) if own == number]
@@ -293,13 +319,18 @@ def _choice_heads(
         if known:
             targets = np.eye(len(choice["values"]), dtype=np.float32)[[value for _, value in known]]
             places = np.array([place for place, _ in known])
-            gamma = settings.gamma or kernel_ridge.GAMMA
-            head = kernel_ridge.fit(marks[places], targets, gamma=gamma, ridge=settings.ridge, landmarks=len(places))
+            both = np.concatenate([np.sqrt(1 - share) * marks[places], np.sqrt(share) * words[places]], axis=1).astype(np.float32)
+            head = kernel_ridge.fit(both, targets, gamma=settings.gamma or kernel_ridge.GAMMA, ridge=settings.ridge, landmarks=len(places))
             # A repeated text is one landmark, at its first place.
-            _, first = np.unique(marks[places], axis=0, return_index=True)
+            _, first = np.unique(both, axis=0, return_index=True)
             table[places[np.sort(first)]] = head.weights
         columns.append(table)
-    return {tag_heads.LANDMARKS: marks, tag_heads.CHOSEN: np.concatenate(columns, axis=1)}
+    return {tag_heads.LANDMARKS: np.concatenate([marks, words], axis=1), tag_heads.CHOSEN: np.concatenate(columns, axis=1)}
+
+
+def _lexical(plan: TagSet, settings: KernelTaggerSettings) -> list[float]:
+    """How much the likeness of words counts for each choice: most for what one word tells, such as on and off."""
+    return [settings.lexical if place == 0 else 3 * settings.lexical for place in range(len(plan.choices))]
 
 
 def _marked(row: Row) -> list[dict[str, Any]]:
@@ -320,7 +351,7 @@ def _heads(folder: Path, facts: Mapping[str, Any]) -> TagHeads:
     index = {entry: place for place, entry in enumerate(facts["features"])}
     states, words, bias = (tensors[name] for name in (tag_heads.STATES, tag_heads.WORDS, tag_heads.BIAS))
     chain, marks, chosen = TagChain(tensors[tag_heads.CHAIN]), tensors[tag_heads.LANDMARKS], tensors[tag_heads.CHOSEN]
-    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"])
+    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"], facts.get("lexical", ()))
 
 
 part = KernelTaggerStudent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
+from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 from smidgen.stats import action_metrics, calibration
-from smidgen.tasks import action_plan, action_tools, teacher_answers
+from smidgen.tasks import action_answer, action_plan, action_tools, teacher_answers
 from smidgen.tasks.action_filling import ActionFiller
 from smidgen.tasks.action_form import ActionForm
 from smidgen.tasks.action_plan import SharedArguments
@@ -37,6 +39,12 @@ class ActSettings(Settings):
         "File with the tools: a TOML file, or a JSON list of names, descriptions and schemas of arguments.",
         flag="--tools",
         file=True,
+    )
+    today: str | None = setting(
+        None,
+        "The day that words such as tomorrow count from, as YYYY-MM-DD, in rows and messages. Default: the day of reading.",
+        flag="--today",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
     )
 
 
@@ -60,6 +68,7 @@ class Act(Task):
     placed_in_text = True
     project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
     loss_words = "the call is not exactly the reference"
+    calls_tools = True
 
     def __init__(self, form: ActionForm | None = None) -> None:
         self._form = form
@@ -122,8 +131,9 @@ class Act(Task):
         instruction = "Answer with the call of a tool as JSON, or with null if none fits. Tools: " + "; ".join(
             map(action_tools.told, tools)
         )
-        plan = action_plan.plan_for([row.input for row in rows], calls, tools)
-        return ActionForm(tools=tuple(tools), instruction=instruction, temperature=1.0, shift=0.0, tagged=plan)
+        today = _day(settings.today) if isinstance(settings, ActSettings) else None
+        plan = action_plan.plan_for([row.input for row in rows], calls, tools, today)
+        return ActionForm(tools=tuple(tools), instruction=instruction, temperature=1.0, shift=0.0, tagged=plan, today=today)
 
     def form_fault(self, form: ActionForm, raw: Raw | None = None) -> str:
         """Why a form cannot decide anything: tools that cannot be read, a plan that names unknown arguments, or other choices than the
@@ -137,7 +147,7 @@ class Act(Task):
 
     def replanned(self, rows: Sequence[Row], form: ActionForm) -> ActionForm:
         """The form with the plan of these rows, for the same tools."""
-        plan = action_plan.plan_for([row.input for row in rows], [row.output for row in rows], form.tools)
+        plan = action_plan.plan_for([row.input for row in rows], [row.output for row in rows], form.tools, form.today)
         return form.model_copy(update={"tagged": plan})
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
@@ -190,6 +200,28 @@ class Act(Task):
     def content(self, reply: Reply) -> str:
         """The call as JSON, or `null`."""
         return json.dumps(reply.output, ensure_ascii=False)
+
+    # Chat requests with tools.
+
+    def tool_texts(self, asked: ToolsAsked, form: ActionForm) -> list[str]:
+        """What describes tools that the model was not built with."""
+        return action_answer.texts_of(asked, form)
+
+    def tool_answer(
+        self, text: Text, reply: Reply, asked: ToolsAsked, form: ActionForm, vectors: Sequence[Sequence[float]] = ()
+    ) -> ToolAnswer:
+        """A call with all arguments that its tool needs, a question for those that are missing, or nothing."""
+        return action_answer.answer(text, reply, asked, form, vectors)
+
+    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
+        """The last message, together with those before it if it answers a question for missing arguments."""
+        said: list[str] = []
+        for place in range(len(messages) - 1, -1, -1):
+            if messages[place]["role"] == "user":
+                said.insert(0, messages[place]["content"])
+            elif messages[place]["role"] != "assistant" or not action_answer.is_asking(messages[place]["content"]):
+                break
+        return "\n".join(said) if len(said) > 1 and messages[-1]["role"] == "user" else None
 
     # Training of each kind of student.
 
@@ -254,6 +286,14 @@ class Act(Task):
         if self._shared is not None and self._form is not None and self._form.tools == form.tools:
             return self._shared
         return SharedArguments(form.tools)
+
+
+def _day(today: str | None) -> str | None:
+    """A day as the settings give it. Raises RecipeError if there is no such day."""
+    try:
+        return None if today is None else datetime.date.fromisoformat(today).isoformat()
+    except ValueError:
+        raise RecipeError("there is no such day", value=f"act.today = {today}", todo="Write it as YYYY-MM-DD.") from None
 
 
 def _call(value: Any) -> dict[str, Any] | None:

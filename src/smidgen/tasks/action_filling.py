@@ -6,8 +6,7 @@ A required argument that was not found is looked for by rule: by its pattern, as
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +21,15 @@ from smidgen.tasks.action_form import ActionForm
 from smidgen.tasks.action_plan import SharedArguments
 from smidgen.tasks.action_tools import missing_in, without_required
 from smidgen.tasks.field_filling import FieldFiller, FieldsFound
-from smidgen.tasks.field_parsing import Fits
+from smidgen.tasks.field_parsing import Fits, stated_by_pattern, time_of, value_of
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import FieldValues
-from smidgen.text import dates, numbers
+from smidgen.text import dates, numbers, stretches
 
 _GRID = np.linspace(0.2, 0.8, 13)
 _SURE = 1 - 1e-9
+_NEARLY = 0.03
+"""Share of the rows by which thresholds may differ and count as equally good."""
 _LEAST_NEEDED = 0.3
 """The least probability of a value that the tool needs: a call without it would be asked for again."""
 _LEAST_CHOSEN = 0.5
@@ -37,11 +38,8 @@ _BY_RULE = 0.8
 """The probability that a value found by rule alone is right, before calibration."""
 _LONGEST_TEXT = 2_000
 """Characters of a text in which rules look for a value."""
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}(?<![.-])")
-_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
-_REPEATED_GROUP = re.compile(r"\)[*+{]")
-_MOST_UNBOUNDED = 2
-"""A pattern with more unbounded parts, or with a group that repeats, is not searched for: that may take too long."""
+_WHOLE = {"date": stretches.DAY, "time": stretches.TIME, "number": stretches.NUMBER}
+"""The kind of stretch that states an argument of each kind."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,31 @@ class ActionFiller:
         )
         likely = self._tools(raw)
         return [
-            Reply(one.call, float(score), _others(tools, one.call), one.facts, chances=tools)
-            for one, score, tools in zip(made, scores, likely, strict=True)
+            Reply(one.call, float(score), _others(tools, one.call), one.facts, chances=tools, calling=self._calling(raw, place))
+            for place, (one, score, tools) in enumerate(zip(made, scores, likely, strict=True))
         ]
+
+    def _calling(self, raw: Raw, place: int) -> Callable[[str], Reply]:
+        """The reply that calls a given tool for one text. Its score is the probability that this call is right."""
+        own: Raw = {name: [raw[name][place]] for name in ("spans", "choices", "inputs")}
+        (tools,) = self._tools(own)
+
+        def calling(tool: str) -> Reply:
+            if tool not in self._shared.tools:
+                raise KeyError(tool)
+            kept = {**own, "spans": [self._own_spans(own["spans"][0], tool, own["inputs"][0])]}
+            (reading,) = self._filler.read(kept)
+            one = self._made(tool, {tool: 0.0, **tools}, reading, own["inputs"][0], self._plan["threshold"])
+            (score,) = calibration.platt_probability(calibration.logit([one.chance]), 1 / self._form.temperature, self._form.shift)
+            return Reply(one.call, float(score), (), one.facts, chances=tools)
+
+        return calling
 
     def fitted(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
         """The thresholds with the most right tools, and then the most right arguments, on held-out rows."""
         gold = [row.output for row in rows]
-        abstain = _middle([_right_tools(self.made(raw, 0.5, float(one)), gold) for one in _GRID])
+        # Held-out rows are near the training rows, and later messages are not: of thresholds that are as good, the lowest.
+        abstain = _lowest([_right_tools(self.made(raw, 0.5, float(one)), gold) for one in _GRID], len(rows))
         threshold = _middle([_right_arguments(self.made(raw, float(one), abstain), gold) for one in _GRID])
         return {"abstain": abstain, "threshold": threshold}
 
@@ -94,7 +109,10 @@ class ActionFiller:
         tools = self._tools(raw)
         named = [max(own, key=lambda name: own[name], default=None) for own in tools]
         named = [name if name is not None and own[name] >= abstain else None for name, own in zip(named, tools, strict=True)]
-        kept = {**raw, "spans": [self._own_spans(spans, name) for spans, name in zip(raw["spans"], named, strict=True)]}
+        kept = {
+            **raw,
+            "spans": [self._own_spans(spans, name, text) for spans, name, text in zip(raw["spans"], named, raw["inputs"], strict=True)],
+        }
         return [
             self._made(name, own, reading, text, threshold)
             for name, own, reading, text in zip(named, tools, self._filler.read(kept), raw["inputs"], strict=True)
@@ -105,12 +123,22 @@ class ActionFiller:
         values = self._plan["choices"][0]["values"]
         return [{name: float(chance) for name, chance in zip(values, own[0], strict=True) if name is not None} for own in raw["choices"]]
 
-    def _own_spans(self, spans: Sequence[Sequence[float]], tool: str | None) -> list[Sequence[float]]:
-        """The spans of arguments that the tool has."""
+    def _own_spans(self, spans: Sequence[Sequence[float]], tool: str | None, text: str) -> list[Sequence[float]]:
+        """The spans of arguments that the tool has. Those of a day, a time or a number take all of it."""
         if tool is None:
             return []
         own, kinds = self._shared.paths[tool], self._plan["kinds"]
-        return [span for span in spans if kinds[int(span[2])] in own]
+        kept = [span for span in spans if kinds[int(span[2])] in own]
+        if not any(self._ways[kinds[int(span[2])]]["kind"] in _WHOLE for span in kept):
+            return kept
+        known = stretches.stretches(text)
+        merged: dict[tuple[int, int, int], float] = {}
+        for start, end, kind, chance in kept:
+            wanted = _WHOLE.get(self._ways[kinds[int(kind)]]["kind"])
+            touched = [one for one in known if one[2] == wanted and one[0] < end and one[1] > start]
+            place = (touched[0][0], touched[0][1]) if len(touched) == 1 else (int(start), int(end))
+            merged[*place, int(kind)] = min(1.0, merged.get((*place, int(kind)), 0.0) + chance)
+        return [[*place, chance] for place, chance in merged.items()]
 
     def _made(self, tool: str | None, tools: Mapping[str, float], reading: FieldsFound, text: str, threshold: float) -> MadeCall:
         if tool is None:
@@ -180,28 +208,30 @@ def _stated(node: Schema, text: str, fits: Fits, way: Mapping[str, Any]) -> Iter
     """Every value of a text that a pattern, a format or a type of the schema shows. `way`: how training texts state it, if they do."""
     kind, pattern = kind_of(node)[0], node.get("pattern")
     if kind in ("integer", "number"):
-        days = dates.find(text)
-        for start, end in numbers.find(text):
+        for start, end in _of_kind(text, stretches.NUMBER):
             number = numbers.read(text[start:end], way.get("mark", "."))
-            if number is not None and fits(number) and not any(a <= start < b for a, b in days):
+            if number is not None and fits(number):
                 yield number, (start, end)
+    elif way.get("kind") == "time":
+        for start, end in _of_kind(text, stretches.TIME):
+            time = time_of(text[start:end], way["late"])
+            if time is not None and fits(time):
+                yield time, (start, end)
     elif kind == "string" and pattern is not None:
-        if _REPEATED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
-            return
-        inner = re.sub(r"^\^|(?<!\\)\$$", "", pattern)
-        for match in re.finditer(rf"(?<![^\W_])(?:{inner})(?![^\W_])", text, re.IGNORECASE):
-            value = next(filter(fits, (match.group(), match.group().upper(), match.group().lower())), None)
-            if value is not None:
-                yield value, match.span()
+        yield from stated_by_pattern(pattern, text, fits)
     elif kind == "string" and node.get("format") == "email":
-        yield from ((match.group(), match.span()) for match in _EMAIL.finditer(text) if fits(match.group()))
+        yield from ((match.group(), match.span()) for match in stretches.EMAIL_FORM.finditer(text) if fits(match.group()))
     elif kind == "string" and node.get("format") == "date":
         known = way.get("kind") == "date"
-        for start, end in dates.find(text):
+        for start, end in _of_kind(text, stretches.DAY):
             told = text[start:end]
-            day = dates.read(told, way["day_first"], way["year"], way["pivot"]) if known else dates.read(told)
+            day = value_of(told, dict(way), fits) if known else dates.read(told)
             if day is not None and fits(day) and (known or not dates.either_way(told)):
                 yield day, (start, end)
+
+
+def _of_kind(text: str, kind: str) -> list[tuple[int, int]]:
+    return [(start, end) for start, end, own in stretches.stretches(text) if own == kind]
 
 
 def _nested(given: Mapping[str, Any], schema: Schema, before: str = "") -> dict[str, Any]:
@@ -233,6 +263,11 @@ def _right_arguments(made: Sequence[MadeCall], gold: Sequence[Any]) -> int:
     """Right arguments minus wrong ones."""
     pairs = [(action_metrics.argument_pairs(row), action_metrics.argument_pairs(one.call)) for one, row in zip(made, gold, strict=True)]
     return sum(2 * field_values.count_shared(a, b) - b.total() for a, b in pairs)
+
+
+def _lowest(worth: Sequence[int], rows: int) -> float:
+    """The lowest of the thresholds that are worth most, or nearly."""
+    return float(_GRID[int(np.argmax(np.array(worth) >= max(worth) - max(1, round(_NEARLY * rows))))])
 
 
 def _middle(worth: Sequence[int]) -> float:

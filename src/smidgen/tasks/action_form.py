@@ -22,6 +22,7 @@ class ActionForm(Form):
         instruction: the instruction for a model that writes.
         temperature, shift: the curve from an answer's likelihood to the probability that all of it is right.
         tagged: how a tagger makes calls; see `action_plan`. None for a model that writes them.
+        today: the day that `tomorrow` and the like count from, as YYYY-MM-DD; None for the day of reading.
     """
 
     tools: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=action_tools.MOST_TOOLS)]
@@ -29,6 +30,7 @@ class ActionForm(Form):
     temperature: Temperature
     shift: Coefficient
     tagged: dict[str, Any] | None = None
+    today: StrictStr | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

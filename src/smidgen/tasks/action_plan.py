@@ -74,8 +74,11 @@ class SharedArguments:
         return {TOOL: call["tool"], **{keys[argument]: value for argument, value in call["arguments"].items()}}
 
 
-def plan_for(texts: Sequence[Text], calls: Sequence[Mapping[str, Any] | None], tools: Sequence[ToolFacts]) -> Plan:
-    """Make the plan for some tools, from training texts and their calls."""
+def plan_for(
+    texts: Sequence[Text], calls: Sequence[Mapping[str, Any] | None], tools: Sequence[ToolFacts], today: str | None = None
+) -> Plan:
+    """Make the plan for some tools, from training texts and their calls. `today`: the day that `tomorrow` and the like count from, in
+    these texts and in later ones; None for the day of reading."""
     shared = SharedArguments(tools)
     whole = [joined(text) for text in texts]
     rows = [field_values.values_by_path(shared.flat(call)) for call in calls]
@@ -83,6 +86,9 @@ def plan_for(texts: Sequence[Text], calls: Sequence[Mapping[str, Any] | None], t
     wanted = {path: [value for row in rows for value in row.get(path, ())] for path in nodes}
     deep = {path for path, node in nodes.items() if field_tagging.is_deep(node)}
     ways = {path: field_tagging.way_of(whole, rows, path, nodes[path], wanted[path]) for path in nodes if wanted[path] and path not in deep}
+    for way in ways.values():
+        if way["kind"] == "date":
+            way["today"] = today or ""
     left_out = {path: "it is a list of objects or lists" for path in nodes if path in deep and wanted[path]}
     chosen: list[str] = []
     while True:

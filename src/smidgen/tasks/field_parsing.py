@@ -6,6 +6,7 @@ numbers is the day, which prefix is added to an order number, whether `1,250` is
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import re
@@ -15,15 +16,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.tasks.field_schema import Schema, kind_of
-from smidgen.text import dates, numbers
+from smidgen.text import clock, dates, numbers, relative_days
 
 Way = dict[str, Any]
-"""The rule of a field: `kind` is `text`, `number`, `date` or `words`; the other keys depend on the kind: see `settle`."""
+"""The rule of a field: `kind` is `text`, `number`, `date`, `time` or `words`; the other keys depend on the kind: see `settle`."""
 
 Fits = Callable[[Any], bool]
 """Whether the schema allows a value for the field."""
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
+_TOLD_HALF = re.compile(
+    r"[ap]\.?m\b|morning|afternoon|evening|night|noon|mittag|morgens|abends|nachts|früh|\b(?:1[3-9]|2[0-3]|0\d)[:.]", re.IGNORECASE
+)
 _TRUTHS = {True: ("true", "yes"), False: ("false", "no")}
 _CASES: dict[str, Callable[[str], str]] = {"same": str, "lower": str.lower, "upper": str.upper, "title": str.title}
 _MOST_LEFT_OUT = 2  # the number of leading parts of a value that texts may leave out
@@ -51,6 +56,8 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
     if of == "boolean" or "enum" in node:
         return "words"
     dated = node.get("format") == "date" or (values and all(_ISO.fullmatch(value) for value in values))
+    if not dated and values and all(_CLOCK.fullmatch(value) for value in values):
+        return "time"
     return "date" if dated else "text"
 
 
@@ -60,6 +67,8 @@ def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
         return list(_counted(text, value))
     if kind == "date":
         return list(_dated(text, value))
+    if kind == "time":
+        return list(_timed(text, value))
     if kind == "words":
         return [ValuePlace(*match.span()) for words in _said(value) for match in _pattern(words, loose=True).finditer(text)]
     return list(_texts(text, value))
@@ -68,7 +77,8 @@ def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, from the votes of the positions of its values; `values`: all possible values, if they are a fixed set.
 
-    number: `mark`, the decimal separator. date: `day_first`, `year` for dates without one, and `pivot`, see `dates.read`. words: `values`.
+    number: `mark`, the decimal separator. time: `late`, whether a time that does not say which half of the day it means is that of the
+    second. date: `day_first`, `year` for dates without one, and `pivot`, see `dates.read`. words: `values`.
     text: `ways`, most frequent first: the words unchanged, in another case, `written`, or a layout such as `["FH-", 5]`, which the letters
     and digits of the words fill; and `shapes`, for words of a shape that mostly needs a way other than the first.
     """
@@ -76,6 +86,8 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
         return {"kind": kind, "values": list(values)}
     if kind == "number":
         return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
+    if kind == "time":
+        return {"kind": kind, "late": _commonest([vote for vote in votes if vote is not None], False)}
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
         pivot = _pivot([vote[2] for vote in votes if vote[2]])
@@ -92,7 +104,7 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
 
 def fault(way: Any) -> str:
     """Why a way from a bundle cannot be followed; empty if it can."""
-    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "words"):
+    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "time", "words"):
         return "a way of tagged has an unknown kind"
     if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
         return "a way of tagged does not say whether it is a list, and of distinct values"
@@ -100,16 +112,28 @@ def fault(way: Any) -> str:
         return "" if way.get("mark") in (".", ",") else f"a way of numbers has the mark {str(way.get('mark'))[:20]!r}"
     if way["kind"] == "words":
         return "" if isinstance(way.get("values"), list) else "a way of words has no values"
+    if way["kind"] == "time":
+        return "" if isinstance(way.get("late"), bool) else "a way of times cannot be followed"
     if way["kind"] == "date":
         year, pivot = way.get("year"), way.get("pivot")
         known = year is None or (isinstance(year, int) and 0 < year < 10_000)
         fits = isinstance(way.get("day_first"), bool) and known and isinstance(pivot, int) and 0 <= pivot <= 100
-        return "" if fits else "a way of dates cannot be followed"
+        return "" if fits and _is_day(way.get("today")) else "a way of dates cannot be followed"
     ways, shapes = way.get("ways"), way.get("shapes")
     if not isinstance(ways, list) or not ways or not isinstance(shapes, dict) or not all(map(_is_turn, ways)):
         return "a way of texts cannot be followed"
     places = [place for place in shapes.values() if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(ways)]
     return "a way of texts names a missing way" if places else ""
+
+
+def _is_day(today: Any) -> bool:
+    """Whether an entry is a valid `today`: see `_from_today`."""
+    if today is None or today == "":
+        return True
+    try:
+        return isinstance(today, str) and datetime.date.fromisoformat(today).isoformat() == today
+    except ValueError:
+        return False
 
 
 def _is_turn(way: Any) -> bool:
@@ -130,7 +154,9 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
     elif way["kind"] == "date":
-        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"])])
+        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"]) or _from_today(words, way)])
+    elif way["kind"] == "time":
+        found = iter([time_of(words, way["late"])])
     elif way["kind"] == "words":
         found = iter([_meant(words, way["values"])])
     else:
@@ -138,6 +164,48 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
         ordered = [way["ways"][first], *way["ways"][:first], *way["ways"][first + 1 :]]
         found = (_turned(words, one) for one in ordered)
     return next((value for value in found if value is not None and fits(value)), None)
+
+
+def time_of(words: str, late: bool) -> str | None:
+    """The first time of day in some words as `HH:MM`. `late`: whether one that could be in either half of the day is in the second."""
+    found = clock.read(words)
+    if found is None or not late or not "01" <= found[:2] < "12" or _TOLD_HALF.search(words):
+        return found
+    return f"{int(found[:2]) + 12}{found[2:]}"
+
+
+def _timed(text: str, value: str) -> Iterator[ValuePlace]:
+    for start, end in clock.find(text):
+        words = text[start:end]
+        for late in (False, True):
+            if time_of(words, late) == value:
+                yield ValuePlace(start, end, None if time_of(words, not late) == value else late)
+                break
+
+
+def _from_today(words: str, way: Way) -> str | None:
+    """The day that words such as `tomorrow` mean. `way["today"]`: the day they count from, an empty text for that of reading; without it,
+    such words mean nothing."""
+    if way.get("today") is None:
+        return None
+    return relative_days.read(words, datetime.date.fromisoformat(way["today"]) if way["today"] else datetime.date.today())
+
+
+_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_MOST_UNBOUNDED = 2
+"""A pattern with more unbounded parts, or with a group that repeats, is not searched for: that may take too long."""
+
+
+def stated_by_pattern(pattern: str, text: str, fits: Fits) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Every value of a text that a schema's pattern shows, in the case that fits, with its place."""
+    if _REPEATED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
+        return
+    inner = re.sub(r"^\^|(?<!\\)\$$", "", pattern)
+    for match in re.finditer(rf"(?<![^\W_])(?:{inner})(?![^\W_])", text, re.IGNORECASE):
+        value = next(filter(fits, (match.group(), match.group().upper(), match.group().lower())), None)
+        if value is not None:
+            yield value, match.span()
 
 
 def _counted(text: str, value: Any) -> Iterator[ValuePlace]:
@@ -162,6 +230,7 @@ def _dated(text: str, value: Any) -> Iterator[ValuePlace]:
                 short = year if dates.has_short_year(words) else None
                 yield ValuePlace(start, start + len(words), (order, None if dates.has_year(words) else year, short))
                 break
+    yield from (ValuePlace(start, end, (None, None, None)) for start, end in relative_days.find(text))
 
 
 def _pivot(years: Sequence[int]) -> int:
@@ -247,11 +316,23 @@ def _meant(words: str, values: Sequence[Any]) -> Any:
         if hit:
             return hit[0] if len(hit) == 1 else None
     plain = _plain(words)
+    stems = [value for value in values if any(_stemmed(said) == _stemmed(words) for said in _said(value))]
+    if stems:
+        return stems[0] if len(stems) == 1 else None
     named = {value: [_plain(said) for said in _said(value)] for value in values}
     # Values that differ only in punctuation (`A+`, `A-`) cannot be told apart by words inside others.
     shared = Counter(one for said in named.values() for one in set(said))
     among = [value for value, said in named.items() if any(shared[one] == 1 and f" {one} " in f" {plain} " for one in said if one)]
     return among[0] if len(among) == 1 else None
+
+
+def _stemmed(words: str) -> str:
+    """Words without articles and the commonest endings: `Mondays` and `monday` are one, `Lastenräder` and `lastenrad` are not."""
+    return " ".join(_ENDING.sub("", word) for word in re.findall(r"[^\W_]+", words.casefold()) if word not in _SMALL)
+
+
+_ENDING = re.compile(r"(?<=[^\W\d_]{4})(?:es|en|er|s|e|n)$")
+_SMALL = frozenset(("the", "a", "an", "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "my", "your"))
 
 
 def _said(value: Any) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Numbers as people write them: find them in a text and read their value.
 
-Digits (`1,250.50`, `1.250,50`, `£45`, `5kg`), and English words up to millions (`two`, `twenty-five`, `a dozen`, `half a dozen`, `a
-couple`).
+Digits (`1,250.50`, `1.250,50`, `£45`, `5kg`), English words up to millions (`two`, `twenty-five`, `a dozen`, `half a dozen`, `a
+couple`), and German words below a thousand (`zwölf`, `einundzwanzig`, `ein Dutzend`). `ein` and `eine` alone are articles.
 """
 
 from __future__ import annotations
@@ -27,6 +27,25 @@ _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "sev
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _GROUPS = {"dozen": 12, "couple": 2, "pair": 2}
 _ONE = ("a", "an")
+_GERMAN = ("zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf")
+_GERMAN_TENS = ("zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig")
+
+
+def _german() -> dict[str, int]:
+    """The German words from two to 999, and what they mean."""
+    below = {"null": 0, "eins": 1, **{word: number for number, word in enumerate(_GERMAN, start=2)}}
+    teens = {"sechzehn": 16, "siebzehn": 17, **{f"{word}zehn": 10 + n for n, word in enumerate(_GERMAN[:8], start=2) if n not in (2, 6, 7)}}
+    below |= {**teens, "zwanzig": 20}
+    for place, tens in enumerate(_GERMAN_TENS, start=2):
+        below[tens] = 10 * place
+        below |= {f"{one}und{tens}": 10 * place + n for n, one in enumerate(("ein", *_GERMAN[:8]), start=1)}
+    hundreds = {f"{word}hundert": 100 * n for n, word in enumerate(("", "ein", *_GERMAN[:8])) if n or not word}
+    hundreds["hundert"] = 100
+    found = below | hundreds | {f"{hundred}{word}": h + n for hundred, h in hundreds.items() for word, n in below.items() if n}
+    return found | {word.replace("ß", "ss"): number for word, number in found.items() if "ß" in word}
+
+
+_GERMAN_NUMBERS = _german()
 
 
 def vocabulary() -> dict[str, dict[str, int]]:
@@ -118,6 +137,12 @@ def _follows(text: str, words: Sequence[tuple[str, int, int]], place: int) -> bo
 def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int, int]:
     """The end and the value of the number in words that begins at a word; the place itself if none begins there."""
     names = [word for word, _, _ in words[first : first + 3]]
+    if names and names[0] in _GERMAN_NUMBERS:
+        if len(names) > 1 and names[1] == "dutzend":
+            return first + 2, 12 * _GERMAN_NUMBERS[names[0]]
+        return first + 1, _GERMAN_NUMBERS[names[0]]
+    if names[1:2] == ["dutzend"] and names[0] in ("ein", "halbes"):
+        return first + 2, 6 if names[0] == "halbes" else 12
     if names[:1] == ["half"] and len(names) == 3 and names[1] in _ONE and names[2] == "dozen":
         return first + 3, 6
     place, whole, part, last = first, 0, 0, 0

@@ -6,6 +6,10 @@ Students and engines share this module, so that a text is read alike in training
 
 from __future__ import annotations
 
+import itertools
+import re
+import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.text import tagging
+from smidgen.text.stretches import stretches
 from smidgen.text.tagging import TagChain, TaggerInput, TaggerReader
+from smidgen.text.word_classes import class_of
 
 Floats32 = NDArray[np.float32]
 
@@ -34,10 +40,11 @@ class TagHeads:
         words: (features, tags) weights of its spelling and its neighbours.
         bias: (tags,).
         chain: the transitions between tags.
-        landmarks: (m, width) unit vectors of the training texts.
+        landmarks: (m, width) unit vectors of the training texts; with `lexical`, each followed by its words (see `words_vector`).
         chosen: (m, values) weights of likeness to them.
         choices: the number of values of each choice.
         gamma: rate at which likeness falls off.
+        lexical: for each choice how much of a likeness is that of words, 0 to 1; empty if none is.
     """
 
     index: Mapping[str, int]
@@ -49,6 +56,7 @@ class TagHeads:
     chosen: Floats32
     choices: Sequence[int]
     gamma: float
+    lexical: Sequence[float] = ()
 
     def raw(
         self, texts: Sequence[str], reader: TaggerReader, readings: Sequence[TaggerInput], states: Sequence[Sequence[Floats32]]
@@ -58,7 +66,7 @@ class TagHeads:
         found = [self._spans(text, reader, reading, own) for text, reading, own in zip(texts, readings, states, strict=True)]
         if not self.choices:
             return {"spans": found}
-        return {"spans": found, "choices": [self._choices(text_vector(own)) for own in states]}
+        return {"spans": found, "choices": [self._choices(text, text_vector(own)) for text, own in zip(texts, states, strict=True)]}
 
     def _spans(self, text: str, reader: TaggerReader, reading: TaggerInput, states: Sequence[Floats32]) -> list[list[float]]:
         if not len(reading.units):
@@ -70,11 +78,40 @@ class TagHeads:
         likely = self.chain.spans(weights)
         return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in likely]
 
-    def _choices(self, vector: Floats32) -> list[list[float]]:
-        scores = np.exp(self.gamma * (self.landmarks @ vector - 1)) @ self.chosen
-        parts = np.split(scores, np.cumsum(self.choices)[:-1])
-        logits = np.concatenate([GAIN * np.arcsinh(np.sqrt(len(part)) * part) for part in parts])
-        return tagging.choice_probabilities([logits[None].astype(np.float32)], self.choices)
+    def _choices(self, text: str, vector: Floats32) -> list[list[float]]:
+        width = len(self.states)
+        meant = self.landmarks[:, :width] @ vector
+        said = self.landmarks[:, width:] @ words_vector(text) if self.lexical else meant
+        logits = []
+        shares = self.lexical or [0.0] * len(self.choices)
+        for share, part in zip(shares, np.split(self.chosen, np.cumsum(self.choices)[:-1], axis=1), strict=True):
+            scores = np.exp(self.gamma * ((1 - share) * meant + share * said - 1)) @ part
+            logits.append(GAIN * np.arcsinh(np.sqrt(part.shape[1]) * scores))
+        return tagging.choice_probabilities([np.concatenate(logits)[None].astype(np.float32)], self.choices)
+
+
+WORDS_WIDTH = 1024
+"""Width of a vector of words."""
+_MASKED = re.compile(r"\S*\d\S*")
+_SPELT = re.compile(r"[^\W_]+")
+_PIECES = (3, 4, 5)
+_WEIGHTS = {"w": 1.0, "b": 0.7, "c": 0.35}
+
+
+def words_vector(text: str) -> Floats32:
+    """The words of a text, their pairs and their pieces as a unit vector, by signed hashing (Weinberger et al. 2009). Numbers, codes and
+    addresses are one word each."""
+    words = _SPELT.findall(_MASKED.sub("0", text[: tagging.MOST_CHARACTERS].casefold()))
+    counts = Counter([f"w{word}" for word in words])
+    counts.update(f"b{one} {other}" for one, other in itertools.pairwise([_EDGE, *words]))
+    for word in words:
+        around = f"<{word}>"
+        counts.update(f"c{around[at : at + size]}" for size in _PIECES for at in range(len(around) - size + 1))
+    made = np.zeros(WORDS_WIDTH, np.float32)
+    for entry, count in counts.items():
+        number = zlib.crc32(entry.encode("utf-8", "replace"))
+        made[number % WORDS_WIDTH] += _WEIGHTS[entry[0]] * count * (1 if number >> 20 & 1 else -1)
+    return made / max(float(np.linalg.norm(made)), 1e-12)
 
 
 def text_vector(states: Sequence[Floats32]) -> Floats32:
@@ -84,5 +121,38 @@ def text_vector(states: Sequence[Floats32]) -> Floats32:
 
 
 def word_features(text: str, reading: TaggerInput) -> list[list[str]]:
-    """The features of each unit of a text."""
-    return tagging.features([text[start:end] for start, end in reading.units], {})
+    """The features of each unit of a text: its spelling and its neighbours', the classes of the small words around it, and the kinds of
+    stretch that it lies in (see `text.stretches`)."""
+    places = [(int(start), int(end)) for start, end in reading.units]
+    words = [text[start:end] for start, end in places]
+    found = tagging.features(words, {})
+    classes, kinds = [class_of(word) for word in words], _kinds(text, places)
+    for place, own in enumerate(found):
+        for step in _BESIDE:
+            near = place + step
+            inside = 0 <= near < len(words)
+            own.append(f"k{step}={classes[near] if inside else _EDGE}")
+            if abs(step) < 2:
+                own.append(f"t{step}={kinds[near] if inside else _EDGE}")
+        before = classes[place - 1] if place else _EDGE
+        after = classes[place + 1] if place + 1 < len(words) else _EDGE
+        own += [f"kk-1={before} {classes[place]}", f"kk+1={classes[place]} {after}", f"kkk={before} {classes[place]} {after}"]
+        own += [f"wk-1={words[place - 1].lower() if place else _EDGE} {classes[place]}"]
+    return found
+
+
+_BESIDE = (-2, -1, 0, 1, 2)
+_EDGE = "edge"
+
+
+def _kinds(text: str, places: Sequence[tuple[int, int]]) -> list[str]:
+    """For each unit the kind of the stretch that it lies in, and whether it begins it; an empty text for none."""
+    found = [""] * len(places)
+    own = iter(stretches(text))
+    stretch = next(own, None)
+    for place, (start, end) in enumerate(places):
+        while stretch is not None and stretch[1] <= start:
+            stretch = next(own, None)
+        if stretch is not None and start < stretch[1] and end > stretch[0]:
+            found[place] = f"{stretch[2]} {'first' if start <= stretch[0] else 'more'}"
+    return found

@@ -17,9 +17,10 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.core.tool_calls import ToolAnswer
 from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.model_queues import GenerationSource
-from smidgen.server.openai import structured_output
+from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
 from smidgen.server.openai.structured_output import WantedField, wanted_field
@@ -206,6 +207,9 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
     }
     if model.at_once:
         return _write(service, model, body, head, request)
+    asked = tool_answers.asked_by(model, request.json or {})
+    if asked is not None and body.messages[-1].role == "tool":
+        return _told_result(service, model, body, head, request)
     said = _last_said(body.messages)
     text = model.task.conversation(_texts(body.messages)) or input_of(model, said)
     schema = model.form.answer_schema
@@ -213,6 +217,13 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
         structured_output.check_schema(body.response_format, schema)
     whole = structured_output.asks_object(body.response_format, model.form)
     wanted = None if schema is not None or whole else wanted_field(body.response_format)
+    if asked is not None:
+        answer = await tool_answers.answered(service, model, text, asked, request, "messages")
+        sizes = usage([text], [tool_answers.size_of(answer)] * (body.n or 1))
+        plain = asked.tools is None and asked.mode != "required" and asked.named is None
+        beside = model.task.content(Reply(answer.output, 1.0)) if plain else None
+        called = CalledChat(model, body, head, answer, sizes, beside)
+        return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
     (reply,) = await service.ask(model, [text], request, "messages")
     content = structured_output.content_of(model.task, model.form, reply, text, wanted, whole)
     logs = _logs(body, model, reply, content, wanted)
@@ -274,6 +285,74 @@ class AnsweredChat:
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
         """Return the content."""
         return "" if structured_output.field_refusal(read[0][0]) else self._content
+
+
+class CalledChat:
+    """A chat completion of a bundle that calls tools: a call, or words, repeated for each choice.
+
+    Args:
+        beside: the answer as JSON, for a request without tools of its own; its message has it beside the call.
+    """
+
+    def __init__(
+        self, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], answer: ToolAnswer, sizes: dict[str, int], beside: str | None
+    ) -> None:
+        self._model, self._body, self._head, self._answer, self._sizes = model, body, head, answer, sizes
+        self._content = beside if beside is not None else None if answer.call is not None else answer.content
+        self._finish = "stop" if answer.call is None else "tool_calls"
+        self._names = [f"call_{fresh_id()}" for _ in range(body.n or 1)]
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """Return one object with all choices."""
+        ((reply,),) = read
+        choices = [
+            {"index": place, "message": self._message(name), "logprobs": None, "finish_reason": self._finish}
+            for place, name in enumerate(self._names)
+        ]
+        extra = {**smidgen_field(self._model, reply), **facts}
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._sizes, "smidgen": extra}
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """Yield role, content if there is any, the call's name and then its arguments, end with the field `smidgen`, usage if asked for,
+        `[DONE]`."""
+        _, reply = await anext(replies)
+        wants_usage = _wants_usage(self._body)
+        common = {**self._head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+
+        def chunk(deltas: Sequence[dict[str, Any]], finish: str | None = None, **more: Any) -> bytes:
+            choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place, delta in enumerate(deltas)]
+            return event({**common, "choices": choices, **more})
+
+        every = len(self._names)
+        yield chunk([{"role": "assistant", "content": None if self._content is None else ""}] * every)
+        if self._content:
+            yield chunk([{"content": self._content}] * every)
+        if (call := self._answer.call) is not None:
+            yield chunk([{"tool_calls": [{"index": 0, **tool_answers.called(call, name, arguments="")}]} for name in self._names])
+            yield chunk([{"tool_calls": [{"index": 0, "function": {"arguments": tool_answers.arguments_of(call)}}]}] * every)
+        yield chunk([{}] * every, self._finish, smidgen={**smidgen_field(self._model, reply), **facts})
+        if wants_usage:
+            yield event({**common, "choices": [], "usage": self._sizes})
+        yield DONE
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """Return the content."""
+        return self._content or ""
+
+    def _message(self, name: str) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self._content, "refusal": None}
+        if self._answer.call is not None:
+            message["tool_calls"] = [tool_answers.called(self._answer.call, name)]
+        return message
+
+
+def _told_result(service: Service, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], request: HttpRequest) -> LocalAnswer:
+    """Return the result of a tool, the last message of the request, as it is: the model has no words of its own to tell it in."""
+    content = _texts(body.messages[-1:])[0]["content"]
+    service.check(model, [content], "messages")
+    answer = ToolAnswer(None, content, None, 0.0, {"unscored": "a tool's result, as it was sent"})
+    called = CalledChat(model, body, head, answer, usage([content], [content]), beside=None)
+    return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
 
 
 def _last_said(messages: list[ChatMessage]) -> list[str]:

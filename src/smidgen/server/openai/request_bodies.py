@@ -100,8 +100,8 @@ class StreamOptions(BaseModel):
 class ChatRequest(SamplingOptions):
     """A chat completion request. Unknown fields are ignored.
 
-    In a conversation, a model that writes also reads `tools`, `tool_choice`, `parallel_tool_calls`, `presence_penalty`,
-    `frequency_penalty`, `logit_bias`.
+    A model that calls tools reads `tools` and `tool_choice`. In a conversation, a model that writes reads them too, and
+    `parallel_tool_calls`, `presence_penalty`, `frequency_penalty`, `logit_bias`.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": {"messages": [{"role": "user", "content": "Where is my parcel?"}]}})
