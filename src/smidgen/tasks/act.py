@@ -204,7 +204,7 @@ class Act(Task):
     # Chat requests with tools.
 
     def tool_texts(self, asked: ToolsAsked, form: ActionForm) -> list[str]:
-        """What describes tools that the model was not built with."""
+        """Descriptions of tools that the model was not built with."""
         return action_answer.texts_of(asked, form)
 
     def tool_answer(

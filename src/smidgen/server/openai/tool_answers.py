@@ -29,6 +29,8 @@ def asked_by(model: ServedBundle, raw: Mapping[str, Any]) -> ToolsAsked | None:
     if not model.task.calls_tools or raw.get("response_format") not in (None, {"type": "text"}):
         return None
     tools = raw.get("tools")
+    if raw.get("logprobs") and not tools:  # the score of the answer, which is then a text
+        return None
     if tools is not None and (not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools)):
         raise _refused("the tools are no list of tools", type(tools).__name__, "Send a list of functions.", "tools")
     if tools and len(tools) > _MOST_TOOLS:
