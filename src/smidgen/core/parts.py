@@ -282,7 +282,7 @@ class Task(ABC):
     def tool_answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
         """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `tool_texts`, if there are
         any."""
-        raise NotImplementedError
+        return ToolAnswer(None, self.content(reply), reply.output, reply.score, reply.facts)
 
     def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
         """The probability of an output by the reply to another text; None if the reply does not tell."""

@@ -94,11 +94,11 @@ def _days(match: re.Match[str], today: datetime.date) -> int | None:
 
 
 def _months_later(day: datetime.date, count: int) -> datetime.date:
-    """The same day of a later month, or the last day of that month."""
+    """This day of a later month, or the last day of that month."""
     years, month = divmod(day.month - 1 + count, 12)
     for last in (day.day, 30, 29, 28):
         try:
             return datetime.date(day.year + years, month + 1, min(day.day, last))
         except ValueError:
             continue
-    raise AssertionError("every month has 28 days")
+    return day  # not reached: every month has 28 days
