@@ -330,7 +330,9 @@ def _choice_heads(
 
 def _lexical(plan: TagSet, settings: KernelTaggerSettings) -> list[float]:
     """How much the likeness of words counts for each choice: most for what one word tells, such as on and off."""
-    return [settings.lexical if place == 0 else 3 * settings.lexical for place in range(len(plan.choices))]
+    # A steeper kernel, for a base whose vectors lie close together, is steeper for meaning alone.
+    own = settings.lexical * kernel_ridge.GAMMA / (settings.gamma or kernel_ridge.GAMMA)
+    return [own if place == 0 else 3 * own for place in range(len(plan.choices))]
 
 
 def _marked(row: Row) -> list[dict[str, Any]]:
