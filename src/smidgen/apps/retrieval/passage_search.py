@@ -200,10 +200,13 @@ class PassageSearch:
     def _scaled(self, cosines: Any) -> Any:
         return (cosines - self._least) / self._range
 
-    def _best_sentence(
-        self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any
-    ) -> tuple[int, tuple[float, ...], float, float]:
-        """The number of a passage's best sentence, its signs, its score, and by how much that is ahead of the second's."""
+    def signs_of_sentences(self, question: AskedQuestion) -> list[tuple[int, NDArray[np.float64]]]:
+        """For each candidate its place, and the signs of each of its sentences, (sentences, signs): what weights are fitted on."""
+        (vector,) = self._vectors_of([question])
+        stems, rated = self._rated(question, vector)
+        return [(place, self._sentence_signs(question.text, stems, score, place, alike)) for score, place, _, alike in rated[:KEPT]]
+
+    def _sentence_signs(self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any) -> NDArray[np.float64]:
         said = self.passages[place].said()
         own = self._stems[place]
         read = list(self._reader.score_sentences(question, said)) if self._reader is not None else [0.0] * len(said)
@@ -223,11 +226,18 @@ class PassageSearch:
                 float(read[number]),
                 passage,
             ))  # fmt: skip
-        scores = np.array(signs) @ np.array(self.weights.sentence)
+        return np.array(signs)
+
+    def _best_sentence(
+        self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any
+    ) -> tuple[int, tuple[float, ...], float, float]:
+        """The number of a passage's best sentence, its signs, its score, and by how much that is ahead of the second's."""
+        signs = self._sentence_signs(question, stems, passage, place, alike)
+        scores = signs @ np.array(self.weights.sentence)
         order = np.argsort(-scores, kind="stable")
         best = int(order[0])
         ahead = float(scores[best] - scores[order[1]]) if len(order) > 1 else _FAR_AHEAD
-        return best, signs[best], float(scores[best]), ahead
+        return best, tuple(float(sign) for sign in signs[best]), float(scores[best]), ahead
 
     def _candidate(self, number: int, kept: Sequence[Any], read: Sequence[Any]) -> FoundPassage:
         passage, place, signs, _ = kept[number]

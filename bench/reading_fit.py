@@ -1,0 +1,202 @@
+"""Fit the weights of sentences and of evidence on questions to ten businesses, and show what they are worth on a business left out.
+
+The businesses and their questions were written for it (`bench/reading_businesses`): a line is a question and the words that answer, or `-`
+where the documents do not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions are only measured on.
+
+    python -m bench.reading_fit
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.answer import told
+from bench.reading import search_of
+from smidgen.apps.documents.folder import read_documents
+from smidgen.apps.retrieval.candidates import quoted
+from smidgen.apps.retrieval.passage_search import AskedQuestion, FoundPassage, PassageSearch
+from smidgen.apps.retrieval.weights import EVIDENCE, SENTENCE_SIGNS, SearchWeights
+from smidgen.stats import quoted_answers
+from smidgen.tasks.answer import USUAL_THRESHOLD
+
+BUSINESSES = Path(__file__).parent / "reading_businesses"
+SAMPLE = Path(__file__).parents[1] / "src" / "smidgen" / "samples" / "homeware" / "desk"
+_FITTED_SIGNS = ("cosine", "words", "words_around", "kind", "reader", "passage")
+"""Signs whose weights are fitted; the others never helped on a business left out."""
+_SENTENCE_RIDGE, _EVIDENCE_RIDGE = 0.03, 30.0
+_NULLS = 0.5
+"""Weight of all questions without an answer, that of those with one being 1."""
+_OF_A_QUESTION = -1.0
+"""Weight of a sentence that is itself a question: too rare here to be fitted."""
+
+
+@dataclass(frozen=True)
+class BusinessQuestions:
+    """A business: its search, and its questions with the wanted answer."""
+
+    name: str
+    search: PassageSearch
+    asked: list[tuple[str, dict[str, str] | None]]
+
+
+@dataclass(frozen=True)
+class GradedQuestion:
+    """What was found for a question, whether its quotation is right, and whether people asked it as it is (not with its passages left
+    out)."""
+
+    first: FoundPassage
+    right: bool
+    null: bool
+    natural: bool
+
+
+def businesses(box: Path) -> Iterator[BusinessQuestions]:
+    """Each business by its file."""
+    parts = (BUSINESSES / "questions.txt").read_text(encoding="utf-8").split("## ")[1:]
+    for part in parts:
+        name, *lines = part.strip().split("\n")
+        pairs = [line.rsplit(" | ", 1) for line in lines if line.strip()]
+        asked = [(question.strip(), None if answer.strip() == "-" else {"id": "", "text": answer.strip()}) for question, answer in pairs]
+        (folder := box / name).mkdir()
+        search = search_of(read_documents(BUSINESSES / name).passages(), "minilm", SearchWeights(), folder)
+        yield BusinessQuestions(name, search, asked)
+
+
+def sample(box: Path) -> BusinessQuestions:
+    """The sample's documents and questions."""
+    lines = (SAMPLE / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [(row["input"], row["output"]) for row in map(json.loads, lines)]
+    (folder := box / "sample").mkdir()
+    return BusinessQuestions("sample", search_of(read_documents(SAMPLE / "documents").passages(), "minilm", SearchWeights(), folder), asked)
+
+
+def rankings(business: BusinessQuestions) -> list[tuple[Any, Any]]:
+    """For each question with an answer, the signs of the candidates' sentences, and which of them answer."""
+    columns = [SENTENCE_SIGNS.index(name) for name in _FITTED_SIGNS]
+    found = []
+    for question, wanted in business.asked:
+        if wanted is None:
+            continue
+        tables, right = [], []
+        for place, signs in business.search.signs_of_sentences(AskedQuestion(question)):
+            said, document = business.search.passages[place].said(), business.search.passages[place].document
+            tables.append(signs[:, columns])
+            right += [quoted_answers.is_right(wanted, {"id": document, "text": sentence}) for sentence in said]
+        if any(right):
+            found.append((np.concatenate(tables), np.array(right)))
+    return found
+
+
+def fit_sentences(rows: Sequence[tuple[Any, Any]]) -> Any:
+    """Weights under which the sentences that answer are the likeliest among the candidates', with a ridge on standardised signs."""
+    from scipy.optimize import minimize
+
+    spread = np.concatenate([table for table, _ in rows]).std(axis=0)
+
+    def loss(weights: Any) -> tuple[float, Any]:
+        total, slopes = 0.0, np.zeros(len(weights))
+        for table, right in rows:
+            scores = (table / spread) @ weights
+            chances = np.exp(scores - scores.max())
+            own = chances * right
+            total -= np.log(own.sum() / chances.sum())
+            slopes += (table / spread).T @ (chances / chances.sum() - own / own.sum())
+        ridge = _SENTENCE_RIDGE
+        return total / len(rows) + ridge * weights @ weights, slopes / len(rows) + 2 * ridge * weights
+
+    return minimize(loss, np.zeros(len(spread)), jac=True, method="L-BFGS-B").x / spread
+
+
+def with_sentences(weights: SearchWeights, fitted: Any) -> SearchWeights:
+    """The weights with those of sentences."""
+    named = {**dict.fromkeys(SENTENCE_SIGNS, 0.0), "question": _OF_A_QUESTION, **dict(zip(_FITTED_SIGNS, map(float, fitted), strict=True))}
+    return replace(weights, sentence=tuple(round(named[name], 2) for name in SENTENCE_SIGNS))
+
+
+def graded(business: BusinessQuestions, weights: SearchWeights) -> list[GradedQuestion]:
+    """Each question, and each with an answer again without the passages that have it."""
+    search = business.search
+    search.weights = weights
+    words = [quoted_answers.words_of(passage.text) for passage in search.passages]
+    found = []
+    for question, wanted in business.asked:
+        away = frozenset[str]()
+        if wanted is not None:
+            own = quoted_answers.words_of(wanted["text"])
+            away = frozenset(one.id for one, text in zip(search.passages, words, strict=True) if quoted_answers.contains(text, own))
+        for left_out in {frozenset[str](), away}:
+            (candidates,) = search.find([AskedQuestion(question, left_out)])
+            if not candidates:
+                continue
+            passage = search.passages[candidates[0].place]
+            start, end = quoted(passage, candidates[0].sentence)
+            answer = {"id": passage.document, "text": passage.text[start:end]}
+            null = wanted is None or bool(left_out)
+            found.append(GradedQuestion(candidates[0], not null and quoted_answers.is_right(wanted, answer), null, not left_out))
+    return found
+
+
+def fit_evidence(rows: Sequence[GradedQuestion]) -> Any:
+    """Weights of a logistic regression of whether a quotation is right, with a ridge on standardised signs but the constant."""
+    from scipy.optimize import minimize
+
+    table, right = np.array([one.first.evidence for one in rows]), np.array([one.right for one in rows])
+    nulls = np.array([one.null for one in rows])
+    count = np.where(nulls, _NULLS * (~nulls).sum() / max(1, nulls.sum()), 1.0)
+    spread = np.where(table.std(axis=0) > 1e-6, table.std(axis=0), 1.0)
+    free = np.array([name != "constant" for name in EVIDENCE])
+
+    def loss(weights: Any) -> tuple[float, Any]:
+        odds = (table / spread) @ weights
+        slopes = (table / spread).T @ (count * (1 / (1 + np.exp(-odds)) - right))
+        value = (count * np.logaddexp(0, np.where(right, -odds, odds))).sum()
+        return value + _EVIDENCE_RIDGE * (free * weights**2).sum(), slopes + 2 * _EVIDENCE_RIDGE * free * weights
+
+    return minimize(loss, np.zeros(table.shape[1]), jac=True, method="L-BFGS-B").x / spread
+
+
+def report(name: str, rows: Sequence[GradedQuestion], odds: Any) -> None:
+    """Print what the answers are worth at the usual threshold."""
+    given = 1 / (1 + np.exp(-np.asarray(odds))) >= USUAL_THRESHOLD
+    right, null, natural = (np.array([getattr(one, kind) for one in rows]) for kind in ("right", "null", "natural"))
+    print(f"== {name}: {natural.sum()} questions, {(natural & null).sum()} of them without an answer")
+    print(f"  quotation right, of those with an answer: {told(right[natural & ~null])}")
+    print(f"  treated rightly: {told(np.where(given, right, null)[natural])}")
+    print(f"  right among the answers given: {told(right[natural & given])}")
+    print(f"  answered: {told(given[natural])}")
+    print(f"  nothing answered, asked without an answer: {told(~given[natural & null])}")
+    print(f"  nothing answered, passages left out: {told(~given[~natural])}")
+
+
+def main() -> None:
+    """Fit on nine and measure on the tenth; then fit on all ten, and measure on the sample."""
+    with tempfile.TemporaryDirectory() as place:
+        own, other = list(businesses(Path(place))), sample(Path(place))
+        ranked = [rankings(one) for one in own]
+        held, odds = list[GradedQuestion](), list[float]()
+        for left in range(len(own)):
+            weights = with_sentences(
+                SearchWeights(), fit_sentences([row for one, rows in enumerate(ranked) if one != left for row in rows])
+            )
+            rest = [row for one, business in enumerate(own) if one != left for row in graded(business, weights)]
+            evidence, tried = fit_evidence(rest), graded(own[left], weights)
+            held += tried
+            odds += [float(np.dot(evidence, one.first.evidence)) for one in tried]
+        report("a business left out", held, odds)
+        weights = with_sentences(SearchWeights(), fit_sentences([row for rows in ranked for row in rows]))
+        evidence = fit_evidence([row for business in own for row in graded(business, weights)])
+        tried = graded(other, weights)
+        report("the sample, fitted on the ten", tried, [float(np.dot(evidence, one.first.evidence)) for one in tried])
+        print("sentence:", weights.sentence)
+        print("evidence:", tuple(round(float(value), 2) for value in evidence))
+
+
+if __name__ == "__main__":
+    main()
