@@ -9,7 +9,7 @@ import pytest
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import quoted_answers
-from smidgen.tasks.answer import NOT_SAID, AnswerSettings, PassageForm
+from smidgen.tasks.answer import NOT_SAID, USUAL_THRESHOLD, AnswerSettings, PassageForm
 from smidgen.tasks.answer import part as task
 
 FORM = PassageForm(
@@ -105,7 +105,7 @@ def test_curves_are_fitted_on_asked_questions_alone() -> None:
     rows = [Row(f"q{n}", {"id": "a.md", "text": "4 euros"} if n % 2 else None, number=n + 1) for n in range(60)]
     raw = {"candidates": [[candidate(0.5 if n % 2 else -0.5)] for n in range(60)]}
     fitted = task.calibrate(raw, rows, FORM, AnswerSettings())
-    assert fitted.slope > 1.2 and fitted.threshold == 0.5
+    assert fitted.slope > 1.2 and fitted.threshold == USUAL_THRESHOLD
     few = task.calibrate({"candidates": raw["candidates"][:8]}, rows[:8], FORM, AnswerSettings())
     assert 1 < few.slope < fitted.slope
     assert task.measure(rows, task.decode(raw, fitted), fitted)["accuracy"].value == 1.0
