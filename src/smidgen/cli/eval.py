@@ -28,6 +28,16 @@ def evaluate(
             "dialect of the data), .tsv, .xlsx or .jsonl. Of texts: those with a grade under 0.5.",
         ),
     ] = None,
+    tools_env: Annotated[
+        str | None,
+        typer.Option(
+            "--tools-env",
+            metavar="FILE",
+            help="Of a desk: make its calls, in a test copy of your systems. A JSON file with the values of the variables that tools name, "
+            "or sample-shop for the sample's.",
+        ),
+    ] = None,
+    tools: Annotated[Path | None, typer.Option(help="Of a desk: its tool file (default: the one that it was built with).")] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +51,7 @@ def evaluate(
     from smidgen.judge.sections import measured
 
     with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
-        result = run(model, data, input=input, label=label, errors=to, progress=screen)
+        result = run(model, data, input=input, label=label, errors=to, tools_env=tools_env, tools=tools, progress=screen)
     if as_json:
         print_json(result.json())
         for said in (result.warning, result.few):

@@ -1,11 +1,12 @@
 """Run a desk: its members, each in its own engine, and the policy that says who answers what.
 
-Its files are the members' bundles, in `members/ROLE/`, `policy.toml` and, if it has tools, `tools.json`: what
-they are, not how they are called.
+Its files are the members' bundles, in `members/ROLE/`, `policy.toml`, if it has tools, `tools.json`: what they are,
+not how they are called; and `confidence.json`: how sure it must be of a reply.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,12 +14,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from smidgen.apps.desk.confidence import DeskConfidence, read_confidence
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import answer_last
 from smidgen.apps.desk.members import ROLES, Member
 from smidgen.apps.desk.policy import parse_policy
+from smidgen.apps.desk.quotations import QuotationSigns
 from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.documents.document import read_passages
+from smidgen.apps.retrieval.question_words import TellingWords, stems_of
 from smidgen.apps.tools.definition import Tool, load_tools
+from smidgen.apps.tools.known_files import known_tool_file
 from smidgen.apps.tools.tool_file import called_tools
 from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.core.errors import EngineError, RecipeError
@@ -30,7 +36,7 @@ from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
 from smidgen.store.calls import CallStore
 
-POLICY, TOOLS = "policy.toml", "tools.json"
+POLICY, TOOLS, CONFIDENCE = "policy.toml", "tools.json", "confidence.json"
 
 
 class DeskEngine(Engine):
@@ -38,7 +44,6 @@ class DeskEngine(Engine):
 
     name: the desk's name.
     members: by role `{"task", "form", "engine", "options"}` of each member, whose files are in `members/ROLE/`.
-    tools_file: the tool file that it was built with, for a server on the same machine.
     """
 
     name = "desk"
@@ -49,6 +54,7 @@ class DeskEngine(Engine):
         if not isinstance(given, Mapping) or not given or not given.keys() <= ROLES.keys():
             raise EngineError("the desk names no members, or unknown roles", value=given, todo=AGAIN)
         policy = parse_policy((folder / POLICY).read_text(encoding="utf-8"), POLICY)
+        confidence = _confidence(folder / CONFIDENCE)
         runners: dict[str, Runner] = {}
         no_intent = ""
         try:
@@ -61,13 +67,44 @@ class DeskEngine(Engine):
                 members[role], form = _member(runners[role], entry)
                 if role == "intents" and form.labelling is not None:
                     no_intent = form.labelling.unknown or ""
-            tools = packed_tools(folder, options)
+            tools = packed_tools(folder)
         except EngineError:
             _close(runners.values())
             raise
         toolbox = ReadingToolbox(tools) if tools else None
-        desk = Desk(str(options.get("name", "desk")), policy, members, tools, toolbox, no_intent=no_intent)
+        signs = QuotationSigns(_words(folder / "members" / "answer" / "passages.json"), members.get("intents"), no_intent)
+        desk = Desk(
+            str(options.get("name", "desk")),
+            policy,
+            members,
+            tools,
+            toolbox,
+            no_intent=no_intent,
+            confidence=confidence,
+            signs=signs,
+        )
         return DeskRunner(desk, [*runners.values(), *([toolbox] if toolbox is not None else [])])
+
+
+def _confidence(file: Path) -> DeskConfidence | None:
+    """How sure the desk must be; None if it was built on too few conversations."""
+    if not file.is_file():
+        return None
+    try:
+        return read_confidence(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise EngineError("the desk's confidence cannot be read", value=str(error), todo=AGAIN) from None
+
+
+def _words(file: Path) -> TellingWords | None:
+    """How telling each word is among the passages of the member `answer`; None without them."""
+    if not file.is_file():
+        return None
+    try:
+        passages = read_passages(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise EngineError("the passages cannot be read", value=str(error), todo=AGAIN) from None
+    return TellingWords(stems_of(passage.described) for passage in passages)
 
 
 def _member(runner: Runner, entry: Mapping[str, Any]) -> tuple[Member, Form]:
@@ -89,18 +126,19 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> tuple[Member, Form]:
     return reply_to, form
 
 
-def packed_tools(folder: Path, options: Mapping[str, Any], file: Path | None = None) -> tuple[Tool, ...]:
+def packed_tools(folder: Path, file: Path | None = None) -> tuple[Tool, ...]:
     """The tools in a desk's files; empty if there are none.
 
-    A bundle says what its tools are, and never how they are called: that says a tool file of this machine, by default the one that the desk
-    was built with. Without it, every call fails. Raises EngineError if the tools cannot be read, or are others than the file's.
+    A bundle says what its tools are, and never how they are called. That says a tool file of this machine: by default the one that a desk
+    with these tools was last built with here. Without it, every call fails.
+
+    Raises EngineError if the tools cannot be read, or are others than the file's.
     """
     own = folder / TOOLS
-    built_with = options.get("tools_file")
-    if file is None and isinstance(built_with, str) and Path(built_with).is_file():
-        file = Path(built_with)
     try:
-        known = load_tools(own.read_text(encoding="utf-8")) if own.is_file() else ()
+        told = own.read_text(encoding="utf-8") if own.is_file() else ""
+        known = load_tools(told) if told else ()
+        file = known_tool_file(told) if file is None and told else file
         return known if file is None else called_tools(known, file)
     except ValueError as error:
         raise EngineError(f"the desk's tools cannot be read: {error}", value=TOOLS, todo=AGAIN) from None

@@ -110,9 +110,12 @@ def evaluate(
     input: str | None = None,
     label: str | None = None,
     errors: str | None = None,
+    tools_env: str | None = None,
+    tools: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong.
+    """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong. `tools_env`, `tools`: of a desk, the test copy in
+    which its calls are made, and its tool file; see `desk/live_test.py`.
 
     Raises DataError if a file cannot be read or written, or has no usable row; InputError for an unsupported format.
     """
@@ -123,7 +126,13 @@ def evaluate(
         if errors is not None:
             todo = "Leave --errors out; `smidgen predict` shows every answer."
             raise InputError("errors are written as a table, and this file is none", value=str(file), todo=todo)
-        return _measured(model, own, 0, progress)
+        if tools_env is None:
+            return _measured(model, own, 0, progress)
+        from smidgen.flows.desk.live_test import live_replies
+
+        return _measured(model, own, 0, progress, live_replies(model, own, tools_env, tools))
+    if tools_env is not None:
+        raise InputError("calls are made in conversations", value=str(file), todo="Leave out --tools-env, or name a file of conversations.")
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
@@ -143,15 +152,15 @@ def evaluate(
     return replace(found, errors=count)
 
 
-def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progress) -> Evaluation:
-    """Measure a model on rows. `skipped`: how many others could not be used."""
+def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progress, made: Sequence[Reply] | None = None) -> Evaluation:
+    """Measure a model on rows. `skipped`: how many others could not be used. `made`: its replies, if they were made before."""
     task: Task = model.task
     learnt = _count_trained_on(model, given)
     rows = task.gathered(given)
     progress.start("evaluate", len(rows))
-    replies: list[Reply] = []
+    replies = list(made or ())
     began = time.perf_counter()
-    for batch in _batches(iter(rows), _BATCH):
+    for batch in _batches(iter(rows if made is None else ()), _BATCH):
         replies += model.predict([row.input for row in batch])
         progress.advance(len(batch))
     seconds = time.perf_counter() - began

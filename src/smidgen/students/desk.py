@@ -1,4 +1,4 @@
-"""The student of a desk: nothing is trained here; the members' bundles and the policy are put together."""
+"""The student of a desk: the members' bundles and the policy are put together, and how sure it must be of a reply is fitted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from smidgen.apps.desk.confidence import LEAST_REPLIES, STARTING, fit_confidence, sure_reply
+from smidgen.apps.desk.dialogue import options_for_last
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings
 from smidgen.parts import registry
 
 MEMBERS = "members.json"
+CONFIDENCE = "confidence.json"
 _MANIFEST = "smidgen.json"
 
 
@@ -31,7 +34,7 @@ class DeskStudent(Student):
     learns = "outputs"
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Copy the members' bundles, the policy and the tools into the folder."""
+        """Copy the members' bundles, the policy and the tools into the folder, and fit how sure the desk must be."""
         if training.material is None:
             raise TrainError("a desk has no members", value="desk", todo="Name them in [desk.members].")
         members = json.loads((training.material / MEMBERS).read_text(encoding="utf-8"))
@@ -49,12 +52,27 @@ class DeskStudent(Student):
                 "options": manifest["engine"]["options"],
             }
         options["members"] = entries
-        if "tools_file" in members:
-            options["tools_file"] = members["tools_file"]
         for file in training.material.iterdir():
             if file.name != MEMBERS:
                 shutil.copyfile(file, space.folder / file.name)
         (space.folder / "options.json").write_text(json.dumps(options), encoding="utf-8")
+        self._fit_confidence(space, training, float(members["most_wrong"]))
+
+    def _fit_confidence(self, space: Workspace, training: Training, most_wrong: float) -> None:
+        """Write how sure the desk must be of a reply, where the conversations are enough to tell."""
+        runner = registry.find("engines", self.engine).open(space.folder, self._spec(space.folder).options, space.threads)
+        try:
+            desk = runner.desk.sure_by(STARTING)
+            messages = []
+            for row in training.rows:
+                steps = options_for_last(desk, joined(row.input))
+                messages.append([[sure_reply(one, row.output, row.number) for one in replies] for replies in steps])
+        finally:
+            runner.close()
+        if sum(replies[0].kind == "answer" for steps in messages for replies in steps) < LEAST_REPLIES:
+            return
+        confidence, facts = fit_confidence(messages, most_wrong)
+        (space.folder / CONFIDENCE).write_text(json.dumps({**confidence.json(), "facts": facts}), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """The replies of the members as they were built, through the desk's engine."""
@@ -78,7 +96,7 @@ class DeskStudent(Student):
         options = json.loads((folder / "options.json").read_text(encoding="utf-8"))
         inside = sorted(file for file in (folder / "members").rglob("*") if file.is_file())
         files = [file.relative_to(folder).as_posix() for file in inside]
-        files += [name for name in ("policy.toml", "tools.json") if (folder / name).is_file()]
+        files += [name for name in ("policy.toml", "tools.json", CONFIDENCE) if (folder / name).is_file()]
         return EngineSpec(self.engine, tuple(files), options)
 
 

@@ -16,7 +16,9 @@ from smidgen.apps.desk.dialogue import written
 from smidgen.apps.desk.members import ROLES
 from smidgen.apps.desk.policy import DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
+from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted
 from smidgen.apps.tools.definition import dump_tools
+from smidgen.apps.tools.known_files import remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
@@ -28,13 +30,11 @@ from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration
 from smidgen.stats.intervals import paired_grades, wilson
 
-_OUTCOMES = ("answered", "asked", "proposed", "done", "cancelled", "failed", "handed_over", "unanswered")
 _GIVEN = frozenset({"answered", "proposed", "done"})
 """Outcomes that give the customer something that may be wrong."""
-_WANTED = {"outcome", "document", "contains", "tool", "arguments", "items"}
 _LIMIT_BYTES = 20_000_000
-_HELD = 0.3
-"""The share of conversations that calibrate scores; the others are the test."""
+_HELD = 0.5
+"""The share of conversations that show how sure it must be, and calibrate scores; the others are the test."""
 _LEAST_FITTED = 20
 """Rows of an outcome from which its scores are fitted."""
 
@@ -49,6 +49,12 @@ class DeskSettings(Settings):
     tools: str | None = setting(None, "File with the tools that the desk may call.", file=True)
     conversations: str | None = setting(
         None, "JSONL file of conversations with the outcome that is wanted for each message; the desk is measured on them.", file=True
+    )
+    most_wrong: float = setting(
+        0.03,
+        "Share of the messages that may get a wrong answer. The desk says that it is not sure rather than answer more wrongly.",
+        ge=0,
+        le=1,
     )
 
 
@@ -105,7 +111,7 @@ class DeskTask(Task):
                 raise ValueError('an object such as {"outcome": "answered", "document": "policies.md"} is expected') from None
         if not isinstance(value, Mapping):
             raise ValueError("an object with the wanted outcome is expected")
-        return _wanted(value)
+        return read_wanted(value)
 
     def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
         """JSON."""
@@ -142,14 +148,13 @@ class DeskTask(Task):
         return list(read_conversations(file)) if _is_conversations(file) else None
 
     def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
-        """The rows of some conversations to calibrate scores, and those of the others as the test."""
+        """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""
         numbers = sorted({row.number for row in rows}, key=lambda number: hashlib.sha256(f"{seed}:{number}".encode()).digest())
         calibrating = set(numbers[: max(1, round(_HELD * len(numbers)))])
         held = [row for row in rows if row.number in calibrating]
         test = [row for row in rows if row.number not in calibrating]
-        how = (
-            f"{len(test)} messages of {len(numbers) - len(calibrating)} conversations; those of {len(calibrating)} others calibrate scores"
-        )
+        tested = len(numbers) - len(calibrating)
+        how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
         return DividedRows(held, held, test, how)
 
     def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
@@ -172,12 +177,13 @@ class DeskTask(Task):
                     "a member of the desk is not a bundle", value=folder, todo="Name a recipe (.toml) or the folder of a model."
                 )
             entries[role] = {"folder": str(folder), "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
-        facts: dict[str, Any] = {"name": "desk", "members": entries}
+        facts: dict[str, Any] = {"name": "desk", "members": entries, "most_wrong": settings.most_wrong}
         files = {"policy.toml": Path(settings.policy).read_bytes() if settings.policy else b""}
         if settings.tools:
             file = Path(settings.tools)
-            files["tools.json"] = dump_tools(read_tools(file)).encode()
-            facts["tools_file"] = str(file.resolve())
+            told = dump_tools(read_tools(file))
+            files["tools.json"] = told.encode()
+            remember_tool_file(told, file)
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
 
     # Replies.
@@ -216,7 +222,7 @@ class DeskTask(Task):
         found = {"outcome_right": _share(right), "wrong_given": _share(wrong)}
         if cited:
             found["cited"] = _share(cited)
-        for outcome in _OUTCOMES:
+        for outcome in OUTCOMES:
             own = [grade for row, grade in zip(rows, right, strict=True) if row.output["outcome"] == outcome]
             if own:
                 found[f"{outcome}_right"] = _share(own)
@@ -248,33 +254,6 @@ def _reply(entry: Mapping[str, Any], form: DeskForm) -> Reply:
     if curve is not None:
         score = float(calibration.platt_probability(calibration.logit([score]), *curve)[0])
     return Reply(output, score, facts={name: value for name, value in output.items() if name != "text"})
-
-
-def fits(output: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether a reply has all that is wanted of it: its outcome, the quoted document, words, the tool and these of its arguments."""
-    if not isinstance(output, Mapping) or output["outcome"] != wanted["outcome"]:
-        return False
-    shown = json.dumps([output["text"], output.get("citations", []), output.get("cards", [])], ensure_ascii=False).casefold()
-    call = output.get("call") or {}
-    return (
-        ("document" not in wanted or any(cited["document"] == wanted["document"] for cited in output.get("citations", [])))
-        and all(words.casefold() in shown for words in wanted.get("contains", ()))
-        and ("tool" not in wanted or call.get("tool") == wanted["tool"])
-        and all((call.get("arguments") or {}).get(name) == value for name, value in wanted.get("arguments", {}).items())
-    )
-
-
-def _wanted(given: Mapping[str, Any]) -> dict[str, Any]:
-    outcome = given.get("outcome")
-    if outcome not in _OUTCOMES:
-        raise ValueError(f"the wanted outcome is one of {', '.join(_OUTCOMES)}, not {outcome!r}")
-    strange = sorted(given.keys() - _WANTED)
-    if strange:
-        raise ValueError(f"{strange[0]!r} is unknown; there are {', '.join(sorted(_WANTED))}")
-    found = dict(given)
-    contains = found.get("contains", [])
-    found["contains"] = [contains] if isinstance(contains, str) else list(contains)
-    return found
 
 
 def _is_conversations(file: Path) -> bool:
@@ -315,7 +294,7 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
             raise ValueError("a turn says something in `say`")
         said.append(turn["say"])
         if "expect" in turn:
-            yield Row(written(said), _wanted(turn["expect"]), number)
+            yield Row(written(said), read_wanted(turn["expect"]), number)
 
 
 def _check_texts(policy: DeskPolicy, source: str) -> None:

@@ -6,7 +6,7 @@ or a template filled with a tool's result. Where no step can answer, the desk sa
 
 from __future__ import annotations
 
-import re
+import copy
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,33 +14,36 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from smidgen.apps.desk.confidence import DeskConfidence
 from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy
+from smidgen.apps.desk.quotations import (
+    Quotation,
+    QuotationSigns,
+    chances_of,
+    citation_of,
+    is_follow_up,
+    leans,
+    log_odds,
+    quotations_of,
+)
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
 from smidgen.apps.desk.texts import TEXTS, decision, language_of, small_talk
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
-from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
-from smidgen.core.replies import Reply
+from smidgen.core.conversations import Card, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
 
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
 _MOST_ROWS = 5
-_LONGEST_PASSAGE = 4_000
 _OF_PRODUCTS = ("name", "price", "url", "image", "reason")
 """What customers see of a suggested product; its score and stock are for the business."""
 _CLEAR_INTENT = 0.7
 """Probability from which an intent shows that the customer has changed the subject."""
-_SHORT = 7
-"""Words of a message that may be a follow-up."""
-_FOLLOWS = re.compile(
-    r"^\W*(and|what about|how about|but|also|then|so|or|und|was ist mit|wie ist es mit|und was|aber|auch|oder|dann)\b|"
-    r"\b(it|its|that one|this one|those|these|they|them|there|the same|das|dies|diese[rsn]?|dort|dafür|davon|damit|sie|ihn)\b[\s?!.]*$",
-    re.IGNORECASE,
-)
-_CONTENT = re.compile(r"[^\W\d_]{3,}")
+LEAST_TO_ASK = 0.5
+"""Probability that a call is wanted from which the customer is asked for what it needs."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,9 @@ class _Round:
     rehearsed: bool = False
     intent: str = ""
     sure: float = 0.0
+    intents: Mapping[str, float] = field(default_factory=dict)
+    least: float = 0.0
+    judged: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -67,6 +73,8 @@ class Desk:
         tools: the tools that it may call.
         toolbox: makes the calls; without it none is made.
         no_intent: the label by which the member `intents` says that a message has none of its intents; empty if it has no such label.
+        confidence: how sure it must be of a reply; without it each member decides for itself.
+        signs: finds what speaks for a quotation.
         live: whether calls that wait for a yes are made after it. Without it they are only told, as in tests and previews.
         now: the clock, in seconds since 1970.
     """
@@ -80,16 +88,27 @@ class Desk:
         toolbox: Toolbox | None = None,
         *,
         no_intent: str = "",
+        confidence: DeskConfidence | None = None,
+        signs: QuotationSigns | None = None,
         live: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name, self.policy, self._members, self._toolbox, self._now = name, policy, members, toolbox, now
         self.live = live and toolbox is not None
         self._tools, self._no_intent = {tool.name: tool for tool in tools}, no_intent
+        self._confidence, self._signs = confidence, signs or QuotationSigns(None, members.get("intents"), no_intent)
 
     def live_with(self, toolbox: Toolbox, name: str) -> Desk:
         """A desk like this one, under a name, that makes calls with a toolbox, after a yes."""
-        return Desk(name, self.policy, self._members, toolbox.tools, toolbox, no_intent=self._no_intent, live=True, now=self._now)
+        made = copy.copy(self)
+        made.name, made._toolbox, made.live, made._tools = name, toolbox, True, {tool.name: tool for tool in toolbox.tools}
+        return made
+
+    def sure_by(self, confidence: DeskConfidence) -> Desk:
+        """A desk like this one, which must be as sure as this confidence says."""
+        made = copy.copy(self)
+        made._confidence = confidence
+        return made
 
     @property
     def toolbox(self) -> Toolbox | None:
@@ -128,6 +147,25 @@ class Desk:
             if (answer := self._step(turn, step)) is not None:
                 return answer
         return self._unanswered(turn)
+
+    def options(self, conversation: DeskConversation, message: str) -> list[list[DeskReply]]:
+        """For each step that could answer a message, its replies however unsure it is of them; nothing is called. A reply's `facts` have
+        its signs in `judged`. Empty for a message that settles what was open, and for small talk. To fit a confidence."""
+        language = language_of(message, _known_language(conversation), self.policy.languages)
+        first = _Round(conversation, message.strip(), language, dict(conversation.state), rehearsed=True)
+        if not first.message or len(message) > LONGEST_MESSAGE or self._settled(first) is not None or small_talk(first.message):
+            return []
+        self._recognise(first)
+        steps = ["named", *self.policy.steps(first.intent)]
+        found = []
+        for step in steps:
+            turn = replace(first, state=dict(first.state), facts=dict(first.facts), least=-1.0)
+            if step == "answer":
+                found.append([self._quoted(turn, one, chance).reply for one, chance in self._quotations(turn)])
+            else:
+                answer = self._named(turn) if step == "named" else self._step(turn, step)
+                found.append([answer.reply] if answer is not None and "judged" in answer.reply.facts else [])
+        return [replies for replies in found if replies]
 
     def decide(self, conversation: DeskConversation, call: str, yes: bool) -> DeskAnswer:
         """Run the waiting call with this id, or drop it."""
@@ -208,8 +246,19 @@ class Desk:
         reply = sort(turn.message)
         label = reply.output if isinstance(reply.output, str) else ""
         turn.facts["intent"] = {"label": label, "score": round(reply.score, 4)}
+        turn.intents = chances_of(reply)
         if reply.score >= self.policy.least_intent and label != self._no_intent:
             turn.intent, turn.sure = label, reply.score
+
+    def _sure(self, turn: _Round, kind: str, signs: Mapping[str, float], score: float, least: float | None = None) -> float | None:
+        """The probability that a reply of this kind is right; None if it is too low to give it. Without a confidence, the score stands.
+        `least`: a threshold that may do in place of a higher one."""
+        if self._confidence is None:
+            return score
+        chance = self._confidence.chance(kind, signs)
+        turn.facts["judged"] = {"kind": kind, "signs": dict(signs), "chance": round(chance, 4)}
+        needed = min(self._confidence.threshold, least) if least is not None else self._confidence.threshold
+        return chance if chance >= (turn.least or needed) else None
 
     def _step(self, turn: _Round, step: str) -> DeskAnswer | None:
         """The answer by a step of the policy; None if it cannot answer."""
@@ -238,29 +287,42 @@ class Desk:
         reads = [tool for tool in named if not tool.waits and len(said[tool.name]) == len(tool.owner)]
         if len(reads) != 1 or any(tool.changes for tool in planned):
             return None
-        return self._call(turn, reads[0], _spoken(reads[0], {}, turn.message, asked=False), turn.sure)
+        spoken = _spoken(reads[0], {}, turn.message, asked=False)
+        sure = self._sure_of_call(turn, reads[0], spoken, reply.score if wanted == reads[0].name and reply is not None else 0.5, turn.sure)
+        return None if sure is None else self._call(turn, reads[0], spoken, sure)
 
     # Steps.
 
     def _answer(self, turn: _Round) -> DeskAnswer | None:
         """An answer from the documents."""
-        member = self._members.get("answer")
-        if member is None:
+        if self._members.get("answer") is None:
             return None
-        before = str(turn.state.get("question", ""))
-        follows = bool(before) and is_follow_up(turn.message)
-        questions = [turn.message, f"{before} {turn.message}"] if follows else [turn.message]
-        replies = [(member(question), question) for question in questions]
-        told = [(reply, question) for reply, question in replies if isinstance(reply.output, Mapping)]
-        turn.facts["answer"] = {"score": round(max(reply.score for reply, _ in told or replies), 4), "follow_up": follows}
-        if not told:
-            if not before and is_follow_up(turn.message) and not _content_words(turn.message):
-                return self._told(turn, "asked", "unclear")
+        if not turn.state.get("question") and leans(turn.message):
+            return self._told(turn, "asked", "unclear")
+        best = next(iter(self._quotations(turn)), None)
+        if best is None or self._sure(turn, "answer", best[0].signs, best[1]) is None:
             return None
-        best, question = max(told, key=lambda pair: pair[0].score)
-        cited = citation_of(best)
-        turn.state["question"] = question[-LONGEST_MESSAGE:]
-        reply = DeskReply("answered", cited.text, "answer", turn.intent, best.score, (cited,), facts=turn.facts)
+        return self._quoted(turn, *best)
+
+    def _quotations(self, turn: _Round) -> list[tuple[Quotation, float]]:
+        """The quotations that may answer, with their chances, the surest first. Without a confidence, those that the member gives."""
+        member, before = self._members["answer"], str(turn.state.get("question", ""))
+        if self._confidence is not None:
+            judge = self._confidence
+            found = quotations_of(member, turn.message, before, turn.intents, self._signs)
+            made = [(one, judge.chance("answer", one.signs)) for one in found]
+        else:
+            questions = [turn.message, *([f"{before} {turn.message}"] if before and is_follow_up(turn.message) else [])]
+            replies = [(member(question), question) for question in questions]
+            made = [(Quotation(citation_of(one), {}, question), one.score) for one, question in replies if isinstance(one.output, Mapping)]
+            turn.facts["answer"] = {"score": round(max(one.score for one, _ in replies), 4)}
+        return sorted(made, key=lambda pair: -pair[1])
+
+    def _quoted(self, turn: _Round, found: Quotation, chance: float) -> DeskAnswer:
+        """A reply that quotes."""
+        judged = {"judged": {"kind": "answer", "signs": dict(found.signs), "chance": round(chance, 4)}} if found.signs else {}
+        turn.state["question"] = found.question[-LONGEST_MESSAGE:]
+        reply = DeskReply("answered", found.citation.text, "answer", turn.intent, chance, (found.citation,), facts=turn.facts | judged)
         return self._done(turn, reply)
 
     def _recommend(self, turn: _Round) -> DeskAnswer | None:
@@ -271,12 +333,14 @@ class Desk:
         reply = member(turn.message)
         found = [item for item in reply.facts.get("items", ()) if isinstance(item, Mapping)][:_MOST_ROWS]
         items = tuple({name: item[name] for name in _OF_PRODUCTS if item.get(name) not in (None, "")} for item in found)
-        if not items or reply.score < self.policy.least_recommend:
+        signs = {"intent": log_odds(turn.sure)}
+        sure = self._sure(turn, "recommend", signs, reply.score) if items and reply.score >= self.policy.least_recommend else None
+        if sure is None:
             return None
         text = self._text("suggestions", turn.language)
         card = Card("products", text, items)
         turn.state["question"] = turn.message
-        return self._done(turn, DeskReply("answered", text, "recommend", turn.intent, reply.score, cards=(card,), facts=turn.facts))
+        return self._done(turn, DeskReply("answered", text, "recommend", turn.intent, sure, cards=(card,), facts=turn.facts))
 
     def _act(self, turn: _Round, named: str) -> DeskAnswer | None:
         """A call of a tool: of this one, or of any where none is named."""
@@ -284,21 +348,32 @@ class Desk:
         if not self._tools or (named and named not in self._tools):
             return None
         arguments: dict[str, Any] = {}
-        score, chosen = turn.sure, named
+        score, chosen, against = turn.sure, named, 0.0
         if member is not None:
             reply = member(turn.message)
             turn.facts["act"] = {"output": reply.output, "score": round(reply.score, 4)}
             if isinstance(reply.output, Mapping) and (not named or reply.output.get("tool") == named):
                 chosen, arguments, score = str(reply.output.get("tool", "")), dict(reply.output.get("arguments", {})), reply.score
-            elif reply.output is None or not named:
+            elif not named or (reply.output is None and self._confidence is None):
                 return None
+            else:
+                against = reply.score
         tool = self._tools.get(chosen)
         if tool is None or (not named and score < self.policy.least_act):
             return None
         checked = check_arguments(tool, arguments)
         kept = {name: value for name, value in checked.values.items() if name not in checked.mistakes}
         kept |= _spoken(tool, kept, turn.message, asked=False)
-        return self._call(turn, tool, {**kept, **_proven(tool, kept, turn.state)}, score)
+        kept |= _proven(tool, kept, turn.state)
+        sure = self._sure_of_call(turn, tool, kept, 1 - against if against else score, score)
+        return None if sure is None else self._call(turn, tool, kept, sure)
+
+    def _sure_of_call(self, turn: _Round, tool: Tool, arguments: Mapping[str, Any], member: float, score: float) -> float | None:
+        """How sure it is that the customer wants this call; None if too little. To ask for an argument it may be less sure."""
+        planned = f"act {tool.name}" in self.policy.steps(turn.intent)
+        found = sum(name in arguments for name in tool.required) / max(1, len(tool.required))
+        signs = {"member": log_odds(member), "planned": turn.sure if planned else 0.0, "found": found}
+        return self._sure(turn, "act", signs, score, least=None if found == 1 else LEAST_TO_ASK)
 
     def _call(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
         """Ask for what is missing, propose the call, or run it."""
@@ -380,7 +455,9 @@ class Desk:
         if most and count >= most:
             return self._hand_over(turn, f"{count} messages in a row were not answered")
         turn.state["offered"] = True
-        score = 1 - turn.facts.get("answer", {}).get("score", 0.0) if "answer" in turn.facts else turn.sure
+        best = turn.facts.get("judged", {}).get("chance", turn.facts.get("answer", {}).get("score"))
+        turn.state.setdefault("question", turn.message)
+        score = turn.sure if best is None else 1 - best
         return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
 
     def _hand_over(self, turn: _Round, why: str, words: str = "") -> DeskAnswer:
@@ -450,29 +527,3 @@ def _spoken(tool: Tool, arguments: Mapping[str, Any], message: str, asked: bool)
 def _known_language(conversation: DeskConversation) -> str:
     """The language of the conversation so far; empty if it is unknown."""
     return str(conversation.state.get("language") or conversation.language)
-
-
-def is_follow_up(message: str) -> bool:
-    """Whether a message is short and leans on an earlier one: "and for a larger one?", "what about Ireland?"."""
-    return len(message.split()) <= _SHORT and _FOLLOWS.search(message) is not None
-
-
-def _content_words(message: str) -> Sequence[str]:
-    return [word for word in _CONTENT.findall(message) if not _FOLLOWS.fullmatch(word)]
-
-
-def citation_of(reply: Reply) -> Citation:
-    """The citation of an answer from documents."""
-    facts, text = reply.facts, str(reply.output["text"])
-    around = next((str(one["text"]) for one in facts.get("passages", ()) if text in str(one["text"])), "")
-    return Citation(
-        document=str(reply.output["id"]),
-        title=str(facts.get("title") or reply.output["id"]),
-        text=text,
-        start=int(facts.get("start", 0)),
-        end=int(facts.get("end", 0)),
-        heading=str(facts.get("heading") or ""),
-        page=facts.get("page"),
-        url=str(facts.get("url") or ""),
-        passage=around[:_LONGEST_PASSAGE],
-    )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smidgen.apps.desk.desk import Desk
-from smidgen.core.conversations import DeskAnswer, DeskConversation, Turn
+from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Turn
 
 MOST_MESSAGES = 40
 """Messages of a customer that are read again to find the state of a conversation; earlier ones are forgotten."""
@@ -43,6 +43,18 @@ def _is_message(given: Any) -> bool:
 
 def answer_last(desk: Desk, text: str) -> DeskAnswer:
     """The desk's answer to the last message in a text. For the earlier ones no call is made: they only show what the desk remembers."""
+    conversation, last = _replayed(desk, text)
+    return desk.answer(conversation, last)
+
+
+def options_for_last(desk: Desk, text: str) -> list[list[DeskReply]]:
+    """The replies that the desk could give to the last message in a text, however unsure it is: see `Desk.options`."""
+    conversation, last = _replayed(desk, text)
+    return desk.options(conversation, last)
+
+
+def _replayed(desk: Desk, text: str) -> tuple[DeskConversation, str]:
+    """The conversation before the last message in a text, and that message."""
     *before, last = read_messages(text)[-MOST_MESSAGES:]
     # Its own id: the failed look-ups of one conversation do not count for another.
     conversation = DeskConversation(hashlib.sha256(text.encode()).hexdigest()[:32], desk.name, "text")
@@ -51,4 +63,4 @@ def answer_last(desk: Desk, text: str) -> DeskAnswer:
         now = datetime.fromtimestamp(0, UTC)
         turns = (*conversation.turns, Turn("customer", message, now), Turn("desk", found.reply.text, now, reply=found.reply))
         conversation = replace(conversation, turns=turns, state=found.state, status=found.status)
-    return desk.answer(conversation, last)
+    return conversation, last

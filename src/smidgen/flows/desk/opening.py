@@ -40,4 +40,4 @@ def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:
 
     Raises EngineError for a file with mistakes, or whose tools are not those that the desk has learnt.
     """
-    return packed_tools(model.folder, model.manifest.engine.options, file)
+    return packed_tools(model.folder, file)
