@@ -4857,6 +4857,11 @@ export interface components {
             score: number;
             /** Why */
             why: string;
+            /**
+             * Email
+             * @description Where the customer wants to be written to, if they said so.
+             */
+            email: string;
             /** Citations */
             citations: components["schemas"]["CitationView"][];
             /** Cards */

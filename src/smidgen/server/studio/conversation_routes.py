@@ -96,6 +96,7 @@ class ReplyView(BaseModel):
     intent: str
     score: float
     why: str
+    email: str = Field(description="Where the customer wants to be written to, if they said so.")
     citations: list[CitationView]
     cards: list[CardView]
     call: ProposedCallView | None
@@ -399,6 +400,7 @@ def _turn(turn: Turn, found: OpenedConversation) -> TurnView:
             intent=reply.intent,
             score=reply.score,
             why=str(reply.facts.get("why", ""))[:300],
+            email=str(reply.facts.get("email", ""))[:300],
             citations=[
                 CitationView(title=one.title, heading=one.heading, text=one.text, passage=one.passage, page=one.page, url=one.url)
                 for one in reply.citations

@@ -47,7 +47,7 @@ export function ChannelCard({ project, channel, may }: { project: string; channe
         </Button>
       </header>
       {channel.delivery.error !== "" && <Notice tone="warn">{t("channels.lastError", { error: channel.delivery.error })}</Notice>}
-      {open && <ChannelForm key={JSON.stringify(channel.settings)} project={project} channel={channel} name={name} may={may} />}
+      {open && <ChannelForm project={project} channel={channel} name={name} may={may} />}
     </Card>
   );
 }

@@ -11,8 +11,9 @@ import { TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { toneOf } from "./ConversationsPage";
 import styles from "./Conversations.module.css";
+import { Dialog } from "../../ui/Overlay";
 import { JudgeDialog } from "./JudgeDialog";
-import { type LoggedCall, type Status, type Talk, type TalkReply, type TalkTurn, useMoveTalk, useReply, useTalk } from "./queries";
+import { type LoggedCall, type Status, type Talk, type TalkReply, type TalkTurn, useForgetTalk, useMoveTalk, useReply, useTalk } from "./queries";
 
 /** One conversation as a chat, with what is known behind each answer, and a place to answer as a person. */
 export function TalkPane({ project, id, onClose }: { project: string; id: string; onClose: () => void }): ReactNode {
@@ -54,6 +55,7 @@ export function TalkPane({ project, id, onClose }: { project: string; id: string
 function TalkHead({ project, talk, may, onClose }: { project: string; talk: Talk; may: boolean; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const move = useMoveTalk(project, talk.id);
+  const mayForget = useMay("serve");
   const moves: readonly (readonly [Status, string])[] = talk.status === "with_person" ? [["open", "giveBack"], ["closed", "solved"]] : talk.status === "open" ? [["with_person", "takeOver"], ["closed", "solved"]] : [["open", "openAgain"]];
   return (
     <header className={styles.talkHead}>
@@ -69,10 +71,39 @@ function TalkHead({ project, talk, may, onClose }: { project: string; talk: Talk
               {t(`talks.${name}`)}
             </Button>
           ))}
+          {mayForget && <Forget project={project} id={talk.id} onGone={onClose} />}
         </div>
       )}
       <Problem query={{ error: move.error }} />
     </header>
+  );
+}
+
+/** Deletes the conversation after a question: a customer may ask for that. */
+function Forget({ project, id, onGone }: { project: string; id: string; onGone: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const forget = useForgetTalk(project, id);
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <IconButton icon="trash" small label={t("talks.forget")} onClick={() => setAsking(true)} />
+      <Dialog
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={t("talks.forgetTitle")}
+        about={t("talks.forgetAbout")}
+        foot={
+          <>
+            <Button onClick={() => setAsking(false)}>{t("common.cancel")}</Button>
+            <Button kind="danger" busy={forget.isPending} onClick={() => forget.mutate(undefined, { onSuccess: onGone })}>
+              {t("common.delete")}
+            </Button>
+          </>
+        }
+      >
+        <Problem query={{ error: forget.error }} />
+      </Dialog>
+    </>
   );
 }
 
@@ -106,6 +137,7 @@ function Turn({ turn, may, onJudge }: { turn: TalkTurn; may: boolean; onJudge: (
               {t("talks.correct")}
             </Button>
           )}
+          {reply.email !== "" && <p className={styles.comment}>{t("talks.writeTo", { email: reply.email })}</p>}
           {reply.comment !== "" && <p className={styles.comment}>{t("talks.customerSays", { comment: reply.comment })}</p>}
         </footer>
       )}

@@ -75,6 +75,15 @@ export function useMoveTalk(project: string, conversation: string) {
   return useTalkChange(project, conversation, (status: Status) => body(api.POST("/api/v1/projects/{project}/conversations/{conversation}/status", { params: { path: { project, conversation } }, body: { status } })));
 }
 
+/** Delete a conversation for good. */
+export function useForgetTalk(project: string, conversation: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => body(api.DELETE("/api/v1/projects/{project}/conversations/{conversation}", { params: { path: { project, conversation } } })),
+    onSuccess: () => Promise.all([queries.invalidateQueries({ queryKey: ["talks", project] }), queries.invalidateQueries({ queryKey: ["corrections", project] })]),
+  });
+}
+
 /** Say what the desk should have done. */
 export function useJudge(project: string, conversation: string) {
   const queries = useQueryClient();
