@@ -18,7 +18,7 @@ from tests.server.desk.serving import Visitor
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskReply, IncomingMessage
 from smidgen.flows.projects.material import material_path
 from smidgen.flows.projects.recipes.project_recipe import project_folder
-from smidgen.flows.projects.serving.desk_serving import conversations_url, desk_text, held_desk, kept_secrets
+from smidgen.flows.projects.serving.desk_serving import conversations_url, desk_text, held_desk, hold_channel, kept_secrets
 from smidgen.flows.projects.serving.servers import serving_folder
 from smidgen.server.studio import access as rules
 from smidgen.server.studio.access import COOKIE, StudioAccess
@@ -186,12 +186,20 @@ def test_conversations_are_read_answered_and_closed(client: TestClient, project:
 def test_who_may_only_look_sees_no_personal_data(
     stranger: TestClient, access: StudioAccess, project: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = ("nia@example.com", "Nia Jones", "FH-20103", "900123")
+    private = ("nia@example.com", "Nia Jones", "FH-20103", "900123", "mia@shop.example")
+    hold_channel(project, "email", False, {"people": ["mia@shop.example"]}, {})
     stranger.cookies.set(COOKIE, "any")
     with talked(project) as (conversations, shown, mailed):
         taken = conversations.outbox.take(60, "shop")
         assert taken is not None and conversations.outbox.bury(taken, "refused")
-        pages = ("conversations", f"conversations/{shown}", f"conversations/{mailed}", "dead-letters", "conversations?text=FH-20103")
+        pages = (
+            "conversations",
+            f"conversations/{shown}",
+            f"conversations/{mailed}",
+            "dead-letters",
+            "conversations?text=FH-20103",
+            "channels",
+        )
         seen = 0
         for role, hidden in (("viewer", True), ("builder", False)):
             monkeypatch.setattr(access, "person", lambda _, role=role: rules.Person("ann", role))

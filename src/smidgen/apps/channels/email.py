@@ -109,15 +109,18 @@ class EmailChannel:
             return read
 
     def check(self) -> str:
-        """The address, after a log-in for reading and one for sending; no mail is sent."""
-        import imap_tools
-
+        """The address, after a log-in for reading and, if mails are sent, one for sending; none is sent."""
+        try:
+            import imap_tools
+        except ModuleNotFoundError:
+            raise MissingExtra("imap-tools", "desk") from None
         try:
             with _told():
                 with self._opened():
                     pass
-                with self._connected() as smtp:
-                    smtp.noop()
+                if self._settings.policy == "reply" or self._settings.people:
+                    with self._connected() as smtp:
+                        smtp.noop()
         except imap_tools.MailboxLoginError:
             raise _failure("the mail server refused the password", "IMAP", passing=True, after=_KEY_SECONDS) from None
         except imap_tools.MailboxFolderSelectError:

@@ -173,8 +173,12 @@ def channel_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
 
     @router.get("/channels")
     def read_channels(person: Viewer, project: str) -> ChannelsView:
-        """Read where customers reach the desk. No secret is in it."""
-        return view(store.project(project).id)
+        """Read where customers reach the desk. No secret is in it; viewers do not see the addresses of people."""
+        shown = view(store.project(project).id)
+        if not person.may("edit"):
+            for channel in shown.channels:
+                channel.settings.pop("people", None)
+        return shown
 
     @router.put("/site")
     def change_site(person: Operator, project: str, body: SiteChange) -> ChannelsView:

@@ -269,7 +269,8 @@ def desk_text(store: StudioStore, project: str) -> str:
     tree: dict[str, Any] = {"keep_days": held.keep_days, "tool_secrets": TOOL_SECRETS}
     tree |= {"tools": str(tools)} if tools is not None else {}
     sections = {"widget": held.widget, "channels": channels, "webhooks": webhooks, "hand_over": ways}
-    return written({**tree, **{name: section for name, section in sections.items() if section}})
+    reached = f"# Reached at {held.public or 'this machine alone'}\n"
+    return reached + written({**tree, **{name: section for name, section in sections.items() if section}})
 
 
 def _tool_file(store: StudioStore, project: str) -> Path | None:
