@@ -1175,7 +1175,7 @@ export interface paths {
         };
         /**
          * Read Channels
-         * @description Read where customers reach the desk. No secret is in it.
+         * @description Read where customers reach the desk. No secret is in it; viewers do not see the addresses of people.
          */
         get: operations["read_channels_api_v1_projects__project__channels_get"];
         put?: never;
@@ -1240,6 +1240,26 @@ export interface paths {
          * @description Log in at the vendor with the channel's keys. Nothing is sent to customers.
          */
         post: operations["try_channel_api_v1_projects__project__channels__kind__try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/channels/{kind}/connect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connect Channel
+         * @description Tell the vendor the channel's public address. The desk must have one.
+         */
+        post: operations["connect_channel_api_v1_projects__project__channels__kind__connect_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2631,6 +2651,11 @@ export interface components {
              * @description Where the vendor sends messages to; empty if it sends none, or the address is not known yet.
              */
             address: string;
+            /**
+             * Connects
+             * @description Whether the vendor can be told that address from here.
+             */
+            connects: boolean;
             tried: components["schemas"]["TrialView"] | null;
             delivery: components["schemas"]["DeliveryView"];
         };
@@ -9229,6 +9254,47 @@ export interface operations {
         };
     };
     try_channel_api_v1_projects__project__channels__kind__try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    connect_channel_api_v1_projects__project__channels__kind__connect_post: {
         parameters: {
             query?: never;
             header?: never;

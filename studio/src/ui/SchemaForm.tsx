@@ -38,7 +38,7 @@ export function SettingField({ section, field, value, error, onChange }: { secti
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
   const shared = { label: settingTitle(t, section, field.name), help: settingHelp(field.help), error };
-  const standard = field.standard === "" ? t("form.automatic") : t("form.standard", { value: field.kind === "choice" ? optionName(t, field.name, field.standard) : field.standard.replaceAll("\n", ", ") });
+  const standard = field.standard === "" ? (field.needed ? "" : t("form.automatic")) : t("form.standard", { value: field.kind === "choice" ? optionName(t, field.name, field.standard) : field.standard.replaceAll("\n", ", ") });
   function type(next: string): void {
     setText(next);
     onChange(readValue(field, next));

@@ -16,6 +16,8 @@ export interface SchemaField {
   numbers: boolean;
   /** A text of many lines. */
   long: boolean;
+  /** Must be given. */
+  needed: boolean;
   /** Has a flag on the command line: people ask for it. */
   asked: boolean;
 }
@@ -38,6 +40,7 @@ interface Node {
 export interface ObjectSchema {
   properties?: Record<string, Node>;
   $defs?: Record<string, Node>;
+  required?: readonly string[];
 }
 
 const LONG = 1_000;
@@ -49,7 +52,7 @@ export function fieldsOf(schema: ObjectSchema): SchemaField[] {
     const arm: Node = arms.length === 1 ? { ...arms[0] } : {};
     const several = arm.type === "array" ? arm.items?.enum : undefined;
     const choices = (several ?? node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
-    return { name, kind: several ? "several" : choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, asked: node.flag !== undefined };
+    return { name, kind: several ? "several" : choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, needed: schema.required?.includes(name) ?? false, asked: node.flag !== undefined };
   });
 }
 

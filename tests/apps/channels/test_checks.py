@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 from tests.apps.channels.vendor import vendor
 
 from smidgen.apps.channels.channel import DeliveryError, TriedChannel, open_channel
-from smidgen.flows.desk.channel_trial import try_channel, try_webhook
+from smidgen.flows.desk.channel_trial import connect_channel, try_channel, try_webhook
 
 KEYS = {"KEY": "right", "OTHER": "x", "THIRD": "y"}
 SLACK = {"token_env": "KEY", "secret_env": "OTHER"}
@@ -52,6 +52,16 @@ def test_a_right_key_is_told_with_its_account_and_a_wrong_one_is_refused(kind: s
         with pytest.raises(DeliveryError, match="refused the key"):
             channel.check()
         channel.close()
+
+
+def test_telegram_is_told_the_address_with_its_secret() -> None:
+    with vendor(lambda asked: (200, {}, {"ok": True})) as api:
+        told = connect_channel("telegram", {**SLACK, "api": api.url}, KEYS, "https://desk.shop.example/desk/shop/channels/telegram")
+        assert told.works and [(one.path, one.body) for one in api.asked] == [
+            ("/botright/setWebhook", {"url": "https://desk.shop.example/desk/shop/channels/telegram", "secret_token": "x"})
+        ]
+    other = connect_channel("slack", SLACK, KEYS, "https://desk.shop.example/x")
+    assert (other.works, other.what) == (False, "this vendor is told the address on its own pages")
 
 
 def test_a_mailbox_is_tried_for_reading_and_sending(dovecot: int) -> None:

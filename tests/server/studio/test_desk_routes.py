@@ -103,6 +103,8 @@ def test_a_channel_is_tried_and_its_key_never_comes_back(
     assert told["channels"] == {
         "telegram": {"kind": "telegram", "api": telegram.url, "token_env": "DESK_TELEGRAM_TOKEN", "secret_env": "DESK_TELEGRAM_SECRET"}
     }
+    local = client.post(f"{path}/channels/telegram/connect")
+    assert local.status_code == 400 and "cannot reach this address" in local.text, "a vendor is told no address of this machine"
     client.put(f"{path}/channels/telegram", json={"on": False, "settings": settings, "secrets": {"token_env": ""}})
     assert set(kept_secrets(project)) == {"DESK_TELEGRAM_SECRET"} and "channels" not in tomllib.loads(desk_text(store, project))
 

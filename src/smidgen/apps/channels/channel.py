@@ -146,6 +146,15 @@ def given_up(name: str) -> DeliveryError:
     return DeliveryError(what, value="no answer came", todo=todo, passing=False, unsure=True)
 
 
+@runtime_checkable
+class ConnectedChannel(Channel, Protocol):
+    """A channel whose vendor can be told where to send messages."""
+
+    def connect(self, address: str) -> None:
+        """Tell the vendor the address of the channel's webhook. Raises DeliveryError."""
+        ...
+
+
 def open_channel(kind: str, given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Channel:
     """Open a channel of this kind with its settings. Its secrets are in `environment`, by default the process's own.
 

@@ -74,6 +74,12 @@ class TelegramChannel:
             raise self._api.final(str(told)[:200])
         return f"@{told.get('result', {}).get('username', '')}"
 
+    def connect(self, address: str) -> None:
+        """Tell Telegram where updates go, with the secret token."""
+        told = self._api.ask("POST", "/setWebhook", {"url": address, "secret_token": self._secret})
+        if not isinstance(told, dict) or told.get("ok") is not True:
+            raise self._api.final(str(told)[:200])
+
     def send(self, message: OutgoingMessage, again: bool) -> str:
         """Send a message to the chat that the customer's came from."""
         if again and self._on_doubt == "give_up":

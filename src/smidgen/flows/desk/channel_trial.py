@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from smidgen.apps.channels.channel import TriedChannel, open_channel
+from smidgen.apps.channels.channel import ConnectedChannel, TriedChannel, open_channel
 from smidgen.apps.channels.webhook_endpoint import WebhookEndpoint
-from smidgen.core.errors import SmidgenError
+from smidgen.core.errors import InputError, SmidgenError
 from smidgen.flows.desk.inbox import Attempts
 
 TRIAL_SECONDS = 30.0
@@ -52,6 +52,24 @@ def try_channel(kind: str, settings: Mapping[str, Any], environment: Mapping[str
             channel.close()
 
     return _tried(log_in, seconds)
+
+
+def connect_channel(
+    kind: str, settings: Mapping[str, Any], environment: Mapping[str, str], address: str, seconds: float = TRIAL_SECONDS
+) -> ChannelTrial:
+    """Tell a channel's vendor the address that messages go to."""
+
+    def tell() -> str:
+        channel = open_channel(kind, settings, environment)
+        try:
+            if not isinstance(channel, ConnectedChannel):
+                raise InputError("this vendor is told the address on its own pages", value=kind, todo="Copy the address there.")
+            channel.connect(address)
+        finally:
+            channel.close()
+        return address
+
+    return _tried(tell, seconds)
 
 
 def try_webhook(url: str, key: str, desk: str, seconds: float = TRIAL_SECONDS) -> ChannelTrial:

@@ -17,6 +17,8 @@ from smidgen.flows.projects.serving.desk_serving import (
     callback,
     channel_kinds,
     channel_settings,
+    connect_held_channel,
+    connects,
     drop_webhook,
     has_secret,
     hears,
@@ -80,6 +82,7 @@ class ChannelView(BaseModel):
     fields: dict[str, Any]
     secrets: list[SecretView]
     address: str = Field(description="Where the vendor sends messages to; empty if it sends none, or the address is not known yet.")
+    connects: bool = Field(description="Whether the vendor can be told that address from here.")
     tried: TrialView | None
     delivery: DeliveryView
 
@@ -197,6 +200,12 @@ def channel_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         """Log in at the vendor with the channel's keys. Nothing is sent to customers."""
         return TrialView(**asdict(try_held_channel(store.project(project).id, kind)))
 
+    @router.post("/channels/{kind}/connect")
+    def connect_channel(person: Operator, project: str, kind: str) -> TrialView:
+        """Tell the vendor the channel's public address. The desk must have one."""
+        desk, public = newest_name(store, store.project(project).id), held_desk(project).public
+        return TrialView(**asdict(connect_held_channel(project, kind, callback(public, desk, kind) if desk and public else "")))
+
     @router.put("/webhooks/{name}")
     def change_webhook(person: Operator, project: str, name: str, body: WebhookChange) -> HeldWebhookView:
         """Change a webhook, or add one. It holds from the desk's next start."""
@@ -291,6 +300,7 @@ def _channel(project: str, kind: str, held: HeldChannel, figures: dict[str, Deli
         fields={**schema, "properties": shown},
         secrets=[SecretView(name=name, help=helps[name], kept=has_secret(project, kind, name)) for name in secrets],
         address=address if hears(kind) else "",
+        connects=connects(kind),
         tried=_trial(held.tried),
         delivery=_delivery(figures.get(kind)),
     )

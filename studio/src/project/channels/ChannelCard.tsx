@@ -11,7 +11,7 @@ import { Disclosure, SchemaForm } from "../../ui/SchemaForm";
 import { told } from "../../i18n/serverTexts";
 import styles from "./Channels.module.css";
 import { Counts, ToCopy, TrialResult } from "./parts";
-import { type Channel, useChangeChannel, useTryChannel } from "./queries";
+import { type Channel, useChangeChannel, useConnectChannel, useTryChannel } from "./queries";
 
 /** The settings that everybody fills in; the others have standards that fit most. */
 const MAIN: Readonly<Record<string, readonly string[]>> = {
@@ -74,6 +74,7 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
   const change = (setting: string, value: unknown) => setSettings((before) => Object.fromEntries(Object.entries({ ...before, [setting]: value }).filter(([, one]) => one !== undefined)));
   const asked = (active: boolean) => ({ on: active, settings, secrets: Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== "")) });
   const section = `channel_${channel.kind}`;
+  const place = t(`channels.place.${channel.kind}`, { defaultValue: t("channels.atTheirs", { name }) });
 
   /** Keys are tried as they stand in the form, so that nobody switches on what does not work. */
   function attempt(): void {
@@ -114,8 +115,8 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
           <span className={styles.soft}>{t("channels.testAbout")}</span>
         </div>
       </form>
-      <aside className={styles.steps} aria-label={t("channels.atTheirs", { name })}>
-        <h4>{t("channels.atTheirs", { name })}</h4>
+      <aside className={styles.steps} aria-label={place}>
+        <h4>{place}</h4>
         {STEPS.includes(channel.kind) && (
           <ol>
             {t(`channels.steps.${channel.kind}`).split("\n").map((step) => (
@@ -124,10 +125,26 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
           </ol>
         )}
         {channel.address !== "" && <ToCopy label={t("channels.callback")} text={channel.address} />}
+        {channel.connects && channel.address.startsWith("https://") && <Connect project={project} kind={channel.kind} name={name} may={may} />}
         {channel.address === "" && channel.kind !== "email" && <p className={styles.soft}>{t("channels.noAddress")}</p>}
         {channel.address.startsWith("http://") && <Notice tone="warn">{t("channels.localAddress")}</Notice>}
       </aside>
     </div>
+  );
+}
+
+/** Tells the vendor the callback address, where it can be told so. */
+function Connect({ project, kind, name, may }: { project: string; kind: string; name: string; may: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const connect = useConnectChannel(project, kind);
+  return (
+    <>
+      <Button small busy={connect.isPending} disabled={!may} onClick={() => connect.mutate(undefined)}>
+        {t("channels.connect", { name })}
+      </Button>
+      {connect.data && <TrialResult trial={connect.data} />}
+      <Problem query={{ error: connect.error }} />
+    </>
   );
 }
 

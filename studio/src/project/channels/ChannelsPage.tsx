@@ -35,7 +35,7 @@ export function ChannelsPage(): ReactNode {
           <SiteCard key={`site-${channels.data.public}`} project={project} channels={channels.data} may={may} />
           <section className={styles.list} aria-label={t("channels.inboxes")}>
             <h2>{t("channels.inboxes")}</h2>
-            {channels.data.channels.map((channel) => (
+            {inOrder(channels.data.channels).map((channel) => (
               <ChannelCard key={channel.kind} project={project} channel={channel} may={may} />
             ))}
           </section>
@@ -45,6 +45,14 @@ export function ChannelsPage(): ReactNode {
       )}
     </>
   );
+}
+
+const ORDER = ["email", "whatsapp", "telegram", "slack", "chatwoot"];
+
+/** The channels as most shops need them; one that was added to smidgen comes last. */
+function inOrder(channels: Channels["channels"]): Channels["channels"] {
+  const place = (kind: string) => (ORDER.includes(kind) ? ORDER.indexOf(kind) : ORDER.length);
+  return channels.toSorted((one, other) => place(one.kind) - place(other.kind));
 }
 
 /** Whether the desk runs, and whether it has to be started again for what was changed. */

@@ -45,6 +45,11 @@ export function useTryChannel(project: string, kind: string) {
   return useChange(project, () => body(api.POST("/api/v1/projects/{project}/channels/{kind}/try", { params: { path: { project, kind } } })));
 }
 
+/** Tell the vendor the address that messages go to. */
+export function useConnectChannel(project: string, kind: string) {
+  return useChange(project, () => body(api.POST("/api/v1/projects/{project}/channels/{kind}/connect", { params: { path: { project, kind } } })));
+}
+
 /** Change a webhook, or add one. */
 export function useChangeWebhook(project: string) {
   return useChange(project, ({ name, ...webhook }: components["schemas"]["WebhookChange"] & { name: string }) => body(api.PUT("/api/v1/projects/{project}/webhooks/{name}", { params: { path: { project, name } }, body: webhook })));

@@ -94,6 +94,7 @@ function Talks({ project, place }: { project: string; place: ReturnType<typeof u
       {(total > 0 || open !== null) && (
         <div className={cx(styles.panes, open !== null && styles.opened)}>
           <div className={styles.side}>
+            {total === 0 && <p className={styles.soft}>{t("talks.noneFit")}</p>}
             <ul className={styles.list} aria-label={t("talks.views.talks")}>
               {talks.data?.conversations.map((head) => <OneHead key={head.id} head={head} chosen={head.id === open} onOpen={() => place.go({ open: head.id }, false)} />)}
             </ul>

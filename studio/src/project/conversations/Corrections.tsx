@@ -102,7 +102,12 @@ function OneCorrection({ project, correction, may }: { project: string; correcti
           <Link to={`/projects/${project}/conversations?open=${encodeURIComponent(correction.conversation)}`}>{t("channels.openTalk")}</Link>
         </span>
       </header>
-      {correction.said !== "" && <blockquote className={styles.said}>{correction.said}</blockquote>}
+      {correction.said !== "" && (
+        <div>
+          <p className={styles.soft}>{t("talks.deskSaid")}</p>
+          <blockquote className={styles.said}>{correction.said}</blockquote>
+        </div>
+      )}
       {correction.comment !== "" && <p className={styles.soft}>{t("talks.customerSays", { comment: correction.comment })}</p>}
       <div className={styles.fields}>
         <TextArea label={t("talks.asked")} help={open ? t("talks.askedHelp") : undefined} rows={2} maxLength={20_000} readOnly={!open || !may} value={question} onChange={(event) => setQuestion(event.target.value)} />

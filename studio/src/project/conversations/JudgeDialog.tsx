@@ -47,6 +47,7 @@ export function JudgeDialog({ project, conversation, turn, question, onClose }: 
         }}
       >
         <blockquote className={styles.said}>{turn.text}</blockquote>
+        <p>{t("talks.should")}</p>
         <Choice label={t("talks.should")} value={way} options={WAYS.map((name) => ({ value: name, label: t(`talks.way.${name}`) }))} onChange={setWay} />
         <p className={styles.soft}>{t(`talks.wayAbout.${way}`)}</p>
         <TextArea label={t("talks.asked")} help={t("talks.askedHelp")} rows={2} maxLength={2_000} value={asked} onChange={(event) => setAsked(event.target.value)} />

@@ -31,7 +31,7 @@ export function DeskCard({ project, serving }: { project: string; serving: Servi
         {figures && (
           <>
             <h3>{t("run.deskToday")}</h3>
-            <div className={styles.tiles}>
+            <div className={styles.counters}>
               <Counters
                 figures={[
                   [t("run.deskMessages"), figures.messages, t("run.deskTalks", { count: figures.conversations, number: formatNumber(figures.conversations) })],

@@ -20,7 +20,7 @@ from smidgen.apps.channels.standard_webhooks import checked_address, new_secret,
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, is_hidden
 from smidgen.engines.desk import DeskEngine
-from smidgen.flows.desk.channel_trial import ChannelTrial, try_channel, try_webhook
+from smidgen.flows.desk.channel_trial import ChannelTrial, connect_channel, try_channel, try_webhook
 from smidgen.flows.projects.material import material_kinds, material_path
 from smidgen.flows.projects.serving.desk_secrets import keep_secrets, kept_secrets
 from smidgen.parts import registry
@@ -118,6 +118,11 @@ def channel_settings(kind: str) -> type[Settings]:
 def hears(kind: str) -> bool:
     """Whether a kind's messages come by webhook."""
     return hasattr(registry.find(ROOM, kind), "receive")
+
+
+def connects(kind: str) -> bool:
+    """Whether a kind's vendor can be told where to send messages."""
+    return hasattr(registry.find(ROOM, kind), "connect")
 
 
 def secret_settings(kind: str) -> list[str]:
@@ -220,6 +225,15 @@ def try_held_channel(project: str, kind: str) -> ChannelTrial:
         if now.settings == held.settings:
             _hold(project, channels={**channels, kind: now.model_copy(update={"tried": asdict(found)})})
     return found
+
+
+def connect_held_channel(project: str, kind: str, address: str) -> ChannelTrial:
+    """Tell the vendor of a held channel the address that messages go to. Raises InputError unless the internet reaches it."""
+    if not address.startswith("https://"):
+        todo = "Set the public address of the desk first."
+        raise InputError("the vendor cannot reach this address", value=address or "none", todo=todo)
+    held = held_desk(project).channels.get(kind, HeldChannel())
+    return connect_channel(kind, _told(kind, held.settings), kept_secrets(project), address)
 
 
 def try_held_webhook(project: str, name: str, desk: str) -> ChannelTrial:
