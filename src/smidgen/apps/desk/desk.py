@@ -110,6 +110,12 @@ class Desk:
         made._confidence = confidence
         return made
 
+    def with_policy(self, policy: DeskPolicy) -> Desk:
+        """A desk like this one under another policy."""
+        made = copy.copy(self)
+        made.policy = policy
+        return made
+
     @property
     def toolbox(self) -> Toolbox | None:
         """The toolbox that makes its calls; None for a desk that makes no call that changes anything."""

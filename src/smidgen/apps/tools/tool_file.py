@@ -57,9 +57,26 @@ _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
 
 def read_tools(file: Path) -> tuple[Tool, ...]:
     """The tools that a tool file states, in its order. Raises RecipeError with all mistakes in it. Asks no server."""
-    given, mistakes = read_settings(file), list[str]()
+    tools, mistakes = _tools_of(read_settings(file), file.resolve().parent)
+    if not tools and not mistakes:
+        mistakes.append("tools: it has none")
+    if mistakes:
+        raise _refusal(file, mistakes)
+    return tuple(tools)
+
+
+def tools_and_mistakes(tree: Mapping[str, Any], folder: Path) -> tuple[list[Tool], list[str]]:
+    """The tools that a tool file's tree states, and every mistake in it, each behind its place. Its files are relative to `folder`."""
+    try:
+        given = ToolFileSettings.model_validate(tree)
+    except ValidationError as error:
+        return [], _mistakes_in(error)
+    return _tools_of(given, folder.resolve())
+
+
+def _tools_of(given: ToolFileSettings, folder: Path) -> tuple[list[Tool], list[str]]:
+    mistakes = list[str]()
     tools: list[Tool] = []
-    folder = file.resolve().parent
     for name, settings in given.tools.items():
         tool, faults = _tool(name, settings, given.database, folder)
         mistakes += [f"tools.{name}: {fault}" for fault in faults]
@@ -70,13 +87,13 @@ def read_tools(file: Path) -> tuple[Tool, ...]:
         tools.append(tool)
     names = [tool.name for tool in tools]
     mistakes += [f"tools: {name} is the name of two" for name in sorted({name for name in names if names.count(name) > 1})]
-    if not tools and not mistakes:
-        mistakes.append("tools: it has none")
     if len(tools) > _MOST_TOOLS:
         mistakes.append(f"tools: a desk has at most {_MOST_TOOLS}")
-    if mistakes:
-        raise _refusal(file, mistakes)
-    return tuple(tools)
+    return tools, mistakes
+
+
+def _mistakes_in(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(map(str, entry['loc']))}: {mistake_in(dict(entry))}" for entry in error.errors()]
 
 
 def called_tools(known: Sequence[Tool], file: Path) -> tuple[Tool, ...]:
@@ -179,7 +196,7 @@ def read_settings(file: Path) -> ToolFileSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"the tool file is not TOML ({error})", value=str(file), todo="Correct it.") from None
     except ValidationError as error:
-        raise _refusal(file, [f"{'.'.join(map(str, entry['loc']))}: {mistake_in(dict(entry))}" for entry in error.errors()]) from None
+        raise _refusal(file, _mistakes_in(error)) from None
 
 
 def _refusal(file: Path, mistakes: list[str]) -> RecipeError:

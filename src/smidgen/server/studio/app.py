@@ -29,6 +29,7 @@ from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.model_routes import model_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
+from smidgen.server.studio.policy_routes import policy_routes
 from smidgen.server.studio.project_routes import project_routes
 from smidgen.server.studio.recipe_routes import recipe_routes
 from smidgen.server.studio.report_routes import report_routes
@@ -36,6 +37,7 @@ from smidgen.server.studio.run_routes import run_routes
 from smidgen.server.studio.sample_routes import sample_routes
 from smidgen.server.studio.serving_routes import serving_routes
 from smidgen.server.studio.session_routes import session_routes
+from smidgen.server.studio.tool_routes import tool_routes
 from smidgen.server.studio.try_routes import try_routes
 from smidgen.store.studio.store import StudioStore
 
@@ -92,6 +94,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))
     app.include_router(try_routes(store, models))
+    app.include_router(tool_routes(store, models))
+    app.include_router(policy_routes(store, models))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)
