@@ -30,6 +30,7 @@ const router = createBrowserRouter([
           { path: "channels", lazy: async () => ({ Component: (await import("./project/channels/ChannelsPage")).ChannelsPage }) },
           { path: "conversations", lazy: async () => ({ Component: (await import("./project/conversations/ConversationsPage")).ConversationsPage }) },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
+          { path: "tools", lazy: async () => ({ Component: (await import("./project/tools/ToolsPage")).ToolsPage }) },
           { path: "build", lazy: async () => ({ Component: (await import("./project/build/BuildPage")).BuildPage }) },
           { path: "report", lazy: async () => ({ Component: (await import("./project/report/ReportPage")).ReportPage }) },
           { path: "learn", lazy: async () => ({ Component: (await import("./project/learn/LearnPage")).LearnPage }) },

@@ -73,7 +73,9 @@ def changed(value: Any, chance: random.Random) -> Any:
             chance.shuffle(names)
         made = {name: changed(value[name], chance) for name in names}
         if chance.random() < 0.2:
-            made[chance.choice(["new", "a b", "ünï", "x.y"])] = chance.choice([1, True, 0.5, 'a "q" \\ \t', "two\nlines \"\"\"\n'", {"k": {"l": [1]}}, []])
+            made[chance.choice(["new", "a b", "ünï", "x.y"])] = chance.choice(
+                [1, True, 0.5, 'a "q" \\ \t', 'two\nlines """\n\'', {"k": {"l": [1]}}, []]
+            )
         return made
     return chance.choice(["other", 7, value, value, value])
 

@@ -55,6 +55,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "no_upload": ((404,), "Studio: there is no such upload. It was imported already, or is over a day old."),
     "not_here": ((409,), "Studio: it is open to other machines, so folders of this machine cannot be opened. Send the model's ZIP file."),
     "no_answer": ((409,), "Studio: there is no first answer from the data yet, or its rows allow none."),
+    "changed_meanwhile": ((409,), "Studio: somebody else has changed the file since it was opened."),
     "last_owner": ((409,), "Studio: the change would leave no account with the role of owner."),
     "no_password": ((422,), "Studio: a new account needs a password."),
     "too_many_tries": ((429,), "Studio: five log-ins failed within a minute."),

@@ -15,6 +15,7 @@ export interface ProjectPage {
 /** All pages, in the order in which one goes through them: first what a model learns from, then the model, then its work. */
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
+  { page: "tools", icon: "bolt", kind: "tools" },
   { page: "build", icon: "build" },
   { page: "report", icon: "report" },
   { page: "try", icon: "chat" },

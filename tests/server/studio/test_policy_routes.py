@@ -145,7 +145,9 @@ def test_a_conversation_with_mistakes_is_refused_with_each_at_its_turn(client: T
     assert bad.status_code == 400 and "line 2" in bad.json()["error"]["todo"]
     good = client.post(f"{path}/conversations/import", json={"text": lines.splitlines()[0], "stamp": stamp}).json()
     assert len(good["conversations"]) == CONVERSATIONS + 1
-    alone = client.post(f"{path}/conversations/import", json={"text": lines.splitlines()[0], "replaces": True, "stamp": good["stamp"]}).json()
+    alone = client.post(
+        f"{path}/conversations/import", json={"text": lines.splitlines()[0], "replaces": True, "stamp": good["stamp"]}
+    ).json()
     assert len(alone["conversations"]) == 1
 
 

@@ -1,4 +1,4 @@
-"""A project's tools over the Studio's API: cards, changes that keep the file's words, dry runs without secrets, and calls that only read."""
+"""A project's tools over the API: cards, changes that keep the file's words, dry runs without secrets, and calls that only read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ SECRET = "sk-very-secret-4711"
 PRODUCTS = {"description": "Look up a price", "words": "Look up the price of {product}", "changes": False,
             "sql": "SELECT name, price_gbp FROM products WHERE instr(lower(name), lower(:product)) > 0 ORDER BY sku LIMIT 2",
             "arguments": {"product": {"type": "string", "minLength": 2, "title": "product"}}}  # fmt: skip
+TEXT = {"schema": {"type": "string"}}
 API = {
     "openapi": "3.0.0",
     "servers": [{"url": "https://api.example.com/v1"}],
     "paths": {
-        "/slots": {"get": {"operationId": "listSlots", "summary": "List free times", "parameters": [{"name": "day", "in": "query", "schema": {"type": "string"}}]}},
-        "/slots/{slotId}": {"post": {"operationId": "bookSlot", "parameters": [{"name": "slotId", "in": "path", "required": True, "schema": {"type": "string"}}]}},
+        "/slots": {"get": {"operationId": "listSlots", "parameters": [{"name": "day", "in": "query", **TEXT}]}},
+        "/slots/{slotId}": {"post": {"operationId": "bookSlot", "parameters": [{"name": "slotId", "in": "path", "required": True, **TEXT}]}},
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -93,7 +94,9 @@ def test_every_mistake_is_told_at_its_field_and_nothing_is_kept(client: TestClie
     told = client.post(f"{path}/check", json={"place": {"id": "Bad Name"}, "settings": {**wrong, "description": "x"}}).json()["mistakes"]
     places = {one["place"] for one in told}
     assert {"name", "words.en", "words.English", "changes", "owner", "sql", "arguments.Order", "arguments.code"} <= places
-    assert {one["place"] for one in client.post(f"{path}/check", json={"place": {"id": "a"}, "settings": wrong}).json()["mistakes"]} == {"description"}
+    assert {one["place"] for one in client.post(f"{path}/check", json={"place": {"id": "a"}, "settings": wrong}).json()["mistakes"]} == {
+        "description"
+    }
     refused = change(client, path, "bad", wrong)
     assert refused.status_code == 400 and "description" in refused.json()["error"]["todo"]
     assert client.get(path).json() == before
@@ -110,7 +113,9 @@ def test_a_change_on_top_of_another_persons_is_refused(client: TestClient, path:
 
 def test_a_broken_tool_hides_no_other_and_can_be_mended(client: TestClient, path: str, project: Project) -> None:
     file = project_folder(project.id) / "tools.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("FROM products WHERE sku", "FROM products WHERE nobody = :nobody OR sku"), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("FROM products WHERE sku", "FROM products WHERE nobody = :nobody OR sku"), encoding="utf-8"
+    )
     found = {tool["name"]: tool for tool in client.get(path).json()["tools"]}
     assert [one["place"] for one in found["stock"]["mistakes"]] == ["sql"] and found["order_status"]["mistakes"] == []
     assert change(client, path, "price", PRODUCTS).status_code == 200
@@ -157,7 +162,9 @@ def test_a_dry_run_shows_the_exact_call_and_no_secret(client: TestClient, path: 
     assert shown["call"]["method"] == "POST" and shown["call"]["url"] == "${SHOP_URL}/api/orders/FH-20103/cancel"
     assert shown["call"]["headers"]["Authorization"] == "Bearer •••" and json.loads(shown["call"]["body"]) == {"contact": "nia@example.com"}
     assert "order_id = 'FH-20103'" in shown["call"]["guard"] and shown["waits"] and shown["fault"] == ""
-    assert SECRET not in json.dumps(shown) and "leak" not in json.dumps(shown) and shown["words"] == "Cancel order FH-20103 of nia@example.com"
+    assert (
+        SECRET not in json.dumps(shown) and "leak" not in json.dumps(shown) and shown["words"] == "Cancel order FH-20103 of nia@example.com"
+    )
     german = client.post(f"{path}/dry-run", json={**call, "language": "de"}).json()
     assert german["words"] == "Bestellung FH-20103 von nia@example.com stornieren"
 
@@ -177,7 +184,11 @@ def test_a_tool_that_reads_is_run_once_and_one_that_changes_is_not(client: TestC
     made = client.put(f"{path}/database", json={"tables": ["products.csv", "orders.csv"], "stamp": stamp}).json()
     assert made["database"] == "sqlite:///database.sqlite3" and "# The tools of the sample shop's desk." in made["text"]
     found = client.post(f"{path}/run", json={"tool": "stock", "arguments": {"product": "Pedlar Stripe Cushion"}, "confirmed": True}).json()
-    assert found["status"] == "ok" and found["rows"][0]["name"] == "Pedlar Stripe Cushion" and found["text"].startswith("Pedlar Stripe Cushion: ")
+    assert (
+        found["status"] == "ok"
+        and found["rows"][0]["name"] == "Pedlar Stripe Cushion"
+        and found["text"].startswith("Pedlar Stripe Cushion: ")
+    )
     assert client.post(f"{path}/run", json={"tool": "stock", "arguments": {}, "confirmed": False}).status_code == 422
     assert client.post(f"{path}/run", json={"tool": "stock", "arguments": {}, "confirmed": True}).json()["status"] == "refused"
     refused = client.post(f"{path}/run", json={"tool": "cancel_order", "arguments": {}, "confirmed": True})
@@ -195,7 +206,10 @@ def test_the_studios_own_variables_reach_no_tool(client: TestClient, path: str, 
 
 def test_operations_of_a_document_are_chosen(client: TestClient, path: str, project: Project) -> None:
     offered = client.post(f"{path}/openapi", json={"text": json.dumps(API)}).json()
-    assert [(one["id"], one["changes"], one["arguments"]) for one in offered] == [("listSlots", False, ["day"]), ("bookSlot", True, ["slot_id"])]
+    assert [(one["id"], one["changes"], one["arguments"]) for one in offered] == [
+        ("listSlots", False, ["day"]),
+        ("bookSlot", True, ["slot_id"]),
+    ]
     stamp = client.get(path).json()["stamp"]
     chosen = {"bookSlot": {"words": "Book {slot_id}"}}
     saved = client.put(f"{path}/openapi/booking", json={"text": json.dumps(API), "chosen": chosen, "stamp": stamp}).json()
@@ -239,5 +253,3 @@ def test_an_inner_address_is_not_asked(client: TestClient, path: str) -> None:
         assert refused.status_code in (400, 409), refused.text
         seen += 1
     assert seen == 4
-
-

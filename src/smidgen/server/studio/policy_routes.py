@@ -44,7 +44,7 @@ class PolicyView(BaseModel):
     members: list[str]
     texts: dict[str, dict[str, str]] = Field(description="The desk's own texts, which a policy may replace, by name and language.")
     model: bool = Field(description="Whether a desk was built that can try messages.")
-    kept_comments: bool = True
+    kept_comments: bool
 
 
 class PolicyForm(BaseModel):

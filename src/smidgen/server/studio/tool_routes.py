@@ -98,7 +98,7 @@ class ToolsView(BaseModel):
     stamp: str
     secrets: dict[str, bool] = Field(description="Every variable that is named or kept, and whether it has a value. No value is ever told.")
     model: bool = Field(description="Whether a model was built that can find calls in messages.")
-    kept_comments: bool = Field(True, description="False after a change that could not keep the comments of the file.")
+    kept_comments: bool = Field(description="False after a change that could not keep the comments of the file.")
 
 
 class ToolChange(BaseModel):
@@ -136,17 +136,17 @@ class CallRequest(BaseModel):
 class DryRunView(BaseModel):
     """The exact call that would be made, with secrets hidden. None was made."""
 
-    tool: str = Field("", description="Empty if the message asks for no tool.")
+    tool: str = Field(description="Empty if the message asks for no tool.")
     by: Literal["model", "words", "you"] = Field(description="What found the call: the model, the message's own words, or you.")
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    words: str = ""
-    kind: str = "none"
-    call: dict[str, Any] = Field(default_factory=dict)
-    missing: list[str] = Field(default_factory=list)
-    mistakes: dict[str, str] = Field(default_factory=dict)
-    waits: bool = False
-    changes: bool = False
-    fault: str = ""
+    arguments: dict[str, Any]
+    words: str
+    kind: str
+    call: dict[str, Any]
+    missing: list[str]
+    mistakes: dict[str, str]
+    waits: bool
+    changes: bool
+    fault: str
 
 
 class RunOnceRequest(BaseModel):
@@ -291,7 +291,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
                 call = find_call(tools, body.message, body.tool, None)
             name, arguments, by = call.tool, {**call.arguments, **arguments}, call.by
         if not name:
-            return DryRunView(by=by)
+            return _NO_CALL.model_copy(update={"by": by})
         tool = named_tool(tools, name)
         shown = dry_run(found, tool, arguments, body.language)
         return DryRunView(
@@ -349,6 +349,11 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         return view(project, *save_server(found, name, body.url, body.headers, body.definitions, body.chosen, body.stamp))
 
     return router
+
+
+_NO_CALL = DryRunView(
+    tool="", by="you", arguments={}, words="", kind="none", call={}, missing=[], mistakes={}, waits=False, changes=False, fault=""
+)
 
 
 def mistake_views(mistakes: Any) -> list[FieldMistakeView]:

@@ -1,0 +1,140 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { useMay } from "../../api/queries";
+import { Button } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { Badge } from "../../ui/Feedback";
+import { TextField } from "../../ui/Field";
+import { Dialog } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { type Tools, useSaveDatabase, useSaveSecret } from "./queries";
+import styles from "./Tools.module.css";
+
+/** What tools reach: their database, and the variables whose values are secret. No value is ever shown. */
+export function SecretsCard({ project, tools }: { project: string; tools: Tools }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("manage");
+  const save = useSaveSecret(project);
+  const [open, setOpen] = useState<string | null>(null);
+  const names = Object.entries(tools.secrets);
+  return (
+    <Card
+      title={t("tools.reach")}
+      note={t("tools.reachAbout")}
+      actions={
+        may && (
+          <Button small icon="key" onClick={() => setOpen("")}>
+            {t("tools.newSecret")}
+          </Button>
+        )
+      }
+    >
+      <Database project={project} tools={tools} />
+      {names.length > 0 && (
+        <ul className={styles.secrets}>
+          {names.map(([name, there]) => (
+            <li key={name}>
+              <code>{name}</code>
+              <Badge tone={there ? "good" : "warn"}>{t(there ? "tools.isSet" : "tools.isNotSet")}</Badge>
+              {may && (
+                <Button small onClick={() => setOpen(name)}>
+                  {t(there ? "tools.replace" : "tools.set")}
+                </Button>
+              )}
+              {may && there && (
+                <Button small kind="quiet" busy={save.isPending && save.variables.name === name} onClick={() => save.mutate({ name, value: "" })}>
+                  {t("tools.removeSecret")}
+                </Button>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+      {!may && <p className={styles.soft}>{t("tools.ownerOnly")}</p>}
+      {open !== null && <Secret key={open} project={project} name={open} onClose={() => setOpen(null)} />}
+    </Card>
+  );
+}
+
+function Secret({ project, name: given, onClose }: { project: string; name: string; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const save = useSaveSecret(project);
+  const [name, setName] = useState(given);
+  const [value, setValue] = useState("");
+  return (
+    <Dialog open onClose={onClose} title={given || t("tools.newSecret")} about={t("tools.secretAbout")}>
+      <form
+        className={styles.form}
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate({ name: name.trim(), value }, { onSuccess: onClose });
+        }}
+      >
+        {!given && <TextField label={t("tools.secretName")} help={t("tools.secretNameHelp")} required maxLength={64} value={name} onChange={(event) => setName(event.target.value)} />}
+        <TextField label={t("tools.secretValue")} type="password" autoComplete="off" required maxLength={4096} value={value} onChange={(event) => setValue(event.target.value)} />
+        <Problem query={{ error: save.error }} />
+        <div className={styles.foot}>
+          <Button type="submit" kind="primary" busy={save.isPending} disabled={!name.trim() || !value.trim()}>
+            {t("common.save")}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Database({ project, tools }: { project: string; tools: Tools }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const save = useSaveDatabase(project);
+  const [typed, setTyped] = useState<string | null>(null);
+  const [tables, setTables] = useState("products.csv, orders.csv");
+  const [open, setOpen] = useState(false);
+  return (
+    <div className={styles.secrets}>
+      <div className={styles.foot}>
+        <span className={styles.soft}>{t("tools.database")}</span>
+        <code>{tools.database || t("tools.noDatabase")}</code>
+        {may && (
+          <Button small onClick={() => setOpen(true)}>
+            {t("tools.chooseDatabase")}
+          </Button>
+        )}
+      </div>
+      <Dialog open={open} onClose={() => setOpen(false)} title={t("tools.database")} about={t("tools.databaseAbout")}>
+        <div className={styles.form}>
+          <form
+            className={styles.part}
+            onSubmit={(event) => {
+              event.preventDefault();
+              save.mutate({ url: "", tables: tables.split(",").map((one) => one.trim()).filter(Boolean), stamp: tools.stamp }, { onSuccess: () => setOpen(false) });
+            }}
+          >
+            <TextField label={t("tools.tables")} help={t("tools.tablesHelp")} value={tables} onChange={(event) => setTables(event.target.value)} />
+            <div className={styles.foot}>
+              <Button type="submit" kind="primary" busy={save.isPending} disabled={!tables.trim()}>
+                {t("tools.makeDatabase")}
+              </Button>
+            </div>
+          </form>
+          <form
+            className={styles.part}
+            onSubmit={(event) => {
+              event.preventDefault();
+              save.mutate({ url: (typed ?? tools.database).trim(), tables: [], stamp: tools.stamp }, { onSuccess: () => setOpen(false) });
+            }}
+          >
+            <TextField label={t("tools.databaseUrl")} help={t("tools.databaseUrlHelp")} value={typed ?? tools.database} onChange={(event) => setTyped(event.target.value)} />
+            <div className={styles.foot}>
+              <Button type="submit" busy={save.isPending} disabled={!(typed ?? tools.database).trim()}>
+                {t("tools.useDatabase")}
+              </Button>
+            </div>
+          </form>
+          <Problem query={{ error: save.error }} />
+        </div>
+      </Dialog>
+    </div>
+  );
+}
