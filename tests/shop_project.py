@@ -13,7 +13,7 @@ FILES = ("tools.toml", "desk_policy.toml", "support.toml", "answer.toml", "act.t
 CONVERSATIONS = 6
 
 
-def desk_project(store: StudioStore) -> Project:
+def shop_project(store: StudioStore) -> Project:
     """Make the project. Its conversations are the first few of the sample, of even place."""
     tree = {
         "name": "shop",

@@ -29,7 +29,7 @@ class EditedToml:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _TomlEntry:
     """`key = value` with the comment lines directly above it; or, without a path, other lines."""
 
     lead: str
@@ -46,7 +46,7 @@ class _Table:
     lead: str = ""
     header: str = ""
     listed: bool = False
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[_TomlEntry] = field(default_factory=list)
 
 
 def edited(text: str, tree: Mapping[str, Any]) -> EditedToml:
@@ -155,7 +155,7 @@ def _entries(table: _Table, own: Mapping[str, Any], placed: set[Path]) -> Iterat
     yield from spare[1:] if table.entries and not table.entries[0].path else spare
 
 
-def _line(entry: _Entry, own: Mapping[str, Any]) -> str:
+def _line(entry: _TomlEntry, own: Mapping[str, Any]) -> str:
     value = _at(own, entry.path)
     if value == entry.value and type(value) is type(entry.value):
         return entry.lead + entry.text
@@ -204,7 +204,7 @@ def _tables(text: str) -> list[_Table]:
         if begin == 0 and waiting and len(tables) == 1 and not tables[0].entries:
             begin = len(waiting)  # the comment at the top is the file's
         if waiting[:begin]:
-            tables[-1].entries.append(_Entry("", "".join(waiting[:begin])))
+            tables[-1].entries.append(_TomlEntry("", "".join(waiting[:begin])))
         lead, waiting = "".join(waiting[begin:]), []
         if stripped.startswith("["):
             found = tomllib.loads(piece)
@@ -212,9 +212,9 @@ def _tables(text: str) -> list[_Table]:
         else:
             found = tomllib.loads(piece)
             path, value = _first(found)
-            tables[-1].entries.append(_Entry(lead, piece, path, value))
+            tables[-1].entries.append(_TomlEntry(lead, piece, path, value))
     if waiting:
-        tables[-1].entries.append(_Entry("", "".join(waiting)))
+        tables[-1].entries.append(_TomlEntry("", "".join(waiting)))
     return tables
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.desk_project import CONVERSATIONS, desk_project
+from tests.shop_project import CONVERSATIONS, shop_project
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.policy import parse_policy
@@ -19,7 +19,7 @@ from smidgen.store.studio.store import Project, StudioStore
 
 @pytest.fixture
 def project(store: StudioStore) -> Project:
-    return desk_project(store)
+    return shop_project(store)
 
 
 @pytest.fixture
@@ -119,34 +119,34 @@ def test_a_message_is_tried_under_a_policy_that_is_not_saved(
 
 
 def test_conversations_are_read_changed_and_removed(client: TestClient, path: str) -> None:
-    found = client.get(f"{path}/conversations").json()
+    found = client.get(f"{path}/test-conversations").json()
     assert len(found["conversations"]) == CONVERSATIONS and found["model"] == ""
     turns = [{"say": "cancel FH-20103", "expect": {"outcome": "asked", "tool": "cancel_order", "not_contains": ["done"], "contains": []}}]
-    added = client.put(f"{path}/conversations", json={"turns": turns, "stamp": found["stamp"]}).json()
+    added = client.put(f"{path}/test-conversations", json={"turns": turns, "stamp": found["stamp"]}).json()
     assert added["conversations"][-1]["turns"][0]["expect"] == {"outcome": "asked", "tool": "cancel_order", "not_contains": ["done"]}
     line = added["conversations"][-1]["line"]
     longer = [*turns, {"say": "nia@example.com"}]
-    changed = client.put(f"{path}/conversations", json={"line": line, "turns": longer, "stamp": added["stamp"]}).json()
+    changed = client.put(f"{path}/test-conversations", json={"line": line, "turns": longer, "stamp": added["stamp"]}).json()
     assert [turn["say"] for turn in changed["conversations"][-1]["turns"]] == ["cancel FH-20103", "nia@example.com"]
-    assert client.put(f"{path}/conversations", json={"line": line, "turns": turns, "stamp": added["stamp"]}).status_code == 409
-    gone = client.post(f"{path}/conversations/delete", json={"line": line, "stamp": changed["stamp"]}).json()
+    assert client.put(f"{path}/test-conversations", json={"line": line, "turns": turns, "stamp": added["stamp"]}).status_code == 409
+    gone = client.post(f"{path}/test-conversations/delete", json={"line": line, "stamp": changed["stamp"]}).json()
     assert gone["conversations"] == found["conversations"]
-    assert client.post(f"{path}/conversations/delete", json={"line": 99, "stamp": gone["stamp"]}).status_code == 400
+    assert client.post(f"{path}/test-conversations/delete", json={"line": 99, "stamp": gone["stamp"]}).status_code == 400
 
 
 def test_a_conversation_with_mistakes_is_refused_with_each_at_its_turn(client: TestClient, path: str) -> None:
-    stamp = client.get(f"{path}/conversations").json()["stamp"]
+    stamp = client.get(f"{path}/test-conversations").json()["stamp"]
     turns = [{"say": " "}, {"say": "hi", "expect": {"outcome": "won"}}, {"say": "ho", "expect": {"outcome": "asked", "contains": [7]}}]
-    refused = client.put(f"{path}/conversations", json={"turns": turns, "stamp": stamp})
+    refused = client.put(f"{path}/test-conversations", json={"turns": turns, "stamp": stamp})
     told = refused.json()["error"]["todo"]
     assert refused.status_code == 400 and all(place in told for place in ("turns.0.say", "turns.1.expect", "turns.2.expect"))
     lines = '{"turns": [{"say": "hi", "expect": {"outcome": "answered"}}]}\n{"turns": []}\n'
-    bad = client.post(f"{path}/conversations/import", json={"text": lines, "stamp": stamp})
+    bad = client.post(f"{path}/test-conversations/import", json={"text": lines, "stamp": stamp})
     assert bad.status_code == 400 and "line 2" in bad.json()["error"]["todo"]
-    good = client.post(f"{path}/conversations/import", json={"text": lines.splitlines()[0], "stamp": stamp}).json()
+    good = client.post(f"{path}/test-conversations/import", json={"text": lines.splitlines()[0], "stamp": stamp}).json()
     assert len(good["conversations"]) == CONVERSATIONS + 1
     alone = client.post(
-        f"{path}/conversations/import", json={"text": lines.splitlines()[0], "replaces": True, "stamp": good["stamp"]}
+        f"{path}/test-conversations/import", json={"text": lines.splitlines()[0], "replaces": True, "stamp": good["stamp"]}
     ).json()
     assert len(alone["conversations"]) == 1
 

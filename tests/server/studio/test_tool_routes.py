@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.desk_project import desk_project
+from tests.shop_project import shop_project
 
 from smidgen.apps.tools import http_calls, toolbox
 from smidgen.flows.projects.desk_files.tool_secrets import secrets_file, tool_environment
@@ -25,14 +25,16 @@ API = {
     "servers": [{"url": "https://api.example.com/v1"}],
     "paths": {
         "/slots": {"get": {"operationId": "listSlots", "parameters": [{"name": "day", "in": "query", **TEXT}]}},
-        "/slots/{slotId}": {"post": {"operationId": "bookSlot", "parameters": [{"name": "slotId", "in": "path", "required": True, **TEXT}]}},
+        "/slots/{slotId}": {
+            "post": {"operationId": "bookSlot", "parameters": [{"name": "slotId", "in": "path", "required": True, **TEXT}]}
+        },
     },
 }
 
 
 @pytest.fixture
 def project(store: StudioStore) -> Project:
-    return desk_project(store)
+    return shop_project(store)
 
 
 @pytest.fixture

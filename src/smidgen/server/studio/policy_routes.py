@@ -1,4 +1,4 @@
-"""`/api/v1/projects/{project}/policy` and `…/conversations`: a desk's policy as form and text, and the conversations it is measured on."""
+"""`/api/v1/projects/{project}/policy` and `…/test-conversations`: a desk's policy as form and text, and the test conversations."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TriedMessageView(BaseModel):
     facts: dict[str, Any]
 
 
-class TurnView(BaseModel):
+class WantedTurnView(BaseModel):
     """A message of a test conversation, and what is wanted of the answer."""
 
     say: str = Field(max_length=_LONGEST_MESSAGE)
@@ -106,19 +106,19 @@ class TurnResultView(BaseModel):
     documents: list[str]
 
 
-class ConversationView(BaseModel):
+class WantedConversationView(BaseModel):
     """A test conversation. `results`: one for each message, where a desk was built; else empty."""
 
     line: int
-    turns: list[TurnView]
+    turns: list[WantedTurnView]
     mistakes: list[FieldMistakeView]
     results: list[TurnResultView]
 
 
-class ConversationsView(BaseModel):
+class WantedConversationsView(BaseModel):
     """The test conversations of a project."""
 
-    conversations: list[ConversationView]
+    conversations: list[WantedConversationView]
     stamp: str
     model: str = Field(description="The build whose results are shown; empty without one.")
     documents: list[str] = Field(description="The documents that answers quote, as far as results show them.")
@@ -128,7 +128,7 @@ class ConversationChange(BaseModel):
     """A conversation in place of that of a line; line 0 adds one."""
 
     line: int = Field(0, ge=0)
-    turns: list[TurnView] = Field(min_length=1, max_length=tests.MOST_TURNS)
+    turns: list[WantedTurnView] = Field(min_length=1, max_length=tests.MOST_TURNS)
     stamp: str = Field(max_length=64)
 
 
@@ -224,7 +224,7 @@ def policy_routes(store: StudioStore, models: OpenModels) -> APIRouter:
 def _conversation_routes(router: APIRouter, store: StudioStore, models: OpenModels) -> None:
     """Add the routes of test conversations."""
 
-    def view(project: str, file: TextFile, found: list[tests.TestConversation], now: bool = False) -> ConversationsView:
+    def view(project: str, file: TextFile, found: list[tests.TestConversation], now: bool = False) -> WantedConversationsView:
         model = next((run.id for run in models_of(store, project)), "")
         results: dict[int, list[tests.TurnResult]] = {}
         if model and now:
@@ -235,38 +235,40 @@ def _conversation_routes(router: APIRouter, store: StudioStore, models: OpenMode
         shown = [_conversation(one, results.get(one.line, [])) for one in found]
         quoted = {name for one in shown for result in one.results for name in result.documents}
         wanted = {str(turn.expect["document"]) for one in shown for turn in one.turns if turn.expect and turn.expect.get("document")}
-        return ConversationsView(conversations=shown, stamp=file.stamp, model=model, documents=sorted(quoted | wanted))
+        return WantedConversationsView(conversations=shown, stamp=file.stamp, model=model, documents=sorted(quoted | wanted))
 
-    @router.get("/conversations")
-    def read_conversations(person: Viewer, project: str) -> ConversationsView:
+    @router.get("/test-conversations")
+    def read_conversations(person: Viewer, project: str) -> WantedConversationsView:
         """Read the test conversations, with what the newest build answered to those that it measured."""
         return view(project, *tests.read_conversation_tests(store.project(project)))
 
-    @router.put("/conversations")
-    def save_conversation(person: Editor, project: str, body: ConversationChange) -> ConversationsView:
+    @router.put("/test-conversations")
+    def save_conversation(person: Editor, project: str, body: ConversationChange) -> WantedConversationsView:
         """Add or change a conversation. One with mistakes is refused, with all of them."""
         turns = [turn.model_dump(exclude_none=True) for turn in body.turns]
         return view(project, *tests.save_conversation(store.project(project), body.line, turns, body.stamp))
 
-    @router.post("/conversations/delete")
-    def delete_conversation(person: Editor, project: str, body: ConversationRemoval) -> ConversationsView:
+    @router.post("/test-conversations/delete")
+    def delete_conversation(person: Editor, project: str, body: ConversationRemoval) -> WantedConversationsView:
         """Remove a conversation."""
         return view(project, *tests.delete_conversation(store.project(project), body.line, body.stamp))
 
-    @router.post("/conversations/import")
-    def import_conversations(person: Editor, project: str, body: ConversationImport) -> ConversationsView:
+    @router.post("/test-conversations/import")
+    def import_conversations(person: Editor, project: str, body: ConversationImport) -> WantedConversationsView:
         """Add conversations of a JSONL file, all of them or none."""
         return view(project, *tests.import_conversations(store.project(project), body.text, body.replaces, body.stamp))
 
-    @router.post("/conversations/measure")
-    def measure_conversations(person: Builder, project: str) -> ConversationsView:
+    @router.post("/test-conversations/measure")
+    def measure_conversations(person: Builder, project: str) -> WantedConversationsView:
         """Answer all conversations with the newest build, and compare. Nothing is stored; calls that only read may be made."""
         return view(project, *tests.read_conversation_tests(store.project(project)), now=True)
 
 
-def _conversation(one: tests.TestConversation, results: list[tests.TurnResult]) -> ConversationView:
-    turns = [TurnView(say=str(turn.get("say", ""))[:_LONGEST_MESSAGE], expect=_expected(turn.get("expect"))) for turn in one.turns]
-    return ConversationView(line=one.line, turns=turns, mistakes=mistake_views(one.mistakes), results=[_result(found) for found in results])
+def _conversation(one: tests.TestConversation, results: list[tests.TurnResult]) -> WantedConversationView:
+    turns = [WantedTurnView(say=str(turn.get("say", ""))[:_LONGEST_MESSAGE], expect=_expected(turn.get("expect"))) for turn in one.turns]
+    return WantedConversationView(
+        line=one.line, turns=turns, mistakes=mistake_views(one.mistakes), results=[_result(found) for found in results]
+    )
 
 
 def _expected(given: Any) -> dict[str, Any] | None:

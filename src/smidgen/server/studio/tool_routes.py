@@ -175,7 +175,7 @@ class SecretChange(BaseModel):
     value: str = Field(max_length=4096)
 
 
-class OfferedTool(BaseModel):
+class ChoosableTool(BaseModel):
     """An operation or a tool that can be chosen."""
 
     id: str
@@ -213,7 +213,7 @@ class ServerTools(BaseModel):
     """The tools of an MCP server: as it describes them, and as they can be chosen."""
 
     definitions: list[dict[str, Any]]
-    tools: list[OfferedTool]
+    tools: list[ChoosableTool]
 
 
 class ServerChoice(ServerQuestion):
@@ -325,7 +325,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         keep_secret(store.project(project).id, body.name, body.value)
 
     @router.post("/openapi")
-    def read_document(person: Editor, project: str, body: DocumentText) -> list[OfferedTool]:
+    def read_document(person: Editor, project: str, body: DocumentText) -> list[ChoosableTool]:
         """List the operations in an OpenAPI document. Nothing is stored."""
         store.project(project)
         return [_offered(tool, faults) for tool, faults in operations_in(body.text)]
@@ -401,8 +401,8 @@ def _card(card: ToolCard, known: Mapping[str, str]) -> ToolView:
     )
 
 
-def _offered(tool: FoundTool, faults: list[str]) -> OfferedTool:
-    return OfferedTool(
+def _offered(tool: FoundTool, faults: list[str]) -> ChoosableTool:
+    return ChoosableTool(
         id=tool.id,
         description=tool.description,
         changes=tool.changes,

@@ -8,7 +8,7 @@ export type Tool = components["schemas"]["ToolView"];
 export type ToolPlace = components["schemas"]["ToolPlace"];
 export type FieldMistake = components["schemas"]["FieldMistakeView"];
 export type DryRun = components["schemas"]["DryRunView"];
-export type Offered = components["schemas"]["OfferedTool"];
+export type Offered = components["schemas"]["ChoosableTool"];
 
 function at(project: string) {
   return { params: { path: { project } } };
