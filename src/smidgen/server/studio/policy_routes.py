@@ -77,7 +77,7 @@ class StepView(BaseModel):
 
 
 class TriedMessageView(BaseModel):
-    """What a desk does with a message. `outcome` is empty where only the policy was read."""
+    """The way of a message through a desk. `outcome` is empty where only the policy was read."""
 
     intent: str
     label: str
@@ -97,7 +97,7 @@ class WantedTurnView(BaseModel):
 
 
 class TurnResultView(BaseModel):
-    """What a built desk answered. `right` is null where that was not measured."""
+    """The answer of a built desk. `right` is null where that was not measured."""
 
     right: bool | None
     outcome: str

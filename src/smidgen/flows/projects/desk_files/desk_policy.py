@@ -49,7 +49,7 @@ class PolicyDraft:
 
 @dataclass(frozen=True, slots=True)
 class PolicySurroundings:
-    """What a policy may name: the intents of its member, the tools, and the members that the desk has."""
+    """All that a policy may name: the intents of its member, the tools, and the members that the desk has."""
 
     intents: tuple[str, ...]
     tools: tuple[str, ...]
@@ -66,7 +66,7 @@ class TriedStep:
 
 @dataclass(frozen=True, slots=True)
 class TriedMessage:
-    """What a desk does with a message.
+    """The way of a message through a desk.
 
     Attributes:
         intent: the intent that was recognised; empty for none.
@@ -190,7 +190,7 @@ def save_policy(store: StudioStore, project: Project, draft: PolicyDraft, stamp:
 
 
 def surroundings(store: StudioStore, project: Project) -> PolicySurroundings:
-    """What a project's policy may name."""
+    """Find all that a project's policy may name."""
     try:
         tools = tuple(card.tool.name for card in read_project_tools(project).cards if card.tool is not None)
     except InputError:  # a desk without tools
@@ -243,7 +243,7 @@ def _rows(name: str, text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def try_message(policy: DeskPolicy, message: str, model: Model | None, intent: str = "", before: Sequence[str] = ()) -> TriedMessage:
-    """What the desk does with a message, under a policy that may not be saved yet. No call is made.
+    """Find the way of a message through the desk, under a policy that may not be saved yet. No call is made.
 
     Args:
         policy: the policy.
