@@ -2022,6 +2022,398 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/tools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Tools
+         * @description Read the tools of a project, with every mistake at its field.
+         */
+        get: operations["read_tools_api_v1_projects__project__tools_get"];
+        /**
+         * Save
+         * @description Add or change a tool. Comments of other parts of the file stay. One with mistakes is refused, with all of them.
+         */
+        put: operations["save_api_v1_projects__project__tools_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check
+         * @description Tell a tool as it would be, with every mistake. Nothing is stored.
+         */
+        post: operations["check_api_v1_projects__project__tools_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove
+         * @description Remove a tool from the file.
+         */
+        post: operations["remove_api_v1_projects__project__tools_delete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Save Text
+         * @description Replace the whole tool file. One with mistakes is refused, with all of them.
+         */
+        put: operations["save_text_api_v1_projects__project__tools_text_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/database": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose Database
+         * @description Name the database that queries read, or make one of tables of the project.
+         */
+        put: operations["choose_database_api_v1_projects__project__tools_database_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look At Call
+         * @description Show the exact call that a message or arguments lead to, with secrets hidden. Nothing is sent.
+         */
+        post: operations["look_at_call_api_v1_projects__project__tools_dry_run_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run
+         * @description Make one call of a tool that only reads. A tool that changes something is refused.
+         */
+        post: operations["run_api_v1_projects__project__tools_run_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Save Secret
+         * @description Keep a secret in a file that only the Studio's own user may read, or remove it. It is never shown again.
+         */
+        put: operations["save_secret_api_v1_projects__project__tools_secrets_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/openapi": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read Document
+         * @description List the operations in an OpenAPI document. Nothing is stored.
+         */
+        post: operations["read_document_api_v1_projects__project__tools_openapi_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/openapi/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose Operations
+         * @description Keep an OpenAPI document, and the operations of it that the desk may call.
+         */
+        put: operations["choose_operations_api_v1_projects__project__tools_openapi__name__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/mcp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * List Server Tools
+         * @description Ask an MCP server for its tools. It is reached by https, or lies on this machine; no program is started.
+         */
+        post: operations["list_server_tools_api_v1_projects__project__tools_mcp_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/mcp/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose Server Tools
+         * @description Keep what an MCP server says of its tools, and those that the desk may call.
+         */
+        put: operations["choose_server_tools_api_v1_projects__project__tools_mcp__name__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Policy
+         * @description Read the policy of a desk, and what it may name.
+         */
+        get: operations["read_policy_api_v1_projects__project__policy_get"];
+        /**
+         * Write Policy
+         * @description Keep a policy. One with mistakes is refused, with all of them.
+         */
+        put: operations["write_policy_api_v1_projects__project__policy_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Policy
+         * @description Turn a policy into its other form, and tell every mistake in it. Nothing is stored.
+         */
+        post: operations["check_policy_api_v1_projects__project__policy_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Policy
+         * @description Tell what happens with a message under this policy, saved or not. No call is made.
+         */
+        post: operations["try_policy_api_v1_projects__project__policy_try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Conversations
+         * @description Read the test conversations, with what the newest build answered to those that it measured.
+         */
+        get: operations["read_conversations_api_v1_projects__project__test_conversations_get"];
+        /**
+         * Save Conversation
+         * @description Add or change a conversation. One with mistakes is refused, with all of them.
+         */
+        put: operations["save_conversation_api_v1_projects__project__test_conversations_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Conversation
+         * @description Remove a conversation.
+         */
+        post: operations["delete_conversation_api_v1_projects__project__test_conversations_delete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Conversations
+         * @description Add conversations of a JSONL file, all of them or none.
+         */
+        post: operations["import_conversations_api_v1_projects__project__test_conversations_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/measure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Measure Conversations
+         * @description Answer all conversations with the newest build, and compare. Nothing is stored; calls that only read may be made.
+         */
+        post: operations["measure_conversations_api_v1_projects__project__test_conversations_measure_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2441,6 +2833,32 @@ export interface components {
             bins: components["schemas"]["CalibrationBin"][];
         };
         /**
+         * CallRequest
+         * @description A call to look at: by a message, or by a tool and its arguments.
+         */
+        CallRequest: {
+            /**
+             * Tool
+             * @default
+             */
+            tool: string;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+            /** Arguments */
+            arguments?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Language
+             * @default
+             * @enum {string}
+             */
+            language: "" | "en" | "de";
+        };
+        /**
          * CapturedPage
          * @description Some captured requests, and how many there are.
          */
@@ -2711,6 +3129,27 @@ export interface components {
             dead: number;
         };
         /**
+         * ChoosableTool
+         * @description An operation or a tool that can be chosen.
+         */
+        ChoosableTool: {
+            /** Id */
+            id: string;
+            /** Description */
+            description: string;
+            /** Changes */
+            changes: boolean;
+            /** Arguments */
+            arguments: string[];
+            /** Required */
+            required: string[];
+            /**
+             * Faults
+             * @description Why it cannot be chosen.
+             */
+            faults: string[];
+        };
+        /**
          * CitationView
          * @description Words quoted from a document, and the passage around them.
          */
@@ -2865,6 +3304,47 @@ export interface components {
             left_out: number;
             /** Left Out Errors */
             left_out_errors: number;
+        };
+        /**
+         * ConversationChange
+         * @description A conversation in place of that of a line; line 0 adds one.
+         */
+        ConversationChange: {
+            /**
+             * Line
+             * @default 0
+             */
+            line: number;
+            /** Turns */
+            turns: components["schemas"]["WantedTurnView"][];
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * ConversationImport
+         * @description Conversations as JSONL, one a line.
+         */
+        ConversationImport: {
+            /** Text */
+            text: string;
+            /**
+             * Replaces
+             * @description Whether they take the place of those that are there.
+             * @default false
+             */
+            replaces: boolean;
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * ConversationRemoval
+         * @description A conversation to remove.
+         */
+        ConversationRemoval: {
+            /** Line */
+            line: number;
+            /** Stamp */
+            stamp: string;
         };
         /**
          * ConversationView
@@ -3228,6 +3708,25 @@ export interface components {
             redo: components["schemas"]["VersionView"] | null;
         };
         /**
+         * DatabaseChoice
+         * @description A database for all tools: its URL, or tables of the project to make one of.
+         */
+        DatabaseChoice: {
+            /**
+             * Url
+             * @description `sqlite:///FILE` in the project's folder, or `${NAME}` for a variable.
+             * @default
+             */
+            url: string;
+            /**
+             * Tables
+             * @description CSV files of the project.
+             */
+            tables?: string[];
+            /** Stamp */
+            stamp: string;
+        };
+        /**
          * DayView
          * @description The requests of one day (UTC), by who answered.
          */
@@ -3389,6 +3888,46 @@ export interface components {
             waiting: number;
         };
         /**
+         * DocumentChoice
+         * @description Operations of an OpenAPI document. An empty text keeps the document that is there.
+         */
+        DocumentChoice: {
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Server
+             * @description The API's address, where it is not the document's; `${NAME}` for a variable.
+             * @default
+             */
+            server: string;
+            /** Headers */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Chosen
+             * @description Settings of each operation, by its id.
+             */
+            chosen: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * DocumentText
+         * @description An OpenAPI document, JSON or YAML.
+         */
+        DocumentText: {
+            /** Text */
+            text: string;
+        };
+        /**
          * DrawnGraph
          * @description A graph as somebody drew it. Without wires, the nodes are connected as they belong together.
          */
@@ -3410,6 +3949,47 @@ export interface components {
             kind: "drop";
             /** Keys */
             keys: number[];
+        };
+        /**
+         * DryRunView
+         * @description The exact call that would be made, with secrets hidden. None was made.
+         */
+        DryRunView: {
+            /**
+             * Tool
+             * @description Empty if the message asks for no tool.
+             */
+            tool: string;
+            /**
+             * By
+             * @description What found the call: the model, the message's own words, or you.
+             * @enum {string}
+             */
+            by: "model" | "words" | "you";
+            /** Arguments */
+            arguments: {
+                [key: string]: unknown;
+            };
+            /** Words */
+            words: string;
+            /** Kind */
+            kind: string;
+            /** Call */
+            call: {
+                [key: string]: unknown;
+            };
+            /** Missing */
+            missing: string[];
+            /** Mistakes */
+            mistakes: {
+                [key: string]: string;
+            };
+            /** Waits */
+            waits: boolean;
+            /** Changes */
+            changes: boolean;
+            /** Fault */
+            fault: string;
         };
         /**
          * EditRequest
@@ -3438,6 +4018,16 @@ export interface components {
             };
             /** Seed */
             seed?: number | null;
+        };
+        /**
+         * FieldMistakeView
+         * @description A mistake, and the field that it stands at; empty for one of the whole.
+         */
+        FieldMistakeView: {
+            /** Place */
+            place: string;
+            /** Text */
+            text: string;
         };
         /**
          * FiguresView
@@ -4576,6 +5166,108 @@ export interface components {
             after: "open" | "with_person" | "closed";
         };
         /**
+         * PolicyForm
+         * @description A policy in one of its forms. With a form, `text` is the text before, whose comments stay.
+         */
+        PolicyForm: {
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /** Form */
+            form?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Stamp
+             * @default
+             */
+            stamp: string;
+        };
+        /**
+         * PolicyQuestion
+         * @description A message to try under a policy that may not be saved.
+         */
+        PolicyQuestion: {
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /** Form */
+            form?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Stamp
+             * @default
+             */
+            stamp: string;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+            /** Before */
+            before?: string[];
+            /**
+             * Intent
+             * @description The intent, where no desk was built.
+             * @default
+             */
+            intent: string;
+        };
+        /**
+         * PolicyView
+         * @description A policy as text and as a form, in step, with its mistakes and what it may name.
+         */
+        PolicyView: {
+            /** Text */
+            text: string;
+            /**
+             * Form
+             * @description Every setting of the policy; null if the text cannot be read.
+             */
+            form: {
+                [key: string]: unknown;
+            } | null;
+            /** Mistakes */
+            mistakes: components["schemas"]["FieldMistakeView"][];
+            /**
+             * Remarks
+             * @description Steps that can never answer, as their tool or member is not there.
+             */
+            remarks: components["schemas"]["FieldMistakeView"][];
+            /** Stamp */
+            stamp: string;
+            /**
+             * Intents
+             * @description The intents that the desk's member of intents knows.
+             */
+            intents: string[];
+            /** Tools */
+            tools: string[];
+            /** Members */
+            members: string[];
+            /**
+             * Texts
+             * @description The desk's own texts, which a policy may replace, by name and language.
+             */
+            texts: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
+            /**
+             * Model
+             * @description Whether a desk was built that can try messages.
+             */
+            model: boolean;
+            /** Kept Comments */
+            kept_comments: boolean;
+        };
+        /**
          * PortView
          * @description A place where a wire begins or ends. Only ports of one type fit together.
          */
@@ -5160,6 +5852,43 @@ export interface components {
             source: string;
         };
         /**
+         * RunOnceRequest
+         * @description A call to make once. `confirmed`: the person has seen it and says yes.
+         */
+        RunOnceRequest: {
+            /** Tool */
+            tool: string;
+            /** Arguments */
+            arguments?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Confirmed
+             * @constant
+             */
+            confirmed: true;
+        };
+        /**
+         * RunOnceView
+         * @description The result of a call. `text`: what a customer would be told; `reason` is for people of the business.
+         */
+        RunOnceView: {
+            /** Status */
+            status: string;
+            /** Rows */
+            rows: {
+                [key: string]: unknown;
+            }[];
+            /** Cut */
+            cut: boolean;
+            /** Text */
+            text: string;
+            /** Reason */
+            reason: string;
+            /** Seconds */
+            seconds: number;
+        };
+        /**
          * RunView
          * @description A piece of work in a process of its own. Times are in seconds since 1970.
          */
@@ -5266,6 +5995,16 @@ export interface components {
             assumptions: string[];
         };
         /**
+         * SecretChange
+         * @description A secret to keep; an empty value removes it.
+         */
+        SecretChange: {
+            /** Name */
+            name: string;
+            /** Value */
+            value: string;
+        };
+        /**
          * SecretView
          * @description A secret of a channel: whether one is kept, and never the secret.
          */
@@ -5293,6 +6032,54 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * ServerChoice
+         * @description Tools of an MCP server, with what it says of them.
+         */
+        ServerChoice: {
+            /** Url */
+            url: string;
+            /** Headers */
+            headers?: {
+                [key: string]: string;
+            };
+            /** Definitions */
+            definitions: {
+                [key: string]: unknown;
+            }[];
+            /** Chosen */
+            chosen: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * ServerQuestion
+         * @description An MCP server to ask for its tools.
+         */
+        ServerQuestion: {
+            /** Url */
+            url: string;
+            /** Headers */
+            headers?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ServerTools
+         * @description The tools of an MCP server: as it describes them, and as they can be chosen.
+         */
+        ServerTools: {
+            /** Definitions */
+            definitions: {
+                [key: string]: unknown;
+            }[];
+            /** Tools */
+            tools: components["schemas"]["ChoosableTool"][];
         };
         /**
          * ServingSettings
@@ -5491,6 +6278,23 @@ export interface components {
             keep_days: number;
         };
         /**
+         * SourceView
+         * @description A document or a server that tools are chosen of.
+         */
+        SourceView: {
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "openapi" | "mcp";
+            /** Name */
+            name: string;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * SpeedFacts
          * @description Speed on this machine through the serving engine: one short text at a time, and in batches.
          */
@@ -5536,6 +6340,19 @@ export interface components {
              * @enum {string}
              */
             status: "open" | "with_person" | "closed";
+        };
+        /**
+         * StepView
+         * @description A step for a message. `passed`: it could not answer; `left`: it was not reached, or no desk was built to try it.
+         */
+        StepView: {
+            /** Step */
+            step: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "answered" | "passed" | "left";
         };
         /**
          * StudentFacts
@@ -5814,6 +6631,154 @@ export interface components {
             };
         };
         /**
+         * ToolChange
+         * @description A tool's settings. `before`: its place so far, where it has another name now; null for a new tool.
+         */
+        ToolChange: {
+            place: components["schemas"]["ToolPlace"];
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            before?: components["schemas"]["ToolPlace"] | null;
+            /**
+             * Stamp
+             * @default
+             */
+            stamp: string;
+        };
+        /**
+         * ToolPlace
+         * @description Where a tool stands in its file: in `[tools]`, or chosen of a document or a server, which is `origin`.
+         */
+        ToolPlace: {
+            /**
+             * Source
+             * @default tools
+             * @enum {string}
+             */
+            source: "tools" | "openapi" | "mcp";
+            /**
+             * Origin
+             * @default
+             */
+            origin: string;
+            /** Id */
+            id: string;
+        };
+        /**
+         * ToolRemoval
+         * @description A tool to remove.
+         */
+        ToolRemoval: {
+            place: components["schemas"]["ToolPlace"];
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * ToolText
+         * @description The whole tool file as text.
+         */
+        ToolText: {
+            /** Text */
+            text: string;
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * ToolView
+         * @description A tool. `settings` is what the file says of it; the rest is empty for a tool that cannot be read.
+         */
+        ToolView: {
+            place: components["schemas"]["ToolPlace"];
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Kind
+             * @description How it is called: `sql`, `http`, `mcp`, or `none` if that is not known.
+             */
+            kind: string;
+            /** Changes */
+            changes: boolean;
+            /**
+             * Waits
+             * @description Whether a call waits for the customer's yes.
+             */
+            waits: boolean;
+            /**
+             * Owner
+             * @description The arguments that prove whose data is asked for.
+             */
+            owner: string[];
+            /**
+             * Schema
+             * @description The JSON Schema of its arguments.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Words
+             * @description A call in words, by language.
+             */
+            words: {
+                [key: string]: string;
+            };
+            /**
+             * Variables
+             * @description The variables that it names, and whether each has a value.
+             */
+            variables: {
+                [key: string]: boolean;
+            };
+            /** Mistakes */
+            mistakes: components["schemas"]["FieldMistakeView"][];
+        };
+        /**
+         * ToolsView
+         * @description The tools of a project. `stamp` goes back with a change: it is refused if somebody else made one meanwhile.
+         */
+        ToolsView: {
+            /** Tools */
+            tools: components["schemas"]["ToolView"][];
+            /** Sources */
+            sources: components["schemas"]["SourceView"][];
+            /** Database */
+            database: string;
+            /**
+             * Mistakes
+             * @description Those that stand at no tool.
+             */
+            mistakes: components["schemas"]["FieldMistakeView"][];
+            /** Text */
+            text: string;
+            /** Stamp */
+            stamp: string;
+            /**
+             * Secrets
+             * @description Every variable that is named or kept, and whether it has a value. No value is ever told.
+             */
+            secrets: {
+                [key: string]: boolean;
+            };
+            /**
+             * Model
+             * @description Whether a model was built that can find calls in messages.
+             */
+            model: boolean;
+            /**
+             * Kept Comments
+             * @description False after a change that could not keep the comments of the file.
+             */
+            kept_comments: boolean;
+        };
+        /**
          * TrafficJobView
          * @description A recurring job that a model of this project's kind can do.
          */
@@ -5970,6 +6935,30 @@ export interface components {
             seconds: number;
         };
         /**
+         * TriedMessageView
+         * @description The way of a message through a desk. `outcome` is empty where only the policy was read.
+         */
+        TriedMessageView: {
+            /** Intent */
+            intent: string;
+            /** Label */
+            label: string;
+            /** Score */
+            score: number;
+            /** Pattern */
+            pattern: string;
+            /** Steps */
+            steps: components["schemas"]["StepView"][];
+            /** Outcome */
+            outcome: string;
+            /** Text */
+            text: string;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * TriedText
          * @description A text to try.
          */
@@ -6012,6 +7001,22 @@ export interface components {
              * @default
              */
             quote: string;
+        };
+        /**
+         * TurnResultView
+         * @description The answer of a built desk. `right` is null where that was not measured.
+         */
+        TurnResultView: {
+            /** Right */
+            right: boolean | null;
+            /** Outcome */
+            outcome: string;
+            /** Text */
+            text: string;
+            /** Tool */
+            tool: string;
+            /** Documents */
+            documents: string[];
         };
         /**
          * TurnView
@@ -6137,6 +7142,52 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WantedConversationView
+         * @description A test conversation. `results`: one for each message, where a desk was built; else empty.
+         */
+        WantedConversationView: {
+            /** Line */
+            line: number;
+            /** Turns */
+            turns: components["schemas"]["WantedTurnView"][];
+            /** Mistakes */
+            mistakes: components["schemas"]["FieldMistakeView"][];
+            /** Results */
+            results: components["schemas"]["TurnResultView"][];
+        };
+        /**
+         * WantedConversationsView
+         * @description The test conversations of a project.
+         */
+        WantedConversationsView: {
+            /** Conversations */
+            conversations: components["schemas"]["WantedConversationView"][];
+            /** Stamp */
+            stamp: string;
+            /**
+             * Model
+             * @description The build whose results are shown; empty without one.
+             */
+            model: string;
+            /**
+             * Documents
+             * @description The documents that answers quote, as far as results show them.
+             */
+            documents: string[];
+        };
+        /**
+         * WantedTurnView
+         * @description A message of a test conversation, and what is wanted of the answer.
+         */
+        WantedTurnView: {
+            /** Say */
+            say: string;
+            /** Expect */
+            expect?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * WebhookChange
@@ -11058,6 +12109,958 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_tools_api_v1_projects__project__tools_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_api_v1_projects__project__tools_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToolChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    check_api_v1_projects__project__tools_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToolChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    remove_api_v1_projects__project__tools_delete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToolRemoval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_text_api_v1_projects__project__tools_text_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToolText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    choose_database_api_v1_projects__project__tools_database_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatabaseChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    look_at_call_api_v1_projects__project__tools_dry_run_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRunView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    run_api_v1_projects__project__tools_run_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunOnceRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOnceView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_secret_api_v1_projects__project__tools_secrets_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_document_api_v1_projects__project__tools_openapi_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DocumentText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChoosableTool"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    choose_operations_api_v1_projects__project__tools_openapi__name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DocumentChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_server_tools_api_v1_projects__project__tools_mcp_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServerQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerTools"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    choose_server_tools_api_v1_projects__project__tools_mcp__name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServerChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_policy_api_v1_projects__project__policy_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_policy_api_v1_projects__project__policy_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    check_policy_api_v1_projects__project__policy_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_policy_api_v1_projects__project__policy_try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedMessageView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_conversations_api_v1_projects__project__test_conversations_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_conversation_api_v1_projects__project__test_conversations_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    delete_conversation_api_v1_projects__project__test_conversations_delete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationRemoval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    import_conversations_api_v1_projects__project__test_conversations_import_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationImport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    measure_conversations_api_v1_projects__project__test_conversations_measure_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

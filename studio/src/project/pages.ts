@@ -16,7 +16,7 @@ export interface ProjectPage {
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
   { page: "tools", icon: "bolt", kind: "tools" },
-  { page: "policy", icon: "branch", kind: "policy" },
+  { page: "policy", icon: "shield", kind: "policy" },
   { page: "tests", icon: "check", kind: "conversations" },
   { page: "build", icon: "build" },
   { page: "report", icon: "report" },
