@@ -365,7 +365,7 @@ def _view(tools: ProjectTools, known: Mapping[str, str], model: bool, kept: bool
     database = tools.tree.get("database")
     named = [name for card in tools.cards for name in card.variables]
     sources = [
-        SourceView(source=source, name=name, settings={key: value for key, value in given.items() if key not in ("operations", "tools")})  # type: ignore[arg-type]
+        SourceView(source=source, name=name, settings={key: value for key, value in given.items() if key not in ("operations", "tools")})
         for source in ("openapi", "mcp")
         for name, given in (tools.tree.get(source) or {}).items()
         if isinstance(given, dict)

@@ -34,7 +34,7 @@ _running = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCall:
+class MessageCall:
     """The call that a message asks for. `tool` is empty if it asks for none."""
 
     tool: str
@@ -42,18 +42,18 @@ class FoundCall:
     by: Chooser
 
 
-def find_call(tools: ProjectTools, message: str, tool: str, model: Model | None) -> FoundCall:
+def find_call(tools: ProjectTools, message: str, tool: str, model: Model | None) -> MessageCall:
     """The call in a message: by the model, else by what the message says in the form of each argument. No call is made."""
     found = _by_model(model, message) if model is not None else None
     if found is not None and (not tool or found.tool == tool):
         return found
     if not tool:
-        return FoundCall("", {}, "words" if model is None else "model")
+        return MessageCall("", {}, "words" if model is None else "model")
     known = named_tool(tools, tool)
-    return FoundCall(tool, spoken_arguments(known, list(known.properties), message), "words")
+    return MessageCall(tool, spoken_arguments(known, list(known.properties), message), "words")
 
 
-def _by_model(model: Model, message: str) -> FoundCall | None:
+def _by_model(model: Model, message: str) -> MessageCall | None:
     """The call that a built model finds: a desk rehearses, which makes no call; a model of calls only names them."""
     desk = getattr(model.runner, "desk", None)
     if desk is not None:
@@ -63,9 +63,9 @@ def _by_model(model: Model, message: str) -> FoundCall | None:
         (reply,) = model.predict([message])
         call = reply.output
     if not isinstance(call, Mapping) or not isinstance(call.get("tool"), str):
-        return FoundCall("", {}, "model")
+        return MessageCall("", {}, "model")
     arguments = call.get("arguments")
-    return FoundCall(call["tool"], dict(arguments) if isinstance(arguments, Mapping) else {}, "model")
+    return MessageCall(call["tool"], dict(arguments) if isinstance(arguments, Mapping) else {}, "model")
 
 
 def named_tool(tools: ProjectTools, name: str) -> Tool:
