@@ -28,6 +28,7 @@ from bench import (
     clinc150,
     clinic_notes,
     decoding,
+    desk_soak,
     extract,
     lora_speed,
     overhead,
@@ -89,6 +90,7 @@ BENCHES = {
         replay_encoder,
         routers,
         adapters,
+        desk_soak,
         widget,
     )
 }

@@ -147,6 +147,7 @@ class DeskConversation:
             reads it.
         status: who answers next.
         language: the customer's language, as far as known: `en`, `de`; empty if unknown.
+        origin: the network address that the message at hand came from, if the channel knows it; it is not stored.
     """
 
     id: str
@@ -157,6 +158,7 @@ class DeskConversation:
     state: Facts = field(default_factory=dict)
     status: Status = "open"
     language: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

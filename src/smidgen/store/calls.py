@@ -69,7 +69,10 @@ _CALLS = Table(
     Column("size", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("origin", String(64), nullable=False, server_default=""),
 )
+_CHANGES = (("ALTER TABLE tool_calls ADD COLUMN origin VARCHAR(64) NOT NULL DEFAULT ''",),)
+"""The migrations from version 1 to 2, and so on: statements that SQLite and PostgreSQL both take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class LoggedCall:
         size: bytes of the result.
         seconds: how long it took.
         reason: why it ended so, for people of the business.
+        origin: a keyed hash of the network address; empty if the channel does not know it.
     """
 
     time: datetime
@@ -100,6 +104,7 @@ class LoggedCall:
     size: int
     seconds: float
     reason: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,10 @@ class CallStore:
         self._base = Database(url, _NAME, MachineError)
         self._base.open()
         with self._base.reading() as connection:
-            found = current(connection, _META, (), ("key",))
+            found = current(connection, _META, _CHANGES, ("key",))
         if found is None:
             with self._base.writing() as connection:
-                found = migrate(connection, _META, (), _LOCK, MachineError, {"key": secrets.token_hex(32)})
+                found = migrate(connection, _META, _CHANGES, _LOCK, MachineError, {"key": secrets.token_hex(32)})
         self._key = bytes.fromhex(found["key"])
 
     def close(self) -> None:

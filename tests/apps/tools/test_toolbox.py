@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from smidgen.apps.tools.results import ToolResult, answer_text, card_of
 from smidgen.apps.tools.toolbox import MOST_FAILURES, MOST_FAILURES_FOR_ONE, Toolbox, ToolUser
 from smidgen.core.conversations import ProposedCall
 from smidgen.core.errors import InputError, UnknownPart
+from smidgen.store.calls import CallStore, LoggedCall
 
 from .shop_desk import DELIVERED, NIA, OPEN, OTHER, ShopDesk, call, shop_desk
 
@@ -227,3 +229,22 @@ def test_a_server_that_is_down_changes_nothing(desk: ShopDesk) -> None:
     desk.shop.close()
     result = desk.tools.decide(waiting.id, NIA, yes=True).result
     assert result.status == "failed" and "cannot be reached" in result.reason
+
+
+def test_the_log_says_by_which_channel_and_from_where(desk: ShopDesk) -> None:
+    who = replace(NIA, channel="widget", origin="203.0.113.9")
+    desk.tools.run(call("order_status", **OPEN), who)
+    desk.tools.decide(proposed(desk, who=who).id, who, True)
+    logged = desk.store.logged()
+    assert {one.channel for one in logged} == {"widget"} and len(logged) >= 2
+    assert {one.origin for one in logged} == {desk.store.pseudonym("origin", "203.0.113.9")}
+
+
+def test_an_older_store_of_calls_gets_the_new_column(tmp_path: Path) -> None:
+    CallStore(tmp_path / "calls.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "calls.db")) as old, old:
+        old.execute("ALTER TABLE tool_calls DROP COLUMN origin")
+        old.execute("UPDATE call_meta SET value = '1' WHERE name = 'version'")
+    with contextlib.closing(CallStore(tmp_path / "calls.db")) as store:
+        store.add(LoggedCall(datetime.now(UTC), "c", "widget", "", "t", {}, "yes", "ok", 1, 0.1, "", "o"))
+        assert [one.origin for one in store.logged()] == ["o"]

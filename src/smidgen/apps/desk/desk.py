@@ -449,7 +449,8 @@ class Desk:
         return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, cards=cards, facts=facts))
 
     def _user(self, turn: _Round) -> ToolUser:
-        return ToolUser(turn.conversation.id, turn.conversation.channel, turn.conversation.address)
+        asked = turn.conversation
+        return ToolUser(asked.id, asked.channel, asked.address, asked.origin)
 
     # Ends.
 

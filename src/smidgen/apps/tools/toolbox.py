@@ -276,6 +276,7 @@ class Toolbox:
             size=result.size,
             seconds=round(result.seconds, 4),
             reason=result.reason[:_SHOWN_CODES],
+            origin=self._store.pseudonym("origin", who.origin),
         )
         self._store.add(entry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,12 +19,14 @@ from smidgen.core.settings import Settings, mistake_in, setting
 from smidgen.flows.desk.delivery import DeliveryWorker, Listener, RetryRule, WebhookListener
 from smidgen.flows.desk.hand_over import ChatwootHandOver, MailHandOver, summary_data
 from smidgen.flows.desk.inbox import Attempts, BackgroundLoop, InboxWorker, TakenIn, take_in
+from smidgen.flows.desk.model_watch import ModelWatch, WatchedModel
 from smidgen.store.conversations.records import EventKind
 from smidgen.store.conversations.store import MOST_DAYS, ConversationStore
 
 _MOST_FILE = 200_000
 _POLL_SECONDS = 120.0
 _TIDY_SECONDS = 3_600.0
+_LOOK_SECONDS = 30.0
 
 
 Read = TypeVar("Read", bound="ChannelFile")
@@ -74,10 +77,19 @@ def read_channel_file(file: Path, owner: type[Read]) -> Read:
 class DeskChannels:
     """A desk's channels at work: what comes in is stored, answered and delivered, and events are told.
 
+    `models`: those that are served with the desk, whose promotions and revocations are told too.
+
     Raises InputError for a secret that is missing, RecipeError for a wrong setting.
     """
 
-    def __init__(self, store: ConversationStore, desk: Answering, file: ChannelFile, rule: RetryRule | None = None) -> None:
+    def __init__(
+        self,
+        store: ConversationStore,
+        desk: Answering,
+        file: ChannelFile,
+        rule: RetryRule | None = None,
+        models: Sequence[WatchedModel] = (),
+    ) -> None:
         self._store, self._desk, self._file = store, desk, file
         self.channels: dict[str, Channel] = {}
         for name, given in file.channels.items():
@@ -91,6 +103,9 @@ class DeskChannels:
         self.delivery = DeliveryWorker(store, desk.name, self.channels, self._listeners(), rule)
         self._loops = [self._mail_loop(name, one) for name, one in self.channels.items() if isinstance(one, EmailChannel)]
         self._loops.append(BackgroundLoop(self._tidy, 1, _POLL_SECONDS, _TIDY_SECONDS))
+        self.watch = ModelWatch(store, desk.name, models, file.keep_days)
+        if models and file.webhooks:
+            self._loops.append(BackgroundLoop(self._look, 1, _POLL_SECONDS, _LOOK_SECONDS))
 
     def start(self) -> None:
         """Start to work."""
@@ -155,6 +170,12 @@ class DeskChannels:
             return channel.poll(take) > 0
 
         return BackgroundLoop(work, 1, _POLL_SECONDS)
+
+    def _look(self, _: Attempts) -> bool:
+        """Tell what became of the models."""
+        if self.watch.look():
+            self.delivery.wake()
+        return False
 
     def _tidy(self, _: Attempts) -> bool:
         """Delete what is older than it is kept."""

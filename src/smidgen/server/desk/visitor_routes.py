@@ -210,7 +210,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
-            return counter.visits.answer(counter.visits.read(id, token), body.id, text, accepted)
+            return counter.visits.answer(counter.visits.read(id, token), body.id, text, accepted, counter.address(request))
 
         return _stream(counter, id, work)
 
@@ -222,7 +222,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
-            return counter.visits.decide(counter.visits.read(id, token), call, body.yes, accepted)
+            return counter.visits.decide(counter.visits.read(id, token), call, body.yes, accepted, counter.address(request))
 
         return _stream(counter, id, work)
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Turn
@@ -59,10 +60,10 @@ class Visits:
             )
         return found
 
-    def answer(self, conversation: DeskConversation, message: str, text: str, accepted: Accepted) -> DeskConversation:
+    def answer(self, conversation: DeskConversation, message: str, text: str, accepted: Accepted, origin: str = "") -> DeskConversation:
         """Answer a message, unless that was done before; returns the conversation after it.
 
-        `message`: the message's id. Raises RequestError, 409, for a closed conversation.
+        `message`: the message's id; `origin`: the visitor's network address. Raises RequestError, 409, for a closed conversation.
         """
         turn = message_turn(conversation.id, message)
         attempts = 0
@@ -72,7 +73,7 @@ class Visits:
                 accepted(conversation, known)
                 return conversation
             self._check_open(conversation)
-            answered = None if conversation.status == "with_person" else self._desk.answer(conversation, text)
+            answered = None if conversation.status == "with_person" else self._desk.answer(replace(conversation, origin=origin), text)
             try:
                 after = self._store.record(conversation, text, answered, turn)
             except ConversationChanged:
@@ -84,7 +85,7 @@ class Visits:
             accepted(after, next(one for one in after.turns if one.id == turn))
             return after
 
-    def decide(self, conversation: DeskConversation, call: str, yes: bool, accepted: Accepted) -> DeskConversation:
+    def decide(self, conversation: DeskConversation, call: str, yes: bool, accepted: Accepted, origin: str = "") -> DeskConversation:
         """Run a proposed call, or drop it; returns the conversation after it. Another decision on the same call changes nothing.
 
         Raises RequestError: 404 if the conversation has no such call, 409 if it is closed.
@@ -104,7 +105,7 @@ class Visits:
         turn = decision_turn(conversation.id, call, yes)
         decided = self._store.confirm(conversation, words(conversation.language, "yes" if yes else "no"), turn)
         accepted(decided, decided.turns[-1])
-        return self._store.record(decided, "", self._desk.decide(decided, call, yes))
+        return self._store.record(decided, "", self._desk.decide(replace(decided, origin=origin), call, yes))
 
     def _unclear(self, conversation: DeskConversation) -> DeskConversation:
         """A decision was written and its result was not: the call may have run. A person must look."""

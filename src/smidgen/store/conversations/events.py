@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
@@ -12,7 +13,7 @@ import sqlalchemy as sql
 
 from smidgen.core.conversations import Facts
 from smidgen.core.errors import DataError
-from smidgen.store.conversations.codec import MOST_NAME, clean
+from smidgen.store.conversations.codec import MOST_NAME, clean, facts_text
 from smidgen.store.conversations.inbox import MOST_LEASE
 from smidgen.store.conversations.records import DeadEvent, DeskEvent, EventKind, TakenEvent
 from smidgen.store.conversations.tables import DELIVERIES, DESK_EVENTS
@@ -34,6 +35,22 @@ class DeskEvents:
         """Add an event that belongs to no conversation; returns its id."""
         with self._database.writing() as connection:
             return add_event(connection, desk, kind, None, self._clock(), body)
+
+    def tell_once(self, desk: str, kind: EventKind, key: str, at: float, body: Facts) -> bool:
+        """Add an event that belongs to no conversation, unless it was added before; returns whether it is new.
+
+        Args:
+            key: names what happened, for this desk and kind.
+            at: when it happened.
+        """
+        id = f"evt_{hashlib.sha256(json.dumps([desk, kind, key]).encode()).hexdigest()[:24]}"
+        values = {"id": id, "desk": desk, "kind": kind, "conversation": None, "time": at, "body": facts_text(body, "an event"), "sorted": 0}
+        with self._database.reading() as connection:
+            if connection.scalar(sql.select(DESK_EVENTS.c.id).where(DESK_EVENTS.c.id == id)) is not None:
+                return False
+        with self._database.writing() as connection:
+            new = insert_new(connection, DESK_EVENTS).values(**values).returning(DESK_EVENTS.c.id)
+            return connection.scalar(new) is not None
 
     def sort(self, listeners: Mapping[str, Sequence[EventKind]], desk: str) -> int:
         """Give each new event of a desk to each listener of its kind; returns how many were new. Repeated calls give none twice."""
