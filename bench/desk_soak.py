@@ -1,4 +1,4 @@
-"""Messages to a desk by four channels, while its worker is killed and the vendors fail: what is lost, doubled, or told to another person."""
+"""Messages to a desk by four channels while its worker is killed and vendors fail: what is lost, doubled, or told to another person."""
 
 from __future__ import annotations
 
