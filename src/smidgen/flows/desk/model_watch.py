@@ -63,7 +63,7 @@ class ModelWatch:
         return told
 
     def _found(self, model: WatchedModel) -> Iterator[tuple[EventKind, str, float, dict[str, Any]]]:
-        """What happened to a model: the kind of event, a key of its own, the time and the facts."""
+        """Find what happened to a model: the kind of event, a key of its own, the time and the facts."""
         folder = model.folder
         if model.line is not None:
             line = Line(model.line)
