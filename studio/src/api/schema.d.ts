@@ -6256,7 +6256,7 @@ export interface components {
             public: string;
             /**
              * Outdated
-             * @description Whether channels or secrets have changed since it was started.
+             * @description Whether channels, secrets or tools have changed since it was started.
              */
             outdated: boolean;
         };

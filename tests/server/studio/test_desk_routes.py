@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,15 @@ from tests.server.desk.serving import Visitor
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskReply, IncomingMessage
 from smidgen.flows.projects.material import material_path
 from smidgen.flows.projects.recipes.project_recipe import project_folder
-from smidgen.flows.projects.serving.desk_serving import conversations_url, desk_text, held_desk, hold_channel, kept_secrets
+from smidgen.flows.projects.serving.desk_serving import (
+    conversations_url,
+    desk_text,
+    held_desk,
+    hold_channel,
+    is_outdated,
+    kept_secrets,
+    write_desk_file,
+)
 from smidgen.flows.projects.serving.servers import serving_folder
 from smidgen.server.studio import access as rules
 from smidgen.server.studio.access import COOKIE, StudioAccess
@@ -283,6 +292,11 @@ def test_a_tool_file_and_its_secrets_go_to_the_desk_alone(store: StudioStore, pr
     store.update(project, settings={"recipe": recipe})
     told = tomllib.loads(desk_text(store, project))
     assert (told["tools"], told["tool_secrets"]) == (str(folder / "tools.toml"), "tool_secrets.json")
+    assert is_outdated(store, project, 0.0), "it was never started"
+    now = (write_desk_file(store, project).stat().st_mtime) + 1
+    assert not is_outdated(store, project, now)
+    os.utime(folder / "tools.toml", (now + 5, now + 5))
+    assert is_outdated(store, project, now), "its tools were changed"
     recipe["desk"] = {"tools": "../../../studio.db"}
     store.update(project, settings={"recipe": recipe})
     assert "tools" not in tomllib.loads(desk_text(store, project)), json.dumps(told)

@@ -41,7 +41,7 @@ class ShownDeskView(BaseModel):
     script: str = Field(description="The line for a site's pages.")
     preview: str = Field(description="Address of a page of this machine with the chat on it.")
     public: str = Field(description="The address at which the internet reaches it; empty for none.")
-    outdated: bool = Field(description="Whether channels or secrets have changed since it was started.")
+    outdated: bool = Field(description="Whether channels, secrets or tools have changed since it was started.")
 
 
 class ServingView(BaseModel):

@@ -24,14 +24,15 @@ _NEVER = ("PATH", "HOME", "LD_", "PYTHON", "SMIDGEN_", "OMP_", "SSL_", "HTTP_", 
 _lock = threading.Lock()
 
 
-def _file(project: str) -> Path:
+def secrets_file(project: str) -> Path:
+    """The file with the secrets of a project's channels, which may not exist."""
     return home() / "studio" / "serving" / project / _FILE
 
 
 def kept_secrets(project: str) -> dict[str, str]:
     """The secrets of a project's desk, by variable."""
     try:
-        told = json.loads(_file(project).read_text(encoding="utf-8"))
+        told = json.loads(secrets_file(project).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else {}
@@ -52,7 +53,7 @@ def keep_secrets(project: str, given: Mapping[str, str]) -> None:
         merged = {name: value for name, value in {**kept_secrets(project), **given}.items() if value}
         if len(merged) > _MOST_SECRETS:
             raise InputError("there are too many secrets", value=len(merged), todo=f"Keep at most {_MOST_SECRETS}.")
-        file = _file(project)
+        file = secrets_file(project)
         if merged or file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.parent.chmod(0o700)

@@ -22,7 +22,7 @@ from smidgen.core.settings import Settings, is_hidden
 from smidgen.engines.desk import DeskEngine
 from smidgen.flows.desk.channel_trial import ChannelTrial, connect_channel, try_channel, try_webhook
 from smidgen.flows.projects.material import material_kinds, material_path
-from smidgen.flows.projects.serving.desk_secrets import keep_secrets, kept_secrets
+from smidgen.flows.projects.serving.desk_secrets import keep_secrets, kept_secrets, secrets_file
 from smidgen.parts import registry
 from smidgen.parts.recipe import written
 from smidgen.store import files
@@ -311,14 +311,13 @@ def write_desk_file(store: StudioStore, project: str) -> Path:
 
 
 def is_outdated(store: StudioStore, project: str, started: float) -> bool:
-    """Whether the desk that runs since a time was started with other channels than are held now."""
+    """Whether the desk that runs since a time was started with other channels, secrets or tools than there are now."""
     folder = _folder(project)
+    tools = _tool_file(store, project)
+    read = [secrets_file(project), folder / TOOL_SECRETS, *([tools] if tools is not None else [])]
     try:
-        changed = (folder / "desk-secrets.json").stat().st_mtime
-    except OSError:
-        changed = 0.0
-    try:
-        return changed > started or (folder / DESK_FILE).read_text(encoding="utf-8") != desk_text(store, project)
+        written_then = (folder / DESK_FILE).read_text(encoding="utf-8")
+        return written_then != desk_text(store, project) or any(file.exists() and file.stat().st_mtime > started for file in read)
     except OSError:
         return True
 
