@@ -57,16 +57,22 @@ class GradedQuestion:
     natural: bool
 
 
-def businesses(box: Path) -> Iterator[BusinessQuestions]:
-    """Each business by its file."""
-    parts = (BUSINESSES / "questions.txt").read_text(encoding="utf-8").split("## ")[1:]
-    for part in parts:
+def questions_of() -> Iterator[tuple[str, list[tuple[str, dict[str, str] | None]]]]:
+    """Each business's file, and its questions with the wanted answer; None where the file does not say."""
+    for part in (BUSINESSES / "questions.txt").read_text(encoding="utf-8").split("## ")[1:]:
         name, *lines = part.strip().split("\n")
         pairs = [line.rsplit(" | ", 1) for line in lines if line.strip()]
-        asked = [(question.strip(), None if answer.strip() == "-" else {"id": "", "text": answer.strip()}) for question, answer in pairs]
+        yield (
+            name,
+            [(question.strip(), None if answer.strip() == "-" else {"id": "", "text": answer.strip()}) for question, answer in pairs],
+        )
+
+
+def businesses(box: Path) -> Iterator[BusinessQuestions]:
+    """Each business, ready to be asked."""
+    for name, asked in questions_of():
         (folder := box / name).mkdir()
-        search = search_of(read_documents(BUSINESSES / name).passages(), "minilm", SearchWeights(), folder)
-        yield BusinessQuestions(name, search, asked)
+        yield BusinessQuestions(name, search_of(read_documents(BUSINESSES / name).passages(), "minilm", SearchWeights(), folder), asked)
 
 
 def sample(box: Path) -> BusinessQuestions:
