@@ -31,9 +31,8 @@ PRIOR = 8.0
 questions move them little, and a few hundred decide."""
 _LONGEST_TEXT = 20_000
 _LONGEST_ID = 2_000
-USUAL_THRESHOLD = 0.55
-"""An answer is given if it is a little more likely right than not: a wrong one costs somewhat more than a right one is worth, as a person
-answers where there is none. On businesses that no weight was fitted on, 0.5 to 0.6 treat about as many questions rightly."""
+USUAL_THRESHOLD = 0.5
+"""An answer is given if it is more likely right than not."""
 NOT_SAID = "The documents do not answer this."
 """The words of a chat where there is no answer."""
 _SOURCE = "Source: "
@@ -54,7 +53,7 @@ class AnswerSettings(Settings):
     )
     threshold: float | None = setting(
         None,
-        "Least probability of an answer that is given; below it the answer is null (default: 0.55, a little more likely right than not).",
+        "Least probability of an answer that is given; below it the answer is null (default: 0.5, more likely right than not).",
         ge=0,
         le=1,
     )

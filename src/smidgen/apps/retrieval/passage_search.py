@@ -192,6 +192,8 @@ class PassageSearch:
             whole = float(self._scaled(self._vectors.passages[place] @ vector))
             asked = float(self._scaled(self._vectors.questions[place] @ vector)) if faq else 0.0
             nearest = float(alike.max())
+            if faq:
+                alike = np.maximum(alike, asked)  # what answers the entry's question answers one like it
         said = self._telling.covered(stems, self._whole[place])
         back = self._telling.covered(tuple(self._asked[place]), frozenset(stems)) if faq else 0.0
         named = self._telling.covered(stems, self._above[place])
