@@ -15,7 +15,8 @@ def test_each_wanted_answer_stands_in_its_document() -> None:
     for name, asked in questions_of():
         words = quoted_answers.words_of(" ".join(document.text for document in read_documents(BUSINESSES / name).documents))
         for question, wanted in asked:
-            seen, nulls = seen + 1, nulls + (wanted is None)
+            seen += 1
+            nulls += wanted is None
             assert wanted is None or quoted_answers.contains(words, quoted_answers.words_of(wanted["text"])), question
     assert seen == 357 and nulls == 80
 
