@@ -102,7 +102,8 @@ class Task(ABC):
         makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
-            (`answer.documents`, `data.train`); empty for a task whose projects are tables of inputs and outputs.
+            (`answer.documents`, `data.train`); the first one is what it cannot do without. Empty for a task whose projects are tables of
+            inputs and outputs.
         converses: a model talks with customers; `smidgen serve --desk` shows it to them.
         calls_tools: answers are calls of tools; such a task overrides `tool_answer`.
     """

@@ -104,6 +104,11 @@ class FinderRunner:
     def __init__(self, search: PassageSearch) -> None:
         self._search = search
 
+    @property
+    def search(self) -> PassageSearch:
+        """The search, for whoever wants to see the passages and the signs behind an answer."""
+        return self._search
+
     def run(self, texts: Sequence[Text]) -> Raw:
         """`candidates`: for each text its candidates, the best first; see `apps/retrieval/candidates.py`. A pair is a question and ids of
         passages that must not answer, a line each."""

@@ -57,6 +57,11 @@ class Model:
         names = self.manifest.columns.input
         return (names if isinstance(names, str) else ",".join(names)), self.manifest.columns.label
 
+    @property
+    def turn(self) -> AbstractContextManager[Any]:
+        """What a thread holds while it uses the runner itself."""
+        return self._turn
+
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
         """Return one reply per text, in order.
 

@@ -98,7 +98,7 @@ class DeskTask(Task):
     form_type = DeskForm
     graded = True
     takes = "conversation"
-    project_files = {"policy": "desk.policy", "tools": "desk.tools", "conversations": "desk.conversations"}  # noqa: RUF012
+    project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
     converses = True
     loss_words = "the outcome is not the wanted one"
 

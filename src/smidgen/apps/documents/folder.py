@@ -27,7 +27,7 @@ MOST_FOLDER_BYTES = 1 << 30
 _MOST_CACHED = 5_000
 _NAMED = 5
 _CONTROLS = {number: None for number in range(32) if chr(number) not in "\n\r\t"}
-_SUFFIXES = (".md", ".markdown", ".html", ".htm", ".xhtml", ".pdf", ".docx", ".txt", ".csv", ".xlsx", ".jsonl")
+SUFFIXES = (".md", ".markdown", ".html", ".htm", ".xhtml", ".pdf", ".docx", ".txt", ".csv", ".xlsx", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read_documents(path: Path | str) -> DocumentReading:
     documents = [document for document in documents if document.blocks]
     if not documents:
         value = "; ".join(problems[:_NAMED]) or str(path)
-        todo = f"Give a folder with files of these kinds: {', '.join(_SUFFIXES)}."
+        todo = f"Give a folder with files of these kinds: {', '.join(SUFFIXES)}."
         raise DataError("none of the documents holds text that can be read", value=value, todo=todo)
     if twice := _repeated(documents):
         raise DataError("two documents have the same id", value=sorted(twice)[0], todo="Give each text an id of its own.")
@@ -110,7 +110,7 @@ def _walk(top: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder) / name
-            if name.startswith((".", "~$")) or file.suffix.lower() not in _SUFFIXES or HALVES.search(name) or not name.isprintable():
+            if name.startswith((".", "~$")) or file.suffix.lower() not in SUFFIXES or HALVES.search(name) or not name.isprintable():
                 continue
             if file.is_file() and file.resolve().is_relative_to(real):
                 yield file

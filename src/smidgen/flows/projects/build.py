@@ -12,15 +12,18 @@ from smidgen.core.errors import InputError, RecipeError
 from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
+from smidgen.flows.projects.file_recipes import recipe_of_files
 from smidgen.flows.projects.models.built_models import write_answers
 from smidgen.flows.projects.models.model_report import report_summary
 from smidgen.flows.projects.recipes.project_recipe import laid_over, model_name, project_folder, recipe_tree, stray_files
 from smidgen.flows.projects.run_process import RunProgress, run_folder
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.studio.data_rows import DataRow, Part, RowFilter
 from smidgen.store.studio.runs import Run
 from smidgen.store.studio.store import Project, StudioStore
 
+_SCRATCH = ".build"
 _INPUT, _SECOND, _OUTPUT = "input", "second", "output"
 
 
@@ -31,6 +34,8 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     A run that was stopped goes on from the last finished step, since the intermediate results lie in the run's folder.
     """
     project = store.project(run.project)
+    if registry.find("tasks", project.task).project_files:
+        return _build_files(project, run, progress)
     version = int(run.request.get("version") or project.version)
     folder = run_folder(run.id)
     given = tables_of(store, project, version)
@@ -43,6 +48,17 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     shutil.rmtree(scratch, ignore_errors=True)
     write_answers(run.id, made.answers, _keys(store, project, version, "train" if given.test is None else "test"))
     return {"model": str(made.folder), "version": version, "seconds": made.seconds, "report": report_summary(made.report)}
+
+
+def _build_files(project: Project, run: Run, progress: RunProgress) -> Mapping[str, Any]:
+    """Build the bundle of a project that consists of files. Intermediate results stay in its folder: a member whose files have not changed
+    is not built again."""
+    recipe = recipe_of_files(project, run.request.get("recipe") or {}, progress.say)
+    scratch = project_folder(project.id) / _SCRATCH
+    scratch.mkdir(parents=True, exist_ok=True)
+    made = build(recipe, run_folder(run.id) / "model", progress=progress, listed=False, scratch=scratch)
+    write_answers(run.id, made.answers, ())
+    return {"model": str(made.folder), "version": 0, "seconds": made.seconds, "report": report_summary(made.report)}
 
 
 def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables:

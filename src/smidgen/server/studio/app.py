@@ -23,7 +23,9 @@ from smidgen.server.studio.channel_routes import channel_routes
 from smidgen.server.studio.conversation_routes import conversation_routes
 from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
+from smidgen.server.studio.document_routes import document_routes
 from smidgen.server.studio.errors import STUDIO_RESPONSES, tell_errors
+from smidgen.server.studio.file_routes import file_routes
 from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.model_routes import model_routes
@@ -80,6 +82,8 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(session_routes(access, settings.secure))
     app.include_router(project_routes(store, lambda project: delete_project(store, project, servers)))
     app.include_router(model_routes(store, here=not settings.accounts_needed))
+    app.include_router(file_routes(store))
+    app.include_router(document_routes(store, models))
     app.include_router(data_routes(store, supervisor.wake))
     app.include_router(captured_routes(store, supervisor.wake))
     app.include_router(look_routes(store))

@@ -1,0 +1,145 @@
+"""`/api/v1/projects/{project}/material` and `/files`: the files of a project that is no table, and what to do next."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from smidgen.core.errors import InputError
+from smidgen.flows.projects.data.uploads import forget_upload, new_upload
+from smidgen.flows.projects.documents.project_documents import take_documents
+from smidgen.flows.projects.material import (
+    MOST_FILE_BYTES,
+    MaterialKind,
+    delete_file,
+    files_of,
+    material_name,
+    read_file,
+    write_file,
+)
+from smidgen.flows.projects.material_state import NextStep, material_state
+from smidgen.server.studio.access import Editor, Viewer
+from smidgen.server.studio.uploads import FILE_BODY, receive_file
+from smidgen.store.studio.store import StudioStore
+
+_UNPLAIN = re.compile(r"[^A-Za-z0-9_.-]")
+_MOST_TEXT = 2_000_000
+_MOST_ZIP = 1 << 30
+
+FileName = Annotated[str, Query(min_length=1, max_length=1_000)]
+
+
+class ProjectFileView(BaseModel):
+    """A file of a project: its path from the project's folder, its bytes, and when it was changed."""
+
+    name: str
+    size: int
+    changed: float = Field(description="Seconds since 1970.")
+
+
+class ProjectFileText(BaseModel):
+    """The text of a file."""
+
+    text: str = Field(max_length=_MOST_TEXT)
+
+
+class KindView(BaseModel):
+    """What is there of a kind of files."""
+
+    kind: MaterialKind
+    name: str = Field(description="Its file or folder, from the project's folder.")
+    files: int
+    entries: int = Field(description="Documents, lines, rows or tools in them.")
+    changed: float | None = Field(description="When the newest was changed, in seconds since 1970.")
+    needed: bool = Field(description="Whether there is no model without it.")
+
+
+class MaterialView(BaseModel):
+    """The files of a project by kind, and what to do next."""
+
+    kinds: list[KindView]
+    next: NextStep = Field(description="`fill` the kind named by `fill`, `build`, `rebuild` because files changed since, or `try`.")
+    fill: MaterialKind | None
+
+
+class LeftOutFile(BaseModel):
+    """A file of an upload that was not taken, and why."""
+
+    name: str
+    reason: str
+
+
+class TakenView(BaseModel):
+    """What an upload brought."""
+
+    taken: list[str]
+    left_out: list[LeftOutFile]
+
+
+def file_routes(store: StudioStore) -> APIRouter:
+    """The routes of a project's files."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["files"])
+
+    @router.get("/material")
+    def read_material(person: Viewer, project: str) -> MaterialView:
+        """Read what is there of each kind of files, and what to do next. A project of rows has no kinds."""
+        found = material_state(store, store.project(project))
+        return MaterialView(kinds=[KindView(**asdict(one)) for one in found.kinds], next=found.next, fill=found.fill)
+
+    @router.get("/files")
+    def list_files(person: Viewer, project: str) -> list[ProjectFileView]:
+        """List the project's files."""
+        return [ProjectFileView(**asdict(file)) for file in files_of(store.project(project))]
+
+    @router.get("/files/text")
+    def read_file_text(person: Viewer, project: str, name: FileName) -> ProjectFileText:
+        """Read a text file of at most two million characters."""
+        try:
+            return ProjectFileText(text=read_file(store.project(project), name, _MOST_TEXT).decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise InputError("the file is no text", value=name, todo="Download it, and open it with its own program.") from None
+
+    @router.put("/files/text")
+    def write_file_text(person: Editor, project: str, name: FileName, body: ProjectFileText) -> ProjectFileView:
+        """Write a text file, new or in place of the one that is there."""
+        return ProjectFileView(**asdict(write_file(store.project(project), name, body.text.encode())))
+
+    @router.get("/files/content", response_class=Response)
+    def download_file(person: Viewer, project: str, name: FileName) -> Response:
+        """Download a file."""
+        content = read_file(store.project(project), name)
+        plain = _UNPLAIN.sub("_", PurePosixPath(name).name)
+        headers = {"Content-Disposition": f'attachment; filename="{plain}"', "Cache-Control": "no-store"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @router.post("/files/uploads", status_code=201, openapi_extra=FILE_BODY)
+    async def send_file(person: Editor, request: Request, project: str, name: FileName, kind: MaterialKind) -> TakenView:
+        """Send a file of a kind. Documents are added by name, those of a ZIP file one by one; others replace their one file."""
+        found = store.project(project)
+        place = material_name(found, kind)
+        file, _ = new_upload(PurePosixPath(name).name)
+        most = _MOST_ZIP if name.lower().endswith(".zip") else MOST_FILE_BYTES
+        try:
+            await receive_file(request, file, most, "Send it in parts.")
+            if kind == "documents":
+                taken = await run_in_threadpool(take_documents, found, file, name)
+                return TakenView(taken=list(taken.taken), left_out=[LeftOutFile(name=one, reason=why) for one, why in taken.left_out])
+            await run_in_threadpool(lambda: write_file(found, place, file.read_bytes()))
+        finally:
+            forget_upload(file)
+        return TakenView(taken=[place], left_out=[])
+
+    @router.delete("/files", status_code=204)
+    def remove_file(person: Editor, project: str, name: FileName) -> None:
+        """Delete a file."""
+        delete_file(store.project(project), name)
+
+    return router
