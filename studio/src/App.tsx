@@ -26,6 +26,8 @@ const router = createBrowserRouter([
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { index: true, element: <FirstPage /> },
+          { path: "documents", lazy: async () => ({ Component: (await import("./project/documents/DocumentsPage")).DocumentsPage }) },
+          { path: "files", lazy: async () => ({ Component: (await import("./project/files/FilesPage")).FilesPage }) },
           { path: "costs", lazy: async () => ({ Component: (await import("./project/costs/CostsPage")).CostsPage }) },
           { path: "channels", lazy: async () => ({ Component: (await import("./project/channels/ChannelsPage")).ChannelsPage }) },
           { path: "conversations", lazy: async () => ({ Component: (await import("./project/conversations/ConversationsPage")).ConversationsPage }) },

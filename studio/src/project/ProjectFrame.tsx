@@ -6,6 +6,7 @@ import { useProject } from "../api/queries";
 import { Problem } from "../ui/Problem";
 import { RoleNote } from "../ui/RoleNote";
 import { Main, Shell, SideFrame } from "../ui/Shell";
+import { NextStep } from "./NextStep";
 import { pagesOf } from "./pages";
 
 /** The frame of a project: its name in the bar, its pages at the side. */
@@ -25,9 +26,15 @@ export function ProjectFrame(): ReactNode {
   const path = (page: string) => `/projects/${project}/${page}`;
   const pages = found.data ? pagesOf(found.data) : [];
   const items = pages.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
+  const note = (
+    <>
+      <RoleNote />
+      {found.data && <NextStep project={found.data} />}
+    </>
+  );
   return (
     <Shell crumb={found.data?.name}>
-      <SideFrame label={t("shell.menu")} items={items} note={<RoleNote />} />
+      <SideFrame label={t("shell.menu")} items={items} note={note} />
     </Shell>
   );
 }

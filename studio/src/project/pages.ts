@@ -1,12 +1,13 @@
 import type { Project } from "../api/queries";
 import type { IconName } from "../ui/icons";
 
-/** A page of a project. `rows`: for projects of rows only; `kind`: for projects that have files of this kind. */
+/** A page of a project. `rows`: for projects of rows only; `files`: for projects of files only; `kind`: for those that have files of this kind. */
 export interface ProjectPage {
   page: string;
   icon: IconName;
   within?: readonly string[];
   rows?: boolean;
+  files?: boolean;
   kind?: Project["kinds"][number];
   /** For projects whose model talks with customers. */
   converses?: boolean;
@@ -15,9 +16,14 @@ export interface ProjectPage {
 /** All pages, in the order in which one goes through them: first what a model learns from, then the model, then its work. */
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
+<<<<<<< HEAD
   { page: "tools", icon: "bolt", kind: "tools" },
   { page: "policy", icon: "shield", kind: "policy" },
   { page: "tests", icon: "check", kind: "conversations" },
+=======
+  { page: "documents", icon: "doc", kind: "documents" },
+  { page: "files", icon: "data", files: true },
+>>>>>>> 342b3f13 (studio: pages Documents and Files, and one line on what to do next)
   { page: "build", icon: "build" },
   { page: "report", icon: "report" },
   { page: "try", icon: "chat" },
@@ -32,5 +38,13 @@ const PAGES: readonly ProjectPage[] = [
 /** The pages that make sense for a project. */
 export function pagesOf(project: Pick<Project, "kinds" | "converses">): readonly ProjectPage[] {
   const ofRows = project.kinds.length === 0;
-  return PAGES.filter((page) => (page.rows ? ofRows : true) && (page.kind ? project.kinds.includes(page.kind) : true) && (page.converses ? project.converses : true));
+  return PAGES.filter(
+    ({ rows, files, kind, converses }) => (!rows || ofRows) && (!files || !ofRows) && (!kind || project.kinds.includes(kind)) && (!converses || project.converses),
+  );
+}
+
+/** The page on which a project's files of a kind are changed. */
+export function pageOfKind(project: Pick<Project, "kinds">, kind: Project["kinds"][number]): string {
+  if (kind === "questions") return "documents";
+  return PAGES.find((page) => page.kind === kind && project.kinds.includes(kind))?.page ?? "files";
 }

@@ -1,0 +1,164 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams } from "react-router";
+
+import { useMay, useProject } from "../../api/queries";
+import { formatNumber } from "../../i18n";
+import { Button, ButtonLink } from "../../ui/Button";
+import { Card } from "../../ui/Card";
+import { Badge, Skeleton } from "../../ui/Feedback";
+import { TextArea } from "../../ui/Field";
+import { FileButton } from "../../ui/FileDrop";
+import { Dialog, useToast } from "../../ui/Overlay";
+import { Problem } from "../../ui/Problem";
+import { Disclosure } from "../../ui/SchemaForm";
+import { PageTitle } from "../../ui/Shell";
+import { sendFile, useFilesChanged } from "../documents/queries";
+import { pageOfKind } from "../pages";
+import styles from "./Files.module.css";
+import { type KindState, type ProjectFile, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
+
+const MOST_EDITED = 2_000_000;
+
+/** Everything that a project of files consists of: by kind, and file by file. */
+export function FilesPage(): ReactNode {
+  const { t } = useTranslation();
+  const { project = "" } = useParams();
+  const material = useMaterial(project);
+  const files = useFiles(project);
+  const [open, setOpen] = useState<string | null>(null);
+  const [all, setAll] = useState(false);
+  return (
+    <div className={styles.page}>
+      <PageTitle title={t("nav.files")} about={t("files.about")} />
+      <Problem query={material} />
+      {!material.data && !material.error && <Skeleton label={t("common.loading")} />}
+      {material.data && (
+        <Card>
+          <ul className={styles.list}>
+            {material.data.kinds.map((kind) => (
+              <Kind key={kind.kind} project={project} kind={kind} onOpen={() => setOpen(kind.name)} />
+            ))}
+          </ul>
+        </Card>
+      )}
+      {files.data && (
+        <Disclosure title={t("files.others")} note={<Badge>{formatNumber(files.data.length)}</Badge>} open={all} onToggle={setAll}>
+          <ul className={styles.list}>
+            {files.data.map((file) => (
+              <Line key={file.name} project={project} file={file} onOpen={() => setOpen(file.name)} />
+            ))}
+          </ul>
+        </Disclosure>
+      )}
+      {open !== null && <EditFile key={open} project={project} name={open} onClose={() => setOpen(null)} />}
+    </div>
+  );
+}
+
+function Kind({ project, kind, onOpen }: { project: string; kind: KindState; onOpen: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const toast = useToast();
+  const changed = useFilesChanged(project);
+  const found = useProject(project).data;
+  const [error, setError] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
+  const page = found ? pageOfKind(found, kind.kind) : "files";
+
+  async function replace(file: File): Promise<void> {
+    setBusy(true);
+    setError(null);
+    try {
+      await sendFile(project, kind.kind, file.name, file);
+      toast({ text: t("files.replaced") });
+    } catch (caught) {
+      setError(caught as Error);
+    }
+    setBusy(false);
+    await changed();
+  }
+
+  return (
+    <li className={styles.kind}>
+      <div className={styles.what}>
+        <h2>
+          {t(`files.kind.${kind.kind}`)} {kind.needed && kind.entries === 0 && <Badge tone="warn">{t("files.needed")}</Badge>}
+        </h2>
+        <p>{t(`files.kindAbout.${kind.kind}`)}</p>
+        <p className={styles.facts}>
+          <code>{kind.name}</code> {kind.entries === 0 ? t("files.empty") : t("files.entries", { count: kind.entries, shown: formatNumber(kind.entries) })}
+        </p>
+        <Problem query={{ error }} />
+      </div>
+      <div className={styles.buttons}>
+        {page !== "files" && (
+          <ButtonLink small to={`/projects/${project}/${page}`}>
+            {t(`nav.${page}`)}
+          </ButtonLink>
+        )}
+        {kind.kind !== "documents" && kind.files > 0 && (
+          <Button small icon="pencil" onClick={onOpen}>
+            {t("files.edit")}
+          </Button>
+        )}
+        {kind.kind !== "documents" && may && <FileButton small label={t(kind.files > 0 ? "files.replace" : "files.add")} accept=".csv,.tsv,.jsonl,.toml,.json,.xlsx" busy={busy} onFile={(file) => void replace(file)} />}
+      </div>
+    </li>
+  );
+}
+
+function Line({ project, file, onOpen }: { project: string; file: ProjectFile; onOpen: () => void }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <li className={styles.line}>
+      <code>{file.name}</code>
+      <span className={styles.facts}>{t("files.size", { kb: formatNumber(file.size / 1_000, { maximumSignificantDigits: 2 }) })}</span>
+      <a href={`/api/v1/projects/${project}/files/content?${new URLSearchParams({ name: file.name })}`} download>
+        {t("documents.download")}
+      </a>
+      <Button small kind="quiet" disabled={file.size > MOST_EDITED} onClick={onOpen}>
+        {t("files.edit")}
+      </Button>
+    </li>
+  );
+}
+
+function EditFile({ project, name, onClose }: { project: string; name: string; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const toast = useToast();
+  const held = useFileText(project, name);
+  const save = useSaveText(project, name);
+  const [text, setText] = useState<string | null>(null);
+  const shown = text ?? held.data?.text ?? "";
+  return (
+    <Dialog open wide onClose={onClose} title={name} about={t("files.editAbout")}>
+      <Problem query={held} />
+      {held.isPending && <Skeleton label={t("common.loading")} />}
+      {held.data && (
+        <div className={styles.editor}>
+          <TextArea label={t("files.textOf", { name })} rows={22} spellCheck={false} readOnly={!may} value={shown} onChange={(event) => setText(event.target.value)} />
+        </div>
+      )}
+      <Problem query={{ error: save.error }} />
+      {may && held.data && (
+        <Button
+          kind="primary"
+          disabled={text === null || text === held.data.text}
+          busy={save.isPending}
+          onClick={() =>
+            save.mutate(shown, {
+              onSuccess: () => {
+                toast({ text: t("files.saved") });
+                onClose();
+              },
+            })
+          }
+        >
+          {t("common.save")}
+        </Button>
+      )}
+    </Dialog>
+  );
+}

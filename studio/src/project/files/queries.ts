@@ -1,0 +1,40 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, body } from "../../api/client";
+import { isUnfinished, useRuns } from "../../api/queries";
+import type { components } from "../../api/schema";
+import { useFilesChanged } from "../documents/queries";
+
+export type Material = components["schemas"]["MaterialView"];
+export type KindState = components["schemas"]["KindView"];
+export type ProjectFile = components["schemas"]["ProjectFileView"];
+
+function at(project: string) {
+  return { params: { path: { project } } };
+}
+
+/** What is there of each kind of files, and what to do next. */
+export function useMaterial(project: string, enabled = true) {
+  const ended = (useRuns(project).data ?? []).filter((run) => !isUnfinished(run)).length;
+  return useQuery({ queryKey: ["files", project, "material", ended], enabled, placeholderData: (before) => before, queryFn: () => body(api.GET("/api/v1/projects/{project}/material", at(project))) });
+}
+
+/** All files of a project. */
+export function useFiles(project: string) {
+  return useQuery({ queryKey: ["files", project, "all"], queryFn: () => body(api.GET("/api/v1/projects/{project}/files", at(project))) });
+}
+
+/** The text of a file. */
+export function useFileText(project: string, name: string) {
+  return useQuery({ queryKey: ["file-text", project, name], gcTime: 0, staleTime: 0, queryFn: () => body(api.GET("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name } } })) });
+}
+
+/** Write a text file. */
+export function useSaveText(project: string, name: string) {
+  const queries = useQueryClient();
+  const changed = useFilesChanged(project);
+  return useMutation({
+    mutationFn: (text: string) => body(api.PUT("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name } }, body: { text } })),
+    onSuccess: () => Promise.all([changed(), queries.invalidateQueries({ queryKey: ["file-text", project, name] })]),
+  });
+}
