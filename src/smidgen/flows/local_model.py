@@ -59,7 +59,7 @@ class Model:
 
     @property
     def turn(self) -> AbstractContextManager[Any]:
-        """What a thread holds while it uses the runner itself."""
+        """The lock that a thread holds while it uses the runner itself."""
         return self._turn
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:

@@ -27,7 +27,7 @@ NextStep: TypeAlias = Literal["fill", "build", "rebuild", "try"]
 
 @dataclass(frozen=True, slots=True)
 class KindState:
-    """What is there of a kind.
+    """The files that are there of a kind.
 
     Attributes:
         kind: the kind.
@@ -127,7 +127,7 @@ def _needed(project: Project) -> set[str]:
 
 
 def _member_needs(project: Project) -> list[tuple[MaterialKind, str]]:
-    """What each member that consists of files cannot do without, and its role."""
+    """The kind that each member of files cannot do without, and its role."""
     found: list[tuple[MaterialKind, str]] = []
     for role, (_, tree) in member_trees(project).items():
         task = tree.get("task")

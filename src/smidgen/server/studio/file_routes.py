@@ -52,7 +52,7 @@ class ProjectFileText(BaseModel):
 
 
 class KindView(BaseModel):
-    """What is there of a kind of files."""
+    """The files that are there of a kind."""
 
     kind: MaterialKind
     name: str = Field(description="Its file or folder, from the project's folder.")
@@ -78,7 +78,7 @@ class LeftOutFile(BaseModel):
 
 
 class TakenView(BaseModel):
-    """What an upload brought."""
+    """The result of an upload."""
 
     taken: list[str]
     left_out: list[LeftOutFile]

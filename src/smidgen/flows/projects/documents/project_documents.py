@@ -45,7 +45,7 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class TakenFiles:
-    """What an upload brought: the files that are there now, and for each that is not, its name and why."""
+    """The result of an upload: the files that are there now, and for each that is not, its name and why."""
 
     taken: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
