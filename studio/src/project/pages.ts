@@ -16,14 +16,11 @@ export interface ProjectPage {
 /** All pages, in the order in which one goes through them: first what a model learns from, then the model, then its work. */
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
-<<<<<<< HEAD
+  { page: "documents", icon: "doc", kind: "documents" },
   { page: "tools", icon: "bolt", kind: "tools" },
   { page: "policy", icon: "shield", kind: "policy" },
   { page: "tests", icon: "check", kind: "conversations" },
-=======
-  { page: "documents", icon: "doc", kind: "documents" },
   { page: "files", icon: "data", files: true },
->>>>>>> 342b3f13 (studio: pages Documents and Files, and one line on what to do next)
   { page: "build", icon: "build" },
   { page: "report", icon: "report" },
   { page: "try", icon: "chat" },
