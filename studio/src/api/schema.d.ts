@@ -208,6 +208,202 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/material": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Material
+         * @description Read what is there of each kind of files, and what to do next. A project of rows has no kinds.
+         */
+        get: operations["read_material_api_v1_projects__project__material_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Files
+         * @description List the project's files.
+         */
+        get: operations["list_files_api_v1_projects__project__files_get"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove File
+         * @description Delete a file.
+         */
+        delete: operations["remove_file_api_v1_projects__project__files_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/files/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read File Text
+         * @description Read a text file of at most two million characters.
+         */
+        get: operations["read_file_text_api_v1_projects__project__files_text_get"];
+        /**
+         * Write File Text
+         * @description Write a text file, new or in place of the one that is there.
+         */
+        put: operations["write_file_text_api_v1_projects__project__files_text_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/files/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download File
+         * @description Download a file.
+         */
+        get: operations["download_file_api_v1_projects__project__files_content_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/files/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send File
+         * @description Send a file of a kind. Documents are added by name, those of a ZIP file one by one; others replace their one file.
+         */
+        post: operations["send_file_api_v1_projects__project__files_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Documents
+         * @description List the files of documents with what was read of each. A file that cannot be read is in the list with the reason.
+         */
+        get: operations["list_documents_api_v1_projects__project__documents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/documents/passages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Passages
+         * @description List passages of a file, at most 500 from an offset.
+         */
+        get: operations["list_passages_api_v1_projects__project__documents_passages_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/documents/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Documents
+         * @description Test a question: with a model as it was built, or by keywords on the documents as they are now.
+         */
+        post: operations["ask_documents_api_v1_projects__project__documents_test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Questions
+         * @description List the questions that teach and measure the model.
+         */
+        get: operations["list_questions_api_v1_projects__project__questions_get"];
+        /**
+         * Change Questions
+         * @description Replace all questions. Refused if somebody else has changed them since they were read.
+         */
+        put: operations["change_questions_api_v1_projects__project__questions_put"];
+        /**
+         * Add Asked Question
+         * @description Add a question. One that is there already gets the new answer.
+         */
+        post: operations["add_asked_question_api_v1_projects__project__questions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/uploads": {
         parameters: {
             query?: never;
@@ -2629,6 +2825,11 @@ export interface components {
              * @default false
              */
             explain: boolean;
+            /**
+             * Language
+             * @description Of the words for a call; empty for any.
+             */
+            language?: string | null;
         };
         /**
          * AnswerView
@@ -2698,6 +2899,11 @@ export interface components {
              */
             pairs: boolean;
             /**
+             * Converses
+             * @description Whether it answers the last message of a conversation.
+             */
+            converses: boolean;
+            /**
              * Teachable
              * @description Whether a large model can be asked to do the same.
              */
@@ -2717,6 +2923,22 @@ export interface components {
         AnswersRequest: {
             /** Answers */
             answers: components["schemas"]["AnswerEntry"][];
+        };
+        /**
+         * AskedRowView
+         * @description A question with the words that answer it; null where the documents do not say.
+         */
+        AskedRowView: {
+            /** Question */
+            question: string;
+            /** Text */
+            text?: string | null;
+            /**
+             * Document
+             * @description The id of the document with the words; empty for any.
+             * @default
+             */
+            document: string;
         };
         /**
          * AtRisk
@@ -3304,6 +3526,30 @@ export interface components {
             left_out: number;
             /** Left Out Errors */
             left_out_errors: number;
+        };
+        /**
+         * ConsideredView
+         * @description A passage that may answer a question.
+         */
+        ConsideredView: {
+            passage: components["schemas"]["PassageView"];
+            /**
+             * Start
+             * @description Where the words to quote begin, in characters of the passage.
+             */
+            start: number;
+            /** End */
+            end: number;
+            /**
+             * Keywords
+             * @description How well its words fit; 1 for the best passage.
+             */
+            keywords: number;
+            /**
+             * Meaning
+             * @description How near its meaning is to the question's, at most 1; null without a model.
+             */
+            meaning: number | null;
         };
         /**
          * ConversationChange
@@ -3920,12 +4166,61 @@ export interface components {
             stamp: string;
         };
         /**
+         * DocumentFileView
+         * @description A file of documents: what was read of it, or why it could not be.
+         */
+        DocumentFileView: {
+            /**
+             * Name
+             * @description From the project's folder.
+             */
+            name: string;
+            /** Size */
+            size: number;
+            /**
+             * Changed
+             * @description Seconds since 1970.
+             */
+            changed: number;
+            /**
+             * Title
+             * @description That of its first document.
+             */
+            title: string;
+            /** Documents */
+            documents: number;
+            /** Passages */
+            passages: number;
+            /**
+             * Pages
+             * @description The last page that a passage begins on; null without pages.
+             */
+            pages: number | null;
+            /**
+             * Problem
+             * @description Why it could not be read; empty if it was.
+             */
+            problem: string;
+        };
+        /**
          * DocumentText
          * @description An OpenAPI document, JSON or YAML.
          */
         DocumentText: {
             /** Text */
             text: string;
+        };
+        /**
+         * DocumentsView
+         * @description All files of documents. `ids`: of all documents, for the answers of questions.
+         */
+        DocumentsView: {
+            /** Files */
+            files: components["schemas"]["DocumentFileView"][];
+            /** Passages */
+            passages: number;
+            /** Ids */
+            ids: string[];
         };
         /**
          * DrawnGraph
@@ -4386,6 +4681,39 @@ export interface components {
             revoked: number | null;
         };
         /**
+         * KindView
+         * @description The files that are there of a kind.
+         */
+        KindView: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            /**
+             * Name
+             * @description Its file or folder, from the project's folder.
+             */
+            name: string;
+            /** Files */
+            files: number;
+            /**
+             * Entries
+             * @description Documents, lines, rows or tools in them.
+             */
+            entries: number;
+            /**
+             * Changed
+             * @description When the newest was changed, in seconds since 1970.
+             */
+            changed: number | null;
+            /**
+             * Needed
+             * @description Whether there is no model without it.
+             */
+            needed: boolean;
+        };
+        /**
          * LabelCount
          * @description Rows of one label.
          */
@@ -4578,6 +4906,16 @@ export interface components {
              * @default []
              */
             labels: components["schemas"]["LabelWorth"][];
+        };
+        /**
+         * LeftOutFile
+         * @description A file of an upload that was not taken, and why.
+         */
+        LeftOutFile: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * LetterView
@@ -4786,6 +5124,22 @@ export interface components {
             score: number | null;
         };
         /**
+         * MaterialView
+         * @description The files of a project by kind, and what to do next.
+         */
+        MaterialView: {
+            /** Kinds */
+            kinds: components["schemas"]["KindView"][];
+            /**
+             * Next
+             * @description `fill` the kind named by `fill`, `build`, `rebuild` because files changed since, or `try`.
+             * @enum {string}
+             */
+            next: "fill" | "build" | "rebuild" | "try";
+            /** Fill */
+            fill: ("documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue") | null;
+        };
+        /**
          * Measured
          * @description A number with its 95 % interval; `n` is the number of rows it rests on.
          */
@@ -4813,6 +5167,44 @@ export interface components {
             low: number;
             /** High */
             high: number;
+        };
+        /**
+         * MemberReportView
+         * @description The report of a member, in short.
+         */
+        MemberReportView: {
+            /** Role */
+            role: string;
+            /** Student */
+            student: string;
+            /** Headline */
+            headline: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+            /**
+             * Names
+             * @description The names of its metrics.
+             */
+            names: {
+                [key: string]: string;
+            };
+            /**
+             * Baseline
+             * @description The strongest baseline; null without one.
+             */
+            baseline: string | null;
+            /**
+             * Baseline Value
+             * @description The headline metric of that baseline.
+             */
+            baseline_value: number | null;
+            /**
+             * File
+             * @description Its whole report, among the model's files.
+             */
+            file: string;
         };
         /**
          * MergeEdit
@@ -5132,6 +5524,29 @@ export interface components {
             } | null;
         };
         /**
+         * PassageView
+         * @description A passage of a document.
+         */
+        PassageView: {
+            /** Document */
+            document: string;
+            /** Number */
+            number: number;
+            /** Title */
+            title: string;
+            /** Heading */
+            heading: string;
+            /** Text */
+            text: string;
+            /** Page */
+            page: number | null;
+            /**
+             * Question
+             * @description Of a FAQ entry, its question.
+             */
+            question: string;
+        };
+        /**
          * PaybackView
          * @description The outcome of one way over all months.
          */
@@ -5312,6 +5727,29 @@ export interface components {
             } | null;
         };
         /**
+         * ProjectFileText
+         * @description The text of a file.
+         */
+        ProjectFileText: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * ProjectFileView
+         * @description A file of a project: its path from the project's folder, its bytes, and when it was changed.
+         */
+        ProjectFileView: {
+            /** Name */
+            name: string;
+            /** Size */
+            size: number;
+            /**
+             * Changed
+             * @description Seconds since 1970.
+             */
+            changed: number;
+        };
+        /**
          * ProjectView
          * @description A project.
          */
@@ -5379,6 +5817,44 @@ export interface components {
             low: number;
             /** High */
             high: number;
+        };
+        /**
+         * QuestionToTest
+         * @description A question, and the model to ask; without a model, keywords alone find passages.
+         */
+        QuestionToTest: {
+            /** Question */
+            question: string;
+            /** Model */
+            model?: string | null;
+        };
+        /**
+         * QuestionsChange
+         * @description All questions anew. `state`: the mark that was read with them.
+         */
+        QuestionsChange: {
+            /** Rows */
+            rows: components["schemas"]["AskedRowView"][];
+            /** State */
+            state: string;
+        };
+        /**
+         * QuestionsView
+         * @description The questions that people ask, in order.
+         */
+        QuestionsView: {
+            /** Rows */
+            rows: components["schemas"]["AskedRowView"][];
+            /**
+             * State
+             * @description A mark of the questions as they are now.
+             */
+            state: string;
+            /**
+             * Unreadable
+             * @description Lines of the file that are no questions.
+             */
+            unreadable: number;
         };
         /**
          * QueueView
@@ -5734,6 +6210,11 @@ export interface components {
             has_answers: boolean;
             /** Files */
             files: components["schemas"]["ModelFile"][];
+            /**
+             * Members
+             * @description The reports of the models that it consists of; empty for a model of its own.
+             */
+            members: components["schemas"]["MemberReportView"][];
         };
         /**
          * Review
@@ -6483,6 +6964,16 @@ export interface components {
             tried: string[];
         };
         /**
+         * TakenView
+         * @description The result of an upload.
+         */
+        TakenView: {
+            /** Taken */
+            taken: string[];
+            /** Left Out */
+            left_out: components["schemas"]["LeftOutFile"][];
+        };
+        /**
          * TeacherFacts
          * @description The teacher: its quality on the user's own rows, its questions, their cost, and the accepted answers.
          *
@@ -6629,6 +7120,29 @@ export interface components {
             generated_dropped?: {
                 [key: string]: number;
             };
+        };
+        /**
+         * TestedQuestionView
+         * @description The passages considered, and whether the first quotation would be given.
+         */
+        TestedQuestionView: {
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "answered" | "unsure" | "nothing" | "no_model";
+            /** Passages */
+            passages: components["schemas"]["ConsideredView"][];
+            /**
+             * Chance
+             * @description The probability that the first quotation is right; null without a model.
+             */
+            chance: number | null;
+            /**
+             * Threshold
+             * @description From this probability on it is given.
+             */
+            threshold: number | null;
         };
         /**
          * ToolChange
@@ -6912,6 +7426,11 @@ export interface components {
              * @description The answer as a text.
              */
             text: string;
+            /**
+             * Call Words
+             * @description The call that it proposes, in words; empty for an answer that proposes none.
+             */
+            call_words: string;
             /** Score */
             score: number;
             /** Runners Up */
@@ -6970,6 +7489,11 @@ export interface components {
              * @description The second text, for a model of pairs.
              */
             second?: string | null;
+            /**
+             * Earlier
+             * @description What the same person said before, for a model that converses.
+             */
+            earlier?: string[] | null;
         };
         /**
          * TurnJudgement
@@ -7972,6 +8496,556 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_material_api_v1_projects__project__material_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MaterialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_files_api_v1_projects__project__files_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectFileView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    remove_file_api_v1_projects__project__files_delete: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_file_text_api_v1_projects__project__files_text_get: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectFileText"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_file_text_api_v1_projects__project__files_text_put: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectFileText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectFileView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    download_file_api_v1_projects__project__files_content_get: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    send_file_api_v1_projects__project__files_uploads_post: {
+        parameters: {
+            query: {
+                name: string;
+                kind: "documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_documents_api_v1_projects__project__documents_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_passages_api_v1_projects__project__documents_passages_get: {
+        parameters: {
+            query: {
+                name: string;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PassageView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    ask_documents_api_v1_projects__project__documents_test_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuestionToTest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestedQuestionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_questions_api_v1_projects__project__questions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_questions_api_v1_projects__project__questions_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuestionsChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    add_asked_question_api_v1_projects__project__questions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedRowView"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

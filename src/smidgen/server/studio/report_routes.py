@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from smidgen.bundles.open import read_manifest
 from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.flows.projects.models.downloads import bundle_file, zip_bundle
+from smidgen.flows.projects.models.member_reports import MemberReport, member_reports
 from smidgen.flows.projects.models.model_report import (
     choose_operating_point,
     compare_models,
@@ -41,6 +42,19 @@ class ModelFile(BaseModel):
     size: int = Field(description="Bytes.")
 
 
+class MemberReportView(BaseModel):
+    """The report of a member, in short."""
+
+    role: str
+    student: str
+    headline: str
+    metrics: dict[str, Measured]
+    names: dict[str, str] = Field(description="The names of its metrics.")
+    baseline: str | None = Field(description="The strongest baseline; null without one.")
+    baseline_value: float | None = Field(description="The headline metric of that baseline.")
+    file: str = Field(description="Its whole report, among the model's files.")
+
+
 class ReportView(BaseModel):
     """A model's report, and what goes with it.
 
@@ -56,6 +70,7 @@ class ReportView(BaseModel):
     sentence: str = Field(description="The verdict in a sentence.")
     has_answers: bool = Field(description="Whether the answers to single test rows were stored.")
     files: list[ModelFile]
+    members: list[MemberReportView] = Field(description="The reports of the models that it consists of; empty for a model of its own.")
 
 
 class ConfusionCell(BaseModel):
@@ -138,6 +153,7 @@ def report_routes(store: StudioStore) -> APIRouter:
             sentence=sentence,
             has_answers=bool(read_answers(model)),
             files=[ModelFile(name=name, size=entry.size) for name, entry in sorted(files.items())],
+            members=[_member_view(one) for one in member_reports(model_folder(store, project, model))],
         )
 
     @router.get("/confusion")
@@ -196,7 +212,7 @@ def report_routes(store: StudioStore) -> APIRouter:
         """Store from which score on the model is to answer by itself, in the project's settings, for serving."""
         return project_view(choose_operating_point(store, project, model, body.threshold, body.wrong_cost, body.escalation_cost))
 
-    @router.get("/files/{name}", response_class=FileResponse)
+    @router.get("/files/{name:path}", response_class=FileResponse)
     def download_file(person: Viewer, project: str, model: str, name: str) -> FileResponse:
         """Download a file of the model's bundle."""
         file = bundle_file(model_folder(store, project, model), name)
@@ -211,6 +227,21 @@ def report_routes(store: StudioStore) -> APIRouter:
         return StreamingResponse(zip_bundle(folder, name), media_type="application/zip", headers=headers)
 
     return router
+
+
+def _member_view(member: MemberReport) -> MemberReportView:
+    report, base = member.report, member.report.strongest
+    value = base.metrics.get(report.headline) if base is not None else None
+    return MemberReportView(
+        role=member.role,
+        student=report.student.kind,
+        headline=report.headline,
+        metrics=dict(report.metrics),
+        names={name: wording.measure(name) for name in report.metrics},
+        baseline=wording.other_name(base.name) if base is not None else None,
+        baseline_value=value.value if value is not None else None,
+        file=f"members/{member.role}/report.html",
+    )
 
 
 def _is_meant(one: ModelAnswer, wanted: str | None, answer: str | None, wrong: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -20,6 +20,7 @@ from smidgen.flows.projects.data import review
 from smidgen.flows.projects.models import answering, large_model
 from smidgen.flows.projects.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
 from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.models.call_words import call_in_words
 from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.judge.sections import CoveragePoint
@@ -39,6 +40,7 @@ class AnsweringView(BaseModel):
     options: list[str] = Field(description="All labels that it may answer with; empty if its answers are of another kind.")
     streams: bool = Field(description="Whether `/stream` shows a text while it is written.")
     pairs: bool = Field(description="Whether it takes two texts.")
+    converses: bool = Field(description="Whether it answers the last message of a conversation.")
     teachable: bool = Field(description="Whether a large model can be asked to do the same.")
     point: CoveragePoint | None = Field(description="From which score it answers by itself; null where that is not known.")
     fitted: bool = Field(description="Whether a score says how good an answer is expected to be; else it only ranks answers.")
@@ -49,6 +51,9 @@ class TriedText(BaseModel):
 
     text: str = Field(min_length=1, max_length=LONGEST_TEXT)
     second: str | None = Field(None, max_length=LONGEST_TEXT, description="The second text, for a model of pairs.")
+    earlier: list[Annotated[str, Field(max_length=LONGEST_TEXT)]] | None = Field(
+        None, max_length=_MOST_TEXTS, description="What the same person said before, for a model that converses."
+    )
 
 
 class AnswerRequest(BaseModel):
@@ -56,6 +61,7 @@ class AnswerRequest(BaseModel):
 
     texts: list[TriedText] = Field(min_length=1, max_length=_MOST_TEXTS)
     explain: bool = Field(False, description="Say which words mattered. For a single text.")
+    language: str | None = Field(None, max_length=10, description="Of the words for a call; empty for any.")
 
 
 class RunnerUp(BaseModel):
@@ -95,6 +101,7 @@ class TriedAnswerView(BaseModel):
 
     output: Any
     text: str = Field(description="The answer as a text.")
+    call_words: str = Field(description="The call that it proposes, in words; empty for an answer that proposes none.")
     score: float
     runners_up: list[RunnerUp]
     marks: list[MarkView]
@@ -165,7 +172,8 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         threshold = _threshold(store, project, model, folder)
         with models.using(folder) as opened:
             found = answering.answer(opened, _texts(opened, body.texts), threshold, body.explain)
-        return [_answer_view(one) for one in found]
+        here = store.project(project)
+        return [_answer_view(one, call_in_words(here, one.reply.output, body.language or "")) for one in found]
 
     @router.post("/models/{model}/stream", response_class=StreamingResponse)
     def stream(person: Viewer, project: str, model: str, body: TriedText) -> StreamingResponse:
@@ -219,14 +227,21 @@ def _threshold(store: StudioStore, project: str, model: str, folder: Path) -> fl
 
 def _texts(model: Model, texts: Sequence[TriedText]) -> list[Text]:
     pairs = takes_pairs(model)
-    return [(one.text, one.second or "") if pairs else one.text for one in texts]
+    return [(one.text, one.second or "") if pairs else _said(model, one) if one.earlier else one.text for one in texts]
 
 
-def _answer_view(found: TriedAnswer) -> TriedAnswerView:
+def _said(model: Model, one: TriedText) -> Text:
+    """A message with what was said before it, as the model reads conversations; the message alone if it reads none."""
+    messages = [{"role": "user", "content": said} for said in (*(one.earlier or ()), one.text)]
+    return model.task.conversation(messages) or one.text
+
+
+def _answer_view(found: TriedAnswer, call_words: str = "") -> TriedAnswerView:
     reply, words = found.reply, found.words
     return TriedAnswerView(
         output=reply.output,
         text=found.text,
+        call_words=call_words,
         score=reply.score,
         runners_up=[RunnerUp(output=output, score=score) for output, score in reply.alternatives],
         marks=[MarkView(start=mark.start, end=mark.end, label=mark.label, score=mark.score) for mark in found.marks],

@@ -23,18 +23,6 @@ export function TestQuestion({ project }: { project: string }): ReactNode {
   const models = useModels(project);
   const newest = models?.[0]?.id ?? null;
   const [by, setBy] = useState<"model" | "words">("model");
-  const [question, setQuestion] = useState("");
-  const [asked, setAsked] = useState("");
-  const test = useTestQuestion(project);
-  const model = by === "model" ? newest : null;
-
-  function submit(event: SubmitEvent): void {
-    event.preventDefault();
-    if (!question.trim()) return;
-    setAsked(question.trim());
-    test.mutate({ question: question.trim(), model });
-  }
-
   return (
     <Card
       title={t("documents.test")}
@@ -43,6 +31,25 @@ export function TestQuestion({ project }: { project: string }): ReactNode {
         newest && <Choice label={t("documents.by")} value={by} options={[{ value: "model", label: t("documents.byModel") }, { value: "words", label: t("documents.byWords") }]} onChange={setBy} />
       }
     >
+      <AskDocuments project={project} model={by === "model" ? newest : null} />
+    </Card>
+  );
+}
+
+/** A question to a model, or to keywords alone, with what they find. */
+export function AskDocuments({ project, model }: { project: string; model: string | null }): ReactNode {
+  const { t } = useTranslation();
+  const [question, setQuestion] = useState("");
+  const [asked, setAsked] = useState("");
+  const test = useTestQuestion(project);
+  function submit(event: SubmitEvent): void {
+    event.preventDefault();
+    if (!question.trim()) return;
+    setAsked(question.trim());
+    test.mutate({ question: question.trim(), model });
+  }
+  return (
+    <>
       <form onSubmit={submit} className={styles.ask}>
         <TextField label={t("documents.question")} value={question} maxLength={2000} placeholder={t("documents.questionExample")} onChange={(event) => setQuestion(event.target.value)} />
         <Button kind="primary" type="submit" icon="search" busy={test.isPending} disabled={!question.trim()}>
@@ -51,7 +58,7 @@ export function TestQuestion({ project }: { project: string }): ReactNode {
       </form>
       <Problem query={{ error: test.error }} />
       {test.data && <Found project={project} question={asked} tested={test.data} />}
-    </Card>
+    </>
   );
 }
 

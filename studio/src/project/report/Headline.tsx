@@ -9,6 +9,9 @@ import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, useBaselineName, useMetricName } from "./wording";
 
+/** Main metrics with a sentence of their own. */
+const OWN: Readonly<Record<string, string>> = { outcome_right: "report.outcomesOf", hit_rate_10: "report.hitsOf" };
+
 /** The result in a sentence, its interval, and whether it was worth it. */
 export function Headline({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();
@@ -25,6 +28,22 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   }
   const spoken = { low: formatMetric(report, report.headline, found.low), high: formatMetric(report, report.headline, found.high), n: formatNumber(found.n), count: found.n };
   const right = report.headline === "accuracy";
+  const own = OWN[report.headline];
+  if (own) {
+    const wrong = report.metrics?.["wrong_given"];
+    return (
+      <Card>
+        <p className={styles.opening}>{t(own, { of: ofHundred(found.value), n: formatNumber(found.n) })}</p>
+        <p className={styles.soft}>
+          {wrong && `${t("report.wrongGiven", { of: ofHundred(wrong.value) })} `}
+          {t("report.between", spoken)}
+          {found.n < 400 && ` ${t("report.few")}`}
+        </p>
+        <Verdict view={view} />
+        <Figures view={view} />
+      </Card>
+    );
+  }
   if (report.graded) return <WrittenHeadline view={view} spoken={spoken} few={found.n < 200} />;
   const { precision, recall } = report.metrics ?? {};
   const parts = report.headline === "f1" && precision && recall ? { right: ofHundred(precision.value), found: ofHundred(recall.value) } : null;

@@ -16,6 +16,7 @@ import { Downloads } from "./Downloads";
 import { Headline, Metrics } from "./Headline";
 import { Labels } from "./Labels";
 import { Mistakes } from "./Mistakes";
+import { Members } from "./Members";
 import { useReport } from "./queries";
 import styles from "./Report.module.css";
 import { Samples } from "./Samples";
@@ -47,6 +48,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
         <div className={styles.sections}>
           <StaleNotice project={project} model={model} />
           <Headline view={view} />
+          <Members project={project} view={view} />
           <Corrections project={project} view={view} model={model} />
           <AnsweringAlone project={project} view={view} />
           <Samples view={view} />

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
-import type { Run } from "../../api/queries";
+import { type Run, useProject } from "../../api/queries";
 import { Choice } from "../../ui/Choice";
 import { Skeleton } from "../../ui/Feedback";
 import { WithModel } from "../../ui/ModelPicker";
@@ -13,6 +13,7 @@ import { OneText } from "./OneText";
 import { useAnswering } from "./queries";
 import { SideBySide } from "./SideBySide";
 import styles from "./Try.module.css";
+import { TryFiles } from "./TryFiles";
 
 /** Try a model: one text, two models side by side, or a whole list. */
 export function TryPage(): ReactNode {
@@ -27,8 +28,19 @@ function Tried({ project, model, picker }: { project: string; model: Run; picker
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
   const answering = useAnswering(project, model.id);
+  const held = useProject(project).data;
   const mode = MODES.find((known) => known === search.get("mode")) ?? "one";
   const choose = (next: Mode) => setSearch((before) => new URLSearchParams({ ...Object.fromEntries(before), mode: next }), { replace: true });
+  if (held && held.kinds.length > 0) {
+    return (
+      <>
+        <PageTitle title={t("nav.try")} about={t("tryFiles.about")} actions={<div className={styles.picker}>{picker}</div>} />
+        <Problem query={answering} />
+        {answering.isPending && <Skeleton label={t("common.loading")} />}
+        {answering.data && <TryFiles project={held} model={model.id} facts={answering.data} />}
+      </>
+    );
+  }
   return (
     <>
       <PageTitle title={t("nav.try")} about={t(answering.data?.shape === "text" ? "try.aboutWrite" : "try.about")} actions={<div className={styles.picker}>{picker}</div>} />

@@ -18,8 +18,8 @@ export function useAnswering(project: string, model: string) {
 }
 
 /** A model's answers to texts, in order. */
-export function answerTexts(project: string, model: string, texts: TriedText[], explain = false): Promise<Answer[]> {
-  return body(api.POST("/api/v1/projects/{project}/models/{model}/answer", { params: { path: { project, model } }, body: { texts, explain } }));
+export function answerTexts(project: string, model: string, texts: TriedText[], explain = false, language = ""): Promise<Answer[]> {
+  return body(api.POST("/api/v1/projects/{project}/models/{model}/answer", { params: { path: { project, model } }, body: { texts, explain, language } }));
 }
 
 /** The answer to one text, with the words that mattered; the answer before stays until it is there. */

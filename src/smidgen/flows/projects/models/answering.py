@@ -35,6 +35,7 @@ class AnsweringFacts:
         options: all labels that it may answer with; empty if its answers are of another kind.
         streams: whether it shows a text while it is written.
         pairs: whether it takes two texts.
+        converses: whether it answers the last message of a conversation.
         teachable: whether a large model can be asked to do the same.
         point: the threshold from which it answers by itself, with the shares of the test rows that it then answers and gets wrong; None
             where that is not known.
@@ -45,6 +46,7 @@ class AnsweringFacts:
     options: tuple[str, ...]
     streams: bool
     pairs: bool
+    converses: bool
     teachable: bool
     point: CoveragePoint | None
     fitted: bool
@@ -88,7 +90,8 @@ def answering_facts(project: Project, model: str, folder: Path) -> AnsweringFact
     report = _report(folder)
     fitted = report is None or report.calibration is None or report.calibration.fitted
     point = operating_point(project, model, folder)
-    return AnsweringFacts(form.shape, form.options, task.streams, not isinstance(names, str | None), task.teachable, point, fitted)
+    pairs = not isinstance(names, str | None)
+    return AnsweringFacts(form.shape, form.options, task.streams, pairs, task.converses, task.teachable, point, fitted)
 
 
 def _report(folder: Path) -> reports.Report | None:

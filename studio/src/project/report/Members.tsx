@@ -1,0 +1,48 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import { formatNumber, formatShare } from "../../i18n";
+import { Card } from "../../ui/Card";
+import type { ReportView } from "./queries";
+import styles from "./Report.module.css";
+
+const SHOWN = 6;
+
+/** The models that a model consists of, each with what its own report measures; nothing for a model of its own. */
+export function Members({ project, view }: { project: string; view: ReportView }): ReactNode {
+  const { t } = useTranslation();
+  const files = new Set(view.files.map((file) => file.name));
+  if (view.members.length === 0) return null;
+  return (
+    <Card title={t("report.members")} note={t("report.membersNote")}>
+      <div className={styles.stack}>
+        {view.members.map((member) => (
+          <section key={member.role} aria-label={member.role}>
+            <h3>{t(`report.role.${member.role}`, { defaultValue: member.role })}</h3>
+            <dl className={styles.figures}>
+              {Object.entries(member.metrics)
+                .slice(0, SHOWN)
+                .map(([name, metric]) => (
+                  <div key={name}>
+                    <dt>{t(`metric.${name}`, { defaultValue: member.names[name] ?? name })}</dt>
+                    <dd>{formatShare(metric.value, 1)}</dd>
+                    <dd className={styles.below}>
+                      {formatShare(metric.low)} – {formatShare(metric.high)}, n = {formatNumber(metric.n)}
+                    </dd>
+                  </div>
+                ))}
+            </dl>
+            <p className={styles.soft}>
+              {member.baseline !== null && member.baseline_value !== null && `${t("report.memberBaseline", { name: t(`report.baseline.${member.baseline}`, { defaultValue: member.baseline }), value: formatShare(member.baseline_value, 1) })} `}
+              {files.has(member.file) && (
+                <a href={`/api/v1/projects/${project}/models/${view.id}/files/${encodeURIComponent(member.file)}`} download>
+                  {t("report.memberReport")}
+                </a>
+              )}
+            </p>
+          </section>
+        ))}
+      </div>
+    </Card>
+  );
+}
