@@ -213,12 +213,13 @@ class DeskTask(Task):
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> dict[str, Metric]:
         """outcome_right: messages with the wanted outcome. wrong_given: messages that got an answer, a proposal or a call that is wrong.
-        cited: answers with facts that show where these are from. One metric for each wanted outcome: how often it came."""
+        cited: answers with facts that show where these are from: a quotation, a card, or the call that was
+        made. One metric for each wanted outcome: how often it came."""
         right = self.grades(rows, replies, form)
         outcomes = [reply.output["outcome"] for reply in replies]
         wrong = [float(outcome in _GIVEN and grade == 0) for outcome, grade in zip(outcomes, right, strict=True)]
         factual = [reply for reply in replies if reply.output["outcome"] == "answered" and reply.output.get("member")]
-        cited = [float(bool(reply.output.get("citations") or reply.output.get("cards"))) for reply in factual]
+        cited = [float(any(reply.output.get(name) for name in ("citations", "cards", "call"))) for reply in factual]
         found = {"outcome_right": _share(right), "wrong_given": _share(wrong)}
         if cited:
             found["cited"] = _share(cited)

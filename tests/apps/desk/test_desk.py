@@ -12,13 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from smidgen.apps.desk.confidence import STARTING
 from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk, is_follow_up
 from smidgen.apps.desk.dialogue import answer_last, read_messages, written
 from smidgen.apps.desk.members import Member
 from smidgen.apps.desk.policy import DeskPolicy, parse_policy
 from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
-from smidgen.apps.desk.texts import decision, language_of
+from smidgen.apps.desk.texts import decision, is_foreign, language_of
 from smidgen.apps.tools.definition import HttpTarget, SqlTarget, Tool
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox
 from smidgen.core.conversations import DeskAnswer, DeskConversation, Turn
@@ -466,3 +467,38 @@ def test_a_mistaken_policy_is_told(text: str, what: str) -> None:
 
 def test_an_empty_policy_answers_from_documents() -> None:
     assert DeskPolicy().steps("anything") == ("answer",) and DeskPolicy().steps("") == ("answer",)
+
+
+def test_a_waiting_call_is_corrected_and_needs_a_yes_of_its_own(chat: Chat, shop: Shop) -> None:
+    assert chat.say("please cancel FH-20103").reply.outcome == "proposed"
+    corrected = chat.say("no, FH-20104").reply
+    assert corrected.outcome == "proposed" and corrected.call is not None and corrected.call.arguments == {"order": "FH-20104"}
+    assert shop.asked == []
+    assert chat.say("yes").reply.outcome == "done" and shop.asked == ["/orders/FH-20104/cancel"]
+
+
+def test_a_message_in_another_language_is_told_which_it_understands(chat: Chat) -> None:
+    reply = chat.say("Bonjour, combien coûte la livraison pour mon canapé?").reply
+    assert reply.outcome == "unanswered" and "English and German" in reply.text
+    assert is_foreign("Где мой заказ?") and not is_foreign("Where is my order?") and not is_foreign("Wo ist mein Paket?")
+
+
+def test_an_angry_message_without_an_answer_goes_to_a_person(chat: Chat) -> None:
+    assert chat.say("this is ridiculous, your purple elephant ate my sofa").reply.outcome == "handed_over"
+
+
+def test_two_questions_get_two_quotations_only_if_both_are_sure(shop: Shop, clock: Clock) -> None:
+    quoted = {"what does delivery cost?": "Delivery costs £3.95.", "when is the shop open?": "We open at nine every day."}
+
+    def asked(text: str) -> Reply:
+        found = quoted.get(text.casefold().strip())
+        if found is None:
+            return Reply(None, 0.9)
+        passage = {"id": "policies.md", "title": "Policies", "heading": "", "question": "", "text": found, "start": 0, "page": None}
+        return Reply({"id": "policies.md", "text": found}, 0.95, facts={"passages": [passage]})
+
+    desk = made(shop, clock, answer=asked).sure_by(replace(STARTING, threshold=0.5))
+    conversation = DeskConversation("c", "shop", "widget")
+    both = desk.answer(conversation, "What does delivery cost? When is the shop open?").reply
+    assert both.outcome == "answered" and [cited.text for cited in both.citations] == list(quoted.values())
+    assert desk.answer(conversation, "What does delivery cost? Do you sell any elephants?").reply.outcome == "unanswered"

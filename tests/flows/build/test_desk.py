@@ -13,6 +13,7 @@ from tests.apps.channels.vendor import vendor
 from tests.eventually import eventually
 from tests.made_once import made_once
 
+from smidgen.apps.tools.known_files import known_tool_file
 from smidgen.core.errors import DataError, EngineError, InputError, RecipeError
 from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
@@ -209,3 +210,23 @@ def test_a_desk_file_shows_it_and_its_channels_answer(desk: Path, tmp_path: Path
         pass
     with shown_desks(None, [model]) as none:
         assert none == []
+
+
+def test_calls_are_made_only_in_a_test_copy(desk: Path, tmp_path: Path) -> None:
+    model = load(desk / "desk", threads=1)
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps({"SHOP_URL": "http://127.0.0.1:9"}), encoding="utf-8")
+    with pytest.raises(InputError, match="no address in the test copy"):
+        evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=desk / "tools.toml")
+    tools = tmp_path / "tools.toml"
+    tools.write_text(TOOLS.replace("http://127.0.0.1:9", "${SHOP_URL}"), encoding="utf-8")
+    found = evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=tools)
+    last = [reply.output["outcome"] for row, reply in zip(found.rows, found.replies, strict=True) if row.output["outcome"] == "done"]
+    assert last == ["failed"], "the call was made, and nobody listened there"
+
+
+def test_a_bundle_names_no_place_of_this_machine(desk: Path) -> None:
+    assert str(desk) not in (desk / "desk" / "smidgen.json").read_text(encoding="utf-8")
+    told = (desk / "desk" / "tools.json").read_text(encoding="utf-8")
+    assert known_tool_file(told) is not None
+    assert known_tool_file(told + " ") is None

@@ -25,10 +25,11 @@ from smidgen.apps.desk.quotations import (
     is_follow_up,
     leans,
     log_odds,
+    questions_in,
     quotations_of,
 )
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
-from smidgen.apps.desk.texts import TEXTS, decision, language_of, small_talk
+from smidgen.apps.desk.texts import LANGUAGE_NAMES, TEXTS, decision, is_angry, is_foreign, language_of, small_talk
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
@@ -42,6 +43,10 @@ _OF_PRODUCTS = ("name", "price", "url", "image", "reason")
 """What customers see of a suggested product; its score and stock are for the business."""
 _CLEAR_INTENT = 0.7
 """Probability from which an intent shows that the customer has changed the subject."""
+_LONGEST_CORRECTION = 12
+"""Words of a message that may correct a waiting call."""
+LEAST_TO_LOOK_UP = 0.3
+"""Probability that a look-up is wanted from which it is made for who names the thing and its proof."""
 LEAST_TO_ASK = 0.5
 """Probability that a call is wanted from which the customer is asked for what it needs."""
 
@@ -213,6 +218,8 @@ class Desk:
         waiting, offered = turn.state.get("waiting"), turn.state.pop("offered", False)
         said = decision(turn.message, str(waiting.get("words", "")) if isinstance(waiting, Mapping) else "")
         if isinstance(waiting, Mapping):
+            if (corrected := self._corrected(turn, waiting)) is not None:
+                return corrected
             if said is not None:
                 return self._decided(turn.conversation, str(waiting.get("id", "")), said, turn.rehearsed)
             del turn.state["waiting"]  # the customer speaks of something else: a later yes must not mean this call
@@ -224,6 +231,18 @@ class Desk:
         if offered and said is True:
             return self._hand_over(turn, "the customer asked for a person")
         return None
+
+    def _corrected(self, turn: _Round, waiting: Mapping[str, Any]) -> DeskAnswer | None:
+        """A new proposal with what the customer corrects in the waiting call: "no, FH-20104". It waits for a yes of its own."""
+        tool, arguments = self._tools.get(str(waiting.get("tool", ""))), dict(waiting.get("arguments", {}))
+        if tool is None or "?" in turn.message or len(turn.message.split()) > _LONGEST_CORRECTION:
+            return None
+        said = spoken_arguments(tool, [name for name in tool.required if name in arguments], turn.message)
+        other = {name: value for name, value in said.items() if value != arguments[name]}
+        if not other:
+            return None
+        del turn.state["waiting"]
+        return self._call(turn, tool, {**arguments, **other}, 1.0)
 
     def _completed(self, turn: _Round, asking: Mapping[str, Any]) -> DeskAnswer | None:
         """The call whose missing arguments a message gives; None if it gives none of them."""
@@ -305,6 +324,8 @@ class Desk:
             return None
         if not turn.state.get("question") and leans(turn.message):
             return self._told(turn, "asked", "unclear")
+        if (several := self._several(turn)) is not None:
+            return several
         best = next(iter(self._quotations(turn)), None)
         if best is None or self._sure(turn, "answer", best[0].signs, best[1]) is None:
             return None
@@ -323,6 +344,24 @@ class Desk:
             made = [(Quotation(citation_of(one), {}, question), one.score) for one, question in replies if isinstance(one.output, Mapping)]
             turn.facts["answer"] = {"score": round(max(one.score for one, _ in replies), 4)}
         return sorted(made, key=lambda pair: -pair[1])
+
+    def _several(self, turn: _Round) -> DeskAnswer | None:
+        """A quotation for each of several questions; None unless it is sure of all of them, and they differ."""
+        parts = questions_in(turn.message) if self._confidence is not None else []
+        found: list[tuple[Quotation, float]] = []
+        for part in parts:
+            intents = chances_of(self._members["intents"](part)) if "intents" in self._members else {}
+            own = replace(turn, message=part, intents=intents, state={}, facts={})
+            best = next(iter(self._quotations(own)), None)
+            if best is None or self._sure(own, "answer", best[0].signs, best[1]) is None:
+                return None
+            found.append(best)
+        if len({one.citation.text for one, _ in found}) < max(2, len(parts)):
+            return None
+        turn.state["question"] = turn.message
+        text, cited = "\n\n".join(one.citation.text for one, _ in found), tuple(one.citation for one, _ in found)
+        sure = min(chance for _, chance in found)
+        return self._done(turn, DeskReply("answered", text, "answer", turn.intent, sure, cited, facts=turn.facts))
 
     def _quoted(self, turn: _Round, found: Quotation, chance: float) -> DeskAnswer:
         """A reply that quotes."""
@@ -375,11 +414,14 @@ class Desk:
         return None if sure is None else self._call(turn, tool, kept, sure)
 
     def _sure_of_call(self, turn: _Round, tool: Tool, arguments: Mapping[str, Any], member: float, score: float) -> float | None:
-        """How sure it is that the customer wants this call; None if too little. To ask for an argument it may be less sure."""
+        """How sure it is that the customer wants this call; None if too little. It may be less sure to ask for an argument, and to look up
+        what the customer has proven to be theirs."""
         planned = f"act {tool.name}" in self.policy.steps(turn.intent)
         found = sum(name in arguments for name in tool.required) / max(1, len(tool.required))
         signs = {"member": log_odds(member), "planned": turn.sure if planned else 0.0, "found": found}
-        return self._sure(turn, "act", signs, score, least=None if found == 1 else LEAST_TO_ASK)
+        proven = bool(tool.owner) and not tool.waits and all(name in arguments for name in tool.owner)
+        least = LEAST_TO_LOOK_UP if proven else LEAST_TO_ASK if found < 1 else None
+        return self._sure(turn, "act", signs, score, least)
 
     def _call(self, turn: _Round, tool: Tool, arguments: dict[str, Any], score: float) -> DeskAnswer:
         """Ask for what is missing, propose the call, or run it."""
@@ -461,11 +503,17 @@ class Desk:
         most = self.policy.hand_over.after_unanswered
         if most and count >= most:
             return self._hand_over(turn, f"{count} messages in a row were not answered")
+        if is_angry(turn.message):
+            return self._hand_over(turn, "the customer is angry, and there is no answer")
         turn.state["offered"] = True
         best = turn.facts.get("judged", {}).get("chance", turn.facts.get("answer", {}).get("score"))
         turn.state.setdefault("question", turn.message)
         score = turn.sure if best is None else 1 - best
-        return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
+        if not is_foreign(turn.message):
+            return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
+        names = self._listed([LANGUAGE_NAMES[turn.language][one] for one in self.policy.languages], turn.language, "both")
+        text = self._text("foreign", turn.language).replace("{languages}", names)
+        return self._done(turn, DeskReply("unanswered", text, "", turn.intent, score, facts=turn.facts))
 
     def _hand_over(self, turn: _Round, why: str, words: str = "") -> DeskAnswer:
         """Pass the conversation to a person."""
@@ -497,10 +545,10 @@ class Desk:
         turn.state["language"] = turn.language
         return DeskAnswer(replace(reply, score=min(1.0, max(0.0, reply.score)), language=turn.language), turn.state, status)
 
-    def _listed(self, names: Sequence[str], language: str) -> str:
-        """Names as a list in words: "a, b and the c"."""
+    def _listed(self, names: Sequence[str], language: str, joint: str = "and") -> str:
+        """Names as a list in words: "a, b and the c"; `joint`: the text before the last."""
         *first, last = names
-        return f"{', '.join(first)}{self._text('and', language)}{last}" if first else last
+        return f"{', '.join(first)}{self._text(joint, language)}{last}" if first else last
 
     def _text(self, name: str, language: str) -> str:
         """A text by its name: the policy's, or the desk's own; in this language, or the desk's first."""

@@ -29,6 +29,7 @@ _FOLLOWS = re.compile(
     r"\b(it|its|that one|this one|those|these|they|them|there|the same|das|dies|diese[rsn]?|dort|dafür|davon|damit|sie|ihn)\b[\s?!.]*$",
     re.IGNORECASE,
 )
+_LEAST_WORDS, _MOST_QUESTIONS = 3, 3
 _NO_THING = """about again also another bigger cost costs different does dort dafür damit davon einer eines far few gleiche größere here
 kleinere kostet kosten large larger less little long longer many more most much one ones other others same small smaller still then there
 those too viel viele yet"""
@@ -186,6 +187,13 @@ def log_odds(chance: float) -> float:
 def is_follow_up(message: str) -> bool:
     """Whether a message is short and leans on an earlier one: "and for a larger one?", "what about Ireland?"."""
     return len(message.split()) <= _SHORT and _FOLLOWS.search(message) is not None
+
+
+def questions_in(message: str) -> list[str]:
+    """The questions in a message that can stand alone, where it has several; else none."""
+    parts = [part.strip() for part in re.findall(r"[^?]+\?", message)]
+    whole = [part for part in parts if len(part.split()) >= _LEAST_WORDS and not is_follow_up(part)]
+    return whole if 1 < len(whole) == len(parts) <= _MOST_QUESTIONS else []
 
 
 def leans(message: str) -> bool:

@@ -17,6 +17,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "I could not find that in our documents, so I would rather not guess. Would you like to talk to a person?",
         "de": "Das finde ich nicht in unseren Unterlagen und möchte nicht raten. Möchten Sie mit einem Menschen sprechen?",
     },
+    "foreign": {
+        "en": "I am sorry, I only understand {languages}. Would you like to talk to a person?",
+        "de": "Es tut mir leid, ich verstehe nur {languages}. Möchten Sie mit einem Menschen sprechen?",
+    },
     "unclear": {
         "en": "I am not sure what you mean. Could you say it in a full sentence?",
         "de": "Ich bin nicht sicher, was Sie meinen. Können Sie es in einem ganzen Satz sagen?",
@@ -57,6 +61,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "suggestions": {"en": "These may suit you.", "de": "Das könnte Ihnen gefallen."},
     "ask": {"en": "Please tell me the {names}.", "de": "Bitte nennen Sie mir noch: {names}."},
     "and": {"en": " and the ", "de": ", "},
+    "both": {"en": " and ", "de": " und "},
     "welcome": {"en": "You are welcome. Is there anything else?", "de": "Gern geschehen. Kann ich noch etwas für Sie tun?"},
     "goodbye": {"en": "Goodbye, and have a good day!", "de": "Auf Wiedersehen, und einen schönen Tag!"},
     "too_long": {
@@ -130,12 +135,48 @@ def small_talk(message: str) -> str:
     return next((name for name, pattern in _SMALL_TALK.items() if pattern.fullmatch(said)), "")
 
 
+LANGUAGE_NAMES: Mapping[str, Mapping[str, str]] = {
+    "en": {"en": "English", "de": "German"},
+    "de": {"en": "Englisch", "de": "Deutsch"},
+}
+"""The names of languages, by the language that says them."""
+_ANGER = re.compile(
+    r"\b(ridiculous|unacceptable|disgrace(ful)?|disgusting|furious|appalling|useless|fed up|rip.?off|scam|waste of time|worst|"
+    r"unverschämt(heit)?|frechheit|inakzeptabel|unmöglich von|wütend|sauerei|betrug|abzocke|stinksauer|zumutung|nutzlos)\b",
+    re.IGNORECASE,
+)
+
+
+def is_angry(message: str) -> bool:
+    """Whether a message uses words of anger in English or German."""
+    return _ANGER.search(message) is not None
+
+
 _ENGLISH = """the and is are you my it to of for have has can do does what how where when which i'm i me please not with was your would
 hello hi thanks thank bye"""
 _GERMAN = """der die das und ist sind sie mein meine es zu für haben hat kann was wie wo wann welche ich bin mir bitte nicht mit war ihr ein
 eine den dem wird auf noch hallo guten tag danke dank tschüss moin servus"""
 _MARKS = {"en": frozenset(_ENGLISH.split()), "de": frozenset(_GERMAN.split())}
 """Common words of each language, by which a message shows its language."""
+
+
+_FOREIGN = """je vous nous est les des une pour pas avec bonjour merci combien où quand livraison el los las una para por con está cuánto
+cuándo dónde hola gracias envío quiero mi pedido il gli della che sono per quanto quando ciao grazie spedizione vorrei het een niet van
+voor met hoeveel wanneer bestelling ik mijn nie jest czy ile kiedy dzień dobry proszę zamówienie não você quanto obrigado olá meu bir ve
+için merhaba teşekkür sipariş ne zaman"""
+_FOREIGN_WORDS = frozenset(_FOREIGN.split()) - frozenset().union(*_MARKS.values())
+_LETTER = re.compile(r"[^\W\d_]")
+_LATIN = re.compile(r"[A-Za-z\u00C0-\u024F]")
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a message is clearly neither English nor German: in another script, or with common words of other languages only."""
+    letters = _LETTER.findall(text)
+    if len(letters) >= 3 and sum(_LATIN.match(letter) is not None for letter in letters) < len(letters) / 2:
+        return True
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    known = sum(word in marks for word in words for marks in _MARKS.values())
+    return sum(word in _FOREIGN_WORDS for word in words) >= max(2, known + 1)
 
 
 def language_of(text: str, known: str, spoken: tuple[str, ...]) -> str:
