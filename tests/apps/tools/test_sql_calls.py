@@ -118,3 +118,12 @@ def test_postgresql_by_url(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(MissingExtra):
         run_query(target, {}, {"SHOP_DATABASE": "postgresql://me:hidden@127.0.0.1:1/x"})
+
+
+@pytest.mark.parametrize(
+    "call", ["lo_create(0)", "pg_read_file('x')", "PG_TERMINATE_BACKEND (1)", "dblink_exec('x', 'y')", "set_config('a', 'b', true)"]
+)
+def test_postgresql_gets_no_function_that_writes_all_the_same(folder: Path, call: str) -> None:
+    target = SqlTarget(f"SELECT {call}", "${SHOP_DB}", str(folder))
+    with pytest.raises(InputError, match="function is not allowed"):
+        run_query(target, {}, {"SHOP_DB": "postgresql://u@127.0.0.1:1/x"})

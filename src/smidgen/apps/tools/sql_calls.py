@@ -35,6 +35,11 @@ _CHANGES = re.compile(
 )
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _BARRED_FUNCTIONS = {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "zeroblob", "randomblob"}
+_BARRED_IN_POSTGRES = re.compile(
+    r"\b(pg_\w+|lo_\w+|lowrite|loread|dblink\w*|set_config|setval|nextval|query_to_xml\w*|table_to_xml\w*|database_to_xml\w*)\"?\s*\(",
+    re.IGNORECASE,
+)
+"""Functions that read files, administer the server, or write although the transaction is read only, as those of large objects do."""
 
 
 def named_parameters(sql: str) -> list[str]:
@@ -162,6 +167,8 @@ def psycopg_statement(sql: str) -> str:
 
 
 def _in_postgres(url: URL, sql: str, bound: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
+    if barred := _BARRED_IN_POSTGRES.search(sql):
+        raise InputError("the query is refused: this function is not allowed", value=barred[1], todo="Correct it in the tool file.")
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
