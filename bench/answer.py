@@ -24,8 +24,7 @@ import numpy as np
 
 from smidgen.apps.documents.document import Passage, passage_json
 from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.passage_search import AskedQuestion, PassageSearch
-from smidgen.apps.retrieval.weights import KEYWORDS_ALONE
+from smidgen.apps.retrieval.keyword_index import KeywordIndex
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
@@ -116,9 +115,10 @@ def measured(name: str, base: str) -> Iterator[tuple[str, str]]:
         (box / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
         passages = read_documents(box / "texts.jsonl").passages()
         yield "documents, passages, questions", f"{len(texts):,}, {len(passages):,}, {len(asked):,}"
-        keywords = PassageSearch(passages, weights=KEYWORDS_ALONE)
-        first = [(keywords.by_keywords(AskedQuestion(question)) or [0])[0] for question, _, _ in asked]
-        yield "hit@1, FTS5", told([passages[place].document == wanted for place, (_, wanted, _) in zip(first, asked, strict=True)])
+        index = KeywordIndex(passages)
+        for label, look in (("FTS5", index.by_words), ("FTS5 with pieces of words", index.find)):
+            first = [(look(question, 30) or [(0, 0.0)])[0][0] for question, _, _ in asked]
+            yield f"hit@1, {label}", told([passages[at].document == wanted for at, (_, wanted, _) in zip(first, asked, strict=True)])
         yield "hit@1, rank_bm25", told([found == wanted for found, (_, wanted, _) in zip(bm25(passages, asked), asked, strict=True)])
         runner, form = finder(passages, base, box)
         began = time.perf_counter()
