@@ -193,6 +193,24 @@ def test_it_quotes_with_the_place(chat: Chat) -> None:
     assert shown["citations"][0]["document"] == "policies.md" and "facts" not in shown
 
 
+def test_words_in_another_language_than_the_customers_are_quoted_with_a_word_on_it(shop: Shop, clock: Clock) -> None:
+    words = {
+        "Wie lange dauert die Lieferung?": "It takes 2 to 4 working days from the day of dispatch, and you are told when it is.",
+        "How long does the delivery take?": "Die Lieferung dauert zwei bis vier Tage, und wir schreiben Ihnen, wenn sie auf dem Weg ist.",
+        "Was kostet der Versand?": "£9.95",
+    }
+
+    def quoting(text: str) -> Reply:
+        return Reply({"id": "policies.md", "text": words[text]}, 0.95, facts={"title": "Policies", "start": 0, "end": 5})
+
+    told = {text: Chat(made(shop, clock, intents=lambda text: Reply("shop/other", 0.3), answer=quoting)).say(text).reply for text in words}
+    first, second, third = told.values()
+    assert first.text == f"In unseren Unterlagen steht (auf Englisch): {words['Wie lange dauert die Lieferung?']}"
+    assert second.text == f"Our documents say (in German): {words['How long does the delivery take?']}"
+    assert third.text == "£9.95"
+    assert [reply.citations[0].text for reply in told.values()] == list(words.values()) and len(told) == 3
+
+
 def test_a_follow_up_is_read_with_the_question_before(chat: Chat) -> None:
     chat.say("How long does standard delivery take?")
     assert "Ireland" in chat.say("And to Ireland?").reply.text

@@ -44,7 +44,7 @@ def test_an_order_is_shown_to_its_customer(desk: ShopDesk) -> None:
     assert result.status == "ok" and result.rows[0]["status"] == "delivered"
     tool = desk.tools.tool("order_status")
     assert answer_text(tool, DELIVERED, result, "en") == "Order FH-20103 was delivered on 2026-01-12."
-    assert answer_text(tool, DELIVERED, result, "de") == "Die Bestellung FH-20103 wurde am 2026-01-12 geliefert."
+    assert answer_text(tool, DELIVERED, result, "de") == "Die Bestellung FH-20103 wurde am 12.01.2026 geliefert."
     card = card_of(tool, result)
     assert card is not None and card.kind == "order" and card.items[0]["tracking"] == "NP955462995"
 

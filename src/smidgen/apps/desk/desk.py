@@ -29,10 +29,11 @@ from smidgen.apps.desk.quotations import (
     quotations_of,
 )
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
-from smidgen.apps.desk.texts import LANGUAGE_NAMES, TEXTS, decision, is_angry, is_foreign, language_of, small_talk
+from smidgen.apps.desk.texts import LANGUAGE_NAMES, TEXTS, decision, is_angry, is_foreign, language_of, shown_language, small_talk
 from smidgen.apps.tools.arguments import check_arguments
 from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
+from smidgen.apps.tools.shown_values import titled_row
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import Card, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
 
@@ -367,8 +368,14 @@ class Desk:
         """A reply that quotes."""
         judged = {"judged": {"kind": "answer", "signs": dict(found.signs), "chance": round(chance, 4)}} if found.signs else {}
         turn.state["question"] = found.question[-LONGEST_MESSAGE:]
-        reply = DeskReply("answered", found.citation.text, "answer", turn.intent, chance, (found.citation,), facts=turn.facts | judged)
+        text = self._framed(found.citation.text, turn.language)
+        reply = DeskReply("answered", text, "answer", turn.intent, chance, (found.citation,), facts=turn.facts | judged)
         return self._done(turn, reply)
+
+    def _framed(self, words: str, language: str) -> str:
+        """Quoted words; with a word on their language, where it is not the customer's. They are never translated."""
+        spoken = shown_language(words)
+        return words if spoken in ("", language) else self._text(f"quoted_{spoken}", language).replace("{text}", words)
 
     def _recommend(self, turn: _Round) -> DeskAnswer | None:
         """Suggestions of products."""
@@ -428,7 +435,7 @@ class Desk:
         missing = [name for name in tool.required if name not in arguments]
         if missing:
             turn.state["asking"] = {"tool": tool.name, "arguments": arguments, "intent": turn.intent, "score": score}
-            names = self._listed([tool.title(name) for name in missing], turn.language)
+            names = self._listed([tool.title(name, turn.language) for name in missing], turn.language)
             text = self._text("ask", turn.language).replace("{names}", names)
             facts = {**turn.facts, "call": {"tool": tool.name, "arguments": arguments, "missing": missing}}
             return self._done(turn, DeskReply("asked", text, "act", turn.intent, score, facts=facts))
@@ -487,7 +494,7 @@ class Desk:
         card = card_of(tool, result, words)
         fallback = "found" if card is not None else "nothing_found"
         text = told if told and (card is None or len(card.items) == 1) else self._text(fallback, turn.language)
-        cards = () if card is None else (replace(card, items=tuple(_shown(row) for row in card.items[:_MOST_ROWS])),)
+        cards = () if card is None else (replace(card, items=tuple(_shown(row, tool, turn.language) for row in card.items[:_MOST_ROWS])),)
         return self._done(turn, DeskReply("answered", text, "act", turn.intent, score, cards=cards, facts=facts))
 
     def _user(self, turn: _Round) -> ToolUser:
@@ -568,9 +575,9 @@ def _proven(tool: Tool, arguments: Mapping[str, Any], state: Mapping[str, Any]) 
     return {name: value for name, value in proven.items() if name not in arguments} if same else {}
 
 
-def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row for a card, without columns that hold words in one language for the text: `state_en`."""
-    return {name: value for name, value in row.items() if not name.endswith(("_en", "_de"))}
+def _shown(row: Mapping[str, Any], tool: Tool, language: str) -> Mapping[str, Any]:
+    """A row for a card in a language, without columns that hold words in one language for the text: `state_en`."""
+    return titled_row({name: value for name, value in row.items() if not name.endswith(("_en", "_de"))}, tool.columns, language)
 
 
 def _spoken(tool: Tool, arguments: Mapping[str, Any], message: str, asked: bool) -> dict[str, Any]:

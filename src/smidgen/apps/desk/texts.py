@@ -13,6 +13,14 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "Hello! Ask me anything about orders, delivery, returns and our products.",
         "de": "Guten Tag! Fragen Sie mich zu Bestellungen, Lieferung, Rückgabe und unseren Produkten.",
     },
+    "quoted_en": {
+        "en": "Our documents say (in English): {text}",
+        "de": "In unseren Unterlagen steht (auf Englisch): {text}",
+    },
+    "quoted_de": {
+        "en": "Our documents say (in German): {text}",
+        "de": "In unseren Unterlagen steht (auf Deutsch): {text}",
+    },
     "unanswered": {
         "en": "I could not find that in our documents, so I would rather not guess. Would you like to talk to a person?",
         "de": "Das finde ich nicht in unseren Unterlagen und möchte nicht raten. Möchten Sie mit einem Menschen sprechen?",
@@ -177,6 +185,13 @@ def is_foreign(text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text.casefold())
     known = sum(word in marks for word in words for marks in _MARKS.values())
     return sum(word in _FOREIGN_WORDS for word in words) >= max(2, known + 1)
+
+
+def shown_language(text: str) -> str:
+    """The language of a text by its common words, where they show it clearly; empty where not."""
+    words = re.findall(r"[^\W\d_']+(?:'[^\W\d_]+)?", text.casefold())
+    counts = sorted(((sum(word in marks for word in words), language) for language, marks in _MARKS.items()), reverse=True)
+    return counts[0][1] if counts[0][0] > 2 * counts[1][0] else ""
 
 
 def language_of(text: str, known: str, spoken: tuple[str, ...]) -> str:

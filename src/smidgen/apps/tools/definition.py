@@ -13,14 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from smidgen.apps.tools.shown_values import ByLanguage, ShownColumn, in_language
 from smidgen.core.conversations import Facts
 from smidgen.core.printable import printable
 
 Confirm: TypeAlias = Literal["always", "never"]
 """When a call waits for the customer's yes. A tool that changes something always waits."""
-
-ByLanguage: TypeAlias = Mapping[str, str]
-"""A text by language, `en`, `de`; under the empty name, the text for every other language."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A tool's name, and an argument's."""
@@ -139,6 +137,8 @@ class Tool:
         refusals: words for a server's refusal, by its HTTP status (`409`), each by language.
         card: how the result is shown: `order`, `products` or `facts`.
         links: hosts whose links may stay in a result; every other link is taken out.
+        titles: arguments' names in words by language, where the schema's `title` is not enough.
+        columns: how columns of the result are shown.
         target: how it is called; None where only the definition is known.
         guard: a query that must find a row before a call may be proposed, and again before it runs.
     """
@@ -156,6 +156,8 @@ class Tool:
     refusals: Mapping[str, ByLanguage] = field(default_factory=dict)
     card: Literal["order", "products", "facts"] = "facts"
     links: tuple[str, ...] = ()
+    titles: Mapping[str, ByLanguage] = field(default_factory=dict)
+    columns: Mapping[str, ShownColumn] = field(default_factory=dict)
     target: Target | None = None
     guard: SqlTarget | None = None
 
@@ -176,8 +178,10 @@ class Tool:
         """Whether a call waits for the customer's yes."""
         return self.changes or self.confirm != "never"
 
-    def title(self, argument: str) -> str:
-        """An argument's name in words."""
+    def title(self, argument: str, language: str = "") -> str:
+        """An argument's name in words, in a language if the tool has it."""
+        if told := in_language(self.titles.get(argument, {}), language):
+            return printable(told)
         given = self.properties.get(argument, {}).get("title")
         return printable(given) if isinstance(given, str) and given.strip() else argument.replace("_", " ")
 
@@ -186,7 +190,7 @@ class Tool:
         template = in_language(self.words, language) or printable(self.name.replace("_", " ").capitalize())
         named = {name for name in slots(template) if name in arguments}
         line = filled(template, arguments, whole=True)
-        rest = [f"{self.title(name)}: {shown_value(value, whole=True)}" for name, value in arguments.items() if name not in named]
+        rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in arguments.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
 
 
@@ -195,14 +199,6 @@ def plain_name(given: str) -> str:
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", given)
     made = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")[:64]
     return made if NAME.fullmatch(made) else ""
-
-
-def in_language(texts: ByLanguage, language: str) -> str:
-    """The text in a language; else the one for every other language; else the first; empty if there are none."""
-    for name in (language, language.partition("-")[0], ""):
-        if name in texts:
-            return texts[name]
-    return next(iter(texts.values()), "")
 
 
 def slots(template: str) -> Iterator[str]:
@@ -244,7 +240,22 @@ def shown_value(value: Any, whole: bool = False) -> str:
     return line if whole or len(line) <= _SHOWN_VALUE else line[: _SHOWN_VALUE - 1] + "…"
 
 
-_TOLD = ("name", "description", "schema", "changes", "confirm", "words", "owner", "answer", "nothing", "refusals", "card", "links")
+_TOLD = (
+    "name",
+    "description",
+    "schema",
+    "changes",
+    "confirm",
+    "words",
+    "owner",
+    "answer",
+    "nothing",
+    "refusals",
+    "card",
+    "links",
+    "titles",
+    "columns",
+)
 
 
 def to_json(tool: Tool) -> dict[str, Any]:
@@ -252,6 +263,8 @@ def to_json(tool: Tool) -> dict[str, Any]:
     told: dict[str, Any] = {name: getattr(tool, name) for name in _TOLD}
     told |= {name: dict(told[name]) for name in ("words", "answer", "nothing")}
     told |= {name: list(told[name]) for name in ("owner", "links")}
+    told["titles"] = {name: dict(texts) for name, texts in tool.titles.items()}
+    told["columns"] = {name: {"title": dict(one.title), "kind": one.kind, "currency": one.currency} for name, one in tool.columns.items()}
     told["refusals"] = {code: dict(texts) for code, texts in tool.refusals.items()}
     told["examples"] = [{"message": one.message, "arguments": dict(one.arguments)} for one in tool.examples]
     return told
@@ -263,12 +276,21 @@ def from_json(given: Mapping[str, Any]) -> Tool:
         examples = tuple(ToolExample(str(one["message"]), dict(one["arguments"])) for one in given.get("examples", ()))
         told = {name: given[name] for name in _TOLD if name in given}
         told |= {name: tuple(given.get(name, ())) for name in ("owner", "links")}
+        told["titles"] = {str(name): _texts(texts) for name, texts in given.get("titles", {}).items()}
+        told["columns"] = {
+            str(name): ShownColumn(_texts(one.get("title", {})), one.get("kind", "text"), str(one.get("currency", "")))
+            for name, one in given.get("columns", {}).items()
+        }
         made = Tool(**told, examples=examples)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not a tool ({error!r})") from None
     if not isinstance(made.name, str) or not isinstance(made.schema, Mapping) or made.confirm not in ("always", "never"):
         raise ValueError("this is not a tool")
     return made
+
+
+def _texts(given: Mapping[str, str]) -> dict[str, str]:
+    return {str(language): str(text) for language, text in given.items()}
 
 
 def dump_tools(tools: Sequence[Tool]) -> str:

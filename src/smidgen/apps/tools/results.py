@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from smidgen.apps.tools.definition import Tool, filled, in_language
+from smidgen.apps.tools.definition import Tool, filled
+from smidgen.apps.tools.shown_values import in_language, shown_row
 from smidgen.core.conversations import Card, Facts
 from smidgen.core.printable import printable
 
@@ -160,7 +161,9 @@ def as_markdown(text: str) -> str:
 def answer_text(tool: Tool, arguments: Facts, result: ToolResult, language: str = "") -> str:
     """The result in the tool's own words; empty if it has none for it. `nothing` says the same whatever was wrong."""
     if result.status == "ok" and (result.rows or tool.changes):
-        return filled(in_language(tool.answer, language), {**arguments, **(result.rows[0] if result.rows else {})})
+        return filled(
+            in_language(tool.answer, language), {**arguments, **(shown_row(result.rows[0], tool.columns, language) if result.rows else {})}
+        )
     if result.status in ("ok", "nothing"):
         return in_language(tool.nothing, language)
     return filled(in_language(tool.refusals.get(result.code, {}), language), arguments)

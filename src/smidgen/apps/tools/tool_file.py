@@ -31,7 +31,6 @@ from pydantic import ValidationError
 from smidgen.apps.tools.arguments import TYPES, schema_mistakes
 from smidgen.apps.tools.definition import (
     NAME,
-    ByLanguage,
     FoundTool,
     HttpTarget,
     SqlTarget,
@@ -45,6 +44,7 @@ from smidgen.apps.tools.environment import VARIABLE
 from smidgen.apps.tools.mcp_servers import read_definitions
 from smidgen.apps.tools.openapi_documents import read_operations
 from smidgen.apps.tools.results import plain_text
+from smidgen.apps.tools.shown_values import ByLanguage, ShownColumn, in_language
 from smidgen.apps.tools.sql_calls import named_parameters, statement_faults
 from smidgen.apps.tools.tool_settings import ChosenSettings, HttpSettings, SeenSettings, ToolFileSettings, ToolSettings
 from smidgen.core.errors import RecipeError
@@ -181,6 +181,7 @@ def _seen(settings: SeenSettings) -> dict[str, Any]:
         "nothing": _by_language(settings.nothing),
         "refusals": {code: _by_language(texts) for code, texts in settings.refusals.items()},
         "card": settings.card,
+        "columns": {name: ShownColumn(_by_language(one.name), one.kind, one.currency) for name, one in settings.columns.items()},
         "links": tuple(host.lower() for host in settings.links),
     }
 
@@ -230,6 +231,7 @@ def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path)
         schema=schema,
         changes=settings.changes,
         words=_by_language(settings.words),
+        titles=_titles(settings.arguments),
         target=target,
         guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
         **_seen(settings),
@@ -243,12 +245,20 @@ def argument_schema(arguments: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
     properties: dict[str, Any] = {}
     for name, given in arguments.items():
         node = {key: value for key, value in given.items() if key != "required"}
+        if isinstance(node.get("title"), Mapping):
+            node["title"] = in_language(node["title"], "en")
         node.setdefault("type", "string")
         if isinstance(node.get("pattern"), str):
             node["pattern"] = f"^(?:{node['pattern'].removeprefix('^').removesuffix('$')})$"
         properties[name] = node
     required = [name for name, given in arguments.items() if given.get("required", True) is not False]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _titles(arguments: Mapping[str, Mapping[str, Any]]) -> dict[str, ByLanguage]:
+    """The names in words that arguments have by language."""
+    given = {name: node.get("title") for name, node in arguments.items()}
+    return {name: dict(texts) for name, texts in given.items() if isinstance(texts, Mapping)}
 
 
 def _by_language(given: str | Mapping[str, str]) -> ByLanguage:
@@ -306,6 +316,9 @@ def _template_faults(tool: Tool) -> list[str]:
     found: list[str] = []
     refusals = [(f"refusals.{code}", texts) for code, texts in tool.refusals.items()]
     found += [f"refusals: {code!r} is no HTTP status of a refusal" for code in tool.refusals if not re.fullmatch("4[0-9][0-9]", code)]
+    for where, texts in [*((f"arguments.{name}.title", one) for name, one in tool.titles.items())]:
+        found += [f"{where}.{language}: write a text" for language, text in texts.items() if not isinstance(text, str) or not text.strip()]
+        found += [f"{where}: {language!r} is no language; write en or de" for language in texts if not _LANGUAGE.fullmatch(language)]
     for where, texts in [("words", tool.words), ("answer", tool.answer), ("nothing", tool.nothing), *refusals]:
         for language, text in texts.items():
             place = f"{where}.{language}" if language else where

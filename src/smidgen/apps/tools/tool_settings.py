@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from smidgen.apps.tools.definition import Confirm
+from smidgen.apps.tools.shown_values import ColumnKind
 from smidgen.core.settings import Settings, setting
 
 
@@ -25,6 +26,14 @@ class HttpSettings(Settings):
     result: str = setting("", "The names that lead to the rows in the answer, joined by dots.")
 
 
+class ColumnSettings(Settings):
+    """How a column of a tool's result is shown."""
+
+    name: str | dict[str, str] = setting("", "Its name in words; a table has it by language.")
+    kind: ColumnKind = setting("text", "date: an ISO date, written as people do. money: an amount. text: as it is.")
+    currency: str = setting("", "Of money, the currency's ISO code: GBP.", pattern=r"^([A-Z]{3})?$")
+
+
 class SeenSettings(Settings):
     """How a tool appears to customers, wherever it comes from."""
 
@@ -34,6 +43,7 @@ class SeenSettings(Settings):
     nothing: str | dict[str, str] = setting("", "The words if nothing was found.")
     refusals: dict[str, str | dict[str, str]] = setting({}, "Words for a server's refusal, by its HTTP status: `409`.")
     card: Literal["order", "products", "facts"] = setting("facts", "How the result is shown.")
+    columns: dict[str, ColumnSettings] = setting({}, "How columns of the result are shown, by their names.")
     links: list[str] = setting([], "Hosts whose links may stay in a result.")
     examples: list[ExampleSettings] = setting([], "Messages and the calls they ask for.")
     guard: str | None = setting(None, "A SELECT that must find a row before a call is proposed, and before it runs.")
@@ -46,7 +56,9 @@ class ToolSettings(SeenSettings):
     description: str = setting(..., "What the tool does, in a sentence.", min_length=1, max_length=2000)
     words: str | dict[str, str] = setting(..., "A call in words, for the customer: `Look up order {order}`; a table has it by language.")
     changes: bool = setting(True, "Whether a call changes anything. Such a call always waits for the customer's yes.")
-    arguments: dict[str, dict[str, Any]] = setting({}, "Each argument's JSON Schema; `required = false` makes it optional.")
+    arguments: dict[str, dict[str, Any]] = setting(
+        {}, "Each argument's JSON Schema; `required = false` makes it optional, and `title` may be a table by language."
+    )
     sql: str | None = setting(None, "One SELECT, with `:name` for an argument.")
     http: HttpSettings | None = setting(None, "An HTTP request.")
 
