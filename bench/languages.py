@@ -1,8 +1,9 @@
 """Other languages than English: questions and messages written for this bench, in words that their documents do not use.
 
 `languages.jsonl` holds 62 German passages of four invented businesses, with 132 questions; 70 German, French and Spanish questions about
-the sample shop's English documents; and 68 German messages for its English labels. Keywords and weights of e5 were chosen on the first two
-businesses (`own-1`) and on English questions; the other two (`own-2`) and all the rest were only measured.
+the sample shop's English documents; and 68 German messages for its English labels. Keywords and cosines of e5 were chosen on the first two
+businesses (`own-1`), on English questions, and with a look at those about the shop; the other two (`own-2`) and the messages were only
+measured.
 
     python -m bench.languages                     # all, with both bases
     python -m bench.languages own-2 messages      # some
