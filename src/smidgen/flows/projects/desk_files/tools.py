@@ -117,12 +117,22 @@ def _card(tree: Mapping[str, Any], key: ToolKey, folder: Path, project: Project)
     tools: list[Tool] = []
     if not mistakes:
         try:
-            tools, told = tools_and_mistakes(_alone(tree, key), folder)
+            tools, told = _read(_alone(tree, key), key, folder)
             mistakes = [_placed(text, ".".join(key.path)) for text in told]
         except SmidgenError as error:  # what reads a document is not installed
             mistakes = [FieldMistake("", str(error))]
     tool = tools[0] if len(tools) == 1 else None
     return ToolCard(key, settings if isinstance(settings, Mapping) else {}, tool, _once(mistakes), _variables(tree, key))
+
+
+def _read(alone: Mapping[str, Any], key: ToolKey, folder: Path) -> tuple[list[Tool], list[str]]:
+    """A tool, and every mistake in it: those that show only once its words are there, too."""
+    tools, told = tools_and_mistakes(alone, folder)
+    settings = _at(alone, key.path)
+    if not tools and key.source == "tools" and isinstance(settings, Mapping):
+        filled = {name: settings.get(name) or name for name in ("description", "words")}
+        told = list(dict.fromkeys([*told, *tools_and_mistakes(_with(alone, key.path, {**settings, **filled}), folder)[1]]))
+    return tools, told
 
 
 def _alone(tree: Mapping[str, Any], key: ToolKey) -> dict[str, Any]:
