@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import call_checker, classifiers, own_tools, results, zero_shot_calls
+from bench import call_checker, classifiers, own_tools, results
 from bench.context import Context, last_json
 from smidgen.stats.intervals import wilson
+from smidgen.tasks import action_tools, action_zero_shot
 
 NAME = "act"
 OWN, UNSEEN = "act_own_tools", "act_unseen_functions"
@@ -68,21 +69,22 @@ def _own(context: Context, folder: Path, name: str, student: str, seed: int) -> 
 
 
 def publish_unseen(context: Context) -> None:
-    """The functions of BFCL, answered by `zero_shot_calls`."""
+    """The functions of BFCL, answered by `action_zero_shot`."""
     section = results.Section(
         UNSEEN,
         "Unseen functions (BFCL)",
         "BFCL v4, single turn, Python: functions come with each question, and nothing was trained or chosen on them. A function is chosen "
-        "by the vectors of MiniLM and shared words, arguments by rules (`bench/zero_shot_calls.py`). The least likeness of a function is "
-        "that which parts the own tools' messages best from those without a call. Checked as BFCL does (`bench/call_checker.py`).",
+        "by the vectors of MiniLM and shared words, arguments by rules, as in chat completions with tools that a model was not built with "
+        "(`tasks/action_zero_shot.py`). The least likeness of a function is that which parts the own tools' training messages best from "
+        "those without a call. Checked as BFCL does (`bench/call_checker.py`).",
         UNSEEN_COLUMNS,
     )
     rows = {part: _rows(context.data / "bfcl", name, 20 if context.quick else None) for part, name in PARTS.items()}
     vectors = _vectors([text for part in rows.values() for question, functions, _ in part for text in (question, *map(_told, functions))])
     least = _least(vectors)
-    section.notes = [f"Least likeness of a called function: {least:.2f}."]
+    section.notes = [f"Least likeness of a called function: {least:.2f} by these messages, {action_zero_shot.LEAST:.2f} as shipped."]
     for part, own in rows.items():
-        faults = [_fault(question, functions, allowed, vectors, least) for question, functions, allowed in own]
+        faults = [_fault(question, functions, allowed, vectors) for question, functions, allowed in own]
         right = sum(not fault for fault in faults)
         low, high = wilson(right, len(faults))
         kinds = Counter(fault.partition(" ")[0] for fault in faults if fault)
@@ -92,8 +94,12 @@ def publish_unseen(context: Context) -> None:
     results.publish(context, section)
 
 
-def _fault(question: str, functions: Sequence[Mapping[str, Any]], allowed: Mapping[str, Any] | None, vectors: Any, least: float) -> str:
-    made = zero_shot_calls.call(question, functions, vectors, least)
+def _fault(question: str, functions: Sequence[Mapping[str, Any]], allowed: Mapping[str, Any] | None, vectors: Any) -> str:
+    tools, mistakes = action_tools.normal(list(functions))
+    if mistakes:
+        return "" if allowed is None else "schema"
+    found = action_zero_shot.call(question, tools, vectors([question, *action_zero_shot.texts_of(tools)]))
+    made = None if "missing" in found.facts else found.call  # what is missing is asked for
     if allowed is None:
         return "" if made is None else "called"
     function = next(one for one in functions if one["name"] in allowed)
@@ -115,7 +121,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _told(function: Mapping[str, Any]) -> str:
-    return zero_shot_calls.told(function)
+    return action_zero_shot.texts_of([{"name": function["name"], "description": " ".join(str(function.get("description", "")).split())}])[0]
 
 
 def _vectors(texts: Sequence[str]) -> Any:
@@ -126,7 +132,8 @@ def _vectors(texts: Sequence[str]) -> Any:
 
     folder = lookup.find("minilm", Silent(), "encoder").folder
     every = list(dict.fromkeys([*texts, *_own_texts()]))
-    table = dict(zip(every, features_of(folder, every, 128, 1, quick=True).numpy(), strict=True))
+    found = features_of(folder, every, 128, 1, quick=True).numpy()
+    table = dict(zip(every, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), strict=True))
     return lambda some: np.stack([table[text] for text in some])
 
 
@@ -150,8 +157,13 @@ def _own_questions() -> list[tuple[str, list[dict[str, Any]], bool]]:
 def _least(vectors: Any) -> float:
     """The likeness that parts messages that a tool fits best from the others: the mean of both shares of right ones."""
     questions = _own_questions()
-    best = np.array([max(zero_shot_calls.likeness(question, functions, vectors)) for question, functions, _ in questions])
+    best = np.array([_best(question, functions, vectors) for question, functions, _ in questions])
     fits = np.array([fit for _, _, fit in questions])
     grid = np.linspace(0.0, 1.0, 101)
     worth = [float(np.mean(best[fits] >= one) + np.mean(best[~fits] < one)) for one in grid]
     return float(grid[int(np.argmax(worth))])
+
+
+def _best(question: str, functions: Sequence[Mapping[str, Any]], vectors: Any) -> float:
+    tools, _ = action_tools.normal(list(functions))
+    return max(action_zero_shot.likeness(question, tools, vectors([question, *action_zero_shot.texts_of(tools)])))

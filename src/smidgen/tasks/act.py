@@ -238,7 +238,7 @@ class Act(Task):
 
     def lesson(self, form: ActionForm) -> str:
         """The tools, and the form of a call."""
-        tools = json.dumps([dict(tool) for tool in form.tools], ensure_ascii=False)
+        tools = json.dumps([{name: own for name, own in tool.items() if name != "values"} for tool in form.tools], ensure_ascii=False)
         return (
             "Which tool does the message ask for? Answer with JSON and nothing else: "
             '{"tool": its name, "arguments": {...}} by its schema, or null if no tool fits. Leave out arguments that the message does not '

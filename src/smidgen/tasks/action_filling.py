@@ -24,6 +24,7 @@ from smidgen.tasks.field_filling import FieldFiller, FieldsFound
 from smidgen.tasks.field_parsing import Fits, stated_by_pattern, time_of, value_of
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import FieldValues
+from smidgen.tasks.known_values import KnownValues
 from smidgen.text import dates, numbers, stretches
 
 _GRID = np.linspace(0.2, 0.8, 13)
@@ -36,6 +37,8 @@ _LEAST_CHOSEN = 0.5
 """The least probability of a value that is chosen by the whole text though texts state it mostly."""
 _BY_RULE = 0.8
 """The probability that a value found by rule alone is right, before calibration."""
+_BY_LIST = 0.95
+"""The probability that a value of a list is meant where a message has all of its words, before calibration."""
 _LONGEST_TEXT = 2_000
 """Characters of a text in which rules look for a value."""
 _WHOLE = {"date": stretches.DAY, "time": stretches.TIME, "number": stretches.NUMBER}
@@ -63,6 +66,7 @@ class ActionFiller:
         self._nodes = dict(field_values.schema_paths(shared.schema))
         self._ways = dict(zip(self._plan["kinds"], self._plan["ways"], strict=True))
         self._chosen = {choice["path"] for choice in self._plan["choices"]}
+        self._known = {(tool["name"], name): KnownValues(values) for tool in form.tools for name, values in tool.get("values", {}).items()}
 
     def decode(self, raw: Raw) -> list[Reply]:
         """One reply per text: a call, or None. The score is the probability that all of it is right.
@@ -150,7 +154,11 @@ class ActionFiller:
         spans: dict[str, list[list[int]]] = {}
         whole = math.log(max(tools[tool], 1e-9))
         for path, own in paths.items():
-            value, chance, places = self._value(path, reading, text, threshold, own in needed)
+            named = known.named(text) if (known := self._known.get((tool, own))) is not None else None
+            if named is not None:
+                value, chance, places = named.value, _BY_LIST * named.share, [list(named.place)]
+            else:
+                value, chance, places = self._value(path, reading, text, threshold, own in needed)
             whole += math.log(max(chance, 1e-9))
             if value is not None:
                 given[own], scores[own] = value, round(chance, 6)

@@ -70,7 +70,8 @@ class ActionForm(Form):
     @property
     def listed(self) -> dict[str, Any]:
         """The tools, as OpenAI's API names them."""
-        return {"tools": [{"type": "function", "function": dict(tool)} for tool in self.tools]}
+        shown = ({name: own for name, own in tool.items() if name != "values"} for tool in self.tools)
+        return {"tools": [{"type": "function", "function": tool} for tool in shown]}
 
     @property
     def answer_keys(self) -> tuple[str, ...]:

@@ -17,9 +17,11 @@ from smidgen.core.errors import RecipeError
 from smidgen.stats import field_values
 from smidgen.tasks import field_schema
 from smidgen.tasks.field_schema import Schema, kind_of
+from smidgen.tasks.known_values import cleaned, values_in
 
 ToolFacts = dict[str, Any]
-"""A tool, JSON-ready: `name`, `description`, and `parameters`, a normalised schema (see `field_schema`) whose `properties` may be empty."""
+"""A tool, JSON-ready: `name`, `description`, and `parameters`, a normalised schema (see `field_schema`) whose `properties` may be empty;
+and `values`, those of arguments that take them from a list."""
 
 MOST_TOOLS = 200
 _MOST_BYTES = 4_000_000
@@ -28,6 +30,8 @@ _EMPTY: Schema = {"type": "object", "properties": {}, "required": [], "additiona
 _OTHER_NAMES = {"dict": "object", "float": "number", "tuple": "array", "list": "array", "str": "string", "int": "integer", "any": "string"}
 """Names of types that other programs use, and those of JSON Schema."""
 _KNOWN_FORMATS = field_schema.FORMATS
+_CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
+"""The form of a time of day."""
 
 
 def read(file: str) -> list[ToolFacts]:
@@ -37,7 +41,7 @@ def read(file: str) -> list[ToolFacts]:
         raise RecipeError("there is no such file of tools", value=file, todo="Check the path in act.tools or --tools.")
     if path.stat().st_size > _MOST_BYTES:
         raise RecipeError("the file of tools is too large", value=f"{file}: {path.stat().st_size} bytes", todo="Leave tools out.")
-    tools, mistakes = normal([_facts(tool) for tool in read_tools(path)] if _is_tool_file(path) else _json_of(path))
+    tools, mistakes = normal([_facts(tool) for tool in read_tools(path)] if _is_tool_file(path) else _json_of(path), path.parent)
     if mistakes:
         todo = 'A list of {"name": ..., "description": ..., "parameters": JSON Schema} is expected. Correct:'
         raise RecipeError("these tools cannot be used", value=file, todo=todo, mistakes=mistakes)
@@ -52,8 +56,9 @@ def examples(file: str) -> list[tuple[str, dict[str, Any]]]:
     return [(one.message, {"tool": tool.name, "arguments": dict(one.arguments)}) for tool in read_tools(path) for one in tool.examples]
 
 
-def normal(given: Any) -> tuple[list[ToolFacts], list[str]]:
-    """Normalise a list of tools. Returns it and all mistakes; with mistakes it is unusable."""
+def normal(given: Any, folder: Path | None = None) -> tuple[list[ToolFacts], list[str]]:
+    """Normalise a list of tools. Returns it and all mistakes; with mistakes it is unusable. `folder`: of the files that arguments take
+    their values from; None where there are no files to read."""
     if isinstance(given, Mapping) and isinstance(given.get("tools"), list):
         given = given["tools"]
     if not isinstance(given, list) or not given:
@@ -63,7 +68,7 @@ def normal(given: Any) -> tuple[list[ToolFacts], list[str]]:
     tools: list[ToolFacts] = []
     mistakes: list[str] = []
     for number, one in enumerate(given, start=1):
-        tool, why = _tool(one, number)
+        tool, why = _tool(one, number, folder)
         tools.append(tool)
         mistakes += why
     names = [tool.get("name") for tool in tools]
@@ -127,7 +132,7 @@ def _json_of(path: Path) -> Any:
         raise RecipeError(f"the tools are not JSON ({error})", value=str(path), todo="Correct the file.") from None
 
 
-def _tool(given: Any, number: int) -> tuple[ToolFacts, list[str]]:
+def _tool(given: Any, number: int, folder: Path | None) -> tuple[ToolFacts, list[str]]:
     place = f"tool {number}"
     if isinstance(given, Mapping) and isinstance(given.get("function"), Mapping):
         given = given["function"]
@@ -138,19 +143,49 @@ def _tool(given: Any, number: int) -> tuple[ToolFacts, list[str]]:
         return {}, [f"{place}: it needs a name of at most {_LONGEST_NAME} characters"]
     if not isinstance(description, str) or len(description) > _LONGEST_DESCRIPTION:
         return {}, [f"{name}: its description is a text of at most {_LONGEST_DESCRIPTION} characters"]
+    values, unread = _listed(given, folder)
     parameters, mistakes = parameters_of(given.get("parameters"))
-    made = {"name": name.strip(), "description": " ".join(description.split()), "parameters": parameters}
-    return made, [f"{name}: {mistake}" for mistake in mistakes]
+    made: ToolFacts = {"name": name.strip(), "description": " ".join(description.split()), "parameters": parameters}
+    if values:
+        made["values"] = values
+    return made, [f"{name}: {mistake}" for mistake in [*mistakes, *unread]]
+
+
+def _listed(given: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, list[str]], list[str]]:
+    """The values of text arguments that take them from a list, by `values_from` or as a form holds them; and why some cannot be read."""
+    found: dict[str, list[str]] = {}
+    mistakes: list[str] = []
+    parameters = given.get("parameters")
+    properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+    properties = properties if isinstance(properties, Mapping) else {}
+    held = given.get("values") if isinstance(given.get("values"), Mapping) else {}
+    told = {
+        name: node["values_from"] for name, node in properties.items() if isinstance(node, Mapping) and node.get("values_from") is not None
+    }
+    for name, place in {**(held or {}), **told}.items():
+        try:
+            if name not in properties or properties[name].get("type") != "string":
+                raise ValueError("only a text argument takes its values from a list")
+            if isinstance(place, str) and folder is None:
+                raise ValueError("files cannot be named here")
+            if not isinstance(place, str | list | tuple):
+                raise ValueError("a list of values is expected, or FILE.csv:COLUMN")
+            found[name] = values_in(place, folder) if isinstance(place, str) and folder is not None else cleaned(place)
+        except ValueError as error:
+            mistakes.append(f"{name}: values_from: {error}")
+    return found, mistakes
 
 
 def _adapted(node: Any) -> Any:
     """A schema with the names of types that JSON Schema has, and without what does not limit values."""
     if not isinstance(node, Mapping):
         return node
-    made = {key: value for key, value in node.items() if key not in ("optional", "default", "additionalProperties")}
+    made = {key: value for key, value in node.items() if key not in ("optional", "default", "additionalProperties", "values_from")}
     kind = made.get("type")
     if isinstance(kind, str):
         made["type"] = _OTHER_NAMES.get(kind.lower(), kind)
+    if made.get("format") == "time" and "pattern" not in made:
+        made["pattern"] = _CLOCK
     if made.get("format") is not None and made["format"] not in _KNOWN_FORMATS:
         del made["format"]
     if isinstance(made.get("properties"), Mapping):

@@ -159,7 +159,7 @@ class ZeroShotArguments:
         """How much the words around a place are those of an argument: its name counts twice; words after it, such as a unit, count most."""
         named, described = set(content_stems(name)), set(content_stems(str(node.get("description", ""))))
         before = content_stems(" ".join(self._text[: place[0]].split()[-4:]))
-        after = content_stems(" ".join(self._text[place[1] :].split()[:2]))
+        after = content_stems(" ".join(self._text[place[1] :].split()[:1]))  # a unit
         found = 0.0
         for far, word in enumerate(reversed(before)):
             found += (2.0 if word in named else 0.5 if word in described else 0.0) / (1 + far)
