@@ -13,7 +13,7 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.rows import Row
 from smidgen.tasks import action_tools
 from smidgen.tasks.act import ActSettings, part
-from smidgen.tasks.known_values import KnownValues
+from smidgen.tasks.known_values import ListedValues
 
 GOODS = ["Oak Stool", "Bracken Cushion", "Brass Lamp Small", "Brass Lamp Large", "Linen Tea Towel", "Dr Anna Weber", "Dr Paul Weber"]
 SAID = {
@@ -32,12 +32,12 @@ SAID = {
 
 @pytest.mark.parametrize("text", SAID)
 def test_a_message_names_a_value(text: str) -> None:
-    found = KnownValues(GOODS).named(text)
+    found = ListedValues(GOODS).named(text)
     assert (found.value if found is not None else None) == SAID[text]
 
 
 def test_long_messages_and_lists_take_bounded_time() -> None:
-    known = KnownValues([f"Dr {first}{second} Weber" for first in "abcdefghij" for second in range(400)])
+    known = ListedValues([f"Dr {first}{second} Weber" for first in "abcdefghij" for second in range(400)])
     began = time.process_time()
     assert known.named("dr weber " * 400) is None
     assert time.process_time() - began < 5

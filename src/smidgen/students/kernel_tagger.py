@@ -205,7 +205,7 @@ def _copies(rows: Sequence[Row], times: int, seed: int) -> list[Row]:
 
 
 _ARTICLE = re.compile(r"(?:the|an?|some|der|die|das|den|dem|eine?|einen|einem|einer)\s+", re.IGNORECASE)
-_AS_KNOWN = 0.35
+_AS_KNOWN = 0.5
 
 
 def _other_words(old: str, known: str, words: Sequence[str], rng: random.Random) -> str:
@@ -224,7 +224,7 @@ def _other_words(old: str, known: str, words: Sequence[str], rng: random.Random)
     return f"{article.group() if article else ''}{made}"
 
 
-_OWN_WORDS = 0.3
+_OWN_WORDS = 0.6
 """How often made words are words of the rows themselves."""
 
 

@@ -24,7 +24,7 @@ from smidgen.tasks.field_filling import FieldFiller, FieldsFound
 from smidgen.tasks.field_parsing import Fits, stated_by_pattern, time_of, value_of
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import FieldValues
-from smidgen.tasks.known_values import KnownValues
+from smidgen.tasks.known_values import ListedValues
 from smidgen.text import dates, numbers, stretches
 
 _GRID = np.linspace(0.2, 0.8, 13)
@@ -66,7 +66,7 @@ class ActionFiller:
         self._nodes = dict(field_values.schema_paths(shared.schema))
         self._ways = dict(zip(self._plan["kinds"], self._plan["ways"], strict=True))
         self._chosen = {choice["path"] for choice in self._plan["choices"]}
-        self._known = {(tool["name"], name): KnownValues(values) for tool in form.tools for name, values in tool.get("values", {}).items()}
+        self._known = {(tool["name"], name): ListedValues(values) for tool in form.tools for name, values in tool.get("values", {}).items()}
 
     def decode(self, raw: Raw) -> list[Reply]:
         """One reply per text: a call, or None. The score is the probability that all of it is right.

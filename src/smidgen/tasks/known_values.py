@@ -42,7 +42,7 @@ class NamedValue:
     share: float
 
 
-class KnownValues:
+class ListedValues:
     """The values of one argument."""
 
     def __init__(self, values: Sequence[str]) -> None:
