@@ -12,6 +12,11 @@ import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoin
 /** Main metrics with a sentence of their own. */
 const OWN: Readonly<Record<string, string>> = { outcome_right: "report.outcomesOf", hit_rate_10: "report.hitsOf" };
 
+/** Whether a report is of outcomes or of lists, which no likeness of texts describes. */
+export function countsOutcomes(headline: string): boolean {
+  return headline in OWN;
+}
+
 /** The result in a sentence, its interval, and whether it was worth it. */
 export function Headline({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();

@@ -13,7 +13,7 @@ import { AnsweringAlone } from "./AnsweringAlone";
 import { Candidates } from "./Candidates";
 import { Corrections, StaleNotice } from "./Corrections";
 import { Downloads } from "./Downloads";
-import { Headline, Metrics } from "./Headline";
+import { countsOutcomes, Headline, Metrics } from "./Headline";
 import { Labels } from "./Labels";
 import { Mistakes } from "./Mistakes";
 import { Members } from "./Members";
@@ -50,16 +50,16 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
           <Headline view={view} />
           <Members project={project} view={view} />
           <Corrections project={project} view={view} model={model} />
-          <AnsweringAlone project={project} view={view} />
+          {!countsOutcomes(view.report.headline) && <AnsweringAlone project={project} view={view} />}
           <Samples view={view} />
           <Mistakes project={project} view={view} />
           <Labels project={project} view={view} />
           <div className={styles.two}>
-            {short ? <Metrics view={view} /> : <Scores view={view} />}
+            {short || countsOutcomes(view.report.headline) ? <Metrics view={view} /> : <Scores view={view} />}
             <div className={styles.stack}>
-              {!short && <Metrics view={view} />}
+              {!short && !countsOutcomes(view.report.headline) && <Metrics view={view} />}
               <Parity view={view} />
-              {short && <Scores view={view} />}
+              {short && !countsOutcomes(view.report.headline) && <Scores view={view} />}
             </div>
           </div>
           <Candidates project={project} view={view} />
