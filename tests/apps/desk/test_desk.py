@@ -520,3 +520,11 @@ def test_two_questions_get_two_quotations_only_if_both_are_sure(shop: Shop, cloc
     both = desk.answer(conversation, "What does delivery cost? When is the shop open?").reply
     assert both.outcome == "answered" and [cited.text for cited in both.citations] == list(quoted.values())
     assert desk.answer(conversation, "What does delivery cost? Do you sell any elephants?").reply.outcome == "unanswered"
+
+
+def test_a_desk_without_documents_has_no_quotations_to_judge(shop: Shop, clock: Clock) -> None:
+    desk = Desk("shop", parse_policy(POLICY, "policy.toml"), {"intents": sorts, "act": calls}, shop.tools, now=clock).sure_by(STARTING)
+    conversation = DeskConversation("c", "shop", "widget")
+    assert desk.options(conversation, "is the earth flat") == []
+    ((reply,),) = desk.options(conversation, "please cancel FH-20103")
+    assert reply.facts["judged"]["kind"] == "act" and reply.outcome == "proposed"

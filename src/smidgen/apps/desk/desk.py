@@ -334,7 +334,9 @@ class Desk:
 
     def _quotations(self, turn: _Round) -> list[tuple[Quotation, float]]:
         """The quotations that may answer, with their chances, the surest first. Without a confidence, those that the member gives."""
-        member, before = self._members["answer"], str(turn.state.get("question", ""))
+        member, before = self._members.get("answer"), str(turn.state.get("question", ""))
+        if member is None:
+            return []
         if self._confidence is not None:
             judge = self._confidence
             found = quotations_of(member, turn.message, before, turn.intents, self._signs)
