@@ -106,3 +106,13 @@ def test_a_desk_names_no_member_outside_its_folder(store: StudioStore) -> None:
     stray = {**tree, "desk": {**tree["desk"], "members": {"answer": "../other/answer.toml"}}}
     (mistake,) = recipe_mistakes(project, stray)
     assert mistake.place == "desk.members" and "own folder" in mistake.text
+
+
+def test_no_file_written_in_the_studio_starts_a_program(store: StudioStore) -> None:
+    project = create_from_sample(store, "act", "ann")
+    before = read_file(project, "tools.toml")
+    for text in ('[mcp.shop]\ncommand = ["sh", "-c", "id"]\n', '\ufeffmcp = { shop = { "c\\u006fmmand" = ["id"] } }\n'):
+        with pytest.raises(InputError, match="starts a program"):
+            write_file(project, "tools.toml", text.encode())
+    assert read_file(project, "tools.toml") == before
+    write_file(project, "tools.toml", b"[mcp.shop]\nurl = 'https://shop.example/mcp'\n# command\n")

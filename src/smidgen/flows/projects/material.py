@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MOST_FILES = 10_000
 MOST_PROJECT_BYTES = 1 << 30
 _MOST_RECIPE_BYTES = 100_000
 _LONGEST_PART = 150
+_MOST_TOOL_FILE = 1_000_000
+"""Bytes of a file of tools; a larger one is not read as such."""
 _DEEPEST = 8
 _UNSAFE = frozenset('\\:*?"<>|')
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))})
@@ -71,8 +74,12 @@ def read_file(project: Project, name: str, most: int = MOST_FILE_BYTES) -> bytes
 
 
 def write_file(project: Project, name: str, content: bytes) -> ProjectFile:
-    """Write a file whole: readers see the old content or the new one. Raises InputError for an unsafe name, or for too much."""
+    """Write a file whole: readers see the old content or the new one. Raises InputError for an unsafe name, for too much, and for a file
+    of tools that would start a program: only who may use this machine may say that."""
     place = file_place(project, name)
+    if _starts_program(content):
+        todo = f"Write it by hand: {place}"
+        raise InputError("a file of tools that starts a program cannot be written in the Studio", value=name, todo=todo)
     if len(content) > MOST_FILE_BYTES:
         todo = f"At most {MOST_FILE_BYTES >> 20} MB are kept in one file: give it in parts."
         raise InputError("the file is too large", value=f"{name}: {len(content) >> 20} MB", todo=todo)
@@ -86,6 +93,17 @@ def write_file(project: Project, name: str, content: bytes) -> ProjectFile:
     files.write(place, content)
     state = place.stat()
     return ProjectFile(place.relative_to(project_folder(project.id)).as_posix(), state.st_size, state.st_mtime)
+
+
+def _starts_program(content: bytes) -> bool:
+    """Whether a content is a file of tools with an MCP server that is started by a command."""
+    if len(content) > _MOST_TOOL_FILE:
+        return False
+    try:
+        servers = tomllib.loads(content.decode("utf-8-sig")).get("mcp")
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        return False
+    return isinstance(servers, dict) and any(isinstance(one, dict) and one.get("command") for one in servers.values())
 
 
 def delete_file(project: Project, name: str) -> None:
