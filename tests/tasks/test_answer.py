@@ -113,3 +113,14 @@ def test_curves_are_fitted_on_asked_questions_alone() -> None:
     made = FORM.model_copy(update={"made": True})
     assert task.calibrate(raw, rows, made, AnswerSettings(threshold=0.5)) == made
     assert "Nobody asked them" in made.purpose(str) and "Nobody" not in FORM.purpose(str)
+
+
+def test_a_rows_cells_are_found_in_the_document_as_it_is_read() -> None:
+    read = quoted_answers.words_of("Treatment: Routine check-up; Fee: £48 Treatment: Root canal, molar; Fee: £640")
+    assert quoted_answers.holds(read, "Routine check-up | £48") and quoted_answers.holds(read, "| Root canal, molar | £640 |")
+    assert not quoted_answers.holds(read, "Root canal, molar | £48")  # another row's price
+    assert not quoted_answers.holds(read, "£48 | Routine check-up")  # not in this order
+    assert not quoted_answers.holds(read, " | ") and not quoted_answers.holds([], "£48")
+    wanted = {"id": "fees.md", "text": "Routine check-up | £48"}
+    assert quoted_answers.is_right(wanted, {"id": "fees.md", "text": "Treatment: Routine check-up; Fee: £48"})
+    assert not quoted_answers.is_right(wanted, {"id": "fees.md", "text": "Treatment: Root canal, molar; Fee: £640"})

@@ -13,6 +13,8 @@ _NEGATIONS = frozenset(("not", "no", "never", "cannot", "without", "nicht", "nie
 _LONGER, _STEM, _FEWEST = 4, 5, 3
 _MOST = 2 / 3
 """Share of the wanted longer words, by their first letters, that words of another place must have."""
+_BETWEEN = 8
+"""Words between two cells of a row, at most."""
 _ARTICLES = frozenset(("a", "an", "the"))
 
 
@@ -28,10 +30,24 @@ def squad_words(text: str) -> list[str]:
 
 def contains(words: Sequence[str], run: Sequence[str]) -> bool:
     """Whether words hold a run of others, in order."""
+    return bool(_ends(words, run, 0, len(words)))
+
+
+def holds(words: Sequence[str], wanted: str) -> bool:
+    """Whether words hold a wanted text. The cells of a table's row, `Crown | £720`, need only stand near one another, in their order: a
+    document's reader puts the column's name between them."""
+    cells = [cell for cell in map(words_of, wanted.split("|")) if cell]
+    reached = _ends(words, cells[0], 0, len(words)) if cells else []
+    for cell in cells[1:]:
+        reached = sorted({end for start in reached for end in _ends(words, cell, start, start + _BETWEEN + len(cell))})
+    return bool(reached)
+
+
+def _ends(words: Sequence[str], run: Sequence[str], start: int, stop: int) -> list[int]:
+    """Where runs end that stand between two places."""
     count = len(run)
-    return count > 0 and any(
-        words[place] == run[0] and list(words[place : place + count]) == list(run) for place in range(len(words) - count + 1)
-    )
+    places = range(start, min(stop, len(words)) - count + 1) if count else range(0)
+    return [place + count for place in places if words[place] == run[0] and list(words[place : place + count]) == list(run)]
 
 
 def same_document(wanted: Mapping[str, str], told: Mapping[str, str]) -> bool:
@@ -57,7 +73,7 @@ def is_right(wanted: Quoted, told: Quoted) -> bool:
     if wanted is None or not isinstance(told, Mapping):
         return wanted is None and told is None
     one, other = words_of(wanted["text"]), words_of(told["text"])
-    return (same_document(wanted, told) and (contains(other, one) or contains(one, other))) or agree(one, other)
+    return (same_document(wanted, told) and (holds(other, wanted["text"]) or contains(one, other))) or agree(one, other)
 
 
 def exact(wanted: Quoted, told: Quoted) -> bool:

@@ -148,7 +148,7 @@ def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, f
         right = frozenset(
             one
             for one in places.get(name, ())
-            if quoted_answers.contains(words[one], wanted) or quoted_answers.contains(wanted, words[one])
+            if quoted_answers.holds(words[one], row.output["text"]) or quoted_answers.contains(wanted, words[one])
         )
         if right:
             found[row.input[:LONGEST_QUESTION]] = right

@@ -309,11 +309,11 @@ def _check_answer(row: Row, texts: Mapping[str, Sequence[str]]) -> None:
     """Refuse a row whose document is not there, or lacks its words."""
     if row.output is None:
         return
-    name, words = row.output["id"], quoted_answers.words_of(row.output["text"])
+    name, wanted = row.output["id"], row.output["text"]
     if name and name not in texts:
         shown = ", ".join(sorted(texts)[:3])
         raise DataError("a row names a document that is not there", value=name, todo=f"There are: {shown}.", row=row.number or None)
-    if not any(quoted_answers.contains(texts[one], words) for one in ([name] if name else texts)):
+    if not any(quoted_answers.holds(texts[one], wanted) for one in ([name] if name else texts)):
         raise DataError(
             "the words that answer are not in the document",
             value=row.output["text"],
@@ -355,9 +355,8 @@ def _place(reply: Reply) -> str:
 
 def _among(want: Mapping[str, str], reply: Reply, most: int) -> bool:
     """Whether one of the first passages of a reply has the wanted words."""
-    words = quoted_answers.words_of(want["text"])
     return any(
-        (not want["id"] or want["id"] == one["id"]) and quoted_answers.contains(quoted_answers.words_of(one["text"]), words)
+        (not want["id"] or want["id"] == one["id"]) and quoted_answers.holds(quoted_answers.words_of(one["text"]), want["text"])
         for one in reply.facts.get("passages", ())[:most]
     )
 
