@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from smidgen.bases.lookup import AUTO
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.rows import Row
-from smidgen.flows.build.base_choice import encoder_choice, foreign_languages, reading_student
+from smidgen.flows.build.base_choice import encoder_choice, foreign_languages
 from smidgen.flows.build.work import Work
 from smidgen.parts import recipe
-from smidgen.students.settings import StudentSettings
 
 ENGLISH = ["Where is my parcel, please?", "I would like to send the lamp back.", "Can I pay by card in the showroom?", "My order is late."]
 GERMAN = ["Wo ist denn mein Paket geblieben?", "Ich möchte die Lampe zurückgeben.", "Kann ich im Laden mit Karte zahlen?"]
@@ -36,7 +36,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         (ENGLISH, ("en",), AUTO, ""),
         (GERMAN, (), "e5", "your texts are in German"),
         (ENGLISH + GERMAN, (), "e5", "your texts are in German"),
-        (ENGLISH, ("en", "de"), "e5", "people will write in German"),
     ],
 )
 def test_other_languages_get_the_base_that_reads_them(texts: list[str], languages: tuple[str, ...], base: str, said: str) -> None:
@@ -57,16 +56,14 @@ def test_a_named_base_and_decoders_are_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_people_of_other_languages_than_the_rows_get_a_student_that_leaves_its_base_as_it_is() -> None:
-    def kind(one: Work, base: str = "e5") -> str:
-        return reading_student(one, base).recipe.settings(StudentSettings).kind
-
-    assert kind(work(ENGLISH, languages=("en", "de"))) == "kernel"
-    assert kind(work(ENGLISH + GERMAN, languages=("en", "de"))) == "auto"
-    assert kind(work(ENGLISH, languages=("en", "de")), AUTO) == "auto"
-    assert kind(work(ENGLISH, {"student": {"kind": "linear"}}, languages=("en", "de"))) == "linear"
-    answer = replace(work(ENGLISH, languages=("en", "de")), recipe=recipe.make({"name": "x", "task": "answer"}))
-    assert reading_student(answer, AUTO) is answer
+def test_languages_that_only_people_use_count_where_the_base_is_left_as_it_is(tmp_path: Path) -> None:
+    spoken = work(ENGLISH, languages=("en", "de"))
+    assert encoder_choice(spoken, ["encoder"]) == (AUTO, "people will write in German: give examples in that language, too")
+    (tmp_path / "shop.md").write_text("\n\n".join(ENGLISH), encoding="utf-8")
+    answer = recipe.make({"name": "x", "task": "answer", "answer": {"documents": str(tmp_path)}})
+    rows = [replace(row, output=None) for row in spoken.train]
+    asked = replace(spoken, recipe=answer, train=rows)
+    assert encoder_choice(asked, ["encoder"]) == ("e5", f"people will write in German, so the base is e5: {starters()['e5'].title}")
 
 
 def test_few_foreign_texts_do_not_count() -> None:

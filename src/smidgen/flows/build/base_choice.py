@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from smidgen.bases.lookup import AUTO, BaseSettings, multilingual_starter
 from smidgen.core.rows import evenly
 from smidgen.flows.build.work import Work
 from smidgen.parts import registry
-from smidgen.students.settings import StudentSettings
 from smidgen.text.words import languages
 
 _ENGLISH = "en"
@@ -35,25 +33,13 @@ def encoder_choice(work: Work, families: Sequence[str]) -> tuple[str, str]:
     written, spoken = foreign_languages(texts), [one for one in work.languages if one != _ENGLISH]
     if not written and not spoken:
         return AUTO, ""
+    if not written and not registry.find("students", work.task.students[0]).frozen:
+        # A model that is taught by English examples would lose more of English than it wins.
+        return AUTO, f"people will write in {_listed(spoken)}: give examples in that language, too"
     why = f"your texts are in {_listed(written)}" if written else f"people will write in {_listed(spoken)}"
     if starter.here():
         return starter.name, f"{why}, so the base is {starter.name}: {starter.title}"
     return AUTO, f"{why}, and the base reads English: run `smidgen pull {starter.name}` and build again for better answers"
-
-
-def reading_student(work: Work, encoder: str) -> Work:
-    """The work with the student that reads languages in which people write and the rows are not, where a base of many languages was taken
-    and no student is named: one that leaves its base as it is. A trained one would only read what its rows are in."""
-    asked = work.recipe.settings(StudentSettings)
-    own, quick = work.task.students, work.task.quick.get("student", {}).get("kind", "")
-    kept = next((name for name in (*own, quick) if name and registry.find("students", name).frozen), "")
-    if encoder == AUTO or asked.kind != "auto" or not kept or kept == own[0] or work.recipe.sections["train"].model_fields_set:
-        return work
-    texts = work.task.read_texts([*work.train, *work.held], work.recipe.asked)
-    if not {*work.languages} - {_ENGLISH, *foreign_languages(texts)}:
-        return work
-    settings = asked.model_copy(update={"kind": kept})
-    return replace(work, recipe=replace(work.recipe, sections={**work.recipe.sections, "student": settings}))
 
 
 def foreign_languages(texts: Sequence[str]) -> list[str]:

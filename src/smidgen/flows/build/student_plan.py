@@ -28,7 +28,7 @@ from smidgen.core.parts import (
 from smidgen.core.progress import Progress
 from smidgen.core.settings import Settings
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows.build.base_choice import encoder_choice, reading_student
+from smidgen.flows.build.base_choice import encoder_choice
 from smidgen.flows.build.training import rows_for
 from smidgen.flows.build.work import BuildContext, PlannedStudent, Work
 from smidgen.flows.local_model import read_task
@@ -47,8 +47,6 @@ def plan_students(work: Work, context: BuildContext) -> Work:
     """Plan the students, their bases and their guide, as far as known before a teacher adds rows."""
     kinds = students_to_train(work, context.progress, more=work.recipe.settings(TeacherSettings).source is not None)
     auto, said = encoder_choice(work, families_of(kinds))
-    if (chosen := reading_student(work, auto)) is not work:
-        work, kinds = chosen, students_to_train(chosen, context.progress)
     bases = bases_of(work.recipe, kinds, context.progress, auto)
     work = replace(work, notes=(*work.notes, said)) if said else work
     guide = open_guide(work.recipe, bases.get("decoder"), work.form, context.progress)
