@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.apps.channels.vendor import vendor
 from tests.desk_project import desk_bundle, desk_project
-from tests.studio_browser import SIZES, RunningStudio, browsing, chromium, needed, running_studio
+from tests.studio_browser import SIZES, RunningStudio, browsing, needed, running_studio
 
 from smidgen.store.studio.store import StudioStore
 
@@ -33,14 +35,13 @@ def studio(project: str, tmp_path: Path) -> Iterator[RunningStudio]:
         yield running
 
 
-def visitor(preview: str) -> tuple[Any, Any]:
-    """A visitor on the desk's preview page, in a browser context of their own, with the chat open; returns the context and the frame."""
-    context = chromium().new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    page.goto(preview)
-    page.locator("smidgen-desk .launcher").click()
-    return context, page.frame_locator("smidgen-desk iframe")
+@contextmanager
+def visitor(studio: RunningStudio, preview: str) -> Iterator[Any]:
+    """The chat's frame, open before a visitor on the desk's preview page, in a browser context of their own."""
+    server = "/".join(preview.split("/", 3)[:3])
+    with browsing(replace(studio, url=server), link=preview) as browser:
+        browser.page.locator("smidgen-desk .launcher").click()
+        yield browser.page.frame_locator("smidgen-desk iframe")
 
 
 def say(frame: Any, text: str) -> None:
@@ -58,46 +59,45 @@ def test_a_desk_is_served_and_people_answer_its_customers(studio: RunningStudio,
         page.get_by_text("Your model is running").wait_for()
         page.get_by_text('data-desk="shop"').first.wait_for()
         preview = page.get_by_role("link", name="See the chat on a page").get_attribute("href")
-        context, frame = visitor(preview)
-        say(frame, "what are your opening hours")
-        say(frame, "please cancel my order FH-20104")
-        say(frame, "I want to talk to a real person please")
-        page.get_by_text("conversation waits for a person").wait_for()
-        browser.shot("desk-run")
-        assert browser.faults_of_sizes() == {}
+        with visitor(studio, preview) as frame:
+            say(frame, "what are your opening hours")
+            say(frame, "please cancel my order FH-20104")
+            say(frame, "I want to talk to a real person please")
+            page.get_by_text("conversation waits for a person").wait_for()
+            browser.shot("desk-run")
+            assert browser.faults_of_sizes() == {}
 
-        page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
-        browser.goto(f"/projects/{project}/conversations?status=with_person")
-        page.get_by_role("button", name="what are your opening hours").click()
-        page.get_by_text("We are open from 9 to 5.").first.wait_for()
-        page.get_by_label("Answer as a person").fill("This is Mia. I look into it.")
-        page.get_by_role("button", name="Send", exact=True).click()
-        frame.get_by_text("This is Mia. I look into it.").wait_for()
-        page.get_by_role("button", name="Correct").first.click()
-        dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Right answer").fill("We are open from 9 to 5, on Saturdays from 10.")
-        browser.shot("desk-correct")
-        assert browser.accessibility_faults() == []
-        dialog.get_by_role("button", name="Keep as a correction").click()
-        page.get_by_text("It waits under").wait_for()
-        page.get_by_role("button", name="Give back to the desk").click()
-        page.get_by_text("The desk answers.", exact=True).wait_for()
-        browser.shot("desk-conversation")
-        assert browser.faults_of_sizes() == {}
-        browser.shot("desk-conversation-narrow-dark")
-        page.evaluate("document.documentElement.dataset.theme = 'light'")
+            page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
+            browser.goto(f"/projects/{project}/conversations?status=with_person")
+            page.get_by_role("button", name="what are your opening hours").click()
+            page.get_by_text("We are open from 9 to 5.").first.wait_for()
+            page.get_by_label("Answer as a person").fill("This is Mia. I look into it.")
+            page.get_by_role("button", name="Send", exact=True).click()
+            frame.get_by_text("This is Mia. I look into it.").wait_for()
+            page.get_by_role("button", name="Correct").first.click()
+            dialog = page.get_by_role("dialog")
+            dialog.get_by_label("Right answer").fill("We are open from 9 to 5, on Saturdays from 10.")
+            browser.shot("desk-correct")
+            assert browser.accessibility_faults() == []
+            dialog.get_by_role("button", name="Keep as a correction").click()
+            page.get_by_text("It waits under").wait_for()
+            page.get_by_role("button", name="Give back to the desk").click()
+            page.get_by_text("The desk answers.", exact=True).wait_for()
+            browser.shot("desk-conversation")
+            assert browser.faults_of_sizes() == {}
+            browser.shot("desk-conversation-narrow-dark")
+            page.evaluate("document.documentElement.dataset.theme = 'light'")
 
-        page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
-        browser.goto(f"/projects/{project}/conversations?view=corrections")
-        page.get_by_text("Corrected", exact=True).wait_for()
-        assert "on Saturdays from 10" in page.get_by_label("Right answer").first.input_value()
-        browser.shot("desk-corrections")
-        assert browser.faults_of_sizes() == {}
-        page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
-        page.get_by_role("button", name="Approve", exact=True).first.click()
-        page.get_by_text("Approved", exact=True).click()
-        page.get_by_role("button", name="Add to the desk's data").wait_for()
-        context.close()
+            page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
+            browser.goto(f"/projects/{project}/conversations?view=corrections")
+            page.get_by_text("Corrected", exact=True).wait_for()
+            assert "on Saturdays from 10" in page.get_by_label("Right answer").first.input_value()
+            browser.shot("desk-corrections")
+            assert browser.faults_of_sizes() == {}
+            page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
+            page.get_by_role("button", name="Approve", exact=True).first.click()
+            page.get_by_text("Approved", exact=True).click()
+            page.get_by_role("button", name="Add to the desk's data").wait_for()
 
 
 def test_channels_are_set_up_and_tried(studio: RunningStudio, project: str) -> None:

@@ -53,9 +53,10 @@ def traffic(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show, export or delete captured requests, and find jobs in them; review what a desk may learn.
+    """Show, export or delete captured requests; find jobs in them.
 
-    Requests are captured by `smidgen serve --capture answers`. What you delete is gone for good.
+    Requests are captured by `smidgen serve --capture answers`. What you delete is gone for good. `--corrections` and `--approved` review
+    what a desk may learn from its conversations.
 
     Example: smidgen traffic --jobs
     """

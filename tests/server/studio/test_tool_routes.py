@@ -240,7 +240,9 @@ def test_tools_of_a_server_are_chosen_and_no_program_is_started(client: TestClie
     assert shown["call"] == {"server": url, "tool": "stockOf", "arguments": {"productId": "CU-1"}}
     text = saved["text"].replace(f'url = "{url}"', 'command = ["touch", "/tmp/never"]')
     kept = client.put(f"{path}/text", json={"text": text, "stamp": saved["stamp"]})
-    assert kept.status_code == 200
+    assert kept.status_code == 400 and "starts a program" in kept.json()["error"]["what"]
+    (tool_file,) = project_folder(path.split("/")[-2]).glob("tools.toml")
+    tool_file.write_text(text, encoding="utf-8")  # by hand, as who may use this machine can
     run = client.post(f"{path}/run", json={"tool": "stock_of", "arguments": {"product_id": "CU-1"}, "confirmed": True})
     assert run.status_code == 400 and "starts no programs" in run.json()["error"]["what"]
 
