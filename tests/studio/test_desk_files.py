@@ -1,4 +1,4 @@
-"""A desk's files in Chromium: tools are shown and get a database, the policy is changed, a conversation is written."""
+"""A desk's files in Chromium: a tool is added, its call is looked at and run, the policy is changed, a conversation is written."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def pictures(browser: Any, name: str) -> None:
     browser.page.evaluate("document.documentElement.dataset.theme = 'light'")
 
 
-def test_tools_are_shown_and_get_a_database(studio: RunningStudio, project: str) -> None:
-    with browsing(studio) as browser:
+def test_a_tool_is_added_looked_at_and_run_once(studio: RunningStudio, project: str) -> None:
+    with browsing(studio, refused=True) as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/tools")
         page.get_by_role("article", name="cancel_order").get_by_text("Changes something").wait_for()
@@ -58,6 +58,44 @@ def test_tools_are_shown_and_get_a_database(studio: RunningStudio, project: str)
         page.get_by_role("button", name="Choose", exact=True).click()
         page.get_by_role("button", name="Make a database of them").click()
         page.get_by_text("sqlite:///database.sqlite3").wait_for()
+        page.get_by_role("button", name="Add a tool").click()
+        form = page.get_by_role("dialog")
+        form.get_by_label("Short name").first.fill("Price")
+        form.get_by_label("On the consent card (English)").fill("Look up the price of {product}")
+        form.get_by_label("Query", exact=True).fill("DELETE FROM products")
+        form.get_by_role("button", name="Save").click()
+        form.get_by_text("has lower-case letters, digits and underscores").wait_for()
+        form.get_by_text("only a SELECT is allowed").wait_for()
+        browser.shot("tool-form-wrong")
+        form.get_by_label("Short name").first.fill("price")
+        form.get_by_text("The tool has mistakes").wait_for(state="hidden")
+        form.get_by_label("What it does, in a sentence").fill("Say what a product costs")
+        form.get_by_label("Query", exact=True).fill(
+            "SELECT name, price_gbp FROM products WHERE instr(lower(name), lower(:product)) > 0 LIMIT 2"
+        )
+        form.get_by_role("button", name="Add an argument").click()
+        form.get_by_label("Short name").nth(1).fill("product")
+        form.get_by_label("Name for customers (English)").fill("product")
+        form.get_by_role("button", name="Add an example").click()
+        form.get_by_role("group", name="Example 1").get_by_label("Message").fill("what is the pedlar cushion")
+        form.get_by_role("group", name="Example 1").get_by_label("product").fill("pedlar cushion")
+        browser.shot("tool-form")
+        form.get_by_role("button", name="Save").click()
+        form.wait_for(state="hidden")
+        page.get_by_role("article", name="price").get_by_role("button", name="Look at a call").click()
+        page.get_by_label("product", exact=True).fill("Cushion")
+        page.get_by_role("button", name="Show the call").click()
+        page.get_by_text("lower('Cushion')").wait_for()
+        page.get_by_role("button", name="Run it once").click()
+        page.get_by_role("dialog").get_by_role("button", name="Run it once").click()
+        page.get_by_text('price_gbp":').first.wait_for()
+        browser.shot("tool-run")
+        page.get_by_role("button", name="Add a secret").click()
+        page.get_by_label("Variable").fill("SHOP_KEY")
+        page.get_by_label("Value").fill("very-secret")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("listitem").filter(has_text="SHOP_KEY").get_by_text("set", exact=True).wait_for()
+        assert "very-secret" not in page.content()
     with browsing(studio, "narrow", language="de-DE") as browser:
         browser.goto(f"/projects/{project}/tools")
         browser.page.get_by_role("button", name="Werkzeug hinzufügen").wait_for()

@@ -9,7 +9,7 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextArea, TextField, Ticks } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, type Kind, LANGUAGES, settingsOf, type ToolDraft, TYPES } from "./draft";
+import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, type Kind, LANGUAGES, settingsOf, shown, shownIn, spread, type ToolDraft, TYPES } from "./draft";
 import { type FieldMistake, type Tool, type ToolPlace, type Tools, useSaveTool, useToolCheck } from "./queries";
 import styles from "./Tools.module.css";
 import { Marked, Template } from "./ToolsPage";
@@ -35,7 +35,10 @@ export function ToolForm({ project, tools, tool, onClose }: { project: string; t
   const change = { place, settings: settingsOf(draft), before: tool?.place ?? null, stamp: tools.stamp };
   const check = useToolCheck(project, useLater(tried ? change : null));
   const mistakes: readonly FieldMistake[] = tried ? (check.data?.mistakes ?? []) : [];
-  const set: Change = (part) => setDraft((before) => ({ ...before, ...part }));
+  const set: Change = (part) => {
+    if (save.isError) save.reset(); // it told of what stood there before
+    setDraft((before) => ({ ...before, ...part }));
+  };
   const at = (...places: string[]) => told(faultsAt(mistakes, ...places));
   const rest = mistakes.filter((one) => one.place === "" || (one.place === "kind" && given));
   return (
@@ -132,14 +135,16 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
       <p className={styles.soft}>{t("tools.argumentsAbout")}</p>
       {at("arguments") && draft.arguments.length === 0 && <p className={styles.faults}>{at("arguments")}</p>}
       {draft.arguments.map((one, place) => (
-        <div key={place} className={styles.item} role="group" aria-label={one.title || one.name || t("tools.argument", { number: place + 1 })}>
+        <div key={place} className={styles.item} role="group" aria-label={shown(one) || t("tools.argument", { number: place + 1 })}>
           <header>
-            <strong>{one.title || one.name || t("tools.argument", { number: place + 1 })}</strong>
-            <IconButton icon="trash" small label={t("tools.removeArgument", { name: one.title || one.name })} onClick={() => set({ arguments: draft.arguments.filter((_, number) => number !== place), owner: draft.owner.filter((name) => name !== one.name) })} />
+            <strong>{shown(one) || t("tools.argument", { number: place + 1 })}</strong>
+            <IconButton icon="trash" small label={t("tools.removeArgument", { name: shown(one) })} onClick={() => set({ arguments: draft.arguments.filter((_, number) => number !== place), owner: draft.owner.filter((name) => name !== one.name) })} />
           </header>
           <div className={styles.fields}>
             <TextField label={t("tools.argumentName")} error={at(`arguments.${one.name}`) || undefined} value={one.name} maxLength={64} onChange={(event) => change(place, { name: event.target.value })} />
-            <TextField label={t("tools.argumentTitle")} value={one.title} maxLength={100} onChange={(event) => change(place, { title: event.target.value })} />
+            {LANGUAGES.map((language) => (
+              <TextField key={language} label={t("tools.argumentTitle", { language: t(`tools.language.${language}`) })} value={one.titles[language] ?? (language === "en" ? (one.titles[""] ?? "") : "")} maxLength={100} onChange={(event) => change(place, { titles: { ...spread(one.titles), [language]: event.target.value } })} />
+            ))}
             <Select label={t("tools.type")} value={one.type} options={TYPES.map((type) => ({ value: type, label: t(`tools.types.${type}`) }))} onChange={(event) => change(place, { type: event.target.value })} />
             {one.type === "string" && <TextField label={t("tools.pattern")} help={t("tools.patternHelp")} value={one.pattern} maxLength={500} onChange={(event) => change(place, { pattern: event.target.value })} />}
             {["string", "integer", "number"].includes(one.type) && <TextField label={t("tools.choices")} help={t("tools.choicesHelp")} value={one.choices} maxLength={2000} onChange={(event) => change(place, { choices: event.target.value })} />}
@@ -148,7 +153,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
         </div>
       ))}
       <div>
-        <Button small icon="plus" onClick={() => set({ arguments: [...draft.arguments, { name: "", title: "", type: "string", required: true, pattern: "", choices: "", rest: {} }] })}>
+        <Button small icon="plus" onClick={() => set({ arguments: [...draft.arguments, { name: "", titles: {}, type: "string", required: true, pattern: "", choices: "", rest: {} }] })}>
           {t("tools.addArgument")}
         </Button>
       </div>
@@ -229,7 +234,7 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
           help={t("tools.ownerHelp")}
           error={at("owner") || undefined}
           options={required}
-          named={(name) => draft.arguments.find((one) => one.name === name)?.title || name}
+          named={(name) => shownIn(draft.arguments, name)}
           chosen={draft.owner}
           onChange={(owner) => set({ owner })}
         />
@@ -249,12 +254,6 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
       </div>
     </fieldset>
   );
-}
-
-/** Words by language, where one text stood for all. */
-function spread(words: Record<string, string>): Record<string, string> {
-  const { "": all, ...named } = words;
-  return all === undefined ? named : { en: all, ...named };
 }
 
 function Examples({ draft, set, at }: PartProps): ReactNode {
@@ -279,7 +278,7 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
               {draft.arguments
                 .filter((each) => each.name)
                 .map((each) => (
-                  <TextField key={each.name} label={each.title || each.name} placeholder={t("tools.notSaid")} value={one.arguments[each.name] ?? ""} onChange={(event) => change(place, { arguments: { ...one.arguments, [each.name]: event.target.value } })} />
+                  <TextField key={each.name} label={shown(each)} placeholder={t("tools.notSaid")} value={one.arguments[each.name] ?? ""} onChange={(event) => change(place, { arguments: { ...one.arguments, [each.name]: event.target.value } })} />
                 ))}
             </div>
           )}

@@ -14,7 +14,7 @@ import { Dialog, Menu } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { AddDocument, AddServer } from "./AddSource";
-import { type ArgumentDraft, draftOf, marked } from "./draft";
+import { type ArgumentDraft, draftOf, marked, shown, shownIn } from "./draft";
 import { type Tool, type Tools, useDeleteTool, useSaveToolText, useTools } from "./queries";
 import { SecretsCard } from "./SecretsCard";
 import { ToolForm } from "./ToolForm";
@@ -141,9 +141,9 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
       <p className={styles.saying}>{words ? <Template text={words} named={draft.arguments} /> : t("tools.noWords")}</p>
       <dl className={styles.facts}>
         <dt>{t("tools.needs")}</dt>
-        <dd>{draft.arguments.length === 0 ? t("tools.nothing") : draft.arguments.map((one) => `${one.title || one.name}${one.required ? "" : ` (${t("tools.optional")})`}`).join(", ")}</dd>
+        <dd>{draft.arguments.length === 0 ? t("tools.nothing") : draft.arguments.map((one) => `${shown(one)}${one.required ? "" : ` (${t("tools.optional")})`}`).join(", ")}</dd>
         <dt>{t("tools.whose")}</dt>
-        <dd>{tool.owner.length === 0 ? t("tools.everyones") : t("tools.provenBy", { names: tool.owner.map((name) => draft.arguments.find((one) => one.name === name)?.title || name).join(` ${t("tools.and")} `) })}</dd>
+        <dd>{tool.owner.length === 0 ? t("tools.everyones") : t("tools.provenBy", { names: tool.owner.map((name) => shownIn(draft.arguments, name)).join(` ${t("tools.and")} `) })}</dd>
         {example && (
           <>
             <dt>{t("tools.example")}</dt>
@@ -202,7 +202,7 @@ export function Template({ text, named }: { text: string; named: readonly Argume
     const name = /^\{(.+)\}$/.exec(piece)?.[1];
     return name ? (
       <span key={place} className={styles.gap}>
-        {named.find((one) => one.name === name)?.title || name}
+        {shownIn(named, name)}
       </span>
     ) : (
       piece

@@ -11,7 +11,7 @@ import { Badge, Notice } from "../../ui/Feedback";
 import { Select, TextField } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { type ArgumentDraft, draftOf, typed } from "./draft";
+import { type ArgumentDraft, draftOf, typed, argumentOf, type Settings, shown, shownIn } from "./draft";
 import { type DryRun, type Tools, useDryRun, useRunOnce } from "./queries";
 import styles from "./Tools.module.css";
 
@@ -49,7 +49,7 @@ export function TryCard({ project, tools, tool, onTool }: { project: string; too
         {known.length > 0 && (
           <div className={styles.fields}>
             {known.map((one) => (
-              <TextField key={one.name} label={one.title || one.name} maxLength={500} value={values[one.name] ?? ""} onChange={(event) => setValues({ ...values, [one.name]: event.target.value })} />
+              <TextField key={one.name} label={shown(one)} maxLength={500} value={values[one.name] ?? ""} onChange={(event) => setValues({ ...values, [one.name]: event.target.value })} />
             ))}
           </div>
         )}
@@ -137,8 +137,8 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
 }
 
 function titleOf(schema: Record<string, unknown> | undefined, name: string): string {
-  const properties = (schema?.properties ?? {}) as Record<string, { title?: string }>;
-  return properties[name]?.title || name;
+  const properties = (schema?.properties ?? {}) as Record<string, Settings>;
+  return shownIn(Object.entries(properties).map(([one, given]) => argumentOf(one, given, true)), name);
 }
 
 /** A call as text: a query with its values, a request as it goes over the wire, or an MCP tool with its arguments. */

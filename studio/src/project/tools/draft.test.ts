@@ -13,7 +13,7 @@ const STATUS = {
   examples: [{ message: "where is FH-1", arguments: { order: "FH-1", most: 3 } }],
   arguments: {
     order: { type: "string", pattern: "FH-[0-9]+", title: "order number", description: "on the bill" },
-    mail: { type: "string", format: "email", required: false },
+    mail: { type: "string", format: "email", title: { en: "e-mail", de: "E-Mail" }, required: false },
     most: { type: "integer", minimum: 1, enum: [1, 3] },
   },
 };

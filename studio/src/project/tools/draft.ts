@@ -5,7 +5,8 @@ export type Kind = "sql" | "http" | "given";
 
 export interface ArgumentDraft {
   name: string;
-  title: string;
+  /** By language; one for every language stands under "". */
+  titles: Record<string, string>;
   type: string;
   required: boolean;
   pattern: string;
@@ -67,6 +68,23 @@ function byLanguage(value: unknown): Record<string, string> {
   return Object.fromEntries(Object.entries(table(value)).map(([name, one]) => [name, text(one)]));
 }
 
+/** An argument's name for people: in English, where it has one; else its short name. */
+export function shown(one: Pick<ArgumentDraft, "name" | "titles">): string {
+  return one.titles[""] || one.titles.en || Object.values(one.titles).find(Boolean) || one.name;
+}
+
+/** The name for people of an argument of a list. */
+export function shownIn(list: readonly ArgumentDraft[], name: string): string {
+  const found = list.find((one) => one.name === name);
+  return found ? shown(found) : name;
+}
+
+/** Words by language, where one text stood for all. */
+export function spread(words: Record<string, string>): Record<string, string> {
+  const { "": all, ...named } = words;
+  return all ? { en: all, ...named } : named;
+}
+
 /** A new tool. */
 export function emptyDraft(): ToolDraft {
   return { name: "", description: "", words: { en: "", de: "" }, kind: "sql", sql: "", method: "GET", url: "", headers: [], body: "", changes: false, asks: false, owner: [], guard: "", answer: {}, nothing: {}, arguments: [], examples: [], rest: {} };
@@ -102,12 +120,13 @@ export function draftOf(name: string, settings: Settings, given: boolean, change
   };
 }
 
-function argumentOf(name: string, given: Settings, required: boolean): ArgumentDraft {
+/** An argument as a form holds it. */
+export function argumentOf(name: string, given: Settings, required: boolean): ArgumentDraft {
   const format = text(given.format);
   const known = FORMATS.includes(format);
   return {
     name,
-    title: text(given.title),
+    titles: byLanguage(given.title),
     type: known ? format : text(given.type) || "string",
     required,
     pattern: text(given.pattern),
@@ -160,6 +179,7 @@ function parsedBody(body: string): unknown {
 
 function schemaOf(one: ArgumentDraft): Settings {
   const format = FORMATS.includes(one.type) ? { format: one.type } : {};
+  const title = spoken(Object.fromEntries(Object.entries(one.titles).map(([language, said]) => [language, said.trim()])));
   const choices = one.choices.split(",").map((choice) => choice.trim()).filter(Boolean);
   return {
     type: FORMATS.includes(one.type) ? "string" : one.type,
@@ -167,7 +187,7 @@ function schemaOf(one: ArgumentDraft): Settings {
     ...one.rest,
     ...(one.pattern.trim() ? { pattern: one.pattern.trim() } : {}),
     ...(choices.length ? { enum: choices.map((choice) => typed(choice, one.type)) } : {}),
-    ...(one.title.trim() ? { title: one.title.trim() } : {}),
+    ...(title === undefined ? {} : { title }),
     ...(one.required ? {} : { required: false }),
   };
 }
