@@ -152,6 +152,11 @@ def test_an_unsure_tool_is_not_called(form: ActionForm) -> None:
     unsure = {"spans": [[]], "choices": [[[0.4, 0.3, 0.2, 0.1], [0.5, 0.5]]], "inputs": ["hm"]}
     (reply,) = task_of(form).decode(unsure, form)
     assert reply.output is None and reply.score < 0.7
+    bold = form.model_copy(update={"tagged": {**form.tagged, "abstain": 0.2}})
+    likelier: dict[str, Any] = {"spans": [[]], "choices": [[[0.3, 0.1, 0.05, 0.55], [0.5, 0.5]]], "inputs": ["hm"]}
+    assert [reply.output for reply in task_of(bold).decode(likelier, bold)] == [None], "no call is likelier than any"
+    likelier["choices"][0][0] = [0.4, 0.2, 0.1, 0.3]
+    assert [reply.output for reply in task_of(bold).decode(likelier, bold)] == [call("order_status")]
 
 
 def test_written_calls_are_checked(form: ActionForm) -> None:

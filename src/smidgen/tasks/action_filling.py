@@ -112,7 +112,11 @@ class ActionFiller:
         """The calls for texts, by two thresholds."""
         tools = self._tools(raw)
         named = [max(own, key=lambda name: own[name], default=None) for own in tools]
-        named = [name if name is not None and own[name] >= abstain else None for name, own in zip(named, tools, strict=True)]
+        # Not sure enough, or no call is likelier still: then there is none.
+        named = [
+            name if name is not None and own[name] >= max(abstain, 1 - sum(own.values())) else None
+            for name, own in zip(named, tools, strict=True)
+        ]
         kept = {
             **raw,
             "spans": [self._own_spans(spans, name, text) for spans, name, text in zip(raw["spans"], named, raw["inputs"], strict=True)],
