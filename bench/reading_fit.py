@@ -48,8 +48,8 @@ class BusinessQuestions:
 
 @dataclass(frozen=True)
 class GradedQuestion:
-    """What was found for a question, whether its quotation is right, and whether people asked it as it is (not with its passages left
-    out)."""
+    """The passages found for a question; whether the quotation is right; and whether the question stands as people asked it, or its
+    passages were left out."""
 
     first: FoundPassage
     right: bool
