@@ -84,7 +84,7 @@ export function DeskTalk({ project, model }: { project: string; model: string })
         )
       }
     >
-      <div ref={log} className={styles.log} role="log" aria-label={t("tryFiles.talk")} tabIndex={0}>
+      <div ref={log} className={styles.log} role="log" aria-label={t("tryFiles.talk")}>
         {said.length === 0 && <p className={styles.soft}>{t("tryFiles.begin")}</p>}
         {said.map((one, place) =>
           one.answer ? <DeskSays key={place} answer={one.answer} last={place === said.length - 1} onSay={send} /> : <p key={place} className={cx(styles.bubble, styles.customer)}>{one.text}</p>,
@@ -105,11 +105,11 @@ export function DeskTalk({ project, model }: { project: string; model: string })
 function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSay: (text: string) => void }): ReactNode {
   const { t } = useTranslation();
   const facts = answer.facts;
-  const outcome = String(facts["outcome"] ?? "");
+  const { outcome = "", intent, member } = facts as { outcome?: string; intent?: string; member?: string };
   const citations = (facts["citations"] as Citation[] | undefined) ?? [];
   const cards = (facts["cards"] as DeskCard[] | undefined) ?? [];
   const call = facts["call"] as Proposed | undefined;
-  const why = [facts["intent"] ? t("tryFiles.intent", { intent: String(facts["intent"]) }) : "", facts["member"] ? t("tryFiles.member", { member: String(facts["member"]) }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
+  const why = [intent ? t("tryFiles.intent", { intent }) : "", member ? t("tryFiles.member", { member }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
   return (
     <div className={styles.reply}>
       <div className={cx(styles.bubble, styles.desk)}>
