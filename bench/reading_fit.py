@@ -1,7 +1,8 @@
-"""Fit the weights of sentences and of evidence on questions to ten businesses, and show what they are worth on a business left out.
+"""Fit the weights of sentences and of evidence on questions to businesses, and show what they are worth on a business left out.
 
-The businesses and their questions were written for it (`bench/reading_businesses`): a line is a question and the words that answer, or `-`
-where the documents do not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions are only measured on.
+The businesses and their questions were written for it (`bench/reading_businesses`): a line of a `questions*.txt` is a question and the
+words that answer, or `-` where the document does not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions
+are only measured on.
 
     python -m bench.reading_fit
 """
@@ -59,9 +60,10 @@ class GradedQuestion:
 
 def questions_of() -> Iterator[tuple[str, list[tuple[str, dict[str, str] | None]]]]:
     """Each business's file, and its questions with the wanted answer; None where the file does not say."""
-    for part in (BUSINESSES / "questions.txt").read_text(encoding="utf-8").split("## ")[1:]:
+    texts = [file.read_text(encoding="utf-8") for file in sorted(BUSINESSES.glob("questions*.txt"))]
+    for part in (part for text in texts for part in text.split("## ")[1:]):
         name, *lines = part.strip().split("\n")
-        pairs = [line.rsplit(" | ", 1) for line in lines if line.strip()]
+        pairs = [line.split(" | ", 1) for line in lines if line.strip()]
         yield (
             name,
             [(question.strip(), None if answer.strip() == "-" else {"id": "", "text": answer.strip()}) for question, answer in pairs],
@@ -182,7 +184,7 @@ def report(name: str, rows: Sequence[GradedQuestion], odds: Any) -> None:
 
 
 def main() -> None:
-    """Fit on nine and measure on the tenth; then fit on all ten, and measure on the sample."""
+    """Fit on all businesses but one and measure on that; then fit on all, and measure on the sample."""
     with tempfile.TemporaryDirectory() as place:
         own, other = list(businesses(Path(place))), sample(Path(place))
         ranked = [rankings(one) for one in own]
@@ -199,7 +201,7 @@ def main() -> None:
         weights = with_sentences(SearchWeights(), fit_sentences([row for rows in ranked for row in rows]))
         evidence = fit_evidence([row for business in own for row in graded(business, weights)])
         tried = graded(other, weights)
-        report("the sample, fitted on the ten", tried, [float(np.dot(evidence, one.first.evidence)) for one in tried])
+        report("the sample, fitted on all businesses", tried, [float(np.dot(evidence, one.first.evidence)) for one in tried])
         print("sentence:", weights.sentence)
         print("evidence:", tuple(round(float(value), 2) for value in evidence))
 
