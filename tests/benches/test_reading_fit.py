@@ -17,8 +17,8 @@ def test_each_wanted_answer_stands_in_its_document() -> None:
         for question, wanted in asked:
             seen += 1
             nulls += wanted is None
-            assert wanted is None or quoted_answers.contains(words, quoted_answers.words_of(wanted["text"])), question
-    assert seen == 357 and nulls == 80
+            assert wanted is None or quoted_answers.holds(words, wanted["text"]), question
+    assert seen >= 357 and nulls >= 80
 
 
 def test_a_sign_that_tells_gets_the_weight() -> None:
