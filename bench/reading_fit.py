@@ -137,8 +137,7 @@ def graded(business: BusinessQuestions, weights: SearchWeights) -> list[GradedQu
     for question, wanted in business.asked:
         away = frozenset[str]()
         if wanted is not None:
-            own = quoted_answers.words_of(wanted["text"])
-            away = frozenset(one.id for one, text in zip(search.passages, words, strict=True) if quoted_answers.contains(text, own))
+            away = frozenset(one.id for one, text in zip(search.passages, words, strict=True) if quoted_answers.holds(text, wanted["text"]))
         for left_out in {frozenset[str](), away}:
             (candidates,) = search.find([AskedQuestion(question, left_out)])
             if not candidates:
