@@ -16,7 +16,7 @@ import numpy as np
 from smidgen.apps.documents.document import MOST_TEXT, Passage, read_passages
 from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import Floats32, PassageSearch, PassageVectors
+from smidgen.apps.retrieval.passage_search import MOST_REMEMBERED, Floats32, PassageSearch, PassageVectors, RememberedQuestions
 from smidgen.apps.retrieval.vectors import with_head
 from smidgen.apps.retrieval.weights import SearchWeights, read_cosines, read_weights
 from smidgen.core.errors import EngineError
@@ -53,6 +53,7 @@ class FinderEngine(Engine):
             np.asarray(made, np.float32),
             np.asarray(tensors.get("questions", len(passages), width), np.float32),
             np.asarray(tensors.get("sentences", sentences, width), np.float32),
+            _remembered(tensors, width, sentences),
         )
         head = np.asarray(tensors.get("head", width, width), np.float32) if "head" in tensors else None
         prefix, reads = options.get("prefix", ""), options.get("reader", "")
@@ -68,6 +69,18 @@ class FinderEngine(Engine):
 
         reader = TokenMatchReader(encoder.token_states, _KEPT) if reads else None
         return FinderRunner(PassageSearch(passages, vectors, with_head(computed, head), weights, reader, _cosines(options)))
+
+
+def _remembered(tensors: Tensors, width: int, sentences: int) -> RememberedQuestions | None:
+    """The remembered questions, if there are any. Raises EngineError if they name a question or a sentence that is not there."""
+    if "remembered" not in tensors:
+        return None
+    vectors, answers = tensors.get("remembered", None, width), tensors.get("answers", None, 2)
+    whole = answers.dtype.kind == "i" and len(answers) and int(answers.min()) >= 0
+    if len(vectors) > MOST_REMEMBERED or not whole or not (answers.max(axis=0) < (len(vectors), sentences)).all():
+        value = f"{len(vectors)} questions, {len(answers)} answers"
+        raise EngineError("the remembered questions are invalid", value=value, todo=AGAIN)
+    return RememberedQuestions(np.asarray(vectors, np.float32), np.asarray(answers, np.int32))
 
 
 def open_keywords(folder: Path, options: Mapping[str, Any]) -> FinderRunner:

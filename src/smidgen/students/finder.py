@@ -1,6 +1,7 @@
 """The finder: an encoder as it comes, and the passages of the user's documents with their vectors. It is ready in seconds.
 
-Nothing of the encoder is trained. Enough questions of the user's own move the vectors of questions, if that helps on held-out ones.
+Nothing of the encoder is trained. Questions that people asked are remembered with the sentences that answer them. Enough of them move the
+vectors of questions, if that helps on held-out ones.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,15 @@ import numpy as np
 from smidgen.apps.documents.document import Passage, read_passages
 from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import LONGEST_QUESTION, Embed, Floats32, PassageSearch, PassageVectors
+from smidgen.apps.retrieval.passage_search import (
+    LONGEST_QUESTION,
+    MOST_REMEMBERED,
+    Embed,
+    Floats32,
+    PassageSearch,
+    PassageVectors,
+    RememberedQuestions,
+)
 from smidgen.apps.retrieval.question_head import learnt_head
 from smidgen.apps.retrieval.vectors import units, with_head
 from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_cosines, read_weights
@@ -91,14 +101,17 @@ class FinderStudent(Student):
         vectors = kept_vectors(passages, encoder, *embeds)
         space.progress.advance(len(passages))
         space.progress.say(f"{len(passages):,} passages, {len(vectors.sentences):,} sentences")
-        head = None
+        head, remembered = None, None
         if asked := _asked(training, passages):
-            head, said = learnt_head(
-                passages, vectors, asked, embeds[1]([question for question, _ in asked]), SearchWeights(), training.seed, base.cosines
-            )
+            questions = embeds[1]([question for question, _ in asked])
+            places = [(question, frozenset(place for place, _ in answers)) for question, answers in asked]
+            head, said = learnt_head(passages, vectors, places, questions, SearchWeights(), training.seed, base.cosines)
             if said:
                 space.progress.say(said)
-        _save(vectors, head, space.folder)
+            remembered = _remembered(
+                questions if head is None else units(questions + questions @ head), [own for _, own in asked], passages
+            )
+        _save(replace(vectors, remembered=remembered), head, space.folder)
         assert training.material is not None
         shutil.copyfile(training.material / PASSAGES, space.folder / PASSAGES)
         weights = SearchWeights() if reads else WITHOUT_READER
@@ -117,7 +130,7 @@ class FinderStudent(Student):
 
         told = json.loads((folder / FINDER).read_text(encoding="utf-8"))
         tables = {name: np.asarray(table, np.float32) for name, table in load_file(folder / VECTORS).items()}
-        vectors = PassageVectors(tables["passages"], tables["questions"], tables["sentences"])
+        vectors = PassageVectors(tables["passages"], tables["questions"], tables["sentences"], _read_remembered(tables))
         embed = with_head(_embed_by(folder, told["max_length"], threads, told["prefix"]), tables.get("head"))
         reader = TokenMatchReader(token_encoder(folder, told["max_length"]), _KEPT) if told["reader"] else None
         weights, cosines = read_weights(told["weights"]), read_cosines(told["cosines"])
@@ -134,25 +147,41 @@ class FinderStudent(Student):
         return EngineSpec("finder", (*spec.files, PASSAGES, VECTORS), told)
 
 
-def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, frozenset[int]]]:
-    """The questions that people asked, each once, with the places of the passages that answer it."""
+def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, frozenset[tuple[int, int]]]]:
+    """The questions that people asked, each once, with what answers it: the places of passages, and the sentences of these."""
     words = [quoted_answers.words_of(passage.text) for passage in passages]
     places: dict[str, list[int]] = {"": list(range(len(passages)))}
     for place, passage in enumerate(passages):
         places.setdefault(passage.document, []).append(place)
-    found: dict[str, frozenset[int]] = {}
+    found: dict[str, frozenset[tuple[int, int]]] = {}
     for row in training.rows:
         if row.output is None or not row.number or not isinstance(row.input, str):
             continue
         name, wanted = row.output["id"], quoted_answers.words_of(row.output["text"])
         right = frozenset(
-            one
+            (one, sentence)
             for one in places.get(name, ())
             if quoted_answers.holds(words[one], row.output["text"]) or quoted_answers.contains(wanted, words[one])
+            for sentence in _sentences_of(passages[one], row.output["text"], wanted)
         )
         if right:
             found[row.input[:LONGEST_QUESTION]] = right
     return list(found.items())
+
+
+def _sentences_of(passage: Passage, wanted: str, words: Sequence[str]) -> list[int]:
+    """The sentences of a passage that hold the wanted words or are among them; all where the words lie across sentences."""
+    said = [quoted_answers.words_of(sentence) for sentence in passage.said()]
+    own = [number for number, one in enumerate(said) if one and (quoted_answers.holds(one, wanted) or quoted_answers.contains(words, one))]
+    return own or list(range(len(said)))
+
+
+def _remembered(questions: Floats32, answers: Sequence[frozenset[tuple[int, int]]], passages: Sequence[Passage]) -> RememberedQuestions:
+    """The latest questions, with the sentences that answer them."""
+    firsts = np.concatenate([[0], np.cumsum([len(passage.sentences) for passage in passages])])
+    kept = answers[-MOST_REMEMBERED:]
+    pairs = [(number, int(firsts[place]) + sentence) for number, own in enumerate(kept) for place, sentence in sorted(own)]
+    return RememberedQuestions(questions[-MOST_REMEMBERED:], np.array(pairs, np.int32))
 
 
 def given_passages(training: Training) -> list[Passage]:
@@ -215,8 +244,15 @@ def _save(vectors: PassageVectors, head: Any, folder: Path) -> None:
         "passages": vectors.passages,
         "questions": vectors.questions,
         "sentences": vectors.sentences,
+        **({"remembered": vectors.remembered.vectors} if vectors.remembered is not None else {}),
     }
-    save_file({name: np.ascontiguousarray(table, np.float16) for name, table in tables.items()}, folder / VECTORS)
+    short = {name: np.ascontiguousarray(table, np.float16) for name, table in tables.items()}
+    answers = {"answers": vectors.remembered.answers} if vectors.remembered is not None else {}
+    save_file({**short, **answers}, folder / VECTORS)
+
+
+def _read_remembered(tables: Mapping[str, Any]) -> RememberedQuestions | None:
+    return RememberedQuestions(tables["remembered"], tables["answers"].astype(np.int32)) if "remembered" in tables else None
 
 
 part = FinderStudent()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from smidgen.store.files import content_hash, home, write
 _MOST_DOCUMENTS = 2_000
 """Documents of a build whose vectors are kept; of more, none: they would be as many files."""
 _MOST_KEPT = 20_000
+_KINDS = ("passages", "questions", "sentences")
 
 
 def kept_vectors(passages: Sequence[Passage], encoder: Any, embed: Embed, embed_questions: Embed) -> PassageVectors:
@@ -44,9 +45,7 @@ def kept_vectors(passages: Sequence[Passage], encoder: Any, embed: Embed, embed_
             first, line = last, end
             found[name] = _keep(files[name], found[name])
         _prune(folder)
-    return PassageVectors(
-        *(np.concatenate([getattr(found[name], kind) for name in documents]) for kind in ("passages", "questions", "sentences"))
-    )
+    return _of_tables({kind: np.concatenate([getattr(found[name], kind) for name in documents]) for kind in _KINDS})
 
 
 def _held(file: Path, passages: Sequence[Passage]) -> PassageVectors | None:
@@ -57,7 +56,7 @@ def _held(file: Path, passages: Sequence[Passage]) -> PassageVectors | None:
     try:
         tables = load(file.read_bytes())
         file.touch()
-        made = PassageVectors(*(np.asarray(tables[kind], np.float32) for kind in ("passages", "questions", "sentences")))
+        made = _of_tables(tables)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
     counts = len(passages), len(passages), sum(len(one.sentences) for one in passages)
@@ -71,7 +70,12 @@ def _keep(file: Path, vectors: PassageVectors) -> PassageVectors:
     tables = {"passages": vectors.passages, "questions": vectors.questions, "sentences": vectors.sentences}
     short = {name: np.ascontiguousarray(table, np.float16) for name, table in tables.items()}
     write(file, save(short), 0o600)
-    return PassageVectors(*(np.asarray(table, np.float32) for table in short.values()))
+    return _of_tables(short)
+
+
+def _of_tables(tables: Mapping[str, Any]) -> PassageVectors:
+    passages, questions, sentences = (np.asarray(tables[kind], np.float32) for kind in _KINDS)
+    return PassageVectors(passages, questions, sentences)
 
 
 def _prune(folder: Path) -> None:

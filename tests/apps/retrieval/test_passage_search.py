@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from smidgen.apps.documents.sentences import sentence_spans
 from smidgen.apps.retrieval.candidates import candidates_of, quoted
 from smidgen.apps.retrieval.keyword_index import KeywordIndex, match_query, pieces_query
 from smidgen.apps.retrieval.made_questions import made_rows
-from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, PassageSearch, question_of, vectors_of
+from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, PassageSearch, RememberedQuestions, question_of, vectors_of
 from smidgen.apps.retrieval.question_words import kind_fits
 from smidgen.apps.retrieval.vectors import units
 from smidgen.apps.retrieval.weights import KEYWORDS_ALONE, SearchWeights, read_cosines, read_weights
@@ -56,6 +57,23 @@ def search(request: pytest.FixtureRequest) -> PassageSearch:
 def test_the_sentence_that_answers_is_quoted(search: PassageSearch, asked: str, wanted: str) -> None:
     ((first, *_),) = candidates_of(search, [asked])["candidates"]
     assert first["text"][first["from"] : first["to"]] == wanted and first["id"] == "shop.md"
+
+
+def test_a_question_like_one_that_people_asked_gets_its_sentence() -> None:
+    asked = "how long until my mugs get here"
+    (found,) = PassageSearch(PASSAGES, vectors_of(PASSAGES, embed, embed), embed).find([AskedQuestion("how long until the mugs get here")])
+    said = [sentence for passage in PASSAGES for sentence in passage.said()]
+    number = next(place for place, sentence in enumerate(said) if "three days" in sentence)
+    remembered = RememberedQuestions(embed([asked]), np.array([[0, number]], np.int32))
+    taught = PassageSearch(PASSAGES, replace(vectors_of(PASSAGES, embed, embed), remembered=remembered), embed)
+    (first, *_) = taught.find([AskedQuestion("how long until the mugs get here")])[0]
+    passage = PASSAGES[first.place]
+    assert "three days" in passage.said()[first.sentence]
+    assert first.log_odds > found[0].log_odds
+    left_out = taught.find([AskedQuestion(asked, frozenset([passage.id]))])[0]
+    assert passage.id not in {PASSAGES[one.place].id for one in left_out}
+    other = "when do you open"
+    assert PASSAGES[taught.find([AskedQuestion(other)])[0][0].place].question == "When do you open?"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import load_file, save_file
 from tests.flows.build.served_bundle import ServedBundle
 from tests.made_once import made_once
 from tests.short_base import short_base
 
 import smidgen
 from smidgen.cli.main import code
-from smidgen.core.errors import DataError
+from smidgen.core.errors import DataError, EngineError
+from smidgen.engines.finder import part as finder
 from smidgen.flows.local_model import load
 from smidgen.judge.report import read
 from smidgen.server.app import create_app
@@ -136,6 +138,18 @@ def test_the_bundle_has_its_own_passages_and_nothing_that_runs(bundle: Path) -> 
     names = {file.name for file in bundle.iterdir()}
     assert {"passages.json", "vectors.safetensors", "model.onnx"} <= names and not [name for name in names if name.endswith((".db", ".py"))]
     assert len(json.loads((bundle / "passages.json").read_text(encoding="utf-8"))) == 24
+
+
+def test_remembered_questions_name_sentences_that_are_there(bundle: Path, tmp_path: Path) -> None:
+    tables = load_file(bundle / "vectors.safetensors")
+    assert 0 < len(tables["remembered"]) <= len(ASKED) * 2 and "answers" in tables
+    for name in ("passages.json", "model.onnx", "tokenizer.json"):
+        shutil.copyfile(bundle / name, tmp_path / name)
+    beyond = tables["answers"].copy()
+    beyond[0, 1] = len(tables["sentences"])
+    save_file({**tables, "answers": beyond}, tmp_path / "vectors.safetensors")
+    with pytest.raises(EngineError, match="remembered questions"):
+        finder.open(tmp_path, {}, 1)
 
 
 def test_rows_must_fit_the_documents(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

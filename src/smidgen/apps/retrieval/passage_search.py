@@ -23,6 +23,10 @@ DEPTH = 30
 """Candidates by keywords, and as many by vectors, that are ranked."""
 KEPT = 6
 """Candidates of an answer."""
+LEAST_REMEMBERED = 0.7
+"""The cosine from which a question that people asked counts for one like it. From a lower one, its answer draws others of its subject."""
+MOST_REMEMBERED = 20_000
+"""Questions that people asked, at most."""
 _FAR_AHEAD = 5.0
 """The most that counts of how far a sentence is ahead of another."""
 _SAME = 0.6
@@ -56,13 +60,27 @@ class SentenceReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RememberedQuestions:
+    """Questions that people asked, with the sentences that answer them.
+
+    Attributes:
+        vectors: (n, width) their unit vectors.
+        answers: (m, 2) pairs of a question's number and the number of a sentence that answers it, counted over all passages.
+    """
+
+    vectors: Floats32
+    answers: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
 class PassageVectors:
     """Unit vectors: one for each passage (`passages`), for each FAQ entry's question (`questions`, zeros for other passages), and for each
-    sentence, passage after passage (`sentences`)."""
+    sentence, passage after passage (`sentences`); and the questions that people asked, if any are remembered."""
 
     passages: Floats32
     questions: Floats32
     sentences: Floats32
+    remembered: RememberedQuestions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,7 @@ class PassageSearch:
         self._telling = TellingWords(whole)
         counts = [len(own) for own in self._stems]
         self._firsts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
+        self._of_sentence = np.repeat(np.arange(len(counts)), counts)
 
     def find(self, questions: Sequence[AskedQuestion]) -> list[list[FoundPassage]]:
         """For each question its best candidates, the best first; none where no passage has to do with it."""
@@ -168,8 +187,10 @@ class PassageSearch:
         stems = stems_of(question.text)
         near: Any = None
         candidates = set(words)
+        known = self._remembered(vector)
         if vector is not None and self._vectors is not None:
             near = np.maximum(self._vectors.passages @ vector, self._vectors.questions @ vector)
+            candidates |= {int(place) for place in self._of_sentence[known > 0]} - away
             near[list(away)] = -1.0
             most = min(DEPTH, len(near))
             candidates |= {int(place) for place in np.argpartition(-near, most - 1)[:most] if place not in away}
@@ -177,13 +198,24 @@ class PassageSearch:
         rated = []
         for place in sorted(candidates):
             relative = words.get(place, 0.0) / best if best > 0 else 0.0
-            signs, alike = self._passage_signs(place, stems, vector, relative)
+            signs, alike = self._passage_signs(place, stems, vector, relative, known)
             rated.append((float(np.dot(self.weights.passage, signs)), place, signs, alike))
         rated.sort(key=lambda one: (-one[0], one[1]))
         return stems, rated
 
-    def _passage_signs(self, place: int, stems: Sequence[str], vector: Any, relative: float) -> tuple[tuple[float, ...], Any]:
-        """The signs of a passage, and how near each of its sentences is to the question."""
+    def _remembered(self, vector: Any) -> Any:
+        """For each sentence, how near the question is to one that people asked and that this sentence answers; 0 where none is near."""
+        known = np.zeros(len(self._of_sentence), np.float32)
+        remembered = self._vectors.remembered if self._vectors is not None else None
+        if vector is not None and remembered is not None:
+            alike = self._scaled(remembered.vectors @ vector)
+            number, sentence = remembered.answers.T
+            np.maximum.at(known, sentence, np.where(alike >= LEAST_REMEMBERED, alike, 0.0)[number])
+        return known
+
+    def _passage_signs(self, place: int, stems: Sequence[str], vector: Any, relative: float, known: Any) -> tuple[tuple[float, ...], Any]:
+        """The signs of a passage, and how near each of its sentences is to the question. A question that people asked counts for its
+        sentence as a FAQ entry's does for its answer."""
         alike = np.zeros(len(self._stems[place]), np.float32)
         whole = asked = nearest = 0.0
         faq = float(bool(self.passages[place].question))
@@ -192,8 +224,10 @@ class PassageSearch:
             whole = float(self._scaled(self._vectors.passages[place] @ vector))
             asked = float(self._scaled(self._vectors.questions[place] @ vector)) if faq else 0.0
             nearest = float(alike.max())
+            own = known[self._firsts[place] : self._firsts[place + 1]]
             if faq:
                 alike = np.maximum(alike, asked)  # what answers the entry's question answers one like it
+            alike, asked = np.maximum(alike, own), max(asked, float(own.max()))
         said = self._telling.covered(stems, self._whole[place])
         back = self._telling.covered(tuple(self._asked[place]), frozenset(stems)) if faq else 0.0
         named = self._telling.covered(stems, self._above[place])
