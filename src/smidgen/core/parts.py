@@ -207,7 +207,7 @@ class Task(ABC):
         """The texts whose languages decide which starter its encoders begin with; none where that is the English one in any case."""
         return ()
 
-    def languages(self, settings: Settings) -> Sequence[str]:
+    def languages(self, settings: Settings, member: str) -> Sequence[str]:
         """The languages (ISO 639-1) in which people will write, as far as the settings say: a model's members read these, too."""
         return ()
 

@@ -17,7 +17,7 @@ from typing import Any
 from smidgen.apps.desk.confidence import DeskConfidence, read_confidence
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import answer_last
-from smidgen.apps.desk.members import ROLES, Member
+from smidgen.apps.desk.members import Member, role_and_language
 from smidgen.apps.desk.policy import parse_policy
 from smidgen.apps.desk.quotations import QuotationSigns
 from smidgen.apps.desk.reply_json import reply_output
@@ -51,7 +51,7 @@ class DeskEngine(Engine):
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> DeskRunner:
         """Load every member. Raises EngineError if one cannot be loaded, or the options are invalid."""
         given = options.get("members")
-        if not isinstance(given, Mapping) or not given or not given.keys() <= ROLES.keys():
+        if not isinstance(given, Mapping) or not given or not all(role_and_language(str(name))[0] for name in given):
             raise EngineError("the desk names no members, or unknown roles", value=given, todo=AGAIN)
         policy = parse_policy((folder / POLICY).read_text(encoding="utf-8"), POLICY)
         confidence = _confidence(folder / CONFIDENCE)
@@ -65,8 +65,8 @@ class DeskEngine(Engine):
                 engine: Engine = registry.find("engines", str(entry.get("engine")))
                 runners[role] = engine.open(folder / "members" / role, entry.get("options", {}), threads)
                 members[role], form = _member(runners[role], entry)
-                if role == "intents" and form.labelling is not None:
-                    no_intent = form.labelling.unknown or ""
+                if role_and_language(role)[0] == "intents" and form.labelling is not None:
+                    no_intent = no_intent or form.labelling.unknown or ""
             tools = packed_tools(folder)
         except EngineError:
             _close(runners.values())

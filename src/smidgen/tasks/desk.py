@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from smidgen.apps.desk.dialogue import written
-from smidgen.apps.desk.members import ROLES
+from smidgen.apps.desk.members import ROLES, languages_of, role_and_language
 from smidgen.apps.desk.policy import DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted
@@ -35,6 +35,7 @@ _GIVEN = frozenset({"answered", "proposed", "done"})
 _LIMIT_BYTES = 20_000_000
 _HELD = 0.5
 """The share of conversations that show how sure it must be, and calibrate scores; the others are the test."""
+_MOST_MEMBERS = 40
 _LEAST_FITTED = 20
 """Rows of an outcome from which its scores are fitted."""
 
@@ -43,7 +44,10 @@ class DeskSettings(Settings):
     """A desk: its members, its policy, its tools, and the conversations that it is measured on."""
 
     members: dict[str, str] = setting(
-        {}, "Recipe or bundle of each member, by role: intents, answer, act, recommend. Recipes are built first.", file=True
+        {},
+        "Recipe or bundle of each member, by role: intents, answer, act, recommend; for one language alone, such as answer-de. "
+        "Recipes are built first.",
+        file=True,
     )
     policy: str | None = setting(None, "Policy file: which intent goes to which member, hours, when to hand over.", file=True)
     tools: str | None = setting(None, "File with the tools that the desk may call.", file=True)
@@ -66,12 +70,12 @@ class DeskForm(Form):
         curves: by outcome the slope and the shift of the curve from the members' score to the probability that the outcome is right.
     """
 
-    roles: Annotated[tuple[Name, ...], Field(min_length=1, max_length=len(ROLES))]
+    roles: Annotated[tuple[Name, ...], Field(min_length=1, max_length=_MOST_MEMBERS)]
     curves: dict[str, tuple[Coefficient, Coefficient]]
 
     def purpose(self, quote: Callable[[str], str]) -> str:
         """The members."""
-        return "It answers customers with several models: " + "; ".join(f"{quote(role)} {ROLES.get(role, '')}" for role in self.roles) + "."
+        return "It answers customers with several models: " + "; ".join(f"{quote(name)} {_work_of(name)}" for name in self.roles) + "."
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -120,20 +124,22 @@ class DeskTask(Task):
     def members(self, settings: Settings) -> Mapping[str, str]:
         """Recipes and bundles by role. Raises RecipeError for an unknown role."""
         assert isinstance(settings, DeskSettings)
-        unknown = sorted(settings.members.keys() - ROLES.keys())
+        unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
         if unknown or not settings.members:
             what = "a member has an unknown role" if unknown else "the desk has no members"
-            raise RecipeError(what, value=unknown[0] if unknown else "desk.members", todo=f"Roles: {', '.join(ROLES)}.")
+            todo = f"Roles: {', '.join(ROLES)}; or one of them for a language, such as answer-de."
+            raise RecipeError(what, value=unknown[0] if unknown else "desk.members", todo=todo)
         return settings.members
 
     def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
         """The settings with the bundles of the members."""
         return settings.model_copy(update={"members": dict(folders)})
 
-    def languages(self, settings: Settings) -> Sequence[str]:
-        """The languages that the policy names."""
+    def languages(self, settings: Settings, member: str) -> Sequence[str]:
+        """Of the languages that the policy names, those in which the member answers."""
         assert isinstance(settings, DeskSettings)
-        return read_policy(Path(settings.policy)).languages if settings.policy else ()
+        spoken = read_policy(Path(settings.policy)).languages if settings.policy else ()
+        return languages_of(member, settings.members, spoken)
 
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """The rows of the conversations. Raises RecipeError if none are named."""
@@ -242,6 +248,11 @@ class DeskTask(Task):
     def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text:
         """A conversation of chat messages as the text of a request."""
         return written([str(message["content"]) for message in messages if message.get("role") == "user"])
+
+
+def _work_of(name: str) -> str:
+    role, language = role_and_language(name)
+    return ROLES.get(role, "") + (f" ({language})" if language else "")
 
 
 def _share(values: Sequence[float]) -> Metric:

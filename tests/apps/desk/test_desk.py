@@ -15,7 +15,7 @@ import pytest
 from smidgen.apps.desk.confidence import STARTING
 from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk, is_follow_up
 from smidgen.apps.desk.dialogue import answer_last, read_messages, written
-from smidgen.apps.desk.members import Member
+from smidgen.apps.desk.members import Member, languages_of, role_and_language
 from smidgen.apps.desk.policy import DeskPolicy, parse_policy
 from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
@@ -209,6 +209,21 @@ def test_words_in_another_language_than_the_customers_are_quoted_with_a_word_on_
     assert second.text == f"Our documents say (in German): {words['How long does the delivery take?']}"
     assert third.text == "£9.95"
     assert [reply.citations[0].text for reply in told.values()] == list(words.values()) and len(told) == 3
+
+
+def test_a_language_may_have_a_member_of_its_own(shop: Shop, clock: Clock) -> None:
+    def german(text: str) -> Reply:
+        return Reply({"id": "agb.md", "text": "Der Versand kostet 4 Euro."}, 0.95, facts={"title": "AGB", "start": 0, "end": 5})
+
+    chat = Chat(made(shop, clock, **{"answer-de": german}))
+    assert chat.say("Wie viel kostet der Versand nach Berlin?").reply.citations[0].document == "agb.md"
+    assert Chat(chat.desk).say("How long does standard delivery take?").reply.citations[0].document == "policies.md"
+    names = ["intents", "answer", "answer-de", "act"]
+    assert languages_of("answer", names, ["en", "de"]) == ("en",)
+    assert languages_of("answer-de", names, ["en", "de"]) == ("de",)
+    assert languages_of("act", names, ["en", "de"]) == ("en", "de")
+    told = [role_and_language(name) for name in ("answer-de", "act", "answer-german", "reply")]
+    assert told == [("answer", "de"), ("act", ""), ("", ""), ("", "")]
 
 
 def test_a_follow_up_is_read_with_the_question_before(chat: Chat) -> None:

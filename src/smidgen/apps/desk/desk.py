@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smidgen.apps.desk.confidence import DeskConfidence
-from smidgen.apps.desk.members import Member
+from smidgen.apps.desk.members import Member, member_for
 from smidgen.apps.desk.policy import DeskPolicy
 from smidgen.apps.desk.quotations import (
     Quotation,
@@ -75,7 +75,7 @@ class Desk:
     Args:
         name: the desk's name.
         policy: which intent goes where.
-        members: the models by role; see `members.ROLES`. A step whose member is missing cannot answer.
+        members: the models by name; see `apps/desk/members.py`. A step whose member is missing cannot answer.
         tools: the tools that it may call.
         toolbox: makes the calls; without it none is made.
         no_intent: the label by which the member `intents` says that a message has none of its intents; empty if it has no such label.
@@ -266,7 +266,7 @@ class Desk:
 
     def _recognise(self, turn: _Round) -> None:
         """Recognise the intent, if there is a member for it."""
-        sort = self._members.get("intents")
+        sort = member_for(self._members, "intents", turn.language)
         if sort is None:
             return
         reply = sort(turn.message)
@@ -304,7 +304,7 @@ class Desk:
         named = [tool for tool in self._tools.values() if tool.owner and tool.owner[0] in said[tool.name]]
         if not named:
             return None
-        member = self._members.get("act")
+        member = member_for(self._members, "act", turn.language)
         reply = member(turn.message) if member is not None else None
         wanted = str(reply.output.get("tool", "")) if reply is not None and isinstance(reply.output, Mapping) else ""
         if reply is not None and any(tool.name == wanted for tool in named) and reply.score >= self.policy.least_act:
@@ -321,7 +321,7 @@ class Desk:
 
     def _answer(self, turn: _Round) -> DeskAnswer | None:
         """An answer from the documents."""
-        if self._members.get("answer") is None:
+        if member_for(self._members, "answer", turn.language) is None:
             return None
         if not turn.state.get("question") and leans(turn.message):
             return self._told(turn, "asked", "unclear")
@@ -334,7 +334,7 @@ class Desk:
 
     def _quotations(self, turn: _Round) -> list[tuple[Quotation, float]]:
         """The quotations that may answer, with their chances, the surest first. Without a confidence, those that the member gives."""
-        member, before = self._members.get("answer"), str(turn.state.get("question", ""))
+        member, before = member_for(self._members, "answer", turn.language), str(turn.state.get("question", ""))
         if member is None:
             return []
         if self._confidence is not None:
@@ -351,9 +351,10 @@ class Desk:
     def _several(self, turn: _Round) -> DeskAnswer | None:
         """A quotation for each of several questions; None unless it is sure of all of them, and they differ."""
         parts = questions_in(turn.message) if self._confidence is not None else []
+        sort = member_for(self._members, "intents", turn.language)
         found: list[tuple[Quotation, float]] = []
         for part in parts:
-            intents = chances_of(self._members["intents"](part)) if "intents" in self._members else {}
+            intents = chances_of(sort(part)) if sort is not None else {}
             own = replace(turn, message=part, intents=intents, state={}, facts={})
             best = next(iter(self._quotations(own)), None)
             if best is None or self._sure(own, "answer", best[0].signs, best[1]) is None:
@@ -381,7 +382,7 @@ class Desk:
 
     def _recommend(self, turn: _Round) -> DeskAnswer | None:
         """Suggestions of products."""
-        member = self._members.get("recommend")
+        member = member_for(self._members, "recommend", turn.language)
         if member is None:
             return None
         reply = member(turn.message)
@@ -398,7 +399,7 @@ class Desk:
 
     def _act(self, turn: _Round, named: str) -> DeskAnswer | None:
         """A call of a tool: of this one, or of any where none is named."""
-        member = self._members.get("act")
+        member = member_for(self._members, "act", turn.language)
         if not self._tools or (named and named not in self._tools):
             return None
         arguments: dict[str, Any] = {}

@@ -31,14 +31,14 @@ def build_members(work: Work, context: BuildContext) -> Work:
     named = work.task.members(work.recipe.asked)
     if not named:
         return work
-    folders, languages = {}, tuple(work.task.languages(work.recipe.asked))
+    folders = {}
     for role, place in named.items():
         path = Path(place)
         if path.suffix.lower() != ".toml":
             open_bundle(path)
             folders[role] = str(path)
             continue
-        folders[role] = str(_built(recipe.read(path), role, languages, context))
+        folders[role] = str(_built(recipe.read(path), role, tuple(work.task.languages(work.recipe.asked, role)), context))
     return replace(work, members=folders)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from smidgen.apps.desk.members import ROLES
+from smidgen.apps.desk.members import ROLES, role_and_language
 from smidgen.apps.desk.policy import DeskPolicy, parse_policy
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.bundles.open import read_manifest
@@ -199,7 +199,7 @@ def surroundings(store: StudioStore, project: Project) -> PolicySurroundings:
         trees = member_trees(project)
     except SmidgenError:  # a recipe that cannot be read is told on the page of recipes
         trees = {}
-    members = tuple(role for role in ROLES if role in trees)
+    members = tuple(role for role in ROLES if any(role_and_language(name)[0] == role for name in trees))
     built = _built_intents(store, project)
     intents = built or (_taught_intents(project, *trees["intents"]) if "intents" in trees else ())
     return PolicySurroundings(tuple(intents[:_MOST_INTENTS]), tools, members)
