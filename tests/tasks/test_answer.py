@@ -72,6 +72,7 @@ def test_right_is_the_wanted_words_of_the_wanted_document() -> None:
     assert not quoted_answers.is_right(
         longer, {"id": "b", "text": "Returns from the EU do not cost £6.95, nothing is taken off the refund."}
     )
+    assert not quoted_answers.is_right({"id": "a", "text": "Delivery costs 4 euros."}, {"id": "a", "text": "Delivery"})
     assert quoted_answers.f1(wanted, {"id": "a", "text": "costs 4 euros"}) == pytest.approx(0.8)
     assert quoted_answers.exact(wanted, {"id": "a", "text": "4 euros."}) and not quoted_answers.exact(wanted, None)
 

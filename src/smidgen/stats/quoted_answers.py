@@ -73,7 +73,8 @@ def is_right(wanted: Quoted, told: Quoted) -> bool:
     if wanted is None or not isinstance(told, Mapping):
         return wanted is None and told is None
     one, other = words_of(wanted["text"]), words_of(told["text"])
-    return (same_document(wanted, told) and (holds(other, wanted["text"]) or contains(one, other))) or agree(one, other)
+    among = contains(one, other) and len(other) >= min(_FEWEST, len(one))  # a word or two of many may be a heading
+    return (same_document(wanted, told) and (holds(other, wanted["text"]) or among)) or agree(one, other)
 
 
 def exact(wanted: Quoted, told: Quoted) -> bool:

@@ -16,6 +16,8 @@ from smidgen.apps.documents.sentences import sentence_spans
         ("4.2 To return, ask us. Use one label.", ["To return, ask us.", "Use one label."]),
         ("Am 3. Mai kommt z. B. Herr Dr. Meier. Er bleibt.", ["Am 3. Mai kommt z. B. Herr Dr. Meier.", "Er bleibt."]),
         ("Really?! Yes. The U.S. Army came in 1990. It left.", ["Really?!", "Yes.", "The U.S. Army came in 1990.", "It left."]),
+        ("It isn't. A bag costs 50 p. Ask J. Smith, see p. 12.", ["It isn't.", "A bag costs 50 p.", "Ask J. Smith, see p. 12."]),
+        ("A1. You pay monthly. B2) It ends.", ["You pay monthly.", "It ends."]),
         ("- First item\n- Second item", ["First item", "Second item"]),
         ("It costs 9.95 euros... or less", ["It costs 9.95 euros... or less"]),
         (" \n ... \n", []),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|\n+|[。！？]")
-_NUMBERING = re.compile(r"\s*(?:[-•*–]\s+|(?:\d{1,3}\.)+(?:\d{1,3})?\s+|\d{1,3}[.)]\s+|[a-z]\)\s+|\((?:\d{1,3}|[a-z])\)\s+)?")
+_NUMBERING = re.compile(r"\s*(?:[-•*–]\s+|(?:\d{1,3}\.)+(?:\d{1,3})?\s+|[A-Z]?\d{1,3}[.)]\s+|[a-z]\)\s+|\((?:\d{1,3}|[a-z])\)\s+)?")
 _ABBREVIATED = """
     mr mrs ms dr prof st jr sr vs etc eg ie e.g i.e no nos fig approx dept est inc ltd co corp vol pp p ca cf
     z.b d.h u.a z.t bzw ggf usw nr str abs art evtl inkl exkl zzgl tel bspw s.o s.u vgl mio mrd jan feb aug sept sep okt oct nov dez dec
     sra srta ud uds pág av núm
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
-_LAST_WORD = re.compile(r"([^\W_][\w.]*)\.+$")
+_LAST_WORD = re.compile(r"([^\W_][\w.'’]*)\.+$")
+_CLAUSE = re.compile(r"[\s•*-]*[A-Z]\d{1,2}")
+_AFTER_NUMBER = re.compile(r"\d[a-z]?\s+[a-z]$")
+"""A unit of one letter after its number: "50 p"."""
 _PREPOSITIONS = "am vom bis der dem den des das zum zur im ab und seit ihr ihre ihren sein seine the on"
 _BEFORE_ORDINALS = frozenset(_PREPOSITIONS.split())
 _MONTHS = re.compile(
@@ -55,13 +58,15 @@ def _ends(text: str, start: int, mark: re.Match[str]) -> bool:
     word = _LAST_WORD.search(text[start : mark.start() + 1])
     if word is None:
         return True
-    last = word[1].lower()
-    if last in _ABBREVIATIONS or re.fullmatch(r"(?:[^\W\d_]\.)*[^\W\d_]", last):
+    last, said = word[1].lower(), text[start : mark.start()]
+    if _AFTER_NUMBER.search(said) and not after.isdigit():
+        return True
+    if _CLAUSE.fullmatch(said) or last in _ABBREVIATIONS or re.fullmatch(r"(?:[^\W\d_]\.)*[^\W\d_]", last):
         return False
     if not last.replace(".", "").isdigit() or len(last) > 2:
         return True
     # "1. Orders", "3. Mai" and "der 2. Weltkrieg" go on; "for £39. We" and "on page 12. The" end.
-    before = text[start : mark.start()].strip(" \t-•*").removesuffix(word[1])
+    before = said.strip(" \t-•*").removesuffix(word[1])
     words = before.split()
     ordinal = before[-1:].isspace() and bool(words) and words[-1].lower() in _BEFORE_ORDINALS
     return bool(words) and not ordinal and not _MONTHS.match(text, mark.end())
