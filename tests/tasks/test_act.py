@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from tests.action_examples import TOOLS, call, examples, write
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.rows import Row
-from smidgen.tasks import action_tools
+from smidgen.tasks import action_plan, action_tools
 from smidgen.tasks.act import Act, ActSettings, part
 from smidgen.tasks.action_form import ActionForm
 from smidgen.tasks.action_plan import SharedArguments, plan_for
+from smidgen.tasks.field_parsing import stated_by_pattern, value_of
 
 ROWS = [Row(text, output, number) for number, (text, output) in enumerate(examples(), start=1)]
 
@@ -214,3 +216,78 @@ def test_the_only_date_or_number_of_a_text_is_taken_where_the_tool_needs_it() ->
     assert mistakes == [] and reply.output == call("book", day="2027-06-05", count=12, mail="a@b.example")
     (reply,) = task.decode({"spans": [[]], "choices": choices, "inputs": ["5 June or 6 June, 3 or 4 people"]}, form)
     assert reply.output == call("book") and reply.facts["missing"] == ["day", "count", "mail"]
+
+
+BOOKING = [
+    {
+        "name": "book",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "date": {"type": "string", "format": "date"},
+                "time": {"type": "string", "format": "time"},
+                "code": {"type": "string", "pattern": "^T-[0-9]{5}$"},
+                "email": {"type": "string", "format": "email"},
+            },
+            "required": [],
+        },
+    }
+]
+
+
+def test_days_without_a_year_are_to_come_and_times_are_when_people_are_there() -> None:
+    tools, _ = action_tools.normal(BOOKING)
+    said = [
+        ("book 3 December at half past two", call("book", date="2026-12-03", time="14:30")),
+        ("am 5. Januar um 10 Uhr", call("book", date="2027-01-05", time="10:00")),
+        ("20 January, halb zwölf", call("book", date="2027-01-20", time="11:30")),
+    ]
+    shared = SharedArguments(tools)
+    plan = plan_for([text for text, _ in said], [one for _, one in said], tools, "2026-11-30")
+    assert plan["kinds"] == ["date", "time"] and [choice["path"] for choice in plan["choices"]] == ["tool"]
+    ways = dict(zip(plan["kinds"], plan["ways"], strict=True))
+    days = {
+        "9 December": "2026-12-09",
+        "29 November": "2027-11-29",
+        "30.11.": "2026-11-30",
+        "29. Februar": "2028-02-29",
+        "4.1.2025": "2025-01-04",
+    }
+    assert {told: value_of(told, ways["date"], shared.fits["date"]) for told in days} == days
+    times = {"halb vier": "15:30", "9 Uhr": "09:00", "half past three": "15:30", "8 am": "08:00", "4 am": "04:00"}
+    assert {told: value_of(told, ways["time"], shared.fits["time"]) for told in times} == times
+    assert action_plan.fault({**plan, "abstain": 0.5, "threshold": 0.5}, shared) == ""
+
+
+def test_rows_of_the_past_keep_their_year() -> None:
+    tools, _ = action_tools.normal(BOOKING)
+    calls = [call("book", date=f"2019-0{month}-05") for month in range(1, 5)]
+    plan = plan_for(["5 January", "5 February", "5 March", "5 April"], calls, tools, "2026-11-30")
+    assert plan["ways"][0]["year"] == 2019
+
+
+def test_codes_and_addresses_are_read_by_their_form_whatever_the_tagger_finds() -> None:
+    tools, _ = action_tools.normal(BOOKING)
+    said = [("T-10442, a@b.example", call("book", code="T-10442", email="a@b.example")), ("T-20981 c@d.example", None)]
+    plan = {**plan_for([text for text, _ in said], [one for _, one in said], tools), "abstain": 0.2, "threshold": 0.5}
+    form = ActionForm(tools=tuple(tools), instruction="", temperature=1.0, shift=0.0, tagged=plan)
+    values = plan["choices"][0]["values"]
+    text = "is t 80931 still mine? mail me, jo@briefe.example"
+    wrong = [[text.index("mail"), len(text), plan["kinds"].index("email"), 0.9]]
+    raw = {"spans": [wrong], "choices": [[[0.9 if one == "book" else 0.1 for one in values]]], "inputs": [text]}
+    (reply,) = task_of(form).decode(raw, form)
+    assert reply.output == call("book", code="T-80931", email="jo@briefe.example")
+
+
+def test_a_fixed_form_is_found_with_other_signs_and_no_other_form_is() -> None:
+    found = {
+        ("^FH-[0-9]{5}$", "fh 20417 and FH30218"): ["FH-20417", "FH-30218"],
+        ("^[A-Z]{2}[0-9]{2} [A-Z]{3}$", "my ab12cde"): ["AB12 CDE"],
+        (r"^INV/\d{4}-\d{2}$", "inv 2024 11"): ["INV/2024-11"],
+        ("^[0-9]{8}$", "123 45678, 12345678, 123456789"): ["12345678"],
+        ("^(A|B)-[0-9]+$", "a-12, b 13"): ["A-12"],
+    }
+    for (pattern, text), wanted in found.items():
+        fits = re.compile(pattern).search
+        assert [value for value, _ in stated_by_pattern(pattern, text, lambda value, fits=fits: fits(value) is not None)] == wanted
+    assert len(found) == 5

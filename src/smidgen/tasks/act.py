@@ -16,7 +16,7 @@ from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 from smidgen.stats import action_metrics, calibration
@@ -153,6 +153,10 @@ class Act(Task):
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The tool, with the arguments that are missing or given, so that rare combinations are split evenly."""
         return [_kind(row.output) for row in rows]
+
+    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
+        """The messages."""
+        return [joined(row.input) for row in rows]
 
     # From raw outputs to replies.
 

@@ -175,6 +175,9 @@ class ActionFiller:
 
     def _value(self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool) -> tuple[Any, float, list[list[int]]]:
         """The value of an argument, or None; the probability of that decision; and the places where the text states it."""
+        by_rule = self._by_rule(path, text) if needed or _shows_itself(self._nodes[path]) else None
+        if by_rule is not None and _shows_itself(self._nodes[path]):
+            return by_rule[0], _BY_RULE, [list(by_rule[1])]
         chosen = reading.chosen.get(path, (None, 1.0)) if path in self._chosen else None
         if path not in self._ways and chosen is not None:
             return *chosen, []
@@ -192,7 +195,7 @@ class ActionFiller:
             without = math.prod([1 - min(one.chance, _SURE) for one in found])
         else:
             without = 1.0
-        if needed and (by_rule := self._by_rule(path, text)) is not None:
+        if by_rule is not None:
             return by_rule[0], _BY_RULE, [list(by_rule[1])]
         return None, without, []
 
@@ -214,6 +217,11 @@ class ActionFiller:
                 return {}
             arguments = settled
         return settled
+
+
+def _shows_itself(node: Schema) -> bool:
+    """Whether the form of an argument's value shows which words state it, whatever stands around them."""
+    return kind_of(node)[0] == "string" and (node.get("pattern") is not None or node.get("format") == "email") and "enum" not in node
 
 
 def _stated(node: Schema, text: str, fits: Fits, way: Mapping[str, Any]) -> Iterator[tuple[Any, tuple[int, int]]]:

@@ -6,6 +6,7 @@ have an argument of the same name and schema share it, so that each learns from 
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,9 @@ from typing import Any
 
 from smidgen.core.rows import Row, Text, joined
 from smidgen.stats import field_values
-from smidgen.tasks import field_tagging
+from smidgen.tasks import field_parsing, field_tagging
 from smidgen.tasks.action_tools import ToolFacts, called
-from smidgen.tasks.field_parsing import Fits
+from smidgen.tasks.field_parsing import NEXT, Fits
 from smidgen.tasks.field_schema import Schema, bare, kind_of
 
 TOOL = "tool"
@@ -89,13 +90,14 @@ def plan_for(
     for way in ways.values():
         if way["kind"] == "date":
             way["today"] = today or ""
+    ways |= {path: _with_coming(way, whole, rows, path, shared) for path, way in ways.items() if way["kind"] == "date"}
     left_out = {path: "it is a list of objects or lists" for path in nodes if path in deep and wanted[path]}
     chosen: list[str] = []
     while True:
         kinds = [path for path in ways if path not in chosen and path not in left_out]
         plan: Plan = {"kinds": kinds, "ways": [ways[path] for path in kinds], "choices": []}
         shares = field_tagging.stated_shares(whole, rows, plan, shared.fits)
-        seldom = [path for path in kinds if shares[path] < field_tagging.LEAST and _is_chosen(nodes[path], wanted[path])]
+        seldom = [path for path in kinds if shares[path] < _least(nodes[path]) and _is_chosen(nodes[path], wanted[path])]
         never = [path for path in kinds if shares[path] < LEAST_STATED and path not in seldom]
         if not seldom and not never:
             break
@@ -153,6 +155,20 @@ def _is_chosen_too(node: Schema) -> bool:
     return field_tagging.is_choice(node)
 
 
+def _with_coming(
+    way: dict[str, Any], texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: str, shared: SharedArguments
+) -> dict[str, Any]:
+    """The way of dates in which one without a year is the next such day, if the rows have it so: their years are several, or to come."""
+    coming = {**way, "year": NEXT}
+    one, other = (
+        field_tagging.stated_shares(texts, rows, {"kinds": [path], "ways": [own], "choices": []}, shared.fits)[path]
+        for own in (way, coming)
+    )
+    days = sorted(value for row in rows for value in row.get(path, ()))
+    today = way["today"] or datetime.date.today().isoformat()
+    return coming if other > one or days[len(days) // 2] >= today else way
+
+
 def _compared(node: Schema) -> Schema:
     """The part of a schema by which arguments are equal: everything but descriptions, and that a value may be missing."""
     return bare(node)
@@ -164,8 +180,16 @@ def _is_chosen(node: Schema, values: Sequence[Any]) -> bool:
         return False
     if field_tagging.is_choice(node):
         return True
+    if node.get("format") or node.get("pattern") or field_parsing.kind(node, values) != "text":
+        return False
     counts = Counter(map(repr, values))
     return kind_of(node)[0] == "string" and len(counts) <= _MOST_CHOSEN and min(counts.values()) >= _OFTEN
+
+
+def _least(node: Schema) -> float:
+    """The least share of an argument's values that texts must state, for it not to be chosen by the whole text. A value that training did
+    not have can be found in a text, and never chosen."""
+    return field_tagging.LEAST if field_tagging.is_choice(node) else LEAST_STATED
 
 
 def _values(

@@ -77,8 +77,9 @@ def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, from the votes of the positions of its values; `values`: all possible values, if they are a fixed set.
 
-    number: `mark`, the decimal separator. time: `late`, whether a time that does not say which half of the day it means is that of the
-    second. date: `day_first`, `year` for dates without one, and `pivot`, see `dates.read`. words: `values`.
+    number: `mark`, the decimal separator. time: `late`, the hour before which a time that does not say which half of the day it means is
+    that of the second (`half past two` is 14:30 where shops open at nine). date: `day_first`, `year` for dates without one, and `pivot`,
+    see `dates.read`. words: `values`.
     text: `ways`, most frequent first: the words unchanged, in another case, `written`, or a layout such as `["FH-", 5]`, which the letters
     and digits of the words fill; and `shapes`, for words of a shape that mostly needs a way other than the first.
     """
@@ -87,7 +88,7 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     if kind == "number":
         return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
     if kind == "time":
-        return {"kind": kind, "late": _commonest([vote for vote in votes if vote is not None], False)}
+        return {"kind": kind, "late": _late_before([vote for vote in votes if vote is not None])}
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
         pivot = _pivot([vote[2] for vote in votes if vote[2]])
@@ -113,10 +114,12 @@ def fault(way: Any) -> str:
     if way["kind"] == "words":
         return "" if isinstance(way.get("values"), list) else "a way of words has no values"
     if way["kind"] == "time":
-        return "" if isinstance(way.get("late"), bool) else "a way of times cannot be followed"
+        late = way.get("late")
+        return "" if isinstance(late, bool | int | float) and 0 <= late <= 12 else "a way of times cannot be followed"
     if way["kind"] == "date":
         year, pivot = way.get("year"), way.get("pivot")
         known = year is None or (isinstance(year, int) and 0 < year < 10_000)
+        known = known or (year == NEXT and way.get("today") is not None)
         fits = isinstance(way.get("day_first"), bool) and known and isinstance(pivot, int) and 0 <= pivot <= 100
         return "" if fits and _is_day(way.get("today")) else "a way of dates cannot be followed"
     ways, shapes = way.get("ways"), way.get("shapes")
@@ -154,7 +157,7 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
     elif way["kind"] == "date":
-        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"]) or _from_today(words, way)])
+        found = iter([_day_of(words, way) or _from_today(words, way)])
     elif way["kind"] == "time":
         found = iter([time_of(words, way["late"])])
     elif way["kind"] == "words":
@@ -166,21 +169,66 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     return next((value for value in found if value is not None and fits(value)), None)
 
 
-def time_of(words: str, late: bool) -> str | None:
-    """The first time of day in some words as `HH:MM`. `late`: whether one that could be in either half of the day is in the second."""
+def states(words: str, value: Any, way: Way, fits: Fits) -> bool:
+    """Whether words of a training text state a value. A date without a year may be of any: texts are older than the day of reading."""
+    if way["kind"] == "date" and way["year"] == NEXT:
+        return value in (dates.read(words, way["day_first"], int(value[:4]), way["pivot"]), _from_today(words, way))
+    return bool(value_of(words, way, fits) == value)
+
+
+def time_of(words: str, late: float) -> str | None:
+    """The first time of day in some words as `HH:MM`. `late`: the hour before which one that could be in either half of the day is in the
+    second; True for any hour."""
     found = clock.read(words)
-    if found is None or not late or not "01" <= found[:2] < "12" or _TOLD_HALF.search(words):
+    if found is None or _TOLD_HALF.search(words) or not 0 < _hour(found) < (12 if late is True else late):
         return found
-    return f"{int(found[:2]) + 12}{found[2:]}"
+    return f"{int(found[:2]) + 12}{found[2:]}" if found[:2] != "00" else found
+
+
+def _hour(time: str) -> float:
+    return int(time[:2]) + int(time[3:]) / 60
+
+
+def _late_before(votes: Sequence[tuple[bool, float]]) -> float:
+    """The hour before which times are in the second half of the day, by most votes; amid the hours that are equally good. Where votes show
+    one half alone, times are in that."""
+    if len({late for late, _ in votes}) < 2:
+        return 12.0 if votes and votes[0][0] else 0.0
+    grid = [step / 2 for step in range(25)]
+    right = [sum(late == (hour < before) for late, hour in votes) for before in grid]
+    best = [before for before, own in zip(grid, right, strict=True) if own == max(right)]
+    return best[len(best) // 2]
 
 
 def _timed(text: str, value: str) -> Iterator[ValuePlace]:
     for start, end in clock.find(text):
         words = text[start:end]
+        early = clock.read(words) or ""
         for late in (False, True):
             if time_of(words, late) == value:
-                yield ValuePlace(start, end, None if time_of(words, not late) == value else late)
+                yield ValuePlace(start, end, None if time_of(words, not late) == value else (late, _hour(early)))
                 break
+
+
+NEXT = "next"
+"""The year of a date without one: that of the first such day from today on."""
+
+
+def _day_of(words: str, way: Way) -> str | None:
+    """The day that words state by themselves."""
+    if way["year"] != NEXT:
+        return dates.read(words, way["day_first"], way["year"], way["pivot"])
+    today = _today(way)
+    years = (dates.read(words, way["day_first"], year, way["pivot"]) for year in range(today.year, today.year + _LEAP))
+    return next((day for day in years if day is not None and (dates.has_year(words) or day >= today.isoformat())), None)
+
+
+_LEAP = 9
+"""Years in which every day of a calendar occurs."""
+
+
+def _today(way: Way) -> datetime.date:
+    return datetime.date.fromisoformat(way["today"]) if way["today"] else datetime.date.today()
 
 
 def _from_today(words: str, way: Way) -> str | None:
@@ -188,7 +236,7 @@ def _from_today(words: str, way: Way) -> str | None:
     such words mean nothing."""
     if way.get("today") is None:
         return None
-    return relative_days.read(words, datetime.date.fromisoformat(way["today"]) if way["today"] else datetime.date.today())
+    return relative_days.read(words, _today(way))
 
 
 _UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
@@ -198,14 +246,39 @@ _MOST_UNBOUNDED = 2
 
 
 def stated_by_pattern(pattern: str, text: str, fits: Fits) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Every value of a text that a schema's pattern shows, in the case that fits, with its place."""
+    """Every value of a text that a schema's pattern shows, in the case that fits, with its place. Where its form is fixed, people may
+    write its signs otherwise: `fh 20417` for `FH-20417`."""
     if _REPEATED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
         return
     inner = re.sub(r"^\^|(?<!\\)\$$", "", pattern)
-    for match in re.finditer(rf"(?<![^\W_])(?:{inner})(?![^\W_])", text, re.IGNORECASE):
-        value = next(filter(fits, (match.group(), match.group().upper(), match.group().lower())), None)
+    parts = _PARTS.findall(inner) if _FIXED_FORM.fullmatch(inner) else None
+    loose = "".join(part if _is_sign(part) is None else r"[\W_]{0,2}" for part in parts) if parts else inner
+    for match in re.finditer(rf"(?<![^\W_])(?:{loose})(?![^\W_])", text, re.IGNORECASE):
+        written = _signed(match.group(), parts) if parts else match.group()
+        value = next(filter(fits, (written, written.upper(), written.lower())), None)
         if value is not None:
             yield value, match.span()
+
+
+_ONE_PART = r"(?:(?:\[(?:[^\W_](?:-[^\W_])?)+\]|\\d|[^\W_])(?:\{\d+\})?|\\[^\w\s]|[-_/ #:])"
+_PARTS = re.compile(_ONE_PART)
+_FIXED_FORM = re.compile(rf"(?:{_ONE_PART}){{1,40}}")
+"""A pattern of single characters and classes, each once or a fixed number of times."""
+
+
+def _is_sign(part: str) -> str | None:
+    """The sign that a part of a fixed form stands for; None for letters and digits."""
+    plain = part.removeprefix("\\")
+    return plain if len(plain) == 1 and not plain.isalnum() else None
+
+
+def _signed(words: str, parts: Sequence[str]) -> str:
+    """Words with the signs that a fixed form has."""
+    letters, made = iter(_squeezed(words)), []
+    for part in parts:
+        count = int(re.findall(r"\{(\d+)\}$", part)[0]) if part.endswith("}") else 1
+        made.append(_is_sign(part) or "".join(itertools.islice(letters, count)))
+    return "".join(made)
 
 
 def _counted(text: str, value: Any) -> Iterator[ValuePlace]:

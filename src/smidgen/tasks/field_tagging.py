@@ -79,7 +79,7 @@ def _candidates(
                 dict.fromkeys(
                     (place.start, place.end)
                     for place in field_parsing.places(text, value, way["kind"])
-                    if field_parsing.value_of(text[place.start : place.end], way, fits[path]) == value
+                    if field_parsing.states(text[place.start : place.end], value, way, fits[path])
                 )
             )
             for value in row.get(path, ())

@@ -33,7 +33,8 @@ def encoder_choice(work: Work, families: Sequence[str]) -> tuple[str, str]:
     written, spoken = foreign_languages(texts), [one for one in work.languages if one != _ENGLISH]
     if not written and not spoken:
         return AUTO, ""
-    if not written and not registry.find("students", work.task.students[0]).frozen:
+    first = registry.find("students", work.task.students[0])
+    if not written and not (first.frozen and first.learns == "outputs"):
         # A model that is taught by English examples would lose more of English than it wins.
         return AUTO, f"people will write in {_listed(spoken)}: give examples in that language, too"
     why = f"your texts are in {_listed(written)}" if written else f"people will write in {_listed(spoken)}"
