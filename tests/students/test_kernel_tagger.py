@@ -17,6 +17,16 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.engines.kernel_tagger import part as engine
 from smidgen.students.kernel_tagger import KernelTaggerSettings, _copies, part
+from smidgen.text.tag_heads import TagHeads
+from smidgen.text.tagging import TagChain, TaggerReader
+
+
+def reader_of_words() -> TaggerReader:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "lamp": 1, "money": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return TaggerReader.of(tokenizer, 16, "words", False, 3)
 
 
 def test_it_learns_spans_and_choices_and_is_served_as_trained(tiny_base: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -50,6 +60,23 @@ def test_it_learns_spans_and_choices_and_is_served_as_trained(tiny_base: Path, t
         with pytest.raises(EngineError):
             engine.open(out, spec.options, 1)
     assert len(facts["features"]) > 20
+
+
+def test_a_text_has_only_spans_of_the_kinds_of_its_value() -> None:
+    reader, text = reader_of_words(), "lamp money"
+    reading = reader.read([text])[0]
+    states = [[np.eye(4, dtype=np.float32)[: len(reader.ids(reading, window))] for window in reader.windows(reading)]]
+    emissions = np.zeros((4, 9), np.float32)
+    emissions[:, 4], emissions[:, 8] = 6, 3  # every word is a thing, and less likely a wish
+    empty, table = np.zeros((1, 9), np.float32), np.zeros((9, 9), np.float32)
+    marks = np.array([[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5]], np.float32)
+    chosen = np.array([[1, 0.6, 0], [0, 0, 1]], np.float32)
+    heads = TagHeads({}, emissions, empty, table[0], TagChain(table), marks, chosen, [3], 2.0, (), [[1], [0], []])
+    (found,) = heads.raw([text], reader, [reading], states)["spans"]
+    assert {tuple(span[2:3] + span[4:]) for span in found} == {(1, 0), (0, 1)}, "wishes for the first value, things for the second"
+    assert len(found) >= 4 and all(span[3] > 0.5 for span in found[:2])
+    (plain,) = replace(heads, own=()).raw([text], reader, [reading], states)["spans"]
+    assert {span[2] for span in plain if span[3] > 0.5} == {0} and {len(span) for span in plain} == {4}
 
 
 def test_a_copy_has_other_words_in_place_of_its_spans() -> None:

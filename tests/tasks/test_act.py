@@ -291,3 +291,25 @@ def test_a_fixed_form_is_found_with_other_signs_and_no_other_form_is() -> None:
         fits = re.compile(pattern).search
         assert [value for value, _ in stated_by_pattern(pattern, text, lambda value, fits=fits: fits(value) is not None)] == wanted
     assert len(found) == 5
+
+
+def test_values_of_a_fixed_set_are_read_with_endings_and_umlauts_and_words_beside_names_are_left_out() -> None:
+    node = {"type": "string", "enum": ["faerben", "kurz", "straehnen"]}
+    schema = {"type": "object", "properties": {"work": node, "part": {"type": "string"}}, "required": ["part"]}
+    tools, _ = action_tools.normal([{"name": "do", "parameters": schema}, {"name": "other"}])
+    said = [
+        ("bitte Färben und Seife", "faerben", "Seife"),
+        ("kurze Haare, Creme", "kurz", "Creme"),
+        ("Strähnen, die Kur", "straehnen", "die Kur"),
+    ]
+    rows = [(text, call("do", work=work, part=thing)) for text, work, thing in said]
+    plan = plan_for([text for text, _ in rows] + ["hallo"], [one for _, one in rows] + [None], tools)
+    assert plan["kinds"] == ["work", "part"] and plan["choices"][0]["kinds"] == [[0, 1], []]
+    assert plan["choices"][1]["texts"] == ["faerben", "kurz", "straehnen"]
+    assert action_plan.fault({**plan, "abstain": 0.5, "threshold": 0.5}, SharedArguments(tools)) == ""
+    form = ActionForm(tools=tuple(tools), instruction="", temperature=1.0, shift=0.0, tagged=plan)
+    text = "kurzes Haar mit Wachs, bitte"
+    chances = [[[0.9, 0.1], [0.4, 0.3, 0.3]]]
+    spans = [[[0, 6, 0, 0.9, 0], [12, 28, 1, 0.9, 0], [16, 21, 1, 0.3, 1]]]
+    (reply,) = task_of(form).decode({"spans": spans, "choices": chances, "inputs": [text]}, form)
+    assert reply.output == call("do", work="kurz", part="Wachs")

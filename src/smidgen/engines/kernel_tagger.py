@@ -33,7 +33,7 @@ class KernelTaggerEngine(Engine):
     """The engine. Option `max_length`: tokens of a window, special tokens counted (256).
 
     `tag_heads.json` holds `features`, in the order of the rows of `words`; `level`, the level of units; `choices`, the number of values of
-    each choice; `gamma`; and `lexical`. For the tensors see `text/tag_heads.py`."""
+    each choice; `gamma`; `lexical`; and `own`. For the tensors see `text/tag_heads.py`."""
 
     name = "kernel-tagger"
 
@@ -45,6 +45,7 @@ class KernelTaggerEngine(Engine):
             level, gamma = str(facts["level"]), float(facts["gamma"])
             choices = [int(count) for count in facts["choices"]]
             lexical = [float(share) for share in facts.get("lexical", ())]
+            own = [[int(kind) for kind in kinds] for kinds in facts.get("own", ())]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EngineError("the heads cannot be loaded", value=f"tag_heads.json: {error}", todo=AGAIN) from error
         if level not in LEVELS or not 0 < gamma <= 100 or any(count < 1 for count in choices) or not _are_shares(lexical, len(choices)):
@@ -55,7 +56,10 @@ class KernelTaggerEngine(Engine):
         words = tensors.get(tag_heads.WORDS, max(1, len(index)), chain.tags)
         landmarks = tensors.get(tag_heads.LANDMARKS, None, len(states) + (tag_heads.WORDS_WIDTH if lexical else 0))
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
-        heads = TagHeads(index, states, words, tensors.get(tag_heads.BIAS, chain.tags), chain, landmarks, chosen, choices, gamma, lexical)
+        bias = tensors.get(tag_heads.BIAS, chain.tags)
+        if own and [len(own)] != choices[:1]:
+            raise EngineError("the heads cannot be used", value=f"kinds of {len(own)} values, {choices[:1]}", todo=AGAIN)
+        heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         reader = TaggerReader.of(tokenizer, length_of(options.get("max_length", 256)), level, False, tokenizer.get_vocab_size())

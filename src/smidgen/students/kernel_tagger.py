@@ -28,7 +28,6 @@ from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import need_torch
 from smidgen.students.settings import FACTS
 from smidgen.text import tag_heads, tagging
-from smidgen.text.made_values import made_name, made_thing
 from smidgen.text.tag_heads import TagHeads, text_vector, word_features, words_vector
 from smidgen.text.tagging import MOST_CHARACTERS, TagChain, TaggerInput, TaggerReader, bioes_tags, tag_count, unit_spans
 from smidgen.text.word_classes import OPEN, class_of
@@ -110,7 +109,7 @@ class KernelTaggerStudent(Student):
         if plan.choices:
             vectors = np.stack([text_vector(own) for own in states[: len(training.rows)]])
             tensors |= _choice_heads(training.rows, vectors, plan, encoder, settings)
-            facts["lexical"] = _lexical(plan, settings)
+            facts["lexical"], facts["own"] = _lexical(plan, settings), plan.choices[0].get("kinds", [])
         else:
             tensors |= {tag_heads.LANDMARKS: np.zeros((1, encoder.width), np.float32), tag_heads.CHOSEN: np.zeros((1, 0), np.float32)}
         save_file({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}, space.folder / _FILES[1])
@@ -209,23 +208,16 @@ _AS_KNOWN = 0.5
 
 
 def _other_words(old: str, known: str, words: Sequence[str], rng: random.Random) -> str:
-    """Words in place of a span: another span's, with other digits; or a made thing or name, with the article of the old one."""
+    """Words in place of a span: another span's, with other digits; or words of the rows at random, with the article of the old one."""
     if any(letter.isdigit() for letter in known):
         return re.sub(r"\d", lambda _: str(rng.randint(1, 9)), known)
     if any(letter.isdigit() for letter in old) or rng.random() < _AS_KNOWN:
         return known
     article = _ARTICLE.match(old)
     bare = old[article.end() :] if article else old
-    if rng.random() < _OWN_WORDS:
-        made = " ".join(rng.choice(words) for _ in range(rng.choice((1, 1, 2, 2, 3))))
-        made = made.title() if bare[:1].isupper() else made
-    else:
-        made = made_name(rng) if bare[:1].isupper() else made_thing(rng)
+    made = " ".join(rng.choice(words) for _ in range(rng.choice((1, 1, 2, 2, 3))))
+    made = made.title() if bare[:1].isupper() else made
     return f"{article.group() if article else ''}{made}"
-
-
-_OWN_WORDS = 0.6
-"""How often made words are words of the rows themselves."""
 
 
 def _tag_head(
@@ -353,7 +345,8 @@ def _heads(folder: Path, facts: Mapping[str, Any]) -> TagHeads:
     index = {entry: place for place, entry in enumerate(facts["features"])}
     states, words, bias = (tensors[name] for name in (tag_heads.STATES, tag_heads.WORDS, tag_heads.BIAS))
     chain, marks, chosen = TagChain(tensors[tag_heads.CHAIN]), tensors[tag_heads.LANDMARKS], tensors[tag_heads.CHOSEN]
-    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"], facts.get("lexical", ()))
+    shares, own = facts.get("lexical", ()), facts.get("own", ())
+    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"], shares, own)
 
 
 part = KernelTaggerStudent()

@@ -6,6 +6,7 @@ A required argument that was not found is looked for by rule: by its pattern, as
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import action_metrics, calibration, field_values
 from smidgen.tasks.action_form import ActionForm
-from smidgen.tasks.action_plan import SharedArguments
+from smidgen.tasks.action_plan import SharedArguments, edge_class
 from smidgen.tasks.action_tools import missing_in, without_required
 from smidgen.tasks.field_filling import FieldFiller, FieldsFound
 from smidgen.tasks.field_parsing import Fits, stated_by_pattern, time_of, value_of
@@ -41,6 +42,7 @@ _BY_LIST = 0.95
 """The probability that a value of a list is meant where a message has all of its words, before calibration."""
 _LONGEST_TEXT = 2_000
 """Characters of a text in which rules look for a value."""
+_WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
 _WHOLE = {"date": stretches.DAY, "time": stretches.TIME, "number": stretches.NUMBER}
 """The kind of stretch that states an argument of each kind."""
 
@@ -136,7 +138,9 @@ class ActionFiller:
         if tool is None:
             return []
         own, kinds = self._shared.paths[tool], self._plan["kinds"]
-        kept = [span for span in spans if kinds[int(span[2])] in own]
+        place = self._plan["choices"][0]["values"].index(tool)
+        read = [span[:4] for span in spans if span[4:] == [place]] or [span[:4] for span in spans]
+        kept = [self._edged(span, text) for span in read if kinds[int(span[2])] in own]
         if not any(self._ways[kinds[int(span[2])]]["kind"] in _WHOLE for span in kept):
             return kept
         known = stretches.stretches(text)
@@ -147,6 +151,19 @@ class ActionFiller:
             place = (touched[0][0], touched[0][1]) if len(touched) == 1 else (int(start), int(end))
             merged[*place, int(kind)] = min(1.0, merged.get((*place, int(kind)), 0.0) + chance)
         return [[*place, chance] for place, chance in merged.items()]
+
+    def _edged(self, span: Sequence[float], text: str) -> Sequence[float]:
+        """A span of words without signs and small words at its ends that training values do not have there."""
+        way = self._ways[self._plan["kinds"][int(span[2])]]
+        if "edges" not in way:
+            return span
+        words = [match.span() for match in _WORD.finditer(text, int(span[0]), int(span[1]))]
+        first, last = way["edges"]
+        while len(words) > 1 and edge_class(text[slice(*words[0])]) not in first:
+            words = words[1:]
+        while len(words) > 1 and edge_class(text[slice(*words[-1])]) not in last:
+            words = words[:-1]
+        return [words[0][0] if words else span[0], words[-1][1] if words else span[1], *span[2:]]
 
     def _made(self, tool: str | None, tools: Mapping[str, float], reading: FieldsFound, text: str, threshold: float) -> MadeCall:
         if tool is None:

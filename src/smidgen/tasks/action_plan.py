@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from smidgen.tasks import field_parsing, field_tagging
 from smidgen.tasks.action_tools import ToolFacts, called
 from smidgen.tasks.field_parsing import NEXT, Fits
 from smidgen.tasks.field_schema import Schema, bare, kind_of
+from smidgen.text.word_classes import OPEN, class_of
 
 TOOL = "tool"
 """The path of the choice of the tool."""
@@ -31,8 +33,9 @@ _MOST_CHOSEN, _OFTEN = 20, 3
 
 Plan = dict[str, Any]
 """The plan, JSON-ready: `kinds`, `ways`, `choices` and `threshold` as in `field_tagging.Plan`. The first choice is the tool, with `texts`
-that describe its values. An argument with a fixed set of values may be a kind and a choice. `abstain`: the least probability of a tool that
-is called. `left_out`: why a tagger never fills in an argument, by its path."""
+that describe its values, and `kinds`, the numbers of the kinds that each may have. An argument with a fixed set of values may be a kind and
+a choice. A way of texts has `edges`, see `_edges`. `abstain`: the least probability of a tool that is called. `left_out`: why a tagger
+never fills in an argument, by its path."""
 
 
 class SharedArguments:
@@ -91,13 +94,16 @@ def plan_for(
         if way["kind"] == "date":
             way["today"] = today or ""
     ways |= {path: _with_coming(way, whole, rows, path, shared) for path, way in ways.items() if way["kind"] == "date"}
+    for path, way in ways.items():
+        if way["kind"] == "text" and not nodes[path].get("pattern") and not nodes[path].get("format"):
+            way["edges"] = _edges(wanted[path])
     left_out = {path: "it is a list of objects or lists" for path in nodes if path in deep and wanted[path]}
     chosen: list[str] = []
     while True:
         kinds = [path for path in ways if path not in chosen and path not in left_out]
         plan: Plan = {"kinds": kinds, "ways": [ways[path] for path in kinds], "choices": []}
         shares = field_tagging.stated_shares(whole, rows, plan, shared.fits)
-        seldom = [path for path in kinds if shares[path] < _least(nodes[path]) and _is_chosen(nodes[path], wanted[path])]
+        seldom = [path for path in kinds if shares[path] < LEAST_STATED and _is_chosen(nodes[path], wanted[path])]
         never = [path for path in kinds if shares[path] < LEAST_STATED and path not in seldom]
         if not seldom and not never:
             break
@@ -105,7 +111,7 @@ def plan_for(
         left_out |= {path: f"the texts state {math.floor(100 * shares[path])}% of its values" for path in never}
     named = [None if call is None else call["tool"] for call in calls]
     plan["choices"] = [
-        _tool_choice(tools, named),
+        _tool_choice(tools, named, {name: [kinds.index(path) for path in own if path in kinds] for name, own in shared.paths.items()}),
         *({"path": path, "values": _values(calls, rows, path, nodes[path], shared)} for path in nodes if path in chosen),
         *(
             {"path": path, "values": _values(calls, rows, path, nodes[path], shared)}
@@ -113,6 +119,9 @@ def plan_for(
             if _is_chosen_too(nodes[path])
         ),
     ]
+    for choice in plan["choices"][1:]:
+        if all(value is None or isinstance(value, str) for value in choice["values"]):
+            choice["texts"] = [(value or "").replace("_", " ") for value in choice["values"]]
     return {**plan, "threshold": 0.5, "abstain": 0.5, "left_out": left_out}
 
 
@@ -142,17 +151,35 @@ def fault(plan: Any, shared: SharedArguments, raw: Mapping[str, Any] | None = No
     return ""
 
 
-def _tool_choice(tools: Sequence[ToolFacts], named: Sequence[str | None]) -> dict[str, Any]:
-    """The choice of the tool, with a text that describes each: its name and description."""
+def _tool_choice(tools: Sequence[ToolFacts], named: Sequence[str | None], kinds: Mapping[str, list[int]]) -> dict[str, Any]:
+    """The choice of the tool, with a text that describes each, its name and description; and the kinds of its arguments."""
     used = [tool for tool in tools if tool["name"] in named]
     values = [*called(used), *([None] if None in named else [])]
     texts = [f"{tool['name'].replace('_', ' ')}: {tool['description']}" for tool in used]
-    return {"path": TOOL, "values": values, "texts": [*texts, *([""] if None in named else [])]}
+    own = [kinds[value] if value is not None else [] for value in values]
+    return {"path": TOOL, "values": values, "texts": [*texts, *([""] if None in named else [])], "kinds": own}
 
 
 def _is_chosen_too(node: Schema) -> bool:
     """Whether an argument that texts state is also chosen by the whole text, for texts that use another word for its value."""
     return field_tagging.is_choice(node)
+
+
+_BESIDE_NAMES = ("before", "adverb", "joining", "person", "polite", "asking")
+"""Classes of words that seldom begin or end a name or a thing."""
+_WORD = re.compile(r"[^\W_]+")
+
+
+def edge_class(word: str) -> str:
+    """The class of a word at the end of a value: one in capitals belongs to a name."""
+    own = class_of(word)
+    return own if own in _BESIDE_NAMES and word.islower() and word != "an" else OPEN
+
+
+def _edges(values: Sequence[str]) -> list[list[str]]:
+    """The classes of the first and of the last words of values; names and things are among them in any case."""
+    words = [_WORD.findall(value) for value in values]
+    return [sorted({OPEN, *(edge_class(own[place]) for own in words if own)}) for place in (0, -1)]
 
 
 def _with_coming(
@@ -184,12 +211,6 @@ def _is_chosen(node: Schema, values: Sequence[Any]) -> bool:
         return False
     counts = Counter(map(repr, values))
     return kind_of(node)[0] == "string" and len(counts) <= _MOST_CHOSEN and min(counts.values()) >= _OFTEN
-
-
-def _least(node: Schema) -> float:
-    """The least share of an argument's values that texts must state, for it not to be chosen by the whole text. A value that training did
-    not have can be found in a text, and never chosen."""
-    return field_tagging.LEAST if field_tagging.is_choice(node) else LEAST_STATED
 
 
 def _values(

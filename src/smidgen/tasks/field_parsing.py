@@ -70,7 +70,7 @@ def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
     if kind == "time":
         return list(_timed(text, value))
     if kind == "words":
-        return [ValuePlace(*match.span()) for words in _said(value) for match in _pattern(words, loose=True).finditer(text)]
+        return [ValuePlace(*match.span()) for words in _said(value) for match in _inflected(words).finditer(text)]
     return list(_texts(text, value))
 
 
@@ -122,6 +122,9 @@ def fault(way: Any) -> str:
         known = known or (year == NEXT and way.get("today") is not None)
         fits = isinstance(way.get("day_first"), bool) and known and isinstance(pivot, int) and 0 <= pivot <= 100
         return "" if fits and _is_day(way.get("today")) else "a way of dates cannot be followed"
+    edges = way.get("edges", [[], []])
+    if not isinstance(edges, list) or len(edges) != 2 or not all(isinstance(own, list) for own in edges):
+        return "the edges of a way of texts are no two lists"
     ways, shapes = way.get("ways"), way.get("shapes")
     if not isinstance(ways, list) or not ways or not isinstance(shapes, dict) or not all(map(_is_turn, ways)):
         return "a way of texts cannot be followed"
@@ -401,10 +404,10 @@ def _meant(words: str, values: Sequence[Any]) -> Any:
 
 def _stemmed(words: str) -> str:
     """Words without articles and the commonest endings: `Mondays` and `monday` are one, `Lastenräder` and `lastenrad` are not."""
-    return " ".join(_ENDING.sub("", word) for word in re.findall(r"[^\W_]+", words.casefold()) if word not in _SMALL)
+    return " ".join(_ENDING.sub("", word) for word in _plain(words).split() if word not in _SMALL)
 
 
-_ENDING = re.compile(r"(?<=[^\W\d_]{4})(?:es|en|er|s|e|n)$")
+_ENDING = re.compile(r"(?<=[^\W\d_]{4})(?:es|en|em|er|s|e|n)$")
 _SMALL = frozenset(("the", "a", "an", "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "my", "your"))
 
 
@@ -423,13 +426,28 @@ def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
     return re.compile(before + body + after, re.IGNORECASE if loose else re.NOFLAG)
 
 
+def _inflected(value: str) -> re.Pattern[str]:
+    """A pattern for a value of a fixed set: as `_pattern` has it, with umlauts where names of values spell them out, and common endings."""
+    words = re.findall(r"[^\W_]+", value)
+    if not words or not value[:1].isalnum() or not value[-1:].isalpha():
+        return _pattern(value, loose=True)
+    body = r"[\W_]+".join(_SPELT_OUT.sub(lambda match: f"(?:{match.group()}|{_UMLAUTS[match.group().casefold()]})", word) for word in words)
+    ending = "(?:es|en|em|er|s|e|n)?" if len(words[-1]) > 3 else ""
+    return re.compile(rf"(?<!\w){body}{ending}(?!\w)", re.IGNORECASE)
+
+
+_UMLAUTS = {"ae": "ä", "oe": "ö", "ue": "ü", "ss": "ß"}
+_SPELT_OUT = re.compile("|".join(_UMLAUTS), re.IGNORECASE)
+_FOLDED = str.maketrans({letter: spelt for spelt, letter in _UMLAUTS.items()})
+
+
 def _blanks(value: str) -> str:
     """A pattern for a text in which any whitespace may stand for its blanks."""
     return r"\s+".join(map(re.escape, value.split())) or r"(?!)"
 
 
 def _plain(words: str) -> str:
-    return " ".join(re.findall(r"[^\W_]+", words.casefold()))
+    return " ".join(re.findall(r"[^\W_]+", words.casefold().translate(_FOLDED)))
 
 
 def _squeezed(words: str) -> str:

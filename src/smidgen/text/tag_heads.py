@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from smidgen.text import tagging
 from smidgen.text.stretches import stretches
-from smidgen.text.tagging import TagChain, TaggerInput, TaggerReader
+from smidgen.text.tagging import LikelySpan, TagChain, TaggerInput, TaggerReader
 from smidgen.text.word_classes import class_of
 
 Floats32 = NDArray[np.float32]
@@ -45,6 +45,7 @@ class TagHeads:
         choices: the number of values of each choice.
         gamma: rate at which likeness falls off.
         lexical: for each choice how much of a likeness is that of words, 0 to 1; empty if none is.
+        own: for each value of the first choice the kinds of span that a text of it may have; empty if that is any.
     """
 
     index: Mapping[str, int]
@@ -57,26 +58,41 @@ class TagHeads:
     choices: Sequence[int]
     gamma: float
     lexical: Sequence[float] = ()
+    own: Sequence[Sequence[int]] = ()
 
     def raw(
         self, texts: Sequence[str], reader: TaggerReader, readings: Sequence[TaggerInput], states: Sequence[Sequence[Floats32]]
     ) -> dict[str, Any]:
         """`spans` of texts, and `choices` if there are any, as a tagger yields them. `states`: for each text the states (tokens, width) of
-        each of its windows, special tokens included."""
-        found = [self._spans(text, reader, reading, own) for text, reading, own in zip(texts, readings, states, strict=True)]
+        each of its windows, special tokens included. With `own`, a span has a fifth number: the value of the first choice it is for."""
         if not self.choices:
+            found = [self._spans(text, reader, reading, own) for text, reading, own in zip(texts, readings, states, strict=True)]
             return {"spans": found}
-        return {"spans": found, "choices": [self._choices(text, text_vector(own)) for text, own in zip(texts, states, strict=True)]}
+        chosen = [self._choices(text, text_vector(own)) for text, own in zip(texts, states, strict=True)]
+        found = [
+            self._spans(text, reader, reading, own, chances[0])
+            for text, reading, own, chances in zip(texts, readings, states, chosen, strict=True)
+        ]
+        return {"spans": found, "choices": chosen}
 
-    def _spans(self, text: str, reader: TaggerReader, reading: TaggerInput, states: Sequence[Floats32]) -> list[list[float]]:
+    def _spans(
+        self, text: str, reader: TaggerReader, reading: TaggerInput, states: Sequence[Floats32], first: Sequence[float] = ()
+    ) -> list[list[float]]:
         if not len(reading.units):
             return []
         weights = reader.unit_scores(reading, states).astype(np.float32) @ self.states + self.bias
         for place, word in enumerate(word_features(text, reading)):
             rows = [row for entry in word if (row := self.index.get(entry)) is not None]
             weights[place] += self.words[rows].sum(axis=0)
-        likely = self.chain.spans(weights)
-        return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in likely]
+        if not self.own:
+            return _placed(self.chain.spans(weights), reading)
+        able = sorted((value for value, kinds in enumerate(self.own) if kinds), key=lambda value: -first[value])
+        likely = [value for place, value in enumerate(able) if not place or (place < _MOST_READ and first[value] >= _LEAST_READ)]
+        return [
+            [*span, value]
+            for value in likely
+            for span in _placed(self.chain.spans(np.where(tags_of(self.own[value], weights.shape[1]), weights, _BARRED)), reading)
+        ]
 
     def _choices(self, text: str, vector: Floats32) -> list[list[float]]:
         width = len(self.states)
@@ -88,6 +104,20 @@ class TagHeads:
             scores = np.exp(self.gamma * ((1 - share) * meant + share * said - 1)) @ part
             logits.append(GAIN * np.arcsinh(np.sqrt(part.shape[1]) * scores))
         return tagging.choice_probabilities([np.concatenate(logits)[None].astype(np.float32)], self.choices)
+
+
+_MOST_READ, _LEAST_READ = 3, 0.1
+"""The most values of the first choice for which spans are read, and the least probability of those after the likeliest."""
+_BARRED = -1e4
+
+
+def tags_of(kinds: Sequence[int], tags: int) -> NDArray[np.bool_]:
+    """Which of the tags are outside any span, or of these kinds: (tags,)."""
+    return np.isin((np.arange(tags) - 1) // 4, [-1, *kinds])
+
+
+def _placed(likely: Sequence[LikelySpan], reading: TaggerInput) -> list[list[float]]:
+    return [[int(reading.units[a, 0]), int(reading.units[b, 1]), kind, round(chance, 6)] for a, b, kind, chance in likely]
 
 
 WORDS_WIDTH = 1024
