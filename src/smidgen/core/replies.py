@@ -56,6 +56,11 @@ def answer_group(reply: Reply) -> str | None:
     return group if isinstance(group, str) else None
 
 
+def gives_nothing(reply: Reply) -> bool:
+    """Whether a reply says that there is no answer: a refusal, or a desk that does not know. Behind a gateway it always escalates."""
+    return bool(reply.facts.get("refused")) or reply.facts.get("outcome") == "unanswered"
+
+
 Replies: TypeAlias = AsyncIterator[Reply]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RequestError
-from smidgen.core.replies import Reply, answer_group
+from smidgen.core.replies import Reply, answer_group, gives_nothing
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision
 
 _ROUNDING = 1e-9
@@ -175,8 +175,9 @@ def _judged(replies: Sequence[Reply], body: Mapping[str, Any], certificate: str)
     score = None if "unscored" in reply.facts else float(reply.score)
     if score is None:
         return RoutingDecision(why=SCORE, detail=f"it has none: {reply.facts['unscored']}", certificate=certificate)
-    if reply.facts.get("refused"):
-        return RoutingDecision(why=UNANSWERED, detail="the small model refuses", certificate=certificate, score=score)
+    if gives_nothing(reply):
+        detail = "the small model refuses" if reply.facts.get("refused") else "the small model does not know"
+        return RoutingDecision(why=UNANSWERED, detail=detail, certificate=certificate, score=score)
     bound = next((name for name in _BOUNDS if body.get(name)), None)
     if getattr(reply.piece, "finish", None) == "length" and bound is not None:
         return RoutingDecision(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=certificate, score=score)

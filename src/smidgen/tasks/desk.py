@@ -100,7 +100,7 @@ class DeskTask(Task):
     baseline = ""
     headline = "outcome_right"
     form_type = DeskForm
-    graded = True
+    judged = True
     takes = "conversation"
     project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
     converses = True
@@ -209,10 +209,6 @@ class DeskTask(Task):
         """The replies, each with the probability that its outcome is right."""
         return [_reply(entry, form) for entry in raw["replies"]]
 
-    def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows: a message has one wanted outcome."""
-        return list(rows)
-
     def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> list[float]:
         """1 for each reply that has all that is wanted, else 0."""
         return [float(fits(reply.output, row.output)) for row, reply in zip(rows, replies, strict=True)]
@@ -247,7 +243,7 @@ class DeskTask(Task):
 
     def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text:
         """A conversation of chat messages as the text of a request."""
-        return written([str(message["content"]) for message in messages if message.get("role") == "user"])
+        return written(messages)
 
 
 def _work_of(name: str) -> str:

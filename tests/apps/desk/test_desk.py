@@ -414,6 +414,20 @@ def test_a_conversation_is_one_text(shop: Shop, clock: Clock) -> None:
     assert later.outcome == "unanswered", "no person was offered"
 
 
+def test_a_yes_to_another_models_question_settles_nothing(shop: Shop, clock: Clock) -> None:
+    desk = made(shop, clock, live=False)
+    proposed = answer_last(desk, "Please cancel FH-20103").reply
+    outcomes = [
+        answer_last(desk, written([_said("user", "Please cancel FH-20103"), _said("assistant", text), _said("user", "yes")])).reply.outcome
+        for text in (proposed.text, f" {proposed.text}\n", "Shall I send you a catalogue?")
+    ]
+    assert outcomes == ["done", "done", "unanswered"]
+
+
+def _said(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
 @pytest.mark.parametrize(
     ("said", "means"),
     [

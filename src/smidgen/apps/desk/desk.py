@@ -39,6 +39,8 @@ from smidgen.core.conversations import Card, DeskAnswer, DeskConversation, DeskR
 
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
+OPEN = ("waiting", "asking", "offered", "unanswered")
+"""The parts of a conversation's state that wait for the customer's next words."""
 _MOST_ROWS = 5
 _OF_PRODUCTS = ("name", "price", "url", "image", "reason")
 """What customers see of a suggested product; its score and stock are for the business."""

@@ -13,7 +13,7 @@ import numpy as np
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import placing
 from smidgen.core.progress import Progress
-from smidgen.core.replies import Reply, answer_group
+from smidgen.core.replies import Reply, answer_group, gives_nothing
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.columns import resolve
 from smidgen.data.tables import STDIN, DataTable, open_table
@@ -33,6 +33,8 @@ BY_LABEL = "label"
 _HELD_OUT = "held_out"
 """The column of an export of captured requests that marks held-out rows. In such an export, whole texts are held out or not."""
 _BATCH = 512
+_NEVER = -1.0
+"""The score of a reply that always escalates: it is under every threshold."""
 _KNOWN_WELL = 0.5
 _UNFIT: Mapping[Use, str] = {
     "chose": "their texts choose between the versions of the line",
@@ -187,7 +189,7 @@ def answer_pairs(
     losses = np.ones(len(rows), dtype=np.float64)
     losses[: len(read)] = loss.of(read, replies[: len(read)])
     return CalibrationSample(
-        np.array([reply.score for reply in replies], dtype=np.float64),
+        np.array([_NEVER if gives_nothing(reply) else reply.score for reply in replies], dtype=np.float64),
         losses,
         _segments(drawn.table, rows, replies, segment, cells),
         CertificateSample(
@@ -286,4 +288,4 @@ def _segments(
     groups = [answer_group(reply) for reply in replies]
     if None in groups or (table is not None and table.label is None):
         raise InputError("segments by label need one label per text", value=by, todo="Name a column with --segment, or leave it out.")
-    return groups
+    return [None if gives_nothing(reply) else group for reply, group in zip(replies, groups, strict=True)]
