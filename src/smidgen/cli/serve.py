@@ -82,7 +82,7 @@ def serve(
 
     Example: smidgen serve ./my-bundle --port 8080
     """
-    from smidgen.server.app import create_app
+    from smidgen.server.app import create_app, with_desk_privacy
     from smidgen.server.process import run, take_port, url_of
 
     chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
@@ -97,6 +97,7 @@ def serve(
     with bound, ExitStack() as stack:
         models = _loaded(folders, chosen.limits.threads, stack)
         _remember(folders)
+        chosen = with_desk_privacy(chosen, models)
         app = create_app(models, chosen, desks=_shown(desk, models, stack))
         url = url_of(bound)
         names = [model.name for model in models]

@@ -192,6 +192,18 @@ class Answering(Protocol):
         ...
 
 
+class Masking(Protocol):
+    """Replaces customers' personal data in what is kept of a conversation. Safe for several threads."""
+
+    def text(self, text: str) -> str:
+        """A text without personal data."""
+        ...
+
+    def answer(self, answer: DeskAnswer) -> DeskAnswer:
+        """An answer without personal data, except what a call needs that still waits."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
     """A message as a channel received it, before it is answered.

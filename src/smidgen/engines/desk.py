@@ -18,7 +18,7 @@ from smidgen.apps.desk.confidence import DeskConfidence, read_confidence
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import answer_last
 from smidgen.apps.desk.members import Member, role_and_language
-from smidgen.apps.desk.policy import parse_policy
+from smidgen.apps.desk.policy import REDACTION, parse_policy
 from smidgen.apps.desk.quotations import QuotationSigns
 from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.documents.document import read_passages
@@ -62,6 +62,8 @@ class DeskEngine(Engine):
             for role, entry in given.items():
                 if not isinstance(entry, Mapping):
                     raise EngineError("a member of the desk is invalid", value=entry, todo=AGAIN)
+                if role == REDACTION:
+                    continue  # whoever keeps conversations opens it
                 engine: Engine = registry.find("engines", str(entry.get("engine")))
                 runners[role] = engine.open(folder / "members" / role, entry.get("options", {}), threads)
                 members[role], form = _member(runners[role], entry)

@@ -204,12 +204,12 @@ def open_border(
     `most`: most characters of a request. The model is loaded only if the policy needs it. Raises BundleError if the model must not be
     opened or is missing; InputError for an invalid policy, and for a bundle that does not find spans.
     """
-    if bundle is None and not _needs_model(policy_of(profile, given)):
+    if bundle is None and not needs_model(policy_of(profile, given)):
         return Border(policy_of(profile, given), None, most=most)
     model = finder(bundle, (), threads)
     return Border(policy_of(profile, given, model.kinds), model, model.kinds, most)
 
 
-def _needs_model(policy: Policy) -> bool:
+def needs_model(policy: Policy) -> bool:
     """Return True if the policy masks or blocks a kind that follows no pattern."""
     return any(policy.of(kind) is not Action.ALLOW for kind in ("person", "place", "address", "organisation", "date", "id", "phone"))

@@ -60,7 +60,7 @@ def create_app(
     `desks` are shown on sites, to visitors without a key. Raises InputError if there is nothing to serve, for two bundles or desks with one
     name, and for an invalid fallback; with capture, TrafficError if the store cannot be opened, BundleError if there is no redaction model.
     """
-    chosen = settings or ServeSettings()
+    chosen = with_desk_privacy(settings or ServeSettings(), models)
     service = Service(models, chosen, desks)
     fallback = _fallback(service, chosen, patience) if chosen.fallback.urls else None
     _record(service)
@@ -110,6 +110,15 @@ def create_app(
     for layer in reversed(_layers(app, service, chosen, fallback, auditor)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     return app
+
+
+def with_desk_privacy(settings: ServeSettings, models: Sequence[ServedBundle]) -> ServeSettings:
+    """Return the settings with the privacy policy of a served desk for requests to the fallback, if they have none of their own."""
+    if not settings.fallback.urls or not any(model.task.converses for model in models):
+        return settings
+    from smidgen.flows.desk.customer_privacy import leaving_privacy
+
+    return settings.model_copy(update={"privacy": leaving_privacy(models, settings.privacy)})
 
 
 def _layers(

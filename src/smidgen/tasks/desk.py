@@ -14,7 +14,7 @@ from pydantic import Field
 
 from smidgen.apps.desk.dialogue import written
 from smidgen.apps.desk.members import ROLES, languages_of, role_and_language
-from smidgen.apps.desk.policy import DeskPolicy, read_policy
+from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted
 from smidgen.apps.tools.definition import dump_tools
@@ -27,6 +27,7 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
+from smidgen.privacy.policy import policy_of
 from smidgen.stats import calibration
 from smidgen.stats.intervals import paired_grades, wilson
 
@@ -175,6 +176,8 @@ class DeskTask(Task):
         assert isinstance(settings, DeskSettings)
         policy = read_policy(Path(settings.policy)) if settings.policy else DeskPolicy()
         _check_texts(policy, settings.policy or "the default policy")
+        if policy.privacy.policy != "off":
+            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
         entries = {}
         for role, folder in sorted(settings.members.items()):
             manifest = Path(folder) / "smidgen.json"
@@ -182,6 +185,8 @@ class DeskTask(Task):
                 raise DataError(
                     "a member of the desk is not a bundle", value=folder, todo="Name a recipe (.toml) or the folder of a model."
                 )
+            if role == REDACTION and json.loads(manifest.read_text(encoding="utf-8")).get("task") != "extract":
+                raise DataError("the member redaction does not find spans", value=folder, todo="Name a bundle of the task extract.")
             entries[role] = {"folder": str(folder), "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
         facts: dict[str, Any] = {"name": "desk", "members": entries, "most_wrong": settings.most_wrong}
         files = {"policy.toml": Path(settings.policy).read_bytes() if settings.policy else b""}

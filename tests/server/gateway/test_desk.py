@@ -1,4 +1,4 @@
-"""A desk behind the gateway: what it was certified for is answered here; the rest goes to the large model, as does what it does not know."""
+"""A desk behind the gateway: what it was certified for is answered here; the rest escalates, as does what it does not know."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODY = json.dumps({"id": "c", "object": "chat.completion", "choices": [{"message
 
 
 def conversations(file: Path) -> Path:
-    """Forty right answers about the hours, forty proposed calls of which every second is wrong, and forty messages that it does not know."""
+    """Forty right answers about the hours, forty proposed calls, every second one wrong, and forty messages that it does not know."""
     said = [
         *((HOURS.format(number), {"outcome": "answered", "contains": "9 to 5"}) for number in range(40)),
         *((CANCEL.format(number), {"outcome": "proposed" if number % 2 else "asked"}) for number in range(40)),

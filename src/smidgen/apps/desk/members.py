@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from smidgen.apps.desk.policy import REDACTION
 from smidgen.core.replies import Reply
 
 Member: TypeAlias = Callable[[str], Reply]
@@ -16,6 +17,7 @@ ROLES: Mapping[str, str] = {
     "answer": "answers from documents",
     "act": "finds the tool and its arguments",
     "recommend": "suggests products",
+    REDACTION: "finds personal data",
 }
 """The roles of members, with what each does."""
 _NAME = re.compile(rf"({'|'.join(ROLES)})(?:-([a-z]{{2}}))?")

@@ -37,6 +37,8 @@ _LIMIT_BYTES = 200_000
 _MOST_STEPS = 5
 _STEP = re.compile(r"(answer|act|recommend|person)|act ([A-Za-z_][\w.-]{0,63})|say ([a-z][a-z0-9_]{0,40})")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+REDACTION = "redaction"
+"""The role of the member that answers nothing: it finds what must not be kept or passed on."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 Words = Mapping[str, str]
@@ -113,6 +115,24 @@ class HandOver(_PolicyPart):
     after_unanswered: int = Field(default=2, ge=0, le=20)
 
 
+class CustomerPrivacy(_PolicyPart):
+    """What happens to the personal data of customers.
+
+    Attributes:
+        policy: `mask`, `health` or `card`, as at the gateway; `off` for nothing.
+        kinds: the action for single kinds, such as `place=allow`.
+        stored: whether it is replaced in what is kept of conversations.
+        handed_over: whether it is replaced in what people and webhooks are told.
+        fallback: whether it is replaced in requests to the large model behind the desk.
+    """
+
+    policy: Literal["off", "mask", "health", "card"] = "off"
+    kinds: tuple[str, ...] = ()
+    stored: bool = True
+    handed_over: bool = True
+    fallback: bool = True
+
+
 class DeskPolicy(_PolicyPart):
     """A desk's policy.
 
@@ -124,6 +144,7 @@ class DeskPolicy(_PolicyPart):
         least_act, least_recommend: the probability from which a call, and a list of suggestions, counts as understood.
         hours: when people are there.
         hand_over: when the desk hands over by itself.
+        privacy: what happens to the personal data of customers.
         texts: fixed texts by name and language; a name of `texts.py` replaces that text, others are said by `say NAME`.
     """
 
@@ -135,6 +156,7 @@ class DeskPolicy(_PolicyPart):
     least_recommend: float = Field(default=0.0, ge=0, le=1)
     hours: Hours = Hours()
     hand_over: HandOver = HandOver()
+    privacy: CustomerPrivacy = CustomerPrivacy()
     texts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")], dict[str, str]] = Field(default_factory=dict)
 
     def steps(self, intent: str) -> Sequence[str]:

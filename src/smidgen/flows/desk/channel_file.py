@@ -16,6 +16,7 @@ from smidgen.apps.channels.webhook_endpoint import WebhookEndpoint
 from smidgen.core.conversations import Answering
 from smidgen.core.errors import InputError, RecipeError, RequestError
 from smidgen.core.settings import Settings, mistake_in, setting
+from smidgen.flows.desk.customer_privacy import CustomerMasking
 from smidgen.flows.desk.delivery import DeliveryWorker, Listener, RetryRule, WebhookListener
 from smidgen.flows.desk.hand_over import ChatwootHandOver, MailHandOver, summary_data
 from smidgen.flows.desk.inbox import Attempts, BackgroundLoop, InboxWorker, TakenIn, take_in
@@ -27,6 +28,8 @@ _MOST_FILE = 200_000
 _POLL_SECONDS = 120.0
 _TIDY_SECONDS = 3_600.0
 _LOOK_SECONDS = 30.0
+_DOUBT_SECONDS = 86_400.0
+"""A vendor says within a day that it could not deliver a message. Until then its words are kept, to send it again."""
 
 
 Read = TypeVar("Read", bound="ChannelFile")
@@ -77,7 +80,8 @@ def read_channel_file(file: Path, owner: type[Read]) -> Read:
 class DeskChannels:
     """A desk's channels at work: what comes in is stored, answered and delivered, and events are told.
 
-    `models`: those that are served with the desk, whose promotions and revocations are told too.
+    `models`: those that are served with the desk, whose promotions and revocations are told too. `masking`: replaces customers' personal
+    data, as the desk's policy says; None for nothing.
 
     Raises InputError for a secret that is missing, RecipeError for a wrong setting.
     """
@@ -89,8 +93,9 @@ class DeskChannels:
         file: ChannelFile,
         rule: RetryRule | None = None,
         models: Sequence[WatchedModel] = (),
+        masking: CustomerMasking | None = None,
     ) -> None:
-        self._store, self._desk, self._file = store, desk, file
+        self._store, self._desk, self._file, self._masking = store, desk, file, masking
         self.channels: dict[str, Channel] = {}
         for name, given in file.channels.items():
             self.channels[name] = open_channel(str(given.get("kind", "")), {key: value for key, value in given.items() if key != "kind"})
@@ -144,20 +149,24 @@ class DeskChannels:
 
     def _listeners(self) -> dict[str, Listener]:
         listeners: dict[str, Listener] = {}
+        masking = self._masking if self._masking is not None and self._masking.privacy.handed_over else None
+        seen = None if masking is None else masking.event
         for name, told in self._file.webhooks.items():
             endpoint = WebhookEndpoint(told.url, [secret(told.secret_env, f"the secret of the webhook {name}")])
             self._endpoints.append(endpoint)
-            listeners[f"webhook:{name}"] = WebhookListener(endpoint, told.events, lambda event: summary_data(self._store, event))
+            listeners[f"webhook:{name}"] = WebhookListener(
+                endpoint, told.events, lambda event: summary_data(self._store, event, masking), seen
+            )
         chosen = self._file.hand_over
         mail, inbox = self.channels.get(chosen.mail), self.channels.get(chosen.chatwoot)
         if chosen.mail:
             if not isinstance(mail, EmailChannel) or not mail.box.people:
                 raise _no_channel("hand_over.mail", chosen.mail, "Name an e-mail channel with `people`.")
-            listeners["hand_over:mail"] = MailHandOver(self._store, mail)
+            listeners["hand_over:mail"] = MailHandOver(self._store, mail, masking)
         if chosen.chatwoot:
             if not isinstance(inbox, ChatwootChannel):
                 raise _no_channel("hand_over.chatwoot", chosen.chatwoot, "Name a Chatwoot channel.")
-            listeners["hand_over:chatwoot"] = ChatwootHandOver(self._store, chosen.chatwoot, inbox)
+            listeners["hand_over:chatwoot"] = ChatwootHandOver(self._store, chosen.chatwoot, inbox, masking)
         return listeners
 
     def _mail_loop(self, name: str, channel: EmailChannel) -> BackgroundLoop:
@@ -180,6 +189,8 @@ class DeskChannels:
     def _tidy(self, _: Attempts) -> bool:
         """Delete what is older than it is kept."""
         self._store.delete_older(self._file.keep_days)
+        if self._masking is not None and self._masking.privacy.stored:
+            self._store.outbox.forget_delivered(_DOUBT_SECONDS)
         return False
 
 

@@ -58,17 +58,22 @@ class Listener(Protocol):
 class WebhookListener:
     """A webhook by Standard Webhooks. The event's id is the message's, so a receiver drops repeats.
 
-    `more`: further data of an event.
+    `more`: further data of an event; `seen`: the event as the webhook may see it.
     """
 
     def __init__(
-        self, endpoint: WebhookEndpoint, kinds: Sequence[EventKind], more: Callable[[DeskEvent], Mapping[str, Any]] | None = None
+        self,
+        endpoint: WebhookEndpoint,
+        kinds: Sequence[EventKind],
+        more: Callable[[DeskEvent], Mapping[str, Any]] | None = None,
+        seen: Callable[[DeskEvent], DeskEvent] | None = None,
     ) -> None:
-        self.kinds, self._endpoint, self._more = tuple(kinds), endpoint, more
+        self.kinds, self._endpoint, self._more, self._seen = tuple(kinds), endpoint, more, seen
 
     def tell(self, event: DeskEvent) -> None:
         """Send an event."""
-        self._endpoint.send(event.id, event_body(event, self._more(event) if self._more is not None else {}))
+        seen = event if self._seen is None else self._seen(event)
+        self._endpoint.send(event.id, event_body(seen, self._more(event) if self._more is not None else {}))
 
 
 def event_body(event: DeskEvent, more: Mapping[str, Any] = {}) -> bytes:

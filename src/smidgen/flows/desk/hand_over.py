@@ -12,6 +12,7 @@ from typing import Any
 from smidgen.apps.channels.chatwoot import ChatwootChannel
 from smidgen.apps.channels.email import EmailChannel
 from smidgen.core.conversations import DeskConversation, DeskReply, Turn
+from smidgen.flows.desk.customer_privacy import CustomerMasking
 from smidgen.store.conversations.records import DeskEvent, EventKind
 from smidgen.store.conversations.store import ConversationStore
 from smidgen.store.conversations.tables import ConversationMissing
@@ -70,43 +71,47 @@ def summarise(conversation: DeskConversation) -> HandOverSummary:
 
 
 class MailHandOver:
-    """Mails a conversation to people. Their answers by mail go to the customer; what the customer writes meanwhile is mailed too."""
+    """Mails a conversation to people. Their answers by mail go to the customer; what the customer writes meanwhile is mailed too.
+
+    `masking`: without personal data; None for all of it.
+    """
 
     kinds: Sequence[EventKind] = KINDS
 
-    def __init__(self, store: ConversationStore, channel: EmailChannel) -> None:
-        self._store, self._channel = store, channel
+    def __init__(self, store: ConversationStore, channel: EmailChannel, masking: CustomerMasking | None = None) -> None:
+        self._store, self._channel, self._masking = store, channel, masking
 
     def tell(self, event: DeskEvent) -> None:
         """Mail the conversation of an event; nothing, if it was deleted. Raises DeliveryError."""
-        found = _conversation(self._store, event)
+        found = _conversation(self._store, event, self._masking)
         if found is not None:
             summary = summarise(found)
+            event = event if self._masking is None else self._masking.event(event)
             text = summary.text() if event.kind == "handed_over" else f"The customer wrote:\n\n{event.body.get('question', '')}"
             end = "Answer this mail: your words go to the customer."
             self._channel.hand_over(found.id, event.id, summary.subject, f"{text}\n\n{end}")
 
 
 class ChatwootHandOver:
-    """Writes the summary as a private note into the conversation in Chatwoot, which is open for people by then."""
+    """Writes the summary as a private note into the conversation in Chatwoot, which is open for people by then. `masking`: as above."""
 
     kinds: Sequence[EventKind] = ("handed_over",)
 
-    def __init__(self, store: ConversationStore, name: str, channel: ChatwootChannel) -> None:
-        self._store, self._name, self._channel = store, name, channel
+    def __init__(self, store: ConversationStore, name: str, channel: ChatwootChannel, masking: CustomerMasking | None = None) -> None:
+        self._store, self._name, self._channel, self._masking = store, name, channel, masking
 
     def tell(self, event: DeskEvent) -> None:
         """Write the note; nothing for a conversation of another channel. Raises DeliveryError."""
-        found = _conversation(self._store, event)
+        found = _conversation(self._store, event, self._masking)
         if found is not None and found.channel == self._name:
             number = self._store.last_facts(found.id).get("conversation")
             if isinstance(number, int):
                 self._channel.note(number, summarise(found).text())
 
 
-def summary_data(store: ConversationStore, event: DeskEvent) -> dict[str, Any]:
+def summary_data(store: ConversationStore, event: DeskEvent, masking: CustomerMasking | None = None) -> dict[str, Any]:
     """The summary of an event's conversation as JSON, for webhooks; empty if it was deleted, or for another kind of event."""
-    found = _conversation(store, event) if event.kind == "handed_over" else None
+    found = _conversation(store, event, masking) if event.kind == "handed_over" else None
     if found is None:
         return {}
     one = summarise(found)
@@ -115,11 +120,12 @@ def summary_data(store: ConversationStore, event: DeskEvent) -> dict[str, Any]:
     }
 
 
-def _conversation(store: ConversationStore, event: DeskEvent) -> DeskConversation | None:
+def _conversation(store: ConversationStore, event: DeskEvent, masking: CustomerMasking | None) -> DeskConversation | None:
     try:
-        return store.conversation(event.conversation) if event.conversation else None
+        found = store.conversation(event.conversation) if event.conversation else None
     except ConversationMissing:
         return None
+    return masking.conversation(found) if found is not None and masking is not None else found
 
 
 def _passages(reply: DeskReply) -> Iterator[str]:

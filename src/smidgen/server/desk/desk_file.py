@@ -11,6 +11,7 @@ from pathlib import Path
 from smidgen.core.errors import InputError
 from smidgen.core.settings import setting
 from smidgen.flows.desk.channel_file import ChannelFile, DeskChannels, read_channel_file
+from smidgen.flows.desk.customer_privacy import customer_masking
 from smidgen.flows.desk.model_watch import WatchedModel
 from smidgen.flows.desk.opening import desk_of, live_desk
 from smidgen.flows.local_model import Model
@@ -59,10 +60,12 @@ def shown_desks(file: Path | None, models: Sequence[Model]) -> Iterator[list[Ser
         todo = "Serve exactly one bundle that was built with the task desk."
         raise InputError("a desk file is for one desk", value=f"{len(found)} desks", todo=todo)
     tools = file.parent / settings.tools if settings.tools else None
-    with ConversationStore() as store, closing(CallStore(os.environ.get(URL_ENV, "").strip() or home() / CALLS)) as calls:
+    masking = customer_masking(found[0])
+    kept = masking if masking is not None and masking.privacy.stored else None
+    with ConversationStore(masking=kept) as store, closing(CallStore(os.environ.get(URL_ENV, "").strip() or home() / CALLS)) as calls:
         desk = live_desk(found[0], calls, tools, settings.tool_environment(file.parent))
         watched = [WatchedModel(one.name, one.folder, one.line.folder if one.line is not None else None) for one in models]
-        channels = DeskChannels(store, desk, settings, models=watched)
+        channels = DeskChannels(store, desk, settings, models=watched, masking=masking)
         channels.start()
         try:
             yield [ServedDesk(desk, store, settings.widget, channels)]

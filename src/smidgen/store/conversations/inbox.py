@@ -11,17 +11,18 @@ import json
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.conversations import DeskAnswer, IncomingMessage
+from smidgen.core.conversations import DeskAnswer, IncomingMessage, Masking
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text
 from smidgen.store.conversations.records import Receipt, TakenMessage
 from smidgen.store.conversations.tables import CONVERSATIONS, INBOX, SEEN
-from smidgen.store.conversations.turns import add_answer, insert_new, read_conversation
+from smidgen.store.conversations.turns import add_answer, insert_new, kept_words, read_conversation
 from smidgen.store.database import Database
 
 MOST_WAITING = 200
@@ -33,8 +34,8 @@ _TRIED = 8
 class Inbox:
     """The inbox. Its methods may be called from several threads and processes. Each raises ConversationError if the database fails."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time, masking: Masking | None = None) -> None:
+        self._database, self._clock, self._masking = database, clock, masking
 
     def receive(self, message: IncomingMessage, desk: str) -> Receipt:
         """Store a message, on the disk when this returns. Raises DataError for one whose names are missing or too long."""
@@ -94,14 +95,17 @@ class Inbox:
         the customer's words are written and the answer is not.
         """
         now = self._clock()
+        kept = kept_words(self._masking, taken.message.text, answer)
         with self._database.writing() as connection:
             row = self._held(connection, taken)
             if row is None:
                 return False
             if row.status == "with_person" and taken.conversation.status != "with_person":
                 answer = None
-            add_answer(connection, taken.conversation.id, taken.message.text, answer, now, taken.message)
-            done = sql.update(INBOX).where(INBOX.c.id == taken.id).values(state="done", error="")
+                kept = replace(kept, answer=None) if kept is not None else None
+            add_answer(connection, taken.conversation.id, taken.message.text, answer, now, taken.message, kept=kept)
+            text = {} if kept is None else {"text": clean(kept.text, MOST_TEXT)}
+            done = sql.update(INBOX).where(INBOX.c.id == taken.id).values(state="done", error="", **text)
             connection.execute(done)
             self._release(connection, taken)
         return True

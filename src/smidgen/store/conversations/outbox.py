@@ -65,6 +65,12 @@ class Outbox:
         done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": ""}
         return self._end(taken, done)
 
+    def forget_delivered(self, seconds: float) -> int:
+        """Remove the words of messages that were delivered so long ago: what is kept of them is in the turns. Returns how many."""
+        old = (OUTBOX.c.state == "delivered", OUTBOX.c.ended < self._clock() - seconds, OUTBOX.c.text != "")
+        with self._database.writing() as connection:
+            return connection.execute(sql.update(OUTBOX).where(*old).values(text="", reply=None, subject="")).rowcount
+
     def seen(self, conversation: str, turns: Collection[str]) -> int:
         """Take back the mails that carry these turns, because the visitor has read them on the site; returns how many."""
         waiting = sql.select(OUTBOX.c.id, OUTBOX.c.facts).where(OUTBOX.c.conversation == conversation, OUTBOX.c.state == "waiting")

@@ -6,14 +6,14 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.conversations import DeskAnswer, DeskConversation, Facts, Status, Turn
+from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Facts, Masking, Status, Turn
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text
 from smidgen.store.conversations.corrections import Corrections
@@ -49,6 +49,7 @@ from smidgen.store.conversations.turns import (
     add_event,
     add_outgoing,
     add_turn,
+    kept_words,
     read_conversation,
     turn_of,
 )
@@ -83,15 +84,16 @@ class ConversationStore:
         url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`; else that of the environment's
             `SMIDGEN_CONVERSATIONS_URL`, else `conversations.db` in smidgen's home. A missing file is created.
         clock: seconds since 1970.
+        masking: replaces customers' personal data in what is kept of messages and answers; None to keep all.
     """
 
-    def __init__(self, url: str | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str | None = None, clock: Callable[[], float] = time.time, masking: Masking | None = None) -> None:
         self.database = Database(url_of(url), "the conversations' database", ConversationError, _PATIENCE_SECONDS)
-        self._clock = clock
+        self._clock, self._masking = clock, masking
         self.database.open()
         with self.database.writing() as connection:
             prepare(connection)
-        self.inbox = Inbox(self.database, clock)
+        self.inbox = Inbox(self.database, clock, masking)
         self.outbox = Outbox(self.database, clock)
         self.events = DeskEvents(self.database, clock)
         self.corrections = Corrections(self.database, clock)
@@ -122,7 +124,7 @@ class ConversationStore:
         return DeskConversation(id, desk, channel, address, language=row["language"])
 
     def record(self, conversation: DeskConversation, message: str, answer: DeskAnswer | None, turn: str = "") -> DeskConversation:
-        """Write a message and its answer; returns the conversation after it, the desk's turn last.
+        """Write a message and its answer; returns the conversation after it, the desk's turn last, with the words as they were said.
 
         Args:
             conversation: as it was when it was answered.
@@ -132,10 +134,17 @@ class ConversationStore:
 
         Raises ConversationChanged if the conversation went on meanwhile: read it and answer again.
         """
+        kept = kept_words(self._masking, message, answer)
         with self.database.writing() as connection:
             self._lock_unchanged(connection, conversation)
-            add_answer(connection, conversation.id, message, answer, self._clock(), None, turn)
-            return read_conversation(connection, conversation.id)[0]
+            add_answer(connection, conversation.id, message, answer, self._clock(), None, turn, kept)
+            found = read_conversation(connection, conversation.id)[0]
+        if kept is None:
+            return found
+        said: list[tuple[str, DeskReply | None]] = [(message, None)] if message or answer is None else []
+        said += [(answer.reply.text, answer.reply)] if answer is not None else []
+        spoken = [replace(one, text=text, reply=reply) for one, (text, reply) in zip(found.turns[-len(said) :], said, strict=True)]
+        return replace(found, turns=(*found.turns[: -len(said)], *spoken))
 
     def confirm(self, conversation: DeskConversation, words: str, turn: str) -> DeskConversation:
         """Write the customer's yes or no to a proposed call before the call runs: after a crash nobody runs it a second time.
@@ -250,7 +259,7 @@ class ConversationStore:
 
         Raises ConversationMissing if the conversation has no such turn of the desk.
         """
-        now = self._clock()
+        now, comment = self._clock(), self._masking.text(comment) if self._masking is not None and comment else comment
         with self.database.writing() as connection:
             mine = sql.select(TURNS.c.id).where(TURNS.c.id == turn, TURNS.c.conversation == conversation, TURNS.c.author == "desk")
             if connection.scalar(mine) is None:

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Facts, IncomingMessage, Turn
+from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Facts, IncomingMessage, Masking, Turn
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text, reply_from_json, reply_text
 from smidgen.store.conversations.records import EventKind, event_of
 from smidgen.store.conversations.tables import CONVERSATIONS, DESK_EVENTS, OUTBOX, TURNS, ConversationMissing
 
 MOST_TURNS = 200
 """Most turns of a conversation that are read at once: the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWords:
+    """What is kept of a message and its answer, without personal data."""
+
+    text: str
+    answer: DeskAnswer | None
+
+
+def kept_words(masking: Masking | None, text: str, answer: DeskAnswer | None) -> KeptWords | None:
+    """What is kept of a message and its answer; None for all of it."""
+    if masking is None:
+        return None
+    return KeptWords(masking.text(text) if text else "", masking.answer(answer) if answer is not None else None)
 
 
 def insert_new(connection: Connection, table: sql.Table) -> Any:
@@ -79,6 +95,7 @@ def add_answer(
     now: float,
     message: IncomingMessage | None,
     turn_id: str = "",
+    kept: KeptWords | None = None,
 ) -> None:
     """Write a customer's message, and the desk's answer to it with the state, the message to deliver and the event.
 
@@ -87,7 +104,11 @@ def add_answer(
         answer: None if only a person answers.
         message: the message that the answer is delivered to; None if the channel delivers it itself.
         turn_id: the id of the customer's turn; empty for a fresh one.
+        kept: what is kept of both, if it is something else than what was said.
     """
+    said = answer
+    if kept is not None:
+        text, answer = kept.text, kept.answer
     row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation)).one()
     if text or answer is None:
         add_turn(connection, conversation, "customer", text, now, id=turn_id)
@@ -99,8 +120,8 @@ def add_answer(
     turn = add_turn(connection, conversation, "desk", reply.text, now, reply)
     after = {"state": facts_text(answer.state, "the state of a conversation"), "status": answer.status}
     connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(after))
-    if message is not None and reply.text:
-        add_outgoing(connection, row, reply.text, now, reply, message.subject, message.facts)
+    if message is not None and said is not None and said.reply.text:
+        add_outgoing(connection, row, said.reply.text, now, said.reply, message.subject, message.facts)
     kind = event_of(reply)
     if kind is not None:
         told = {
