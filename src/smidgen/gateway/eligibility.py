@@ -91,9 +91,14 @@ ONE_MESSAGE = Eligibility(_not_one_message)
 
 def _no_conversation(asked: Conversation) -> str | None:
     """The rule for a whole conversation: texts of a user and answers of an assistant, the user's last. System messages change nothing."""
-    if asked.path != CHAT:
+    if asked.path == COMPLETIONS:
         return _not_one_message(asked)
     messages = asked.messages
+    if asked.path == RESPONSES:
+        try:
+            messages = response_messages(messages)
+        except ValueError as error:
+            return str(error)
     if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
         return "no messages"
     if not messages or messages[-1].get("role") != "user":
@@ -245,6 +250,40 @@ def odd_response_input(asked: Any) -> str | None:
     if isinstance(asked, list) and any(isinstance(item, Mapping) and item.get("type", "message") != "message" for item in asked):
         return "an item that is no message"
     return odd_messages(asked, fields=_ITEM, pieces=_RESPONSE_PIECE, kinds=("input_text",))
+
+
+def response_messages(asked: Any) -> list[dict[str, Any]]:
+    """The input of a request to `/v1/responses` as messages of a chat, each with its text. Raises ValueError with what it is instead."""
+    if isinstance(asked, str):
+        return [{"role": "user", "content": asked}]
+    if not isinstance(asked, list) or not asked or not all(isinstance(item, Mapping) for item in asked):
+        raise ValueError("no messages")
+    return [_message_of(item) for item in asked]
+
+
+def _message_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item of a response's input as a message of a chat: a message, a call of a function, or its result."""
+    kind = item.get("type", "message")
+    if kind == "function_call":
+        called = {"name": item.get("name"), "arguments": item.get("arguments")}
+        return {"role": "assistant", "content": "", "tool_calls": [{"id": item.get("call_id"), "type": "function", "function": called}]}
+    if kind == "function_call_output":
+        return {"role": "tool", "content": _text_in(item.get("output"))}
+    if kind != "message" or item.get("role") not in ("user", "assistant", *SYSTEM_ROLES):
+        raise ValueError("an item that is no message")
+    return {"role": item["role"], "content": _text_in(item.get("content"))}
+
+
+def _text_in(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    plain = isinstance(content, list) and all(
+        isinstance(piece, Mapping) and piece.get("type") in ("input_text", "output_text") and isinstance(piece.get("text"), str)
+        for piece in content
+    )
+    if not plain:
+        raise ValueError("a piece that is not text")
+    return joined(piece["text"] for piece in content)
 
 
 def response_pieces(body: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,9 @@ def test_what_each_outcome_is_certified_for_is_answered_here_and_nothing_else(de
     followed = ask(NOTHING.format(77), "Shall I look?", "yes")
     assert routed(followed)[0] == "upstream" and upstream.bodies[-1]["messages"][-1] == {"role": "user", "content": "yes"}
     assert "does not know" in routed(followed)[1] or "score" in routed(followed)[1]
+    asked = [{"role": "user", "content": "opening times please"}, {"role": "assistant", "content": "We are open from 9 to 5."}]
+    found = server.post("/v1/responses", {"model": desk.name, "input": [*asked, {"role": "user", "content": "when are you open"}]})
+    assert routed(found) == ("local", "") and found.json()["output"][0]["content"][0]["text"] == "We are open from 9 to 5."
     # A desk's own words in the conversation change nothing.
     assert routed(ask("opening times please", "We are open from 9 to 5.", "when are you open")) == ("local", "")
 

@@ -158,3 +158,68 @@ def test_tools_that_it_was_not_built_with_are_called_by_their_descriptions(clien
     assert call.function.name == "get_weather" and json.loads(call.function.arguments) == {"city": "Lisbon"}
     assert reply.model_extra["smidgen"]["score"] is None
     assert ask(client, "my shoes are too small", tools=[WEATHER]).choices[0].message.tool_calls is None
+
+
+FLAT: list[Any] = [{"type": "function", **tool["function"]} for tool in OWN]  # type: ignore[dict-item]
+
+
+def test_the_responses_api_has_calls_of_functions(client: openai.OpenAI) -> None:
+    reply = client.responses.create(model="calls", input="where is order FH-123", tools=FLAT)
+    (call,) = reply.output
+    assert call.type == "function_call" and call.status == "completed" and call.call_id.startswith("call_")
+    assert (call.name, json.loads(call.arguments), reply.output_text) == ("order_status", {"order": "FH-123"}, "")
+    assert reply.model_extra is not None and reply.model_extra["smidgen"]["output"]["tool"] == "order_status"
+    said: list[Any] = [{"role": "user", "content": "where is order FH-123"}, *(item.model_dump() for item in reply.output)]
+    said.append({"type": "function_call_output", "call_id": call.call_id, "output": "It is on its way."})
+    assert client.responses.create(model="calls", input=said, tools=FLAT).output_text == "It is on its way."
+    both = client.responses.create(model="calls", input="where is order FH-123").output
+    assert [item.type for item in both] == ["message", "function_call"], "without tools of its own, the answer is there as JSON too"
+    assert client.responses.create(model="calls", input="thank you", tools=FLAT).output_text == ""
+    none = client.responses.create(model="calls", input="where is order FH-123", tools=FLAT, tool_choice="none")
+    named = client.responses.create(
+        model="calls", input="where is order FH-123", tools=FLAT, tool_choice={"type": "function", "name": "opening_hours"}
+    )
+    assert [item.type for item in none.output] == ["message"] and named.output[0].name == "opening_hours"  # type: ignore[union-attr]
+
+
+def test_the_responses_api_asks_for_what_is_missing(client: openai.OpenAI) -> None:
+    reply = client.responses.create(model="calls", input="where is my order", tools=FLAT)
+    assert reply.output_text == "Please tell me: order."
+    said: list[Any] = [{"role": "user", "content": "where is my order"}, *(item.model_dump() for item in reply.output)]
+    (call,) = client.responses.create(model="calls", input=[*said, {"role": "user", "content": "FH-123"}], tools=FLAT).output
+    assert call.type == "function_call" and json.loads(call.arguments) == {"order": "FH-123"}
+    wrong: list[dict[str, Any]] = [
+        {"input": said},
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}]},
+        {"input": [{"type": "reasoning", "summary": []}]},
+        {"input": "hello", "tools": [{"type": "web_search"}]},
+        {"input": "hello", "store": True},
+    ]
+    codes = []
+    for body in wrong:
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.responses.create(model="calls", **body)
+        codes.append(caught.value.code)
+    assert codes == ["unsupported_request"] * 3 + ["unsupported_tools", "unsupported_request"]
+
+
+def test_a_stream_of_the_responses_api_has_the_call_in_its_events(client: openai.OpenAI) -> None:
+    with client.responses.stream(model="calls", input="where is order FH-123", tools=FLAT) as stream:
+        seen: list[Any] = list(stream)
+        (call,) = stream.get_final_response().output
+    assert [one.type for one in seen] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert [one.sequence_number for one in seen] == list(range(7))
+    assert call.type == "function_call" and json.loads(call.arguments) == {"order": "FH-123"}
+    assert seen[2].item.id == seen[3].item_id == call.id and seen[2].item.arguments == ""
+    with client.responses.stream(model="calls", input="where is order FH-123") as stream:
+        both: list[Any] = list(stream)
+        assert [item.type for item in stream.get_final_response().output] == ["message", "function_call"]
+    assert [one.output_index for one in both if one.type == "response.output_item.added"] == [0, 1]

@@ -149,12 +149,13 @@ class TextOptions(BaseModel):
 
 
 class ResponsesRequest(BaseModel):
-    """A request to `/v1/responses` with one text of a user. Unknown fields are refused: they may ask for more than this server does."""
+    """A request to `/v1/responses`. Unknown fields are refused: they may ask for more than this server does."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"input": "Where is my parcel?"}})
 
     input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] = Field(
-        description="A text; or messages: one of the user, in pieces of input_text if wanted, and words to the system before it."
+        description="A text; or messages: one of the user, in pieces of input_text if wanted, and words to the system before it. A desk, "
+        "and a model that calls tools, take whole conversations, with function_call and function_call_output."
     )
     model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
     instructions: str | None = Field(None, description="Words to the system. Not read: a bundle has its own.")
@@ -165,6 +166,8 @@ class ResponsesRequest(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1, description="Draw from the likeliest tokens that together have this probability.")
     text: TextOptions | None = None
     metadata: dict[str, str] | None = Field(None, description="Given back as it came.")
+    tools: list[dict[str, Any]] | None = Field(None, description="Functions that a model that calls tools may call.")
+    tool_choice: Any = Field(None, description="none, auto, required, or a function by its name; for a model that calls tools.")
 
     @property
     def wanted(self) -> dict[str, Any] | None:

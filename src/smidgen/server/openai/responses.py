@@ -1,13 +1,13 @@
-"""`/v1/responses`: OpenAI's Responses API, for one text of a user.
+"""`/v1/responses`: OpenAI's Responses API, for one text of a user; a desk, and a model that calls tools, take whole conversations.
 
-The answer is one message of the assistant, as an object or as the events of a stream. It is not stored. A request for more (several turns,
-tools, an earlier response, background work) is refused here. At a gateway it escalates.
+The answer is a message of the assistant, or a call of a function, as an object or as the events of a stream. It is not stored. A request
+for more (an earlier response, background work) is refused here. At a gateway it escalates.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -18,16 +18,28 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.gateway.eligibility import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
+from smidgen.core.tool_calls import FoundCall, ToolAnswer
+from smidgen.gateway.eligibility import (
+    CONVERSATION,
+    LOCAL_RESPONSE_ID,
+    eligibility_of,
+    odd_response_fields,
+    odd_response_request,
+    response_messages,
+    response_pieces,
+)
 from smidgen.server.errors import as_json
 from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
-from smidgen.server.openai import structured_output
+from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
 from smidgen.server.openai.structured_output import wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
+
+_TOOLS = frozenset({"tools", "tool_choice", "max_tool_calls"})
+"""Fields that models that call tools read."""
 
 
 class ResponseBuilder:
@@ -41,7 +53,7 @@ class ResponseBuilder:
 
     def __init__(self, model: ServedBundle, body: ResponsesRequest, refuses: bool = False) -> None:
         name = fresh_id()
-        self._message = f"msg_{name}"
+        self._message, self._call, self._call_name = f"msg_{name}", f"fc_{name}", f"call_{name}"
         self._kind = "refusal" if refuses else "output_text"
         self._number = -1
         self._head: dict[str, Any] = {
@@ -59,36 +71,51 @@ class ResponseBuilder:
             "store": False,
             "temperature": body.temperature,
             "text": {"format": body.wanted or {"type": "text"}},
-            "tool_choice": "auto",
-            "tools": [],
+            "tool_choice": body.tool_choice or "auto",
+            "tools": body.tools or [],
             "top_p": body.top_p,
             "truncation": "disabled",
         }
 
-    def whole(self, text: str, usage: Mapping[str, Any], extra: Mapping[str, Any], cut: bool = False) -> dict[str, Any]:
-        """Return the final response. `usage` is that of a chat completion. `cut`: the text reached its length limit."""
+    def whole(
+        self,
+        text: str | None,
+        usage: Mapping[str, Any],
+        extra: Mapping[str, Any],
+        cut: bool = False,
+        call: FoundCall | None = None,
+    ) -> dict[str, Any]:
+        """Return the final response: with the message, if there is a text, and the call, if there is one.
+
+        `usage` is that of a chat completion. `cut`: the text reached its length limit.
+        """
         status = "incomplete" if cut else "completed"
         return {
             **self._head,
             "status": status,
             "completed_at": None if cut else int(time.time()),
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "output": [self._item(status, [self._part(text)])],
+            "output": [
+                *([self._item(status, [self._part(text)])] if text is not None else []),
+                *([self._called(status, call, tool_answers.arguments_of(call))] if call is not None else []),
+            ],
             "usage": _response_usage(usage),
             "smidgen": dict(extra),
         }
 
     def begin(self) -> bytes:
         """Return the events before the first piece."""
+        return self.created() + self.message_begins()
+
+    def created(self) -> bytes:
+        """Return the events before the first item."""
         started = {**self._head, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
-        return b"".join(
-            [
-                self._event("response.created", response=started),
-                self._event("response.in_progress", response=started),
-                self._event("response.output_item.added", output_index=0, item=self._item("in_progress", [])),
-                self._event("response.content_part.added", **self._place, part=self._part("")),
-            ]
-        )
+        return self._event("response.created", response=started) + self._event("response.in_progress", response=started)
+
+    def message_begins(self) -> bytes:
+        """Return the events before the first piece of the message."""
+        added = self._event("response.output_item.added", output_index=0, item=self._item("in_progress", []))
+        return added + self._event("response.content_part.added", **self._place, part=self._part(""))
 
     def piece(self, text: str) -> bytes:
         """Return the event with a piece of the text."""
@@ -96,16 +123,34 @@ class ResponseBuilder:
 
     def end(self, text: str, whole: Mapping[str, Any]) -> bytes:
         """Return the events after the last piece. `text` is the whole text, and `whole` the final response."""
-        (item,) = whole["output"]
+        return self.message_ends(text, whole["output"][0]) + self.completed(whole)
+
+    def message_ends(self, text: str, item: Mapping[str, Any]) -> bytes:
+        """Return the events after the last piece of the message, which is `item` in the final response."""
         field = "refusal" if self._kind == "refusal" else "text"
         return b"".join(
             [
                 self._event(f"response.{self._kind}.done", **self._place, **{field: text}, **self._logs),
                 self._event("response.content_part.done", **self._place, part=self._part(text)),
                 self._event("response.output_item.done", output_index=0, item=item),
-                self._event(f"response.{whole['status']}", response=whole),
             ]
         )
+
+    def call(self, call: FoundCall, item: Mapping[str, Any], place: int) -> bytes:
+        """Return the events of a call, which is `item` in the final response, at this place."""
+        of, said = {"item_id": self._call, "output_index": place}, item["arguments"]
+        return b"".join(
+            [
+                self._event("response.output_item.added", output_index=place, item=self._called("in_progress", call, "")),
+                self._event("response.function_call_arguments.delta", **of, delta=said),
+                self._event("response.function_call_arguments.done", **of, name=call.name, arguments=said),
+                self._event("response.output_item.done", output_index=place, item=item),
+            ]
+        )
+
+    def completed(self, whole: Mapping[str, Any]) -> bytes:
+        """Return the last event."""
+        return self._event(f"response.{whole['status']}", response=whole)
 
     @property
     def _place(self) -> dict[str, Any]:
@@ -122,6 +167,10 @@ class ResponseBuilder:
 
     def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {"id": self._message, "type": "message", "role": "assistant", "status": status, "content": content}
+
+    def _called(self, status: str, call: FoundCall, arguments: str) -> dict[str, Any]:
+        named = {"type": "function_call", "call_id": self._call_name, "name": call.name, "arguments": arguments}
+        return {"id": self._call, "status": status, **named}
 
     def _event(self, kind: str, **said: Any) -> bytes:
         """Return one event, numbered."""
@@ -167,13 +216,13 @@ class ResponseObject(BaseModel):
     max_output_tokens: int | None
     metadata: dict[str, str]
     model: str
-    output: list[dict[str, Any]] = Field(description="One message of the assistant.")
+    output: list[dict[str, Any]] = Field(description="A message of the assistant, or a call of a function.")
     parallel_tool_calls: bool
     previous_response_id: None
     store: Literal[False]
     temperature: float | None
     text: dict[str, Any]
-    tool_choice: str
+    tool_choice: Any
     tools: list[dict[str, Any]]
     top_p: float | None
     truncation: str
@@ -184,13 +233,11 @@ class ResponseObject(BaseModel):
 async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
     """Return a bundle's answer to a request for a response."""
     raw = request.json or {}
+    if model.task.calls_tools or eligibility_of(model.task) is CONVERSATION:
+        return await _converse(service, model, body, request)
     if (strange := odd_response_request(raw)) is not None:
-        raise RequestError(
-            "a bundle answers one text of a user here, and this asks for something else",
-            value=strange,
-            todo="Send input as one text, or as one message of input_text, with store left out or false.",
-            code="unsupported_request",
-        )
+        todo = "Send input as one text, or as one message of input_text, with store left out or false."
+        raise _unsupported("a bundle answers one text of a user here, and this asks for something else", strange, todo)
     text = input_of(model, response_pieces(raw))
     return _write(service, model, body, text, request) if model.at_once else await _answer(service, model, body, text, request)
 
@@ -210,6 +257,65 @@ def face(service: Service) -> APIRouter:
             raise
 
     return router
+
+
+async def _converse(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
+    """Return the answer of a bundle that takes a whole conversation: a call of a tool, or words."""
+    raw = request.json or {}
+    messages = _messages_of(raw, _TOOLS if model.task.calls_tools else frozenset())
+    tools = [{"type": "function", "function": tool} if _is_flat(tool) else tool for tool in body.tools or ()]
+    asked = tool_answers.asked_by(model, {"tools": tools, "tool_choice": body.tool_choice, "response_format": body.response_format})
+    last = messages[-1]
+    if asked is not None and last["role"] == "tool":
+        # The model has no words of its own to tell a result in.
+        service.check(model, [last["content"]], "input")
+        told = ToolAnswer(None, last["content"], None, 0.0, {"unscored": "a tool's result, as it was sent"})
+        return _called(service, model, body, told, last["content"], request)
+    if last["role"] != "user":
+        raise _unsupported("the last item is no message of the user", last["role"], "Send one with role user.")
+    text = model.task.conversation(messages) or input_of(model, [last["content"]])
+    if asked is None:
+        return await _answer(service, model, body, text, request)
+    answer = await tool_answers.answered(service, model, text, asked, request, "input")
+    plain = asked.tools is None and asked.mode != "required" and asked.named is None
+    return _called(service, model, body, answer, text, request, model.task.content(Reply(answer.output, 1.0)) if plain else None)
+
+
+def _is_flat(tool: Mapping[str, Any]) -> bool:
+    """Whether a tool is a function as this API has it, which is not that of chat completions."""
+    return tool.get("type") == "function" and "function" not in tool
+
+
+def _messages_of(raw: Mapping[str, Any], fields: Collection[str]) -> list[dict[str, Any]]:
+    """Return the conversation of a request. Raises RequestError if it asks for something else; `fields`: those that are read besides."""
+    strange = odd_response_fields(raw, fields)
+    try:
+        messages = response_messages(raw.get("input"))
+    except ValueError as error:
+        strange = strange or str(error)
+    if strange is not None:
+        todo = "Send input as a text, or as messages, calls and results of functions, with store left out or false."
+        raise _unsupported("a bundle answers a conversation in texts here, and this asks for something else", strange, todo)
+    return messages
+
+
+def _unsupported(what: str, value: str, todo: str) -> RequestError:
+    return RequestError(what, value=value, todo=todo, code="unsupported_request")
+
+
+def _called(
+    service: Service,
+    model: ServedBundle,
+    body: ResponsesRequest,
+    answer: ToolAnswer,
+    text: Text,
+    request: HttpRequest,
+    beside: str | None = None,
+) -> LocalAnswer:
+    """Return an answer with a call or words. `beside`: the answer as JSON, for a request without tools of its own."""
+    content = beside if beside is not None else None if answer.call is not None else answer.content
+    form = CalledResponse(model, body, answer, content, usage([text], [tool_answers.size_of(answer)]))
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
 
 
 async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
@@ -254,6 +360,39 @@ class AnsweredResponse:
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
         """Return the content."""
         return "" if self._refuses else self._content
+
+
+class CalledResponse:
+    """The response of a bundle that calls tools: a call, words, or both."""
+
+    def __init__(
+        self, model: ServedBundle, body: ResponsesRequest, answer: ToolAnswer, content: str | None, sizes: Mapping[str, Any]
+    ) -> None:
+        self._model, self._answer, self._content, self._sizes = model, answer, content, sizes
+        self._shape = ResponseBuilder(model, body)
+
+    def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
+        """Return the response."""
+        extra = {**smidgen_field(self._model, read[0][0]), **facts}
+        return self._shape.whole(self._content, self._sizes, extra, call=self._answer.call)
+
+    async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
+        """Yield the message, if there is one, and then the call, with the events around them."""
+        _, reply = await anext(replies)
+        whole = self.whole([[reply]], facts)
+        yield self._shape.created()
+        if self._content is not None:
+            yield self._shape.message_begins()
+            if self._content:
+                yield self._shape.piece(self._content)
+            yield self._shape.message_ends(self._content, whole["output"][0])
+        if (call := self._answer.call) is not None:
+            yield self._shape.call(call, whole["output"][-1], len(whole["output"]) - 1)
+        yield self._shape.completed(whole)
+
+    def text(self, read: Sequence[Sequence[Reply]]) -> str:
+        """Return the content."""
+        return self._content or ""
 
 
 class WrittenResponse:
