@@ -157,7 +157,8 @@ class ReadingToolbox(Toolbox):
         super().__init__(tools, self._calls)
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the file, and close the connections."""
+        super().close()
         self._calls.close()
         self._folder.cleanup()
 

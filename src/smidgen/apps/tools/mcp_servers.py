@@ -6,27 +6,23 @@ was there is not called. `readOnlyHint` is the server's word: it says that a too
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
 import os
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from smidgen.apps.tools.definition import FoundTool, McpTarget, plain_name
-from smidgen.apps.tools.environment import expanded
-from smidgen.apps.tools.http_calls import OutcomeUnknown, on_this_machine
+from smidgen.apps.tools.http_calls import OutcomeUnknown
+from smidgen.apps.tools.mcp_sessions import MOST_SECONDS, McpSessions, NoMcpAnswer
 from smidgen.apps.tools.tool_settings import McpSettings
 from smidgen.core.conversations import Facts
-from smidgen.core.errors import InputError, MissingExtra, RecipeError
+from smidgen.core.errors import InputError, RecipeError
 
-MOST_SECONDS = 15.0
 _MOST_BYTES = 2_000_000
 _MOST_TOOLS = 200
-_T = TypeVar("_T")
 
 
 def read_definitions(file: Path, server: McpSettings, folder: Path) -> list[FoundTool]:
@@ -98,17 +94,16 @@ def save_definitions(server: McpSettings, folder: Path, environment: Mapping[str
 def listed_tools(target: McpTarget, environment: Mapping[str, str]) -> list[dict[str, Any]]:
     """The tools of a server as it describes them. Raises InputError if it cannot be asked."""
 
-    async def asked(client: Any) -> list[dict[str, Any]]:
-        return await _listed(client)
-
-    return _with_client(target, environment, asked, changes=False)
+    with contextlib.closing(McpSessions()) as sessions:
+        return sessions.run(target, environment, _listed, lambda: True)
 
 
-def call_tool(target: McpTarget, values: Facts, environment: Mapping[str, str], changes: bool) -> list[Any]:
+def call_tool(target: McpTarget, values: Facts, environment: Mapping[str, str], changes: bool, sessions: McpSessions) -> list[Any]:
     """Call a tool; returns its rows.
 
     Raises InputError if it failed, or is no longer as it was chosen; OutcomeUnknown if it may have run.
     """
+    begun: list[bool] = []
     arguments = {target.names.get(name, name): value for name, value in values.items()}
 
     async def called(client: Any) -> list[Any]:
@@ -116,21 +111,18 @@ def call_tool(target: McpTarget, values: Facts, environment: Mapping[str, str], 
         if entry is None or _described(entry) != target.description:
             todo = "Look at what it says of the tool now, and save its definitions again."
             raise InputError("the MCP server describes this tool otherwise than when it was chosen", value=target.tool, todo=todo)
-        try:
-            found = await client.call_tool(target.tool, arguments, read_timeout_seconds=MOST_SECONDS)
-        except _faults() as error:
-            if changes:
-                raise OutcomeUnknown(f"the MCP server gave no answer ({type(error).__name__})", value=target.tool, todo=_LOOK) from None
-            raise
-        return _rows(target, found, changes)
+        begun.append(True)
+        return _rows(await client.call_tool(target.tool, arguments, read_timeout_seconds=MOST_SECONDS))
 
-    return _with_client(target, environment, called, changes)
-
-
-_LOOK = "Look at the server whether the call was carried out."
+    try:
+        return sessions.run(target, environment, called, lambda: not (changes and begun))
+    except NoMcpAnswer as error:
+        if changes and begun:
+            raise OutcomeUnknown(error.what, value=target.tool, todo="Look at the server whether the call was carried out.") from None
+        raise
 
 
-def _rows(target: McpTarget, found: Any, changes: bool) -> list[Any]:
+def _rows(found: Any) -> list[Any]:
     """The rows of a result: its structured content, or else its texts."""
     texts = [str(block.text) for block in found.content or () if getattr(block, "type", "") == "text"]
     if found.is_error:
@@ -163,85 +155,3 @@ async def _listed(client: Any) -> list[dict[str, Any]]:
         if not cursor:
             break
     return found
-
-
-def _faults() -> tuple[type[BaseException], ...]:
-    """The errors by which a client says that a server gave no answer."""
-    from mcp import MCPError
-
-    return (MCPError, OSError, TimeoutError, ValueError, RuntimeError)
-
-
-def _with_client(target: McpTarget, environment: Mapping[str, str], work: Callable[[Any], Awaitable[_T]], changes: bool) -> _T:
-    """Run work with a connected client, in a thread of its own: the caller may already be in an event loop."""
-    try:
-        import mcp  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtra("mcp", "desk") from None
-    done: list[_T] = []
-    failed: list[BaseException] = []
-
-    async def whole() -> None:
-        async with asyncio.timeout(MOST_SECONDS), _client(target, environment) as client:
-            done.append(await work(client))
-
-    def run() -> None:
-        try:
-            asyncio.run(whole())
-        except (InputError, OutcomeUnknown) as error:
-            failed.append(error)
-        except _faults() as error:
-            failed.append(error)
-        except BaseExceptionGroup as group:
-            failed.append(_first(group))
-
-    thread = threading.Thread(target=run, name="mcp call", daemon=True)
-    thread.start()
-    thread.join(MOST_SECONDS + 5)
-    if done:
-        return done[0]
-    error = failed[0] if failed else TimeoutError("no answer")
-    if isinstance(error, InputError | OutcomeUnknown):
-        raise error
-    raise InputError(f"the MCP server cannot be asked ({type(error).__name__})", value=_shown(target), todo="Check that it runs.")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _shown(target: McpTarget) -> str:
-    return target.url or Path(target.command[0]).name
-
-
-@contextlib.asynccontextmanager
-async def _client(target: McpTarget, environment: Mapping[str, str]) -> AsyncIterator[Any]:
-    """A client that answers no question of the server: no sampling, no roots, no elicitation."""
-    from mcp import Client, StdioServerParameters, stdio_client
-
-    if target.command:
-        command = [expanded(part, environment) for part in target.command]
-        env = {name: expanded(text, environment) for name, text in target.env.items()}
-        parameters = StdioServerParameters(command=command[0], args=command[1:], env=env, cwd=target.folder)
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a stream, not a file)
-            async with Client(stdio_client(parameters, errlog=nowhere), read_timeout_seconds=MOST_SECONDS) as client:
-                yield client
-        return
-    import httpx2
-    from mcp.client.streamable_http import streamable_http_client
-
-    url = expanded(target.url, environment)
-    parts = httpx2.URL(url)
-    if parts.userinfo or not (parts.scheme == "https" or (parts.scheme == "http" and on_this_machine(parts.host))):
-        raise InputError(
-            "an MCP server's address must be https, or http on this machine", value=parts.scheme, todo="Write https://HOST/mcp."
-        )
-    headers = {name: expanded(text, environment) for name, text in target.headers.items()}
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=MOST_SECONDS, trust_env=False) as http,
-        Client(streamable_http_client(url, http_client=http), read_timeout_seconds=MOST_SECONDS) as client,
-    ):
-        yield client

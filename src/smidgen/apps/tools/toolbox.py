@@ -22,6 +22,7 @@ from smidgen.apps.tools.definition import HttpTarget, McpTarget, SqlTarget, Targ
 from smidgen.apps.tools.environment import masked, secrets_in
 from smidgen.apps.tools.http_calls import OutcomeUnknown, prepared_request, rows_at, send
 from smidgen.apps.tools.mcp_servers import call_tool
+from smidgen.apps.tools.mcp_sessions import McpSessions
 from smidgen.apps.tools.results import MOST_ROWS, ToolResult, clean_rows
 from smidgen.apps.tools.sql_calls import named_parameters, run_query, shown_database, shown_statement
 from smidgen.core.conversations import Facts, ProposedCall
@@ -127,6 +128,11 @@ class Toolbox:
             raise InputError("two tools have one name", value=", ".join(doubled), todo="Rename one of them.")
         self._store, self._transport, self._now = store, transport, now
         self._environment = os.environ if environment is None else environment
+        self._sessions = McpSessions()
+
+    def close(self) -> None:
+        """Close the kept connections to MCP servers."""
+        self._sessions.close()
 
     def tool(self, name: str) -> Tool:
         """The tool with a name. Raises UnknownPart if there is none."""
@@ -255,7 +261,7 @@ class Toolbox:
                 return _refused(tool, status)
             found = rows_at(answer, target.result)
         elif isinstance(target, McpTarget):
-            found = call_tool(target, values, self._environment, tool.changes)
+            found = call_tool(target, values, self._environment, tool.changes, self._sessions)
         else:
             raise InputError("it is not known how this tool is called", value=tool.name, todo="Name a tool file that says it.")
         rows, cut, size = clean_rows(found, tool.links, MOST_ROWS)

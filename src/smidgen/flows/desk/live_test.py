@@ -50,8 +50,8 @@ def live_replies(model: Model, rows: Sequence[Row], place: str, tools: Path | No
     for _, some in groupby(rows, key=lambda row: row.number):
         with _environment(place) as values, tempfile.TemporaryDirectory(prefix="smidgen-test-") as folder:
             _check_targets(known, values, place)
-            with closing(CallStore(Path(folder) / "calls.db")) as calls:
-                live = desk.live_with(Toolbox(known, calls, values), model.name)
+            with closing(CallStore(Path(folder) / "calls.db")) as calls, closing(Toolbox(known, calls, values)) as toolbox:
+                live = desk.live_with(toolbox, model.name)
                 raw = _talked(live, list(some))
         found += model.task.decode({"replies": raw}, model.form)
     return found

@@ -71,3 +71,5 @@ def shown_desks(file: Path | None, models: Sequence[Model]) -> Iterator[list[Ser
             yield [ServedDesk(desk, store, settings.widget, channels)]
         finally:
             channels.stop()
+            if desk.toolbox is not None:
+                desk.toolbox.close()

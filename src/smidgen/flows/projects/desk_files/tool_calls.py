@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -122,8 +122,7 @@ def run_once(project: Project, tool: Tool, arguments: Mapping[str, Any], author:
         raise InputError("the Studio starts no programs, and this tool's server is one", value=tool.name, todo=todo)
     who = ToolUser(f"studio-{author}", _CHANNEL, author)
     call = ToolCall(tool.name, arguments)
-    with _running, _store(project) as store:
-        box = Toolbox([tool], store, tool_environment(project.id))
+    with _running, _store(project) as store, closing(Toolbox([tool], store, tool_environment(project.id))) as box:
         if not tool.waits:
             result = box.run(call, who)
         else:
