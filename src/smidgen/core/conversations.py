@@ -28,6 +28,9 @@ Outcome: TypeAlias = Literal["answered", "asked", "proposed", "done", "cancelled
 - `unanswered`: did not know, and said so. Behind a gateway such a message escalates.
 """
 
+WANTED_PERSON = ("the customer asked for a person", "the policy sends this to a person")
+"""Reasons, in the fact `handed_over` of a reply, by which a message asked for nothing but a person."""
+
 Author: TypeAlias = Literal["customer", "desk", "person"]
 """Who said something: the customer, the desk, or a person of the business."""
 

@@ -86,7 +86,7 @@ def test_it_is_a_bundle_of_bundles(desk: Path, bundle: Path) -> None:
     inside = desk / "desk" / "members" / "intents"
     assert (inside / "smidgen.json").read_bytes() == (bundle / "smidgen.json").read_bytes()
     report = json.loads((desk / "desk" / "report.json").read_text(encoding="utf-8"))
-    assert (report["task"], report["headline"], report["graded"]) == ("desk", "outcome_right", True)
+    assert (report["task"], report["headline"], report["graded"]) == ("desk", "outcome_right", False)
     assert report["metrics"]["outcome_right"]["n"] == report["metrics"]["wrong_given"]["n"] > 4
     card = (desk / "desk" / "README.md").read_text(encoding="utf-8")
     assert "sorts messages by what the customer wants" in card and "without the customer's yes" in card

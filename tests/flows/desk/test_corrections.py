@@ -67,6 +67,25 @@ def test_what_waits_is_listed_with_what_the_desk_said(store: ConversationStore) 
     assert len(corrections.list_corrections(store, desk="shop", offset=1, limit=1).corrections) == 1
 
 
+def test_an_answer_to_the_desk_is_no_question_to_learn(store: ConversationStore) -> None:
+    person = {"handed_over": "the customer asked for a person"}
+    talks: list[tuple[list[tuple[str, DeskReply | None]], str]] = [
+        ([("Cancel it", DeskReply("asked", "?")), ("FH-1", DeskReply("proposed", "?")), ("Yes", DeskReply("failed", "-"))], "Cancel it"),
+        ([("Gifts?", DeskReply("unanswered", "-")), ("Yes", DeskReply("handed_over", "-", facts=person))], "Gifts?"),
+        ([("Yes", DeskReply("handed_over", "-", facts=person))], "Yes"),
+        ([("Open?", DeskReply("answered", "9 to 5")), ("And Sunday?", DeskReply("unanswered", "-"))], "And Sunday?"),
+        ([("Gifts?", DeskReply("handed_over", "-")), ("Hello?", None), ("Still there?", None)], "Still there?"),
+    ]
+    for said, question in talks:
+        found = store.open_conversation("shop", "widget")
+        for text, reply in said:
+            status = "with_person" if reply is None or reply.outcome == "handed_over" else "open"
+            found = store.record(found, text, None if reply is None else DeskAnswer(reply, {}, status))  # type: ignore[arg-type]
+        store.add_turn(found.id, "A person's answer.", "Mia")
+        assert [pair.question for pair in store.pairs("shop")][-1] == question
+    assert len(store.pairs("shop")) == len(talks)
+
+
 def test_a_thumb_up_is_no_correction_and_a_deleted_conversation_has_none(store: ConversationStore) -> None:
     id = asked(store, "Ireland?", thumb="bad")
     found = corrections.list_corrections(store).corrections[0]

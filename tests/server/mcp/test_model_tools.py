@@ -26,7 +26,7 @@ ORDER = {"order": "FH-20953", "contact": "hugh.whitcombe@example.com"}
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, Any]]:
     """A served desk with the sample shop's tools, and the shop."""
     folder = tmp_path_factory.mktemp("mcp")
     with ExitStack() as stack:
@@ -36,7 +36,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
         policy = parse_policy('unknown = "answer"\n[intents]\n"order/status" = "act order_status"', "policy.toml")
         desk = Desk("shop", policy, sorts, there.tools.tools, there.tools, live=True)
         url = stack.enter_context(serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])))
-        yield f"{url}/mcp", there.shop
+        yield f"{url}/mcp", there.shop, there
 
 
 def called(url: str, name: str, arguments: dict[str, Any], answer: Any = None) -> tuple[Any, list[str]]:
@@ -58,7 +58,7 @@ def words(result: Any) -> str:
     return str(result.content[0].text)
 
 
-def test_every_tool_of_the_desk_is_listed_with_what_it_may_do(shop: tuple[str, Any]) -> None:
+def test_every_tool_of_the_desk_is_listed_with_what_it_may_do(shop: tuple[str, Any, Any]) -> None:
     async def run() -> Any:
         async with Client(shop[0]) as client:
             return await client.list_tools()
@@ -69,14 +69,16 @@ def test_every_tool_of_the_desk_is_listed_with_what_it_may_do(shop: tuple[str, A
     assert "order" in found["cancel_order"].input_schema["properties"]
 
 
-def test_a_tool_that_reads_runs_at_once(shop: tuple[str, Any]) -> None:
+def test_a_tool_that_reads_runs_at_once(shop: tuple[str, Any, Any]) -> None:
     result, asked = called(shop[0], "order_status", ORDER)
     assert "is being packed" in words(result) and asked == [] and not result.is_error
     wrong, _ = called(shop[0], "order_status", {**ORDER, "contact": "eve@example.com"})
     assert "find no order" in words(wrong) and wrong.structured_content["rows"] == []
+    logged = shop[2].store.logged(2)
+    assert {one.origin for one in logged} == {shop[2].store.pseudonym("origin", "127.0.0.1")}, "who asked is in the log"
 
 
-def test_a_desk_is_asked_in_a_conversation(shop: tuple[str, Any]) -> None:
+def test_a_desk_is_asked_in_a_conversation(shop: tuple[str, Any, Any]) -> None:
     first, _ = called(shop[0], "ask", {"message": "where is my order"})
     assert first.structured_content["outcome"] == "asked"
     told, _ = called(
@@ -87,8 +89,8 @@ def test_a_desk_is_asked_in_a_conversation(shop: tuple[str, Any]) -> None:
     assert strange.is_error and "no such conversation" in words(strange)
 
 
-def test_nothing_is_changed_without_a_persons_yes(shop: tuple[str, Any]) -> None:
-    url, made = shop
+def test_nothing_is_changed_without_a_persons_yes(shop: tuple[str, Any, Any]) -> None:
+    url, made, _ = shop
     before = len(made.requests)
     no, asked = called(url, "cancel_order", ORDER, ElicitResult(action="accept", content={"confirm": False}))
     assert no.is_error and "nothing was changed" in words(no) and "FH-20953" in asked[0]
@@ -101,7 +103,7 @@ def test_nothing_is_changed_without_a_persons_yes(shop: tuple[str, Any]) -> None
     assert "is cancelled" in words(yes) and len(made.requests) == before + 1 and len(asked) == 1
 
 
-def test_mistakes_are_told(shop: tuple[str, Any]) -> None:
+def test_mistakes_are_told(shop: tuple[str, Any, Any]) -> None:
     unknown, _ = called(shop[0], "refund_all", {})
     assert unknown.is_error and "no tool" in words(unknown)
     unfit, _ = called(shop[0], "cancel_order", {"order": "all"}, ElicitResult(action="accept", content={"confirm": True}))

@@ -35,7 +35,7 @@ from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
 from smidgen.apps.tools.shown_values import titled_row
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
-from smidgen.core.conversations import Card, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
+from smidgen.core.conversations import WANTED_PERSON, Card, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
 
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
@@ -232,7 +232,7 @@ class Desk:
                 return self._told(turn, "cancelled", "cancelled")
             return self._completed(turn, asking)
         if offered and said is True:
-            return self._hand_over(turn, "the customer asked for a person")
+            return self._hand_over(turn, WANTED_PERSON[0])
         return None
 
     def _corrected(self, turn: _Round, waiting: Mapping[str, Any]) -> DeskAnswer | None:
@@ -294,7 +294,7 @@ class Desk:
         if verb == "say":
             return self._told(turn, "answered", what, score=turn.sure)
         if verb == "person":
-            return self._hand_over(turn, "the policy sends this to a person")
+            return self._hand_over(turn, WANTED_PERSON[1])
         if verb == "act":
             return self._act(turn, what)
         return self._answer(turn) if verb == "answer" else self._recommend(turn)

@@ -116,7 +116,7 @@ class HandOver(_PolicyPart):
 
 
 class CustomerPrivacy(_PolicyPart):
-    """What happens to the personal data of customers.
+    """Rules for the personal data of customers.
 
     Attributes:
         policy: `mask`, `health` or `card`, as at the gateway; `off` for nothing.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from smidgen.core.conversations import Answering
 from smidgen.flows.desk.channel_file import DeskChannels
 from smidgen.server.desk.widget_settings import WidgetSettings
@@ -18,3 +20,9 @@ class ServedDesk:
     store: ConversationStore
     settings: WidgetSettings = field(default_factory=WidgetSettings)
     channels: DeskChannels | None = None
+
+    def address(self, request: Request) -> str:
+        """The network address of who asks: that of the connection, or what the operator's own proxy says."""
+        header = self.settings.address_header
+        named = request.headers.get(header, "").rpartition(",")[2].strip() if header else ""
+        return named[:64] or (request.client.host if request.client else "")

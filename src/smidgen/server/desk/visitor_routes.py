@@ -103,12 +103,6 @@ class DeskCounter:
         self._at_once = asyncio.Semaphore(settings.at_once)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def address(self, request: Request) -> str:
-        """The visitor's address: that of the connection, or what the operator's own proxy says."""
-        header = self.served.settings.address_header
-        named = request.headers.get(header, "").rpartition(",")[2].strip() if header else ""
-        return named[:64] or (request.client.host if request.client else "")
-
     @asynccontextmanager
     async def turn_of(self, conversation: str) -> AsyncIterator[None]:
         """Wait until it is this call's turn: one at a time in a conversation, a few at a time in all. Raises RequestError, 503."""
@@ -180,7 +174,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
     @router.post(conversations, include_in_schema=False)
     async def begin(request: Request, desk: str, body: ConversationRequest) -> Response:
         counter = _own_page(counters, desk, request)
-        counter.starts.count(counter.address(request))
+        counter.starts.count(counter.served.address(request))
         conversation, token = await asyncio.to_thread(counter.visits.begin, body.language)
         return _sent({"id": conversation.id, "token": token, "status": conversation.status})
 
@@ -210,7 +204,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
-            return counter.visits.answer(counter.visits.read(id, token), body.id, text, accepted, counter.address(request))
+            return counter.visits.answer(counter.visits.read(id, token), body.id, text, accepted, counter.served.address(request))
 
         return _stream(counter, id, work)
 
@@ -222,7 +216,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
-            return counter.visits.decide(counter.visits.read(id, token), call, body.yes, accepted, counter.address(request))
+            return counter.visits.decide(counter.visits.read(id, token), call, body.yes, accepted, counter.served.address(request))
 
         return _stream(counter, id, work)
 
@@ -339,7 +333,7 @@ def _own_page(counters: Mapping[str, DeskCounter], desk: str, request: Request) 
     if unnamed or from_other_origin(asked, ()):
         todo = "Only the chat's own frame may call this."
         raise RequestError("another page sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
-    counter.calls.count(counter.address(request))
+    counter.calls.count(counter.served.address(request))
     return counter
 
 

@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from mcp_types import CallToolResult, InputRequiredResult
     from mcp_types import Tool as McpTool
+    from starlette.requests import Request
 
 CHANNEL = "mcp"
 _MOST_BODY = 1_000_000
@@ -49,11 +50,27 @@ _CONVERSATION = {
 
 @dataclass(frozen=True)
 class OfferedTool:
-    """A tool of the face: what clients see, and what runs it. `run` gets the arguments, a yes with the state it belongs to, and returns
-    the result."""
+    """A tool of the face: what clients see, and what runs it."""
 
     told: McpTool
-    run: Callable[[Mapping[str, Any], bool | None, str], CallToolResult | InputRequiredResult]
+    run: Callable[[AskedCall], CallToolResult | InputRequiredResult]
+
+
+@dataclass(frozen=True)
+class AskedCall:
+    """A call as a client asks for it.
+
+    Attributes:
+        arguments: the tool's.
+        yes: a person's answer to the question for a yes; None if none came with the request.
+        state: what that answer belongs to.
+        request: the HTTP request, if there is one.
+    """
+
+    arguments: Mapping[str, Any]
+    yes: bool | None = None
+    state: str = ""
+    request: Request | None = None
 
 
 def face(service: Service) -> APIRouter:
@@ -95,7 +112,8 @@ def _server(service: Service) -> Server[Any]:
         if found is None:
             return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
         try:
-            return await asyncio.to_thread(found.run, params.arguments or {}, _said(params), params.request_state or "")
+            asked = AskedCall(params.arguments or {}, _said(params), params.request_state or "", context.request)
+            return await asyncio.to_thread(found.run, asked)
         except SmidgenError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
 
@@ -130,8 +148,8 @@ def _of_model(service: Service, model: ServedBundle) -> OfferedTool:
     from mcp_types import CallToolResult, TextContent, ToolAnnotations
     from mcp_types import Tool as McpTool
 
-    def run(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult:
-        text = arguments.get("text")
+    def run(asked: AskedCall) -> CallToolResult:
+        text = asked.arguments.get("text")
         if not isinstance(text, str) or not text.strip():
             return _wrong("text is missing")
         service.check(model, [input_of(model, [text])], "text")
@@ -154,8 +172,8 @@ def _of_desk(served: ServedDesk, prefix: str) -> list[OfferedTool]:
     from mcp_types import Tool as McpTool
     from mcp_types import ToolAnnotations
 
-    def ask(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult:
-        return _asked(served, arguments)
+    def ask(asked: AskedCall) -> CallToolResult:
+        return _asked(served, asked)
 
     schema = {"type": "object", "properties": {"message": _MESSAGE, "conversation": _CONVERSATION}, "required": ["message"]}
     about = "Ask the desk as a customer would: it answers from the business's documents, looks things up, and says what it does not know."
@@ -166,15 +184,20 @@ def _of_desk(served: ServedDesk, prefix: str) -> list[OfferedTool]:
     for tool in desk.toolbox.tools:
         hints = ToolAnnotations(read_only_hint=not tool.changes, destructive_hint=tool.changes)
         told = McpTool(name=f"{prefix}{tool.name}", description=tool.description, input_schema=dict(tool.schema), annotations=hints)
-        offered.append(OfferedTool(told, _caller(desk, tool)))
+        offered.append(OfferedTool(told, _caller(served, desk, tool)))
     return offered
 
 
-def _asked(served: ServedDesk, arguments: Mapping[str, Any]) -> CallToolResult:
+def _origin(served: ServedDesk, asked: AskedCall) -> str:
+    """The client's network address; empty if it is unknown."""
+    return served.address(asked.request) if asked.request is not None else ""
+
+
+def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult:
     """The desk's answer to a message, with the conversation to go on with."""
     from mcp_types import CallToolResult, TextContent
 
-    message, id = arguments.get("message"), arguments.get("conversation")
+    message, id = asked.arguments.get("message"), asked.arguments.get("conversation")
     if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE:
         return _wrong(f"message is a text of at most {LONGEST_MESSAGE:,} characters")
     if id:
@@ -191,7 +214,7 @@ def _asked(served: ServedDesk, arguments: Mapping[str, Any]) -> CallToolResult:
         return CallToolResult(
             content=[TextContent(text="A person has this conversation.")], structured_content={"conversation": conversation.id}
         )
-    found = served.desk.answer(conversation, message)
+    found = served.desk.answer(replace(conversation, origin=_origin(served, asked)), message)
     served.store.record(conversation, message, found)
     return CallToolResult(
         content=[TextContent(text=found.reply.text)],
@@ -199,24 +222,25 @@ def _asked(served: ServedDesk, arguments: Mapping[str, Any]) -> CallToolResult:
     )
 
 
-def _caller(desk: Desk, tool: Tool) -> Callable[[Mapping[str, Any], bool | None, str], CallToolResult | InputRequiredResult]:
+def _caller(served: ServedDesk, desk: Desk, tool: Tool) -> Callable[[AskedCall], CallToolResult | InputRequiredResult]:
     """Runs a tool: at once if it may, else after a person's yes."""
 
-    def run(arguments: Mapping[str, Any], yes: bool | None, state: str) -> CallToolResult | InputRequiredResult:
-        toolbox = desk.toolbox
+    def run(asked: AskedCall) -> CallToolResult | InputRequiredResult:
+        toolbox, arguments, yes, origin = desk.toolbox, asked.arguments, asked.yes, _origin(served, asked)
         assert toolbox is not None
         if not tool.waits:
-            return _told(tool, arguments, toolbox.run(ToolCall(tool.name, arguments), ToolUser(f"mcp-{secrets.token_hex(8)}", CHANNEL)))
-        conversation, _, proposed = state.partition(".")
+            user = ToolUser(f"mcp-{secrets.token_hex(8)}", CHANNEL, origin=origin)
+            return _told(tool, arguments, toolbox.run(ToolCall(tool.name, arguments), user))
+        conversation, _, proposed = asked.state.partition(".")
         if yes is not None and proposed:
-            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL), yes)
+            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL, origin=origin), yes)
             if decided.tool is None:
                 return _wrong("this question is no longer open; nothing was changed")
             if not yes:
                 return _wrong("the person said no; nothing was changed")
             return _told(decided.tool, decided.arguments, decided.result)
         conversation = f"mcp-{secrets.token_hex(16)}"
-        made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL))
+        made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL, origin=origin))
         return _told(tool, arguments, made) if isinstance(made, ToolResult) else _question(made.words, f"{conversation}.{made.id}")
 
     return run

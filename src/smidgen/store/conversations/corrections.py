@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, reply_from_json
 from smidgen.store.conversations.tables import CONVERSATIONS, CORRECTIONS, OPINIONS, PAIRS, TURNS, ConversationMissing
+from smidgen.store.conversations.turns import asked_before
 from smidgen.store.database import Database
 
 CorrectionState: TypeAlias = Literal["waiting", "approved", "rejected"]
@@ -118,7 +119,7 @@ class Corrections:
             if found is None or found.author != "desk":
                 todo = "Name one of its turns."
                 raise ConversationMissing("the desk said no such thing in this conversation", value=turn[:MOST_NAME], todo=todo)
-            question = proposal.question.strip() or _asked_before(connection, conversation, found.number)
+            question = proposal.question.strip() or asked_before(connection, conversation, found.number)
             values = _stored(replace(proposal, state="waiting", question=question), by, self._clock())
             connection.execute(sql.delete(CORRECTIONS).where(CORRECTIONS.c.turn == turn))
             connection.execute(sql.insert(CORRECTIONS).values(turn=turn, conversation=conversation, proposed=1, **values))
@@ -150,12 +151,6 @@ def _stored(decision: CorrectionDecision, by: str, now: float) -> dict[str, Any]
     values: dict[str, Any] = {name: clean(text) for name, text in words.items()}
     values |= {"state": decision.state, "document": clean(decision.document, MOST_NAME), "by": clean(by, MOST_NAME)}
     return {**values, "unanswerable": int(decision.unanswerable), "decided": now}
-
-
-def _asked_before(connection: Connection, conversation: str, number: int) -> str:
-    """The customer's last words before a turn."""
-    asked = sql.select(TURNS.c.text).where(TURNS.c.conversation == conversation, TURNS.c.author == "customer", TURNS.c.number < number)
-    return str(connection.scalar(asked.order_by(TURNS.c.number.desc()).limit(1)) or "")
 
 
 def _found() -> sql.Select[Any]:
@@ -204,7 +199,7 @@ def _read(connection: Connection, row: Any) -> DeskCorrection:
     reply = reply_from_json(json.loads(desk.reply)) if desk is not None and desk.reply else None
     question = row.question
     if not question and desk is not None:
-        question = _asked_before(connection, row.conversation, desk.number)
+        question = asked_before(connection, row.conversation, desk.number)
     decided = row.state is not None
     return DeskCorrection(
         row.turn,

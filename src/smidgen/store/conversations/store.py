@@ -49,6 +49,7 @@ from smidgen.store.conversations.turns import (
     add_event,
     add_outgoing,
     add_turn,
+    asked_before,
     kept_words,
     read_conversation,
     turn_of,
@@ -211,7 +212,7 @@ class ConversationStore:
             row = self._lock(connection, conversation)
             if external_id and not first_seen(connection, row.desk, row.channel, external_id, now):
                 return None
-            question = _question(connection, conversation)
+            question = asked_before(connection, conversation)
             turn = add_turn(connection, conversation, "person", text, now, by=by)
             if status is not None:
                 connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(status=status))
@@ -362,10 +363,3 @@ def _head(row: Any) -> ConversationHead:
 def mail_thread(conversation: str) -> str:
     """The thread of the mails to a visitor, whose conversation it does not give away."""
     return hashlib.sha256(conversation.encode()).hexdigest()[:20]
-
-
-def _question(connection: Connection, conversation: str) -> str:
-    """The customer's last message; empty if a person answered it already."""
-    last = sql.select(TURNS.c.author, TURNS.c.text).where(TURNS.c.conversation == conversation, TURNS.c.author != "desk")
-    row = connection.execute(last.order_by(TURNS.c.number.desc()).limit(1)).one_or_none()
-    return str(row.text) if row is not None and row.author == "customer" else ""

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.core.conversations import DeskAnswer, DeskConversation, DeskReply, Facts, IncomingMessage, Masking, Turn
+from smidgen.core.conversations import WANTED_PERSON, DeskAnswer, DeskConversation, DeskReply, Facts, IncomingMessage, Masking, Turn
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text, reply_from_json, reply_text
 from smidgen.store.conversations.records import EventKind, event_of
 from smidgen.store.conversations.tables import CONVERSATIONS, DESK_EVENTS, OUTBOX, TURNS, ConversationMissing
@@ -22,17 +22,20 @@ MOST_TURNS = 200
 
 @dataclass(frozen=True, slots=True)
 class KeptWords:
-    """What is kept of a message and its answer, without personal data."""
+    """The words of a message and its answer that are kept: without personal data."""
 
     text: str
     answer: DeskAnswer | None
 
 
 def kept_words(masking: Masking | None, text: str, answer: DeskAnswer | None) -> KeptWords | None:
-    """What is kept of a message and its answer; None for all of it."""
+    """The words of a message and its answer that are kept; None for all of them."""
     if masking is None:
         return None
     return KeptWords(masking.text(text) if text else "", masking.answer(answer) if answer is not None else None)
+
+
+_MOST_LOOKED_BACK = 20
 
 
 def insert_new(connection: Connection, table: sql.Table) -> Any:
@@ -55,6 +58,31 @@ def read_conversation(connection: Connection, id: str) -> tuple[DeskConversation
     state = json.loads(row.state)
     conversation = DeskConversation(row.id, row.desk, row.channel, row.address, turns, state, row.status, row.language)
     return conversation, row.thread, json.loads(row.facts)
+
+
+def asked_before(connection: Connection, conversation: str, number: int | None = None) -> str:
+    """The customer's last question before a turn with this number, or of all; empty if a person has spoken since.
+
+    A message that only answers the desk (a yes, an order number it asked for), or only wants a person, is none if there is one before it.
+    """
+    mine = [TURNS.c.conversation == conversation, *([TURNS.c.number < number] if number is not None else [])]
+    newest = sql.select(TURNS).where(*mine).order_by(TURNS.c.number.desc()).limit(_MOST_LOOKED_BACK)
+    found, last = "", ""
+    after: DeskReply | None = None
+    for turn in map(turn_of, connection.execute(newest).all()):
+        if turn.author == "person" or (found and turn.author == "customer"):
+            break
+        if turn.author == "customer":
+            last = last or turn.text
+            found = "" if after is not None and after.facts.get("handed_over") in WANTED_PERSON else turn.text
+            after = None
+            continue
+        after = turn.reply
+        if found and after is not None and after.outcome in ("asked", "proposed"):
+            found = ""
+        elif found:
+            break
+    return found or last
 
 
 def turn_of(row: Any) -> Turn:

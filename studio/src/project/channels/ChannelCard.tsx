@@ -20,10 +20,11 @@ const MAIN: Readonly<Record<string, readonly string[]>> = {
   whatsapp: ["phone_number_id"],
   slack: ["mentions"],
   telegram: [],
+  webhook: ["reply_url"],
 };
 /** Secrets that you choose yourself, and give to the vendor. */
 const OWN = ["telegram.secret_env", "whatsapp.verify_env"];
-const STEPS = ["email", "chatwoot", "whatsapp", "slack", "telegram"];
+const STEPS = ["email", "chatwoot", "whatsapp", "slack", "telegram", "webhook"];
 
 /** One channel: what it does, whether it works, and the form behind it. */
 export function ChannelCard({ project, channel, may }: { project: string; channel: Channel; may: boolean }): ReactNode {

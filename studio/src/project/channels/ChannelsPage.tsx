@@ -47,7 +47,7 @@ export function ChannelsPage(): ReactNode {
   );
 }
 
-const ORDER = ["email", "whatsapp", "telegram", "slack", "chatwoot"];
+const ORDER = ["email", "whatsapp", "telegram", "slack", "chatwoot", "webhook"];
 
 /** The channels as most shops need them; one that was added to smidgen comes last. */
 function inOrder(channels: Channels["channels"]): Channels["channels"] {
