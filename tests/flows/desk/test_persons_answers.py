@@ -172,6 +172,43 @@ def test_a_visitor_who_left_gets_a_mail(
     assert id not in got.content.decode() if isinstance(got.content, bytes) else True
 
 
+def test_a_visitor_who_answers_the_mail_goes_on_with_the_conversation(
+    store: ConversationStore, clock: PassingClock, postman: tuple[Postman, int], attempts: Attempts
+) -> None:
+    channels = opened(store, postman[1], visitors="mail")
+    mail = channels.channels["mail"]
+    assert isinstance(mail, EmailChannel)
+    _, id, _ = visit(store, channels, "Nia@example.com")
+    store.add_turn(id, "Ja.", "Mia")
+    clock.now += VISIT_SECONDS + 1
+    worker = DeliveryWorker(store, "shop", dict[str, Channel](channels.channels))
+    assert worker.work_once(attempts)
+
+    def got(place: int) -> Any:
+        return message_from_bytes(bytes(postman[0].got[place].content or b""), policy=default)
+
+    def answers(number: int, sender: str, text: str) -> None:
+        head = f"From: {sender}\r\nMessage-ID: <v{number}@x>\r\nIn-Reply-To: {got(0)['message-id']}\r\nSubject: Re: Ihre Frage\r\n\r\n"
+        brought = mail.read(f"{head}{text}\r\n".encode())
+        assert brought is not None
+        take_in(store, "shop", "mail", brought)
+        assert channels.inbox.work_once(attempts)
+
+    answers(1, "nia@example.com", "Und was kostet das?")
+    assert [turn.text for turn in store.conversation(id).turns][-1] == "Und was kostet das?"
+    assert store.conversations().total == 1 and store.events.listed("shop", "customer_wrote")[0].conversation == id
+    store.add_turn(id, "3 EUR.", "Mia")
+    assert worker.work_once(attempts), "whoever writes mails has left the site: nothing waits for a visit"
+    assert (postman[0].got[1].rcpt_tos, got(1)["in-reply-to"]) == (["Nia@example.com"], "<v1@x>")
+    store.set_status(id, "open")
+    answers(2, "nia@example.com", "Danke, und am Sonntag?")
+    drafted = store.outbox.take(60)
+    assert drafted is not None and (drafted.message.channel, drafted.message.recipient) == ("mail", "nia@example.com")
+    assert drafted.message.facts["message_id"] == "<v2@x>" and store.conversations().total == 1
+    answers(3, "eve@example.com", "Was hat Nia gefragt?")
+    assert store.conversations().total == 2, "the id of a mail opens nothing to another sender"
+
+
 def test_a_visitor_who_reads_it_on_the_site_gets_none(
     store: ConversationStore, clock: PassingClock, postman: tuple[Postman, int], attempts: Attempts
 ) -> None:

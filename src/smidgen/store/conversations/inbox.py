@@ -21,8 +21,8 @@ from smidgen.core.conversations import DeskAnswer, IncomingMessage, Masking
 from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, MOST_TEXT, clean, facts_text
 from smidgen.store.conversations.records import Receipt, TakenMessage
-from smidgen.store.conversations.tables import CONVERSATIONS, INBOX, SEEN
-from smidgen.store.conversations.turns import add_answer, insert_new, kept_words, read_conversation
+from smidgen.store.conversations.tables import CONVERSATIONS, INBOX, OUTBOX, SEEN
+from smidgen.store.conversations.turns import ANSWERS_BY, add_answer, insert_new, kept_words, read_conversation
 from smidgen.store.database import Database
 
 MOST_WAITING = 200
@@ -43,7 +43,13 @@ class Inbox:
         now = self._clock()
         mine = _thread(message, desk)
         with self._database.writing() as connection:
-            found = connection.execute(sql.select(CONVERSATIONS.c.id, CONVERSATIONS.c.status).where(mine)).one_or_none()
+            known = sql.select(CONVERSATIONS.c.id, CONVERSATIONS.c.status, CONVERSATIONS.c.facts)
+            found = connection.execute(known.where(mine)).one_or_none()
+            if found is None and (mailed := _mailed(connection, message, desk)):
+                found = connection.execute(known.where(CONVERSATIONS.c.id == mailed)).one()
+                place = {"channel": message.channel, "thread": message.thread, "recipient": message.sender}
+                told = {**json.loads(found.facts), **message.facts, ANSWERS_BY: place}
+                values["facts"] = facts_text(told, "the facts of a message")
             if found is not None and _waiting(connection, found.id) >= MOST_WAITING:
                 seen = sql.select(SEEN.c.hash).where(SEEN.c.hash == _hash(desk, message.channel, message.external_id))
                 return "repeated" if connection.scalar(seen) is not None else "refused"
@@ -51,7 +57,7 @@ class Inbox:
                 return "repeated"
             if found is None:
                 connection.execute(insert_new(connection, CONVERSATIONS).values(_new_conversation(message, desk, now)))
-                found = connection.execute(sql.select(CONVERSATIONS.c.id, CONVERSATIONS.c.status).where(mine)).one()
+                found = connection.execute(known.where(mine)).one()
             # a closed conversation opens again when its customer writes
             status = "open" if found.status == "closed" else found.status
             changed = {"status": status, "changed": now, "subject": values["subject"], "facts": values["facts"]}
@@ -181,6 +187,14 @@ def _thread(message: IncomingMessage, desk: str) -> sql.ColumnElement[bool]:
     one = CONVERSATIONS.c
     mine = (one.desk == desk, one.channel == message.channel, one.thread == message.thread, one.address == message.sender)
     return sql.and_(*mine)
+
+
+def _mailed(connection: Connection, message: IncomingMessage, desk: str) -> str:
+    """The conversation that a message answers a mail of, to this sender: that of a visitor who left an address. Empty if there is none."""
+    one = OUTBOX.c
+    mine = sql.select(one.conversation).where(one.desk == desk, one.channel == message.channel, one.thread == message.thread)
+    mine = mine.where(sql.func.lower(one.recipient) == message.sender.lower()).order_by(one.number.desc()).limit(1)
+    return str(connection.scalar(mine) or "")
 
 
 def _waiting(connection: Connection, conversation: str) -> int:

@@ -44,6 +44,7 @@ from smidgen.store.conversations.tables import (
     url_of,
 )
 from smidgen.store.conversations.turns import (
+    ANSWERS_BY,
     MOST_TURNS,
     add_answer,
     add_event,
@@ -245,9 +246,12 @@ class ConversationStore:
         if row.thread != row.id:
             add_outgoing(connection, row, text, now, None, row.subject, stored)
         elif stored.get("mail") and stored.get("mail_channel"):
-            facts = {VISIT: turn, "asked": question, "language": row.language}
+            facts: dict[str, Any] = {VISIT: turn, "asked": question, "language": row.language}
+            by_mail = stored.get(ANSWERS_BY)
+            if by_mail:  # the visitor has left the site, and answers the mails
+                facts = {name: stored[name] for name in ("message_id", "references") if name in stored}
             place = {"channel": str(stored["mail_channel"]), "recipient": str(stored["mail"]), "thread": mail_thread(row.id)}
-            add_outgoing(connection, row, text, now, None, "", facts, now + VISIT_SECONDS, **place)
+            add_outgoing(connection, row, text, now, None, "", facts, now if by_mail else now + VISIT_SECONDS, **place)
 
     def set_status(self, conversation: str, status: Status) -> None:
         """Say who answers next: the desk, a person, or nobody."""
