@@ -151,6 +151,32 @@ def test_only_what_is_approved_is_learnt(store: ConversationStore, shop: Path) -
     assert sum(again.counts.values()) == 0
 
 
+def test_what_is_rejected_later_is_taken_out_of_the_files_again(store: ConversationStore, shop: Path) -> None:
+    data, folder = corrections.data_files(shop), shop.parent
+    kites, known, deleted = (
+        asked(store, "do you sell kites", "No kites."),
+        asked(store, "hello, there", thumb="no"),
+        asked(store, "a?", "b c."),
+    )
+    before = {file: file.read_text(encoding="utf-8") for file in (folder / "questions.jsonl", folder / "support.csv")}
+    for id in (kites, deleted):
+        corrections.approve(store, id, "Ann", intent="product/kites")
+    corrections.approve(store, known, "Ann", intent="greeting")  # it stands there already, as the owner's own
+    assert sum(corrections.add_approved(store, data).counts.values()) == 4
+    corrections.approve(store, kites, "Ann", question="are there kites", answer="No kites.", intent="product/kites")
+    corrections.add_approved(store, data)
+    questions = (folder / "questions.jsonl").read_text(encoding="utf-8")
+    assert "are there kites" in questions and "do you sell kites" not in questions, "the earlier wording is gone"
+    store.delete(store.corrections.correction(deleted).conversation)
+    corrections.reject(store, kites, "Ann")
+    corrections.reject(store, known, "Ann")
+    assert corrections.take_back(store, data) == 2 and corrections.take_back(store, data) == 0
+    left = "".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.*") if file.suffix in (".jsonl", ".csv"))
+    assert "are there kites" not in left and "No kites" not in left and "greeting" in left
+    assert (folder / "questions.jsonl").read_text(encoding="utf-8").startswith(before[folder / "questions.jsonl"])
+    assert "a?" in left, "what was learnt of a conversation that was deleted later stays"
+
+
 def test_a_later_decision_replaces_an_earlier_one_in_the_files(store: ConversationStore, tmp_path: Path) -> None:
     first, second = asked(store, "Kites?", "No."), asked(store, "kites? ", "Yes, since May.")
     corrections.approve(store, first, "Ann")

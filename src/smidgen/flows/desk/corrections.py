@@ -11,9 +11,10 @@ import io
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from smidgen.store.conversations.corrections import (
     DeskCorrection,
 )
 from smidgen.store.conversations.store import ConversationStore
+from smidgen.store.conversations.tables import ConversationMissing
 
 ANSWERS_FILE = "answers-from-people.csv"
 QUESTIONS_FILE = "questions.jsonl"
 INTENTS_FILE = "intents.csv"
+LEARNT_FILE = "learnt-corrections.json"
 _FEWEST_WORDS = 3
 """Words of an answer that is looked for: fewer stand anywhere."""
 _LEAST_SHARE = 0.6
@@ -184,12 +187,34 @@ def write_approved(store: ConversationStore, folder: Path, desk: str = "", docum
     made = DeskDataFiles(folder, folder / QUESTIONS_FILE, folder / INTENTS_FILE)
     for file in (folder / ANSWERS_FILE, folder / QUESTIONS_FILE, folder / INTENTS_FILE):
         file.unlink(missing_ok=True)
-    return _added(rows, made)
+    return _added(rows, made)[0]
 
 
 def add_approved(store: ConversationStore, data: DeskDataFiles, desk: str = "") -> WrittenCorrections:
-    """Add all approved corrections to the files that a desk learns from. What stands there stays; repeated calls add nothing twice."""
-    return _added(learnt_rows(_approved(store, desk), data.documents), data)
+    """Add all approved corrections to the files that a desk learns from. What stands there stays; repeated calls add nothing twice.
+
+    What was added for a correction that is no longer approved, or is now worded otherwise, is taken out first.
+    """
+    rows = learnt_rows(_approved(store, desk), data.documents)
+    take_back(store, data, rows)
+    done, new = _added(rows, data)
+    _remember(data, list(dict.fromkeys([*_learnt(data), *new])))
+    return done
+
+
+def take_back(store: ConversationStore, data: DeskDataFiles, rows: Sequence[LearntRow] | None = None) -> int:
+    """Take out of the files what was added for corrections that are no longer approved; returns how many rows.
+
+    `rows`: those of all approved corrections, by default as they are now. What was added for a correction that is deleted by now stays.
+    """
+    learnt = _learnt(data)
+    if not learnt:
+        return 0
+    wanted = set(learnt_rows(_approved(store, ""), data.documents) if rows is None else rows)
+    gone = [row for row in learnt if row not in wanted and _is_known(store, row.correction)]
+    _take_out(gone, data)
+    _remember(data, [row for row in learnt if row not in gone])
+    return len(gone)
 
 
 def data_files(recipe: Path) -> DeskDataFiles:
@@ -229,33 +254,84 @@ def _approved(store: ConversationStore, desk: str) -> list[DeskCorrection]:
             return sorted(found, key=lambda one: (one.decided or 0.0, one.id))
 
 
-def _added(rows: Sequence[LearntRow], data: DeskDataFiles) -> WrittenCorrections:
-    """Add rows to files; what has no file is left out, with the reason."""
+def _added(rows: Sequence[LearntRow], data: DeskDataFiles) -> tuple[WrittenCorrections, list[LearntRow]]:
+    """Add rows to files; what has no file is left out, with the reason. Returns also the rows that changed something."""
     counts, written, left = dict.fromkeys(("quote", "answer", "no_answer", "intent"), 0), list[Path](), dict[str, str]()
     answers = [row for row in rows if row.kind == "answer"]
     asked = [row for row in rows if row.kind in ("quote", "no_answer")]
+    new = list[LearntRow]()
     if data.documents is not None and data.documents.is_dir():
-        counts["answer"] = _merge_csv(data.documents / ANSWERS_FILE, ("question", "answer"), [(one.question, one.text) for one in answers])
+        new += _merge_csv(data.documents / ANSWERS_FILE, ("question", "answer"), answers)
         written += [data.documents / ANSWERS_FILE] if answers else []
         asked += answers
     else:
         left |= {one.correction: "the desk has no folder of documents for a new answer" for one in answers}
     if data.questions is not None:
-        counts |= _merge_questions(data.questions, asked, counts)
+        new += _merge_questions(data.questions, asked)
         written += [data.questions] if asked else []
     else:
         left |= {one.correction: "the desk has no file of questions" for one in asked if one.kind != "answer"}
     intents = [row for row in rows if row.kind == "intent"]
     if data.intents is not None and data.intents.suffix == ".csv":
-        counts["intent"] = _merge_csv(data.intents, (data.input, data.label), [(one.question, one.text) for one in intents])
+        new += _merge_csv(data.intents, (data.input, data.label), intents)
         written += [data.intents] if intents else []
     else:
         left |= {one.correction: "the desk has no CSV file of intents" for one in intents}
-    return WrittenCorrections(counts, tuple(written), left)
+    for kind, number in Counter(row.kind for row in dict.fromkeys(new)).items():
+        counts[kind] = number
+    return WrittenCorrections(counts, tuple(written), left), new
 
 
-def _merge_questions(file: Path, rows: Sequence[LearntRow], counts: Mapping[str, int]) -> dict[str, int]:
-    """Add questions to a JSONL file; one that stands there with another answer gets the new one."""
+def _ledger(data: DeskDataFiles) -> Path | None:
+    """The file beside the data that says which rows were added; None if there are no data."""
+    places = (data.questions, data.intents, data.documents)
+    return next((place.parent / LEARNT_FILE for place in places if place is not None), None)
+
+
+def _learnt(data: DeskDataFiles) -> list[LearntRow]:
+    """The rows that were added and changed something. Of a file that cannot be read, nothing is taken out."""
+    file = _ledger(data)
+    if file is None or not file.is_file():
+        return []
+    try:
+        return [LearntRow(**row) for row in json.loads(_text(file))["rows"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _remember(data: DeskDataFiles, rows: Sequence[LearntRow]) -> None:
+    file = _ledger(data)
+    if file is not None and (rows or file.is_file()):
+        files.write(file, json.dumps({"rows": [asdict(row) for row in rows]}, ensure_ascii=False, indent=1).encode("utf-8"))
+
+
+def _is_known(store: ConversationStore, correction: str) -> bool:
+    try:
+        store.corrections.correction(correction)
+    except ConversationMissing:
+        return False
+    return True
+
+
+def _take_out(rows: Sequence[LearntRow], data: DeskDataFiles) -> None:
+    """Take rows out of the files, where these still have them word for word."""
+    asked, answers = [row for row in rows if row.kind != "intent"], [row for row in rows if row.kind == "answer"]
+    if data.questions is not None and data.questions.is_file() and asked:
+        lines, gone = _text(data.questions).splitlines(), {_line(row) for row in asked}
+        files.write(data.questions, "".join(f"{line}\n" for line in lines if line not in gone).encode("utf-8"))
+    written = data.documents / ANSWERS_FILE if data.documents is not None else None
+    intents = [row for row in rows if row.kind == "intent"]
+    tables = ((written, ("question", "answer"), answers), (data.intents, (data.input, data.label), intents))
+    for file, (first, second), own in tables:
+        if file is not None and file.is_file() and own:
+            gone_rows = {(_key(row.question), row.text) for row in own}
+            columns, known = _table(file)
+            kept = [row for row in known if (_key(str(row.get(first) or "")), row.get(second)) not in gone_rows]
+            _write_table(file, columns, kept)
+
+
+def _merge_questions(file: Path, rows: Sequence[LearntRow]) -> list[LearntRow]:
+    """Add questions to a JSONL file; one that stands there with another answer gets the new one. Returns those that changed something."""
     lines = _text(file).splitlines() if file.exists() else []
     kept: dict[str, str] = {}
     for number, line in enumerate(lines):
@@ -264,45 +340,59 @@ def _merge_questions(file: Path, rows: Sequence[LearntRow], counts: Mapping[str,
                 kept[_key(str(json.loads(line)["input"]))] = line
             except (ValueError, KeyError, TypeError, RecursionError):
                 kept[f"\0{number}"] = line  # what it means is the build's business
-    new = dict(counts)
+    new = list[LearntRow]()
     for one in rows:
-        output = None if one.kind == "no_answer" else {"id": one.document, "text": one.text}
-        line = json.dumps({"input": one.question, "output": output}, ensure_ascii=False)
-        if kept.get(_key(one.question)) != line:
-            kept[_key(one.question)] = line
-            new[one.kind] = new[one.kind] + (one.kind != "answer")
+        if kept.get(_key(one.question)) != _line(one):
+            kept[_key(one.question)] = _line(one)
+            new.append(one)
     if list(kept.values()) != [line for line in lines if line.strip()]:
         files.write(file, ("\n".join(kept.values()) + "\n").encode("utf-8"))
     return new
 
 
-def _merge_csv(file: Path, names: tuple[str, str], rows: Sequence[tuple[str, str]]) -> int:
-    """Add rows to a CSV file with these columns; one whose first column stands there gets the new second. Returns how many changed."""
+def _line(row: LearntRow) -> str:
+    """A row as a line of the questions."""
+    output = None if row.kind == "no_answer" else {"id": row.document, "text": row.text}
+    return json.dumps({"input": row.question, "output": output}, ensure_ascii=False)
+
+
+def _table(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns and the rows of a CSV file."""
+    reader = csv.DictReader(io.StringIO(_text(file), newline=""))
+    return list(reader.fieldnames or ()), list(reader)
+
+
+def _write_table(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write(file, out.getvalue().encode("utf-8"))
+
+
+def _merge_csv(file: Path, names: tuple[str, str], rows: Sequence[LearntRow]) -> list[LearntRow]:
+    """Add rows to a CSV file with these columns; one whose first column stands there gets the new second. Returns those that changed
+    something."""
     if not rows:
-        return 0
-    reader = csv.DictReader(io.StringIO(_text(file) if file.exists() else ",".join(names) + "\n", newline=""))
-    columns, known = list(reader.fieldnames or ()), list(reader)
+        return []
+    columns, known = _table(file) if file.exists() else (list(names), [])
     if missing := [name for name in names if name not in columns]:
         raise InputError(
             "a file has no column of this name", value=f"{file.name}: {missing[0]}", todo=f"Its columns: {', '.join(columns)}."
         )
     by_text = {_key(str(row.get(names[0]) or "")): row for row in known}
-    changed = 0
-    for first, second in rows:
-        row = by_text.get(_key(first))
-        if row is None:
-            known.append(by_text.setdefault(_key(first), {**dict.fromkeys(columns, ""), names[0]: first, names[1]: second}))
-        elif row[names[1]] != second:
-            row[names[1]] = second
-        else:
+    changed = list[LearntRow]()
+    for one in rows:
+        row = by_text.get(_key(one.question))
+        if row is not None and row[names[1]] == one.text:
             continue
-        changed += 1
+        if row is None:
+            row = by_text[_key(one.question)] = {**dict.fromkeys(columns, ""), names[0]: one.question}
+            known.append(row)
+        row[names[1]] = one.text
+        changed.append(one)
     if changed:
-        out = io.StringIO(newline="")
-        writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(known)
-        files.write(file, out.getvalue().encode("utf-8"))
+        _write_table(file, columns, known)
     return changed
 
 

@@ -335,7 +335,7 @@ def conversation_routes(store: StudioStore) -> APIRouter:
     def decide_desk_correction(person: Editor, project: str, correction: str, body: CorrectionDecisionBody) -> DeskCorrectionView:
         """Approve a correction with its words, reject it, or take that back."""
         words: dict[str, Any] = body.model_dump(exclude={"state"}) if body.state == "approved" else {}
-        return _correction(decide_correction(store.project(project).id, correction, body.state, person.name, **words))
+        return _correction(decide_correction(store.project(project), correction, body.state, person.name, **words))
 
     @router.get("/desk-figures")
     def read_desk_figures(person: Viewer, project: str, days: int = Query(1, ge=1, le=_MOST_DAYS)) -> DeskFiguresView:

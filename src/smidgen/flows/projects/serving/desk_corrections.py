@@ -18,6 +18,7 @@ from smidgen.flows.desk.corrections import (
     list_corrections,
     reject,
     reopen,
+    take_back,
 )
 from smidgen.flows.projects.material import MaterialKind, file_place, material_kinds, material_path, member_trees
 from smidgen.flows.projects.serving.desk_conversations import conversations_of, has_conversations, without_personal_data
@@ -66,12 +67,17 @@ def propose_correction(
         return store.corrections.propose(conversation, turn, proposal, by)
 
 
-def decide_correction(project: str, id: str, state: CorrectionState, by: str, **words: Any) -> DeskCorrection:
-    """Approve a correction with its words as they are to be learnt (`flows.desk.corrections.approve`), reject it, or take that back."""
-    with conversations_of(project) as store:
+def decide_correction(project: Project, id: str, state: CorrectionState, by: str, **words: Any) -> DeskCorrection:
+    """Approve a correction with its words as they are to be learnt (`flows.desk.corrections.approve`), reject it, or take that back.
+
+    What was added to the project's files for one that is no longer approved is taken out of them.
+    """
+    with conversations_of(project.id) as store:
         if state == "approved":
             return approve(store, id, by, **words)
-        return (reject if state == "rejected" else reopen)(store, id, by)
+        decided = (reject if state == "rejected" else reopen)(store, id, by)
+        take_back(store, desk_data(project))
+        return decided
 
 
 def add_project_corrections(project: Project) -> WrittenCorrections:
