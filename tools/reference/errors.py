@@ -76,7 +76,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "unsupported_content": ((422,), "A piece of a message is not text."),
     "unsupported_request": (
         (422,),
-        "`/v1/responses` is asked for what a bundle cannot do: stored state, images, unknown fields; of most bundles also tools and several turns.",
+        "`/v1/responses` is asked for what a bundle cannot do: stored state, images, unknown fields; of most also tools, several turns.",
     ),
     "unsupported_response_format": ((422,), "The answers of this bundle do not fit the `response_format`."),
     "unsupported_tools": ((400,), "`tools` or `tool_choice` that this bundle cannot use. The message says why."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import re
@@ -10,8 +11,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from smidgen.apps.documents.document import TextBlock
-from smidgen.core.errors import MissingExtra
+from smidgen.core.errors import MissingExtra, install_line
 
 MOST_PAGES = 2_000
 MOST_UNPACKED = 200 << 20
@@ -19,6 +22,9 @@ MOST_UNPACKED = 200 << 20
 _MOST_CHARACTERS = 5_000_000
 _LEAST_A_PAGE = 8
 """Characters per page under which a PDF counts as pictures of text."""
+_MOST_PICTURES, _MOST_PIXELS = 20, 60_000_000
+"""Pictures of a page, and the size of one, that are read."""
+_LEAST_SURE = 0.5
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”»)\]]*$")
 _ITEM = re.compile(r"\s*(?:[-•*–▪·]\s|(?:\d{1,3}\.)+\d{0,3}\s|\d{1,3}[.)]\s|[a-z]\)\s)")
 _PIXELS = re.compile(r"[^\S\n]+")
@@ -26,8 +32,10 @@ _HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título) ?([1-6])")
 
 
 def read_pdf(content: bytes) -> tuple[str, list[TextBlock]]:
-    """Title and blocks of a PDF, each with its page. Raises MissingExtra without pypdf, ValueError, a clause, for a file that cannot be
-    read, or holds no text."""
+    """Title and blocks of a PDF, each with its page. Pages that are pictures of text are read by OCR, where the extra `ocr` is installed.
+
+    Raises MissingExtra without pypdf, ValueError, a clause, for a file that cannot be read, or holds no text.
+    """
     try:
         import pypdf
         from pypdf.errors import PyPdfError
@@ -47,6 +55,8 @@ def read_pdf(content: bytes) -> tuple[str, list[TextBlock]]:
             raise ValueError(f"it has {count:,} pages; {MOST_PAGES:,} are the most")
         for number, page in enumerate(reader.pages, start=1):
             text = page.extract_text()
+            if len(text.strip()) < _LEAST_A_PAGE and (seen := _words_in_pictures(page)):
+                text = seen
             characters += len(text)
             if characters > _MOST_CHARACTERS:
                 raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
@@ -58,8 +68,35 @@ def read_pdf(content: bytes) -> tuple[str, list[TextBlock]]:
             said if isinstance(error, ValueError) and not isinstance(error, PyPdfError) else f"it is damaged ({said})"
         ) from None
     if characters < _LEAST_A_PAGE * max(1, count):
-        raise ValueError("it holds pictures of text and no text; make it searchable (OCR) with another program first")
+        todo = "no words were found in them" if _ocr() is not None else f"to read them by OCR, run: {install_line('ocr')}"
+        raise ValueError(f"it holds pictures of text and no text; {todo}")
     return title, blocks
+
+
+@functools.cache
+def _ocr() -> Any:
+    """The engine that reads pictures of text, with its models; None without the extra `ocr`."""
+    try:
+        from PIL import Image  # noqa: F401  pypdf needs it for pictures
+        from rapidocr_onnxruntime import RapidOCR
+    except ImportError:
+        return None
+    return RapidOCR()
+
+
+def _words_in_pictures(page: Any) -> str:
+    """The words in a page's pictures, a line for each line of text; empty without the extra `ocr`."""
+    engine = _ocr()
+    if engine is None:
+        return ""
+    lines = list[str]()
+    for name in list(page.images.keys())[:_MOST_PICTURES]:
+        picture = page.images[name].image
+        if picture is None or not 0 < picture.width * picture.height <= _MOST_PIXELS:
+            continue
+        found, _ = engine(np.asarray(picture.convert("RGB")))
+        lines += [str(text) for _, text, sure in found or () if float(sure) >= _LEAST_SURE]
+    return "\n".join(lines)
 
 
 def _paragraphs(text: str) -> Iterator[str]:
