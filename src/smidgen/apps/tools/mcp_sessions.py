@@ -124,7 +124,7 @@ class McpSessions:
                 return await work(await asyncio.shield(session.client))
         except (InputError, OutcomeUnknown):
             raise
-        except BaseException:
+        except _faults():
             self._end(key, session)
             raise
         finally:
