@@ -32,6 +32,7 @@ const router = createBrowserRouter([
           { path: "channels", lazy: async () => ({ Component: (await import("./project/channels/ChannelsPage")).ChannelsPage }) },
           { path: "conversations", lazy: async () => ({ Component: (await import("./project/conversations/ConversationsPage")).ConversationsPage }) },
           { path: "canvas", lazy: async () => ({ Component: (await import("./project/canvas/CanvasPage")).CanvasPage }) },
+          { path: "intents", lazy: async () => ({ Component: (await import("./project/intents/IntentsPage")).IntentsPage }) },
           { path: "tools", lazy: async () => ({ Component: (await import("./project/tools/ToolsPage")).ToolsPage }) },
           { path: "policy", lazy: async () => ({ Component: (await import("./project/policy/PolicyPage")).PolicyPage }) },
           { path: "tests", lazy: async () => ({ Component: (await import("./project/tests/TestsPage")).TestsPage }) },

@@ -104,6 +104,7 @@ class Task(ABC):
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
             (`answer.documents`, `data.train`); the first one is what it cannot do without. Empty for a task whose projects are tables of
             inputs and outputs.
+        member_files: the same, where its model is a member of another's and its own projects are tables.
         converses: a model talks with customers; `smidgen serve --desk` shows it to them.
         calls_tools: answers are calls of tools; such a task overrides `tool_answer`.
     """
@@ -135,6 +136,7 @@ class Task(ABC):
     makes_examples = False
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})
+    member_files: Mapping[str, str] = MappingProxyType({})
     converses = False
     calls_tools = False
 

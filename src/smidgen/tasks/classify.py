@@ -69,6 +69,7 @@ class Classify(Task):
     answer_kinds = ("labels",)
     quick = MappingProxyType({"student": {"kind": "kernel"}, "compress": {"method": "none"}})
     several = MappingProxyType({"multi_label": True})
+    member_files = MappingProxyType({"intents": "data.train"})
     not_foreseen = ""
     teachable = True
     loss_words = "the answer is not the reference's"

@@ -316,6 +316,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Columns
+         * @description Read which column of each table is what: chosen by people, or guessed by its name and content.
+         */
+        get: operations["read_columns_api_v1_projects__project__columns_get"];
+        /**
+         * Change Columns
+         * @description Choose the columns of a table. An empty name leaves the choice to the guess.
+         */
+        put: operations["change_columns_api_v1_projects__project__columns_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/documents": {
         parameters: {
             query?: never;
@@ -2610,6 +2634,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/intents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Intents
+         * @description Read the kinds of message, with their examples.
+         */
+        get: operations["read_intents_api_v1_projects__project__intents_get"];
+        /**
+         * Save Intent
+         * @description Add or change a kind of message. The policy's line for it keeps up with its name.
+         */
+        put: operations["save_intent_api_v1_projects__project__intents_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/intents/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Intent
+         * @description Remove a kind of message with its examples. The policy stays as it is.
+         */
+        post: operations["delete_intent_api_v1_projects__project__intents_delete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3411,6 +3479,21 @@ export interface components {
             predicted: number;
             /** Train */
             train?: number | null;
+        };
+        /**
+         * ColumnsChange
+         * @description The columns of a table by role.
+         */
+        ColumnsChange: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            /** Chosen */
+            chosen: {
+                [key: string]: string;
+            };
         };
         /**
          * ComparisonView
@@ -4689,7 +4772,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
             /**
              * Name
              * @description Its file or folder, from the project's folder.
@@ -5137,7 +5220,7 @@ export interface components {
              */
             next: "fill" | "build" | "rebuild" | "try";
             /** Fill */
-            fill: ("documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue") | null;
+            fill: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue") | null;
         };
         /**
          * Measured
@@ -5220,6 +5303,71 @@ export interface components {
             old: unknown[];
             /** New */
             new: unknown;
+        };
+        /**
+         * MessageKindChange
+         * @description A kind in place of the one named `before`, or one more where that is empty.
+         */
+        MessageKindChange: {
+            /**
+             * Before
+             * @default
+             */
+            before: string;
+            /** Name */
+            name: string;
+            /** Examples */
+            examples: string[];
+            /**
+             * Step
+             * @description The policy's one step for it from now on; empty leaves the policy as it is.
+             * @default
+             */
+            step: string;
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * MessageKindRemoval
+         * @description A kind to remove, with its examples.
+         */
+        MessageKindRemoval: {
+            /** Name */
+            name: string;
+            /** Stamp */
+            stamp: string;
+        };
+        /**
+         * MessageKindView
+         * @description A kind of message. `steps`: what the policy does with it; empty if the policy cannot be read.
+         */
+        MessageKindView: {
+            /** Name */
+            name: string;
+            /** Examples */
+            examples: string[];
+            /**
+             * Outside
+             * @description Whether it is the kind of messages that are none of the others.
+             */
+            outside: boolean;
+            /** Steps */
+            steps: string[];
+        };
+        /**
+         * MessageKindsView
+         * @description All kinds of message of a desk.
+         */
+        MessageKindsView: {
+            /** Kinds */
+            kinds: components["schemas"]["MessageKindView"][];
+            /** Stamp */
+            stamp: string;
+            /**
+             * Least Kinds
+             * @description With fewer, no kinds are told apart.
+             */
+            least_kinds: number;
         };
         /**
          * Mistake
@@ -5783,7 +5931,7 @@ export interface components {
              * Kinds
              * @description The kinds of files that it consists of; empty for a project of rows.
              */
-            kinds: ("documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue")[];
+            kinds: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue")[];
             /**
              * Converses
              * @description Whether its model talks with customers: it has channels and conversations.
@@ -6962,6 +7110,36 @@ export interface components {
             passages: string[];
             /** Tried */
             tried: string[];
+        };
+        /**
+         * TableColumnsView
+         * @description The columns of a table, and what each is for.
+         */
+        TableColumnsView: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            /** Columns */
+            columns: string[];
+            /**
+             * Chosen
+             * @description The column of each role, such as `user`, `item` and `time`; empty for none.
+             */
+            chosen: {
+                [key: string]: string;
+            };
+            /**
+             * Optional
+             * @description Roles that the table may go without.
+             */
+            optional: string[];
+            /**
+             * Guessed
+             * @description Roles whose column nobody has chosen yet.
+             */
+            guessed: string[];
         };
         /**
          * TakenView
@@ -8770,7 +8948,7 @@ export interface operations {
         parameters: {
             query: {
                 name: string;
-                kind: "documents" | "questions" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+                kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
             };
             header?: never;
             path: {
@@ -8791,6 +8969,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TakenView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_columns_api_v1_projects__project__columns_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableColumnsView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_columns_api_v1_projects__project__columns_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ColumnsChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableColumnsView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -14134,6 +14396,134 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_intents_api_v1_projects__project__intents_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageKindsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_intent_api_v1_projects__project__intents_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageKindChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageKindsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    delete_intent_api_v1_projects__project__intents_delete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageKindRemoval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageKindsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

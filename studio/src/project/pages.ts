@@ -17,6 +17,7 @@ export interface ProjectPage {
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
   { page: "documents", icon: "doc", kind: "documents" },
+  { page: "intents", icon: "label", kind: "intents" },
   { page: "tools", icon: "bolt", kind: "tools" },
   { page: "policy", icon: "shield", kind: "policy" },
   { page: "tests", icon: "check", kind: "conversations" },

@@ -8,9 +8,11 @@ from typing import Any
 
 from smidgen.core.errors import InputError, RecipeError
 from smidgen.core.parts import Task
-from smidgen.flows.projects.material import files_named, member_trees
+from smidgen.flows.projects.desk_files.intents import LEAST_KINDS, labels_in
+from smidgen.flows.projects.material import files_kept, files_named, member_trees
 from smidgen.flows.projects.material_state import LEAST_QUESTIONS, count_entries, is_empty
 from smidgen.flows.projects.recipes.project_recipe import laid_over, model_name, presets_of, project_folder, recipe_tree, stray_files
+from smidgen.flows.projects.table_columns import with_columns
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, written
 from smidgen.store.files import write
@@ -87,15 +89,16 @@ def _names_student(tree: Mapping[str, Any]) -> bool:
 
 def _filled(tree: Mapping[str, Any], task: str, folder: Path, say: Say) -> tuple[dict[str, Any], str]:
     """A recipe without the files that are empty; and the kind that is missing and that it cannot do without, or nothing."""
-    kept = dict(tree)
+    kept = with_columns(tree, task, folder)
     part: Task | None = registry.find("tasks", task) if task in registry.names("tasks") else None
-    named, files = files_named(tree, task), part.project_files if part is not None else {}
+    named, files = files_named(tree, task), files_kept(part) if part is not None else {}
     for kind, name in named.items():
         place = folder / name
         few = kind == "questions" and count_entries(kind, place) < LEAST_QUESTIONS
+        alone = kind == "intents" and len(labels_in(place, str(kept["data"].get("label", "")))) < LEAST_KINDS
         if few and not is_empty(kind, place):
             say(f"fewer than {LEAST_QUESTIONS} questions: questions are made from the documents instead")
-        if few or is_empty(kind, place):
+        if few or alone or is_empty(kind, place):
             section, _, setting = files[kind].partition(".")
             kept[section] = {key: value for key, value in kept[section].items() if key != setting}
             if section == "data":

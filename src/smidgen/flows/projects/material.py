@@ -23,7 +23,7 @@ from smidgen.store import files
 from smidgen.store.studio.store import Project
 from smidgen.store.studio.tables import StudioMissing
 
-MaterialKind: TypeAlias = Literal["documents", "questions", "tools", "calls", "policy", "conversations", "orders", "catalogue"]
+MaterialKind: TypeAlias = Literal["documents", "questions", "intents", "tools", "calls", "policy", "conversations", "orders", "catalogue"]
 """The kinds of files, in the order in which people give them."""
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 
@@ -167,11 +167,16 @@ def member_trees(project: Project) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
+def files_kept(part: Task) -> Mapping[str, str]:
+    """The files of a task by kind, with the settings that name them: those of its projects, or of its models as members."""
+    return part.project_files or part.member_files
+
+
 def files_named(tree: Mapping[str, Any], task: str) -> dict[MaterialKind, str]:
     """The files that a recipe of a task names, by kind."""
     part: Task | None = registry.find("tasks", task) if task in registry.names("tasks") else None
     found: dict[MaterialKind, str] = {}
-    for kind, setting in part.project_files.items() if part is not None else ():
+    for kind, setting in files_kept(part).items() if part is not None else ():
         section, _, name = setting.partition(".")
         held = tree.get(section)
         value = held.get(name) if isinstance(held, Mapping) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from smidgen.core.parts import Task
-from smidgen.flows.projects.material import KINDS, MaterialKind, files_of, material_kinds, material_name, member_trees
+from smidgen.flows.projects.material import KINDS, MaterialKind, files_kept, files_of, material_kinds, material_name, member_trees
 from smidgen.flows.projects.models.built_models import models_of
 from smidgen.flows.projects.recipes.project_recipe import project_folder, recipe_tree
 from smidgen.parts import registry
@@ -20,6 +20,8 @@ from smidgen.store.studio.store import Project, StudioStore
 
 LEAST_QUESTIONS = 20
 """Fewest asked questions that teach and measure a model; with fewer, questions are made from the documents."""
+_ANSWER_NOTHING: frozenset[MaterialKind] = frozenset({"intents"})
+"""What members consist of that only sort messages."""
 _MOST_COUNTED_BYTES = 50 << 20
 
 NextStep: TypeAlias = Literal["fill", "build", "rebuild", "try"]
@@ -57,7 +59,8 @@ class MaterialState:
 
 def material_state(store: StudioStore, project: Project) -> MaterialState:
     """Look at the files of a project."""
-    needed, members = _needed(project), {kind for kind, _ in _member_needs(project)}
+    needed = _needed(project)
+    members = {kind for kind, _ in _member_needs(project)} - _ANSWER_NOTHING
     states = [_state(project, kind, kind in needed) for kind in material_kinds(project)]
     counts = {state.kind: state.entries for state in states}
     missing = [kind for kind in KINDS if kind in needed and not counts.get(kind)]
@@ -132,7 +135,7 @@ def _member_needs(project: Project) -> list[tuple[MaterialKind, str]]:
     for role, (_, tree) in member_trees(project).items():
         task = tree.get("task")
         part: Task | None = registry.find("tasks", task) if task in registry.names("tasks") else None
-        first = next(iter(part.project_files), None) if part is not None else None
+        first = next(iter(files_kept(part)), None) if part is not None else None
         found += [(kind, role) for kind in KINDS if kind == first]
     return found
 

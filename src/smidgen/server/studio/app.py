@@ -26,6 +26,7 @@ from smidgen.server.studio.data_routes import data_routes
 from smidgen.server.studio.document_routes import document_routes
 from smidgen.server.studio.errors import STUDIO_RESPONSES, tell_errors
 from smidgen.server.studio.file_routes import file_routes
+from smidgen.server.studio.intent_routes import intent_routes
 from smidgen.server.studio.learn_routes import learn_routes
 from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.model_routes import model_routes
@@ -100,6 +101,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(try_routes(store, models))
     app.include_router(tool_routes(store, models))
     app.include_router(policy_routes(store, models))
+    app.include_router(intent_routes(store))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

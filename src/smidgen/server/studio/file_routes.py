@@ -26,6 +26,7 @@ from smidgen.flows.projects.material import (
     write_file,
 )
 from smidgen.flows.projects.material_state import NextStep, material_state
+from smidgen.flows.projects.table_columns import choose_columns, project_columns, take_table
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.uploads import FILE_BODY, receive_file
 from smidgen.store.studio.store import StudioStore
@@ -84,6 +85,23 @@ class TakenView(BaseModel):
     left_out: list[LeftOutFile]
 
 
+class TableColumnsView(BaseModel):
+    """The columns of a table, and what each is for."""
+
+    kind: MaterialKind
+    columns: list[str]
+    chosen: dict[str, str] = Field(description="The column of each role, such as `user`, `item` and `time`; empty for none.")
+    optional: list[str] = Field(description="Roles that the table may go without.")
+    guessed: list[str] = Field(description="Roles whose column nobody has chosen yet.")
+
+
+class ColumnsChange(BaseModel):
+    """The columns of a table by role."""
+
+    kind: MaterialKind
+    chosen: dict[str, Annotated[str, Field(max_length=500)]] = Field(max_length=10)
+
+
 def file_routes(store: StudioStore) -> APIRouter:
     """The routes of a project's files."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["files"])
@@ -124,7 +142,7 @@ def file_routes(store: StudioStore) -> APIRouter:
     async def send_file(person: Editor, request: Request, project: str, name: FileName, kind: MaterialKind) -> TakenView:
         """Send a file of a kind. Documents are added by name, those of a ZIP file one by one; others replace their one file."""
         found = store.project(project)
-        place = material_name(found, kind)
+        material_name(found, kind)  # refuses a kind that the project has not, before anything is sent
         file, _ = new_upload(PurePosixPath(name).name)
         most = _MOST_ZIP if name.lower().endswith(".zip") else MOST_FILE_BYTES
         try:
@@ -132,10 +150,20 @@ def file_routes(store: StudioStore) -> APIRouter:
             if kind == "documents":
                 taken = await run_in_threadpool(take_documents, found, file, name)
                 return TakenView(taken=list(taken.taken), left_out=[LeftOutFile(name=one, reason=why) for one, why in taken.left_out])
-            await run_in_threadpool(lambda: write_file(found, place, file.read_bytes()))
+            place = await run_in_threadpool(take_table, found, kind, file)
         finally:
             forget_upload(file)
         return TakenView(taken=[place], left_out=[])
+
+    @router.get("/columns")
+    def read_columns(person: Viewer, project: str) -> list[TableColumnsView]:
+        """Read which column of each table is what: chosen by people, or guessed by its name and content."""
+        return [TableColumnsView(**asdict(one)) for one in project_columns(store.project(project))]
+
+    @router.put("/columns")
+    def change_columns(person: Editor, project: str, body: ColumnsChange) -> list[TableColumnsView]:
+        """Choose the columns of a table. An empty name leaves the choice to the guess."""
+        return [TableColumnsView(**asdict(one)) for one in choose_columns(store, store.project(project), body.kind, body.chosen)]
 
     @router.delete("/files", status_code=204)
     def remove_file(person: Editor, project: str, name: FileName) -> None:

@@ -7,7 +7,7 @@ import { formatNumber } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge, Skeleton } from "../../ui/Feedback";
-import { TextArea } from "../../ui/Field";
+import { Select, TextArea } from "../../ui/Field";
 import { FileButton } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
@@ -16,7 +16,7 @@ import { PageTitle } from "../../ui/Shell";
 import { sendFile, useFilesChanged } from "../documents/queries";
 import { pageOfKind } from "../pages";
 import styles from "./Files.module.css";
-import { type KindState, type ProjectFile, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
+import { type KindState, type ProjectFile, type TableColumns, useChooseColumns, useColumns, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
 
 const MOST_EDITED = 2_000_000;
 
@@ -64,6 +64,7 @@ function Kind({ project, kind, onOpen }: { project: string; kind: KindState; onO
   const found = useProject(project).data;
   const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
+  const columns = useColumns(project).data?.find((one) => one.kind === kind.kind);
   const page = found ? pageOfKind(found, kind.kind) : "files";
 
   async function replace(file: File): Promise<void> {
@@ -90,6 +91,7 @@ function Kind({ project, kind, onOpen }: { project: string; kind: KindState; onO
           <code>{kind.name}</code> {kind.entries === 0 ? t("files.empty") : t("files.entries", { count: kind.entries, shown: formatNumber(kind.entries) })}
         </p>
         <Problem query={{ error }} />
+        {columns && <Columns project={project} table={columns} />}
       </div>
       <div className={styles.buttons}>
         {page !== "files" && (
@@ -105,6 +107,35 @@ function Kind({ project, kind, onOpen }: { project: string; kind: KindState; onO
         {kind.kind !== "documents" && may && <FileButton small label={t(kind.files > 0 ? "files.replace" : "files.add")} accept=".csv,.tsv,.jsonl,.toml,.json,.xlsx" busy={busy} onFile={(file) => void replace(file)} />}
       </div>
     </li>
+  );
+}
+
+/** The columns of a table: what was chosen, and what was guessed, which can be changed. */
+function Columns({ project, table }: { project: string; table: TableColumns }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const choose = useChooseColumns(project);
+  return (
+    <fieldset className={styles.columns}>
+      <legend className="visually-hidden">{t("files.columns")}</legend>
+      {Object.entries(table.chosen).map(([role, column]) => {
+        const needed = !table.optional.includes(role) && !column;
+        const none = { value: "", label: t(needed ? "files.chooseColumn" : "files.noColumn") };
+        return (
+          <Select
+            key={role}
+            label={t(`files.role.${role}`)}
+            help={table.guessed.includes(role) ? t("files.guessed") : undefined}
+            error={needed ? t("files.chooseColumn") : undefined}
+            disabled={!may || choose.isPending}
+            value={column}
+            options={[...(needed || table.optional.includes(role) ? [none] : []), ...table.columns.map((name) => ({ value: name, label: name }))]}
+            onChange={(event) => choose.mutate({ kind: table.kind, chosen: { [role]: event.target.value } })}
+          />
+        );
+      })}
+      <Problem query={choose} />
+    </fieldset>
   );
 }
 

@@ -7,6 +7,7 @@ import { useFilesChanged } from "../documents/queries";
 
 export type Material = components["schemas"]["MaterialView"];
 export type KindState = components["schemas"]["KindView"];
+export type TableColumns = components["schemas"]["TableColumnsView"];
 export type ProjectFile = components["schemas"]["ProjectFileView"];
 
 function at(project: string) {
@@ -17,6 +18,17 @@ function at(project: string) {
 export function useMaterial(project: string, enabled = true) {
   const ended = (useRuns(project).data ?? []).filter((run) => !isUnfinished(run)).length;
   return useQuery({ queryKey: ["files", project, "material", ended], enabled, placeholderData: (before) => before, queryFn: () => body(api.GET("/api/v1/projects/{project}/material", at(project))) });
+}
+
+/** Which column of each table is what. */
+export function useColumns(project: string) {
+  return useQuery({ queryKey: ["files", project, "columns"], queryFn: () => body(api.GET("/api/v1/projects/{project}/columns", at(project))) });
+}
+
+/** Choose the columns of a table. */
+export function useChooseColumns(project: string) {
+  const onSuccess = useFilesChanged(project);
+  return useMutation({ mutationFn: (wanted: components["schemas"]["ColumnsChange"]) => body(api.PUT("/api/v1/projects/{project}/columns", { ...at(project), body: wanted })), onSuccess });
 }
 
 /** All files of a project. */

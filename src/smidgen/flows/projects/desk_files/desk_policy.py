@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from smidgen.apps.desk.members import ROLES, role_and_language
@@ -17,15 +14,15 @@ from smidgen.bundles.open import read_manifest
 from smidgen.core.conversations import DeskConversation, DeskReply
 from smidgen.core.errors import InputError, RecipeError, SmidgenError
 from smidgen.flows.local_model import Model
+from smidgen.flows.projects.desk_files.intents import read_kinds
 from smidgen.flows.projects.desk_files.text_files import FieldMistake, TextFile, changing, read_text, write_text
 from smidgen.flows.projects.desk_files.tools import read_project_tools
-from smidgen.flows.projects.material import member_trees, read_file
+from smidgen.flows.projects.material import material_kinds, member_trees
 from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.parts.toml_text import edited
 from smidgen.store.studio.store import Project, StudioStore
 
 MOST_BYTES = 200_000
-_MOST_TABLE = 20_000_000
 _MOST_INTENTS = 500
 
 
@@ -200,9 +197,9 @@ def surroundings(store: StudioStore, project: Project) -> PolicySurroundings:
     except SmidgenError:  # a recipe that cannot be read is told on the page of recipes
         trees = {}
     members = tuple(role for role in ROLES if any(role_and_language(name)[0] == role for name in trees))
-    built = _built_intents(store, project)
-    intents = built or (_taught_intents(project, *trees["intents"]) if "intents" in trees else ())
-    return PolicySurroundings(tuple(intents[:_MOST_INTENTS]), tools, members)
+    taught = [kind.name for kind in read_kinds(project)[1] if not kind.outside] if "intents" in material_kinds(project) else []
+    intents = dict.fromkeys([*sorted(taught), *_built_intents(store, project)])
+    return PolicySurroundings(tuple(intents)[:_MOST_INTENTS], tools, members)
 
 
 def _built_intents(store: StudioStore, project: Project) -> tuple[str, ...]:
@@ -218,25 +215,31 @@ def _built_intents(store: StudioStore, project: Project) -> tuple[str, ...]:
     return ()
 
 
-def _taught_intents(project: Project, file: str, tree: Mapping[str, Any]) -> tuple[str, ...]:
-    """The labels in the table that the member of intents is taught with; none if it cannot be read."""
-    data = tree.get("data")
-    name, column = _of(data, "train"), _of(data, "label")
-    if not isinstance(name, str) or not isinstance(column, str):
-        return ()
+# Steps of a kind of message.
+
+
+def steps_of(text: str, intents: Sequence[str]) -> dict[str, list[str]]:
+    """The steps of each intent by a policy's text; none where that cannot be read."""
     try:
-        text = read_file(project, (PurePosixPath(file).parent / name).as_posix(), _MOST_TABLE).decode("utf-8-sig")
-        return tuple(sorted({label for row in _rows(name, text) if isinstance(label := row.get(column), str) and label.strip()}))
-    except (SmidgenError, ValueError, csv.Error):
-        return ()
+        policy = parse_policy(text, "the policy")
+    except RecipeError:
+        return {}
+    return {intent: list(policy.steps(intent)) for intent in intents}
 
 
-def _rows(name: str, text: str) -> Iterator[Mapping[str, Any]]:
-    lines = text.splitlines()
-    if name.endswith(".jsonl"):
-        yield from (row for line in lines if line.strip() and isinstance(row := json.loads(line), dict))
-    elif name.endswith(".csv"):
-        yield from csv.DictReader(lines)
+def change_line(store: StudioStore, project: Project, before: str, name: str, step: str) -> None:
+    """Rename the line of an intent, and give it one step; it becomes the first line where there was none. An empty step keeps the steps."""
+    file, draft, around = read_project_policy(store, project)
+    if draft.form is None or (before == name and not step):
+        return
+    lines = dict(draft.form["intents"])
+    if name in lines or before in lines:
+        renamed = {name if pattern == before else pattern: steps for pattern, steps in lines.items()}
+        lines = {pattern: [step] if step and pattern == name else steps for pattern, steps in renamed.items()}
+    elif step:
+        lines = {name: [step], **lines}
+    if lines != draft.form["intents"]:
+        save_policy(store, project, draft_from_form({**draft.form, "intents": lines}, file.text, around), file.stamp)
 
 
 # What happens with a message.

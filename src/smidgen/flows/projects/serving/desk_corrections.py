@@ -20,7 +20,8 @@ from smidgen.flows.desk.corrections import (
     reopen,
     take_back,
 )
-from smidgen.flows.projects.material import MaterialKind, file_place, material_kinds, material_path, member_trees
+from smidgen.flows.projects.desk_files.intents import columns_of
+from smidgen.flows.projects.material import MaterialKind, material_kinds, material_path
 from smidgen.flows.projects.serving.desk_conversations import conversations_of, has_conversations, without_personal_data
 from smidgen.store.conversations.corrections import CorrectionDecision, CorrectionPage, CorrectionState, DeskCorrection
 from smidgen.store.studio.store import Project
@@ -29,7 +30,6 @@ CorrectionWay: TypeAlias = Literal["say", "quote", "person", "nothing"]
 """The right thing to do: say an answer, quote a document, pass it to a person, say that it does not know."""
 
 _MOST_QUOTES = 6
-_INTENTS = "intents"
 
 
 def project_corrections(project: str, state: CorrectionState, offset: int, limit: int, masked: bool) -> CorrectionPage:
@@ -94,12 +94,7 @@ def project_quotes(project: Project, text: str) -> list[FoundQuote]:
 
 def desk_data(project: Project) -> DeskDataFiles:
     """The files that a project's desk learns from."""
-    _, tree = member_trees(project).get(_INTENTS, ("", {}))
-    data = tree.get("data", {})
-    train = data.get("train") if isinstance(data, dict) else None
-    intents = file_place(project, train) if isinstance(train, str) and train else None
-    columns = (str(data.get("input") or "text"), str(data.get("label") or "intent")) if intents is not None else ("text", "intent")
-    return DeskDataFiles(_place(project, "documents"), _place(project, "questions"), intents, *columns)
+    return DeskDataFiles(_place(project, "documents"), _place(project, "questions"), _place(project, "intents"), *columns_of(project))
 
 
 def intent_of_people(project: Project) -> str:
