@@ -273,6 +273,10 @@ class Task(ABC):
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
 
+    def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
+        """A test row and its reply in words for people, as fields of the report's samples; empty where their texts are such words."""
+        return {}
+
     def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
         """A conversation of chat messages, each with `role` and `content`, as one text; None for a task that reads the last message."""
         return None

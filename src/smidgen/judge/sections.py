@@ -362,7 +362,8 @@ class WrittenSample(ReportPart):
     """A written text beside the `wanted` references, with its `grade`, 0..1.
 
     `missing` are attributes of the input that the text does not state, `unsupported` those that it states and the input lacks. `cut`: the
-    text was cut off. `weak`: it is one of the worst; the other samples are spread evenly.
+    text was cut off. `weak`: it is one of the worst; the other samples are spread evenly. Of a message in a conversation, `earlier` are
+    the customer's messages before it, `outcome` is what came of it, and `expected` what was to come of it.
     """
 
     text: str
@@ -375,6 +376,9 @@ class WrittenSample(ReportPart):
     unsupported: tuple[Stated, ...] = ()
     cut: bool = False
     weak: bool = False
+    earlier: tuple[str, ...] = ()
+    outcome: str = ""
+    expected: dict[str, Any] | None = None
 
 
 class FilledField(ReportPart):

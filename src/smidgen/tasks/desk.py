@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from smidgen.apps.desk.dialogue import written
+from smidgen.apps.desk.dialogue import read_messages, written
 from smidgen.apps.desk.members import ROLES, languages_of, role_and_language
 from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
-from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted
+from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
 from smidgen.apps.tools.definition import dump_tools
 from smidgen.apps.tools.known_files import remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
@@ -245,6 +245,12 @@ class DeskTask(Task):
     def content(self, reply: Reply) -> str:
         """The words for the customer."""
         return str(reply.output["text"])
+
+    def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
+        """The message with those before it, the reply's words and outcome, and the wanted outcome."""
+        *earlier, message = read_messages(str(row.input))
+        told = {"earlier": earlier, "text": message, "got": str(reply.output["text"]), "outcome": reply.output["outcome"]}
+        return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
 
     def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text:
         """A conversation of chat messages as the text of a request."""

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { type RunStory, secondsLeft, withEvent } from "./events";
 
-const EMPTY: RunStory = { steps: [], curves: [], remarks: [], ended: null };
+const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", ended: null };
 
 describe("withEvent", () => {
   it("follows a step from its beginning to its end", () => {
@@ -13,13 +13,25 @@ describe("withEvent", () => {
       { kind: "step_done", time: 13, note: "91 %" },
     ];
     const story = told.reduce(withEvent, EMPTY);
-    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %", facts: { unit: "rows" } }]);
+    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %", member: "", facts: { unit: "rows" } }]);
     expect(story.curves).toEqual([{ step: "train", name: "loss", points: [{ at: 2, value: 0.5 }, { at: 4, value: 0.25 }] }]);
   });
 
   it("keeps remarks, and ignores progress before any step", () => {
     const story = [{ kind: "progress", time: 1, done: 1 }, { kind: "remark", time: 2, text: "a note" }].reduce(withEvent, EMPTY);
     expect(story).toEqual({ ...EMPTY, remarks: ["a note"] });
+  });
+
+  it("knows the member that a step builds", () => {
+    const told = [
+      { kind: "remark", time: 1, text: "build the member answer: answer" },
+      { kind: "step", time: 2, step: "train" },
+      { kind: "remark", time: 3, text: "the members are built" },
+      { kind: "step", time: 4, step: "report" },
+    ];
+    const story = told.reduce(withEvent, EMPTY);
+    expect(story.steps.map((step) => step.member)).toEqual(["answer", ""]);
+    expect(story.remarks).toEqual([]);
   });
 
   it("joins a step that begins again, and ends one that another follows", () => {
@@ -36,7 +48,7 @@ describe("withEvent", () => {
   });
 
   it("foretells the rest of a step by its pace", () => {
-    const step = { name: "train", began: 100, ended: null, done: 25, total: 100, note: "", facts: {} };
+    const step = { name: "train", began: 100, ended: null, done: 25, total: 100, note: "", member: "", facts: {} };
     expect(secondsLeft(step, 110)).toBe(30);
     expect(secondsLeft({ ...step, done: 0 }, 110)).toBeNull();
     expect(secondsLeft({ ...step, total: null }, 110)).toBeNull();

@@ -12,6 +12,8 @@ export interface RunStep {
   done: number;
   total: number | null;
   note: string;
+  /** The role of the member that it builds; empty for a step of the model itself. */
+  member: string;
   /** What it tells beside its progress, such as energy, as it stands now. */
   facts: Readonly<Record<string, string>>;
 }
@@ -28,6 +30,8 @@ export interface RunStory {
   steps: readonly RunStep[];
   curves: readonly RunCurve[];
   remarks: readonly string[];
+  /** The member that is being built. */
+  member: string;
   ended: Run | null;
 }
 
@@ -42,7 +46,9 @@ interface Told {
   facts?: Record<string, number | string>;
 }
 
-const EMPTY: RunStory = { steps: [], curves: [], remarks: [], ended: null };
+const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", ended: null };
+/** What a build of several members says as it begins with one, and after the last. */
+const MEMBER = /^build the member (\S+): |^the members are built$/;
 const MOST_POINTS = 2_000;
 
 /** The story with one more event. */
@@ -51,14 +57,17 @@ export function withEvent(story: RunStory, told: Told): RunStory {
   switch (told.kind) {
     case "step":
       // A run that was killed and taken up again tells its steps from the start. A step that begins again, with its size known, is one step.
-      return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", facts: {} }] };
+      return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", member: story.member, facts: {} }] };
     case "progress":
       if (!last) return story;
       return { ...story, steps: [...story.steps.slice(0, -1), { ...last, done: told.done ?? last.done, total: told.total ?? last.total, facts: { ...last.facts, ...words(told) } }], curves: withPoints(story.curves, told) };
     case "step_done":
       return last ? { ...story, steps: [...story.steps.slice(0, -1), { ...last, ended: told.time, note: told.note ?? "" }] } : story;
-    case "remark":
+    case "remark": {
+      const member = MEMBER.exec(told.text ?? "");
+      if (member) return { ...story, member: member[1] ?? "" };
       return { ...story, remarks: [...story.remarks, told.text ?? ""] };
+    }
     default:
       return story;
   }

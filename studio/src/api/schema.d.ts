@@ -8051,7 +8051,8 @@ export interface components {
          * @description A written text beside the `wanted` references, with its `grade`, 0..1.
          *
          *     `missing` are attributes of the input that the text does not state, `unsupported` those that it states and the input lacks. `cut`: the
-         *     text was cut off. `weak`: it is one of the worst; the other samples are spread evenly.
+         *     text was cut off. `weak`: it is one of the worst; the other samples are spread evenly. Of a message in a conversation, `earlier` are
+         *     the customer's messages before it, `outcome` is what came of it, and `expected` what was to come of it.
          */
         WrittenSample: {
             /** Text */
@@ -8086,6 +8087,20 @@ export interface components {
              * @default false
              */
             weak: boolean;
+            /**
+             * Earlier
+             * @default []
+             */
+            earlier: string[];
+            /**
+             * Outcome
+             * @default
+             */
+            outcome: string;
+            /** Expected */
+            expected?: {
+                [key: string]: unknown;
+            } | null;
         };
     };
     responses: never;

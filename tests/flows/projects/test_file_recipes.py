@@ -22,7 +22,7 @@ def test_a_member_without_files_is_left_out_and_told(store: StudioStore) -> None
     write_file(desk, "documents/a.md", b"# A\n\nWe open at nine.\n")
     recipe = recipe_of_files(desk, {"student": {"quality": "fast"}}, told.append)
     assert list(recipe.asked.members) == ["answer"] and recipe.asked.tools is None  # type: ignore[attr-defined]
-    assert told == ["the member act is left out: it has no tools yet", "the member recommend is left out: it has no orders yet"]
+    assert told == [f"the desk is built without {kind}: there are none yet" for kind in ("intents", "tools", "orders")]
     member = parsed((project_folder(desk.id) / ".answer.toml").read_text(encoding="utf-8"), "answer")
     assert "data" not in member and member["student"]["quality"] == "fast" and material_state(store, desk).next == "build"
 

@@ -28,7 +28,7 @@ _KINDS = {
     "answer": ["documents", "questions"],
     "act": ["tools", "calls"],
     "recommend": ["orders", "catalogue"],
-    "desk": ["documents", "questions", "tools", "calls", "policy", "conversations", "orders", "catalogue"],
+    "desk": ["documents", "questions", "intents", "tools", "calls", "policy", "conversations", "orders", "catalogue"],
 }
 
 

@@ -58,6 +58,17 @@ def fits(output: Any, wanted: Mapping[str, Any]) -> bool:
     )
 
 
+def wanted_words(wanted: Mapping[str, Any]) -> str:
+    """A wanted outcome in words: `answered, with “£3.95”, from policies.md`."""
+    said = [str(wanted["outcome"]).replace("_", " ")]
+    said += [f"with “{words}”" for words in (*wanted.get("contains", ()), *wanted.get("items", ()))]
+    said += [f"without “{words}”" for words in wanted.get("not_contains", ())]
+    said += [
+        f"{joint} {wanted[name]}" for name, joint in (("document", "from"), ("tool", "by the tool"), ("member", "by")) if name in wanted
+    ]
+    return ", ".join(said)
+
+
 def _words_in(value: Any) -> Iterator[str]:
     """All words and numbers that a reply shows."""
     if isinstance(value, Mapping):

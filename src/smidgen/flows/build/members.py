@@ -39,6 +39,7 @@ def build_members(work: Work, context: BuildContext) -> Work:
             folders[role] = str(path)
             continue
         folders[role] = str(_built(recipe.read(path), role, tuple(work.task.languages(work.recipe.asked, role)), context))
+    context.progress.say("the members are built")
     return replace(work, members=folders)
 
 

@@ -63,7 +63,7 @@ def _members(project: Project, settings: Mapping[str, Any], say: Say) -> dict[st
         folder = project_folder(project.id) / above
         kept, missing = _filled(_asked(tree, task, settings), task, folder, say)
         if missing:
-            say(f"the member {role} is left out: it has no {missing} yet")
+            say(f"the desk is built without {missing}: there are none yet")
             continue
         _refuse_strays(make(kept, [], folder=folder, source=file), kept, project_folder(project.id), file)
         name = f".{PurePosixPath(file).name}"

@@ -24,9 +24,10 @@ from smidgen.store.studio.store import Project, StudioStore
 
 _LOOKED_AT = 500
 """Rows that show what a column holds."""
+_LEAST_SCORE = 1.0
 _MOST_ROWS = 1_000_000
-_ANY_COLUMNS = "write"
-"""The task whose tables need no column of texts."""
+_TASK = "classify"
+"""The task whose tables spreadsheets are read as."""
 _DELIMITERS = (",", ";", "\t", "|")
 _WORD = re.compile(r"[^\W_]+")
 _DAY = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T].*)?")
@@ -237,7 +238,7 @@ def _guessed(
         free = [column for column in columns if column not in said.values() and column not in found.values()]
         scores = {column: _score(one, column, [cell for row in rows if (cell := row[column].strip())], known) for column in free}
         best = max(free, key=lambda column: scores[column], default="")
-        if role not in said and best and scores[best] >= 1:
+        if role not in said and best and scores[best] >= _LEAST_SCORE:
             found[role] = best
     return found
 
@@ -300,7 +301,8 @@ def take_table(project: Project, kind: MaterialKind, file: Path) -> str:
     place = material_name(project, kind)
     if PurePosixPath(place).suffix.lower() == ".csv" and file.suffix.lower() != ".csv":
         lines = file.with_name("records.jsonl")
-        read_upload("records", file, _ANY_COLUMNS, {}, lines)
+        columns = read_upload("preview", file, _TASK, {})["columns"]
+        read_upload("records", file, _TASK, {"input": columns[:1]}, lines)
         write_file(project, place, written_table(*first_rows(lines, _MOST_ROWS)))
     else:
         write_file(project, place, file.read_bytes())

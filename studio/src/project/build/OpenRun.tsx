@@ -9,7 +9,7 @@ import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
-import { ProgressBar } from "../../ui/Feedback";
+import { Badge, ProgressBar } from "../../ui/Feedback";
 import { Icon } from "../../ui/icons";
 import { Problem } from "../../ui/Problem";
 import styles from "./Build.module.css";
@@ -55,6 +55,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
           <div className={styles.now}>
             <p>
               <strong>{t("build.step", { number: story.steps.length, name: stepName(t, step.name) })}</strong>
+              {step.member && <Badge tone="accent">{t(`report.role.${step.member}`, { defaultValue: step.member })}</Badge>}
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
             <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={stepName(t, step.name)} />
@@ -124,7 +125,10 @@ export function Steps({ steps, hideNote }: { steps: readonly RunStep[]; hideNote
         {steps.slice(from).map((step, place) => (
           <li key={from + place} className={cx(step.ended === null && styles.going)}>
             <Icon name={step.ended === null ? "clock" : "check"} size={16} />
-            <span>{stepName(t, step.name)}</span>
+            <span>
+              {stepName(t, step.name)}
+              {step.member && <span className={styles.time}> · {t(`report.role.${step.member}`, { defaultValue: step.member })}</span>}
+            </span>
             <span className={styles.time}>{step.ended !== null && formatDuration(step.ended - step.began)}</span>
             {step.note && step.note !== hideNote && <p>{told(step.note)}</p>}
           </li>

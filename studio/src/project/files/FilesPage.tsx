@@ -18,6 +18,7 @@ import { pageOfKind } from "../pages";
 import styles from "./Files.module.css";
 import { type KindState, type ProjectFile, type TableColumns, useChooseColumns, useColumns, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
 
+const ROLES = ["user", "item", "time", "input", "label"] as const;
 const MOST_EDITED = 2_000_000;
 
 /** Everything that a project of files consists of: by kind, and file by file. */
@@ -118,7 +119,8 @@ function Columns({ project, table }: { project: string; table: TableColumns }): 
   return (
     <fieldset className={styles.columns}>
       <legend className="visually-hidden">{t("files.columns")}</legend>
-      {Object.entries(table.chosen).map(([role, column]) => {
+      {ROLES.filter((role) => role in table.chosen).map((role) => {
+        const column = table.chosen[role] ?? "";
         const needed = !table.optional.includes(role) && !column;
         const none = { value: "", label: t(needed ? "files.chooseColumn" : "files.noColumn") };
         return (

@@ -102,6 +102,7 @@ function EditKind({ project, kinds, kind, onClose }: { project: string; kinds: M
   const [name, setName] = useState(kind?.name ?? "");
   const [text, setText] = useState(kind?.examples.join("\n") ?? "");
   const [step, setStep] = useState("");
+  const [sure, setSure] = useState(false);
   const examples = examplesIn(text);
   const texts = Object.keys({ ...(policy.data?.form?.texts as object | undefined), ...policy.data?.texts });
   const now = kind ? t("intents.asNow", { steps: kind.steps.map(words).join(t("intents.else")) }) : t("intents.asOthers");
@@ -118,8 +119,8 @@ function EditKind({ project, kinds, kind, onClose }: { project: string; kinds: M
           {t("common.save")}
         </Button>
         {kind && (
-          <Button kind="danger" icon="trash" busy={remove.isPending} disabled={busy} onClick={() => remove.mutate({ name: kind.name, stamp: kinds.stamp }, { onSuccess: onClose })}>
-            {t("common.delete")}
+          <Button kind="danger" icon="trash" busy={remove.isPending} disabled={busy} onClick={() => (sure ? remove.mutate({ name: kind.name, stamp: kinds.stamp }, { onSuccess: onClose }) : setSure(true))}>
+            {t(sure ? "intents.deleteSure" : "common.delete", { count: kind.examples.length })}
           </Button>
         )}
       </div>

@@ -8,23 +8,27 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge } from "../../ui/Feedback";
 import { Highlighted } from "../../ui/Highlighted";
+import { Wanted } from "../tests/Wanted";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 
 const FEW = 4;
 
+type Sample = ReportView["report"]["samples"][number];
+
 /** Written texts beside what was wanted, and texts with the fields that were found in them. */
 export function Samples({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const { samples, fillings } = view.report;
+  const talks = samples.some((sample) => sample.outcome);
   const words = useWords();
   const truth = (said: string) => (said === "true" ? words.yes : said === "false" ? words.no : said);
   return (
     <>
       {samples.length > 0 && (
-        <Several title={t("report.samples")} note={t("report.samplesNote")} count={samples.length}>
+        <Several title={t(talks ? "report.messages" : "report.samples")} note={t(talks ? "report.messagesNote" : "report.samplesNote")} count={samples.length}>
           {(shown) =>
-            samples.slice(0, shown).map((sample, place) => (
+            samples.slice(0, shown).map((sample, place) => sample.outcome ? <Message key={place} sample={sample} /> : (
               <li key={place} className={styles.sample}>
                 <h3>{t("report.given")}</h3>
                 <p className={styles.quote}>
@@ -103,6 +107,35 @@ export function Samples({ view }: { view: ReportView }): ReactNode {
         </Several>
       )}
     </>
+  );
+}
+
+/** A message of a test conversation: what was said before, what the desk answered, and what was wanted. */
+function Message({ sample }: { sample: Sample }): ReactNode {
+  const { t } = useTranslation();
+  const right = sample.grade >= 0.5;
+  return (
+    <li className={styles.sample}>
+      <h3>{t("report.customerSaid")}</h3>
+      {sample.earlier.map((said, place) => (
+        <p key={place} className={styles.soft}>
+          {said}
+        </p>
+      ))}
+      <p>{sample.text}</p>
+      <div className={styles.beside}>
+        <div>
+          <h3>{t("tests.got")}</h3>
+          <p className={styles.badges}>
+            <Badge tone={right ? "good" : "bad"} icon={right ? "check" : "close"}>
+              {t(`tests.outcome.${sample.outcome}`)}
+            </Badge>
+          </p>
+          <p>{sample.got}</p>
+        </div>
+        <Wanted expect={sample.expected} />
+      </div>
+    </li>
   );
 }
 

@@ -15,9 +15,10 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { ConversationForm } from "./ConversationForm";
-import { type Conversation, type Result, type Tests, type TurnOf, useDeleteConversation, useImportConversations, useMeasure, useTests } from "./queries";
+import { type Conversation, type Result, type Tests, useDeleteConversation, useImportConversations, useMeasure, useTests } from "./queries";
 import styles from "./Tests.module.css";
-import { countOf, draftOf, verdictOf } from "./turns";
+import { countOf, verdictOf } from "./turns";
+import { Wanted } from "./Wanted";
 
 const FILES = ".jsonl,.ndjson";
 const SHOWN = 40;
@@ -132,7 +133,7 @@ function One({ project, tests, one, onOpen }: { project: string; tests: Tests; o
         {one.turns.map((turn, place) => (
           <li key={place} className={styles.turn}>
             <p className={styles.said}>{turn.say}</p>
-            <Wanted turn={turn} />
+            <Wanted expect={turn.expect} />
             {one.results[place] && one.results[place].right !== null && <Got result={one.results[place]} />}
           </li>
         ))}
@@ -153,31 +154,6 @@ function One({ project, tests, one, onOpen }: { project: string; tests: Tests; o
         <Problem query={{ error: remove.error }} />
       </Dialog>
     </article>
-  );
-}
-
-function Wanted({ turn }: { turn: TurnOf }): ReactNode {
-  const { t } = useTranslation();
-  const wanted = draftOf(turn);
-  if (!wanted.outcome) return <p className={cx(styles.wanted, styles.soft)}>{t("tests.onlySaid")}</p>;
-  const facts = [
-    wanted.contains.length > 0 && t("tests.contains", { words: wanted.contains.join(", ") }),
-    wanted.notContains.length > 0 && t("tests.notContains", { words: wanted.notContains.join(", ") }),
-    wanted.document && t("tests.fromDocument", { document: wanted.document }),
-    wanted.tool && t("tests.withTool", { tool: wanted.tool }),
-  ].filter(Boolean);
-  return (
-    <div className={styles.wanted}>
-      <div className={styles.badges}>
-        <span className={styles.soft}>{t("tests.wanted")}</span>
-        <Badge>{t(`tests.outcome.${wanted.outcome}`)}</Badge>
-      </div>
-      {facts.map((fact) => (
-        <span key={String(fact)} className={styles.soft}>
-          {fact}
-        </span>
-      ))}
-    </div>
   );
 }
 

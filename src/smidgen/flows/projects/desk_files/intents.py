@@ -34,7 +34,7 @@ class MessageKind:
 
 
 def read_kinds(project: Project) -> tuple[TextFile, list[MessageKind]]:
-    """Read the kinds of message of a project, in the order in which they first occur."""
+    """Read the kinds of message of a project by name; that of messages outside all others comes last."""
     file = read_text(project, _KIND, MOST_BYTES)
     return file, _kinds(project)
 
@@ -45,7 +45,8 @@ def _kinds(project: Project) -> list[MessageKind]:
     for row in first_rows(material_path(project, _KIND), _MOST_ROWS)[1]:
         if row.get(text, "").strip() and row.get(label, "").strip():
             found.setdefault(row[label].strip(), []).append(row[text].strip())
-    return [MessageKind(name, tuple(dict.fromkeys(examples)), name.lower() in UNKNOWN_NAMES) for name, examples in found.items()]
+    kinds = [MessageKind(name, tuple(dict.fromkeys(examples)), name.lower() in UNKNOWN_NAMES) for name, examples in found.items()]
+    return sorted(kinds, key=lambda kind: (kind.outside, kind.name))
 
 
 def labels_in(file: Path, column: str) -> set[str]:
