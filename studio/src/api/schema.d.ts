@@ -6199,6 +6199,16 @@ export interface components {
             /** Why */
             why: string;
             /**
+             * Step
+             * @description The policy's step that it comes from; empty if none was needed.
+             */
+            step: string;
+            /**
+             * Passed
+             * @description The policy's steps before it that could not answer.
+             */
+            passed: string[];
+            /**
              * Email
              * @description Where the customer wants to be written to, if they said so.
              */

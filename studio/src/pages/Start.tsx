@@ -17,7 +17,10 @@ import { OpenModel } from "./OpenModel";
 import { Samples, SampleProject } from "./Samples";
 import styles from "./Start.module.css";
 
-export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "label" };
+export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "data" };
+
+/** What most people come for, in this order; other jobs follow. */
+const FIRST: readonly string[] = ["desk", "classify", "extract", "write", "answer", "act", "recommend"];
 
 /** A card of the first page: a kind of job, and the page on which one begins it. */
 interface Job {
@@ -29,7 +32,8 @@ interface Job {
 /** The jobs to choose from. Taking load off a large model begins by watching what it is asked; what is found most often is sorting. */
 function jobsOf(goals: readonly Goal[]): readonly Job[] {
   const sorting = goals.find((goal) => goal.task === "classify");
-  const own = goals.map((goal) => ({ name: goal.task, goal, page: "" as const }));
+  const place = (task: string) => (FIRST.includes(task) ? FIRST.indexOf(task) : FIRST.length);
+  const own = goals.toSorted((one, other) => place(one.task) - place(other.task)).map((goal) => ({ name: goal.task, goal, page: "" as const }));
   return sorting ? [...own, { name: "offload", goal: sorting, page: "data?take=traffic" }] : own;
 }
 

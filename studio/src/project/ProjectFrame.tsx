@@ -3,9 +3,11 @@ import { useTranslation } from "react-i18next";
 import { Navigate, useParams } from "react-router";
 
 import { useProject } from "../api/queries";
+import { formatNumber } from "../i18n";
 import { Problem } from "../ui/Problem";
 import { RoleNote } from "../ui/RoleNote";
 import { Main, Shell, SideFrame } from "../ui/Shell";
+import { useWaiting } from "./conversations/queries";
 import { NextStep } from "./NextStep";
 import { pagesOf } from "./pages";
 
@@ -14,6 +16,7 @@ export function ProjectFrame(): ReactNode {
   const { t } = useTranslation();
   const { project = "" } = useParams();
   const found = useProject(project);
+  const waiting = useWaiting(project, found.data?.converses ?? false).data ?? 0;
   if (found.error) {
     return (
       <Shell>
@@ -25,7 +28,13 @@ export function ProjectFrame(): ReactNode {
   }
   const path = (page: string) => `/projects/${project}/${page}`;
   const pages = found.data ? pagesOf(found.data) : [];
-  const items = pages.map(({ page, icon, within = [] }) => ({ to: path(page), label: t(`nav.${page}`), icon, within: within.map(path) }));
+  const items = pages.map(({ page, icon, within = [] }) => ({
+    to: path(page),
+    label: t(`nav.${page}`),
+    icon,
+    within: within.map(path),
+    waiting: page === "conversations" && waiting > 0 ? { count: formatNumber(waiting), label: t("talks.waitingFor", { number: formatNumber(waiting) }) } : undefined,
+  }));
   const note = (
     <>
       <RoleNote />

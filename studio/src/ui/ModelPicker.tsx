@@ -33,12 +33,13 @@ export function WithModel({ project, children }: PickerProps): ReactNode {
   const [search, setSearch] = useSearchParams();
   const models = useModels(project);
   const modelName = useModelName(project);
+  const ofFiles = (useProject(project).data?.kinds.length ?? 0) > 0;
   if (!models) return <Skeleton label={t("common.loading")} />;
   const chosen = models.find((run) => run.id === search.get("run")) ?? models[0];
   if (!chosen) {
     return (
       <Empty icon="build" title={t("common.noModel")} actions={<ButtonLink kind="primary" to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
-        {t("common.noModelTodo")}
+        {t(ofFiles ? "common.noModelTodoFiles" : "common.noModelTodo")}
       </Empty>
     );
   }

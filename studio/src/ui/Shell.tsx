@@ -79,6 +79,8 @@ export interface NavItem {
   icon: IconName;
   /** Pages that one comes to from this one, and that are in no list. */
   within?: readonly string[];
+  /** What waits there, with the words that say so. */
+  waiting?: { count: string; label: string } | undefined;
 }
 
 /** A page with a list of its sisters at the left, or above it on a narrow screen. `note` stands above the page. */
@@ -96,6 +98,12 @@ export function SideFrame({ label, items, note }: { label: string; items: readon
           <Link key={item.to} to={item.to} aria-current={[item.to, ...(item.within ?? [])].includes(pathname) ? "page" : undefined}>
             <Icon name={item.icon} />
             {item.label}
+            {item.waiting && (
+              <span className={styles.waiting}>
+                <span aria-hidden="true">{item.waiting.count}</span>
+                <span className="visually-hidden">{item.waiting.label}</span>
+              </span>
+            )}
           </Link>
         ))}
       </nav>

@@ -137,7 +137,7 @@ class ChatwootChannel:
     def _chosen(self, told: Mapping[str, Any]) -> WebhookAnswer:
         """The customer's choice among the buttons of a message; nothing for another change. Chatwoot takes one choice of a message."""
         values = (told.get("content_attributes") or {}).get("submitted_values") or ()
-        decision = next((found for one in values if (found := read_press(one.get("value")))), None)
+        decision, label = next(((found, one.get("title")) for one in values if (found := read_press(one.get("value")))), (None, ""))
         if decision is None:
             return WebhookAnswer()
         conversation = told["conversation"]
@@ -146,7 +146,7 @@ class ChatwootChannel:
             decision["call"] = ""  # people have the conversation: no call waits in it
         facts = {DECISION: decision, "conversation": int(conversation["id"]), "inbox": (told.get("inbox") or {}).get("id")}
         thread, id = self._thread(conversation), f"{self._settings.account}:{told['id']}:chosen"
-        said = IncomingMessage("chatwoot", id, thread, f"contact:{contact}", pressed_words(decision, ""), facts=facts)
+        said = IncomingMessage("chatwoot", id, thread, f"contact:{contact}", pressed_words(decision, label), facts=facts)
         return WebhookAnswer(messages=(said,))
 
     def _thread(self, conversation: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ PRESSED = "pressed"
 """The fact with the vendor's id of the message whose button was pressed."""
 LONGEST_VALUE = 64
 """Most bytes of a button's value; Telegram takes no more."""
+_MOST_LABEL = 100
 _VALUE = re.compile(r"desk:(yes|no):([A-Za-z0-9_-]{1,55})")
 _WORDS = {
     "en": ("Yes, do it", "No", "Answer with yes or no."),
@@ -47,8 +48,10 @@ def read_press(value: Any) -> dict[str, Any] | None:
     return {"call": found[2], "yes": found[1] == "yes"} if found is not None else None
 
 
-def pressed_words(decision: Mapping[str, Any], language: str) -> str:
-    """The words of a press, as the conversation shows them."""
+def pressed_words(decision: Mapping[str, Any], label: Any, language: str = "") -> str:
+    """The words of a press, as the conversation shows them: the button's label, or the usual one of a language."""
+    if isinstance(label, str) and label.strip():
+        return label.strip()[:_MOST_LABEL]
     yes, no, _ = _WORDS.get(language, _WORDS["en"])
     return yes if decision.get("yes") is True else no
 

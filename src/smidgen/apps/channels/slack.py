@@ -151,7 +151,9 @@ def _pressed(told: Mapping[str, Any]) -> WebhookAnswer:
     facts["question"] = str(message.get("text", ""))[:_MOST_SECTION]
     id = f"{team}:{place}:{time}:{action['action_ts']}"
     ids = (id, f"{team}:{place}:{thread}", f"{team}:{user['id']}")
-    return WebhookAnswer(messages=(IncomingMessage("slack", *ids, pressed_words(decision, ""), facts=facts),))
+    return WebhookAnswer(
+        messages=(IncomingMessage("slack", *ids, pressed_words(decision, (action.get("text") or {}).get("text")), facts=facts),)
+    )
 
 
 def _sections(text: str) -> list[dict[str, Any]]:

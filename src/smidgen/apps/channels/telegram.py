@@ -112,6 +112,12 @@ class TelegramChannel:
         return self._api.final("HTTP 403: the customer blocked the bot") if code == 403 else refusal
 
 
+def _label(message: Mapping[str, Any], data: str) -> str:
+    """The words on the button of a message that carries this value."""
+    rows = (message.get("reply_markup") or {}).get("inline_keyboard") or ()
+    return next((str(one.get("text", "")) for row in rows for one in row if one.get("callback_data") == data), "")
+
+
 def _pressed(told: Mapping[str, Any]) -> WebhookAnswer:
     """The decision of a pressed button. The answer to the webhook tells Telegram that the press has arrived."""
     query = told["callback_query"]
@@ -121,7 +127,9 @@ def _pressed(told: Mapping[str, Any]) -> WebhookAnswer:
         return WebhookAnswer(body=body, content_type="application/json")
     chat, pressed, language = str(int(message["chat"]["id"])), int(message["message_id"]), str(sender.get("language_code", ""))[:2]
     facts = {DECISION: decision, PRESSED: pressed, "message_id": pressed, "language": language}
-    said = IncomingMessage("telegram", f"callback:{query['id']}", chat, chat, pressed_words(decision, language), facts=facts)
+    said = IncomingMessage(
+        "telegram", f"callback:{query['id']}", chat, chat, pressed_words(decision, _label(message, query["data"]), language), facts=facts
+    )
     return WebhookAnswer(body=body, messages=(said,), content_type="application/json")
 
 

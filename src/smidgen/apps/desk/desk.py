@@ -158,8 +158,10 @@ class Desk:
         if (answer := self._named(turn)) is not None:
             return answer
         for step in self.policy.steps(turn.intent):
+            turn.facts["step"] = step  # the one that answers; those that could not are `passed`
             if (answer := self._step(turn, step)) is not None:
                 return answer
+            turn.facts["passed"] = [*turn.facts.get("passed", ()), turn.facts.pop("step")]
         return self._unanswered(turn)
 
     def options(self, conversation: DeskConversation, message: str) -> list[list[DeskReply]]:

@@ -116,14 +116,26 @@ def _walk(top: Path) -> Iterator[Path]:
                 yield file
 
 
+def forget_reading(place: Path) -> None:
+    """Delete what was kept of a document, or of all in a folder, as they were read. Another file like it is read again."""
+    for file in _walk(place) if place.is_dir() else [place]:
+        if file.suffix.lower() in SUFFIXES:
+            _kept(file.read_bytes(), file.suffix.lower()).unlink(missing_ok=True)
+
+
+def _kept(content: bytes, suffix: str) -> Path:
+    """The place of a document as it was read."""
+    key = hashlib.sha256(f"{_version()} {suffix} {hashlib.sha256(content).hexdigest()}".encode()).hexdigest()
+    return home() / "documents" / f"{key}.json"
+
+
 def _file(file: Path, name: str, size: int) -> tuple[list[SourceDocument], bool]:
     """The documents of a file, and whether they come from the cache. Raises ValueError, a clause, or OSError."""
     if size > MOST_BYTES:
         raise ValueError(f"it has {size >> 20:,} MiB; {MOST_BYTES >> 20} are the most")
     content = file.read_bytes()
     suffix = file.suffix.lower()
-    key = hashlib.sha256(f"{_version()} {suffix} {hashlib.sha256(content).hexdigest()}".encode()).hexdigest()
-    place = home() / "documents" / f"{key}.json"
+    place = _kept(content, suffix)
     held = _cached(place)
     told = held if held is not None else _parts(content, suffix)
     if held is None:

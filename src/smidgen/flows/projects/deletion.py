@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 
+from smidgen.apps.documents.folder import forget_reading
 from smidgen.flows.projects.recipes.project_recipe import project_folder
 from smidgen.flows.projects.run_process import is_alive, run_folder
 from smidgen.flows.projects.serving.servers import ModelServers
@@ -28,6 +29,7 @@ def delete_project(store: StudioStore, project: str, servers: ModelServers) -> N
             runs.ask_to_stop(run.id)
             _end(run)
         shutil.rmtree(run_folder(run.id), ignore_errors=True)
+    forget_reading(project_folder(found.id))
     shutil.rmtree(project_folder(found.id), ignore_errors=True)
     store.delete(found.id)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias, get_args
 
+from smidgen.apps.documents.folder import forget_reading
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Task
 from smidgen.flows.projects.recipes.project_recipe import project_folder, recipe_tree
@@ -111,6 +112,7 @@ def delete_file(project: Project, name: str) -> None:
     place = file_place(project, name)
     if not place.is_file():
         raise StudioMissing("there is no such file", value=name, todo="Open the list of files again.")
+    forget_reading(place)
     place.unlink()
 
 

@@ -96,6 +96,8 @@ class ReplyView(BaseModel):
     intent: str
     score: float
     why: str
+    step: str = Field(description="The policy's step that it comes from; empty if none was needed.")
+    passed: list[str] = Field(description="The policy's steps before it that could not answer.")
     email: str = Field(description="Where the customer wants to be written to, if they said so.")
     citations: list[CitationView]
     cards: list[CardView]
@@ -400,6 +402,8 @@ def _turn(turn: Turn, found: OpenedConversation) -> TurnView:
             intent=reply.intent,
             score=reply.score,
             why=str(reply.facts.get("why", ""))[:300],
+            step=str(reply.facts.get("step", "")),
+            passed=[str(step) for step in reply.facts.get("passed", ())],
             email=str(reply.facts.get("email", ""))[:300],
             citations=[
                 CitationView(title=one.title, heading=one.heading, text=one.text, passage=one.passage, page=one.page, url=one.url)

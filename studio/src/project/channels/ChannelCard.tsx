@@ -9,6 +9,7 @@ import { Problem } from "../../ui/Problem";
 import type { ObjectSchema } from "../../ui/schema";
 import { Disclosure, SchemaForm } from "../../ui/SchemaForm";
 import { told } from "../../i18n/serverTexts";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { Counts, ToCopy, TrialResult } from "./parts";
 import { type Channel, useChangeChannel, useConnectChannel, useTryChannel } from "./queries";
@@ -39,7 +40,7 @@ export function ChannelCard({ project, channel, may }: { project: string; channe
         </span>
         <div>
           <h3>{name}</h3>
-          <p className={styles.soft}>{t(`channels.kindAbout.${channel.kind}`, { defaultValue: "" })}</p>
+          <p className={layout.soft}>{t(`channels.kindAbout.${channel.kind}`, { defaultValue: "" })}</p>
           <Counts delivery={channel.delivery} />
         </div>
         <State channel={channel} />
@@ -93,7 +94,7 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
         }}
       >
         <SchemaForm section={section} schema={schema} value={settings} onChange={change} hide={rest} />
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           {channel.secrets.map((secret) => (
             <SecretField key={secret.name} kind={channel.kind} secret={secret} value={secrets[secret.name] ?? ""} onChange={(value) => setSecrets((before) => ({ ...before, [secret.name]: value }))} />
           ))}
@@ -106,14 +107,14 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
         <Switch label={t("channels.switchOn")} checked={on} disabled={!may} onChange={(event) => setOn(event.target.checked)} />
         <Problem query={{ error: save.error ?? tries.error }} />
         {channel.tried && !save.isPending && !tries.isPending && <TrialResult trial={channel.tried} />}
-        <div className={styles.go}>
+        <div className={layout.row}>
           <Button type="submit" kind="primary" busy={save.isPending} disabled={!may || tries.isPending}>
             {t("common.save")}
           </Button>
           <Button busy={tries.isPending} disabled={!may || save.isPending} onClick={attempt}>
             {t("channels.test")}
           </Button>
-          <span className={styles.soft}>{t("channels.testAbout")}</span>
+          <span className={layout.soft}>{t("channels.testAbout")}</span>
         </div>
       </form>
       <aside className={styles.steps} aria-label={place}>
@@ -127,7 +128,7 @@ function ChannelForm({ project, channel, name, may }: { project: string; channel
         )}
         {channel.address !== "" && <ToCopy label={t("channels.callback")} text={channel.address} />}
         {channel.connects && channel.address.startsWith("https://") && <Connect project={project} kind={channel.kind} name={name} may={may} />}
-        {channel.address === "" && channel.kind !== "email" && <p className={styles.soft}>{t("channels.noAddress")}</p>}
+        {channel.address === "" && channel.kind !== "email" && <p className={layout.soft}>{t("channels.noAddress")}</p>}
         {channel.address.startsWith("http://") && <Notice tone="warn">{t("channels.localAddress")}</Notice>}
       </aside>
     </div>

@@ -9,6 +9,7 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { useServing, useStartServing, useStopServing } from "../run/queries";
 import { ChannelCard } from "./ChannelCard";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { DeadLettersCard } from "./DeadLettersCard";
 import { HandOverCard } from "./HandOverCard";
@@ -28,7 +29,7 @@ export function ChannelsPage(): ReactNode {
       <Problem query={channels} />
       {!channels.data && !channels.error && <Skeleton label={t("common.loading")} />}
       {channels.data && (
-        <div className={styles.page}>
+        <div className={layout.page}>
           <Standing project={project} channels={channels.data} may={may} />
           {!may && <Notice>{t("channels.mayNot")}</Notice>}
           {channels.data.dead > 0 && <DeadLettersCard project={project} number={channels.data.dead} />}

@@ -9,6 +9,7 @@ import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Skeleton } from "../../ui/Feedback";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { useDeadLetters, useMoveLetter } from "./queries";
 
@@ -28,7 +29,7 @@ export function DeadLettersCard({ project, number }: { project: string; number: 
           <li key={letter.id}>
             <div>
               <p className={styles.letterText}>{letter.id.startsWith("event:") ? t(`channels.event.${letter.text}`, { defaultValue: letter.text }) : letter.text}</p>
-              <p className={styles.soft}>
+              <p className={layout.soft}>
                 {[placeName(t, letter.place), told(letter.error), t("channels.attempts", { count: letter.attempts }), formatWhen(new Date(letter.time * 1000))].join(" · ")}
                 {letter.conversation !== "" && <>{" · "}<Link to={`/projects/${project}/conversations?open=${encodeURIComponent(letter.conversation)}`}>{t("channels.openTalk")}</Link></>}
               </p>

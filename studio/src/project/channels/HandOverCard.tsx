@@ -6,6 +6,7 @@ import { Card } from "../../ui/Card";
 import { Notice } from "../../ui/Feedback";
 import { Switch } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { Counts } from "./parts";
 import { type Channels, useChangeHandOver } from "./queries";
@@ -30,7 +31,7 @@ export function HandOverCard({ project, channels, may }: { project: string; chan
           return (
             <div key={way} className={styles.way}>
               <Switch label={t(`channels.way.${way}`)} checked={chosen} disabled={!may || change.isPending || (!chosen && !channel?.on)} onChange={(event) => change.mutate(event.target.checked ? [...others, way] : others)} />
-              {!channel?.on && <span className={styles.soft}>{t("channels.wayNeeds", { name: t(`channels.kind.${kind}`) })}</span>}
+              {!channel?.on && <span className={layout.soft}>{t("channels.wayNeeds", { name: t(`channels.kind.${kind}`) })}</span>}
               {delivery && <Counts delivery={delivery} />}
               {delivery && delivery.error !== "" && <Notice tone="warn">{t("channels.lastError", { error: delivery.error })}</Notice>}
             </div>

@@ -8,6 +8,7 @@ import { Notice } from "../../ui/Feedback";
 import { TextArea, TextField } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { Counts } from "./parts";
 import { type Channels, useChangeSite } from "./queries";
@@ -24,7 +25,7 @@ export function SiteCard({ project, channels, may }: { project: string; channels
     <Card title={t("channels.site")} note={t("channels.siteAbout")} actions={<Counts delivery={channels.widget_delivery} />}>
       <div className={styles.form}>
         {channels.script === "" ? <Notice>{t("channels.scriptLater")}</Notice> : <CodeBlock code={channels.script} label={t("channels.script")} copy />}
-        {channels.script !== "" && channels.public === "" && <p className={styles.soft}>{t("channels.scriptLocal")}</p>}
+        {channels.script !== "" && channels.public === "" && <p className={layout.soft}>{t("channels.scriptLocal")}</p>}
         <form
           className={styles.form}
           onSubmit={(event) => {
@@ -33,7 +34,7 @@ export function SiteCard({ project, channels, may }: { project: string; channels
             save.mutate({ public: address, widget: { ...widget, ...lists }, keep_days: days });
           }}
         >
-          <div className={styles.fields}>
+          <div className={layout.fields}>
             <TextField label={t("channels.name")} maxLength={60} required value={widget.name} onChange={(event) => change({ name: event.target.value })} />
             <div className={styles.colour}>
               <TextField label={t("channels.colour")} pattern="#[0-9A-Fa-f]{6}" required value={widget.colour} onChange={(event) => change({ colour: event.target.value })} />
@@ -45,11 +46,11 @@ export function SiteCard({ project, channels, may }: { project: string; channels
             <NumberField label={t("channels.keepDays")} help={t("channels.keepDaysHelp")} least={1} most={3650} whole value={days} onChange={(next) => next !== null && setDays(next)} />
           </div>
           <Problem query={{ error: save.error }} />
-          <div className={styles.go}>
+          <div className={layout.row}>
             <Button type="submit" kind="primary" busy={save.isPending} disabled={!may}>
               {t("common.save")}
             </Button>
-            {save.isSuccess && <span className={styles.soft} role="status">{t("channels.saved")}</span>}
+            {save.isSuccess && <span className={layout.soft} role="status">{t("channels.saved")}</span>}
           </div>
         </form>
       </div>

@@ -7,6 +7,7 @@ import { Badge, Notice } from "../../ui/Feedback";
 import { Switch, TextField, Ticks } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import { Counts, ToCopy, TrialResult } from "./parts";
 import { type Channels, useChangeWebhook, useDropWebhook, useTryWebhook, type Webhook } from "./queries";
@@ -83,7 +84,7 @@ function WebhookDialog({ project, kinds, webhook, onClose }: { project: string; 
         <Ticks label={t("channels.events")} options={kinds} named={(kind) => t(`channels.event.${kind}`, { defaultValue: kind })} chosen={events} onChange={setEvents} />
         <Switch label={t("channels.switchOn")} checked={on} onChange={(event) => setOn(event.target.checked)} />
         <Problem query={{ error: save.error }} />
-        <div className={styles.go}>
+        <div className={layout.row}>
           <Button type="submit" kind="primary" busy={save.isPending} disabled={events.length === 0}>
             {t("common.save")}
           </Button>

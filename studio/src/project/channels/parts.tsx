@@ -5,6 +5,7 @@ import { formatNumber, formatWhen } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { CopyButton } from "../../ui/Code";
 import { Notice } from "../../ui/Feedback";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Channels.module.css";
 import type { Delivery, Trial } from "./queries";
 
@@ -42,5 +43,5 @@ export function Counts({ delivery }: { delivery: Delivery }): ReactNode {
   const { t } = useTranslation();
   const parts = (["conversations", "waiting", "delivered", "dead"] as const).filter((name) => delivery[name] > 0);
   if (parts.length === 0) return null;
-  return <span className={styles.soft}>{parts.map((name) => t(`channels.count.${name}`, { count: delivery[name], number: formatNumber(delivery[name]) })).join(" · ")}</span>;
+  return <span className={layout.soft}>{parts.map((name) => t(`channels.count.${name}`, { count: delivery[name], number: formatNumber(delivery[name]) })).join(" · ")}</span>;
 }

@@ -11,6 +11,7 @@ import { Search, Select } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { useChannels } from "../channels/queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Conversations.module.css";
 import { Corrections } from "./Corrections";
 import { type Head, TALKS_PER_PAGE, useTalks } from "./queries";
@@ -94,7 +95,7 @@ function Talks({ project, place }: { project: string; place: ReturnType<typeof u
       {(total > 0 || open !== null) && (
         <div className={cx(styles.panes, open !== null && styles.opened)}>
           <div className={styles.side}>
-            {total === 0 && <p className={styles.soft}>{t("talks.noneFit")}</p>}
+            {total === 0 && <p className={layout.soft}>{t("talks.noneFit")}</p>}
             <ul className={styles.list} aria-label={t("talks.views.talks")}>
               {talks.data?.conversations.map((head) => <OneHead key={head.id} head={head} chosen={head.id === open} onOpen={() => place.go({ open: head.id }, false)} />)}
             </ul>

@@ -10,6 +10,7 @@ import { Choice } from "../../ui/Choice";
 import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { Switch, TextArea, TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Conversations.module.css";
 import { type Correction, CORRECTIONS_PER_PAGE, useCorrections, useDecide, useLearnCorrections } from "./queries";
 
@@ -26,7 +27,7 @@ export function Corrections({ project }: { project: string }): ReactNode {
   const first = page * CORRECTIONS_PER_PAGE;
   return (
     <>
-      <p className={styles.soft}>{t("talks.correctionsAbout")}</p>
+      <p className={layout.soft}>{t("talks.correctionsAbout")}</p>
       <Choice
         label={t("talks.status")}
         value={state}
@@ -64,11 +65,11 @@ function Learn({ project, may, any }: { project: string; may: boolean; any: bool
   const done = learn.data;
   return (
     <>
-      <div className={styles.go}>
+      <div className={layout.row}>
         <Button kind="primary" icon="learn" busy={learn.isPending} disabled={!may || !any} onClick={() => learn.mutate()}>
           {t("talks.learn")}
         </Button>
-        <span className={styles.soft}>{t("talks.learnAbout")}</span>
+        <span className={layout.soft}>{t("talks.learnAbout")}</span>
       </div>
       <Problem query={{ error: learn.error }} />
       {done && (
@@ -93,10 +94,10 @@ function OneCorrection({ project, correction, may }: { project: string; correcti
   const move = (state: Correction["state"]) => decide.mutate({ correction: correction.id, state, question, answer, intent, quote, document: quote === "" ? "" : correction.document, unanswerable: nothing });
   const teaches = nothing || answer.trim() !== "" || quote.trim() !== "" || intent.trim() !== "";
   return (
-    <Card className={styles.correction}>
-      <header className={styles.correctionHead}>
+    <Card className={layout.stack}>
+      <header className={layout.row}>
         <Badge tone={correction.kind === "thumb_down" ? "bad" : "accent"}>{t(`talks.correctionKind.${correction.kind}`)}</Badge>
-        <span className={styles.soft}>
+        <span className={layout.soft}>
           {[t(`channels.kind.${correction.channel}`, { defaultValue: correction.channel }), formatWhen(new Date(correction.time * 1000)), correction.by && t("talks.correctionBy", { name: correction.by })].filter(Boolean).join(" · ")}
           {" · "}
           <Link to={`/projects/${project}/conversations?open=${encodeURIComponent(correction.conversation)}`}>{t("channels.openTalk")}</Link>
@@ -104,12 +105,12 @@ function OneCorrection({ project, correction, may }: { project: string; correcti
       </header>
       {correction.said !== "" && (
         <div>
-          <p className={styles.soft}>{t("talks.deskSaid")}</p>
+          <p className={layout.soft}>{t("talks.deskSaid")}</p>
           <blockquote className={styles.said}>{correction.said}</blockquote>
         </div>
       )}
-      {correction.comment !== "" && <p className={styles.soft}>{t("talks.customerSays", { comment: correction.comment })}</p>}
-      <div className={styles.fields}>
+      {correction.comment !== "" && <p className={layout.soft}>{t("talks.customerSays", { comment: correction.comment })}</p>}
+      <div className={layout.fields}>
         <TextArea label={t("talks.asked")} help={open ? t("talks.askedHelp") : undefined} rows={2} maxLength={20_000} readOnly={!open || !may} value={question} onChange={(event) => setQuestion(event.target.value)} />
         {!nothing && correction.quote === "" && <TextArea label={t("talks.rightAnswer")} rows={2} maxLength={20_000} readOnly={!open || !may} value={answer} onChange={(event) => setAnswer(event.target.value)} />}
         {!nothing && correction.quote !== "" && <TextArea label={t("talks.quoteOf", { document: correction.document })} rows={2} maxLength={20_000} readOnly={!open || !may} value={quote} onChange={(event) => setQuote(event.target.value)} />}
@@ -117,7 +118,7 @@ function OneCorrection({ project, correction, may }: { project: string; correcti
       </div>
       <Problem query={{ error: decide.error }} />
       {may && (
-        <div className={styles.go}>
+        <div className={layout.row}>
           {open ? (
             <>
               <Button kind="primary" icon="check" busy={decide.isPending} disabled={question.trim() === "" || !teaches} onClick={() => move("approved")}>

@@ -7,6 +7,7 @@ import { Skeleton } from "../../ui/Feedback";
 import { Search, TextArea } from "../../ui/Field";
 import { Dialog, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Conversations.module.css";
 import { type TalkTurn, useJudge, useQuotes } from "./queries";
 
@@ -49,12 +50,12 @@ export function JudgeDialog({ project, conversation, turn, question, onClose }: 
         <blockquote className={styles.said}>{turn.text}</blockquote>
         <p>{t("talks.should")}</p>
         <Choice label={t("talks.should")} value={way} options={WAYS.map((name) => ({ value: name, label: t(`talks.way.${name}`) }))} onChange={setWay} />
-        <p className={styles.soft}>{t(`talks.wayAbout.${way}`)}</p>
+        <p className={layout.soft}>{t(`talks.wayAbout.${way}`)}</p>
         <TextArea label={t("talks.asked")} help={t("talks.askedHelp")} rows={2} maxLength={2_000} value={asked} onChange={(event) => setAsked(event.target.value)} />
         {way === "say" && <TextArea label={t("talks.rightAnswer")} rows={3} maxLength={5_000} value={answer} onChange={(event) => setAnswer(event.target.value)} />}
         {way === "quote" && <QuotePicker project={project} question={asked} chosen={quote} onChoose={setQuote} />}
         <Problem query={{ error: judge.error }} />
-        <div className={styles.go}>
+        <div className={layout.row}>
           <Button type="submit" kind="primary" busy={judge.isPending} disabled={!ready}>
             {t("talks.keepCorrection")}
           </Button>
@@ -90,7 +91,7 @@ function QuotePicker({ project, question, chosen, onChoose }: { project: string;
       </div>
       <Problem query={quotes} />
       {quotes.isFetching && <Skeleton label={t("common.loading")} lines={2} />}
-      {quotes.data?.length === 0 && <p className={styles.soft}>{t("talks.noQuote")}</p>}
+      {quotes.data?.length === 0 && <p className={layout.soft}>{t("talks.noQuote")}</p>}
       {quotes.data?.map((quote) => (
         <label key={`${quote.document} ${quote.text}`} className={styles.quote}>
           <input type="radio" name="quote" checked={chosen?.text === quote.text && chosen.document === quote.document} onChange={() => onChoose(quote)} />

@@ -9,7 +9,9 @@ import { cx } from "../../ui/cx";
 import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import { useStepWords } from "../policy/RulesCard";
 import { toneOf } from "./ConversationsPage";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Conversations.module.css";
 import { Dialog } from "../../ui/Overlay";
 import { JudgeDialog } from "./JudgeDialog";
@@ -62,7 +64,7 @@ function TalkHead({ project, talk, may, onClose }: { project: string; talk: Talk
       <IconButton icon="close" small label={t("talks.back")} onClick={onClose} />
       <div>
         <h2>{[t(`channels.kind.${talk.channel}`, { defaultValue: talk.channel }), talk.address].filter(Boolean).join(" · ")}</h2>
-        <p className={styles.soft}>{t(`talks.statusAbout.${talk.status}`)}</p>
+        <p className={layout.soft}>{t(`talks.statusAbout.${talk.status}`)}</p>
       </div>
       {may && (
         <div className={styles.moves}>
@@ -109,6 +111,7 @@ function Forget({ project, id, onGone }: { project: string; id: string; onGone: 
 
 function Turn({ turn, may, onJudge }: { turn: TalkTurn; may: boolean; onJudge: () => void }): ReactNode {
   const { t } = useTranslation();
+  const words = useStepWords();
   const { reply } = turn;
   return (
     <article className={cx(styles.turn, styles[turn.author])} aria-label={turn.author === "person" ? turn.by || t("talks.author.person") : t(`talks.author.${turn.author}`)}>
@@ -131,6 +134,7 @@ function Turn({ turn, may, onJudge }: { turn: TalkTurn; may: boolean; onJudge: (
         <footer>
           <Badge tone={toneOf(reply.outcome)}>{t(`talks.outcomes.${reply.outcome}`)}</Badge>
           <span>{behindReply(t, reply)}</span>
+          {reply.passed.length > 0 && <span>{t("talks.passed", { steps: reply.passed.map(words).join(", ") })}</span>}
           {reply.thumb && <Badge tone={reply.thumb === "up" ? "good" : "bad"}>{t(`talks.thumbs.${reply.thumb}`)}</Badge>}
           {may && (
             <Button small kind="quiet" icon="pencil" onClick={onJudge}>
@@ -228,10 +232,6 @@ function Behind({ talk }: { talk: Talk }): ReactNode {
             {summary.passages.map((passage) => (
               <dd key={passage}>{passage}</dd>
             ))}
-            {summary.tried.length > 0 && <dt>{t("talks.tried")}</dt>}
-            {summary.tried.map((line, place) => (
-              <dd key={place} lang="en">{line}</dd>
-            ))}
           </dl>
         </details>
       )}
@@ -247,7 +247,7 @@ function Call({ call }: { call: LoggedCall }): ReactNode {
         <strong>{call.tool}</strong> <Badge tone={call.status === "done" || call.status === "ok" ? "good" : call.status === "failed" ? "bad" : "plain"}>{call.status}</Badge>
       </div>
       <Facts facts={call.arguments} />
-      <p className={styles.soft}>{[formatWhen(new Date(call.time * 1000)), t("talks.consent", { consent: t(`talks.consents.${call.consent.replace(" ", "_")}`, { defaultValue: call.consent }) }), call.reason].filter(Boolean).join(" · ")}</p>
+      <p className={layout.soft}>{[formatWhen(new Date(call.time * 1000)), t("talks.consent", { consent: t(`talks.consents.${call.consent.replace(" ", "_")}`, { defaultValue: call.consent }) }), call.reason].filter(Boolean).join(" · ")}</p>
     </li>
   );
 }
@@ -267,7 +267,7 @@ function AnswerBox({ project, talk }: { project: string; talk: Talk }): ReactNod
     >
       <TextArea label={t("talks.answerAs")} help={t(talk.channel === "widget" ? "talks.answerInChat" : "talks.answerByChannel", { channel: t(`channels.kind.${talk.channel}`, { defaultValue: talk.channel }) })} rows={3} maxLength={20_000} value={text} onChange={(event) => setText(event.target.value)} />
       <Problem query={{ error: reply.error }} />
-      <div className={styles.go}>
+      <div className={layout.row}>
         <Button type="submit" kind="primary" busy={reply.isPending} disabled={text.trim() === ""}>
           {t("talks.send")}
         </Button>

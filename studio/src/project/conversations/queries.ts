@@ -18,6 +18,7 @@ type Choice = NonNullable<paths["/api/v1/projects/{project}/conversations"]["get
 export const TALKS_PER_PAGE = 30;
 export const CORRECTIONS_PER_PAGE = 20;
 const LIVE_MS = 5_000;
+const WAITING_MS = 15_000;
 const OPEN_MS = 3_000;
 
 function at(project: string) {
@@ -42,6 +43,17 @@ export function useTalks(project: string, { page, text, outcome, channel, status
     queryFn: () => body(api.GET("/api/v1/projects/{project}/conversations", { params: { path: { project }, query } })),
     refetchInterval: LIVE_MS,
     placeholderData: (before) => before,
+  });
+}
+
+/** How many conversations wait for a person, kept up to date. */
+export function useWaiting(project: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ["talks", project, "waiting"],
+    enabled,
+    queryFn: () => body(api.GET("/api/v1/projects/{project}/conversations", { params: { path: { project }, query: { limit: 1 } } })),
+    select: (found) => found.waiting,
+    refetchInterval: WAITING_MS,
   });
 }
 

@@ -9,6 +9,7 @@ import { failureOf } from "../../ui/failure";
 import { Notice, ProgressBar } from "../../ui/Feedback";
 import dropStyles from "../../ui/FileDrop.module.css";
 import { Icon } from "../../ui/icons";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Documents.module.css";
 import { chosenFiles, type DroppedFile, droppedFiles } from "./dropped";
 import { sendFile, useFilesChanged } from "./queries";
@@ -57,7 +58,7 @@ export function DropDocuments({ project, beside }: { project: string; beside: bo
   }
 
   return (
-    <div className={styles.stack}>
+    <div className={layout.close}>
       {/* Dropping is a further way to what the buttons below do. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
       <div

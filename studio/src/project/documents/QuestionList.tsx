@@ -9,6 +9,7 @@ import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Search, Select, TextArea } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Documents.module.css";
 import { type AskedRow, useQuestions, useSaveQuestions } from "./queries";
 
@@ -42,7 +43,7 @@ export function QuestionList({ project, ids }: { project: string; ids: readonly 
       {questions.data && questions.data.unreadable > 0 && <Notice tone="warn">{t("documents.unreadable", { count: questions.data.unreadable })}</Notice>}
       {questions.data && rows.length < LEAST && <Notice>{t("documents.fewQuestions", { count: rows.length, least: LEAST })}</Notice>}
       {rows.length > SHOWN && <Search label={t("documents.search")} value={wanted} onChange={(event) => setWanted(event.target.value)} />}
-      <ul className={styles.questions}>
+      <ul className={layout.lines}>
         {shown.slice(0, most).map(({ row, place }) => (
           <li key={place}>
             <div>
@@ -89,7 +90,7 @@ function EditQuestion({ project, rows, state, place, ids, onClose }: EditProps):
       <Select label={t("documents.where")} value={document} options={options} onChange={(event) => setDocument(event.target.value)} />
       {document !== NONE && <TextArea label={t("documents.answer")} help={t("documents.answerHelp")} rows={3} maxLength={20000} value={text} onChange={(event) => setText(event.target.value)} />}
       <Problem query={save} />
-      <div className={styles.buttons}>
+      <div className={layout.apart}>
         <Button kind="primary" busy={save.isPending} disabled={!row.question || (document !== NONE && !row.text)} onClick={() => put([...rows.slice(0, place), row, ...rows.slice(place + 1)])}>
           {t("common.save")}
         </Button>

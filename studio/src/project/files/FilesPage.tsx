@@ -10,6 +10,7 @@ import { Badge, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { FileButton } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
+import layout from "../../ui/Layout.module.css";
 import { Problem } from "../../ui/Problem";
 import { Disclosure } from "../../ui/SchemaForm";
 import { PageTitle } from "../../ui/Shell";
@@ -30,30 +31,32 @@ export function FilesPage(): ReactNode {
   const [open, setOpen] = useState<string | null>(null);
   const [all, setAll] = useState(false);
   return (
-    <div className={styles.page}>
+    <>
       <PageTitle title={t("nav.files")} about={t("files.about")} />
-      <Problem query={material} />
-      {!material.data && !material.error && <Skeleton label={t("common.loading")} />}
-      {material.data && (
-        <Card>
-          <ul className={styles.list}>
-            {material.data.kinds.map((kind) => (
-              <Kind key={kind.kind} project={project} kind={kind} onOpen={() => setOpen(kind.name)} />
-            ))}
-          </ul>
-        </Card>
-      )}
-      {files.data && (
-        <Disclosure title={t("files.others")} note={<Badge>{formatNumber(files.data.length)}</Badge>} open={all} onToggle={setAll}>
-          <ul className={styles.list}>
-            {files.data.map((file) => (
-              <Line key={file.name} project={project} file={file} onOpen={() => setOpen(file.name)} />
-            ))}
-          </ul>
-        </Disclosure>
-      )}
-      {open !== null && <EditFile key={open} project={project} name={open} onClose={() => setOpen(null)} />}
-    </div>
+      <div className={layout.page}>
+        <Problem query={material} />
+        {!material.data && !material.error && <Skeleton label={t("common.loading")} />}
+        {material.data && (
+          <Card>
+            <ul className={styles.list}>
+              {material.data.kinds.map((kind) => (
+                <Kind key={kind.kind} project={project} kind={kind} onOpen={() => setOpen(kind.name)} />
+              ))}
+            </ul>
+          </Card>
+        )}
+        {files.data && (
+          <Disclosure title={t("files.others")} note={<Badge>{formatNumber(files.data.length)}</Badge>} open={all} onToggle={setAll}>
+            <ul className={styles.list}>
+              {files.data.map((file) => (
+                <Line key={file.name} project={project} file={file} onOpen={() => setOpen(file.name)} />
+              ))}
+            </ul>
+          </Disclosure>
+        )}
+        {open !== null && <EditFile key={open} project={project} name={open} onClose={() => setOpen(null)} />}
+      </div>
+    </>
   );
 }
 

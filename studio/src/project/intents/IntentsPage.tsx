@@ -6,6 +6,7 @@ import { useMay } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button, ButtonLink, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { Search, Select, TextArea, TextField } from "../../ui/Field";
 import layout from "../../ui/Layout.module.css";
@@ -85,7 +86,7 @@ function Line({ kind, onOpen }: { kind: MessageKind; onOpen: (() => void) | unde
           <Badge tone={count < ENOUGH ? "warn" : "plain"}>{t(count < ENOUGH ? "intents.few" : "intents.examples", { count, shown: formatNumber(count) })}</Badge>
         </span>
         {!kind.outside && <p>{kind.steps.map(words).join(t("intents.else"))}</p>}
-        <p className={layout.soft}>{kind.examples.slice(0, SHOWN_EXAMPLES).map((example) => t("intents.quoted", { example })).join(" · ")}</p>
+        <p className={cx(layout.soft, layout.short)}>{kind.examples.slice(0, SHOWN_EXAMPLES).map((example) => t("intents.quoted", { example })).join(" · ")}</p>
       </div>
       {onOpen && <IconButton icon="pencil" small label={t("intents.edit", { name: kind.name })} onClick={onOpen} />}
     </li>

@@ -7,6 +7,7 @@ import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { TextField } from "../../ui/Field";
 import { type Day, DAYS, hoursOf, type Span, spansOf, textsAt } from "./form";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
 import type { PolicyPart } from "./PolicyPage";
 
@@ -19,13 +20,13 @@ export function HoursCard({ form, set, policy, may }: PolicyPart): ReactNode {
   const put = (change: Partial<typeof hours>) => set({ ...form, hours: { ...hours, ...change } });
   return (
     <Card title={t("policy.hours")} note={t("policy.hoursAbout")}>
-      <div className={styles.stack}>
+      <div className={layout.stack}>
         <div className={styles.week}>
           {DAYS.map((day) => (
             <DayHours key={day} day={day} value={hours[day]} fault={textsAt(policy.mistakes, `hours.${day}`)} may={may} onChange={(value) => put({ [day]: value })} />
           ))}
         </div>
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           <TextField label={t("policy.zone")} help={t("policy.zoneHelp")} list="zones" disabled={!may} error={told(textsAt(policy.mistakes, "hours.timezone")) || undefined} value={hours.timezone} onChange={(event) => put({ timezone: event.target.value })} />
           <datalist id="zones">
             {Intl.supportedValuesOf("timeZone").map((zone) => (
@@ -48,7 +49,7 @@ function DayHours({ day, value, fault, may, onChange }: { day: Day; value: strin
     <div className={styles.day} role="group" aria-label={name}>
       <strong>{name}</strong>
       <div className={styles.spans}>
-        {spans.length === 0 && <span className={styles.soft}>{t("policy.closedDay")}</span>}
+        {spans.length === 0 && <span className={layout.soft}>{t("policy.closedDay")}</span>}
         {spans.map((span, place) => (
           <span key={place} className={styles.span}>
             <input type="time" aria-label={t("policy.opens", { day: name })} disabled={!may} value={span.from} onChange={(event) => change(place, { from: event.target.value })} />
@@ -70,7 +71,7 @@ function Closed({ dates, may, fault, onChange }: { dates: readonly string[]; may
   const { t } = useTranslation();
   const [date, setDate] = useState("");
   return (
-    <div className={styles.stack}>
+    <div className={layout.stack}>
       <TextField label={t("policy.closed")} type="date" disabled={!may} error={told(fault) || undefined} value={date} onChange={(event) => setDate(event.target.value)} />
       <div className={styles.dates}>
         <Button

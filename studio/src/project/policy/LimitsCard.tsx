@@ -6,7 +6,7 @@ import { Card } from "../../ui/Card";
 import { Range, Ticks } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { LANGUAGES } from "./form";
-import styles from "./Policy.module.css";
+import layout from "../../ui/Layout.module.css";
 import type { PolicyPart } from "./PolicyPage";
 
 const LIMITS = ["least_intent", "least_act", "least_recommend"] as const;
@@ -17,14 +17,14 @@ export function LimitsCard({ form, set, may }: PolicyPart): ReactNode {
   const known = LANGUAGES.filter((one) => form.languages.includes(one));
   return (
     <Card title={t("policy.limits")} note={t("policy.limitsAbout")}>
-      <fieldset disabled={!may} className={styles.stack} style={{ border: 0, margin: 0, padding: 0 }}>
+      <fieldset disabled={!may} className={layout.stack} style={{ border: 0, margin: 0, padding: 0 }}>
         <Ticks label={t("policy.languages")} help={t("policy.languagesHelp")} options={LANGUAGES} named={languageName} chosen={known} onChange={(languages) => languages.length > 0 && set({ ...form, languages: [...form.languages.filter((one) => languages.includes(one)), ...languages.filter((one) => !form.languages.includes(one))] })} />
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           {LIMITS.map((name) => (
             <Range key={name} label={t(`policy.${name}`)} help={t(`policy.${name}Help`, { share: formatShare(form[name]) })} shown={formatShare(form[name])} min={0} max={1} step={0.05} value={form[name]} onChange={(event) => set({ ...form, [name]: Number(event.target.value) })} />
           ))}
         </div>
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           <NumberField label={t("policy.handOver")} help={t("policy.handOverHelp")} least={0} most={20} whole value={form.hand_over.after_unanswered} onChange={(value) => value !== null && set({ ...form, hand_over: { ...form.hand_over, after_unanswered: value } })} />
         </div>
       </fieldset>

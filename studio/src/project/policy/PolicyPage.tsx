@@ -13,6 +13,7 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import type { PolicyForm } from "./form";
 import { HoursCard } from "./HoursCard";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
 import { type Policy, useCheckPolicy, usePolicy, useSavePolicy } from "./queries";
 import { RulesCard } from "./RulesCard";
@@ -84,7 +85,7 @@ function Editor({ project, saved }: { project: string; saved: Policy }): ReactNo
   const part = form && { form, set: change, policy, may };
   const stray = policy.mistakes.filter((one) => one.place === "" || shown === "text");
   return (
-    <div className={styles.page}>
+    <div className={layout.page}>
       <div className={styles.bar}>
         <Choice
           label={t("policy.view")}

@@ -7,6 +7,7 @@ import { Card } from "../../ui/Card";
 import { Badge } from "../../ui/Feedback";
 import { Select, TextArea, TextField } from "../../ui/Field";
 import { LANGUAGES, textsAt } from "./form";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
 import type { PolicyPart } from "./PolicyPage";
 
@@ -32,7 +33,7 @@ export function TextsCard({ form, set, policy, may }: PolicyPart): ReactNode {
             {which in policy.texts && <Badge>{t("policy.replaces")}</Badge>}
             <IconButton icon="trash" small label={t("policy.removeText", { name: which })} disabled={!may} onClick={() => put(which, null)} />
           </header>
-          <div className={styles.fields}>
+          <div className={layout.fields}>
             {LANGUAGES.filter((language) => form.languages.includes(language) || language in words).map((language) => (
               <TextArea key={language} label={t(`tools.language.${language}`)} rows={2} maxLength={2000} disabled={!may} value={words[language] ?? ""} placeholder={policy.texts[which]?.[language]} onChange={(event) => put(which, spoken({ ...words, [language]: event.target.value }))} />
             ))}
@@ -48,7 +49,7 @@ export function TextsCard({ form, set, policy, may }: PolicyPart): ReactNode {
           </p>
         ))}
       <div className={styles.words}>
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           <Select label={t("policy.replaceText")} value="" disabled={!may} options={[{ value: "", label: t("policy.chooseText") }, ...own.map((one) => ({ value: one, label: `${one}: ${policy.texts[one]?.en ?? ""}`.slice(0, 90) }))]} onChange={(event) => event.target.value && put(event.target.value, { ...policy.texts[event.target.value] })} />
           <form
             onSubmit={(event) => {

@@ -7,6 +7,7 @@ import { Card } from "../../ui/Card";
 import { Badge, Notice, type Tone } from "../../ui/Feedback";
 import { Select, TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
 import { type Policy, type Tried, useTryPolicy } from "./queries";
 import { useStepWords } from "./RulesCard";
@@ -24,13 +25,13 @@ export function TryCard({ project, policy, text }: { project: string; policy: Po
   return (
     <Card title={t("policy.try")} note={t(policy.model ? "policy.tryAbout" : "policy.tryNoModel")}>
       <form
-        className={styles.stack}
+        className={layout.stack}
         onSubmit={(event) => {
           event.preventDefault();
           attempt.mutate({ text, form: null, stamp: "", message: policy.model ? message.trim() : "", before: [], intent });
         }}
       >
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           {policy.model ? (
             <TextField label={t("policy.message")} maxLength={4000} value={message} onChange={(event) => setMessage(event.target.value)} />
           ) : policy.intents.length > 0 ? (
@@ -57,11 +58,11 @@ function Found({ tried }: { tried: Tried }): ReactNode {
   const result = tried.facts.result as { why?: string } | undefined;
   const call = tried.facts.call as { tool?: string } | undefined;
   return (
-    <div className={styles.stack} aria-live="polite">
+    <div className={layout.stack} aria-live="polite">
       <ol className={styles.path}>
         <li className={tried.intent ? styles.answered : styles.passed}>
           {tried.intent ? t("policy.recognised", { intent: tried.intent }) : t("policy.notRecognised")}
-          {tried.label && <span className={styles.soft}>{t("policy.guess", { label: tried.label, share: formatShare(tried.score) })}</span>}
+          {tried.label && <span className={layout.soft}>{t("policy.guess", { label: tried.label, share: formatShare(tried.score) })}</span>}
         </li>
         <li className={styles.answered}>{tried.pattern ? t("policy.byRule", { pattern: tried.pattern }) : t("policy.byUnknown")}</li>
         {tried.steps.map((step) => (

@@ -101,6 +101,7 @@ function StartForm({ project, serving, models, may }: { project: string; serving
   const modelName = useModelName(project);
   const line = useLine(project).data;
   const shape = useAnswerForm(project).data?.shape;
+  const converses = useProject(project).data?.converses ?? false;
   const finds = shape === "fields" || shape === "spans";
   const [draft, setDraft] = useState(() => drafted(serving.settings, models[0]?.id));
   const [key, setKey] = useState("");
@@ -117,6 +118,13 @@ function StartForm({ project, serving, models, may }: { project: string; serving
     start.mutate({ settings, fallback_key: key === "" ? null : key });
   }
 
+  if (models.length === 0 && converses) {
+    return (
+      <Notice tone="accent" action={<ButtonLink small to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
+        {t("run.noDeskYet")}
+      </Notice>
+    );
+  }
   return (
     <form
       className={styles.form}

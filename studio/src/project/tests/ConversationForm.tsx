@@ -7,6 +7,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { moved } from "../policy/form";
 import { type Conversation, type Tests, useSaveConversation } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tests.module.css";
 import { draftOf, emptyTurn, OUTCOMES, type TurnDraft, turnOf } from "./turns";
 
@@ -41,7 +42,7 @@ export function ConversationForm({ project, tests, one, onClose }: { project: st
         </>
       }
     >
-      <div className={styles.form}>
+      <div className={layout.stack}>
         {turns.map((turn, place) => (
           <Turn key={place} place={place} turn={turn} tried={tried} documents={tests.documents} last={place === turns.length - 1} alone={turns.length === 1} onChange={(part) => change(place, part)} onMove={(to) => setTurns(moved(turns, place, to))} onRemove={() => setTurns(turns.filter((_, number) => number !== place))} />
         ))}

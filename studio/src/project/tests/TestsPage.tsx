@@ -16,6 +16,7 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { ConversationForm } from "./ConversationForm";
 import { type Conversation, type Result, type Tests, useDeleteConversation, useImportConversations, useMeasure, useTests } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tests.module.css";
 import { countOf, verdictOf } from "./turns";
 import { Wanted } from "./Wanted";
@@ -48,7 +49,7 @@ export function TestsPage(): ReactNode {
         about={t("tests.about")}
         actions={
           data && (
-            <div className={styles.bar}>
+            <div className={layout.row}>
               {data.model && (
                 <Button icon="run" busy={measure.isPending} disabled={!mayBuild || data.conversations.length === 0} onClick={() => measure.mutate(undefined)}>
                   {t("tests.measure")}
@@ -64,7 +65,7 @@ export function TestsPage(): ReactNode {
           )
         }
       />
-      <div className={styles.page}>
+      <div className={layout.stack}>
         <Problem query={tests} />
         <Problem query={{ error: add.error }} />
         <Problem query={{ error: measure.error }} />
@@ -77,15 +78,15 @@ export function TestsPage(): ReactNode {
         {data && data.conversations.length > 0 && (
           <>
             {measured > 0 ? <p>{t("tests.measured", { right, measured, share: formatShare(right / measured) })}</p> : <Notice>{t(data.model ? "tests.notMeasured" : "tests.noModel")}</Notice>}
-            <div className={styles.bar}>
+            <div className={layout.row}>
               <Search label={t("tests.search")} value={search} onChange={(event) => setSearch(event.target.value)} />
               {measured > 0 && <Choice label={t("tests.filter")} value={filter} options={FILTERS.map((one) => ({ value: one, label: t(`tests.${one}`) }))} onChange={setFilter} />}
             </div>
-            <div className={styles.list}>
+            <div className={layout.close}>
               {found.slice(0, most).map((one) => (
                 <One key={one.line} project={project} tests={data} one={one} onOpen={() => setOpen(one)} />
               ))}
-              {found.length === 0 && <p className={styles.soft}>{t("tests.noneFound")}</p>}
+              {found.length === 0 && <p className={layout.soft}>{t("tests.noneFound")}</p>}
             </div>
             {found.length > most && (
               <div>
@@ -162,7 +163,7 @@ function Got({ result }: { result: Result }): ReactNode {
   return (
     <div className={cx(styles.got, result.right ? styles.right : styles.wrong)}>
       <div className={styles.badges}>
-        <span className={styles.soft}>{t("tests.got")}</span>
+        <span className={layout.soft}>{t("tests.got")}</span>
         <Badge tone={result.right ? "good" : "bad"}>{t(`tests.outcome.${result.outcome}`)}</Badge>
         {result.tool && <code>{result.tool}</code>}
         {result.documents.map((document) => (

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { cx } from "../../ui/cx";
 import { Badge } from "../../ui/Feedback";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tests.module.css";
 import { draftOf } from "./turns";
 
@@ -10,7 +11,7 @@ import { draftOf } from "./turns";
 export function Wanted({ expect }: { expect: Record<string, unknown> | null | undefined }): ReactNode {
   const { t } = useTranslation();
   const wanted = draftOf({ say: "", expect });
-  if (!wanted.outcome) return <p className={cx(styles.wanted, styles.soft)}>{t("tests.onlySaid")}</p>;
+  if (!wanted.outcome) return <p className={cx(styles.wanted, layout.soft)}>{t("tests.onlySaid")}</p>;
   const facts = [
     wanted.contains.length > 0 && t("tests.contains", { words: wanted.contains.join(", ") }),
     wanted.notContains.length > 0 && t("tests.notContains", { words: wanted.notContains.join(", ") }),
@@ -20,11 +21,11 @@ export function Wanted({ expect }: { expect: Record<string, unknown> | null | un
   return (
     <div className={styles.wanted}>
       <div className={styles.badges}>
-        <span className={styles.soft}>{t("tests.wanted")}</span>
+        <span className={layout.soft}>{t("tests.wanted")}</span>
         <Badge>{t(`tests.outcome.${wanted.outcome}`)}</Badge>
       </div>
       {facts.map((fact) => (
-        <span key={String(fact)} className={styles.soft}>
+        <span key={String(fact)} className={layout.soft}>
           {fact}
         </span>
       ))}

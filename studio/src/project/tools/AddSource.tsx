@@ -8,6 +8,7 @@ import { FileButton } from "../../ui/FileDrop";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { type Offered, type Tools, useAskServer, useChooseOperations, useChooseServerTools, useReadDocument } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 
 const DOCUMENTS = ".json,.yaml,.yml";
@@ -45,14 +46,14 @@ export function AddDocument({ project, tools, onClose }: { project: string; tool
         />
       }
     >
-      <div className={styles.form}>
-        <div className={styles.foot}>
+      <div className={layout.page}>
+        <div className={layout.row}>
           <FileButton label={t("tools.chooseDocument")} accept={DOCUMENTS} busy={read.isPending} onFile={(file) => void open(file)} />
         </div>
         <Problem query={{ error: read.error }} />
         {read.data && (
           <>
-            <div className={styles.fields}>
+            <div className={layout.fields}>
               <TextField label={t("tools.sourceName")} value={name} maxLength={40} onChange={(event) => setName(event.target.value)} />
               <TextField label={t("tools.server")} help={t("tools.serverHelp")} value={server} maxLength={1000} onChange={(event) => setServer(event.target.value)} />
               <TextField label={t("tools.keyVariable")} help={t("tools.keyVariableHelp")} value={key} maxLength={64} onChange={(event) => setKey(event.target.value)} />
@@ -91,9 +92,9 @@ export function AddServer({ project, tools, onClose }: { project: string; tools:
         />
       }
     >
-      <div className={styles.form}>
+      <div className={layout.page}>
         <form
-          className={styles.fields}
+          className={layout.fields}
           onSubmit={(event) => {
             event.preventDefault();
             setChosen([]);
@@ -103,7 +104,7 @@ export function AddServer({ project, tools, onClose }: { project: string; tools:
         >
           <TextField label={t("tools.mcpUrl")} help={t("tools.mcpUrlHelp")} required maxLength={1000} value={url} onChange={(event) => setUrl(event.target.value)} />
           <TextField label={t("tools.keyVariable")} help={t("tools.keyVariableHelp")} value={key} maxLength={64} onChange={(event) => setKey(event.target.value)} />
-          <div className={styles.foot}>
+          <div className={layout.row}>
             <Button type="submit" busy={ask.isPending} disabled={!url.trim()}>
               {t("tools.askServer")}
             </Button>
@@ -146,7 +147,7 @@ function Offers({ offered, chosen, onChange }: { offered: readonly Offered[]; ch
             <input type="checkbox" checked={chosen.includes(one.id)} disabled={one.faults.length > 0} onChange={(event) => onChange(offered.map((each) => each.id).filter((id) => (id === one.id ? event.target.checked : chosen.includes(id))))} />
             <div>
               <strong>{one.id}</strong> {one.description}
-              <p className={styles.soft}>{one.faults.length > 0 ? one.faults.join("; ") : one.arguments.join(", ")}</p>
+              <p className={layout.soft}>{one.faults.length > 0 ? one.faults.join("; ") : one.arguments.join(", ")}</p>
             </div>
             <Badge tone={one.changes ? "warn" : "good"}>{t(one.changes ? "tools.changes" : "tools.reads")}</Badge>
           </label>

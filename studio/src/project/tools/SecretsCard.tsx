@@ -9,6 +9,7 @@ import { TextField } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { type Tools, useSaveDatabase, useSaveSecret } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 
 /** What tools reach: their database, and the variables whose values are secret. No value is ever shown. */
@@ -51,7 +52,7 @@ export function SecretsCard({ project, tools }: { project: string; tools: Tools 
           ))}
         </ul>
       )}
-      {!may && <p className={styles.soft}>{t("tools.ownerOnly")}</p>}
+      {!may && <p className={layout.soft}>{t("tools.ownerOnly")}</p>}
       {open !== null && <Secret key={open} project={project} name={open} onClose={() => setOpen(null)} />}
     </Card>
   );
@@ -65,7 +66,7 @@ function Secret({ project, name: given, onClose }: { project: string; name: stri
   return (
     <Dialog open onClose={onClose} title={given || t("tools.newSecret")} about={t("tools.secretAbout")}>
       <form
-        className={styles.form}
+        className={layout.page}
         onSubmit={(event) => {
           event.preventDefault();
           save.mutate({ name: name.trim(), value }, { onSuccess: onClose });
@@ -74,7 +75,7 @@ function Secret({ project, name: given, onClose }: { project: string; name: stri
         {!given && <TextField label={t("tools.secretName")} help={t("tools.secretNameHelp")} required maxLength={64} value={name} onChange={(event) => setName(event.target.value)} />}
         <TextField label={t("tools.secretValue")} type="password" autoComplete="off" required maxLength={4096} value={value} onChange={(event) => setValue(event.target.value)} />
         <Problem query={{ error: save.error }} />
-        <div className={styles.foot}>
+        <div className={layout.row}>
           <Button type="submit" kind="primary" busy={save.isPending} disabled={!name.trim() || !value.trim()}>
             {t("common.save")}
           </Button>
@@ -93,8 +94,8 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
   const [open, setOpen] = useState(false);
   return (
     <div className={styles.secrets}>
-      <div className={styles.foot}>
-        <span className={styles.soft}>{t("tools.database")}</span>
+      <div className={layout.row}>
+        <span className={layout.soft}>{t("tools.database")}</span>
         <code>{tools.database || t("tools.noDatabase")}</code>
         {may && (
           <Button small onClick={() => setOpen(true)}>
@@ -103,7 +104,7 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
         )}
       </div>
       <Dialog open={open} onClose={() => setOpen(false)} title={t("tools.database")} about={t("tools.databaseAbout")}>
-        <div className={styles.form}>
+        <div className={layout.page}>
           <form
             className={styles.part}
             onSubmit={(event) => {
@@ -112,7 +113,7 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
             }}
           >
             <TextField label={t("tools.tables")} help={t("tools.tablesHelp")} value={tables} onChange={(event) => setTables(event.target.value)} />
-            <div className={styles.foot}>
+            <div className={layout.row}>
               <Button type="submit" kind="primary" busy={save.isPending} disabled={!tables.trim()}>
                 {t("tools.makeDatabase")}
               </Button>
@@ -126,7 +127,7 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
             }}
           >
             <TextField label={t("tools.databaseUrl")} help={t("tools.databaseUrlHelp")} value={typed ?? tools.database} onChange={(event) => setTyped(event.target.value)} />
-            <div className={styles.foot}>
+            <div className={layout.row}>
               <Button type="submit" busy={save.isPending} disabled={!(typed ?? tools.database).trim()}>
                 {t("tools.useDatabase")}
               </Button>

@@ -11,6 +11,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, type Kind, LANGUAGES, settingsOf, shown, shownIn, spread, type ToolDraft, TYPES } from "./draft";
 import { type FieldMistake, type Tool, type ToolPlace, type Tools, useSaveTool, useToolCheck } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 import { Marked, Template } from "./ToolsPage";
 
@@ -64,7 +65,7 @@ export function ToolForm({ project, tools, tool, onClose }: { project: string; t
         </>
       }
     >
-      <div className={styles.form}>
+      <div className={layout.page}>
         <About draft={draft} set={set} at={at} />
         {!given && <Arguments draft={draft} set={set} at={at} />}
         {!given && <How draft={draft} set={set} at={at} />}
@@ -101,11 +102,11 @@ function About({ draft, set, at }: PartProps): ReactNode {
   return (
     <fieldset className={styles.part}>
       <legend>{t("tools.what")}</legend>
-      <div className={styles.fields}>
+      <div className={layout.fields}>
         <TextField label={t("tools.name")} help={t("tools.nameHelp")} error={at("name")} maxLength={64} value={draft.name} onChange={(event) => set({ name: event.target.value })} />
         <TextField label={t("tools.description")} help={t("tools.descriptionHelp")} error={at("description")} maxLength={2000} value={draft.description} onChange={(event) => set({ description: event.target.value })} />
       </div>
-      <div className={styles.fields}>
+      <div className={layout.fields}>
         {languages.map((language) => (
           <TextField
             key={language}
@@ -132,7 +133,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
   return (
     <fieldset className={styles.part}>
       <legend>{t("tools.arguments")}</legend>
-      <p className={styles.soft}>{t("tools.argumentsAbout")}</p>
+      <p className={layout.soft}>{t("tools.argumentsAbout")}</p>
       {at("arguments") && draft.arguments.length === 0 && <p className={styles.faults}>{at("arguments")}</p>}
       {draft.arguments.map((one, place) => (
         <div key={place} className={styles.item} role="group" aria-label={shown(one) || t("tools.argument", { number: place + 1 })}>
@@ -140,7 +141,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
             <strong>{shown(one) || t("tools.argument", { number: place + 1 })}</strong>
             <IconButton icon="trash" small label={t("tools.removeArgument", { name: shown(one) })} onClick={() => set({ arguments: draft.arguments.filter((_, number) => number !== place), owner: draft.owner.filter((name) => name !== one.name) })} />
           </header>
-          <div className={styles.fields}>
+          <div className={layout.fields}>
             <TextField label={t("tools.argumentName")} error={at(`arguments.${one.name}`) || undefined} value={one.name} maxLength={64} onChange={(event) => change(place, { name: event.target.value })} />
             {LANGUAGES.map((language) => (
               <TextField key={language} label={t("tools.argumentTitle", { language: t(`tools.language.${language}`) })} value={one.titles[language] ?? (language === "en" ? (one.titles[""] ?? "") : "")} maxLength={100} onChange={(event) => change(place, { titles: { ...spread(one.titles), [language]: event.target.value } })} />
@@ -192,7 +193,7 @@ function Request({ draft, set, at }: PartProps): ReactNode {
   const header = (place: number, part: Partial<{ name: string; value: string }>) => set({ headers: draft.headers.map((one, number) => (number === place ? { ...one, ...part } : one)) });
   return (
     <>
-      <div className={styles.fields}>
+      <div className={layout.fields}>
         <Select label={t("tools.method")} error={at("http.method") || undefined} value={draft.method} options={METHODS.map((one) => ({ value: one, label: one }))} onChange={(event) => set({ method: event.target.value })} />
         <TextField label={t("tools.url")} help={t("tools.urlHelp")} error={at("http.url") || undefined} spellCheck={false} value={draft.url} onChange={(event) => set({ url: event.target.value })} />
       </div>
@@ -225,9 +226,9 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
       <legend>{t("tools.consent")}</legend>
       <Switch label={t("tools.changesSwitch")} checked={draft.changes} disabled={draft.kind === "sql"} onChange={(event) => set({ changes: event.target.checked })} />
       {at("changes") && <p className={styles.faults}>{at("changes")}</p>}
-      {draft.kind === "sql" && <p className={styles.soft}>{t("tools.sqlReads")}</p>}
+      {draft.kind === "sql" && <p className={layout.soft}>{t("tools.sqlReads")}</p>}
       <Switch label={t("tools.asksSwitch")} checked={draft.changes || draft.asks} disabled={draft.changes} onChange={(event) => set({ asks: event.target.checked })} />
-      {draft.changes && <p className={styles.soft}>{t("tools.alwaysAsks")}</p>}
+      {draft.changes && <p className={layout.soft}>{t("tools.alwaysAsks")}</p>}
       {required.length > 0 && (
         <Ticks
           label={t("tools.ownerTicks")}
@@ -244,7 +245,7 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
           <TextArea label={t("tools.guard")} help={t("tools.guardHelp")} error={at("guard") || undefined} spellCheck={false} value={draft.guard} onChange={(event) => set({ guard: event.target.value })} />
         </div>
       )}
-      <div className={styles.fields}>
+      <div className={layout.fields}>
         {LANGUAGES.map((language) => (
           <TextField key={language} label={t("tools.answer", { language: t(`tools.language.${language}`) })} help={language === "en" ? t("tools.answerHelp") : undefined} error={at(`answer.${language}`) || undefined} value={draft.answer[language] ?? (language === "en" ? (draft.answer[""] ?? "") : "")} onChange={(event) => set({ answer: { ...spread(draft.answer), [language]: event.target.value } })} />
         ))}
@@ -262,7 +263,7 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
   return (
     <fieldset className={styles.part}>
       <legend>{t("tools.examples")}</legend>
-      <p className={styles.soft}>{t("tools.examplesAbout")}</p>
+      <p className={layout.soft}>{t("tools.examplesAbout")}</p>
       {at("examples") && <p className={styles.faults}>{at("examples")}</p>}
       {draft.examples.map((one, place) => (
         <div key={place} className={styles.item} role="group" aria-label={t("tools.exampleNumber", { number: place + 1 })}>
@@ -274,7 +275,7 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
           </header>
           <TextField label={t("tools.message")} maxLength={4000} value={one.message} onChange={(event) => change(place, { message: event.target.value })} />
           {draft.arguments.length > 0 && (
-            <div className={styles.fields}>
+            <div className={layout.fields}>
               {draft.arguments
                 .filter((each) => each.name)
                 .map((each) => (

@@ -18,6 +18,7 @@ import { type ArgumentDraft, draftOf, marked, shown, shownIn } from "./draft";
 import { type Tool, type Tools, useDeleteTool, useSaveToolText, useTools } from "./queries";
 import { SecretsCard } from "./SecretsCard";
 import { ToolForm } from "./ToolForm";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 import { TryCard } from "./TryCard";
 
@@ -46,7 +47,7 @@ export function ToolsPage(): ReactNode {
         about={t("tools.about")}
         actions={
           may && (
-            <div className={styles.bar}>
+            <div className={layout.row}>
               <Button kind="primary" icon="plus" onClick={() => setAdding("tool")}>
                 {t("tools.add")}
               </Button>
@@ -55,7 +56,7 @@ export function ToolsPage(): ReactNode {
           )
         }
       />
-      <div className={styles.page}>
+      <div className={layout.page}>
         <Problem query={tools} />
         {!data && !tools.error && <Skeleton label={t("common.loading")} />}
         {data && data.mistakes.length > 0 && (
@@ -148,7 +149,7 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
           <>
             <dt>{t("tools.example")}</dt>
             <dd>
-              “<Marked message={example.message} values={example.arguments} />”{draft.examples.length > 1 && <span className={styles.soft}> {t("tools.moreExamples", { count: draft.examples.length - 1 })}</span>}
+              “<Marked message={example.message} values={example.arguments} />”{draft.examples.length > 1 && <span className={layout.soft}> {t("tools.moreExamples", { count: draft.examples.length - 1 })}</span>}
             </dd>
           </>
         )}
@@ -164,8 +165,8 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
             ))}
           </ul>
         )}
-        {tool.mistakes.length === 0 && unset.length > 0 && <p className={styles.soft}>{t("tools.unset", { names: unset.join(", ") })}</p>}
-        <div className={styles.foot}>
+        {tool.mistakes.length === 0 && unset.length > 0 && <p className={layout.soft}>{t("tools.unset", { names: unset.join(", ") })}</p>}
+        <div className={layout.row}>
           <Button small icon="search" disabled={tool.mistakes.length > 0} onClick={onTry}>
             {t("tools.look")}
           </Button>
@@ -243,7 +244,7 @@ function AsText({ project, tools, onClose }: { project: string; tools: Tools; on
         </>
       }
     >
-      <div className={cx(styles.form, styles.code)}>
+      <div className={cx(layout.page, styles.code)}>
         <TextArea label={t("tools.file")} rows={24} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
         <Problem query={{ error: save.error }} />
       </div>

@@ -13,6 +13,7 @@ import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { type ArgumentDraft, draftOf, typed, argumentOf, type Settings, shown, shownIn } from "./draft";
 import { type DryRun, type Tools, useDryRun, useRunOnce } from "./queries";
+import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 
 /** The exact call that a message or arguments lead to. It sends nothing; an owner may then make it once, if it only reads. */
@@ -27,13 +28,13 @@ export function TryCard({ project, tools, tool, onTool }: { project: string; too
   return (
     <Card title={t("tools.try")} note={t("tools.tryAbout")}>
       <form
-        className={styles.try}
+        className={layout.stack}
         onSubmit={(event) => {
           event.preventDefault();
           look.mutate({ tool, message: message.trim(), arguments: given(values, known), language });
         }}
       >
-        <div className={styles.fields}>
+        <div className={layout.fields}>
           <Select
             label={t("tools.tool")}
             value={tool}
@@ -47,17 +48,17 @@ export function TryCard({ project, tools, tool, onTool }: { project: string; too
           <TextField label={t("tools.message")} maxLength={4000} placeholder={t("tools.messageExample")} value={message} onChange={(event) => setMessage(event.target.value)} />
         </div>
         {known.length > 0 && (
-          <div className={styles.fields}>
+          <div className={layout.fields}>
             {known.map((one) => (
               <TextField key={one.name} label={shown(one)} maxLength={500} value={values[one.name] ?? ""} onChange={(event) => setValues({ ...values, [one.name]: event.target.value })} />
             ))}
           </div>
         )}
-        <div className={styles.foot}>
+        <div className={layout.row}>
           <Button type="submit" kind="primary" icon="search" busy={look.isPending} disabled={!tool && !(tools.model && message.trim())}>
             {t("tools.show")}
           </Button>
-          <span className={styles.soft}>{t("tools.sendsNothing")}</span>
+          <span className={layout.soft}>{t("tools.sendsNothing")}</span>
         </div>
         <Problem query={{ error: look.error }} />
       </form>
@@ -96,13 +97,13 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
       {found.fault && <Notice tone="warn">{told(found.fault)}</Notice>}
       {found.kind !== "none" && <CodeBlock code={callText(found)} label={t("tools.exactCall")} copy />}
       {found.changes ? (
-        <p className={styles.soft}>{t("tools.notFromHere")}</p>
+        <p className={layout.soft}>{t("tools.notFromHere")}</p>
       ) : (
-        <div className={styles.foot}>
+        <div className={layout.row}>
           <Button icon="run" disabled={!may || !whole || found.fault !== ""} onClick={() => setAsking(true)}>
             {t("tools.runOnce")}
           </Button>
-          <span className={styles.soft}>{may ? (whole ? t("tools.runOnceAbout") : t("tools.runOnceLater")) : t("tools.ownerRuns")}</span>
+          <span className={layout.soft}>{may ? (whole ? t("tools.runOnceAbout") : t("tools.runOnceLater")) : t("tools.ownerRuns")}</span>
         </div>
       )}
       <Dialog
@@ -125,10 +126,10 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
       {run.data && (
         <div className={styles.rows}>
           <p>
-            <Badge tone={run.data.status === "ok" ? "good" : "warn"}>{t(`tools.status.${run.data.status}`)}</Badge> <span className={styles.soft}>{t("tools.took", { seconds: formatNumber(run.data.seconds) })}</span>
+            <Badge tone={run.data.status === "ok" ? "good" : "warn"}>{t(`tools.status.${run.data.status}`)}</Badge> <span className={layout.soft}>{t("tools.took", { seconds: formatNumber(run.data.seconds) })}</span>
           </p>
           {run.data.text && <p className={styles.saying}>{run.data.text}</p>}
-          {run.data.reason && <p className={styles.soft}>{told(run.data.reason)}</p>}
+          {run.data.reason && <p className={layout.soft}>{told(run.data.reason)}</p>}
           {run.data.rows.length > 0 && <CodeBlock code={run.data.rows.map((row) => JSON.stringify(row, null, 1)).join("\n")} label={t("tools.rows")} />}
         </div>
       )}

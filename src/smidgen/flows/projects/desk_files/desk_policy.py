@@ -267,10 +267,8 @@ def try_message(policy: DeskPolicy, message: str, model: Model | None, intent: s
     reply = asked.rehearse(conversation, message).reply
     told = reply.facts.get("intent", {})
     planned = policy.steps(reply.intent)
-    at = next((place for place, step in enumerate(planned) if _is_by(step, reply)), -1)
-    if reply.outcome == "unanswered" or ("handed_over" in reply.facts and at < 0):
-        at = len(planned)
-    states = [TriedStep(step, "answered" if place == at else "passed" if place < at else "left") for place, step in enumerate(planned)]
+    passed, by = reply.facts.get("passed", ()), reply.facts.get("step")
+    states = [TriedStep(step, "passed" if step in passed else "answered" if step == by else "left") for step in planned]
     return TriedMessage(
         reply.intent, str(told.get("label", "")), float(told.get("score", 0.0)), _pattern(policy, reply.intent), tuple(states), reply
     )
@@ -280,17 +278,3 @@ def _pattern(policy: DeskPolicy, intent: str) -> str:
     """The pattern by which an intent finds its steps."""
     single = ((pattern, policy.model_copy(update={"intents": {pattern: steps}})) for pattern, steps in policy.intents.items())
     return next((pattern for pattern, alone in single if intent and (alone.is_known(intent) or pattern == "*")), "")
-
-
-def _is_by(step: str, reply: DeskReply) -> bool:
-    """Whether a reply is that of a step."""
-    verb, _, what = step.partition(" ")
-    if verb == "act":
-        call = reply.facts.get("call") or {}
-        name = reply.call.tool if reply.call is not None else call.get("tool", "")
-        return reply.member == "act" and (not what or name == what)
-    if verb == "person":
-        return reply.outcome == "handed_over"
-    if verb == "say":
-        return reply.outcome == "answered" and not reply.member and "intent" in reply.facts
-    return reply.member == verb

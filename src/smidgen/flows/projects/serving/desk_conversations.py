@@ -6,7 +6,7 @@ Who may only look sees them without addresses, numbers and what tools told; the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from smidgen.flows.desk.hand_over import HandOverSummary, summarise
 from smidgen.flows.projects.serving.desk_serving import calls_file, conversations_url
 from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import Redactor
+from smidgen.privacy.spoken_names import names_said, without_names
 from smidgen.store.calls import CallStore, LoggedCall
 from smidgen.store.conversations.figures import DeliveryFigures, DeskFigures, channel_figures, desk_figures, listener_figures, turn_authors
 from smidgen.store.conversations.records import ConversationFilter, ConversationPage, DeadEvent, StoredOutgoing, TurnFeedback
@@ -89,7 +90,12 @@ def list_conversations(project: str, where: ConversationFilter, offset: int, lim
     return replace(
         found,
         conversations=tuple(
-            replace(one, address=hidden(one.address), subject=without_personal_data(one.subject), first=without_personal_data(one.first))
+            replace(
+                one,
+                address=hidden(one.address),
+                subject=without_personal_data(one.subject, names_said([one.address])),
+                first=without_personal_data(one.first, names_said([one.address])),
+            )
             for one in found.conversations
         ),
     )
@@ -181,13 +187,14 @@ def move_dead_letter(project: str, id: str, move: Literal["retry", "drop"]) -> N
             raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
 
 
-def without_personal_data(text: str) -> str:
-    """A text without what patterns take for personal data, and without numbers of orders. Fails closed: an odd text is hidden whole."""
+def without_personal_data(text: str, names: Collection[str] = ()) -> str:
+    """A text without what patterns take for personal data, without numbers of orders, and without names: those it gives away itself, and
+    these. Fails closed: an odd text is hidden whole."""
     try:
         safe = Redactor(forms=text_patterns.usual_spans).mask(text)
     except RedactionError:
         return HIDDEN
-    return _NUMBERED.sub(HIDDEN, safe)
+    return _NUMBERED.sub(HIDDEN, without_names(safe, names_said([text]).union(names), HIDDEN))
 
 
 def hidden(text: str) -> str:
@@ -208,37 +215,40 @@ def _event_letter(one: DeadEvent) -> DeadLetter:
 
 def _masked(found: OpenedConversation) -> OpenedConversation:
     conversation = found.conversation
-    safe = replace(conversation, address=hidden(conversation.address), turns=tuple(_masked_turn(turn) for turn in conversation.turns))
+    names = names_said([conversation.address, *(turn.text for turn in conversation.turns if turn.author == "customer")])
+    turns = tuple(_masked_turn(turn, names) for turn in conversation.turns)
+    safe = replace(conversation, address=hidden(conversation.address), turns=turns)
     return replace(
         found,
         conversation=safe,
-        thumbs={turn: replace(one, comment=without_personal_data(one.comment)) for turn, one in found.thumbs.items()},
+        thumbs={turn: replace(one, comment=without_personal_data(one.comment, names)) for turn, one in found.thumbs.items()},
         calls=tuple(replace(one, arguments=_covered(one.arguments), reason="") for one in found.calls),
         summary=summarise(safe),
-        undelivered=tuple(
-            replace(
-                one, message=replace(one.message, text=without_personal_data(one.message.text), recipient=hidden(one.message.recipient))
-            )
-            for one in found.undelivered
-        ),
+        undelivered=tuple(_masked_letter(one, names) for one in found.undelivered),
     )
 
 
-def _masked_turn(turn: Turn) -> Turn:
+def _masked_letter(one: StoredOutgoing, names: Collection[str]) -> StoredOutgoing:
+    message = one.message
+    return replace(one, message=replace(message, text=without_personal_data(message.text, names), recipient=hidden(message.recipient)))
+
+
+def _masked_turn(turn: Turn, names: Collection[str]) -> Turn:
     reply = turn.reply
-    return replace(turn, text=without_personal_data(turn.text), reply=None if reply is None else _masked_reply(reply))
+    return replace(turn, text=without_personal_data(turn.text, names), reply=None if reply is None else _masked_reply(reply, names))
 
 
-def _masked_reply(reply: DeskReply) -> DeskReply:
+def _masked_reply(reply: DeskReply, names: Collection[str]) -> DeskReply:
     """A reply without what a tool told of a customer; quotations of documents and suggested products stay."""
     cards = tuple(
         card if card.kind == "products" else replace(card, items=tuple(_covered(item) for item in card.items)) for card in reply.cards
     )
-    cards = tuple(replace(card, title=without_personal_data(card.title)) for card in cards)
+    cards = tuple(replace(card, title=without_personal_data(card.title, names)) for card in cards)
     call = None
     if reply.call is not None:
-        call = replace(reply.call, arguments=_covered(reply.call.arguments), words=without_personal_data(reply.call.words))
-    return replace(reply, text=without_personal_data(reply.text), cards=cards, call=call, facts={})
+        call = replace(reply.call, arguments=_covered(reply.call.arguments), words=without_personal_data(reply.call.words, names))
+    steps = {name: reply.facts[name] for name in ("step", "passed") if name in reply.facts}
+    return replace(reply, text=without_personal_data(reply.text, names), cards=cards, call=call, facts=steps)
 
 
 def _covered(facts: Mapping[str, Any]) -> dict[str, Any]:
