@@ -169,6 +169,14 @@ def test_a_press_is_read_and_confirmed_in_the_answer(telegram: TelegramChannel) 
         telegram.receive(sent(PRESS, "other"))
 
 
+def test_a_press_has_the_words_of_its_button_whatever_the_customers_telegram_speaks(telegram: TelegramChannel) -> None:
+    keys = [[{"text": "Ja, bitte", "callback_data": "desk:yes:Zx3_-9"}, {"text": "Nein", "callback_data": "desk:no:Zx3_-9"}]]
+    query = PRESS["callback_query"]
+    message, sender = {**query["message"], "reply_markup": {"inline_keyboard": keys}}, {**query["from"], "language_code": "en"}
+    (found,) = telegram.receive(sent(pressed(message=message, data="desk:no:Zx3_-9", **{"from": sender}))).messages
+    assert found.text == "Nein" and found.facts["decision"] == {"call": "Zx3_-9", "yes": False}
+
+
 def test_foreign_presses_bring_nothing(telegram: TelegramChannel) -> None:
     stranger = pressed(**{"from": {"id": 5, "is_bot": False}})
     group = pressed(message={**PRESS["callback_query"]["message"], "chat": {"id": -5, "type": "group"}})

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import InputError, SmidgenError
+from smidgen.flows.projects.deletion import delete_project
+from smidgen.flows.projects.documents.project_documents import read_files
 from smidgen.flows.projects.material import (
     delete_file,
     files_of,
@@ -19,8 +21,10 @@ from smidgen.flows.projects.material import (
 )
 from smidgen.flows.projects.recipes.project_recipe import project_folder, recipe_mistakes, recipe_tree
 from smidgen.flows.projects.samples import begin_project, create_from_sample
+from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.sample_recipes import sample_recipe
 from smidgen.parts import registry
+from smidgen.store.files import home
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.studio.tables import StudioMissing
 
@@ -116,3 +120,12 @@ def test_no_file_written_in_the_studio_starts_a_program(store: StudioStore) -> N
             write_file(project, "tools.toml", text.encode())
     assert read_file(project, "tools.toml") == before
     write_file(project, "tools.toml", b"[mcp.shop]\nurl = 'https://shop.example/mcp'\n# command\n")
+
+
+def test_a_deleted_document_leaves_no_reading_behind(store: StudioStore) -> None:
+    project, kept = begin_project(store, "Ours", "answer"), home() / "documents"
+    for delete in (lambda: delete_file(project, "documents/a.md"), lambda: delete_project(store, project.id, ModelServers(store))):
+        write_file(project, "documents/a.md", b"# A\n\nWe open at nine.\n")
+        assert len(read_files(project)) == len(list(kept.glob("*.json"))) == 1
+        delete()
+        assert not list(kept.glob("*.json"))
