@@ -21,7 +21,7 @@ from smidgen.store.studio.store import Project, StudioStore
 LEAST_QUESTIONS = 20
 """Fewest asked questions that teach and measure a model; with fewer, questions are made from the documents."""
 _ANSWER_NOTHING: frozenset[MaterialKind] = frozenset({"intents"})
-"""What members consist of that only sort messages."""
+"""The kinds of files whose members only sort messages."""
 _MOST_COUNTED_BYTES = 50 << 20
 
 NextStep: TypeAlias = Literal["fill", "build", "rebuild", "try"]

@@ -39,7 +39,7 @@ _LATER = frozenset({"delivered", "promised", "updated", "birth", "birthday", "sh
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What a column is for: the setting that names it, words of such columns, and a sign of its cells, 0 to 4."""
+    """The use of a column: the setting that names it, words of such columns, and a sign of its cells, 0 to 4."""
 
     setting: str
     words: str
@@ -252,7 +252,7 @@ def _score(role: _Role, column: str, cells: Sequence[str], known: frozenset[str]
 
 
 def _catalogue_ids(file: Path) -> frozenset[str]:
-    """What stands in the columns of a catalogue: the ids are among it."""
+    """All cells of a catalogue: its ids are among them."""
     return frozenset(cell for row in first_rows(file, 20_000)[1] for cell in row.values())
 
 

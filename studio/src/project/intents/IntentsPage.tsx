@@ -13,7 +13,7 @@ import layout from "../../ui/Layout.module.css";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
-import { stepsToChoose } from "../policy/form";
+import { sayable, stepsToChoose } from "../policy/form";
 import { usePolicy } from "../policy/queries";
 import { useStepWords } from "../policy/RulesCard";
 import { ENOUGH, examplesIn, LEAST } from "./examples";
@@ -105,7 +105,7 @@ function EditKind({ project, kinds, kind, onClose }: { project: string; kinds: M
   const [step, setStep] = useState("");
   const [sure, setSure] = useState(false);
   const examples = examplesIn(text);
-  const texts = Object.keys({ ...(policy.data?.form?.texts as object | undefined), ...policy.data?.texts });
+  const texts = sayable((policy.data?.form?.["texts"] ?? {}) as Record<string, unknown>, policy.data?.texts ?? {});
   const now = kind ? t("intents.asNow", { steps: kind.steps.map(words).join(t("intents.else")) }) : t("intents.asOthers");
   const options = [{ value: "", label: now }, ...stepsToChoose(policy.data?.tools ?? [], texts).map((one) => ({ value: one, label: words(one) }))];
   const busy = save.isPending || remove.isPending;

@@ -7,7 +7,7 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { TextField } from "../../ui/Field";
 import { Icon } from "../../ui/icons";
-import { moved, partsOf, rulesOf, stepsToChoose, textsAt, withRules } from "./form";
+import { moved, partsOf, rulesOf, sayable, stepsToChoose, textsAt, withRules } from "./form";
 import styles from "./Policy.module.css";
 import type { PolicyPart } from "./PolicyPage";
 
@@ -33,8 +33,7 @@ export function RulesCard({ form, set, policy, may }: PolicyPart): ReactNode {
   const change = (place: number, steps: string[]) => set(withRules(form, rules.map((rule, number) => (number === place ? { ...rule, steps } : rule))));
   const rename = (place: number, pattern: string) => set(withRules(form, rules.map((rule, number) => (number === place ? { ...rule, pattern } : rule))));
   const move = (from: number, to: number) => set(withRules(form, moved(rules, from, to)));
-  const texts = [...new Set([...Object.keys(form.texts), ...Object.keys(policy.texts)])];
-  const choices = stepsToChoose(policy.tools, texts);
+  const choices = stepsToChoose(policy.tools, sayable(form.texts, policy.texts));
   return (
     <Card title={t("policy.rules")} note={t("policy.rulesAbout")}>
       <datalist id={list}>

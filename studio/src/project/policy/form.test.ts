@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { hoursOf, moved, partsOf, type PolicyForm, rulesOf, spansOf, stepsToChoose, textsAt, withRules } from "./form";
+import { hoursOf, moved, partsOf, type PolicyForm, rulesOf, sayable, spansOf, stepsToChoose, textsAt, withRules } from "./form";
 
 const FORM = { intents: { "order/*": ["act stock", "answer"], "*": ["answer"] } } as unknown as PolicyForm;
 
@@ -25,4 +25,9 @@ it("parts a step, and lists all there are", () => {
 it("tells what is wrong at a rule once", () => {
   const list = [{ place: "intents.a/b.0", text: "x" }, { place: "intents.a/b.1", text: "x" }, { place: "intents.a/bc", text: "y" }];
   expect(textsAt(list, "intents.a/b")).toBe("x");
+});
+
+it("a step says whole sentences without gaps, and every text of one's own", () => {
+  const desks = { and: { en: " and " }, confirm: { en: "Shall I {call}?" }, welcome: { en: "You are welcome.", de: "Gern geschehen." } };
+  expect(sayable({ thanks: {} }, desks)).toEqual(["thanks", "welcome"]);
 });

@@ -56,6 +56,12 @@ export function stepsToChoose(tools: readonly string[], texts: readonly string[]
   return ["answer", "recommend", "act", ...tools.map((tool) => `act ${tool}`), "person", ...texts.map((text) => `say ${text}`)];
 }
 
+/** The texts that a step may say: the policy's own, and those of the desk that are whole sentences without gaps. */
+export function sayable(own: Readonly<Record<string, unknown>>, desks: Readonly<Record<string, Readonly<Record<string, string>>>>): string[] {
+  const whole = Object.entries(desks).filter(([, words]) => Object.values(words).every((text) => !text.includes("{") && text.trim().includes(" ")));
+  return [...new Set([...Object.keys(own), ...whole.map(([name]) => name)])];
+}
+
 export interface Span {
   from: string;
   to: string;

@@ -94,7 +94,7 @@ export function AddServer({ project, tools, onClose }: { project: string; tools:
     >
       <div className={layout.page}>
         <form
-          className={layout.fields}
+          className={layout.stack}
           onSubmit={(event) => {
             event.preventDefault();
             setChosen([]);
@@ -102,8 +102,10 @@ export function AddServer({ project, tools, onClose }: { project: string; tools:
             ask.mutate({ url: url.trim(), headers: header(key) });
           }}
         >
+          <div className={layout.fields}>
           <TextField label={t("tools.mcpUrl")} help={t("tools.mcpUrlHelp")} required maxLength={1000} value={url} onChange={(event) => setUrl(event.target.value)} />
           <TextField label={t("tools.keyVariable")} help={t("tools.keyVariableHelp")} value={key} maxLength={64} onChange={(event) => setKey(event.target.value)} />
+          </div>
           <div className={layout.row}>
             <Button type="submit" busy={ask.isPending} disabled={!url.trim()}>
               {t("tools.askServer")}
