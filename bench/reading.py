@@ -26,7 +26,8 @@ from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, FoundPassage, PassageSearch, vectors_of
 from smidgen.apps.retrieval.weights import SearchWeights
 from smidgen.bases.lookup import find
-from smidgen.engines.onnx import OnnxEngine
+from smidgen.core.parts import Base
+from smidgen.engines.onnx import OnnxEngine, OnnxRunner
 from smidgen.flows.embedding import export_base
 from smidgen.stats.intervals import wilson
 
@@ -60,11 +61,16 @@ def squad(file: Path) -> AskedOfPassages:
     return AskedOfPassages(passages, questions)
 
 
-def search_of(passages: Sequence[Passage], base: str, weights: SearchWeights, folder: Path) -> PassageSearch:
-    """A search with the vectors and the reader of a base, in int8 as it is served."""
+def opened(base: str, folder: Path) -> tuple[Base, OnnxRunner]:
+    """A base, and its encoder in int8 as it is served."""
     found = find(base)
     export_base(found, folder, MOST_TOKENS, states=True)
-    runner = OnnxEngine().open(folder, {"max_length": MOST_TOKENS}, 1)
+    return found, OnnxEngine().open(folder, {"max_length": MOST_TOKENS}, 1)
+
+
+def search_of(passages: Sequence[Passage], encoder: tuple[Base, OnnxRunner], weights: SearchWeights) -> PassageSearch:
+    """A search with the vectors and the reader of an encoder."""
+    found, runner = encoder
 
     def embed(texts: Sequence[str], role: str) -> Floats32:
         made = runner.run([found.prefixes.get(role, "") + text for text in texts])["embedding"]
@@ -72,7 +78,7 @@ def search_of(passages: Sequence[Passage], base: str, weights: SearchWeights, fo
 
     vectors = vectors_of(passages, lambda texts: embed(texts, "passage"), lambda texts: embed(texts, "query"))
     reader = TokenMatchReader(runner.token_states, passages=len(passages) + 1)
-    return PassageSearch(passages, vectors, lambda texts: embed(texts, "query"), weights, reader)
+    return PassageSearch(passages, vectors, lambda texts: embed(texts, "query"), weights, reader, found.cosines)
 
 
 def asked_twice(search: PassageSearch, data: AskedOfPassages) -> tuple[list[list[FoundPassage]], list[list[FoundPassage]], float]:
@@ -114,7 +120,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = squad(asked.data / "xquad" / f"xquad.{asked.language}.json")
     with tempfile.TemporaryDirectory() as box:
-        here, away, took = asked_twice(search_of(data.passages, asked.base, SearchWeights(), Path(box)), data)
+        here, away, took = asked_twice(search_of(data.passages, opened(asked.base, Path(box)), SearchWeights()), data)
     print(f"XQuAD {asked.language}, {asked.base}: {len(data.passages)} passages, {took:.1f} ms a question on one thread")
     for name, (value, low, high, total) in measured(data, here, away).items():
         print(f"  {name}: {value:.1%} ({low:.1%} to {high:.1%}), n {total}")

@@ -1,14 +1,16 @@
-"""Fit the weights of sentences and of evidence on questions to businesses, and show what they are worth on a business left out.
+"""Fit the weights of sentences and of evidence on questions to businesses, and show what they are worth on businesses left out.
 
 The businesses and their questions were written for it (`bench/reading_businesses`): a line of a `questions*.txt` is a question and the
 words that answer, or `-` where the document does not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions
 are only measured on.
 
-    python -m bench.reading_fit
+    python -m bench.reading_fit                # with minilm
+    python -m bench.reading_fit --base e5
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from bench.answer import told
-from bench.reading import search_of
+from bench.reading import opened, search_of
 from smidgen.apps.documents.folder import read_documents
 from smidgen.apps.retrieval.candidates import quoted
-from smidgen.apps.retrieval.passage_search import AskedQuestion, FoundPassage, PassageSearch
+from smidgen.apps.retrieval.passage_search import AskedQuestion, FoundPassage, PassageSearch, ReadQuestion
 from smidgen.apps.retrieval.weights import EVIDENCE, SENTENCE_SIGNS, SearchWeights
 from smidgen.stats import quoted_answers
 from smidgen.tasks.answer import USUAL_THRESHOLD
@@ -31,25 +33,35 @@ BUSINESSES = Path(__file__).parent / "reading_businesses"
 SAMPLE = Path(__file__).parents[1] / "src" / "smidgen" / "samples" / "homeware" / "desk"
 _FITTED_SIGNS = ("cosine", "words", "words_around", "kind", "reader", "passage")
 """Signs whose weights are fitted; the others never helped on a business left out."""
-_SENTENCE_RIDGE, _EVIDENCE_RIDGE = 0.03, 30.0
-_NULLS = 0.5
-"""Weight of all questions without an answer, that of those with one being 1."""
+_SENTENCE_RIDGE, _EVIDENCE_RIDGE = 0.03, 10.0
+_NULLS, _LEFT_OUT = 0.5, 0.3
+"""Weight of all questions without an answer, that of those with one being 1; and of one whose passages were left out, that of one which
+people asked without an answer being 1."""
+_FOLDS = 5
 _OF_A_QUESTION = -1.0
 """Weight of a sentence that is itself a question: too rare here to be fitted."""
 
 
 @dataclass(frozen=True)
-class BusinessQuestions:
-    """A business: its search, and its questions with the wanted answer."""
+class AskedAndRead:
+    """A question with the wanted answer, and what was read for it; the same with the passages left out that have the answer."""
 
-    name: str
+    wanted: dict[str, str] | None
+    here: ReadQuestion
+    away: ReadQuestion | None
+
+
+@dataclass(frozen=True)
+class BusinessQuestions:
+    """A business: its search, and its questions."""
+
     search: PassageSearch
-    asked: list[tuple[str, dict[str, str] | None]]
+    asked: list[AskedAndRead]
 
 
 @dataclass(frozen=True)
 class GradedQuestion:
-    """The passages found for a question; whether the quotation is right; and whether the question stands as people asked it, or its
+    """The best candidate for a question; whether the quotation is right; and whether the question stands as people asked it, or its
     passages were left out."""
 
     first: FoundPassage
@@ -70,33 +82,40 @@ def questions_of() -> Iterator[tuple[str, list[tuple[str, dict[str, str] | None]
         )
 
 
-def businesses(box: Path) -> Iterator[BusinessQuestions]:
-    """Each business, ready to be asked."""
-    for name, asked in questions_of():
-        (folder := box / name).mkdir()
-        yield BusinessQuestions(name, search_of(read_documents(BUSINESSES / name).passages(), "minilm", SearchWeights(), folder), asked)
+def read_all(search: PassageSearch, asked: Sequence[tuple[str, dict[str, str] | None]]) -> BusinessQuestions:
+    """The questions, read once: weights are tried on the signs alone."""
+    words = [quoted_answers.words_of(passage.text) for passage in search.passages]
+    found = []
+    for question, wanted in asked:
+        away = frozenset(
+            one.id
+            for one, text in zip(search.passages, words, strict=True)
+            if wanted is not None and quoted_answers.holds(text, wanted["text"])
+        )
+        without = search.read(AskedQuestion(question, away)) if away else None
+        found.append(AskedAndRead(wanted, search.read(AskedQuestion(question)), without))
+    return BusinessQuestions(search, found)
 
 
-def sample(box: Path) -> BusinessQuestions:
-    """The sample's documents and questions."""
+def sample_questions() -> list[tuple[str, dict[str, str] | None]]:
+    """The sample's questions with the wanted answers."""
     lines = (SAMPLE / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    asked = [(row["input"], row["output"]) for row in map(json.loads, lines)]
-    (folder := box / "sample").mkdir()
-    return BusinessQuestions("sample", search_of(read_documents(SAMPLE / "documents").passages(), "minilm", SearchWeights(), folder), asked)
+    return [(row["input"], row["output"]) for row in map(json.loads, lines)]
 
 
 def rankings(business: BusinessQuestions) -> list[tuple[Any, Any]]:
     """For each question with an answer, the signs of the candidates' sentences, and which of them answer."""
     columns = [SENTENCE_SIGNS.index(name) for name in _FITTED_SIGNS]
     found = []
-    for question, wanted in business.asked:
-        if wanted is None:
+    for one in business.asked:
+        if one.wanted is None:
             continue
         tables, right = [], []
-        for place, signs in business.search.signs_of_sentences(AskedQuestion(question)):
-            said, document = business.search.passages[place].said(), business.search.passages[place].document
+        for place, _, _, signs in one.here.candidates:
+            passage = business.search.passages[place]
+            said = [passage.text] * len(signs) if passage.question else passage.said()  # of a FAQ entry, all is quoted
             tables.append(signs[:, columns])
-            right += [quoted_answers.is_right(wanted, {"id": document, "text": sentence}) for sentence in said]
+            right += [quoted_answers.is_right(one.wanted, {"id": passage.document, "text": sentence}) for sentence in said]
         if any(right):
             found.append((np.concatenate(tables), np.array(right)))
     return found
@@ -130,23 +149,18 @@ def with_sentences(weights: SearchWeights, fitted: Any) -> SearchWeights:
 
 def graded(business: BusinessQuestions, weights: SearchWeights) -> list[GradedQuestion]:
     """Each question, and each with an answer again without the passages that have it."""
-    search = business.search
+    search, found = business.search, list[GradedQuestion]()
     search.weights = weights
-    words = [quoted_answers.words_of(passage.text) for passage in search.passages]
-    found = []
-    for question, wanted in business.asked:
-        away = frozenset[str]()
-        if wanted is not None:
-            away = frozenset(one.id for one, text in zip(search.passages, words, strict=True) if quoted_answers.holds(text, wanted["text"]))
-        for left_out in {frozenset[str](), away}:
-            (candidates,) = search.find([AskedQuestion(question, left_out)])
+    for one in business.asked:
+        for read in (one.here, one.away):
+            candidates = search.choose(read) if read is not None else []
             if not candidates:
                 continue
             passage = search.passages[candidates[0].place]
             start, end = quoted(passage, candidates[0].sentence)
             answer = {"id": passage.document, "text": passage.text[start:end]}
-            null = wanted is None or bool(left_out)
-            found.append(GradedQuestion(candidates[0], not null and quoted_answers.is_right(wanted, answer), null, not left_out))
+            null = one.wanted is None or read is one.away
+            found.append(GradedQuestion(candidates[0], not null and quoted_answers.is_right(one.wanted, answer), null, read is one.here))
     return found
 
 
@@ -156,7 +170,8 @@ def fit_evidence(rows: Sequence[GradedQuestion]) -> Any:
 
     table, right = np.array([one.first.evidence for one in rows]), np.array([one.right for one in rows])
     nulls = np.array([one.null for one in rows])
-    count = np.where(nulls, _NULLS * (~nulls).sum() / max(1, nulls.sum()), 1.0)
+    counts = np.where(nulls, np.where([one.natural for one in rows], 1.0, _LEFT_OUT), 0.0)
+    count = np.where(nulls, _NULLS * (~nulls).sum() / max(1.0, counts.sum()) * counts, 1.0)
     spread = np.where(table.std(axis=0) > 1e-6, table.std(axis=0), 1.0)
     free = np.array([name != "constant" for name in EVIDENCE])
 
@@ -169,9 +184,9 @@ def fit_evidence(rows: Sequence[GradedQuestion]) -> Any:
     return minimize(loss, np.zeros(table.shape[1]), jac=True, method="L-BFGS-B").x / spread
 
 
-def report(name: str, rows: Sequence[GradedQuestion], odds: Any) -> None:
+def report(name: str, rows: Sequence[GradedQuestion]) -> None:
     """Print what the answers are worth at the usual threshold."""
-    given = 1 / (1 + np.exp(-np.asarray(odds))) >= USUAL_THRESHOLD
+    given = 1 / (1 + np.exp(-np.array([one.first.log_odds for one in rows]))) >= USUAL_THRESHOLD
     right, null, natural = (np.array([getattr(one, kind) for one in rows]) for kind in ("right", "null", "natural"))
     print(f"== {name}: {natural.sum()} questions, {(natural & null).sum()} of them without an answer")
     print(f"  quotation right, of those with an answer: {told(right[natural & ~null])}")
@@ -182,27 +197,37 @@ def report(name: str, rows: Sequence[GradedQuestion], odds: Any) -> None:
     print(f"  nothing answered, passages left out: {told(~given[~natural])}")
 
 
+def fitted(parts: Sequence[BusinessQuestions], ranked: Sequence[list[tuple[Any, Any]]]) -> SearchWeights:
+    """The weights of sentences, and then those of evidence."""
+    weights = with_sentences(SearchWeights(), fit_sentences([row for rows in ranked for row in rows]))
+    evidence = fit_evidence([row for business in parts for row in graded(business, weights)])
+    return replace(weights, evidence=tuple(round(float(value), 2) for value in evidence))
+
+
 def main() -> None:
-    """Fit on all businesses but one and measure on that; then fit on all, and measure on the sample."""
+    """Fit on four fifths of the businesses and measure on the others; then fit on all, and measure on the sample."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", default="minilm")
+    base = parser.parse_args().base
     with tempfile.TemporaryDirectory() as place:
-        own, other = list(businesses(Path(place))), sample(Path(place))
-        ranked = [rankings(one) for one in own]
-        held, odds = list[GradedQuestion](), list[float]()
-        for left in range(len(own)):
-            weights = with_sentences(
-                SearchWeights(), fit_sentences([row for one, rows in enumerate(ranked) if one != left for row in rows])
-            )
-            rest = [row for one, business in enumerate(own) if one != left for row in graded(business, weights)]
-            evidence, tried = fit_evidence(rest), graded(own[left], weights)
-            held += tried
-            odds += [float(np.dot(evidence, one.first.evidence)) for one in tried]
-        report("a business left out", held, odds)
-        weights = with_sentences(SearchWeights(), fit_sentences([row for rows in ranked for row in rows]))
-        evidence = fit_evidence([row for business in own for row in graded(business, weights)])
-        tried = graded(other, weights)
-        report("the sample, fitted on all businesses", tried, [float(np.dot(evidence, one.first.evidence)) for one in tried])
-        print("sentence:", weights.sentence)
-        print("evidence:", tuple(round(float(value), 2) for value in evidence))
+        encoder = opened(base, Path(place))
+
+        def asked_of(folder: Path, asked: Sequence[tuple[str, dict[str, str] | None]]) -> BusinessQuestions:
+            return read_all(search_of(read_documents(folder).passages(), encoder, SearchWeights()), asked)
+
+        own = [asked_of(BUSINESSES / name, asked) for name, asked in questions_of()]
+        other = asked_of(SAMPLE / "documents", sample_questions())
+    ranked = [rankings(one) for one in own]
+    held = list[GradedQuestion]()
+    for fold in range(_FOLDS):
+        rest = [one for one in range(len(own)) if one % _FOLDS != fold]
+        weights = fitted([own[one] for one in rest], [ranked[one] for one in rest])
+        held += [row for business in own[fold::_FOLDS] for row in graded(business, weights)]
+    report(f"{base}, {len(own)} businesses, each left out", held)
+    weights = fitted(own, ranked)
+    report(f"{base}, the sample, fitted on the {len(own)}", graded(other, weights))
+    print("sentence:", weights.sentence)
+    print("evidence:", weights.evidence)
 
 
 if __name__ == "__main__":

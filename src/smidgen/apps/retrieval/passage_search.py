@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.apps.documents.document import Passage
 from smidgen.apps.retrieval.keyword_index import KeywordIndex
-from smidgen.apps.retrieval.question_words import TellingWords, kind_fits, stems_of
+from smidgen.apps.retrieval.question_words import TellingWords, asks_yes_or_no, is_telling, kind_fits, stems_of
 from smidgen.apps.retrieval.weights import EVIDENCE, PASSAGE_SIGNS, SENTENCE_SIGNS, SearchWeights
 from smidgen.core.rows import Text
 
@@ -31,6 +31,9 @@ _FAR_AHEAD = 5.0
 """The most that counts of how far a sentence is ahead of another."""
 _SAME = 0.6
 """Share of a sentence's words, by their weights, with which another passage counts as saying it, too."""
+_READER = SENTENCE_SIGNS.index("reader")
+_MOST_ASKED = 12
+"""Telling words of a question that count as many."""
 LEAVE_OUT = "\n"
 """Between the ids of passages that must not answer."""
 LONGEST_QUESTION = 2_000
@@ -105,6 +108,29 @@ class FoundPassage:
     log_odds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReadQuestion:
+    """A question with its stems; and its candidates, the best passage first: place, score, signs, and the signs of each sentence,
+    (sentences, signs)."""
+
+    text: str
+    stems: Sequence[str]
+    candidates: Sequence[tuple[int, float, tuple[float, ...], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _BestSentence:
+    """The best sentence of a passage, its score, and by how much that is ahead of the second's. `passage`: the score of the passage."""
+
+    place: int
+    passage: float
+    passage_signs: tuple[float, ...]
+    sentence: int
+    sentence_signs: tuple[float, ...]
+    score: float
+    ahead: float
+
+
 def vectors_of(passages: Sequence[Passage], embed: Embed, embed_questions: Embed) -> PassageVectors:
     """The vectors of passages and their sentences by one function, those of FAQ entries' questions by the one for questions."""
     made = embed([passage.described for passage in passages])
@@ -154,7 +180,8 @@ class PassageSearch:
 
     def find(self, questions: Sequence[AskedQuestion]) -> list[list[FoundPassage]]:
         """For each question its best candidates, the best first; none where no passage has to do with it."""
-        return [self._found(question, vector) for question, vector in zip(questions, self._vectors_of(questions), strict=True)]
+        vectors = self._vectors_of(questions)
+        return [self.choose(self._read(question, vector)) for question, vector in zip(questions, vectors, strict=True)]
 
     def _vectors_of(self, questions: Sequence[AskedQuestion]) -> Sequence[Any]:
         if self._embed is None or self._vectors is None or not questions:
@@ -172,13 +199,24 @@ class PassageSearch:
         away = {self._places[name] for name in question.without if name in self._places}
         return [place for place, _ in self._index.find(question.text, DEPTH + len(away)) if place not in away][:DEPTH]
 
-    def _found(self, question: AskedQuestion, vector: Any) -> list[FoundPassage]:
-        """The candidates by their best sentences: a passage that is only near the question does not hide one that answers it."""
+    def read(self, question: AskedQuestion) -> ReadQuestion:
+        """All signs of the candidates and their sentences, before any of a sentence's is weighed: what weights are fitted on."""
+        (vector,) = self._vectors_of([question])
+        return self._read(question, vector)
+
+    def _read(self, question: AskedQuestion, vector: Any) -> ReadQuestion:
         stems, rated = self._rated(question, vector)
-        read = [self._best_sentence(question.text, stems, score, place, alike) for score, place, _, alike in rated[:KEPT]]
-        order = sorted(range(len(read)), key=lambda one: (-read[one][2], one))
-        kept, read = [rated[one] for one in order], [read[one] for one in order]
-        return [self._candidate(number, kept, read) for number in range(len(kept))]
+        kept = [
+            (place, score, signs, self._sentence_signs(question.text, stems, score, place, alike))
+            for score, place, signs, alike in rated[:KEPT]
+        ]
+        return ReadQuestion(question.text, stems, kept)
+
+    def choose(self, read: ReadQuestion) -> list[FoundPassage]:
+        """The candidates by their best sentences: a passage that is only near the question does not hide one that answers it."""
+        chosen = [self._best_sentence(*one) for one in read.candidates]
+        chosen.sort(key=lambda one: -one.score)
+        return [self._candidate(number, read, chosen) for number in range(len(chosen))]
 
     def _rated(self, question: AskedQuestion, vector: Any) -> tuple[list[str], list[tuple[float, int, tuple[float, ...], Any]]]:
         """The question's stems; and the candidates, the best first: score, place, signs, and how near each sentence is."""
@@ -236,12 +274,6 @@ class PassageSearch:
     def _scaled(self, cosines: Any) -> Any:
         return (cosines - self._least) / self._range
 
-    def signs_of_sentences(self, question: AskedQuestion) -> list[tuple[int, NDArray[np.float64]]]:
-        """For each candidate its place, and the signs of each of its sentences, (sentences, signs): what weights are fitted on."""
-        (vector,) = self._vectors_of([question])
-        stems, rated = self._rated(question, vector)
-        return [(place, self._sentence_signs(question.text, stems, score, place, alike)) for score, place, _, alike in rated[:KEPT]]
-
     def _sentence_signs(self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any) -> NDArray[np.float64]:
         said = self.passages[place].said()
         own = self._stems[place]
@@ -264,33 +296,42 @@ class PassageSearch:
             ))  # fmt: skip
         return np.array(signs)
 
-    def _best_sentence(
-        self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any
-    ) -> tuple[int, tuple[float, ...], float, float]:
-        """The number of a passage's best sentence, its signs, its score, and by how much that is ahead of the second's."""
-        signs = self._sentence_signs(question, stems, passage, place, alike)
-        scores = signs @ np.array(self.weights.sentence)
+    def _best_sentence(self, place: int, passage: float, signs: tuple[float, ...], sentences: NDArray[np.float64]) -> _BestSentence:
+        scores = sentences @ np.array(self.weights.sentence)
         order = np.argsort(-scores, kind="stable")
         best = int(order[0])
         ahead = float(scores[best] - scores[order[1]]) if len(order) > 1 else _FAR_AHEAD
-        return best, tuple(float(sign) for sign in signs[best]), float(scores[best]), ahead
+        return _BestSentence(place, passage, signs, best, tuple(float(sign) for sign in sentences[best]), float(scores[best]), ahead)
 
-    def _candidate(self, number: int, kept: Sequence[Any], read: Sequence[Any]) -> FoundPassage:
-        passage, place, signs, _ = kept[number]
-        sentence, told, score, ahead = read[number]
-        others = [one[2] for rank, one in enumerate(read) if rank != number and not self._says(kept[rank][1], place, sentence)]
-        margin = min(_FAR_AHEAD, score - max(others, default=score - _FAR_AHEAD))
-        evidence = (*signs, told[0], told[2], told[4], told[8], passage, margin, min(_FAR_AHEAD, ahead), 1.0)
+    def _candidate(self, number: int, read: ReadQuestion, chosen: Sequence[_BestSentence]) -> FoundPassage:
+        one = chosen[number]
+        own = one.sentence_signs
+        rivals = [other.score for rank, other in enumerate(chosen) if rank != number and not self._says(other.place, one)]
+        margin = min(_FAR_AHEAD, one.score - max(rivals, default=one.score - _FAR_AHEAD))
+        among = np.concatenate([sentences[:, _READER] for _, _, _, sentences in read.candidates])
+        evidence = (
+            *one.passage_signs,
+            *(own[SENTENCE_SIGNS.index(name)] for name in ("cosine", "words", "kind", "reader")),
+            one.passage,
+            margin,
+            min(_FAR_AHEAD, one.ahead),
+            self._telling.most_missing(read.stems, self._whole[one.place]),
+            min(1.0, sum(map(is_telling, read.stems)) / _MOST_ASKED),
+            asks_yes_or_no(read.text),
+            own[SENTENCE_SIGNS.index("length")],
+            (own[_READER] - float(among.mean())) / (float(among.std()) + 1e-3),
+            1.0,
+        )
         odds = float(np.dot(self.weights.evidence, evidence))
-        return FoundPassage(place, score, sentence, signs, told, evidence, odds)
+        return FoundPassage(one.place, one.score, one.sentence, one.passage_signs, own, evidence, odds)
 
-    def _says(self, other: int, place: int, sentence: int) -> bool:
+    def _says(self, other: int, one: _BestSentence) -> bool:
         """Whether another passage says most of what a sentence says: it is then no rival of the sentence's passage."""
-        return self._telling.covered(tuple(self._stems[place][sentence]), self._whole[other]) >= _SAME
+        return self._telling.covered(tuple(self._stems[one.place][one.sentence]), self._whole[other]) >= _SAME
 
     def close(self) -> None:
         """Free the index."""
         self._index.close()
 
 
-assert len(SENTENCE_SIGNS) == 10 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 16
+assert len(SENTENCE_SIGNS) == 10 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 21

@@ -50,6 +50,11 @@ _OF_NUMBER = (
 )
 _OF_NAME = r"\bwho\b|\bwer\b|\bwen\b|\bwem\b|quién|\bwhere\b|\bwo\b|\bwohin\b|dónde|which (?:country|city|person)"
 _KINDS = ((_OF_COST, _AMOUNT), (_OF_TIME, _TIME), (_OF_NUMBER, _NUMBER), (_OF_NAME, _NAME))
+_YES_OR_NO = re.compile(
+    r"\W*(?:can|do|does|is|are|will|may|could|am|have|has|did|would|kann|können|könnt|darf|dürfen|muss|müssen|ist|sind|gibt|gibts|hat|habt|"
+    r"haben|wird|werden|nehmt|nehmen|bekomme|geht|braucht|brauche|es|son|hay|puedo|pueden|tienen|tiene)\b",
+    re.IGNORECASE,
+)
 _ASKS = tuple((re.compile(asks, re.IGNORECASE), has) for asks, has in _KINDS)
 
 
@@ -71,6 +76,14 @@ def stems_of(text: str) -> list[str]:
     return [stem(word) for word in words_of(text)]
 
 
+_COMMON_STEMS = frozenset(map(stem, COMMON))
+
+
+def is_telling(stem: str) -> bool:
+    """Whether a stem is of no word that any text has."""
+    return stem not in _COMMON_STEMS
+
+
 class TellingWords:
     """How telling each stem is among some texts: rare ones tell more, and words that any text has hardly anything."""
 
@@ -81,12 +94,15 @@ class TellingWords:
             counts.update(set(stems))
             total += 1
         self._counts, self._total = counts, max(1, total)
-        self._common = {stem(word) for word in COMMON}
 
     def of(self, stem: str) -> float:
         """The weight of a stem, from 0.1."""
         told = math.log(1 + self._total / (0.5 + self._counts.get(stem, 0)))
-        return told * (_COMMON_WEIGHT if stem in self._common else 1.0)
+        return told * (1.0 if is_telling(stem) else _COMMON_WEIGHT)
+
+    def most_missing(self, asked: Sequence[str], stems: frozenset[str]) -> float:
+        """How telling the most telling of the asked words is that is not among some stems: 0 for none, 1 for a word of no text."""
+        return max((self.of(one) for one in asked if is_telling(one) and one not in stems), default=0.0) / math.log(1 + self._total / 0.5)
 
     def covered(self, asked: Sequence[str], stems: frozenset[str]) -> float:
         """The share of the asked words, by their weights, that are among some stems: 0..1."""
@@ -101,3 +117,8 @@ def kind_fits(question: str, sentence: str) -> float:
         if asks.search(question):
             return 1.0 if has.search(sentence) else -1.0
     return 0.0
+
+
+def asks_yes_or_no(question: str) -> float:
+    """1 if a question begins as one that wants a yes or a no, else 0."""
+    return float(_YES_OR_NO.match(question) is not None)

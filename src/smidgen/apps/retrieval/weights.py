@@ -9,7 +9,8 @@ from typing import Any
 
 PASSAGE_SIGNS = ("cosine", "nearest_sentence", "faq_cosine", "faq", "bm25", "words", "words_above", "words_of_faq")
 SENTENCE_SIGNS = ("cosine", "above_mean", "words", "words_around", "kind", "length", "first", "question", "reader", "passage")
-EVIDENCE = (*PASSAGE_SIGNS, "sentence_cosine", "sentence_words", "sentence_kind", "sentence_reader", "score", "margin", "ahead", "constant")
+_EVIDENCE_OF_OLD = (*PASSAGE_SIGNS, "sentence_cosine", "sentence_words", "sentence_kind", "sentence_reader", "score", "margin", "ahead")
+EVIDENCE = (*_EVIDENCE_OF_OLD, "missing", "asked", "yes_or_no", "sentence_length", "apart", "constant")
 _MOST = 1e4
 
 
@@ -18,13 +19,16 @@ class SearchWeights:
     """The weights of each kind of sign, in the order of their names.
 
     Those of passages, from which the candidates come, were chosen by hand. Those of sentences and of evidence were fitted on questions to
-    ten businesses that were written for it (`bench/reading_businesses`): a logistic regression over the candidates' sentences, and one of
+    42 businesses that were written for it (`bench/reading_businesses`): a logistic regression over the candidates' sentences, and one of
     whether the quotation is right. Neither the sample's questions nor any published test is among them.
     """
 
     passage: tuple[float, ...] = (1.0, 0.6, 0.8, 0.0, 0.3, 0.5, 0.1, 0.2)
-    sentence: tuple[float, ...] = (9.71, 0.0, 1.16, 0.8, 0.36, 0.0, 0.0, -1.0, 10.21, 1.06)
-    evidence: tuple[float, ...] = (0.02, 1.82, 0.93, -0.03, 0.01, 0.35, -0.42, 0.51, 1.7, 0.3, 0.11, 1.33, 0.24, 0.22, 0.16, -3.43)
+    sentence: tuple[float, ...] = (9.98, 0.0, 0.62, 1.64, 0.18, 0.0, 0.0, -1.0, 13.87, 0.96)
+    evidence: tuple[float, ...] = (
+        *(-1.96, 3.71, 0.8, 0.48, 0.09, -0.36, -0.96, -0.72, 1.8, -1.34, 0.09, -1.27, 0.09, 0.36, 0.08),
+        *(-0.79, 1.41, -0.29, -0.99, 0.54, -2.74),
+    )
 
     def json(self) -> dict[str, Any]:
         """The weights as JSON."""
@@ -32,14 +36,17 @@ class SearchWeights:
 
 
 WITHOUT_READER = SearchWeights(
-    sentence=(13.1, 0.0, 2.6, 1.3, 0.5, 0.0, 0.0, -1.0, 0.0, 1.3),
-    evidence=(0.41, 1.72, 0.81, 0.03, 0.13, 0.22, -0.66, 0.44, 1.68, 0.48, 0.12, 0.0, 0.32, 0.23, 0.22, -3.3),
+    sentence=(13.74, 0.0, 3.95, 1.81, 0.31, 0.0, 0.0, -1.0, 0.0, 1.47),
+    evidence=(
+        *(-0.99, 3.84, 0.83, 0.39, 0.09, -0.95, -1.25, -0.74, -0.25, -1.13, 0.07, 0.0, 0.16, 0.49, 0.21),
+        *(-0.66, 0.97, -0.2, -0.33, 0.0, -2.34),
+    ),
 )
 """Of a search without a reader."""
 KEYWORDS_ALONE = SearchWeights(
     passage=(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
     sentence=(0.0, 0.0, 1.0, 0.2, 0.1, 0.0, 0.0, -0.2, 0.0, 10.0),
-    evidence=(0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 2.0, 0.3, 0.0, 0.0, 0.2, 0.0, -3.0),
+    evidence=(0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 2.0, 0.3, 0.0, 0.0, 0.2, 0.0, *(0.0,) * 5, -3.0),
 )
 """Of a search without vectors."""
 
@@ -51,11 +58,18 @@ def read_weights(told: Any) -> SearchWeights:
     sentence = told.get("sentence")
     if isinstance(sentence, list) and len(sentence) == len(SENTENCE_SIGNS) - 1:
         sentence = [*sentence, 1.0]  # of a bundle that was made before a sentence was weighed together with its passage
+    evidence = told.get("evidence")
+    if isinstance(evidence, list) and len(evidence) == len(_EVIDENCE_OF_OLD) + 1:
+        evidence = _with_none_of_new(evidence)  # of a bundle that was made before the question's own words counted
     return SearchWeights(
         _numbers(told.get("passage"), len(PASSAGE_SIGNS)),
         _numbers(sentence, len(SENTENCE_SIGNS)),
-        _numbers(told.get("evidence"), len(EVIDENCE)),
+        _numbers(evidence, len(EVIDENCE)),
     )
+
+
+def _with_none_of_new(evidence: Sequence[Any]) -> tuple[Any, ...]:
+    return (*evidence[:-1], *(0.0 for _ in EVIDENCE[len(_EVIDENCE_OF_OLD) : -1]), evidence[-1])
 
 
 def read_cosines(told: Any) -> tuple[float, float]:
