@@ -25,14 +25,14 @@ from bench.reading import opened, search_of
 from smidgen.apps.documents.folder import read_documents
 from smidgen.apps.retrieval.candidates import quoted
 from smidgen.apps.retrieval.passage_search import AskedQuestion, FoundPassage, PassageSearch, ReadQuestion
-from smidgen.apps.retrieval.weights import EVIDENCE, SENTENCE_SIGNS, SearchWeights
+from smidgen.apps.retrieval.weights import EVIDENCE, READER_SIGNS, SENTENCE_SIGNS, SearchWeights
 from smidgen.stats import quoted_answers
 from smidgen.tasks.answer import USUAL_THRESHOLD
 
 BUSINESSES = Path(__file__).parent / "reading_businesses"
 SAMPLE = Path(__file__).parents[1] / "src" / "smidgen" / "samples" / "homeware" / "desk"
-_FITTED_SIGNS = ("cosine", "words", "words_around", "kind", "reader", "passage")
-"""Signs whose weights are fitted; the others never helped on a business left out."""
+_FITTED_SIGNS = ("cosine", "words", "words_around", "kind", "passage", *READER_SIGNS[1:])
+"""Signs whose weights are fitted; the others never helped on a business left out, nor the reader's plain mean beside the rest."""
 _SENTENCE_RIDGE, _EVIDENCE_RIDGE = 0.03, 10.0
 _NULLS, _LEFT_OUT = 0.5, 0.3
 """Weight of all questions without an answer, that of those with one being 1; and of one whose passages were left out, that of one which

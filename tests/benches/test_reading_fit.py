@@ -25,7 +25,7 @@ def test_a_sign_that_tells_gets_the_weight() -> None:
     random = np.random.default_rng(0)
     rows = []
     for _ in range(60):
-        table, right = random.normal(size=(8, 6)), np.zeros(8, np.bool_)
+        table, right = random.normal(size=(8, 9)), np.zeros(8, np.bool_)
         right[int(np.argmax(table[:, 0]))] = True
         rows.append((table, right))
     fitted = fit_sentences(rows)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from smidgen.apps.reading.token_matching import TokenMatchReader, TokenStates, match_sentences
+from smidgen.apps.reading.token_matching import SCORES, TokenMatchReader, TokenStates, match_sentences, telling_tokens
 from smidgen.core.errors import EngineError
 
 NOTHING = TokenStates(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -27,18 +28,36 @@ def letters(text: str) -> TokenStates:
     return TokenStates(np.array(states), np.array(starts), np.array(ends))
 
 
+def match(question: str, passage: str, spans: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """The scores of the sentences of a passage, by the toy encoder."""
+    asked = letters(question)
+    return match_sentences(asked, telling_tokens(question, asked), letters(passage), spans)
+
+
 def test_a_score_is_the_share_of_the_questions_tokens_that_are_met() -> None:
     passage = "apples cost two euros bread costs three"
     spans = [(0, 21), (22, len(passage))]
-    assert match_sentences(letters("bread costs"), letters(passage), spans).tolist() == [0.5, 1.0]
-    assert match_sentences(letters("apples bread"), letters(passage), spans).tolist() == [0.5, 0.5]
+    assert match("bread costs", passage, spans)[:, 0].tolist() == [0.5, 1.0]
+    assert match("apples bread", passage, spans)[:, 0].tolist() == [0.5, 0.5]
+
+
+def test_the_other_scores_see_telling_words_neighbours_and_the_way_back() -> None:
+    passage = "apples cost four euros. bread sells. eggs go"
+    spans = [(0, 23), (24, 36), (37, len(passage))]
+    found = match("which apples sell", passage, spans)
+    assert SCORES == ("mean", "telling", "around", "back", "least")
+    assert found[0, 1] == pytest.approx(1 / 2.2) and found[0, 0] == pytest.approx(1 / 3), "`which` counts little"
+    assert found[:, 2] == pytest.approx([2 / 3, 2 / 3, 1 / 3]), "a word of the sentence before or after is met, too"
+    assert found[:, 3] == pytest.approx([1 / 4, 1 / 2, 0.0])
+    assert found[:, 4].tolist() == [0.0, 0.0, 0.0] and match("apples cost", passage, spans)[0, 4] == 1.0
 
 
 def test_what_the_encoder_did_not_read_scores_nothing() -> None:
-    assert match_sentences(letters("bread"), letters("bread"), [(0, 5), (6, 20)]).tolist() == [1.0, 0.0]
-    assert match_sentences(NOTHING, letters("bread"), [(0, 5)]).tolist() == [0.0]
-    assert match_sentences(letters("bread"), NOTHING, [(0, 5)]).tolist() == [0.0]
-    assert match_sentences(letters("bread"), letters("bread"), []).tolist() == []
+    bread, telling = letters("bread"), np.ones(1, np.float32)
+    assert match_sentences(bread, telling, bread, [(0, 5), (6, 20)]).tolist() == [[1.0] * 5, [0.0] * 5]
+    assert match_sentences(NOTHING, telling[:0], bread, [(0, 5)]).tolist() == [[0.0] * 5]
+    assert match_sentences(bread, telling, NOTHING, [(0, 5)]).tolist() == [[0.0] * 5]
+    assert match_sentences(bread, telling, bread, []).tolist() == []
 
 
 def test_a_reader_keeps_what_it_read_and_forgets_the_oldest() -> None:
@@ -49,15 +68,19 @@ def test_a_reader_keeps_what_it_read_and_forgets_the_oldest() -> None:
         return [letters(text) for text in texts]
 
     reader = TokenMatchReader(encode, passages=2)
+
+    def means(question: str, sentences: Sequence[str]) -> list[float]:
+        return [float(scores[0]) for scores in reader.score_sentences(question, sentences)]
+
     first, second, third = ["apples cost", "bread costs"], ["cold dishes", "egg"], ["figs"]
-    assert reader.score_sentences("bread", first) == [0.0, 1.0]
-    assert reader.score_sentences("bread", second) == [0.0, 0.0]
-    assert reader.score_sentences("apples", first) == [1.0, 0.0]
+    assert means("bread", first) == [0.0, 1.0]
+    assert means("bread", second) == [0.0, 0.0]
+    assert means("apples", first) == [1.0, 0.0]
     assert read == ["bread", "apples cost bread costs", "cold dishes egg", "apples"]
-    assert reader.score_sentences("apples", third) == [0.0]
-    assert reader.score_sentences("apples", second) == [0.0, 0.0], "it was used before the first, so it was forgotten"
+    assert means("apples", third) == [0.0]
+    assert means("apples", second) == [0.0, 0.0], "it was used before the first, so it was forgotten"
     assert read[4:] == ["figs", "cold dishes egg"]
-    assert reader.score_sentences("  ", first) == [0.0, 0.0] and reader.score_sentences("egg", []) == []
+    assert means("  ", first) == [0.0, 0.0] and means("egg", []) == []
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smidgen.apps.documents.document import Passage
 from smidgen.apps.retrieval.keyword_index import KeywordIndex
 from smidgen.apps.retrieval.question_words import TellingWords, asks_yes_or_no, is_telling, kind_fits, stems_of
-from smidgen.apps.retrieval.weights import EVIDENCE, PASSAGE_SIGNS, SENTENCE_SIGNS, SearchWeights
+from smidgen.apps.retrieval.weights import EVIDENCE, PASSAGE_SIGNS, READER_SIGNS, SENTENCE_SIGNS, SearchWeights
 from smidgen.core.rows import Text
 
 Floats32: TypeAlias = NDArray[np.float32]
@@ -57,8 +57,8 @@ def question_of(text: Text) -> AskedQuestion:
 class SentenceReader(Protocol):
     """Says how likely each sentence of a passage answers a question."""
 
-    def score_sentences(self, question: str, sentences: Sequence[str]) -> Sequence[float]:
-        """A score for each sentence, 0..1; higher is likelier."""
+    def score_sentences(self, question: str, sentences: Sequence[str]) -> Floats32:
+        """Scores of each sentence, (sentences, `READER_SIGNS`); higher is likelier."""
         ...
 
 
@@ -277,7 +277,7 @@ class PassageSearch:
     def _sentence_signs(self, question: str, stems: Sequence[str], passage: float, place: int, alike: Any) -> NDArray[np.float64]:
         said = self.passages[place].said()
         own = self._stems[place]
-        read = list(self._reader.score_sentences(question, said)) if self._reader is not None else [0.0] * len(said)
+        read = self._reader.score_sentences(question, said) if self._reader is not None else np.zeros((len(said), len(READER_SIGNS)))
         signs = []
         for number, sentence in enumerate(said):
             around = own[number].union(*(own[other] for other in (number - 1, number + 1) if 0 <= other < len(own)))
@@ -291,8 +291,9 @@ class PassageSearch:
                 min(1.0, len(sentence.split()) / 30),
                 float(number == 0),
                 float(sentence.rstrip().endswith("?")),
-                float(read[number]),
+                float(read[number][0]),
                 passage,
+                *map(float, read[number][1:]),
             ))  # fmt: skip
         return np.array(signs)
 
@@ -334,4 +335,4 @@ class PassageSearch:
         self._index.close()
 
 
-assert len(SENTENCE_SIGNS) == 10 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 21
+assert len(SENTENCE_SIGNS) == 14 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 21

@@ -8,7 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PASSAGE_SIGNS = ("cosine", "nearest_sentence", "faq_cosine", "faq", "bm25", "words", "words_above", "words_of_faq")
-SENTENCE_SIGNS = ("cosine", "above_mean", "words", "words_around", "kind", "length", "first", "question", "reader", "passage")
+READER_SIGNS = ("reader", "reader_telling", "reader_around", "reader_back", "reader_least")
+"""What a reader says of a sentence."""
+_SENTENCE_SIGNS_OF_OLD = (
+    "cosine",
+    "above_mean",
+    "words",
+    "words_around",
+    "kind",
+    "length",
+    "first",
+    "question",
+    READER_SIGNS[0],
+    "passage",
+)
+SENTENCE_SIGNS = (*_SENTENCE_SIGNS_OF_OLD, *READER_SIGNS[1:])
 _EVIDENCE_OF_OLD = (*PASSAGE_SIGNS, "sentence_cosine", "sentence_words", "sentence_kind", "sentence_reader", "score", "margin", "ahead")
 EVIDENCE = (*_EVIDENCE_OF_OLD, "missing", "asked", "yes_or_no", "sentence_length", "apart", "constant")
 _MOST = 1e4
@@ -24,10 +38,10 @@ class SearchWeights:
     """
 
     passage: tuple[float, ...] = (1.0, 0.6, 0.8, 0.0, 0.3, 0.5, 0.1, 0.2)
-    sentence: tuple[float, ...] = (9.98, 0.0, 0.62, 1.64, 0.18, 0.0, 0.0, -1.0, 13.87, 0.96)
+    sentence: tuple[float, ...] = (7.97, 0.0, -0.07, 0.68, 0.16, 0.0, 0.0, -1.0, 0.0, 0.75, 7.47, 4.66, 6.66, 4.36)
     evidence: tuple[float, ...] = (
-        *(-1.96, 3.71, 0.8, 0.48, 0.09, -0.36, -0.96, -0.72, 1.8, -1.34, 0.09, -1.27, 0.09, 0.36, 0.08),
-        *(-0.79, 1.41, -0.29, -0.99, 0.54, -2.74),
+        *(-1.73, 3.01, 1.32, 0.3, 0.13, -0.43, -0.81, -0.85, 1.77, -1.2, 0.11, -1.81, 0.13, 0.4, 0.16),
+        *(-0.72, 1.18, -0.35, -0.71, 0.35, -2.28),
     )
 
     def json(self) -> dict[str, Any]:
@@ -36,7 +50,7 @@ class SearchWeights:
 
 
 WITHOUT_READER = SearchWeights(
-    sentence=(13.74, 0.0, 3.95, 1.81, 0.31, 0.0, 0.0, -1.0, 0.0, 1.47),
+    sentence=(13.74, 0.0, 3.95, 1.81, 0.31, 0.0, 0.0, -1.0, 0.0, 1.47, *(0.0,) * 4),
     evidence=(
         *(-0.99, 3.84, 0.83, 0.39, 0.09, -0.95, -1.25, -0.74, -0.25, -1.13, 0.07, 0.0, 0.16, 0.49, 0.21),
         *(-0.66, 0.97, -0.2, -0.33, 0.0, -2.34),
@@ -45,7 +59,7 @@ WITHOUT_READER = SearchWeights(
 """Of a search without a reader."""
 KEYWORDS_ALONE = SearchWeights(
     passage=(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    sentence=(0.0, 0.0, 1.0, 0.2, 0.1, 0.0, 0.0, -0.2, 0.0, 10.0),
+    sentence=(0.0, 0.0, 1.0, 0.2, 0.1, 0.0, 0.0, -0.2, 0.0, 10.0, *(0.0,) * 4),
     evidence=(0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 2.0, 0.3, 0.0, 0.0, 0.2, 0.0, *(0.0,) * 5, -3.0),
 )
 """Of a search without vectors."""
@@ -56,8 +70,10 @@ def read_weights(told: Any) -> SearchWeights:
     if not isinstance(told, Mapping):
         raise ValueError("the weights are no object")
     sentence = told.get("sentence")
-    if isinstance(sentence, list) and len(sentence) == len(SENTENCE_SIGNS) - 1:
+    if isinstance(sentence, list) and len(sentence) == len(_SENTENCE_SIGNS_OF_OLD) - 1:
         sentence = [*sentence, 1.0]  # of a bundle that was made before a sentence was weighed together with its passage
+    if isinstance(sentence, list) and len(sentence) == len(_SENTENCE_SIGNS_OF_OLD):
+        sentence = [*sentence, *(0.0 for _ in READER_SIGNS[1:])]  # of one that was made before a reader said more
     evidence = told.get("evidence")
     if isinstance(evidence, list) and len(evidence) == len(_EVIDENCE_OF_OLD) + 1:
         evidence = _with_none_of_new(evidence)  # of a bundle that was made before the question's own words counted
