@@ -24,7 +24,7 @@ from smidgen.apps.documents.document import Passage
 from smidgen.apps.documents.sentences import sentence_spans
 from smidgen.apps.reading.token_matching import TokenMatchReader
 from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, FoundPassage, PassageSearch, vectors_of
-from smidgen.apps.retrieval.weights import SearchWeights
+from smidgen.apps.retrieval.weights import SearchWeights, weights_for
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Base
 from smidgen.engines.onnx import OnnxEngine, OnnxRunner
@@ -120,7 +120,8 @@ def main() -> None:
     asked = parser.parse_args()
     data = squad(asked.data / "xquad" / f"xquad.{asked.language}.json")
     with tempfile.TemporaryDirectory() as box:
-        here, away, took = asked_twice(search_of(data.passages, opened(asked.base, Path(box)), SearchWeights()), data)
+        encoder = opened(asked.base, Path(box))
+        here, away, took = asked_twice(search_of(data.passages, encoder, weights_for(encoder[0].cosines, True)), data)
     print(f"XQuAD {asked.language}, {asked.base}: {len(data.passages)} passages, {took:.1f} ms a question on one thread")
     for name, (value, low, high, total) in measured(data, here, away).items():
         print(f"  {name}: {value:.1%} ({low:.1%} to {high:.1%}), n {total}")

@@ -30,7 +30,7 @@ from smidgen.apps.retrieval.passage_search import (
 )
 from smidgen.apps.retrieval.question_head import learnt_head
 from smidgen.apps.retrieval.vectors import units, with_head
-from smidgen.apps.retrieval.weights import WITHOUT_READER, SearchWeights, read_cosines, read_weights
+from smidgen.apps.retrieval.weights import SearchWeights, read_cosines, read_weights, weights_for
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
@@ -114,7 +114,7 @@ class FinderStudent(Student):
         _save(replace(vectors, remembered=remembered), head, space.folder)
         assert training.material is not None
         shutil.copyfile(training.material / PASSAGES, space.folder / PASSAGES)
-        weights = SearchWeights() if reads else WITHOUT_READER
+        weights = weights_for(base.cosines, reads)
         told = {
             "max_length": length,
             "prefix": prefix,

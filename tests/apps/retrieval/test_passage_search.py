@@ -17,7 +17,15 @@ from smidgen.apps.retrieval.made_questions import made_rows
 from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, PassageSearch, RememberedQuestions, question_of, vectors_of
 from smidgen.apps.retrieval.question_words import kind_fits
 from smidgen.apps.retrieval.vectors import units
-from smidgen.apps.retrieval.weights import KEYWORDS_ALONE, SearchWeights, read_cosines, read_weights
+from smidgen.apps.retrieval.weights import (
+    KEYWORDS_ALONE,
+    OF_NEAR_COSINES,
+    WITHOUT_READER,
+    SearchWeights,
+    read_cosines,
+    read_weights,
+    weights_for,
+)
 
 TEXTS = (
     TextBlock("Delivery", level=1),
@@ -167,6 +175,11 @@ def test_cosines_of_another_shape_are_refused() -> None:
     for wrong in ([0.8], [0.9, 0.8], [0.5, 0.5], ["a", 1], None, [float("nan"), 1]):
         with pytest.raises(ValueError, match="cosines are"):
             read_cosines(wrong)
+
+
+def test_an_encoder_of_near_cosines_has_weights_of_its_own() -> None:
+    assert weights_for((0.0, 1.0), True) == SearchWeights() and weights_for((0.8, 0.925), True) == OF_NEAR_COSINES
+    assert weights_for((0.0, 1.0), False) == weights_for((0.8, 0.925), False) == WITHOUT_READER
 
 
 def test_weights_of_another_shape_are_refused() -> None:
