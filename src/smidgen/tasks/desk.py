@@ -46,7 +46,7 @@ class DeskSettings(Settings):
 
     members: dict[str, str] = setting(
         {},
-        "Recipe or bundle of each member, by role: intents, answer, act, recommend; for one language alone, such as answer-de. "
+        "Recipe or bundle of each member, by role: intents, answer, act, recommend, redaction; for one language alone, such as answer-de. "
         "Recipes are built first.",
         file=True,
     )
