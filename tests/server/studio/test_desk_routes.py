@@ -287,7 +287,7 @@ def test_a_desk_is_served_and_a_person_answers_its_visitor(
 def test_a_tool_file_and_its_secrets_go_to_the_desk_alone(store: StudioStore, project: str) -> None:
     folder = project_folder(project)
     folder.mkdir(parents=True)
-    (folder / "tools.toml").write_text("", encoding="utf-8")
+    (folder / "tools.toml").write_text("[tools.none]\n", encoding="utf-8")
     recipe = {"name": "shop", "task": "desk", "desk": {"tools": "tools.toml"}}
     store.update(project, settings={"recipe": recipe})
     told = tomllib.loads(desk_text(store, project))
@@ -297,6 +297,8 @@ def test_a_tool_file_and_its_secrets_go_to_the_desk_alone(store: StudioStore, pr
     assert not is_outdated(store, project, now)
     os.utime(folder / "tools.toml", (now + 5, now + 5))
     assert is_outdated(store, project, now), "its tools were changed"
+    (folder / "tools.toml").write_text("# none yet\n", encoding="utf-8")
+    assert "tools" not in tomllib.loads(desk_text(store, project)), "a desk without tools is served"
     recipe["desk"] = {"tools": "../../../studio.db"}
     store.update(project, settings={"recipe": recipe})
     assert "tools" not in tomllib.loads(desk_text(store, project)), json.dumps(told)

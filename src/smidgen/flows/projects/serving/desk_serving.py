@@ -22,6 +22,7 @@ from smidgen.core.settings import Settings, is_hidden
 from smidgen.engines.desk import DeskEngine
 from smidgen.flows.desk.channel_trial import ChannelTrial, connect_channel, try_channel, try_webhook
 from smidgen.flows.projects.material import material_kinds, material_path
+from smidgen.flows.projects.material_state import is_empty
 from smidgen.flows.projects.serving.desk_secrets import keep_secrets, kept_secrets, secrets_file
 from smidgen.parts import registry
 from smidgen.parts.recipe import written
@@ -288,13 +289,13 @@ def desk_text(store: StudioStore, project: str) -> str:
 
 
 def _tool_file(store: StudioStore, project: str) -> Path | None:
-    """The tool file that the recipe of a project names; None if it names none of the project's own."""
+    """The tool file that the recipe of a project names; None if it names none of the project's own, or no tool is in it yet."""
     found = store.project(project)
     try:
         file = material_path(found, "tools") if "tools" in material_kinds(found) else None
     except InputError:  # a path out of the project's folder: no file of the project's own
         return None
-    return file if file is not None and file.is_file() else None
+    return file if file is not None and not is_empty("tools", file) else None
 
 
 def write_desk_file(store: StudioStore, project: str) -> Path:
