@@ -44,7 +44,7 @@ def publish_own(context: Context) -> None:
     )
     for student in STUDENTS[:1] if context.quick else STUDENTS:
         for seed in context.seeds:
-            for name in own_tools.SETS:
+            for name in (*own_tools.SETS, *own_tools.BUSINESSES):
                 section.rows.append(_own(context, folder, name, student, seed))
                 results.publish(context, section)
 
@@ -53,6 +53,8 @@ def _own(context: Context, folder: Path, name: str, student: str, seed: int) -> 
     key = f"{OWN}-{name}-{student}-{seed}"
     out, test = classifiers.bundle(context, key), str(folder / f"{name}-test.jsonl")
     files = ["--tools", str(folder / f"{name}-tools.json"), "--data", str(folder / f"{name}-train.jsonl"), "--test", test]
+    if name in own_tools.BUSINESSES:
+        files += ["--today", own_tools.BUSINESSES[name]["today"]]
     build = [*classifiers.CLI, "build", "--task", "act", *files, "--student", student, "--seed", str(seed), "--fresh", "--out", str(out)]
     built = context.run([*build, *context.build_flags], f"{key}-build", classifiers.BUILD_LIMIT)
     if built.trouble:

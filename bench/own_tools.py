@@ -1,4 +1,5 @@
-"""Messages for three sets of tools: a shop, a clinic, a home. The test has sentences, names and values that training has not.
+"""Messages for seven sets of tools: a shop, a clinic, a home; and a workshop, a library (English), a salon, an energy supplier (German).
+The test has sentences, names and values that training has not.
 
 `python -m bench.own_tools DIR` writes `SET-tools.json`, `SET-train.jsonl` (30 rows a tool, and 30 without a call) and `SET-test.jsonl`.
 A slot is `{argument}`; where an argument has a fixed set of values, a sentence has one of the words for it.
@@ -14,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-TRAIN, TEST_OF_TEMPLATE = 30, 4
-"""Training rows a tool; test rows of each sentence."""
+TRAIN, TEST_OF_TEMPLATE, TEST_OF_BUSINESS = 30, 4, 3
+"""Training rows a tool; test rows of each sentence, in the first three sets and in the others."""
+BUSINESSES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("own_tools_businesses.json").read_text(encoding="utf-8"))
+"""The other four: the day that `tomorrow` counts from, tools, values, sentences, and messages without a call, as below."""
 _SLOT = re.compile(r"\{(\w+)\}")
 
 Spoken = Sequence[Any]
@@ -241,21 +244,22 @@ def rows(name: str, side: int, draw: random.Random) -> list[dict[str, Any]]:
     """The rows of a set for training (0) or for the test (1)."""
     from bench.own_tools_sentences import NO_CALL, SENTENCES
 
+    business = BUSINESSES.get(name) or {"values": VALUES[name], "sentences": SENTENCES[name], "no_call": NO_CALL[name]}
     made = []
-    for called, templates in SENTENCES[name].items():
+    for called, templates in business["sentences"].items():
         own = list(templates[side])
-        count = TRAIN if side == 0 else TEST_OF_TEMPLATE * len(own)
+        count = TRAIN if side == 0 else (TEST_OF_BUSINESS if name in BUSINESSES else TEST_OF_TEMPLATE) * len(own)
         for place in range(count):
-            text, arguments = sentence(own[place % len(own)], VALUES[name], side, draw)
+            text, arguments = sentence(own[place % len(own)], business["values"], side, draw)
             made.append({"input": text, "output": {"tool": called, "arguments": arguments}})
-    made += [{"input": text, "output": None} for text in NO_CALL[name][side]]
+    made += [{"input": text, "output": None} for text in business["no_call"][side]]
     return made
 
 
 def write(folder: Path, seed: int = 0) -> None:
     """Write the files of every set."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, tools in SETS.items():
+    for name, tools in {**SETS, **{name: own["tools"] for name, own in BUSINESSES.items()}}.items():
         (folder / f"{name}-tools.json").write_text(json.dumps(tools, indent=1), encoding="utf-8")
         for side, part in enumerate(("train", "test")):
             lines = [json.dumps(row, ensure_ascii=False) for row in rows(name, side, random.Random(f"{seed} {name} {part}"))]
