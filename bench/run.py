@@ -45,6 +45,7 @@ from bench import (
     serving,
     shrinking,
     soak,
+    star,
     static,
     teacher,
     tenants,
@@ -91,6 +92,7 @@ BENCHES = {
         routers,
         adapters,
         desk_soak,
+        star,
         widget,
     )
 }
