@@ -19,6 +19,8 @@ import { useStepWords } from "../policy/RulesCard";
 import { ENOUGH, examplesIn, LEAST } from "./examples";
 import { type MessageKind, type MessageKinds, useDeleteIntent, useIntents, useSaveIntent } from "./queries";
 
+/** The name by which the build knows the kind of messages that are none of the others. */
+const OUTSIDE = "out_of_scope";
 const SEARCHED = 8;
 const SHOWN_EXAMPLES = 3;
 
@@ -28,7 +30,7 @@ export function IntentsPage(): ReactNode {
   const { project = "" } = useParams();
   const may = useMay("edit");
   const found = useIntents(project);
-  const [open, setOpen] = useState<MessageKind | "new" | null>(null);
+  const [open, setOpen] = useState<MessageKind | "new" | "outside" | null>(null);
   const [search, setSearch] = useState("");
   const kinds = found.data?.kinds ?? [];
   const shown = kinds.filter((kind) => [kind.name, ...kind.examples].some((words) => words.toLowerCase().includes(search.trim().toLowerCase())));
@@ -50,6 +52,9 @@ export function IntentsPage(): ReactNode {
       {kinds.length > 0 && (
         <div className={layout.stack}>
           {found.data && kinds.length < found.data.least_kinds && <Notice tone="warn">{t("intents.oneMore")}</Notice>}
+          {found.data && kinds.length >= found.data.least_kinds && !kinds.some((kind) => kind.outside) && (
+            <Notice action={may && <Button small onClick={() => setOpen("outside")}>{t("intents.addOutside")}</Button>}>{t("intents.noOutside")}</Notice>
+          )}
           {kinds.length > SEARCHED && <Search label={t("intents.search")} value={search} onChange={(event) => setSearch(event.target.value)} />}
           <Card
             title={t("intents.count", { count: kinds.length })}
@@ -69,7 +74,7 @@ export function IntentsPage(): ReactNode {
           </Card>
         </div>
       )}
-      {found.data && open && <EditKind key={open === "new" ? "" : open.name} project={project} kinds={found.data} kind={open === "new" ? null : open} onClose={() => setOpen(null)} />}
+      {found.data && open && <EditKind key={typeof open === "string" ? open : open.name} project={project} kinds={found.data} kind={typeof open === "string" ? null : open} named={open === "outside" ? OUTSIDE : ""} onClose={() => setOpen(null)} />}
     </>
   );
 }
@@ -94,13 +99,13 @@ function Line({ kind, onOpen }: { kind: MessageKind; onOpen: (() => void) | unde
 }
 
 /** The form of a kind. What happens with it is a line of the policy, which is written along with it. */
-function EditKind({ project, kinds, kind, onClose }: { project: string; kinds: MessageKinds; kind: MessageKind | null; onClose: () => void }): ReactNode {
+function EditKind({ project, kinds, kind, named, onClose }: { project: string; kinds: MessageKinds; kind: MessageKind | null; named: string; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const words = useStepWords();
   const policy = usePolicy(project);
   const save = useSaveIntent(project);
   const remove = useDeleteIntent(project);
-  const [name, setName] = useState(kind?.name ?? "");
+  const [name, setName] = useState(kind?.name ?? named);
   const [text, setText] = useState(kind?.examples.join("\n") ?? "");
   const [step, setStep] = useState("");
   const [sure, setSure] = useState(false);
@@ -113,7 +118,7 @@ function EditKind({ project, kinds, kind, onClose }: { project: string; kinds: M
     <Dialog open onClose={onClose} title={t(kind ? "intents.editTitle" : "intents.add")} about={t("intents.editAbout")}>
       <TextField label={t("intents.name")} help={t("intents.nameHelp")} maxLength={100} value={name} placeholder={t("intents.nameExample")} onChange={(event) => setName(event.target.value)} />
       <TextArea label={t("intents.examplesLabel")} help={t("intents.examplesHelp", { count: examples.length, enough: ENOUGH })} rows={10} placeholder={t("intents.examplesExample")} value={text} onChange={(event) => setText(event.target.value)} />
-      {!kind?.outside && policy.data && <Select label={t("intents.step")} help={t("intents.stepHelp")} value={step} options={options} onChange={(event) => setStep(event.target.value)} />}
+      {!kind?.outside && named !== OUTSIDE && policy.data && <Select label={t("intents.step")} help={t("intents.stepHelp")} value={step} options={options} onChange={(event) => setStep(event.target.value)} />}
       <Problem query={{ error: save.error ?? remove.error }} />
       <div className={layout.apart}>
         <Button kind="primary" busy={save.isPending} disabled={busy || !name.trim() || examples.length < LEAST} onClick={() => save.mutate({ before: kind?.name ?? "", name, examples, step, stamp: kinds.stamp }, { onSuccess: onClose })}>
