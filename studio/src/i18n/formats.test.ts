@@ -1,7 +1,7 @@
 import i18next from "i18next";
 import { beforeAll, expect, it } from "vitest";
 
-import { formatDay, formatMoney, formatNumber, formatShare, formatTime } from ".";
+import { formatDay, formatMoney, formatNumber, formatShare, formatTime, memberTitle } from ".";
 
 beforeAll(() => i18next.init({ lng: "de", resources: {} }));
 
@@ -20,4 +20,9 @@ it("writes numbers, shares, money and days as the chosen language does", async (
 it("writes no sign before what is rounded to nothing", async () => {
   await i18next.changeLanguage("en");
   expect([formatMoney(-0.001), formatNumber(-0.2, { maximumFractionDigits: 0 }), formatMoney(-2)]).toEqual(["$0.00", "0", "-$2.00"]);
+});
+
+it("names the language of a member that is for one alone", async () => {
+  await i18next.changeLanguage("en");
+  expect([memberTitle("answer"), memberTitle("answer-de")]).toEqual(["answer", "answer (German)"]);
 });

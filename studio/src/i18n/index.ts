@@ -79,6 +79,13 @@ export function languageName(code: string): string {
   }
 }
 
+/** What a member of a desk does, with its language where it is for one alone: `answer-de`. */
+export function memberTitle(member: string): string {
+  const [role = "", language = ""] = member.split("-");
+  const title = i18next.t(`report.role.${role}`, { defaultValue: role });
+  return language ? `${title} (${languageName(language)})` : title;
+}
+
 /** Seconds as "1 h 5 min", "3 min" or "40 s". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { type RunCurve, type RunStep, type RunStory, secondsLeft, useRunStory } from "../../api/events";
 import { type Run, useMay, useMoveRun } from "../../api/queries";
 import { LineChart } from "../../charts/LineChart";
-import { formatDuration, formatNumber } from "../../i18n";
+import { formatDuration, formatNumber, memberTitle } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -55,7 +55,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
           <div className={styles.now}>
             <p>
               <strong>{t("build.step", { number: story.steps.length, name: stepName(t, step.name) })}</strong>
-              {step.member && <Badge tone="accent">{t(`report.role.${step.member}`, { defaultValue: step.member })}</Badge>}
+              {step.member && <Badge tone="accent">{memberTitle(step.member)}</Badge>}
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
             <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={stepName(t, step.name)} />
@@ -127,7 +127,7 @@ export function Steps({ steps, hideNote }: { steps: readonly RunStep[]; hideNote
             <Icon name={step.ended === null ? "clock" : "check"} size={16} />
             <span>
               {stepName(t, step.name)}
-              {step.member && <span className={styles.time}> · {t(`report.role.${step.member}`, { defaultValue: step.member })}</span>}
+              {step.member && <span className={styles.time}> · {memberTitle(step.member)}</span>}
             </span>
             <span className={styles.time}>{step.ended !== null && formatDuration(step.ended - step.began)}</span>
             {step.note && step.note !== hideNote && <p>{told(step.note)}</p>}

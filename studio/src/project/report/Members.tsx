@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { formatNumber, formatShare } from "../../i18n";
+import { formatNumber, formatShare, memberTitle } from "../../i18n";
 import { Card } from "../../ui/Card";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
@@ -18,7 +18,7 @@ export function Members({ project, view }: { project: string; view: ReportView }
       <div className={styles.stack}>
         {view.members.map((member) => (
           <section key={member.role} aria-label={member.role}>
-            <h3>{t(`report.role.${member.role}`, { defaultValue: member.role })}</h3>
+            <h3>{memberTitle(member.role)}</h3>
             <dl className={styles.figures}>
               {Object.entries(member.metrics)
                 .slice(0, SHOWN)
