@@ -62,7 +62,10 @@ def test_languages_that_only_people_use_count_where_the_base_is_left_as_it_is(tm
     (tmp_path / "shop.md").write_text("\n\n".join(ENGLISH), encoding="utf-8")
     answer = recipe.make({"name": "x", "task": "answer", "answer": {"documents": str(tmp_path)}})
     rows = [replace(row, output=None) for row in spoken.train]
-    asked = replace(spoken, recipe=answer, train=rows)
+    asked = replace(spoken, recipe=answer, train=rows, languages=("de",))
+    both = replace(asked, languages=("en", "de"))
+    told = "people will write in German, too: give them a model of their own, or name the base e5"
+    assert encoder_choice(both, ["encoder"]) == (AUTO, told)
     assert encoder_choice(asked, ["encoder"]) == ("e5", f"people will write in German, so the base is e5: {starters()['e5'].title}")
 
 

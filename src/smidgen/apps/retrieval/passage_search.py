@@ -23,7 +23,7 @@ DEPTH = 30
 """Candidates by keywords, and as many by vectors, that are ranked."""
 KEPT = 6
 """Candidates of an answer."""
-LEAST_REMEMBERED = 0.7
+LEAST_REMEMBERED = 0.85
 """The cosine from which a question that people asked counts for one like it. From a lower one, its answer draws others of its subject."""
 MOST_REMEMBERED = 20_000
 """Questions that people asked, at most."""

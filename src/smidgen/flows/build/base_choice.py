@@ -37,6 +37,9 @@ def encoder_choice(work: Work, families: Sequence[str]) -> tuple[str, str]:
     if not written and not (first.frozen and first.learns == "outputs"):
         # A model that is taught by English examples would lose more of English than it wins.
         return AUTO, f"people will write in {_listed(spoken)}: give examples in that language, too"
+    if not written and _ENGLISH in work.languages:
+        # The base of many languages reads English less well than the English one.
+        return AUTO, f"people will write in {_listed(spoken)}, too: give them a model of their own, or name the base {starter.name}"
     why = f"your texts are in {_listed(written)}" if written else f"people will write in {_listed(spoken)}"
     if starter.here():
         return starter.name, f"{why}, so the base is {starter.name}: {starter.title}"
