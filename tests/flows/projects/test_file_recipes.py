@@ -30,7 +30,7 @@ def test_a_member_without_files_is_left_out_and_told(store: StudioStore) -> None
 def test_all_members_of_the_example_are_built_by_its_files(store: StudioStore) -> None:
     desk, told = create_from_sample(store, "desk", "ann"), list[str]()
     recipe = recipe_of_files(desk, {"student": {"quality": "fast"}}, told.append)
-    assert sorted(recipe.asked.members) == ["act", "answer", "answer-de", "intents", "recommend"] and told == []  # type: ignore[attr-defined]
+    assert sorted(recipe.asked.members) == ["act", "answer", "intents", "recommend"] and told == []  # type: ignore[attr-defined]
     members = {name: parsed((project_folder(desk.id) / f".{name}.toml").read_text(encoding="utf-8"), name) for name in ("support", "act")}
     assert members["support"]["student"]["kind"] == "kernel" and members["act"]["student"]["kind"] == "kernel-tagger"
     assert parsed(read_file(desk, "support.toml").decode(), "support")["student"] == {"quality": "balanced"}
