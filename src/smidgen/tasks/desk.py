@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
 from smidgen.apps.tools.definition import dump_tools
+from smidgen.apps.tools.environment import VARIABLE
 from smidgen.apps.tools.known_files import remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import DataError, RecipeError
@@ -149,6 +151,16 @@ class DeskTask(Task):
             todo = "Name a file in [desk] conversations, with what customers say and the outcome that you want."
             raise RecipeError("a desk is measured on conversations, and none are named", value="desk.conversations", todo=todo)
         return list(read_conversations(Path(settings.conversations)))
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """The environment variables of the tools that are not set: calls that need them fail where the desk is measured."""
+        assert isinstance(settings, DeskSettings)
+        told = Path(settings.tools).read_text(encoding="utf-8") if settings.tools else ""
+        missing = sorted({name for name in VARIABLE.findall(told) if not os.environ.get(name, "").strip()})
+        if not missing:
+            return ()
+        named = ", ".join(missing)
+        return (f"not set here: {named}. Calls that need it fail in the report; `smidgen eval --tools-env` makes them in a test copy",)
 
     def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
         """The rows of a file of conversations; None for a table."""

@@ -25,6 +25,8 @@ from smidgen.server.app import create_app
 from smidgen.server.desk.desk_file import shown_desks
 from smidgen.server.settings import ServeSettings
 from smidgen.store.calls import CallStore
+from smidgen.tasks.desk import DeskSettings
+from smidgen.tasks.desk import part as desk_task
 
 POLICY = """
 [intents]
@@ -163,6 +165,17 @@ def test_a_desk_that_cannot_be_is_refused(tmp_path: Path, bundle: Path, more: di
     made = recipe.make({**made.given(), "desk": {**made.given()["desk"], **more}}, folder=tmp_path)
     with pytest.raises(InputError, match=what):
         build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
+def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tools.toml").write_text(TOOLS.replace("http://127.0.0.1:9", "${SHOP_URL}/${SHOP_KEY}"), encoding="utf-8")
+    monkeypatch.setenv("SHOP_KEY", "secret")
+    monkeypatch.delenv("SHOP_URL", raising=False)
+    settings = DeskSettings(tools=str(tmp_path / "tools.toml"))
+    (said,) = desk_task.remarks(settings)
+    assert said.startswith("not set here: SHOP_URL.") and "--tools-env" in said and "secret" not in said
+    monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:9")
+    assert not desk_task.remarks(settings)
 
 
 def test_a_text_that_is_not_there_is_told(tmp_path: Path, bundle: Path) -> None:
