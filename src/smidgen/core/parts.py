@@ -213,6 +213,10 @@ class Task(ABC):
         """The languages (ISO 639-1) in which people will write, as far as the settings say: a model's members read these, too."""
         return ()
 
+    def checked(self, settings: Settings) -> Settings:
+        """The settings, once the files that they name were read: a mistake in one costs no training of a member. Raises as reading does."""
+        return settings
+
     def remarks(self, settings: Settings) -> Sequence[str]:
         """Sentences that a build says about what the settings name: documents that could not be read."""
         return ()

@@ -152,15 +152,35 @@ class DeskTask(Task):
             raise RecipeError("a desk is measured on conversations, and none are named", value="desk.conversations", todo=todo)
         return list(read_conversations(Path(settings.conversations)))
 
-    def remarks(self, settings: Settings) -> Sequence[str]:
-        """The environment variables of the tools that are not set: calls that need them fail where the desk is measured."""
+    def checked(self, settings: Settings) -> Settings:
+        """The settings, once the policy, the tools and the conversations were read. Raises RecipeError or DataError."""
         assert isinstance(settings, DeskSettings)
-        told = Path(settings.tools).read_text(encoding="utf-8") if settings.tools else ""
-        missing = sorted({name for name in VARIABLE.findall(told) if not os.environ.get(name, "").strip()})
-        if not missing:
+        self.own_rows(settings)
+        policy = _policy(settings)
+        _check_texts(policy, settings.policy or "the default policy")
+        if policy.privacy.policy != "off":
+            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
+        if settings.tools:
+            read_tools(Path(settings.tools))
+        return settings
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """Tools of the policy that are not there; and the environment variables of the tools that are not set, so that calls which need
+        them fail where the desk is measured."""
+        assert isinstance(settings, DeskSettings)
+        if not settings.tools:
             return ()
-        named = ", ".join(missing)
-        return (f"not set here: {named}. Calls that need it fail in the report; `smidgen eval --tools-env` makes them in a test copy",)
+        known = {tool.name for tool in read_tools(Path(settings.tools))}
+        unset = {
+            name for name in VARIABLE.findall(Path(settings.tools).read_text(encoding="utf-8")) if not os.environ.get(name, "").strip()
+        }
+        found = [f"there is no tool {name}, so this step of the policy cannot answer" for name in sorted(_policy(settings).tools() - known)]
+        if unset:
+            named = ", ".join(sorted(unset))
+            found.append(
+                f"not set here: {named}. Calls that need it fail in the report; `smidgen eval --tools-env` makes them in a test copy"
+            )
+        return found
 
     def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
         """The rows of a file of conversations; None for a table."""
@@ -186,10 +206,7 @@ class DeskTask(Task):
     def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
         """The members' folders with the hashes of their manifests, the policy, and the tools."""
         assert isinstance(settings, DeskSettings)
-        policy = read_policy(Path(settings.policy)) if settings.policy else DeskPolicy()
-        _check_texts(policy, settings.policy or "the default policy")
-        if policy.privacy.policy != "off":
-            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
+        self.checked(settings)
         entries = {}
         for role, folder in sorted(settings.members.items()):
             manifest = Path(folder) / "smidgen.json"
@@ -326,6 +343,10 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
         said.append(turn["say"])
         if "expect" in turn:
             yield Row(written(said), read_wanted(turn["expect"]), number)
+
+
+def _policy(settings: DeskSettings) -> DeskPolicy:
+    return read_policy(Path(settings.policy)) if settings.policy else DeskPolicy()
 
 
 def _check_texts(policy: DeskPolicy, source: str) -> None:

@@ -167,6 +167,15 @@ def test_a_desk_that_cannot_be_is_refused(tmp_path: Path, bundle: Path, more: di
         build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
 
 
+def test_mistakes_in_its_files_are_told_before_a_member_is_built(tmp_path: Path) -> None:
+    (tmp_path / "member.toml").write_text('task = "classify"\n[data]\ntrain = "rows.csv"\n', encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n", encoding="utf-8")
+    made = wanted(tmp_path, tmp_path / "member.toml")
+    (tmp_path / "talks.jsonl").write_text('{"turns": [{"say": "hello", "expect": {"outcome": "happy"}}]}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="conversation cannot be used"):
+        build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
 def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tools.toml").write_text(TOOLS.replace("http://127.0.0.1:9", "${SHOP_URL}/${SHOP_KEY}"), encoding="utf-8")
     monkeypatch.setenv("SHOP_KEY", "secret")
@@ -176,6 +185,10 @@ def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatc
     assert said.startswith("not set here: SHOP_URL.") and "--tools-env" in said and "secret" not in said
     monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:9")
     assert not desk_task.remarks(settings)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY.replace("act cancel_order", "act stop_order"), encoding="utf-8")
+    (said,) = desk_task.remarks(settings.model_copy(update={"policy": str(policy)}))
+    assert "no tool stop_order" in said
 
 
 def test_a_text_that_is_not_there_is_told(tmp_path: Path, bundle: Path) -> None:

@@ -31,6 +31,7 @@ def build_members(work: Work, context: BuildContext) -> Work:
     named = work.task.members(work.recipe.asked)
     if not named:
         return work
+    work.task.checked(work.recipe.asked)
     folders = {}
     for role, place in named.items():
         path = Path(place)
