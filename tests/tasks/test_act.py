@@ -279,6 +279,23 @@ def test_codes_and_addresses_are_read_by_their_form_whatever_the_tagger_finds() 
     assert reply.output == call("book", code="T-80931", email="jo@briefe.example")
 
 
+def test_a_part_of_one_argument_s_code_is_no_value_of_another() -> None:
+    contact = {"type": "string", "pattern": r"[\w.]+@[\w.]+|[0-9]{2}-?[0-9]{3}"}
+    order = {"type": "string", "pattern": "FH-[0-9]{5}"}
+    properties = {"order": order, "contact": contact}
+    given = [{"name": "cancel", "parameters": {"type": "object", "properties": properties, "required": ["order", "contact"]}}]
+    tools, _ = action_tools.normal(given)
+    said = [("cancel FH-20411, a@b.example", call("cancel", order="FH-20411", contact="a@b.example")), ("hello", None)]
+    plan = {**plan_for([text for text, _ in said], [one for _, one in said], tools), "abstain": 0.2, "threshold": 0.5}
+    form = ActionForm(tools=tuple(tools), instruction="", temperature=1.0, shift=0.0, tagged=plan)
+    values = plan["choices"][0]["values"]
+    texts = ["please cancel FH-20104", "please cancel FH-20104, 30-201"]
+    raw = {"spans": [[], []], "choices": [[[0.9 if one == "cancel" else 0.1 for one in values]]] * 2, "inputs": texts}
+    alone, both = task_of(form).decode(raw, form)
+    assert alone.output == call("cancel", order="FH-20104") and alone.facts["missing"] == ["contact"]
+    assert both.output == call("cancel", order="FH-20104", contact="30-201")
+
+
 def test_a_fixed_form_is_found_with_other_signs_and_no_other_form_is() -> None:
     found = {
         ("^FH-[0-9]{5}$", "fh 20417 and FH30218"): ["FH-20417", "FH-30218"],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,12 +174,13 @@ class ActionFiller:
         scores: dict[str, float] = {}
         spans: dict[str, list[list[int]]] = {}
         whole = math.log(max(tools[tool], 1e-9))
+        codes = self._codes(paths, text)
         for path, own in paths.items():
             named = known.named(text) if (known := self._known.get((tool, own))) is not None else None
             if named is not None:
                 value, chance, places = named.value, _BY_LIST * named.share, [list(named.place)]
             else:
-                value, chance, places = self._value(path, reading, text, threshold, own in needed)
+                value, chance, places = self._value(path, reading, text, threshold, own in needed, codes)
             whole += math.log(max(chance, 1e-9))
             if value is not None:
                 given[own], scores[own] = value, round(chance, 6)
@@ -190,9 +191,18 @@ class ActionFiller:
         facts = {"tool_score": round(tools[tool], 6), **{name: own for name, own in found.items() if own}}
         return MadeCall({"tool": tool, "arguments": arguments}, math.exp(whole), facts)
 
-    def _value(self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool) -> tuple[Any, float, list[list[int]]]:
+    def _codes(self, paths: Iterable[str], text: str) -> list[tuple[str, tuple[int, int]]]:
+        """The places of a text that have the form of an argument's values, each with its argument."""
+        shown = [path for path in paths if _shows_itself(self._nodes[path])]
+        return [
+            (path, place) for path in shown for _, place in _stated(self._nodes[path], text[:_LONGEST_TEXT], self._shared.fits[path], {})
+        ]
+
+    def _value(
+        self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool, codes: Sequence[tuple[str, tuple[int, int]]]
+    ) -> tuple[Any, float, list[list[int]]]:
         """The value of an argument, or None; the probability of that decision; and the places where the text states it."""
-        by_rule = self._by_rule(path, text) if needed or _shows_itself(self._nodes[path]) else None
+        by_rule = self._by_rule(path, text, codes) if needed or _shows_itself(self._nodes[path]) else None
         if by_rule is not None and _shows_itself(self._nodes[path]):
             return by_rule[0], _BY_RULE, [list(by_rule[1])]
         chosen = reading.chosen.get(path, (None, 1.0)) if path in self._chosen else None
@@ -216,10 +226,13 @@ class ActionFiller:
             return by_rule[0], _BY_RULE, [list(by_rule[1])]
         return None, without, []
 
-    def _by_rule(self, path: str, text: str) -> tuple[Any, tuple[int, int]] | None:
-        """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one."""
+    def _by_rule(self, path: str, text: str, codes: Sequence[tuple[str, tuple[int, int]]]) -> tuple[Any, tuple[int, int]] | None:
+        """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one. A part of
+        what has the form of another argument is none: the post code 20104 is not stated by the order FH-20104."""
         node, fits = self._nodes[path], self._shared.fits[path]
-        found = dict(_stated(node, text[:_LONGEST_TEXT], fits, self._ways.get(path, {})))
+        others = [place for other, place in codes if other != path]
+        stated = _stated(node, text[:_LONGEST_TEXT], fits, self._ways.get(path, {}))
+        found = {value: place for value, place in stated if not any(_within(place, other) for other in others)}
         return next(iter(found.items())) if len(found) == 1 else None
 
     def _settled(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +247,11 @@ class ActionFiller:
                 return {}
             arguments = settled
         return settled
+
+
+def _within(place: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a place is a part of another, and not all of it."""
+    return other[0] <= place[0] and place[1] <= other[1] and place != other
 
 
 def _shows_itself(node: Schema) -> bool:
