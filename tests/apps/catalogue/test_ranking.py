@@ -12,6 +12,7 @@ from tests.apps.catalogue.shelf import GOODS, shelf
 
 from smidgen.apps.catalogue.ranking import read_ranking, write_ranking
 from smidgen.apps.catalogue.requests import SuggestionRequest
+from smidgen.apps.catalogue.words import price_limit, price_of
 
 
 def answer(request: SuggestionRequest, near: float = 0.0, embed=None):
@@ -67,6 +68,18 @@ def test_words_are_compared_with_texts() -> None:
     assert (found.ids[0], found.because, asked) == ("rug", "words", ["a jute thing"])
     assert found.items[0]["reason"] == "matches your words: jute"
     assert answer(SuggestionRequest(text="a jute thing")).because == "popular"  # it knows no texts
+
+
+def test_a_price_that_the_words_name_is_the_highest() -> None:
+    def embed(texts):
+        assert texts == ["something of stoneware"]
+        return np.array([[1.0, 0.5, 1.0]] * len(texts), np.float32)
+
+    for limit in ("under £17", "up to 17 pounds", "bis 17,50 €", "max 17.99 EUR"):
+        found = answer(SuggestionRequest(text=f"something of stoneware {limit}"), near=1.0, embed=embed)
+        assert found.ids == ("mug",) and "under" not in found.items[0]["reason"]
+    assert price_limit("a lamp under 40 cm") == ("a lamp under 40 cm", None)
+    assert [price_of(shown) for shown in ("£1,249.00", "19,90 €", "", "on request")] == [1249.0, 19.9, None, None]
 
 
 def test_files_hold_all_of_it(tmp_path: Path) -> None:

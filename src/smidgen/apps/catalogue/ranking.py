@@ -6,6 +6,7 @@ A history counts the more the later an item in it was bought. What a stranger ge
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from smidgen.apps.catalogue.goods import Product, common_words, product_of
 from smidgen.apps.catalogue.reasons import Evidence, reason
 from smidgen.apps.catalogue.requests import USUAL, SuggestionRequest
-from smidgen.apps.catalogue.words import WordIndex
+from smidgen.apps.catalogue.words import WordIndex, price_limit, price_of
 
 Floats: TypeAlias = NDArray[np.float32]
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]
@@ -108,6 +109,8 @@ class GoodsRanking:
         self.ranges = common_words((p.name for p in goods), (value for p in goods for value in p.attributes.values()))
         most = max(1.0, float(np.log1p(tables.buyers.max(initial=1.0))))
         self._sells: Floats = (np.log1p(tables.buyers) / most).astype(np.float32)
+        prices = (price_of(product.price) for product in goods)
+        self._prices = np.array([math.inf if price is None else price for price in prices], dtype=np.float64)
         self._stocked = np.array([product.stock != 0 for product in goods], dtype=np.bool_)
 
     def known(self, history: Sequence[str]) -> NDArray[np.int64]:
@@ -148,7 +151,7 @@ class GoodsRanking:
         worded = [place for place, request in enumerate(requests) if request.text]
         vectors: Mapping[int, Floats] = {}
         if worded and embed is not None and self.tables.vectors is not None:
-            found = embed([requests[place].text for place in worded])
+            found = embed([price_limit(requests[place].text)[0] or requests[place].text for place in worded])
             vectors = dict(zip(worded, found, strict=True))
         return [self._answer(request, vectors.get(place)) for place, request in enumerate(requests)]
 
@@ -160,7 +163,7 @@ class GoodsRanking:
             because = "words"
             scores = (
                 tables.vectors @ words
-                + _SPELT * self.words.scores(request.text)
+                + _SPELT * self.words.scores(price_limit(request.text)[0])
                 + _HISTORY_BESIDE_WORDS * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
             )
         elif by_purchase > 0:
@@ -180,10 +183,14 @@ class GoodsRanking:
         return Suggestion(tuple(self.goods[place].id for place in best.tolist()), items, because, sure, unknown)
 
     def _allowed(self, request: SuggestionRequest, history: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) what may be suggested: on sale, not excluded, not just bought, and in stock if that was asked."""
+        """(n,) what may be suggested: on sale, not excluded, not just bought, in stock if that was asked, and at most at the price that the
+        words name."""
         allowed = self.tables.listed.copy()
         out = [self.places[id] for id in (*request.history, *request.exclude) if id in self.places]
         allowed[out] = False
+        most = price_limit(request.text)[1]
+        if most is not None:
+            allowed &= self._prices <= most
         return allowed & self._stocked if request.in_stock else allowed
 
     def _item(self, place: int, score: float, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> dict[str, Any]:
@@ -196,7 +203,7 @@ class GoodsRanking:
     def _evidence(self, place: int, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> Evidence:
         tables, buyers = self.tables, int(self.tables.buyers[place])
         if because == "words":
-            return Evidence(words=self.words.shared(request.text, place), buyers=buyers)
+            return Evidence(words=self.words.shared(price_limit(request.text)[0], place), buyers=buyers)
         if because == "popular" or not len(history):
             return Evidence(buyers=buyers)
         near = None
