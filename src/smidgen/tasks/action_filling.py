@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -42,6 +42,8 @@ _BY_LIST = 0.95
 """The probability that a value of a list is meant where a message has all of its words, before calibration."""
 _LONGEST_TEXT = 2_000
 """Characters of a text in which rules look for a value."""
+Codes: TypeAlias = Mapping[str, Mapping[Any, tuple[int, int]]]
+"""By argument, the values whose form shows them in a text, each with its place."""
 _WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
 _WHOLE = {"date": stretches.DAY, "time": stretches.TIME, "number": stretches.NUMBER}
 """The kind of stretch that states an argument of each kind."""
@@ -174,7 +176,7 @@ class ActionFiller:
         scores: dict[str, float] = {}
         spans: dict[str, list[list[int]]] = {}
         whole = math.log(max(tools[tool], 1e-9))
-        codes = self._codes(paths, text)
+        codes = {path: self._stated(path, text) for path in paths if _shows_itself(self._nodes[path])}
         for path, own in paths.items():
             named = known.named(text) if (known := self._known.get((tool, own))) is not None else None
             if named is not None:
@@ -191,15 +193,12 @@ class ActionFiller:
         facts = {"tool_score": round(tools[tool], 6), **{name: own for name, own in found.items() if own}}
         return MadeCall({"tool": tool, "arguments": arguments}, math.exp(whole), facts)
 
-    def _codes(self, paths: Iterable[str], text: str) -> list[tuple[str, tuple[int, int]]]:
-        """The places of a text that have the form of an argument's values, each with its argument."""
-        shown = [path for path in paths if _shows_itself(self._nodes[path])]
-        return [
-            (path, place) for path in shown for _, place in _stated(self._nodes[path], text[:_LONGEST_TEXT], self._shared.fits[path], {})
-        ]
+    def _stated(self, path: str, text: str) -> dict[Any, tuple[int, int]]:
+        """The values of an argument that its schema shows in a text, each with its place."""
+        return dict(_stated(self._nodes[path], text[:_LONGEST_TEXT], self._shared.fits[path], self._ways.get(path, {})))
 
     def _value(
-        self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool, codes: Sequence[tuple[str, tuple[int, int]]]
+        self, path: str, reading: FieldsFound, text: str, threshold: float, needed: bool, codes: Codes
     ) -> tuple[Any, float, list[list[int]]]:
         """The value of an argument, or None; the probability of that decision; and the places where the text states it."""
         by_rule = self._by_rule(path, text, codes) if needed or _shows_itself(self._nodes[path]) else None
@@ -226,13 +225,12 @@ class ActionFiller:
             return by_rule[0], _BY_RULE, [list(by_rule[1])]
         return None, without, []
 
-    def _by_rule(self, path: str, text: str, codes: Sequence[tuple[str, tuple[int, int]]]) -> tuple[Any, tuple[int, int]] | None:
+    def _by_rule(self, path: str, text: str, codes: Codes) -> tuple[Any, tuple[int, int]] | None:
         """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one. A part of
         what has the form of another argument is none: the post code 20104 is not stated by the order FH-20104."""
-        node, fits = self._nodes[path], self._shared.fits[path]
-        others = [place for other, place in codes if other != path]
-        stated = _stated(node, text[:_LONGEST_TEXT], fits, self._ways.get(path, {}))
-        found = {value: place for value, place in stated if not any(_within(place, other) for other in others)}
+        others = [place for other, own in codes.items() if other != path for place in own.values()]
+        stated = codes[path] if path in codes else self._stated(path, text)
+        found = {value: place for value, place in stated.items() if not any(_within(place, other) for other in others)}
         return next(iter(found.items())) if len(found) == 1 else None
 
     def _settled(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
