@@ -162,17 +162,18 @@ def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, f
             (one, sentence)
             for one in places.get(name, ())
             if quoted_answers.holds(words[one], row.output["text"]) or quoted_answers.contains(wanted, words[one])
-            for sentence in _sentences_of(passages[one], row.output["text"], wanted)
+            for sentence in _sentences_of(passages[one], row.output["text"])
         )
         if right:
             found[row.input[:LONGEST_QUESTION]] = right
     return list(found.items())
 
 
-def _sentences_of(passage: Passage, wanted: str, words: Sequence[str]) -> list[int]:
-    """The sentences of a passage that hold the wanted words or are among them; all where the words lie across sentences."""
-    said = [quoted_answers.words_of(sentence) for sentence in passage.said()]
-    own = [number for number, one in enumerate(said) if one and (quoted_answers.holds(one, wanted) or quoted_answers.contains(words, one))]
+def _sentences_of(passage: Passage, wanted: str) -> list[int]:
+    """The sentences of a passage that answer as the wanted words do; all where the words lie across sentences."""
+    right = {"id": passage.document, "text": wanted}
+    said = passage.said()
+    own = [number for number, one in enumerate(said) if quoted_answers.is_right(right, {"id": passage.document, "text": one})]
     return own or list(range(len(said)))
 
 
