@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.apps.catalogue.shelf import GOODS, shelf
 
+from smidgen.apps.catalogue.goods import price_of
 from smidgen.apps.catalogue.ranking import read_ranking, write_ranking
-from smidgen.apps.catalogue.requests import SuggestionRequest
-from smidgen.apps.catalogue.words import price_limit, price_of
+from smidgen.apps.catalogue.requests import SuggestionRequest, parse_request
 
 
 def answer(request: SuggestionRequest, near: float = 0.0, embed=None):
@@ -76,9 +76,9 @@ def test_a_price_that_the_words_name_is_the_highest() -> None:
         return np.array([[1.0, 0.5, 1.0]] * len(texts), np.float32)
 
     for limit in ("under £17", "up to 17 pounds", "bis 17,50 €", "max 17.99 EUR"):
-        found = answer(SuggestionRequest(text=f"something of stoneware {limit}"), near=1.0, embed=embed)
+        found = answer(parse_request(f"something of stoneware {limit}", {}), near=1.0, embed=embed)
         assert found.ids == ("mug",) and "under" not in found.items[0]["reason"]
-    assert price_limit("a lamp under 40 cm") == ("a lamp under 40 cm", None)
+    assert answer(parse_request("under £17", {})).ids == ("mug",)
     assert [price_of(shown) for shown in ("£1,249.00", "19,90 €", "", "on request")] == [1249.0, 19.9, None, None]
 
 

@@ -39,6 +39,9 @@ def test_cells_that_are_no_items(cell: object) -> None:
         ("CE-1, CE-2:3", SuggestionRequest(("CE-1", "CE-2"))),
         ("CE-1\nnew\n", SuggestionRequest(("CE-1", "new"))),
         ("a warm blanket, for a sofa", SuggestionRequest(text="a warm blanket, for a sofa")),
+        ("a lamp under 40 cm", SuggestionRequest(text="a lamp under 40 cm")),
+        ("a mug, bis 20 Euro", SuggestionRequest(text="a mug", most=20.0)),
+        ('{"text": "under £7.50 a mug"}', SuggestionRequest(text="a mug", most=7.5)),
         ("", SuggestionRequest()),
         ("[unclosed", SuggestionRequest(text="[unclosed")),
         (

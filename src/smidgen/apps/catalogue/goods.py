@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, MachineError
+from smidgen.text import numbers
 
 LARGEST = 200 << 20
 MOST_GOODS = 500_000
@@ -212,6 +213,12 @@ def _cell(value: Any) -> str:
     if value is None or isinstance(value, bool | dict):
         return ""
     return " ".join(str(value).split())[:_LONGEST_CELL]
+
+
+def price_of(shown: str) -> float | None:
+    """The number of a price as it is shown, such as `£1,249.00` or `19,90 €`; None if there is none."""
+    value = numbers.read(shown, numbers.mark(shown) or ".") if shown else None
+    return None if value is None else float(value)
 
 
 def _price(cell: str, column: str) -> str:

@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.apps.catalogue.goods import Product, common_words, product_of
+from smidgen.apps.catalogue.goods import Product, common_words, price_of, product_of
 from smidgen.apps.catalogue.reasons import Evidence, reason
 from smidgen.apps.catalogue.requests import USUAL, SuggestionRequest
-from smidgen.apps.catalogue.words import WordIndex, price_limit, price_of
+from smidgen.apps.catalogue.words import WordIndex
 
 Floats: TypeAlias = NDArray[np.float32]
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]
@@ -151,7 +151,7 @@ class GoodsRanking:
         worded = [place for place, request in enumerate(requests) if request.text]
         vectors: Mapping[int, Floats] = {}
         if worded and embed is not None and self.tables.vectors is not None:
-            found = embed([price_limit(requests[place].text)[0] or requests[place].text for place in worded])
+            found = embed([requests[place].text for place in worded])
             vectors = dict(zip(worded, found, strict=True))
         return [self._answer(request, vectors.get(place)) for place, request in enumerate(requests)]
 
@@ -163,7 +163,7 @@ class GoodsRanking:
             because = "words"
             scores = (
                 tables.vectors @ words
-                + _SPELT * self.words.scores(price_limit(request.text)[0])
+                + _SPELT * self.words.scores(request.text)
                 + _HISTORY_BESIDE_WORDS * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
             )
         elif by_purchase > 0:
@@ -188,9 +188,8 @@ class GoodsRanking:
         allowed = self.tables.listed.copy()
         out = [self.places[id] for id in (*request.history, *request.exclude) if id in self.places]
         allowed[out] = False
-        most = price_limit(request.text)[1]
-        if most is not None:
-            allowed &= self._prices <= most
+        if request.most is not None:
+            allowed &= self._prices <= request.most
         return allowed & self._stocked if request.in_stock else allowed
 
     def _item(self, place: int, score: float, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> dict[str, Any]:
@@ -203,7 +202,7 @@ class GoodsRanking:
     def _evidence(self, place: int, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> Evidence:
         tables, buyers = self.tables, int(self.tables.buyers[place])
         if because == "words":
-            return Evidence(words=self.words.shared(price_limit(request.text)[0], place), buyers=buyers)
+            return Evidence(words=self.words.shared(request.text, place), buyers=buyers)
         if because == "popular" or not len(history):
             return Evidence(buyers=buyers)
         near = None

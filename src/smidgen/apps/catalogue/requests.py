@@ -19,6 +19,14 @@ _LONGEST_ID = 200
 _BETWEEN = re.compile(r"[,;|\n\r\t]+")
 _QUANTITY = re.compile(r"(.+):\d{1,6}")
 LANGUAGES = ("en", "de")
+_AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
+_MONEY = r"(?:£|€|\$|pounds?|quid|euros?|dollars?|pfund|gbp|eur|usd)"
+_LIMIT = re.compile(
+    r"\b(?:under|below|less than|up to|at most|max(?:imum)?|no more than|cheaper than|within|"
+    r"unter|bis(?: zu)?|höchstens|maximal|weniger als|nicht mehr als|günstiger als|billiger als)\s*"
+    rf"(?:{_MONEY}\s*(?P<before>{_AMOUNT})|(?P<after>{_AMOUNT})\s*{_MONEY}(?!\w))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +35,12 @@ class SuggestionRequest:
 
     Attributes:
         history: ids of what the customer bought, the latest last.
-        text: what they look for, in words.
+        text: what they look for, in words, without the price.
         count: how many items to suggest.
         exclude: ids that are never suggested.
         in_stock: whether to suggest only what is in stock.
         language: of the reasons; empty for the model's own.
+        most: the highest price that the words name; None if they name none.
     """
 
     history: tuple[str, ...] = ()
@@ -40,6 +49,7 @@ class SuggestionRequest:
     exclude: frozenset[str] = frozenset()
     in_stock: bool = False
     language: str = ""
+    most: float | None = None
 
 
 def item_ids(cell: Any) -> list[str]:
@@ -101,20 +111,33 @@ def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
     bare = [told[1] if part not in known and (told := _QUANTITY.fullmatch(part)) else part for part in parts]
     if bare and 2 * sum(part in known for part in bare) >= len(bare):
         return SuggestionRequest(history=tuple(bare[-MOST_IDS:]))
-    return SuggestionRequest(text=text[:_LONGEST_TEXT])
+    words, most = _price_limit(text)
+    return SuggestionRequest(text=words, most=most)
 
 
 def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:
     count, words, language = found.get("n", USUAL), found.get("text", ""), found.get("language", "")
+    words, most = _price_limit(words) if isinstance(words, str) else ("", None)
     whole = isinstance(count, int) and not isinstance(count, bool)
     return SuggestionRequest(
         history=_ids(found.get("history")),
-        text=words.strip()[:_LONGEST_TEXT] if isinstance(words, str) else "",
+        text=words,
         count=min(MOST_ITEMS, max(1, count)) if whole else USUAL,
         exclude=frozenset(_ids(found.get("exclude"))),
         in_stock=found.get("in_stock") is True,
         language=language if language in LANGUAGES else "",
+        most=most,
     )
+
+
+def _price_limit(text: str) -> tuple[str, float | None]:
+    """The words of a text without the highest price that they name, and that price: `a mug under £20`; None if they name none."""
+    text = text.strip()[:_LONGEST_TEXT]
+    found = _LIMIT.search(text)
+    if found is None:
+        return text, None
+    amount = (found["before"] or found["after"]).replace(",", ".")
+    return " ".join(f"{text[: found.start()]} {text[found.end() :]}".split()).strip(" ,;"), float(amount)
 
 
 def _ids(found: Any) -> tuple[str, ...]:

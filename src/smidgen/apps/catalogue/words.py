@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.text import numbers
-
 _LONGEST = 2_000
 _MOST_WORDS = 40
 _COMMON = 0.25
@@ -63,31 +61,6 @@ class WordIndex:
 
     def _tells(self, stem: str, name: frozenset[str]) -> bool:
         return stem in name or len(self._places[stem]) <= max(1.0, _COMMON * self._size)
-
-
-_AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
-_MONEY = r"(?:£|€|\$|pounds?|quid|euros?|dollars?|pfund|gbp|eur|usd)"
-_LIMIT = re.compile(
-    r"\b(?:under|below|less than|up to|at most|max(?:imum)?|no more than|cheaper than|within|"
-    r"unter|bis(?: zu)?|höchstens|maximal|weniger als|nicht mehr als|günstiger als|billiger als)\s*"
-    rf"(?:{_MONEY}\s*(?P<before>{_AMOUNT})|(?P<after>{_AMOUNT})\s*{_MONEY}(?!\w))",
-    re.IGNORECASE,
-)
-
-
-def price_limit(words: str) -> tuple[str, float | None]:
-    """The words without the highest price that they name, and that price: `a mug under £20`, `bis 30 Euro`; None if they name none."""
-    found = _LIMIT.search(words[:_LONGEST])
-    if found is None:
-        return words, None
-    amount = (found["before"] or found["after"]).replace(",", ".")
-    return f"{words[: found.start()]} {words[found.end() :]}".strip(" ,;"), float(amount)
-
-
-def price_of(shown: str) -> float | None:
-    """The number of a price as it is shown, such as `£1,249.00` or `19,90 €`; None if there is none."""
-    value = numbers.read(shown, numbers.mark(shown) or ".") if shown else None
-    return None if value is None else float(value)
 
 
 def content_words(words: str) -> list[str]:
