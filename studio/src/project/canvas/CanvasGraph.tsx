@@ -1,6 +1,6 @@
 import "@xyflow/react/dist/style.css";
 
-import { Background, Controls, type Edge, type Node, type NodeChange, type NodeProps, Panel, Position, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
+import { Background, Controls, type Edge, type Node, type NodeChange, type NodeHandle, type NodeProps, Panel, Position, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
 import { type DragEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -16,6 +16,7 @@ import type { RecipeDraft } from "./useDraft";
 const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.8, maxZoom: 1.1 };
 const WIDTH = 176;
 const HEIGHT = 68;
+const PORT = 14;
 const COLUMN = 212;
 const ROW = 92;
 const LANE_GAP = 74;
@@ -75,6 +76,15 @@ function sidesOf(node: Step, kind: Kind | undefined, wires: readonly Wire[], pla
   return sides;
 }
 
+/** Where the ports lie on a step. Given, as its size is, rather than measured: a step that changes twice within one frame is not measured again, and its wires stay away. */
+function handlesOf(sides: readonly Side[]): NodeHandle[] {
+  return sides.map(({ port, side, position, at }) => {
+    const x = position === Position.Left ? 0 : position === Position.Right ? WIDTH : at * WIDTH;
+    const y = position === Position.Top ? 0 : position === Position.Bottom ? HEIGHT : at * HEIGHT;
+    return { id: port.name, type: side === "input" ? "target" : "source", position, x: x - PORT / 2, y: y - PORT / 2, width: PORT, height: PORT };
+  });
+}
+
 interface PortMenu {
   step: Step;
   side: Side;
@@ -105,16 +115,19 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
       const alone = places.size > 0 && [...places.values()].filter((one) => one.stage === place.stage && one.column === place.column).length === 1;
       const tallest = Math.max(...[...places.values()].filter((one) => one.stage === place.stage).map((one) => one.row));
       const y = (tops.get(place.stage) ?? 0) + (alone ? (tallest * ROW) / 2 : place.row * ROW);
+      const sides = sidesOf(step, kind, wires, places);
       return {
         id: step.id,
         type: "step" as const,
         position: moved[step.id] ?? { x: place.column * COLUMN, y },
         width: WIDTH,
         height: HEIGHT,
+        measured: { width: WIDTH, height: HEIGHT },
+        handles: handlesOf(sides),
         selected: step.id === selected,
         deletable: !kind?.needed,
         ariaLabel: stepTitle(t, step),
-        data: { step, mistakes: mistakesAt(mistakes, step.id), sides: sidesOf(step, kind, wires, places), onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
+        data: { step, mistakes: mistakesAt(mistakes, step.id), sides, onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
       };
     });
     return [...lanes, ...steps];
