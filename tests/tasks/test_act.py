@@ -310,6 +310,24 @@ def test_a_fixed_form_is_found_with_other_signs_and_no_other_form_is() -> None:
     assert len(found) == 5
 
 
+def test_a_part_of_an_e_mail_address_stands_for_all_of_it() -> None:
+    schema = {"type": "object", "properties": {"contact": {"type": "string"}}, "required": ["contact"]}
+    tools, _ = action_tools.normal([{"name": "find", "parameters": schema}, {"name": "other"}])
+    said = [(f"it is {name}@example.com", call("find", contact=f"{name}@example.com")) for name in ("ada", "bob", "eve")]
+    plan = plan_for([text for text, _ in said] + ["hello"], [one for _, one in said] + [None], tools)
+    form = ActionForm(tools=tuple(tools), instruction="", temperature=1.0, shift=0.0, tagged=plan)
+    text = "I used ann-lee.hall@example.com. Regards, Ann"
+    (reply,) = task_of(form).decode(
+        {
+            "spans": [[[15, 19, 0, 0.9, 0]]],
+            "choices": [[[0.9 if one == "find" else 0.1 for one in plan["choices"][0]["values"]]]],
+            "inputs": [text],
+        },
+        form,
+    )
+    assert reply.output == call("find", contact="ann-lee.hall@example.com")
+
+
 def test_values_of_a_fixed_set_are_read_with_endings_and_umlauts_and_words_beside_names_are_left_out() -> None:
     node = {"type": "string", "enum": ["faerben", "kurz", "straehnen"]}
     schema = {"type": "object", "properties": {"work": node, "part": {"type": "string"}}, "required": ["part"]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from smidgen.apps.desk.confidence import STARTING, SureReply, fit_confidence, read_confidence
+from smidgen.apps.desk.confidence import STARTING, SureReply, fit_confidence, read_confidence, together
 from smidgen.apps.desk.quotations import QuotationSigns, leans, quotations_of
 from smidgen.apps.retrieval.question_words import TellingWords, stems_of
 from smidgen.core.replies import Reply
@@ -46,6 +48,14 @@ def test_the_first_step_that_is_sure_enough_answers() -> None:
     sure, right = SureReply("recommend", {"intent": 4.0}, False, 0), SureReply("answer", signs(3.0, 1.0, 1.0), True, 0)
     _, facts = fit_confidence([[[sure], [right]]] * 50, most_wrong=0.5)
     assert facts["steps"][0] == {"threshold": 0.0, "given": 1.0, "wrong": 1.0}
+
+
+def test_two_quotations_of_which_one_is_right_are_a_right_reply() -> None:
+    two = [SureReply("answer", signs(0.0, 0.5, 0.5), right, 0) for right in (False, True)]
+    messages = [[[replace(one, conversation=number) for one in two]] for number in range(60)]
+    confidence, facts = fit_confidence(messages, most_wrong=0.0)
+    each = confidence.chance("answer", two[0].signs)
+    assert each < confidence.threshold <= together(each, each) + 0.05 and facts["given"] == 1 and facts["wrong"] == 0
 
 
 def test_few_conversations_leave_the_curves_where_they_begin() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from smidgen.apps.desk.confidence import STARTING
+from smidgen.apps.desk.confidence import STARTING, together
 from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk, is_follow_up
 from smidgen.apps.desk.dialogue import answer_last, read_messages, written
 from smidgen.apps.desk.members import Member, languages_of, role_and_language
@@ -458,6 +458,12 @@ def test_with_a_call_that_waits_a_yes_may_name_it_and_a_no_may_go_on(said: str, 
     assert decision(said, "Cancel order FH-20103 of nia@example.com") is means
 
 
+def test_free_text_that_was_asked_for_comes_without_its_article() -> None:
+    stock = Tool("stock", "", {"type": "object", "properties": {"product": {"type": "string"}}, "required": ["product"]})
+    said = {"the Blanket Box": "Blanket Box", "Die Wolldecke": "Wolldecke", "The": "The", "a lamp": "lamp", "Thea lamp": "Thea lamp"}
+    assert {message: spoken_arguments(stock, ["product"], message, True)["product"] for message in said} == said
+
+
 def test_a_question_is_no_address(shop: Shop, clock: Clock) -> None:
     address = {"type": "string", "minLength": 8, "title": "new address"}
     tool = Tool("move", "Change the address.", {"type": "object", "properties": {"address": address}, "required": ["address"]})
@@ -549,6 +555,26 @@ def test_two_questions_get_two_quotations_only_if_both_are_sure(shop: Shop, cloc
     both = desk.answer(conversation, "What does delivery cost? When is the shop open?").reply
     assert both.outcome == "answered" and [cited.text for cited in both.citations] == list(quoted.values())
     assert desk.answer(conversation, "What does delivery cost? Do you sell any elephants?").reply.outcome == "unanswered"
+
+
+def test_two_quotations_are_given_where_neither_is_sure_enough_and_both_together_are(shop: Shop, clock: Clock) -> None:
+    passages = [
+        {"id": "terms.md", "title": "Terms", "heading": "Returns", "text": "Send it back within 30 days.", "start": 0},
+        {"id": "terms.md", "title": "Terms", "heading": "Refunds", "text": "We refund within 5 days.", "start": 100},
+    ]
+
+    def torn(text: str) -> Reply:
+        return Reply(None, 0.4, tuple(({"id": "terms.md", "text": str(one["text"])}, 0.45) for one in passages), {"passages": passages})
+
+    desk = made(shop, clock, answer=torn)
+    (replies,) = desk.sure_by(STARTING).options(DeskConversation("c", "shop", "widget"), "how many days have I got")
+    alone, both = max(one.score for one in replies), together(*(one.score for one in replies))
+    assert both > alone
+    reply = Chat(desk.sure_by(replace(STARTING, threshold=(alone + both) / 2))).say("how many days have I got").reply
+    assert reply.outcome == "answered" and [one.text for one in reply.citations] == [one["text"] for one in passages]
+    assert reply.text.startswith("I am not quite sure. One of these may answer it:") and reply.score == pytest.approx(both)
+    assert Chat(desk.sure_by(replace(STARTING, threshold=both + 0.01))).say("how many days have I got").reply.outcome == "unanswered"
+    assert len(Chat(desk.sure_by(replace(STARTING, threshold=alone - 0.01))).say("how many days have I got").reply.citations) == 1
 
 
 def test_a_desk_without_documents_has_no_quotations_to_judge(shop: Shop, clock: Clock) -> None:

@@ -96,6 +96,11 @@ def _is_weight(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
+def together(first: float, second: float) -> float:
+    """The probability that one of two quotations is right, each right with its own probability."""
+    return 1 - (1 - first) * (1 - second)
+
+
 def sure_reply(reply: DeskReply, wanted: Mapping[str, Any], conversation: int) -> SureReply:
     """A reply as it is judged, beside what is wanted. Of a call counts whether it is the wanted one, not its result."""
     judged = reply.facts["judged"]
@@ -134,7 +139,8 @@ def fit_confidence(messages: Sequence[Steps], most_wrong: float) -> tuple[DeskCo
 
 
 def _judged_apart(messages: Sequence[Steps]) -> list[list[tuple[float, bool]]]:
-    """For each message and step: the chance of its surest reply, by curves fitted on other conversations, and whether that is right."""
+    """For each message and step: the chance of its surest reply, by curves fitted on other conversations, and whether that is right. After
+    a quotation the two surest of them, of which one has to be right."""
     full = [steps for steps in messages if steps]
     numbers = sorted({steps[0][0].conversation for steps in full})
     fold_of = {number: place % _FOLDS for place, number in enumerate(numbers)}
@@ -144,9 +150,15 @@ def _judged_apart(messages: Sequence[Steps]) -> list[list[tuple[float, bool]]]:
         curves = DeskConfidence(_weights(others))
         for steps in full:
             if fold_of[steps[0][0].conversation] == fold:
-                chances = [[(curves.chance(one.kind, one.signs), one.right) for one in replies] for replies in steps]
-                judged.append([max(each, key=lambda pair: pair[0]) for each in chances])
+                judged.append([pair for replies in steps for pair in _surest(curves, replies)])
     return judged
+
+
+def _surest(curves: DeskConfidence, replies: Sequence[SureReply]) -> list[tuple[float, bool]]:
+    """What may be given of the replies of one step, in order: the surest, and the two surest quotations."""
+    (chance, best), *others = sorted(((curves.chance(one.kind, one.signs), one) for one in replies), key=lambda pair: -pair[0])
+    second = [(together(chance, less), best.right or one.right) for less, one in others[:1] if best.kind == "answer"]
+    return [(chance, best.right), *second]
 
 
 def _given(judged: Sequence[Sequence[tuple[float, bool]]], threshold: float) -> list[bool]:

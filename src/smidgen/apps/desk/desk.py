@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from smidgen.apps.desk.confidence import DeskConfidence
+from smidgen.apps.desk.confidence import DeskConfidence, together
 from smidgen.apps.desk.members import Member, member_for
 from smidgen.apps.desk.policy import DeskPolicy
 from smidgen.apps.desk.quotations import (
@@ -331,10 +331,12 @@ class Desk:
             return self._told(turn, "asked", "unclear")
         if (several := self._several(turn)) is not None:
             return several
-        best = next(iter(self._quotations(turn)), None)
-        if best is None or self._sure(turn, "answer", best[0].signs, best[1]) is None:
+        found = self._quotations(turn)
+        if not found:
             return None
-        return self._quoted(turn, *best)
+        if self._sure(turn, "answer", found[0][0].signs, found[0][1]) is not None:
+            return self._quoted(turn, *found[0])
+        return self._two(turn, found)
 
     def _quotations(self, turn: _Round) -> list[tuple[Quotation, float]]:
         """The quotations that may answer, with their chances, the surest first. Without a confidence, those that the member gives."""
@@ -369,6 +371,20 @@ class Desk:
         turn.state["question"] = turn.message
         text, cited = "\n\n".join(one.citation.text for one, _ in found), tuple(one.citation for one, _ in found)
         sure = min(chance for _, chance in found)
+        return self._done(turn, DeskReply("answered", text, "answer", turn.intent, sure, cited, facts=turn.facts))
+
+    def _two(self, turn: _Round, found: Sequence[tuple[Quotation, float]]) -> DeskAnswer | None:
+        """The two surest quotations, where neither is sure enough and both together are; said so."""
+        (first, chance), *others = found
+        words = first.citation.text
+        other = next((one for one in others if one[0].citation.text not in words and words not in one[0].citation.text), None)
+        if self._confidence is None or other is None or together(chance, other[1]) < self._confidence.threshold:
+            return None
+        turn.state["question"] = first.question[-LONGEST_MESSAGE:]
+        cited = (first.citation, other[0].citation)
+        quoted = "\n\n".join(self._framed(one.text, turn.language) for one in cited)
+        text = self._text("may_answer", turn.language).replace("{text}", quoted)
+        sure = together(chance, other[1])
         return self._done(turn, DeskReply("answered", text, "answer", turn.intent, sure, cited, facts=turn.facts))
 
     def _quoted(self, turn: _Round, found: Quotation, chance: float) -> DeskAnswer:

@@ -18,6 +18,7 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 _WORD = re.compile(r"[^\s,;:!?\"()]+")
 _PREFIX = re.compile(r"\^?(?:\(\?:)?([A-Za-z]{1,6}[-/. ]?)(?=[\[\\(])")
+_ARTICLE = re.compile(r"^(?:the|an?|der|die|das|den|dem|eine?[nmr]?)\s+(?=\S)", re.IGNORECASE)
 _LONGEST_FREE = 200
 _MOST_WORDS = 400
 
@@ -54,7 +55,7 @@ def _spoken_value(tool: Tool, name: str, message: str, asked: bool) -> SpokenVal
     schema = tool.properties.get(name, {})
     found = list(_candidates(schema, message))
     if not found and asked and _is_free(schema) and len(message) <= _LONGEST_FREE:
-        found = [SpokenValue(message.strip(), 0, len(message))]
+        found = [SpokenValue(_ARTICLE.sub("", message.strip()), 0, len(message))]
     fitting: list[SpokenValue] = []
     for spoken in found:
         checked = check_arguments(tool, {name: spoken.value})

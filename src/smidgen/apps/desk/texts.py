@@ -21,6 +21,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "Our documents say (in German): {text}",
         "de": "In unseren Unterlagen steht (auf Deutsch): {text}",
     },
+    "may_answer": {
+        "en": "I am not quite sure. One of these may answer it:\n\n{text}",
+        "de": "Ganz sicher bin ich nicht. Eines davon könnte die Antwort sein:\n\n{text}",
+    },
     "unanswered": {
         "en": "I could not find that in our documents, so I would rather not guess. Would you like to talk to a person?",
         "de": "Das finde ich nicht in unseren Unterlagen und möchte nicht raten. Möchten Sie mit einem Menschen sprechen?",
